@@ -1,0 +1,120 @@
+# The developer interface. `make help` lists it; `make bench` and `make test` set up whatever they need.
+#
+#   PYTHON=python3.12       the interpreter that creates the environment (3.11 or newer)
+#   VENV=path               the environment to use; default .venv, or the conda environment of environment.yml when it is active
+#   FEED=file               measure and profile this ITCH 5.0 file instead of a generated feed
+#   CARGO=                  leave the Rust toolchain alone and do without the Rust engine
+#   HFTLAB_REQUIRE_RUST=1   fail, instead of saying so and going on, where the Rust engine is missing
+
+PYTHON ?= python3
+CARGO ?= $(shell command -v cargo 2>/dev/null)
+ifeq ($(CONDA_DEFAULT_ENV),hftlab)
+VENV ?= $(CONDA_PREFIX)
+else
+VENV ?= .venv
+endif
+
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+INSTALLED := $(VENV)/.hftlab-installed
+RUST_BUILT := $(VENV)/.hftlab-rust-built
+RUST_SOURCES := $(shell find rust_ext/src -name '*.rs') rust_ext/Cargo.toml rust_ext/pyproject.toml $(wildcard rust_ext/Cargo.lock)
+NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py))
+
+# A stamp names the checkout it was made from: in a copied, moved or shared environment it does not count.
+STALE := $(foreach stamp,$(INSTALLED) $(RUST_BUILT),$(if $(filter $(CURDIR),$(shell cat $(stamp) 2>/dev/null)),,$(stamp)))
+
+define RUST_ABSENT
+
+  **********************************************************************
+  *  THE RUST ENGINE IS ABSENT: there is no `cargo` to build it with.  *
+  *  What follows runs on the pure-Python engine alone, and tests that *
+  *  need the Rust engine are skipped. Install a Rust toolchain        *
+  *  (rustup, or environment.yml with conda), then run make again.     *
+  **********************************************************************
+
+endef
+export RUST_ABSENT
+
+.DEFAULT_GOAL := help
+.PHONY: help setup bench lab test lint notebooks rust profile clean rust-or-notice $(STALE)
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: $(INSTALLED) rust-or-notice  ## create .venv, install hftlab with its tools, build the Rust engine if cargo is there
+
+bench: setup  ## time every engine and variant on a generated feed, or on FEED=path
+	@mkdir -p out
+	$(VENV)/bin/hftlab bench --out out/bench.json $(if $(FEED),--feed "$(FEED)")
+
+lab: setup  ## open JupyterLab on the notebooks
+	$(PY) -m jupyterlab notebooks
+
+test: setup  ## run the Rust tests, then the Python tests and every notebook
+ifneq ($(CARGO),)
+	cd rust_ext && cargo test --quiet
+endif
+	$(PY) -m pytest tests notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
+		--nbval-sanitize-with=tests/nbval_sanitize.cfg
+
+lint: $(INSTALLED)  ## check style and types: ruff, mypy, rustfmt, clippy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+ifneq ($(CARGO),)
+	cd rust_ext && cargo fmt --check
+	cd rust_ext && cargo clippy --quiet --all-targets -- -D warnings
+	cd rust_ext && PYO3_PYTHON="$(abspath $(PY))" cargo clippy --quiet --all-targets --features python -- -D warnings
+else
+	@printf '%s\n' "$$RUST_ABSENT" >&2
+endif
+
+notebooks: setup  ## regenerate the notebooks from their text pairs and execute them in place
+	$(if $(NOTEBOOKS),,$(error there is no text pair notebooks/[0-9]*.py))
+	$(PY) -m jupytext --quiet --update --to ipynb $(NOTEBOOKS)
+	$(PY) -m nbconvert --log-level WARN --to notebook --execute --inplace --ExecutePreprocessor.timeout=600 \
+		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS:.py=.ipynb)
+
+rust: $(if $(CARGO),$(RUST_BUILT))  ## build and install the Rust engine
+	$(if $(CARGO),@:,$(error the Rust engine cannot be built: there is no cargo on PATH))
+
+profile: setup  ## profile the Python engine and print its most expensive functions
+	@$(PY) -c "import cProfile, pstats, hftlab; p = cProfile.Profile(); p.runcall(hftlab.Engine(backend='python').run, $(if $(FEED),hftlab.load('$(FEED)'),hftlab.synthetic(messages=50_000))); pstats.Stats(p).strip_dirs().sort_stats('tottime').print_stats(20)"
+
+clean:  ## remove everything make has made here, .venv included
+	rm -rf .venv out build dist rust_ext/target .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find hftlab tests notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+
+$(PY):
+	@command -v "$(PYTHON)" >/dev/null || \
+		{ echo "make: no '$(PYTHON)' on PATH; hftlab needs Python 3.11 or newer (make PYTHON=/path/to/python3 ...)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(sys.version_info < (3, 11) and \
+		"make: $(PYTHON) is Python " + v + "; hftlab needs 3.11 or newer (make PYTHON=python3.11 ...)")'
+	"$(PYTHON)" -m venv "$(VENV)"
+
+# hftlab/__init__.py holds the version, which an editable install copies into its metadata.
+$(INSTALLED): pyproject.toml hftlab/__init__.py | $(PY)
+	@echo "Installing hftlab and its tools into $(VENV); the first time this takes a few minutes."
+	@$(PIP) --editable '.[dev]'
+	@echo "$(CURDIR)" > $@
+
+# No build isolation: the dev extra has brought maturin, and maturin looks for itself on PATH.
+$(RUST_BUILT): $(RUST_SOURCES) | $(INSTALLED)
+	@echo "Building the Rust engine (release)."
+	@PATH="$(abspath $(VENV))/bin:$$PATH" $(PIP) --no-build-isolation --no-deps --force-reinstall ./rust_ext || \
+		{ echo "make: the Rust engine did not build (see above); 'make CARGO= ...' does without it" >&2; exit 1; }
+	@echo "$(CURDIR)" > $@
+
+# An extension that is installed already may be used where the toolchain is gone.
+rust-or-notice: $(if $(CARGO),$(RUST_BUILT),$(INSTALLED))
+ifeq ($(CARGO),)
+	@if $(PY) -c 'import hftlab_rust' 2>/dev/null; then \
+		echo "make: no cargo; using the hftlab-rust that is installed in $(VENV)"; \
+	else \
+		printf '%s\n' "$$RUST_ABSENT" >&2; \
+		if [ "$$HFTLAB_REQUIRE_RUST" = 1 ]; then echo "make: HFTLAB_REQUIRE_RUST=1, stopping" >&2; exit 1; fi; \
+	fi
+endif

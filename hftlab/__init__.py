@@ -1,0 +1,67 @@
+"""hftlab: a laboratory for the tick-to-trade path. The public surface, on one screen; each name is imported when first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from hftlab.backends import BackendInfo as BackendInfo
+    from hftlab.backends import backends as backends
+    from hftlab.backends import use_backend as use_backend
+    from hftlab.errors import HftlabError as HftlabError
+    from hftlab.events import EVENT_DTYPE as EVENT_DTYPE
+    from hftlab.events import Fault as Fault
+    from hftlab.events import Kind as Kind
+    from hftlab.events import Side as Side
+    from hftlab.feeds.feed import EventFeed as EventFeed
+    from hftlab.feeds.feed import Feed as Feed
+    from hftlab.feeds.itch import ItchFeed as ItchFeed
+    from hftlab.replay import Engine as Engine
+    from hftlab.replay import decode as decode
+    from hftlab.replay import load as load
+    from hftlab.replay import synthetic as synthetic
+    from hftlab.run import Run as Run
+    from hftlab.settings import OrderConfig as OrderConfig
+    from hftlab.settings import RiskConfig as RiskConfig
+    from hftlab.settings import SignalConfig as SignalConfig
+    from hftlab.verify import verify as verify
+
+_HOME = {
+    "use_backend": "hftlab.backends",
+    "BackendInfo": "hftlab.backends",
+    "HftlabError": "hftlab.errors",
+    "EVENT_DTYPE": "hftlab.events",
+    "Fault": "hftlab.events",
+    "Kind": "hftlab.events",
+    "Side": "hftlab.events",
+    "EventFeed": "hftlab.feeds.feed",
+    "Feed": "hftlab.feeds.feed",
+    "ItchFeed": "hftlab.feeds.itch",
+    "Engine": "hftlab.replay",
+    "decode": "hftlab.replay",
+    "load": "hftlab.replay",
+    "synthetic": "hftlab.replay",
+    "Run": "hftlab.run",
+    "OrderConfig": "hftlab.settings",
+    "RiskConfig": "hftlab.settings",
+    "SignalConfig": "hftlab.settings",
+}
+# Modules that are called like functions; see callable_module.py.
+_MODULES = ("backends", "bench", "verify")
+
+__all__ = ["__version__", *_MODULES, *_HOME]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"hftlab.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'hftlab' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

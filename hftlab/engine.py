@@ -1,0 +1,288 @@
+"""THE MAIN PATH, in Python: for each message -> tick, book, signal, order. The reference that every other engine must equal.
+
+`PythonSession._run` is the engine; the rest of this file hands it messages and keeps what it says.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from struct import Struct
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+
+from hftlab.events import EVENT_DTYPE, EVENT_FIELDS, Events, Fault, Kind, as_events
+from hftlab.feeds.feed import Block
+from hftlab.feeds.itch import Problem, frame_problem
+from hftlab.settings import STAGES, Settings
+from hftlab.stages.book import EMPTY_TOP, Book, Top
+from hftlab.stages.order import OrderEntry
+from hftlab.stages.signal import NAMES, NO_VALUES, Signal
+from hftlab.stages.tick import Event, Tick
+
+#: One row of `Run.frame`: the state of a message's instrument after it.
+ROW_DTYPE = np.dtype(
+    [
+        ("index", "<u8"),
+        ("ts_ns", "<u8"),
+        ("instrument", "<u2"),
+        ("bid_price", "<i8"),
+        ("bid_qty", "<u8"),
+        ("ask_price", "<i8"),
+        ("ask_qty", "<u8"),
+        *((name, "<f8") for name in NAMES),
+    ]
+)
+_ROW = Struct("<QQHqQqQ9d")
+#: Columns of the accepted orders.
+ORDER_DTYPE = np.dtype(
+    [
+        ("index", "<u8"),
+        ("ts_ns", "<u8"),
+        ("instrument", "<u2"),
+        ("side", "|u1"),
+        ("qty", "<u4"),
+        ("price", "<i8"),
+        ("score", "<f8"),
+        ("position", "<i8"),
+        ("user_ref_num", "<u4"),
+    ]
+)
+FIRST_FAULTS = 100
+_PIECE = 1 << 20  # bytes of wire data run at once, more than the longest message
+_STATUS = int(Kind.STATUS)
+_GROW = 1 << 16  # rows or samples added at once, so that growing is rare and its pages are touched before the clock reads
+
+
+class PythonSession:
+    """One run of the Python engine: state that lives from the first message to the last.
+
+    Any stage can be replaced by an object with the same methods: `book` (apply, best, depth_qty, ...), `signal` (update).
+    """
+
+    def __init__(self, settings: Settings, *, book: Book | None = None, signal: Signal | None = None) -> None:
+        self.settings = settings
+        names = {i: name.encode("latin-1", "replace") for i, name in enumerate(settings.symbols) if name}
+        self.tick = Tick(names, strict=settings.strict)
+        self.book = book or Book()
+        self.signal = signal or Signal(settings.signals)
+        self.order = OrderEntry(settings.order, settings.risk, names, settings.price_scale)
+        self.messages = self.elapsed_ns = 0
+        self.counts = [0] * 256
+        self.faults = [0] * len(Fault)
+        self.first_faults: list[tuple[int, int, Event]] = []
+        self._tops: dict[int, Top] = {}
+        self._rows, self._row_bytes = bytearray(), 0
+        self._samples: list[array[int]] = []
+        self._sample_count = 0
+
+    def _run(self, events: Iterable[Event]) -> int:
+        """Run every event through the stages; returns what the book said of the last one (see Book.apply)."""
+        until = STAGES.index(self.settings.until)
+        record_all, record_top = self.settings.record == "all", self.settings.record == "top"
+        stamped, clock, counts, tops = self.settings.latency != "off", perf_counter_ns, self.counts, self._tops
+        apply, best, update, decide = self.book.apply, self.book.best, self.signal.update, self.order.update
+        applied, index = 0, self.messages
+
+        t0 = t1 = t2 = t3 = clock()
+        for ts_ns, order_id, new_order_id, price, qty, instrument, kind, side in events:  # TICK: the iterator decodes
+            counts[kind] += 1
+            if stamped:
+                t1 = t2 = t3 = clock()
+            before = after = EMPTY_TOP
+            values = NO_VALUES
+
+            if until >= 1:  # BOOK
+                applied = apply(kind, instrument, side, order_id, new_order_id, price, qty)
+                before = after = tops.get(instrument, EMPTY_TOP)
+                if applied > 0:
+                    after = tops[instrument] = best(instrument)
+                elif applied < 0:
+                    event = (ts_ns, order_id, new_order_id, price, qty, instrument, kind, side)
+                    if self._fault(index, -applied, event):
+                        break
+                if stamped:
+                    t2 = t3 = clock()
+
+            if until >= 2:  # SIGNAL
+                if applied > 0:
+                    values = update(self.book, instrument, kind, qty, applied, before, after)
+                else:
+                    values = self.signal.values(instrument)
+                if stamped:
+                    t3 = clock()
+
+            if until >= 3:  # ORDER
+                if applied > 0 and instrument:
+                    decide(index, ts_ns, instrument, after, values[8])
+                elif kind == _STATUS:
+                    self.order.status(instrument, qty)
+
+            if stamped:
+                self._stamp(t0, t1, t2, t3, clock())
+            if record_all or (record_top and instrument and after != before):
+                self._record(index, ts_ns, instrument, after, values)
+            index += 1
+            if stamped:
+                t0 = clock()
+        self.messages = index
+        return applied
+
+    def push(self, data: Block) -> tuple[int, Problem | None]:
+        """Run every whole framed message in `data`. Returns the bytes used, and why it stopped early, if it did."""
+        view, at = memoryview(data), 0
+        while piece := bytes(view[at : at + _PIECE]):  # bytes are quicker to index than a map or a view
+            start = perf_counter_ns()
+            self._run(self.tick.events(piece))
+            self.elapsed_ns += perf_counter_ns() - start
+            problem = self._strict_fault(self.tick.used) or self.tick.problem
+            if problem:
+                return at + self.tick.used, problem._replace(at=at + self.tick.used)
+            if not self.tick.used:
+                break
+            at += self.tick.used
+        return at, None
+
+    def push_events(self, events: Events) -> Problem | None:
+        """Run event records."""
+        start = perf_counter_ns()
+        self._run(as_events(events).tolist())
+        self.elapsed_ns += perf_counter_ns() - start
+        return self._strict_fault(0)
+
+    def apply(
+        self,
+        ts_ns: int,
+        order_id: int,
+        new_order_id: int,
+        price: int,
+        qty: int,
+        instrument: int,
+        kind: int,
+        side: int,
+    ) -> int:
+        """Run one event given as integers; returns what the book said of it (see Book.apply)."""
+        return self._run(((ts_ns, order_id, new_order_id, price, qty, instrument, kind, side),))
+
+    def message(self, message: bytes) -> int:
+        """Run one raw ITCH message, without a length prefix; returns what the book said of it.
+
+        raises : FeedError if its length is not that of its type
+        """
+        if code := frame_problem(len(message), message[0] if message else 0):
+            problem = Problem(code, 0, self.messages, len(message), message[0] if message else 0)
+            raise problem.error(0, "message")
+        framed = len(message).to_bytes(2, "big") + message
+        return self._run(self.tick.events(framed))
+
+    def _fault(self, index: int, reason: int, event: Event) -> bool:
+        """Count a refusal and keep the first ones; true if the run must stop."""
+        self.faults[reason] += 1
+        if len(self.first_faults) < FIRST_FAULTS:
+            self.first_faults.append((index, reason, event))
+        return self.settings.strict
+
+    def _strict_fault(self, at: int) -> Problem | None:
+        if self.settings.strict and self.first_faults:
+            index, reason, _ = self.first_faults[0]
+            return Problem("fault", at, index, reason, 0)
+        return None
+
+    def _record(self, index: int, ts_ns: int, instrument: int, top: Top, values: tuple[float, ...]) -> None:
+        if not instrument:
+            top, values = EMPTY_TOP, NO_VALUES
+        if self._row_bytes == len(self._rows):
+            self._rows += bytes(_GROW * _ROW.size)
+        _ROW.pack_into(self._rows, self._row_bytes, index, ts_ns, instrument, *top, *values)
+        self._row_bytes += _ROW.size
+
+    def _stamp(self, t0: int, t1: int, t2: int, t3: int, t4: int) -> None:
+        at = self._sample_count % _GROW * 5
+        if at == 0:
+            self._samples.append(array("q", bytes(8 * 5 * _GROW)))
+        block = self._samples[-1]
+        block[at], block[at + 1], block[at + 2] = t1 - t0, t2 - t1, t3 - t2
+        block[at + 3], block[at + 4] = t4 - t3, t4 - t0
+        self._sample_count += 1
+
+    def result(self) -> dict[str, Any]:
+        """Everything the run produced, as plain values and arrays; see backends.Session."""
+        rows = np.frombuffer(self._rows, ROW_DTYPE, self._row_bytes // _ROW.size)
+        orders = np.array(self.order.orders, ORDER_DTYPE)
+        counts = self.counts[: len(Kind)]
+        counts[0] += sum(self.counts[len(Kind) :])
+        return {
+            "messages": self.messages,
+            "elapsed_ns": self.elapsed_ns,
+            "counts": counts,
+            "unknown": dict(self.tick.unknown),
+            "faults": self.faults,
+            "fault_index": [index for index, _, _ in self.first_faults],
+            "fault_reason": [reason for _, reason, _ in self.first_faults],
+            "fault_events": np.array([event for _, _, event in self.first_faults], EVENT_DTYPE),
+            "columns": {name: rows[name] for name in ROW_DTYPE.names or ()},
+            "orders": {name: orders[name] for name in ORDER_DTYPE.names or ()},
+            "order_stream": bytes(self.order.stream),
+            "rejects": self.order.rejects,
+            "latency": self._latency(),
+            "memory": self._memory(),
+        }
+
+    def _latency(self) -> dict[str, Any] | None:
+        if self.settings.latency == "off":
+            return None
+        flat = np.fromiter(chain.from_iterable(self._samples), np.int64, self._sample_count * 5)
+        return dict(zip((*STAGES, "total"), flat.reshape(-1, 5).T, strict=True))
+
+    def _memory(self) -> dict[str, int]:
+        """Live orders, the bytes they take in the index and the queues (an id and a quantity each), and those of the levels."""
+        orders, number = self.book.orders, sys.getsizeof(1 << 40)
+        levels = [level for halves in self.book.halves.values() for half in halves for level in half.walk()]
+        queues = sum(sys.getsizeof(level.queue) for level in levels)
+        return {
+            "live_orders": len(orders),
+            "order_bytes": sys.getsizeof(orders) + queues + 2 * number * len(orders),
+            "level_bytes": sum(map(sys.getsizeof, levels)),
+        }
+
+    def best(self, instrument: int) -> Top:
+        return self.book.best(instrument)
+
+    def depth(self, instrument: int) -> list[tuple[int, int, int, int]]:
+        return self.book.depth(instrument)
+
+    def queue(self, instrument: int, side: int, price: int) -> list[tuple[int, int]]:
+        return self.book.queue(instrument, side, price)
+
+    def locate(self, order_id: int) -> tuple[int, int, int, int] | None:
+        return self.book.locate(order_id)
+
+    def names(self) -> dict[int, bytes]:
+        return self.tick.names
+
+
+class PythonBackend:
+    """The pure-Python engine as a backend: runs everywhere, and is the oracle of every other one."""
+
+    clock = "perf_counter_ns"
+
+    def event_layout(self) -> list[tuple[str, str, int]]:
+        return list(EVENT_FIELDS)
+
+    def variants(self) -> Mapping[str, tuple[str, ...]]:
+        """The Python engine has one set; the axes belong to Rust."""
+        return {}
+
+    def session(self, settings: Settings) -> PythonSession:
+        return PythonSession(settings)
+
+    def decode(self, data: Block) -> tuple[Events, int, Problem | None]:
+        """Events of every whole message in `data`, the bytes used, and the problem that stopped it."""
+        tick = Tick()
+        events = np.array(list(tick.events(data)), EVENT_DTYPE)
+        return events, tick.used, tick.problem
+

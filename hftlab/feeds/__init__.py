@@ -1,0 +1,1 @@
+"""Where messages come from. Each module ends in a Feed, which every engine can run."""

@@ -1,0 +1,206 @@
+"""BOOK: every order of every instrument, in price-time priority.
+
+An order is a quantity in the queue of a level, a level stands in a side, two sides make the book of an instrument. One table finds
+the level of any live order, because references are unique over the whole feed. The exchange has matched already: the book only does what it is told, and refuses what
+cannot be.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+
+from hftlab.events import Fault, Kind, Side
+
+#: best bid price, its quantity, best ask price, its quantity; quantity 0 and price 0 for an empty side
+Top = tuple[int, int, int, int]
+EMPTY_TOP: Top = (0, 0, 0, 0)
+
+BOTH = 3  # what apply() returns for a CLEAR, which has no side of its own
+
+_ADD, _EXECUTE, _CANCEL = int(Kind.ADD), int(Kind.EXECUTE), int(Kind.CANCEL)
+_DELETE, _REPLACE, _CLEAR = int(Kind.DELETE), int(Kind.REPLACE), int(Kind.CLEAR)
+_BID, _ASK = int(Side.BID), int(Side.ASK)
+
+# A refusal is the negative of its reason, so that one integer says both "applied, on this side" and "why not".
+_BAD_SIDE, _ZERO_QTY, _ZERO_PRICE = -Fault.BAD_SIDE.value, -Fault.ZERO_QTY.value, -Fault.ZERO_PRICE.value
+_DUPLICATE, _UNKNOWN = -Fault.DUPLICATE_ORDER.value, -Fault.UNKNOWN_ORDER.value
+_WRONG_INSTRUMENT, _EXCESS = -Fault.WRONG_INSTRUMENT.value, -Fault.EXCESS_QTY.value
+
+
+class Level:
+    """All orders at one price: their total, and the queue. A dict keeps insertion order, so the first key is the front."""
+
+    __slots__ = ("half", "key", "price", "qty", "queue")
+
+    def __init__(self, half: HalfBook | None, key: int, price: int) -> None:
+        self.half = half
+        self.key = key
+        self.price = price
+        self.qty = 0
+        self.queue: dict[int, int] = {}  # order id -> quantity left, in time priority
+
+
+NO_LEVEL = Level(None, 0, 0)  # the best level of an empty side: price 0, quantity 0
+
+
+class HalfBook:
+    """One side of one instrument. Keys are side-signed prices (bid: +price, ask: -price), so the best level has the LARGEST
+    key on both sides, and one piece of code serves both."""
+
+    __slots__ = ("best", "instrument", "keys", "levels", "side", "sign")
+
+    def __init__(self, instrument: int, side: int) -> None:
+        self.instrument = instrument
+        self.side = side
+        self.sign = 1 if side == _BID else -1
+        self.keys: list[int] = []  # sorted, the best at the end, where a list is cheap to change
+        self.levels: dict[int, Level] = {}
+        self.best = NO_LEVEL
+
+    def open(self, key: int) -> Level:
+        """A new, empty level."""
+        level = self.levels[key] = Level(self, key, key * self.sign)
+        insort(self.keys, key)
+        self.best = self.levels[self.keys[-1]]
+        return level
+
+    def close(self, key: int) -> None:
+        """Drop a level that has become empty."""
+        del self.levels[key], self.keys[bisect_left(self.keys, key)]
+        self.best = self.levels[self.keys[-1]] if self.keys else NO_LEVEL
+
+    def depth_qty(self, n: int) -> int:
+        """Total quantity of the best n levels."""
+        levels, total = self.levels, 0
+        for key in self.keys[-n:]:
+            total += levels[key].qty
+        return total
+
+    def walk(self) -> Iterator[Level]:
+        """Levels, best first."""
+        return (self.levels[key] for key in reversed(self.keys))
+
+
+class Book:
+    """The books of all instruments: which level each live order rests in, and the two sides of each instrument."""
+
+    def __init__(self) -> None:
+        self.orders: dict[int, Level] = {}
+        self.halves: dict[int, tuple[HalfBook, HalfBook]] = {}
+
+    def apply(
+        self, kind: int, instrument: int, side: int, order_id: int, new_order_id: int, price: int, qty: int
+    ) -> int:
+        """Apply one event; the fields are those of the event record.
+
+        returns : the side it acted on (1 bid, 2 ask, 3 both); 0 if this kind never changes a book; or, if the event was
+                  refused and nothing changed, the negative of its `Fault`
+        """
+        if kind == _ADD:
+            if side != _BID and side != _ASK:
+                return _BAD_SIDE
+            if qty == 0:
+                return _ZERO_QTY
+            if price == 0:
+                return _ZERO_PRICE
+            if order_id in self.orders:
+                return _DUPLICATE
+            halves = self.halves.get(instrument) or self._open(instrument)
+            self._insert(halves[side - 1], order_id, price, qty)
+            return side
+        if kind == _CLEAR:
+            return self._clear(instrument)
+        if kind != _DELETE and kind != _EXECUTE and kind != _CANCEL and kind != _REPLACE:
+            return 0
+
+        level = self.orders.get(order_id)
+        if level is None:
+            return _UNKNOWN
+        half = level.half
+        assert half is not None
+        if half.instrument != instrument:
+            return _WRONG_INSTRUMENT
+        if kind == _DELETE:
+            self._remove(level, order_id)
+            return half.side
+        if qty == 0:
+            return _ZERO_QTY
+        if kind == _REPLACE:
+            if price == 0:
+                return _ZERO_PRICE
+            if new_order_id in self.orders and new_order_id != order_id:
+                return _DUPLICATE
+            self._remove(level, order_id)
+            self._insert(half, new_order_id, price, qty)
+            return half.side
+        left = level.queue[order_id]  # EXECUTE, CANCEL
+        if qty > left:
+            return _EXCESS
+        if qty == left:
+            self._remove(level, order_id)
+        else:
+            level.queue[order_id] = left - qty
+            level.qty -= qty
+        return half.side
+
+    def _open(self, instrument: int) -> tuple[HalfBook, HalfBook]:
+        halves = self.halves[instrument] = (HalfBook(instrument, _BID), HalfBook(instrument, _ASK))
+        return halves
+
+    def _insert(self, half: HalfBook, order_id: int, price: int, qty: int) -> None:
+        key = price * half.sign
+        level = half.levels.get(key) or half.open(key)
+        level.qty += qty
+        level.queue[order_id] = qty
+        self.orders[order_id] = level
+
+    def _remove(self, level: Level, order_id: int) -> None:
+        del self.orders[order_id]
+        level.qty -= level.queue.pop(order_id)
+        if not level.queue:
+            level.half.close(level.key)  # type: ignore[union-attr]
+
+    def _clear(self, instrument: int) -> int:
+        for half in self.halves.pop(instrument, ()):
+            for level in half.levels.values():
+                for order_id in level.queue:
+                    del self.orders[order_id]
+        return BOTH
+
+    def best(self, instrument: int) -> Top:
+        """Best bid and ask with their quantities."""
+        halves = self.halves.get(instrument)
+        if halves is None:
+            return EMPTY_TOP
+        bid, ask = halves[0].best, halves[1].best
+        return (bid.price, bid.qty, ask.price, ask.qty)
+
+    def depth_qty(self, instrument: int, side: int, n: int) -> int:
+        """Total quantity of the best n levels of one side."""
+        halves = self.halves.get(instrument)
+        return halves[side - 1].depth_qty(n) if halves else 0
+
+    def depth(self, instrument: int) -> list[tuple[int, int, int, int]]:
+        """(side, price, quantity, order count) of every level, bids then asks, best first."""
+        return [
+            (half.side, level.price, level.qty, len(level.queue))
+            for half in self.halves.get(instrument, ())
+            for level in half.walk()
+        ]
+
+    def queue(self, instrument: int, side: int, price: int) -> list[tuple[int, int]]:
+        """(order id, quantity) of one level in time priority, the front first; empty if there is no such level."""
+        halves = self.halves.get(instrument)
+        if halves is None or side not in (_BID, _ASK):
+            return []
+        half = halves[side - 1]
+        level = half.levels.get(price * half.sign)
+        return list(level.queue.items()) if level else []
+
+    def locate(self, order_id: int) -> tuple[int, int, int, int] | None:
+        """(instrument, side, price, quantity left) of a live order; None if it is not live."""
+        level = self.orders.get(order_id)
+        if level is None or level.half is None:
+            return None
+        return level.half.instrument, level.half.side, level.price, level.queue[order_id]

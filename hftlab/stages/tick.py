@@ -1,0 +1,126 @@
+"""TICK: wire bytes -> event. One ITCH message becomes one tuple, in the order of the event record's fields.
+
+The commonest types come first in `decode`. A `Struct` reads all fields of a message in one call; `x` skips what is not needed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from struct import Struct
+
+from hftlab.events import Kind, Side
+from hftlab.feeds.feed import Block
+from hftlab.feeds.itch import Problem, frame_problem
+from hftlab.feeds.messages import SIZES
+
+#: (ts_ns, order_id, new_order_id, price, qty, instrument, kind, side)
+Event = tuple[int, int, int, int, int, int, int, int]
+
+# Every message starts: type, locate u16, tracking u16, timestamp u48 (read as u16 and u32).
+_HEAD = ">xHxxHI"
+_head = Struct(_HEAD).unpack_from
+_add = Struct(_HEAD + "QBI8xI").unpack_from
+_delete = Struct(_HEAD + "Q").unpack_from
+_reduce = Struct(_HEAD + "QI").unpack_from
+_execute_at = Struct(_HEAD + "QI9xI").unpack_from
+_replace = Struct(_HEAD + "QQII").unpack_from
+_cross = Struct(_HEAD + "Q8xI").unpack_from
+_status = Struct(_HEAD + "8xB").unpack_from
+
+_SIDES = tuple({ord("B"): int(Side.BID), ord("S"): int(Side.ASK)}.get(code, int(Side.NONE)) for code in range(256))
+_MOST = 2**32 - 1
+
+_ADD, _EXECUTE, _CANCEL = int(Kind.ADD), int(Kind.EXECUTE), int(Kind.CANCEL)
+_DELETE, _REPLACE, _TRADE, _STATUS = int(Kind.DELETE), int(Kind.REPLACE), int(Kind.TRADE), int(Kind.STATUS)
+
+
+def decode(data: Block, at: int) -> Event:
+    """Decode the message whose type byte stands at `data[at]`; its size has been checked."""
+    letter = data[at]
+    if letter == 65 or letter == 70:  # A, F: add
+        locate, high, low, ref, side, qty, price = _add(data, at)
+        return (high << 32 | low, ref, 0, price, qty, locate, _ADD, _SIDES[side])
+    if letter == 68:  # D: delete
+        locate, high, low, ref = _delete(data, at)
+        return (high << 32 | low, ref, 0, 0, 0, locate, _DELETE, 0)
+    if letter == 85:  # U: replace
+        locate, high, low, ref, new_ref, qty, price = _replace(data, at)
+        return (high << 32 | low, ref, new_ref, price, qty, locate, _REPLACE, 0)
+    if letter == 69:  # E: executed at the order's price
+        locate, high, low, ref, qty = _reduce(data, at)
+        return (high << 32 | low, ref, 0, 0, qty, locate, _EXECUTE, 0)
+    if letter == 88:  # X: partial cancel
+        locate, high, low, ref, qty = _reduce(data, at)
+        return (high << 32 | low, ref, 0, 0, qty, locate, _CANCEL, 0)
+    if letter == 80:  # P: trade against a hidden order
+        locate, high, low, ref, side, qty, price = _add(data, at)
+        return (high << 32 | low, ref, 0, price, qty, locate, _TRADE, _SIDES[side])
+    if letter == 67:  # C: executed at another price, which does not move the book
+        locate, high, low, ref, qty, price = _execute_at(data, at)
+        return (high << 32 | low, ref, 0, price, qty, locate, _EXECUTE, 0)
+    if letter == 81:  # Q: cross; 8 bytes of shares
+        locate, high, low, shares, price = _cross(data, at)
+        return (high << 32 | low, 0, 0, price, min(shares, _MOST), locate, _TRADE, 0)
+    if letter == 72:  # H: trading state
+        locate, high, low, state = _status(data, at)
+        return (high << 32 | low, 0, 0, 0, state, locate, _STATUS, 0)
+    locate, high, low = _head(data, at)
+    return (high << 32 | low, 0, 0, 0, 0, locate, 0, 0)
+
+
+#: What an unknown message gives that is too short for the common header.
+NO_EVENT: Event = (0, 0, 0, 0, 0, 0, 0, 0)
+_HEAD_BYTES = 11
+
+
+class Tick:
+    """Turns blocks of framed ITCH into events, one per message, and learns the names of the instruments.
+
+    index   : number of the next message
+    names   : 8-byte stock by locate, from the stock directory (R), or from the first add where R is missing
+    unknown : how many messages of each unknown type were skipped, by type byte
+    """
+
+    def __init__(self, names: dict[int, bytes] | None = None, *, strict: bool = False) -> None:
+        self.index = 0
+        self.names = names if names is not None else {}
+        self.unknown: Counter[int] = Counter()
+        self.strict = strict
+        self.used = 0
+        self.problem: Problem | None = None
+
+    def events(self, data: Block) -> Iterator[Event]:
+        """Yield the event of each whole message in `data`; then .used bytes were read, and .problem says why it stopped early.
+
+        `.used` counts a message once the caller has come back for the next one.
+        """
+        at, end, names = 0, len(data), self.names
+        self.used, self.problem = 0, None
+        while at + 2 < end:
+            size, letter = data[at] << 8 | data[at + 1], data[at + 2]
+            if size != SIZES[letter] and self._stops(at, size, letter):
+                return
+            at += 2
+            if at + size > end:
+                return
+            if SIZES[letter] > 0:
+                event = decode(data, at)
+            else:
+                self.unknown[letter] += 1
+                event = decode(data, at) if size >= _HEAD_BYTES else NO_EVENT
+            if letter == 82 or (letter == 65 and event[5] not in names):
+                self._learn(data, at, letter, event[5])
+            yield event
+            at = self.used = at + size
+            self.index += 1
+
+    def _learn(self, data: Block, at: int, letter: int, instrument: int) -> None:
+        stock = at + (11 if letter == 82 else 24)
+        self.names[instrument] = bytes(data[stock : stock + 8])
+
+    def _stops(self, at: int, size: int, letter: int) -> bool:
+        code = frame_problem(size, letter) or ("unknown_type" if self.strict else "")
+        if code:
+            self.problem = Problem(code, at, self.index, size, letter)
+        return bool(code)

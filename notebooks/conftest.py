@@ -1,0 +1,86 @@
+"""Run as tests, the notebooks fail for the reasons for which a reader would call them broken.
+
+nbval 0.11 alone lets five things pass or hang: a line that IPython rejects (an unknown magic, a
+``UsageError``) passes; a kernel that dies is waited for until the cell times out; the time limit is
+one for all cells; a cell tagged ``raises-exception`` that raises nothing passes; and after a timeout
+the remaining cells run on, expected to fail.
+"""
+
+import time
+from queue import Empty
+
+import pytest
+from nbval.kernel import RunningKernel
+from nbval.plugin import IPyNbCell, IPyNbFile
+
+POLL_S = 0.5  # how often a silent kernel is asked whether it is still alive
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """After a timeout or the kernel's death the remaining cells say nothing: skip them."""
+    notebook = item.parent
+    if not isinstance(notebook, IPyNbFile) or notebook.kernel is None:
+        return
+    if notebook.timed_out or not notebook.kernel.is_alive():
+        pytest.skip("an earlier cell of this notebook timed out or ended the kernel")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Run one cell within its own time limit, then judge the kernel's reply, which nbval does not read."""
+    if not isinstance(item, IPyNbCell):
+        return (yield)
+    kernel, option = item.parent.kernel, item.config.option
+    kernel.last_reply, limit = {}, option.nbval_cell_timeout
+    option.nbval_cell_timeout = time_limit(item.cell, limit)
+    try:
+        result = yield
+    except KernelDiedError as died:
+        kernel.stop()
+        item.raise_cell_error(str(died))
+    finally:
+        option.nbval_cell_timeout = limit
+    judge(item, kernel.last_reply)
+    return result
+
+
+def time_limit(cell, default):
+    """The cell's limit in seconds: its tag ``timeout-SECONDS``, else `default`."""
+    tags = [tag for tag in cell.metadata.get("tags", []) if tag.startswith("timeout-")]
+    return float(tags[-1].removeprefix("timeout-")) if tags else default
+
+
+def judge(item, reply):
+    """Hold the status of `reply` (``execute_reply``) against what the cell announces."""
+    status, expected = reply.get("status"), item.options["check_exception"]
+    if status == "error" and not expected:
+        item.raise_cell_error(f"{reply.get('ename')}: {reply.get('evalue')}")
+    if status == "ok" and expected:
+        item.raise_cell_error("tagged raises-exception, but nothing was raised")
+
+
+class KernelDiedError(RuntimeError):
+    """The kernel's process ended while a cell was running."""
+
+
+def await_reply(self, msg_id, timeout=None):
+    """Wait for the reply to `msg_id` and keep it; raise Empty after `timeout` seconds."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        try:
+            message = self.get_message("shell", timeout=POLL_S)
+        except Empty:
+            if not self.km.is_alive():
+                raise KernelDiedError("the kernel died while running this cell") from None
+            if deadline is not None and time.monotonic() > deadline:
+                raise
+            continue
+        if message["parent_header"].get("msg_id") == msg_id:
+            if message["content"]["status"] == "aborted":
+                raise RuntimeError("the kernel aborted the request to run this cell")
+            self.last_reply = message["content"]
+            return
+
+
+RunningKernel.await_reply = await_reply

@@ -1,0 +1,28 @@
+//! The Rust engine of hftlab. Data takes this way, the same words as in Python:
+//!
+//! ```text
+//! wire bytes -> itch (TICK) -> book (BOOK) -> signal (SIGNAL) -> order (ORDER) -> wire bytes      engine: the loop
+//!                              levels, orders, pool: the variants of the book                      choose: names -> types
+//! ```
+//!
+//! Only `py` knows Python; everything else is tested by plain `cargo test`.
+
+#![deny(missing_docs)]
+
+pub mod book;
+pub mod choose;
+pub mod clock;
+pub mod engine;
+pub mod error;
+pub mod event;
+pub mod itch;
+pub mod levels;
+pub mod order;
+pub mod orders;
+pub mod pool;
+pub mod record;
+pub mod signal;
+pub mod synthetic;
+
+#[cfg(feature = "python")]
+mod py;

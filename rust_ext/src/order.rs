@@ -1,0 +1,223 @@
+//! ORDER: decide, check the risk, encode an OUCH 5.0 Enter Order. In replay an order that passes is taken as filled at its limit at
+//! once: it moves the position, nothing else.
+
+use std::collections::VecDeque;
+
+use crate::book::Top;
+use crate::event::{ASK, BID};
+
+/// Size of an Enter Order without appendage.
+pub const ENTER_BYTES: usize = 47;
+/// Number of limits that risk tests, in the order of Python's `REJECTS`.
+pub const REJECTS: usize = 6;
+/// OUCH prices have four implied decimals.
+const OUCH_SCALE: i128 = 10_000;
+/// 199,999.9900: anything above is a market order to OUCH, and 0 is none.
+const HIGHEST_LIMIT: i128 = 0x7735_939c;
+const SECOND_NS: u64 = 1_000_000_000;
+const TRADING: u32 = b'T' as u32;
+/// Time in force IOC, display visible, capacity principal, no intermarket sweep, cross type continuous.
+const CHOICES: &[u8; 5] = b"3YPNN";
+
+/// When to act, and the limits before acting.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// |score| above which it acts.
+    pub threshold: f64,
+    /// Shares per order, in [1, 999,999].
+    pub lot: u32,
+    /// Applied events of an instrument from one attempt to the next, >= 1.
+    pub cooldown: u32,
+    /// Refuse everything.
+    pub kill: bool,
+    /// Shares per order.
+    pub max_order_qty: u32,
+    /// Whole currency units per order.
+    pub max_notional: u64,
+    /// Distance of the limit from the mid, basis points.
+    pub collar_bps: u32,
+    /// Absolute shares per instrument after the fill.
+    pub position_limit: u64,
+    /// Accepted orders in any second of event time.
+    pub max_orders_per_sec: usize,
+    /// Price units per 1.0 of currency.
+    pub price_scale: u64,
+}
+
+/// What the stage knows of one instrument.
+#[derive(Clone, Debug, Default)]
+struct State {
+    /// Applied events until it may act.
+    wait: u32,
+    /// Last trading state was not T.
+    halted: bool,
+    /// Shares.
+    position: i64,
+}
+
+/// An accepted order.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct Accepted {
+    pub index: u64,
+    pub ts_ns: u64,
+    pub instrument: u16,
+    pub side: u8,
+    pub price: i64,
+    pub score: f64,
+    pub position: i64,
+}
+
+/// Decide, risk and encode for all instruments.
+pub struct OrderEntry {
+    config: Config,
+    states: Vec<State>,
+    /// Event times of the latest accepted orders, at most `max_orders_per_sec`.
+    recent: VecDeque<u64>,
+    /// The accepted orders; UserRefNum is the place plus one.
+    pub orders: Vec<Accepted>,
+    /// Refusals by limit.
+    pub rejects: [u64; REJECTS],
+    /// The exact bytes sent.
+    pub stream: Vec<u8>,
+}
+
+impl OrderEntry {
+    /// An order stage that has seen nothing.
+    pub fn new(config: Config) -> Self {
+        let recent = VecDeque::with_capacity(config.max_orders_per_sec);
+        OrderEntry {
+            config,
+            states: Vec::new(),
+            recent,
+            orders: Vec::new(),
+            rejects: [0; REJECTS],
+            stream: Vec::new(),
+        }
+    }
+
+    /// Shares per order.
+    pub fn lot(&self) -> u32 {
+        self.config.lot
+    }
+
+    #[inline(always)]
+    fn state(&mut self, instrument: u16) -> &mut State {
+        let i = instrument as usize;
+        if self.states.len() <= i {
+            self.states.resize_with(i + 1, State::default);
+        }
+        &mut self.states[i]
+    }
+
+    /// The trading state of an instrument changed; `code` is its ASCII letter. Only T is trading.
+    pub fn status(&mut self, instrument: u16, code: u32) {
+        self.state(instrument).halted = code != TRADING;
+    }
+
+    /// Act, or not, on one applied event of an instrument.
+    #[inline(always)]
+    pub fn update(
+        &mut self,
+        index: u64,
+        ts_ns: u64,
+        instrument: u16,
+        top: &Top,
+        score: f64,
+        name: &[u8; 8],
+    ) {
+        let threshold = self.config.threshold;
+        let state = self.state(instrument);
+        if state.wait > 0 {
+            state.wait -= 1;
+            if state.wait > 0 {
+                return;
+            }
+        }
+        if (-threshold..=threshold).contains(&score)
+            || state.halted
+            || top.bid_qty == 0
+            || top.ask_qty == 0
+        {
+            return;
+        }
+        self.attempt(index, ts_ns, instrument, top, score, name);
+    }
+
+    /// An attempt counts, whatever risk says.
+    #[inline(never)]
+    fn attempt(
+        &mut self,
+        index: u64,
+        ts_ns: u64,
+        instrument: u16,
+        top: &Top,
+        score: f64,
+        name: &[u8; 8],
+    ) {
+        let (cooldown, lot) = (self.config.cooldown, self.config.lot as i64);
+        let (side, price) = if score > 0.0 { (BID, top.ask_price) } else { (ASK, top.bid_price) };
+        let limit = self.ouch_price(price, side);
+        let state = self.state(instrument);
+        state.wait = cooldown;
+        let position = state.position + if side == BID { lot } else { -lot };
+        if let Some(limit) = self.refuses(ts_ns, price, limit, top, position) {
+            self.rejects[limit] += 1;
+            return;
+        }
+        self.state(instrument).position = position;
+        if self.recent.len() == self.config.max_orders_per_sec {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(ts_ns);
+        self.orders.push(Accepted { index, ts_ns, instrument, side, price, score, position });
+        self.encode(side, limit as u64, name);
+    }
+
+    /// The first limit that the order breaks. Integers only, so that a boundary is a boundary.
+    fn refuses(&self, ts_ns: u64, price: i64, limit: i128, top: &Top, position: i64) -> Option<usize> {
+        let config = &self.config;
+        let (lot, price) = (config.lot as i128, price as i128);
+        let twice_mid = top.bid_price as i128 + top.ask_price as i128;
+        let distance = (2 * price - twice_mid).abs();
+        let recent = self.recent.front().filter(|_| self.recent.len() == config.max_orders_per_sec);
+        [
+            config.kill,
+            config.lot > config.max_order_qty,
+            lot * price.abs() > config.max_notional as i128 * config.price_scale as i128,
+            distance * 10_000 > config.collar_bps as i128 * twice_mid.abs()
+                || !(1..=HIGHEST_LIMIT).contains(&limit),
+            position.unsigned_abs() > config.position_limit,
+            recent.is_some_and(|&oldest| ts_ns < oldest || ts_ns - oldest < SECOND_NS),
+        ]
+        .iter()
+        .position(|&broken| broken)
+    }
+
+    /// Price in 1/10,000; where the feed is finer, rounded so that the order still reaches the quote it aims at.
+    fn ouch_price(&self, price: i64, side: u8) -> i128 {
+        let scaled = price as i128 * OUCH_SCALE;
+        let scale = self.config.price_scale as i128;
+        if side == BID { -((-scaled).div_euclid(scale)) } else { scaled.div_euclid(scale) }
+    }
+
+    fn encode(&mut self, side: u8, limit: u64, name: &[u8; 8]) {
+        let number = self.orders.len() as u32;
+        let mut digits = [b'0'; 12];
+        let mut rest = number;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        self.stream.push(b'O');
+        self.stream.extend_from_slice(&number.to_be_bytes());
+        self.stream.push(if side == BID { b'B' } else { b'S' });
+        self.stream.extend_from_slice(&self.config.lot.to_be_bytes());
+        self.stream.extend_from_slice(name);
+        self.stream.extend_from_slice(&limit.to_be_bytes());
+        self.stream.extend_from_slice(CHOICES);
+        self.stream.extend_from_slice(b"HL");
+        self.stream.extend_from_slice(&digits);
+        self.stream.extend_from_slice(&0u16.to_be_bytes());
+    }
+}

@@ -1,0 +1,434 @@
+//! The door to Python, and the only file that names it. Every binding is: borrow bytes, let go of the GIL, run, wrap the result.
+#![allow(missing_docs)] // the docstrings are Python's
+
+use numpy::{IntoPyArray, PyArray1, PyArrayDescr};
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::choose::{self, VARIANTS, Variant};
+use crate::clock::Clock;
+use crate::engine::{self, Runner, Until, stamp};
+use crate::error::Error;
+use crate::event::{EVENT_BYTES, Event, FIELDS};
+use crate::itch::{self, Next, WINDOW};
+use crate::record::Mode;
+use crate::{order, signal};
+
+/// Messages between two looks at Ctrl-C.
+const CHUNK: usize = 1 << 16;
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> PyErr {
+        PyValueError::new_err(error.to_string())
+    }
+}
+
+type Problem = (&'static str, usize, u64, usize, u8);
+
+fn problem(problem: itch::Problem) -> Problem {
+    (problem.code, problem.at, problem.index, problem.size, problem.letter)
+}
+
+/// The bytes of a buffer, for as long as the buffer is held.
+fn bytes<'a>(buffer: &'a PyBuffer<u8>) -> PyResult<&'a [u8]> {
+    if !buffer.is_c_contiguous() {
+        return Err(PyValueError::new_err("the buffer is not contiguous"));
+    }
+    if buffer.len_bytes() == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: the buffer is contiguous, not empty, and held by the caller. Feeds hand over read-only memory; one who changes it
+    // while the engine reads sees other bytes decoded, each load being checked on its own.
+    Ok(unsafe { std::slice::from_raw_parts(buffer.buf_ptr() as *const u8, buffer.len_bytes()) })
+}
+
+#[derive(FromPyObject)]
+struct SignalSettings {
+    decay: f64,
+    k: f64,
+    weights: [f64; 5],
+    levels: usize,
+}
+
+#[derive(FromPyObject)]
+struct OrderSettings {
+    threshold: f64,
+    lot: u32,
+    cooldown: u32,
+}
+
+#[derive(FromPyObject)]
+struct RiskSettings {
+    kill: bool,
+    max_order_qty: u32,
+    max_notional: u64,
+    collar_bps: u32,
+    position_limit: u64,
+    max_orders_per_sec: usize,
+}
+
+/// `hftlab.settings.Settings`, read attribute by attribute; Python has checked the ranges.
+#[derive(FromPyObject)]
+struct Settings {
+    book: String,
+    orders: String,
+    pool: bool,
+    signal: String,
+    until: String,
+    record: String,
+    latency: String,
+    strict: bool,
+    price_scale: u64,
+    symbols: Vec<String>,
+    signals: SignalSettings,
+    order: OrderSettings,
+    risk: RiskSettings,
+}
+
+fn one_of<T: Copy>(what: &'static str, name: &str, known: &'static [&'static str], values: &[T]) -> Result<T, Error> {
+    let place = known.iter().position(|&other| other == name);
+    place.map(|i| values[i]).ok_or_else(|| Error::UnknownName { what, name: name.into(), known })
+}
+
+impl Settings {
+    fn engine(&self) -> Result<engine::Settings, Error> {
+        let stages = [Until::Tick, Until::Book, Until::Signal, Until::Order];
+        Ok(engine::Settings {
+            until: one_of("stage", &self.until, &["tick", "book", "signal", "order"], &stages)?,
+            record: one_of("record mode", &self.record, &["none", "top", "all"], &[Mode::None, Mode::Top, Mode::All])?,
+            stamps: one_of("latency mode", &self.latency, &["off", "total", "stages"], &[stamp::OFF, stamp::TOTAL, stamp::STAGES])?,
+            strict: self.strict,
+            signal: signal::Config {
+                decay: self.signals.decay,
+                k: self.signals.k,
+                weights: self.signals.weights,
+                levels: self.signals.levels,
+            },
+            order: order::Config {
+                threshold: self.order.threshold,
+                lot: self.order.lot,
+                cooldown: self.order.cooldown,
+                kill: self.risk.kill,
+                max_order_qty: self.risk.max_order_qty,
+                max_notional: self.risk.max_notional,
+                collar_bps: self.risk.collar_bps,
+                position_limit: self.risk.position_limit,
+                max_orders_per_sec: self.risk.max_orders_per_sec,
+                price_scale: self.price_scale,
+            },
+            names: self.symbols.iter().map(|name| ouch_name(name)).collect(),
+        })
+    }
+}
+
+/// Eight Latin-1 bytes, padded with spaces; zeros for no name.
+fn ouch_name(name: &str) -> [u8; 8] {
+    let mut out = [if name.is_empty() { 0 } else { b' ' }; 8];
+    for (byte, letter) in out.iter_mut().zip(name.chars()) {
+        *byte = u8::try_from(letter as u32).unwrap_or(b'?');
+    }
+    out
+}
+
+/// The dtype of the event record, from the same tokens as the struct.
+fn event_dtype(py: Python) -> PyResult<Bound<PyArrayDescr>> {
+    let fields: Vec<(&str, &str)> = FIELDS.iter().map(|&(name, format, _)| (name, format)).collect();
+    PyArrayDescr::new(py, fields)
+}
+
+fn event_array<'py>(py: Python<'py>, records: Vec<u8>) -> PyResult<Bound<'py, PyAny>> {
+    records.into_pyarray(py).call_method1("view", (event_dtype(py)?,))
+}
+
+fn column<'py, T: numpy::Element>(py: Python<'py>, values: Vec<T>) -> Bound<'py, PyArray1<T>> {
+    values.into_pyarray(py)
+}
+
+#[pymodule(name = "hftlab_rust", gil_used = true)]
+mod hftlab_rust {
+    use super::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
+        module.add("clock", Clock::get().name)
+    }
+
+    /// The event record this extension was built with: (field, NumPy format, offset).
+    #[pyfunction]
+    fn event_layout() -> Vec<(&'static str, &'static str, usize)> {
+        FIELDS.to_vec()
+    }
+
+    /// Variant names by axis, naive to best.
+    #[pyfunction]
+    fn variants(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+        let out = PyDict::new(py);
+        for (axis, names) in VARIANTS {
+            out.set_item(axis, pyo3::types::PyTuple::new(py, names.iter())?)?;
+        }
+        Ok(out)
+    }
+
+    /// `n` back-to-back readings of the clock, in ns.
+    #[pyfunction]
+    fn clock_cost(py: Python<'_>, n: usize) -> Bound<'_, PyArray1<f64>> {
+        column(py, Clock::get().cost_ns(n))
+    }
+
+    /// Open a run with `hftlab.settings.Settings`.
+    #[pyfunction]
+    fn session(settings: &Bound<'_, PyAny>) -> PyResult<Session> {
+        let settings: super::Settings = settings.extract()?;
+        let variant = Variant {
+            book: &settings.book,
+            orders: &settings.orders,
+            pool: settings.pool,
+            signal: &settings.signal,
+        };
+        Ok(Session { runner: choose::engine(variant, settings.engine()?)? })
+    }
+
+    /// Events of every whole framed message in `data`, the bytes used, and the problem that stopped it.
+    #[pyfunction]
+    fn decode<'py>(py: Python<'py>, data: PyBuffer<u8>) -> PyResult<(Bound<'py, PyAny>, usize, Option<Problem>)> {
+        let data = bytes(&data)?;
+        let (records, used, stopped) = py.detach(|| {
+            let mut records = Vec::with_capacity(itch::count(data) * EVENT_BYTES);
+            let (mut at, mut spare) = (0, [0; WINDOW]);
+            let stopped = loop {
+                match itch::next(data, at) {
+                    Next::Frame(frame) => {
+                        let window = itch::window(data, frame.at, &mut spare);
+                        itch::decode(window, frame.size).write_to(&mut records);
+                        at = frame.at + frame.size;
+                    }
+                    Next::More => break None,
+                    Next::Bad(code, size, letter) => {
+                        break Some((code, at, (records.len() / EVENT_BYTES) as u64, size, letter));
+                    }
+                }
+            };
+            (records, at, stopped)
+        });
+        Ok((event_array(py, records)?, used, stopped))
+    }
+
+    /// Seeded synthetic ITCH bytes; see `hftlab.feeds.synthetic`, which owns the regimes.
+    #[pyclass]
+    struct Generator {
+        generator: crate::synthetic::Generator,
+    }
+
+    #[pymethods]
+    impl Generator {
+        #[new]
+        fn new(seed: u64, messages: u64, symbols: u32, parameters: Vec<u64>) -> PyResult<Self> {
+            let generator = crate::synthetic::Generator::new(seed, messages, symbols, &parameters);
+            Ok(Generator { generator: generator.map_err(PyValueError::new_err)? })
+        }
+
+        /// The next whole messages, about `max_bytes` of them; b"" at the end.
+        fn block<'py>(&mut self, py: Python<'py>, max_bytes: usize) -> Bound<'py, PyBytes> {
+            let mut out = Vec::new();
+            py.detach(|| self.generator.block(&mut out, max_bytes));
+            PyBytes::new(py, &out)
+        }
+    }
+
+    /// One run: state that lives from the first message to the last.
+    #[pyclass]
+    struct Session {
+        runner: Box<dyn Runner>,
+    }
+
+    impl Session {
+        fn chunks(
+            &mut self,
+            py: Python<'_>,
+            mut chunk: impl FnMut(&mut dyn Runner) -> bool + Send,
+        ) -> PyResult<()> {
+            let runner = &mut *self.runner;
+            while py.detach(|| chunk(runner)) {
+                py.check_signals()?;
+            }
+            Ok(())
+        }
+    }
+
+    // `&mut dyn Runner` crosses `detach` because Runner is Send.
+    #[pymethods]
+    impl Session {
+        #[getter]
+        fn messages(&mut self) -> u64 {
+            self.runner.tally().messages
+        }
+
+        fn push(&mut self, py: Python<'_>, data: PyBuffer<u8>) -> PyResult<(usize, Option<Problem>)> {
+            let data = bytes(&data)?;
+            py.detach(|| self.runner.reserve(itch::count(data)));
+            let (mut used, mut stopped) = (0, None);
+            self.chunks(py, |runner| {
+                let (n, problem) = runner.run_bytes(&data[used..], CHUNK);
+                stopped = problem.map(|problem| itch::Problem { at: used + problem.at, ..problem });
+                used += n;
+                n > 0 && stopped.is_none()
+            })?;
+            Ok((used, stopped.map(problem)))
+        }
+
+        fn push_events(&mut self, py: Python<'_>, events: &Bound<'_, PyAny>) -> PyResult<Option<Problem>> {
+            if !events.getattr("dtype")?.eq(event_dtype(py)?)? {
+                return Err(PyValueError::new_err("events must have dtype EVENT_DTYPE"));
+            }
+            let buffer: PyBuffer<u8> = events.call_method1("view", ("u1",))?.extract()?;
+            let data = bytes(&buffer)?;
+            py.detach(|| self.runner.reserve(data.len() / EVENT_BYTES));
+            let (mut rest, mut stopped) = (data.chunks(CHUNK * EVENT_BYTES), None);
+            self.chunks(py, |runner| {
+                let Some(records) = rest.next() else { return false };
+                stopped = runner.run_events(records);
+                stopped.is_none()
+            })?;
+            Ok(stopped.map(problem))
+        }
+
+        #[allow(clippy::too_many_arguments)]
+        fn apply(
+            &mut self,
+            ts_ns: u64,
+            order_id: u64,
+            new_order_id: u64,
+            price: i64,
+            qty: u32,
+            instrument: u16,
+            kind: u8,
+            side: u8,
+        ) -> i32 {
+            self.runner.apply(&Event { ts_ns, order_id, new_order_id, price, qty, instrument, kind, side })
+        }
+
+        fn message(&mut self, message: &[u8]) -> PyResult<i32> {
+            let letter = message.first().copied().unwrap_or(0);
+            if let Some(code) = itch::frame_problem(message.len(), letter) {
+                let text = format!("message of type {:?} has {} bytes: {code}", letter as char, message.len());
+                return Err(PyValueError::new_err(text));
+            }
+            Ok(self.runner.message(message))
+        }
+
+        fn result<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+            result(py, &mut *self.runner)
+        }
+
+        fn best(&self, instrument: u16) -> (i64, u64, i64, u64) {
+            let top = self.runner.best(instrument);
+            (top.bid_price, top.bid_qty, top.ask_price, top.ask_qty)
+        }
+
+        fn depth(&self, instrument: u16) -> Vec<(u8, i64, u64, u32)> {
+            self.runner.depth(instrument)
+        }
+
+        fn queue(&self, instrument: u16, side: u8, price: i64) -> Vec<(u64, u32)> {
+            self.runner.queue(instrument, side, price)
+        }
+
+        fn locate(&self, order_id: u64) -> Option<(u16, u8, i64, u32)> {
+            self.runner.locate(order_id)
+        }
+
+        fn names<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+            let out = PyDict::new(py);
+            for (instrument, name) in self.runner.names() {
+                out.set_item(instrument, PyBytes::new(py, &name))?;
+            }
+            Ok(out)
+        }
+    }
+}
+
+const STAGES: [&str; 5] = ["tick", "book", "signal", "order", "total"];
+const SIGNALS: [&str; 9] =
+    ["mid", "spread", "microprice", "imbalance", "depth_imbalance", "ofi", "flow", "volatility", "score"];
+
+/// Everything the run gave. Columns are handed over, not copied, so they are here the first time only.
+fn result<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    let [live, pool, index, levels] = runner.memory();
+    let memory = PyDict::new(py);
+    memory.set_item("live_orders", live)?;
+    memory.set_item("order_bytes", pool + index)?;
+    memory.set_item("level_bytes", levels)?;
+    out.set_item("memory", memory)?;
+    out.set_item("orders", orders(py, runner.orders())?)?;
+    out.set_item("order_stream", PyBytes::new(py, &runner.orders().stream))?;
+    out.set_item("rejects", runner.orders().rejects)?;
+
+    let tally = runner.tally();
+    out.set_item("messages", tally.messages)?;
+    out.set_item("elapsed_ns", tally.elapsed_ns)?;
+    let mut counts = tally.counts[..crate::event::kind::COUNT].to_vec();
+    counts[0] += tally.counts[crate::event::kind::COUNT..].iter().sum::<u64>();
+    out.set_item("counts", counts)?;
+    let unknown = PyDict::new(py);
+    for (letter, &n) in tally.unknown.iter().enumerate().filter(|(_, n)| **n > 0) {
+        unknown.set_item(letter, n)?;
+    }
+    out.set_item("unknown", unknown)?;
+    out.set_item("faults", tally.faults)?;
+    out.set_item("fault_index", tally.first_faults.iter().map(|fault| fault.0).collect::<Vec<_>>())?;
+    out.set_item("fault_reason", tally.first_faults.iter().map(|fault| fault.1 as u8 as u64).collect::<Vec<_>>())?;
+    let mut records = Vec::new();
+    tally.first_faults.iter().for_each(|fault| fault.2.write_to(&mut records));
+    out.set_item("fault_events", event_array(py, records)?)?;
+    out.set_item("columns", columns(py, tally)?)?;
+    let stamps = std::mem::take(&mut tally.stamps);
+    out.set_item("latency", if stamps.is_empty() { None } else { Some(latency(py, &stamps)?) })?;
+    Ok(out)
+}
+
+fn columns<'py>(py: Python<'py>, tally: &mut engine::Tally) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    let rows = &mut tally.recorder;
+    out.set_item("index", column(py, std::mem::take(&mut rows.index)))?;
+    out.set_item("ts_ns", column(py, std::mem::take(&mut rows.ts_ns)))?;
+    out.set_item("instrument", column(py, std::mem::take(&mut rows.instrument)))?;
+    out.set_item("bid_price", column(py, std::mem::take(&mut rows.bid_price)))?;
+    out.set_item("bid_qty", column(py, std::mem::take(&mut rows.bid_qty)))?;
+    out.set_item("ask_price", column(py, std::mem::take(&mut rows.ask_price)))?;
+    out.set_item("ask_qty", column(py, std::mem::take(&mut rows.ask_qty)))?;
+    for (name, values) in SIGNALS.iter().zip(&mut rows.values) {
+        out.set_item(name, column(py, std::mem::take(values)))?;
+    }
+    Ok(out)
+}
+
+fn orders<'py>(py: Python<'py>, entry: &order::OrderEntry) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    let all = &entry.orders;
+    out.set_item("index", column(py, all.iter().map(|order| order.index).collect()))?;
+    out.set_item("ts_ns", column(py, all.iter().map(|order| order.ts_ns).collect()))?;
+    out.set_item("instrument", column(py, all.iter().map(|order| order.instrument).collect()))?;
+    out.set_item("side", column(py, all.iter().map(|order| order.side).collect()))?;
+    out.set_item("qty", column(py, vec![entry.lot(); all.len()]))?;
+    out.set_item("price", column(py, all.iter().map(|order| order.price).collect()))?;
+    out.set_item("score", column(py, all.iter().map(|order| order.score).collect()))?;
+    out.set_item("position", column(py, all.iter().map(|order| order.position).collect()))?;
+    out.set_item("user_ref_num", column(py, (1..=all.len() as u32).collect()))?;
+    Ok(out)
+}
+
+/// Ticks to ns, one column per stage.
+fn latency<'py>(py: Python<'py>, stamps: &[u64]) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    let ns = Clock::get().ns_per_tick;
+    for (i, name) in STAGES.iter().enumerate() {
+        let values: Vec<f64> = stamps.iter().skip(i).step_by(5).map(|&ticks| ticks as f64 * ns).collect();
+        out.set_item(name, column(py, values))?;
+    }
+    Ok(out)
+}

@@ -1,0 +1,76 @@
+//! The rows of a run, column by column, so that they can be handed to NumPy without a copy.
+
+use crate::book::Top;
+use crate::event::Event;
+use crate::signal::Values;
+
+/// Which rows are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// None.
+    None,
+    /// Those whose best bid or ask changed.
+    Top,
+    /// One per message.
+    All,
+}
+
+/// Columns of `Run.frame`.
+#[allow(missing_docs)]
+pub struct Recorder {
+    mode: Mode,
+    pub index: Vec<u64>,
+    pub ts_ns: Vec<u64>,
+    pub instrument: Vec<u16>,
+    pub bid_price: Vec<i64>,
+    pub bid_qty: Vec<u64>,
+    pub ask_price: Vec<i64>,
+    pub ask_qty: Vec<u64>,
+    pub values: [Vec<f64>; 9],
+}
+
+impl Recorder {
+    /// No rows yet.
+    pub fn new(mode: Mode) -> Self {
+        Recorder {
+            mode,
+            index: Vec::new(),
+            ts_ns: Vec::new(),
+            instrument: Vec::new(),
+            bid_price: Vec::new(),
+            bid_qty: Vec::new(),
+            ask_price: Vec::new(),
+            ask_qty: Vec::new(),
+            values: Default::default(),
+        }
+    }
+
+    /// Make room for the rows of `messages` messages where each of them gives one.
+    pub fn reserve(&mut self, messages: usize) {
+        if self.mode == Mode::All {
+            self.index.reserve(messages);
+            self.ts_ns.reserve(messages);
+            self.instrument.reserve(messages);
+            self.bid_price.reserve(messages);
+            self.bid_qty.reserve(messages);
+            self.ask_price.reserve(messages);
+            self.ask_qty.reserve(messages);
+            self.values.iter_mut().for_each(|column| column.reserve(messages));
+        }
+    }
+
+    /// Add a row.
+    #[inline]
+    pub fn push(&mut self, index: u64, event: &Event, top: &Top, values: &Values) {
+        self.index.push(index);
+        self.ts_ns.push(event.ts_ns);
+        self.instrument.push(event.instrument);
+        self.bid_price.push(top.bid_price);
+        self.bid_qty.push(top.bid_qty);
+        self.ask_price.push(top.ask_price);
+        self.ask_qty.push(top.ask_qty);
+        for (column, &value) in self.values.iter_mut().zip(values) {
+            column.push(value);
+        }
+    }
+}

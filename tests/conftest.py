@@ -1,0 +1,35 @@
+"""What every test may ask for: the real exchange data, and the Rust engine (``@pytest.mark.rust``)."""
+
+import importlib
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real exchange data: $HFTLAB_DATA, or ``../shared/data`` beside the checkout."""
+    named = os.environ.get("HFTLAB_DATA")
+    folder = Path(named).expanduser().resolve() if named else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        # A path somebody has named and that is wrong is an error, not a reason to test less.
+        if named:
+            pytest.fail(f"HFTLAB_DATA={named!r} is not a folder", pytrace=False)
+        pytest.skip("no real exchange data: neither HFTLAB_DATA nor ../shared/data beside the checkout")
+    return folder
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip ``rust`` tests where the extension is not installed; fail them where it is required or broken."""
+    if item.get_closest_marker("rust") is None:
+        return
+    if importlib.util.find_spec("hftlab_rust") is not None:
+        importlib.import_module("hftlab_rust")  # installed but broken: its own error is the clearest
+    elif os.environ.get("HFTLAB_REQUIRE_RUST") == "1":
+        pytest.fail("HFTLAB_REQUIRE_RUST=1, but hftlab_rust is not installed", pytrace=False)
+    else:
+        pytest.skip("the Rust engine (hftlab_rust) is not installed")

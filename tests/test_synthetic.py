@@ -1,0 +1,502 @@
+"""Is the synthetic feed valid, realistic and the same everywhere? A checker of its own walks the bytes with a plain book."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import random
+from bisect import bisect_left, insort
+from collections import Counter
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from hftlab.errors import ConfigError, FeedError, UnknownName
+from hftlab.feeds.regimes import BOUNDS, REGIMES, Regime
+from hftlab.feeds.synthetic import Generator, generate, write
+
+LENGTHS = {"S": 12, "R": 39, "H": 25, "Y": 20, "A": 36, "F": 40, "E": 31, "C": 36, "X": 23, "D": 19, "U": 35, "P": 44}
+HANDLERS = dict(A="add", F="add", E="execute", C="execute", X="cancel", D="delete", U="replace", P="trade")
+OPEN, CLOSE = 34_200_000_000_000, 57_600_000_000_000
+
+#: regime -> sha256 of 6,000 messages of seed 7, which is how any change of the bytes shows.
+PINNED: dict[str, str] = {
+    "calm": "91fc5e0cca33d3ef303ed8139cceb370b10816d68eac303f1e198d62f9f3d294",
+    "burst": "d53ff0c37f0d51177b226fc870aa2f951b9a6ec1223bb95ab20cd46c1f1752ff",
+    "cancel_storm": "ecc498237be59d12e636a76b1f24ce75a4d86f532ebf9ab49158d7559b0cabf8",
+    "deep": "6064698ce959b0398b017cb766d20a16b422f055c941b167433a8318e28c7025",
+    "market": "99d928f57c7ddfef917689e3af63b15baf92fa0474c2cb7b55d73aabdc78981e",
+}
+
+
+def number(body: bytes, offset: int, size: int) -> int:
+    return int.from_bytes(body[offset : offset + size], "big")
+
+
+def frames(data: bytes) -> list[bytes]:
+    out, at = [], 0
+    while at < len(data):
+        size = number(data, at, 2)
+        out.append(data[at + 2 : at + 2 + size])
+        assert len(out[-1]) == size, "cut-off message"
+        at += 2 + size
+    return out
+
+
+class Checker:
+    """Walks a feed message by message and asserts what must hold after each of them."""
+
+    def __init__(self, data: bytes) -> None:
+        self.orders: dict[int, list[int]] = {}  # reference -> [locate, side, price, quantity, born]
+        self.queues: dict[tuple[int, int, int], dict[int, None]] = {}  # (locate, side, price) -> references
+        self.prices: dict[tuple[int, int], list[int]] = {}  # (locate, side) -> sorted prices
+        self.seen: set[int] = set()
+        self.names: dict[int, bytes] = {}
+        self.taken: set[bytes] = set()
+        self.state: dict[int, bytes] = {}
+        self.penny: set[int] = set()
+        self.kinds: Counter[str] = Counter()
+        self.system = b""
+        self.times: list[int] = []
+        self.lifetimes: list[int] = []
+        self.distances: list[int] = []
+        self.references: list[int] = []
+        self.prints: Counter[str] = Counter()
+        self.live: list[int] = []
+        self.sequence: list[str] = []
+        self.activity: Counter[int] = Counter()
+        self.touches: list[int] = []
+        self.spreads: Counter[int] = Counter()
+        self.last_match = self.last_time = 0
+        self.index = 0
+        for body in frames(data):
+            self.message(body)
+            self.index += 1
+
+    def message(self, body: bytes) -> None:
+        kind, locate, time = chr(body[0]), number(body, 1, 2), number(body, 5, 6)
+        assert len(body) == LENGTHS[kind], kind
+        assert time >= self.last_time
+        self.last_time = time
+        self.kinds[kind] += 1
+        if kind in "SRHY":
+            self.administrative(kind, locate, time, body)
+            return
+        assert locate in self.names
+        assert OPEN <= time < CLOSE
+        assert self.system == b"OSQ", "market messages only between open and close"
+        self.sequence.append(kind)
+        self.activity[locate] += 1
+        self.times.append(time)
+        getattr(self, HANDLERS[kind])(locate, body)
+        bids, asks = self.prices.get((locate, 0), []), self.prices.get((locate, 1), [])
+        if bids and asks:
+            assert bids[-1] < asks[0], f"message {self.index}: {bids[-1]} >= {asks[0]}"
+            self.spreads[asks[0] - bids[-1]] += 1
+        self.touches.append(bids[-1] if bids else 0)
+        if self.index % 1_000 == 0:
+            self.live.append(len(self.orders))
+
+    def administrative(self, kind: str, locate: int, time: int, body: bytes) -> None:
+        if kind == "S":
+            assert locate == 0
+            self.system += body[11:12]
+            return
+        name = body[11:19]
+        if kind == "R":
+            assert locate == len(self.names) + 1
+            assert name.strip().isalpha()
+            assert name not in self.taken
+            self.taken.add(name)
+            assert body[19:20] in b"QGSNAPZV" and body[29:30] == b"P" and number(body, 21, 4) in (1, 10, 40, 100)
+            self.names[locate] = name
+            return
+        assert self.names[locate] == name
+        if kind == "Y":
+            assert body[19:20] in b"012"
+            return
+        before, after = self.state.get(locate), body[19:20]
+        assert (before, after) in {(None, b"T"), (b"T", b"H"), (b"H", b"T")}
+        assert (time < OPEN) == (before is None)
+        self.state[locate] = after
+
+    def put(self, locate: int, reference: int, side: int, qty: int, price: int) -> None:
+        assert reference not in self.seen, "references are unique over the day"
+        assert qty > 0
+        assert 0 < price <= 2_000_000_000
+        assert price % 100 == 0 or price < 10_000, "ticks of a cent from a dollar up"
+        if price % 100:
+            self.penny.add(locate)
+        self.seen.add(reference)
+        self.references.append(reference)
+        self.orders[reference] = [locate, side, price, qty, self.index]
+        queue = self.queues.setdefault((locate, side, price), {})
+        if not queue:
+            insort(self.prices.setdefault((locate, side), []), price)
+        queue[reference] = None
+        prices = self.prices[locate, side]
+        self.distances.append(abs(price - self.best(prices, side)))
+
+    def take(self, reference: int) -> None:
+        locate, side, price, _, born = self.orders.pop(reference)
+        queue = self.queues[locate, side, price]
+        del queue[reference]
+        if not queue:
+            prices = self.prices[locate, side]
+            del prices[bisect_left(prices, price)]
+        self.lifetimes.append(self.index - born)
+
+    @staticmethod
+    def best(prices: list[int], side: int) -> int:
+        return prices[0] if side else prices[-1]
+
+    def add(self, locate: int, body: bytes) -> None:
+        assert body[24:32] == self.names[locate]
+        assert body[19:20] in b"BS"
+        assert body[36:].isalpha() or len(body) == 36
+        self.put(locate, number(body, 11, 8), int(body[19:20] == b"S"), number(body, 20, 4), number(body, 32, 4))
+
+    def execute(self, locate: int, body: bytes) -> None:
+        reference, qty, match = number(body, 11, 8), number(body, 19, 4), number(body, 23, 8)
+        order = self.orders[reference]
+        assert order[0] == locate
+        side, price = order[1], order[2]
+        assert self.state[locate] == b"T", "no executions while halted"
+        assert price == self.best(self.prices[locate, side], side), "executions at the best price"
+        assert next(iter(self.queues[locate, side, price])) == reference, "executions at the front of the queue"
+        assert 0 < qty <= order[3]
+        assert match > self.last_match
+        self.last_match = match
+        if body[:1] == b"C":
+            assert body[31:32] in b"YN"
+            self.prints[chr(body[31]) + ("=" if number(body, 32, 4) == price else "!")] += 1
+        order[3] -= qty
+        if order[3] == 0:
+            self.take(reference)
+
+    def cancel(self, locate: int, body: bytes) -> None:
+        order = self.orders[number(body, 11, 8)]
+        assert order[0] == locate
+        assert 0 < number(body, 19, 4) < order[3], "a partial cancel leaves something"
+        order[3] -= number(body, 19, 4)
+
+    def delete(self, locate: int, body: bytes) -> None:
+        assert self.orders[number(body, 11, 8)][0] == locate
+        self.take(number(body, 11, 8))
+
+    def replace(self, locate: int, body: bytes) -> None:
+        old = number(body, 11, 8)
+        assert self.orders[old][0] == locate
+        side = self.orders[old][1]
+        self.take(old)
+        self.put(locate, number(body, 19, 8), side, number(body, 27, 4), number(body, 31, 4))
+
+    def trade(self, locate: int, body: bytes) -> None:
+        assert self.state[locate] == b"T"
+        assert number(body, 11, 8) == 0
+        assert body[19:20] == b"B"
+        assert number(body, 20, 4) > 0
+        assert self.prices[locate, 0][-1] <= number(body, 32, 4) <= self.prices[locate, 1][0]
+        assert number(body, 36, 8) > self.last_match
+        self.last_match = number(body, 36, 8)
+
+    def shares(self) -> dict[str, float]:
+        """Per cent of the market's messages by kind."""
+        total = sum(self.kinds[kind] for kind in "AFDUECXP")
+        groups = {"A": "AF", "D": "D", "U": "U", "E": "EC", "X": "X", "P": "P"}
+        return {name: 100 * sum(self.kinds[kind] for kind in kinds) / total for name, kinds in groups.items()}
+
+    def levels(self, locate: int) -> tuple[int, int]:
+        return len(self.prices[locate, 0]), len(self.prices[locate, 1])
+
+    def window_share(self, kinds: str, size: int = 500) -> list[float]:
+        """Per cent of `kinds` in each run of `size` market messages."""
+        runs = [self.sequence[at : at + size] for at in range(0, len(self.sequence) - size, size)]
+        return [100 * sum(kind in kinds for kind in run) / size for run in runs]
+
+
+def quantile(values: list[int], share: float) -> int:
+    return sorted(values)[int(share * len(values))]
+
+
+MESSAGES = {"calm": 100_000, "burst": 50_000, "cancel_storm": 50_000, "deep": 50_000, "market": 100_000}
+
+
+@cache
+def walked(regime: str, seed: int, messages: int, symbols: int | None) -> Checker:
+    return Checker(generate(regime, messages, seed, symbols, engine="python"))
+
+
+def walk(regime: str, seed: int = 1, messages: int | None = None, symbols: int | None = None) -> Checker:
+    return walked(regime, seed, messages or MESSAGES[regime], symbols)
+
+
+# ------------------------------------------------------------------------------------------------- validity
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize(("seed", "messages", "symbols"), [(1, None, None), (2, 15_000, None), (2**64 - 1, 15_000, 60)])
+def test_feed_is_valid(regime: str, seed: int, messages: int | None, symbols: int | None) -> None:
+    checker = walk(regime, seed, messages, symbols)
+    count = REGIMES[regime].symbols if symbols is None else symbols
+    assert checker.index == (messages or MESSAGES[regime])
+    assert checker.system == b"OSQMEC"
+    assert checker.kinds["R"] == checker.kinds["Y"] == count == len(checker.names)
+    assert set(checker.state.values()) == {b"T"}, "every halt is lifted before the close"
+
+
+@pytest.mark.parametrize("symbols", [1, 3, 10_000])
+def test_shortest_feeds(symbols: int) -> None:
+    for extra in (0, 7) if symbols == 10_000 else (0, 1, 2, 7):
+        checker = Checker(generate("market", 6 + 3 * symbols + extra, 5, symbols, engine="python"))
+        assert checker.index == 6 + 3 * symbols + extra
+        assert len(checker.sequence) == extra
+        assert checker.system == b"OSQMEC"
+
+
+@pytest.mark.parametrize("kind", ["A", "D", "U", "E", "X"])
+def test_checker_notices_a_lost_message(kind: str) -> None:
+    bodies = frames(generate("calm", 6_000, 3, engine="python"))
+    lost = next(at for at in range(2_000, 6_000) if chr(bodies[at][0]) == kind)
+    rest = b"".join(len(body).to_bytes(2, "big") + body for body in bodies[:lost] + bodies[lost + 1 :])
+    if kind == "X":
+        assert Checker(rest).orders != Checker(generate("calm", 6_000, 3, engine="python")).orders
+    else:
+        with pytest.raises((AssertionError, KeyError)):
+            Checker(rest)
+
+
+# ------------------------------------------------------------------------------------------------- realism
+
+
+@pytest.mark.parametrize("regime", ["calm", "market"])
+def test_mix_is_that_of_a_real_day(regime: str) -> None:
+    shares = walk(regime).shares()
+    assert 45 <= shares["A"] <= 50
+    assert 38 <= shares["D"] <= 43
+    assert 6 <= shares["U"] <= 8
+    assert 2 <= shares["E"] <= 3
+    assert 1 <= shares["X"] <= 2
+    assert 0.8 <= shares["P"] <= 1.2
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_mix_and_details_everywhere(regime: str) -> None:
+    checker = walk(regime)
+    assert 0.02 < checker.kinds["F"] / checker.kinds["A"] < 0.05
+    assert 0.03 < checker.kinds["C"] / checker.kinds["E"] < 0.10
+    assert set(checker.prints) == {"Y=", "Y!", "N=", "N!"}, "printable or not, at the order's price or not"
+
+
+def test_live_orders_are_steady() -> None:
+    live = walk("calm").live[20:]
+    assert 200 < min(live)
+    assert max(live) < 900
+    deep = walk("deep").live[20:]
+    assert 14_000 < min(deep)
+    assert max(deep) < 24_000
+
+
+def test_depth() -> None:
+    calm, deep = walk("calm"), walk("deep")
+    assert all(20 <= count <= 100 for count in calm.levels(1))
+    assert all(200 <= count <= 2_000 for count in deep.levels(1))
+
+
+def test_spread_is_tight_in_calm_and_follows_the_price_in_market() -> None:
+    calm, market = walk("calm").spreads, walk("market").spreads
+    assert calm[100] > 0.8 * sum(calm.values())
+    assert len(market) > 200
+    assert any(spread % 100 for spread in market), "sub-penny symbols"
+
+
+def test_prices_reach_from_pennies_to_thousands_of_dollars() -> None:
+    market = walk("market")
+    best = {locate: prices[-1] for (locate, side), prices in market.prices.items() if side == 0}
+    assert len(best) == 1_000
+    assert sum(price < 10_000 for price in best.values()) >= 20
+    assert len(market.penny) >= 20
+    assert min(best.values()) < 5_000
+    assert max(best.values()) > 10_000_000
+    assert not walk("calm").penny
+
+
+def test_touch_moves_slowly() -> None:
+    checker = walk("calm")
+    bids = [price for price in checker.touches if price]
+    moves = sum(a != b for a, b in zip(bids, bids[1:], strict=False))
+    assert 100 < moves < 0.1 * len(bids)
+    assert max(bids) - min(bids) >= 1_000, "more than ten ticks over the file"
+
+
+def test_activity_is_zipf_like() -> None:
+    counts = sorted(walk("market").activity.values(), reverse=True)
+    assert len(counts) == 1_000
+    assert counts[0] > 5 * counts[50] > 20 * counts[900]
+    assert sum(counts[:100]) > 0.5 * sum(counts)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_heavy_tails(regime: str) -> None:
+    checker = walk(regime)
+    lives, far = checker.lifetimes, checker.distances
+    assert quantile(lives, 0.99) > 10 * quantile(lives, 0.5)
+    assert quantile(far, 0.99) > 10 * max(quantile(far, 0.5), 100)
+    gaps = [b - a for a, b in zip(checker.times, checker.times[1:], strict=False)]
+    assert quantile(gaps, 0.999) > 50 * quantile(gaps, 0.5)
+    assert checker.times[0] - OPEN < 1_000_000_000
+
+
+def test_some_orders_live_for_messages_and_some_for_the_day() -> None:
+    checker = walk("calm")
+    assert quantile(checker.lifetimes, 0.25) < 20
+    assert any(order[4] < 20_000 for order in checker.orders.values())
+
+
+def test_most_activity_is_near_the_touch() -> None:
+    assert quantile(walk("calm").distances, 0.75) <= 400
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_references_mostly_rise_with_gaps(regime: str) -> None:
+    steps = [b - a for a, b in zip(walk(regime).references, walk(regime).references[1:], strict=False)]
+    falling = sum(step < 0 for step in steps) / len(steps)
+    assert 0.01 < falling < 0.06
+    assert sum(step == 1 for step in steps) < 0.05 * len(steps)
+
+
+def test_halts_come_and_go() -> None:
+    assert walk("calm").kinds["H"] >= 3
+    assert walk("market").kinds["H"] >= 1_004
+
+
+def test_storms_and_bursts_are_what_they_say() -> None:
+    calm, storm, burst = walk("calm"), walk("cancel_storm"), walk("burst")
+    assert max(storm.window_share("DU")) > 62 > max(calm.window_share("DU"))
+    assert max(storm.window_share("U")) > 15 > max(calm.window_share("U"))
+    assert max(burst.window_share("EC")) > 14 > max(calm.window_share("EC"))
+    spans = [b - a for a, b in zip(burst.times, burst.times[500:], strict=False)]
+    assert min(spans) * 50 < quantile(spans, 0.5), "a burst is fast"
+
+
+# ------------------------------------------------------------------------------------------------- determinism
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_bytes_are_pinned(regime: str) -> None:
+    data = generate(regime, 6_000, 7, engine="python")
+    assert hashlib.sha256(data).hexdigest() == PINNED[regime]
+    assert data == generate(regime, 6_000, 7, engine="python")
+    assert data != generate(regime, 3_500, 8, engine="python")
+
+
+def test_block_size_does_not_change_the_bytes() -> None:
+    generator = Generator("burst", 5_000, 3, engine="python")
+    whole = b"".join(generator)
+    for size in (46, 1_000, 1 << 20):
+        blocks = list(generator.blocks(size))
+        assert all(0 < len(block) <= size for block in blocks)
+        assert b"".join(blocks) == whole
+        assert sum(len(frames(block)) for block in blocks) == 5_000, "whole messages only"
+
+
+def random_regime(seed: int) -> Regime:
+    """Any regime the bounds allow, weights scaled to fit."""
+    dice = random.Random(seed)
+    values = {name: dice.choice((low, high, dice.randint(low, high))) for name, (low, high) in BOUNDS.items()}
+    for name in ("replace", "execute", "cancel", "trade", "burst_execute", "burst_replace"):
+        values[name] = dice.randint(0, 10_000)
+    values["opening"] = dice.randint(1, 50)
+    values["price_low"] = dice.randint(150, 3_000)
+    values["octaves"] = dice.randint(1, 10)
+    return Regime("anything", symbols=dice.randint(1, 40), **values)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_regime_is_valid(seed: int) -> None:
+    regime = random_regime(seed)
+    assert Checker(generate(regime, 3_000, seed, engine="python")).index == 3_000
+
+
+@pytest.mark.rust
+@pytest.mark.parametrize("regime", [*REGIMES, *range(8)])
+def test_rust_writes_the_same_bytes(regime: str | int) -> None:
+    pytest.importorskip("hftlab_rust")
+    which = random_regime(regime) if isinstance(regime, int) else regime
+    for messages, seed, symbols in ((12_000, 1, None), (3_000, 2**64 - 1, 700), (2_106, 0, 700)):
+        ours = Generator(which, messages, seed, symbols, engine="python")
+        theirs = Generator(which, messages, seed, symbols, engine="rust")
+        assert (ours.engine, theirs.engine) == ("python", "rust")
+        assert list(ours.blocks(50_000)) == list(theirs.blocks(50_000))
+
+
+# ------------------------------------------------------------------------------------------------- files and errors
+
+
+def test_write_streams_the_same_bytes(tmp_path: Path) -> None:
+    data = generate("calm", 4_000, 9, engine="python")
+    plain, packed, again = tmp_path / "day.itch", tmp_path / "day.gz", tmp_path / "other.gz"
+    assert write(plain, "calm", 4_000, 9, engine="python") == len(data) == plain.stat().st_size
+    assert plain.read_bytes() == data
+    size = write(packed, "calm", 4_000, 9, engine="python")
+    write(again, "calm", 4_000, 9, engine="python")
+    assert size == packed.stat().st_size < len(data)
+    assert gzip.decompress(packed.read_bytes()) == data
+    assert packed.read_bytes() == again.read_bytes(), "neither name nor time in the header"
+
+
+def test_unwritable_path_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(FeedError, match=r"cannot write '.*day\.itch': No such file or directory"):
+        write(tmp_path / "missing" / "day.itch", messages=1_000, engine="python")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"messages": 8}, "messages is 8; allowed is a whole number from 9 "),
+        ({"messages": 3_005, "regime": "market"}, "messages is 3005; allowed is a whole number from 3006 "),
+        ({"messages": 2.0}, "messages is 2.0"),
+        ({"messages": True}, "messages is True"),
+        ({"messages": 1 << 41}, "messages is 2199023255552"),
+        ({"symbols": 0}, "symbols is 0; allowed is a whole number from 1 to 10000"),
+        ({"symbols": 10_001, "messages": 10**6}, "symbols is 10001"),
+        ({"seed": -1}, "seed is -1; allowed is a whole number from 0 to 18446744073709551615"),
+        ({"seed": 1 << 64}, "seed is 18446744073709551616"),
+    ],
+)
+def test_out_of_range(arguments: dict[str, object], text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Generator(**arguments)  # type: ignore[arg-type]
+    assert str(caught.value).startswith(text)
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(UnknownName, match="unknown regime 'clam'; known: calm, burst, cancel_storm, deep, market"):
+        generate("clam")
+    with pytest.raises(UnknownName, match="unknown engine 'c'; known: auto, python, rust"):
+        generate(engine="c")
+
+
+def test_regime_parameters_cross_in_the_order_of_the_bounds() -> None:
+    assert [field.name for field in fields(Regime)[2:]] == list(BOUNDS)
+    for regime in REGIMES.values():
+        assert regime.parameters() == [getattr(regime, name) for name in BOUNDS]
+        assert regime.description
+        assert "\n" not in regime.description
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"stick": 64}, "stick is 64; allowed is a whole number from 0 to 63"),
+        ({"gap_ns": 1.5}, "gap_ns is 1.5"),
+        ({"replace": 60_000, "trade": 10_000}, "weights of U, E, X and P sum to"),
+        ({"price_low": 100_000, "octaves": 16}, "price_low 100000"),
+    ],
+)
+def test_impossible_regimes(change: dict[str, int], text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Regime("impossible", symbols=1, **change)
+    assert str(caught.value).startswith(text)
