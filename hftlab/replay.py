@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hftlab.backends import Backend, Session, resolve
-from hftlab.errors import FaultError, FeedError
+from hftlab.errors import FaultError, FeedError, UnknownName
 from hftlab.events import EVENT_DTYPE, Events, describe
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.itch import ItchFeed, Joiner, Problem
@@ -56,7 +56,11 @@ class Engine:
             "order": order or OrderConfig(),
             "risk": risk or RiskConfig(),
         }
-        self.axes = tuple(self._backend.variants())
+        variants = self._backend.variants()
+        self.axes = tuple(variants)
+        for axis, known in variants.items():
+            if str(self._given[axis]) not in known:
+                raise UnknownName(axis, self._given[axis], known)
         self.open(Settings(**self._given, record="none"))
 
     @property

@@ -1,6 +1,6 @@
-"""Regimes of the synthetic market: each a frozen record of integers, owned here and handed to either generator as a list.
+"""Regimes of the synthetic market: frozen records of integers, owned here, handed to either generator as a list.
 
-Weights are out of 65,536 messages, so that the whole model runs on integers and gives the same bytes on every machine.
+Weights are out of 65,536 messages: the whole model runs on integers and gives the same bytes on every machine.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Regime:
     add: int = 31_600
     swing: int = 1_900
     replace: int = 4_500
-    execute: int = 945
+    execute: int = 920
     cancel: int = 920
     trade: int = 660
     live_floor: int = 40
@@ -115,12 +115,15 @@ class Regime:
         _whole("symbols", self.symbols, 1, MAX_SYMBOLS)
         for name, (low, high) in BOUNDS.items():
             _whole(name, getattr(self, name), low, high)
-        rest = self.replace + self.execute + self.cancel + self.trade + self.burst_execute + self.burst_replace
+        rest = (
+            self.replace + self.execute + self.cancel + self.trade + self.burst_execute + self.burst_replace
+        )
         if rest > 65_536:
             raise ConfigError(f"weights of U, E, X and P sum to {rest} in a burst; allowed is at most 65536")
         if self.price_low << self.octaves > PRICE_CEILING:
             raise ConfigError(
-                f"price_low {self.price_low} times 2 ** {self.octaves} is above {PRICE_CEILING} cents; lower either"
+                f"price_low {self.price_low} times 2 ** {self.octaves} is above {PRICE_CEILING} cents; "
+                "allowed is any product up to that"
             )
 
     def parameters(self) -> list[int]:

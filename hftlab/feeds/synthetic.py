@@ -1,7 +1,7 @@
-"""Seeded synthetic ITCH 5.0: realistic, always valid, and the same bytes on every machine and from either engine.
+"""Seeded synthetic ITCH 5.0: realistic, always valid, the same bytes on every machine and from either engine.
 
-The Python engine is the reference; the Rust one is its twin and about fifty times as fast. Both stream: memory grows with the
-live orders, not with the messages.
+The Python engine is the reference, the Rust one its fast twin. Both stream: memory grows with the live orders,
+not with the messages.
 """
 
 from __future__ import annotations
@@ -52,7 +52,13 @@ class Generator:
         self.symbols = self.regime.symbols if symbols is None else symbols
         _whole("symbols", self.symbols, 1, MAX_SYMBOLS)
         least = least_messages(self.symbols)
-        _whole("messages", messages, least, MAX_MESSAGES, f" (a day of {self.symbols} symbols takes at least {least})")
+        _whole(
+            "messages",
+            messages,
+            least,
+            MAX_MESSAGES,
+            f" (a day of {self.symbols} symbols takes at least {least})",
+        )
         _whole("seed", seed, 0, (1 << 64) - 1)
         if engine not in ENGINES:
             raise UnknownName("engine", engine, ENGINES)
@@ -161,7 +167,9 @@ def _rust_generator(*, required: bool) -> Any:
         import hftlab_rust
     except ImportError as error:
         if required:
-            raise BackendMissing("engine 'rust' is not installed; allowed here is 'python' or 'auto'") from error
+            raise BackendMissing(
+                "engine 'rust' is not installed; allowed here is 'python' or 'auto'"
+            ) from error
         return None
     return hftlab_rust.Generator
 

@@ -226,11 +226,10 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
     fn record(&mut self, index: u64, event: &Event, before: &Top) {
         let rows = &mut self.tally.recorder;
         match self.instruments.get(event.instrument as usize) {
-            Some(instrument) if event.instrument > 0 => {
-                if self.settings.record == Mode::All || instrument.top != *before {
+            Some(instrument) if event.instrument > 0
+                && (self.settings.record == Mode::All || instrument.top != *before) => {
                     rows.push(index, event, &instrument.top, &instrument.signal.values);
                 }
-            }
             _ if self.settings.record == Mode::All => {
                 rows.push(index, event, &Top::default(), &NO_VALUES);
             }

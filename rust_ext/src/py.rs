@@ -32,7 +32,7 @@ fn problem(problem: itch::Problem) -> Problem {
 }
 
 /// The bytes of a buffer, for as long as the buffer is held.
-fn bytes<'a>(buffer: &'a PyBuffer<u8>) -> PyResult<&'a [u8]> {
+fn bytes(buffer: &PyBuffer<u8>) -> PyResult<&[u8]> {
     if !buffer.is_c_contiguous() {
         return Err(PyValueError::new_err("the buffer is not contiguous"));
     }

@@ -3,11 +3,13 @@
 //! The Python package owns the regimes and explains the model; the names here are its names. Memory grows with the live
 //! orders, not with the messages.
 
+mod actions;
 mod book;
 mod clock;
 mod instrument;
 mod market;
 mod parameters;
+mod quote;
 mod random;
 mod session;
 mod wire;

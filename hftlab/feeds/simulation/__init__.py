@@ -1,1 +1,1 @@
-"""The market model behind the synthetic feed, in plain Python; the Rust generator is its twin, byte for byte."""
+"""The market model behind the synthetic feed, in plain Python; the Rust generator is its twin."""

@@ -1,4 +1,4 @@
-"""Time and weather: when the next message comes, whether a burst is on, which symbol is halted, what the weights are."""
+"""Time and weather: when the next message comes, bursts, halts, and the weights they leave."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SLACK = 16
 
 
 class Clock:
-    """Nanoseconds since midnight in `now`, with the tracking number in `stamp`; counts are messages since the open."""
+    """`now` in nanoseconds since midnight, with the tracking number in `stamp`; counts are messages since the open."""
 
     def __init__(self, regime: Regime, messages: int, draw: Callable[[], int]) -> None:
         self.regime = regime
@@ -85,7 +85,9 @@ class Clock:
 
     def _set_weights(self, execute: int, replace: int, delete: int) -> None:
         regime = self.regime
-        self.flow = 65_536 - regime.replace - regime.execute - regime.cancel - regime.trade - execute - replace
+        self.flow = (
+            65_536 - regime.replace - regime.execute - regime.cancel - regime.trade - execute - replace
+        )
         self.to_replace = self.flow + regime.replace + replace
         self.to_execute = self.to_replace + regime.execute + execute
         self.to_cancel = self.to_execute + regime.cancel

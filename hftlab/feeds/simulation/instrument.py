@@ -1,4 +1,4 @@
-"""What a symbol is before the first trade: its name, price, tick, lot, share of the activity and target of live orders."""
+"""What a symbol is before the first trade: name, price, tick, lot, share of the activity, target of live orders."""
 
 from __future__ import annotations
 

@@ -1,20 +1,19 @@
 """The market between the open and the close: one call of `step` is one message.
 
-Every step takes two random numbers. Of the first, bits 0-15 choose the symbol, 16-21 whether to stay with the last one,
-22-37 what happens, 38-57 the time that passes, 58-63 whether the fair price moves. The second places, picks or sizes.
-The book can never cross: an order is placed at or behind the fair price of its side and always behind the other side's best.
+Every step takes two random numbers. Of the first, bits 0-15 choose the symbol, 16-21 whether to stay with the
+last one, 22-37 what happens, 38-57 the time that passes, 58-63 whether the fair price moves. The second places,
+picks or sizes. The book can never cross: an order is placed behind the fair price and behind the other side's best.
 """
 
 from __future__ import annotations
 
 from hftlab.feeds.regimes import Regime
-from hftlab.feeds.simulation import wire
+from hftlab.feeds.simulation import quote, wire
 from hftlab.feeds.simulation.book import Order
 from hftlab.feeds.simulation.clock import Clock
 from hftlab.feeds.simulation.instrument import Instrument, make_instruments
 from hftlab.feeds.simulation.random import OCTAVE, octave_number, splitmix64
 
-BID, ASK = 0, 1
 MPIDS = tuple(b"MM" + letter + b"X" for letter in (b"A", b"B", b"C", b"D", b"E", b"F", b"G", b"H"))
 
 
@@ -30,7 +29,7 @@ class Market:
         self.openers = min(messages, 2 * regime.opening * symbols)
         self.clock = Clock(regime, messages, self.draw)
         self.current = self.table[0]
-        self.hit = BID
+        self.hit = quote.BID
         self.sweep = 0
         self.reference = 4_096
         self.match = 0
@@ -71,7 +70,9 @@ class Market:
 
     def _status(self, instrument: Instrument, state: bytes, reason: bytes) -> bool:
         self.clock.set_alarm()
-        self.out += wire.ACTION(25, b"H", instrument.locate, self.clock.now, instrument.stock, state, b" ", reason)
+        self.out += wire.ACTION(
+            25, b"H", instrument.locate, self.clock.now, instrument.stock, state, b" ", reason
+        )
         return True
 
     def _act(self, bits: int, more: int) -> None:
@@ -84,7 +85,7 @@ class Market:
         self.current = instrument
         clock.pass_gap(bits)
         if bits >> 58 < self.regime.drift:
-            self._drift(instrument, self.hit if clock.bursting else bits >> 50 & 1)
+            quote.drift(instrument, self.hit if clock.bursting else bits >> 50 & 1)
         weight = bits >> 22 & 0xFFFF
         if weight < clock.flow:
             book = instrument.book
@@ -101,57 +102,6 @@ class Market:
         else:
             self._trade(instrument, more)
 
-    def _drift(self, instrument: Instrument, up: int) -> None:
-        """Move the fair price one step, unless the touch is already more than a step behind it."""
-        fair, step = instrument.fair, instrument.step
-        bids, asks = instrument.book.keys
-        if up:
-            if fair + step <= instrument.bounds[1] and asks and -asks[-1] >= fair - step:
-                instrument.fair = fair + step
-        elif fair - step >= instrument.bounds[0] and bids and bids[-1] < fair + step:
-            instrument.fair = fair - step
-
-    def _stale(self, instrument: Instrument) -> int:
-        """The side whose best price the fair price has left behind; -1 if neither."""
-        bids, asks = instrument.book.keys
-        if asks and -asks[-1] < instrument.fair:
-            return ASK
-        if bids and bids[-1] >= instrument.fair:
-            return BID
-        return -1
-
-    def _key(self, instrument: Instrument, side: int, bits: int) -> int:
-        """A price key: some octaves behind the fair price, and behind the best of the other side."""
-        base = instrument.fair - instrument.half if side == BID else 1 - instrument.fair - instrument.half
-        opposite = instrument.book.keys[1 - side]
-        if opposite and base >= -opposite[-1]:
-            base = -opposite[-1] - 1
-        octave = OCTAVE[bits >> 1 & 0xFFF]
-        if octave > instrument.reach:
-            octave = instrument.reach
-        scale = instrument.scale
-        key = base - octave_number(octave, bits >> 13) * scale - ((bits >> 26 & 0xFF) * scale >> 8)
-        lowest = instrument.lowest[side]
-        return key if key > lowest else lowest
-
-    def _shares(self, instrument: Instrument, bits: int) -> int:
-        """Of 16: 8 one lot, 3 odd lots, 3 two to nine lots, 2 a power of two with a heavy tail."""
-        kind, size = bits >> 34 & 15, bits >> 38 & 0xFFF
-        if kind < 8:
-            return instrument.lot
-        if kind < 11:
-            return 1 + (size * (instrument.odd - 1) >> 12)
-        if kind < 14:
-            return instrument.lot * (2 + (size & 7))
-        return instrument.lot << min(1 + OCTAVE[size], 8)
-
-    def _part(self, instrument: Instrument, qty: int, bits: int) -> int:
-        """Some of `qty` > 1 shares, never all; whole lots where there are more than one."""
-        lot = instrument.odd
-        if qty > lot:
-            return lot * (1 + ((bits & 0xFFFF) * ((qty - 1) // lot) >> 16))
-        return 1 + ((bits & 0xFFFF) * (qty - 1) >> 16)
-
     def _next_reference(self, bits: int) -> int:
         """Even and rising with gaps; one in 32 is an odd number that arrives late, as on a real feed."""
         before = self.reference
@@ -160,7 +110,11 @@ class Market:
 
     def _add(self, instrument: Instrument, bits: int) -> None:
         side = bits & 1
-        key, qty, reference = self._key(instrument, side, bits), self._shares(instrument, bits), self._next_reference(bits)
+        key, qty, reference = (
+            quote.key(instrument, side, bits),
+            quote.shares(instrument, bits),
+            self._next_reference(bits),
+        )
         instrument.book.insert(Order(reference, side, key, qty))
         price = (-key if side else key) * instrument.tick
         head = (instrument.locate, self.clock.stamp, reference, wire.SIDE[side], qty, instrument.stock, price)
@@ -184,12 +138,12 @@ class Market:
         return live[one if one > other else other]
 
     def _delete(self, instrument: Instrument, bits: int) -> None:
-        """Every second time the youngest order of a stale best level, so that the touch follows the fair price.
+        """Every second time the youngest order of a stale best level: the touch follows the fair price.
 
-        A side keeps its last order: then another symbol's turn comes, and if that has none to spare either, an add.
+        A side keeps its last order: then another symbol's turn comes, and if that has none to spare, an add.
         """
         book = instrument.book
-        stale = self._stale(instrument) if bits >> 63 else -1
+        stale = quote.stale(instrument) if bits >> 63 else -1
         order = self._pick(instrument, bits) if stale < 0 else book.back(stale)
         if book.counts[order.side] == 1:
             instrument = self.table[bits >> 16 & 0xFFFF]
@@ -205,8 +159,8 @@ class Market:
         order, bits = self._pick(instrument, bits), self.draw()
         instrument.book.remove(order)
         key, qty, reference = (
-            self._key(instrument, order.side, bits),
-            self._shares(instrument, bits),
+            quote.key(instrument, order.side, bits),
+            quote.shares(instrument, bits),
             self._next_reference(bits),
         )
         instrument.book.insert(Order(reference, order.side, key, qty))
@@ -219,7 +173,7 @@ class Market:
         order = self._pick(instrument, bits)
         if order.qty == 1:
             return self._add(instrument, bits)
-        part = self._part(instrument, order.qty, bits >> 16)
+        part = quote.part(instrument, order.qty, bits >> 16)
         order.qty -= part
         self.out += wire.CANCEL(23, b"X", instrument.locate, self.clock.stamp, order.reference, part)
         return None
@@ -231,7 +185,7 @@ class Market:
         """
         if 1 in instrument.book.counts:
             instrument = self.current = self.table[bits >> 40 & 0xFFFF]
-        stale = self._stale(instrument)
+        stale = quote.stale(instrument)
         if stale >= 0:
             self.hit = stale
         elif not self.clock.bursting:
@@ -240,7 +194,7 @@ class Market:
         self._fill(instrument, bits >> 16)
 
     def _fill(self, instrument: Instrument, bits: int) -> None:
-        """Trade with the front order, wholly unless it is the last of a sweep; never with a side's last order."""
+        """Trade with the front order, wholly unless last of a sweep; never with a side's last order."""
         book = instrument.book
         if instrument.halted or book.counts[self.hit] == 1:
             self.sweep = 0
@@ -248,13 +202,13 @@ class Market:
         order = book.front(self.hit)
         qty = order.qty
         if self.sweep == 0 and bits & 3 == 0 and qty > 1:
-            qty = self._part(instrument, qty, bits >> 8)
+            qty = quote.part(instrument, qty, bits >> 8)
         self.match += 1 + (bits >> 2 & 3)
         head = (instrument.locate, self.clock.stamp, order.reference, qty, self.match)
         if bits >> 24 & 15:
             self.out += wire.EXECUTE(31, b"E", *head)
         else:
-            price = self._middle(instrument) if bits >> 28 & 1 else abs(order.key) * instrument.tick
+            price = quote.middle(instrument) if bits >> 28 & 1 else abs(order.key) * instrument.tick
             self.out += wire.EXECUTE_AT(36, b"C", *head, b"Y" if bits >> 29 & 7 else b"N", price)
         if qty == order.qty:
             book.remove(order)
@@ -262,19 +216,14 @@ class Market:
             order.qty -= qty
         return None
 
-    def _middle(self, instrument: Instrument) -> int:
-        """Half way between the best prices, in 1e-4 dollars, rounded down: where hidden orders trade."""
-        bids, asks = instrument.book.keys
-        return (bids[-1] - asks[-1]) * instrument.tick >> 1
-
     def _trade(self, instrument: Instrument, bits: int) -> None:
         if instrument.halted:
             return self._add(instrument, bits)
         book = instrument.book
         self.match += 1 + (bits >> 2 & 3)
         side = bits & 1
-        price = self._middle(instrument) if bits >> 1 & 1 else abs(book.keys[side][-1]) * instrument.tick
-        qty = self._shares(instrument, bits)
+        price = quote.middle(instrument) if bits >> 1 & 1 else abs(book.keys[side][-1]) * instrument.tick
+        qty = quote.shares(instrument, bits)
         self.out += wire.TRADE(
             44, b"P", instrument.locate, self.clock.stamp, 0, b"B", qty, instrument.stock, price, self.match
         )

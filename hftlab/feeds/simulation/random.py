@@ -30,7 +30,7 @@ OCTAVE: tuple[int, ...] = (12, *((k & -k).bit_length() - 1 for k in range(1, 409
 
 
 def octave_number(octave: int, bits: int) -> int:
-    """A number in [2^octave - 1, 2^(octave+1) - 2], uniform over `bits`: with OCTAVE a power law of exponent 1."""
+    """A number in [2^octave - 1, 2^(octave+1) - 2], uniform over `bits`: with OCTAVE a power law."""
     return (1 << octave) - 1 + (bits & ((1 << octave) - 1))
 
 

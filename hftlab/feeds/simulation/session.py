@@ -1,4 +1,4 @@
-"""What frames the market: system events, stock directory, trading actions and Reg SHO before it, system events after it."""
+"""What frames the market: system events, directory, trading actions and Reg SHO before, system events after."""
 
 from __future__ import annotations
 
@@ -70,4 +70,6 @@ def _action(instrument: Instrument, now: int) -> bytes:
 
 def _reg_sho(instrument: Instrument, now: int) -> bytes:
     """One symbol in 64 is still restricted from the day before."""
-    return wire.REG_SHO(20, b"Y", instrument.locate, now, instrument.stock, b"2" if instrument.locate % 64 == 63 else b"0")
+    return wire.REG_SHO(
+        20, b"Y", instrument.locate, now, instrument.stock, b"2" if instrument.locate % 64 == 63 else b"0"
+    )

@@ -1,6 +1,6 @@
-"""ITCH 5.0 messages as framed bytes: each packer takes length, type, locate, stamp, then the body field by field.
+"""ITCH 5.0 messages as framed bytes: a packer takes length, type, locate, stamp, then the body field by field.
 
-A stamp is tracking number << 48 | nanoseconds since midnight: the two neighbours in the header packed as one word.
+A stamp is tracking number << 48 | nanoseconds since midnight: two neighbours in the header as one word.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ impl Parameters {
         }
         if self.price_low << self.octaves > PRICE_CEILING {
             return Err(format!(
-                "price_low {} times 2^{} is above {PRICE_CEILING} cents; lower either",
+                "price_low {} times 2 ** {} is above {PRICE_CEILING} cents; allowed is any product up to that",
                 self.price_low, self.octaves
             ));
         }

@@ -1,0 +1,22 @@
+"""The measuring bench: clock, machine, report. `hftlab.bench(feed)` measures every engine and gives a Report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hftlab.callable_module import make_callable
+
+if TYPE_CHECKING:
+    from hftlab.bench.report import Report
+    from hftlab.feeds.feed import Feed
+
+
+def bench(feed: Feed | None = None, *, rounds: int = 5, messages: int = 100_000, seed: int = 1) -> Report:
+    """Measure every engine on one feed; see `hftlab.bench.measure.measure`."""
+    from hftlab.bench.measure import measure
+    from hftlab.replay import synthetic
+
+    return measure(synthetic("calm", messages, seed) if feed is None else feed, rounds=rounds, seed=seed)
+
+
+make_callable(__name__)
