@@ -52,7 +52,7 @@ _HOME = {
 # Modules that are called like functions; see callable_module.py.
 _MODULES = ("backends", "bench", "verify")
 
-__all__ = ["__version__", *_MODULES, *_HOME]  # noqa: PLE0604
+__all__ = ["__version__", *_MODULES, *_HOME]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,7 @@
 """Names -> engines. Which engines exist, which one answers to "auto", and why another is missing. Never a silent fallback.
 
-An engine is found through the entry-point group `hftlab.backends`; the entry point names a module or an object with the methods of
-`Backend`. Ours is `rust = "hftlab_rust"`; anybody's own works the same way.
+An engine is found through the entry-point group `hftlab.backends`; the entry point names a module or an object with the
+methods of `Backend`. Ours is `rust = "hftlab_rust"`; anybody's own works the same way.
 """
 
 from __future__ import annotations
@@ -191,9 +191,7 @@ def _check(name: str, backend: Any) -> None:
     """Two halves built from different sources would disagree in silence; this is where they are made to speak."""
     version = getattr(backend, "__version__", "unknown")
     if name == "rust" and version != __version__:
-        raise LayoutError(
-            f"hftlab {__version__} found hftlab-rust {version}; the two must be of one version (`make rust`)"
-        )
+        raise LayoutError(f"hftlab {__version__} found hftlab-rust {version}; the two must be of one version (`make rust`)")
     layout = [tuple(field) for field in backend.event_layout()]
     if layout != list(EVENT_FIELDS):
         raise LayoutError(f"backend {name!r} has event record {layout}; hftlab has {list(EVENT_FIELDS)}")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hftlab.feeds.itch import ItchFeed
     from hftlab.replay import Engine
     from hftlab.run import Run
+    from hftlab.settings import Record
 
 _EPILOG = """\
 examples:
@@ -166,7 +167,7 @@ def _run(arguments: argparse.Namespace) -> int:
     for path in filter(None, (arguments.out, arguments.order_stream)):
         _check_writable(path)
     engine, feed = _engine(arguments), load(arguments.file, arguments.symbol)
-    record = arguments.record or ("all" if arguments.out else "none")
+    record = cast("Record", arguments.record or ("all" if arguments.out else "none"))
     runs: list[Run] = []
     try:
         runs += [engine.run(feed, record=record) for _ in range(arguments.repeat)]
@@ -248,12 +249,13 @@ def _doctor(arguments: argparse.Namespace) -> int:
         _print_json({"findings": [finding.to_dict() for finding in findings]})
         return 0
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("", "what", "state", "why it matters", "how to improve it", title=f"hftlab {__version__}")
     for finding in findings:
         mark = {True: "[green]ok", False: "[yellow]--", None: ""}[finding.good]
-        table.add_row(mark, finding.topic, finding.state, finding.why, finding.improve)
+        table.add_row(mark, *map(escape, (finding.topic, finding.state, finding.why, finding.improve)))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     return 0
 
@@ -264,4 +266,3 @@ def _print_json(value: Any) -> None:
 
 if __name__ == "__main__":
     sys.exit(main())
-

@@ -33,7 +33,10 @@ _OPTIONAL = {
     "vl_convert": "renders charts to PNG and SVG without a browser",
 }
 _PROGRAMS = {
-    "cargo": ("builds the Rust engine", "install a Rust toolchain, or the conda environment of environment.yml"),
+    "cargo": (
+        "builds the Rust engine",
+        "install a Rust toolchain, or the conda environment of environment.yml",
+    ),
     "valgrind": ("counts instructions, whatever else the machine does", "install valgrind"),
     "perf": ("reads hardware counters where the machine has them", "install perf"),
 }
@@ -98,7 +101,12 @@ def _cores(machine: dict[str, Any]) -> list[Finding]:
             "measure on bare metal" if machine["hypervisor"] else "",
         ),
         Finding("frequency policy", machine["governor"], None, "a core that changes speed changes every number"),
-        Finding("clocksource", machine["clocksource"], machine["clocksource"] == "tsc", "others cost a system call"),
+        Finding(
+            "clocksource",
+            machine["clocksource"],
+            machine["clocksource"] == "tsc",
+            "others cost a system call",
+        ),
         Finding("huge pages", machine["transparent_hugepages"], None, "fewer misses in the address cache"),
     ]
 
@@ -109,7 +117,13 @@ def _tools() -> list[Finding]:
         there = find_spec(module) is not None
         package = module.replace("vl_convert", "vl-convert-python")
         out.append(
-            Finding(package, "installed" if there else "missing", there, why, "" if there else f"pip install {package}")
+            Finding(
+                package,
+                "installed" if there else "missing",
+                there,
+                why,
+                "" if there else f"pip install {package}",
+            )
         )
     for program, (why, improve) in _PROGRAMS.items():
         there = shutil.which(program) is not None

@@ -84,12 +84,26 @@ class PythonSession:
         """Run every event through the stages; returns what the book said of the last one (see Book.apply)."""
         until = STAGES.index(self.settings.until)
         record_all, record_top = self.settings.record == "all", self.settings.record == "top"
-        stamped, clock, counts, tops = self.settings.latency != "off", perf_counter_ns, self.counts, self._tops
+        stamped, clock, counts, tops = (
+            self.settings.latency != "off",
+            perf_counter_ns,
+            self.counts,
+            self._tops,
+        )
         apply, best, update, decide = self.book.apply, self.book.best, self.signal.update, self.order.update
         applied, index = 0, self.messages
 
         t0 = t1 = t2 = t3 = clock()
-        for ts_ns, order_id, new_order_id, price, qty, instrument, kind, side in events:  # TICK: the iterator decodes
+        for (
+            ts_ns,
+            order_id,
+            new_order_id,
+            price,
+            qty,
+            instrument,
+            kind,
+            side,
+        ) in events:  # TICK: the iterator decodes
             counts[kind] += 1
             if stamped:
                 t1 = t2 = t3 = clock()
@@ -285,4 +299,3 @@ class PythonBackend:
         tick = Tick()
         events = np.array(list(tick.events(data)), EVENT_DTYPE)
         return events, tick.used, tick.problem
-

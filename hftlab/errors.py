@@ -1,12 +1,12 @@
 """What can go wrong, as a tree. Every message is one sentence: the offending value, where it stands, what is allowed.
 
-    HftlabError (ValueError)
-        FeedError        bytes or arrays that cannot be read; has .offset and .index
-        FaultError       an event the book refuses, raised only with strict=True; has .index and .reason
-        UnknownName      a backend, variant, stage, regime or symbol that does not exist; the message lists the known ones
-        BackendMissing   a backend that exists but cannot be used here, with the reason
-        LayoutError      two halves of hftlab that disagree about the event record or the version
-        ConfigError      a setting outside its range
+HftlabError (ValueError)
+    FeedError        bytes or arrays that cannot be read; has .offset and .index
+    FaultError       an event the book refuses, raised only with strict=True; has .index and .reason
+    UnknownName      a backend, variant, stage, regime or symbol that does not exist; the message lists the known ones
+    BackendMissing   a backend that exists but cannot be used here, with the reason
+    LayoutError      two halves of hftlab that disagree about the event record or the version
+    ConfigError      a setting outside its range
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class FeedError(HftlabError):
 
     def __init__(self, text: str, *, offset: int | None = None, index: int | None = None) -> None:
         super().__init__(text)
+        self.events: Any = None  # what was decoded before the error, where events were asked for
         self.offset = offset
         self.index = index
 
@@ -40,7 +41,7 @@ class FaultError(HftlabError):
         self.reason = reason
 
 
-class UnknownName(HftlabError):
+class UnknownName(HftlabError):  # noqa: N818 - it reads as what it is
     """A name that is not known, answered with the known ones."""
 
     def __init__(self, what: str, name: object, known: Iterable[str]) -> None:
@@ -48,7 +49,7 @@ class UnknownName(HftlabError):
         super().__init__(f"unknown {what} {name!r}; known: {', '.join(self.known) or 'none'}")
 
 
-class BackendMissing(HftlabError):
+class BackendMissing(HftlabError):  # noqa: N818
     """A backend asked for by name that cannot be used here."""
 
 

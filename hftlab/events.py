@@ -100,12 +100,12 @@ def _short(dtype: np.dtype[Any]) -> str:
 def describe(event: Any) -> str:
     """One record in words: `ADD id 7 BID 100 @ 3216700 instrument 13 at 11244999000000 ns`."""
     kind, side = int(event["kind"]), int(event["side"])
-    name = Kind(kind).name if kind in Kind else f"kind {kind}"
+    name = Kind(kind).name if kind <= max(Kind) else f"kind {kind}"
     words = [name, f"id {event['order_id']}"]
     if kind == Kind.REPLACE:
         words.append(f"-> {event['new_order_id']}")
     if side:
-        words.append(Side(side).name if side in Side else f"side {side}")
+        words.append(Side(side).name if side <= max(Side) else f"side {side}")
     words.append(f"{event['qty']} @ {event['price']}")
     words.append(f"instrument {event['instrument']} at {event['ts_ns']} ns")
     return " ".join(words)

@@ -91,7 +91,7 @@ class Engine:
         latency : True or "stages" stamps every stage of every message, "total" only its beginning and end
         raises  : FeedError where the feed breaks off, FaultError under strict; .run of the error holds what was good before it
         """
-        mode = {False: "off", True: "stages"}.get(latency, latency)  # type: ignore[call-overload]
+        mode = str(latency) if isinstance(latency, str) else "stages" if latency else "off"
         settings = self.settings(feed, record=record, latency=mode)
         session = self.open(settings)
         stopped: FeedError | Stop | None
@@ -134,26 +134,32 @@ def _error(problem: Problem, base: int, feed: Feed, run: Run) -> FeedError | Fau
     if problem.code != "fault":
         return problem.error(base, feed.name)
     fault = run.first_faults.row(0, named=True)
-    text = f"{feed.name}: message {problem.index}: {fault['reason']}: {describe(fault)}"
-    return FaultError(text, index=problem.index, reason=fault["reason"])
+    text = f"{feed.name}: message {problem.message}: {fault['reason']}: {describe(fault)}"
+    return FaultError(text, index=problem.message, reason=fault["reason"])
 
 
 def decode(feed: Feed, backend: str = "auto") -> Events:
-    """Every message of a feed as one (n,) EVENT_DTYPE array, by the tick stage of a backend."""
+    """Every message of a feed as one (n,) EVENT_DTYPE array, by the tick stage of a backend.
+
+    raises : FeedError where the feed breaks off; .events of the error holds what was good before it
+    """
     if feed.wire == "events":
         return np.concatenate([np.empty(0, EVENT_DTYPE), *feed.event_blocks()])
     _, engine = resolve(backend)
     joiner, parts, index = Joiner(feed.name), [np.empty(0, EVENT_DTYPE)], 0
-    for block in feed.blocks():
-        data = joiner.join(block)
-        events, used, problem = engine.decode(data)
-        parts.append(events)
-        if problem:
-            code, at, _, size, kind = problem
-            raise Problem(code, at, index + len(events), size, kind).error(joiner.base, feed.name)
-        index += len(events)
-        joiner.used(data, used)
-    joiner.finish(index)
+    try:
+        for block in feed.blocks():
+            data = joiner.join(block)
+            events, used, problem = engine.decode(data)
+            parts.append(events)
+            index += len(events)
+            if problem:
+                raise Problem(*problem)._replace(message=index).error(joiner.base, feed.name)
+            joiner.used(data, used)
+        joiner.finish(index)
+    except FeedError as error:
+        error.events = np.concatenate(parts)
+        raise
     return np.concatenate(parts)
 
 
@@ -166,9 +172,7 @@ def load(path: str | os.PathLike[str], symbols: Iterable[str] = ()) -> ItchFeed:
     return ItchFeed(path, symbols=symbols)
 
 
-def synthetic(
-    regime: str = "calm", messages: int = 200_000, seed: int = 1, symbols: int | None = None
-) -> ItchFeed:
+def synthetic(regime: str = "calm", messages: int = 200_000, seed: int = 1, symbols: int | None = None) -> ItchFeed:
     """A generated feed in memory; the same arguments give the same bytes on every machine.
 
     raises : UnknownName for a regime, ConfigError for a number out of range

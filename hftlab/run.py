@@ -108,9 +108,7 @@ class Run:
         import polars as pl
 
         schema = {"side": pl.String, "price": pl.Int64, "qty": pl.UInt64, "orders": pl.UInt32}
-        rows = [
-            ("bid" if s == Side.BID else "ask", p, q, n) for s, p, q, n in self._session.depth(self.instrument(symbol))
-        ]
+        rows = [("bid" if s == Side.BID else "ask", p, q, n) for s, p, q, n in self._session.depth(self.instrument(symbol))]
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     def queue(self, symbol: str, side: str, price: int) -> pl.DataFrame:
@@ -119,9 +117,7 @@ class Run:
 
         if side not in ("bid", "ask"):
             raise UnknownName("side", side, ("bid", "ask"))
-        rows = self._session.queue(
-            self.instrument(symbol), int(Side.BID if side == "bid" else Side.ASK), price
-        )
+        rows = self._session.queue(self.instrument(symbol), int(Side.BID if side == "bid" else Side.ASK), price)
         return pl.DataFrame(rows, schema={"order_id": pl.UInt64, "qty": pl.UInt32}, orient="row")
 
     def queue_position(self, order_id: int) -> int | None:

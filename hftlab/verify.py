@@ -1,17 +1,17 @@
 """Do two engines compute the same? Everything is compared bit for bit; the answer is the first place where they part.
 
-    hftlab.verify("python", "rust", feed)
+hftlab.verify("python", "rust", feed)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from hftlab.callable_module import make_callable
-from hftlab.errors import HftlabError
+from hftlab.errors import FeedError, HftlabError
 from hftlab.events import Events, describe
 from hftlab.feeds.feed import Feed
 from hftlab.replay import Engine, decode
@@ -121,8 +121,8 @@ def _run(engine: Engine, feed: Feed) -> tuple[Run, HftlabError | None]:
 def _events(engine: Engine, feed: Feed) -> Events:
     try:
         return decode(feed, engine.backend)
-    except HftlabError as error:
-        return error.run if isinstance(error.run, np.ndarray) else np.empty(0)
+    except FeedError as error:
+        return cast(Events, error.events)
 
 
 def _bits(value: Any) -> Any:

@@ -184,9 +184,7 @@ class Checker:
         assert body[24:32] == self.names[locate]
         assert body[19:20] in b"BS"
         assert body[36:].isalpha() or len(body) == 36
-        self.put(
-            locate, number(body, 11, 8), int(body[19:20] == b"S"), number(body, 20, 4), number(body, 32, 4)
-        )
+        self.put(locate, number(body, 11, 8), int(body[19:20] == b"S"), number(body, 20, 4), number(body, 32, 4))
 
     def execute(self, locate: int, body: bytes) -> None:
         reference, qty, match = number(body, 11, 8), number(body, 19, 4), number(body, 23, 8)
@@ -195,9 +193,7 @@ class Checker:
         side, price = order[1], order[2]
         assert self.state[locate] == b"T", "no executions while halted"
         assert price == self.best(self.prices[locate, side], side), "executions at the best price"
-        assert next(iter(self.queues[locate, side, price])) == reference, (
-            "executions at the front of the queue"
-        )
+        assert next(iter(self.queues[locate, side, price])) == reference, "executions at the front of the queue"
         assert 0 < qty <= order[3]
         assert match > self.last_match
         self.last_match = match
@@ -269,9 +265,7 @@ def walk(regime: str, seed: int = 1, messages: int | None = None, symbols: int |
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-@pytest.mark.parametrize(
-    ("seed", "messages", "symbols"), [(1, None, None), (2, 15_000, None), (2**64 - 1, 15_000, 60)]
-)
+@pytest.mark.parametrize(("seed", "messages", "symbols"), [(1, None, None), (2, 15_000, None), (2**64 - 1, 15_000, 60)])
 def test_feed_is_valid(regime: str, seed: int, messages: int | None, symbols: int | None) -> None:
     checker = walk(regime, seed, messages, symbols)
     count = REGIMES[regime].symbols if symbols is None else symbols
@@ -507,9 +501,7 @@ def test_out_of_range(arguments: dict[str, object], text: str) -> None:
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(
-        UnknownName, match="unknown regime 'clam'; known: calm, burst, cancel_storm, deep, market"
-    ):
+    with pytest.raises(UnknownName, match="unknown regime 'clam'; known: calm, burst, cancel_storm, deep, market"):
         generate("clam")
     with pytest.raises(UnknownName, match="unknown engine 'c'; known: auto, python, rust"):
         generate(engine="c")

@@ -1,7 +1,8 @@
 """Measuring engines side by side: equality first, then interleaved rounds in random order, stamped and unstamped.
 
 Every figure of a comparison is taken in one run. Whole passes that end after each stage give ns per message without any stamp;
-stamped passes give distributions; a second copy of one contestant is the A/A control, which shows what the machine makes of nothing.
+stamped passes give distributions; a second copy of one contestant is the A/A control, which shows what the machine makes
+of nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import gc
 import random
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -44,8 +45,8 @@ class Contestant:
     live_orders: int = 0
     order_bytes: int = 0
 
-    def engine(self, until: Stage = "order") -> Engine:
-        return Engine(self.backend, until=until, **self.variant)
+    def engine(self, until: str = "order") -> Engine:
+        return Engine(self.backend, until=cast(Stage, until), **self.variant)
 
 
 def contestants() -> list[Contestant]:

@@ -171,6 +171,12 @@ class Report:
         except OSError as error:
             raise FeedError(f"{path}: cannot be written: {error.strerror}") from None
 
+    def plot(self) -> Any:
+        """The stages of every engine as an Altair chart; see `hftlab.charts.stage_chart`."""
+        from hftlab.charts import stage_chart
+
+        return stage_chart(self.stages(), f"{self.feed}, {self.messages:,} messages")
+
     def lines(self) -> list[str]:
         """What a table cannot say, a sentence each."""
         out = [describe(self.machine)]

@@ -75,9 +75,7 @@ class EventFeed(Feed):
         wrong = np.flatnonzero(self._array["kind"] > max(Kind))
         if wrong.size:
             kind = self._array["kind"][wrong[0]]
-            raise FeedError(
-                f"event {wrong[0]} has kind {kind}; allowed is 0 to {int(max(Kind))}", index=int(wrong[0])
-            )
+            raise FeedError(f"event {wrong[0]} has kind {kind}; allowed is 0 to {int(max(Kind))}", index=int(wrong[0]))
         self._symbols = tuple(symbols)
         self.price_scale, self.epoch, self.name = price_scale, epoch, name
 

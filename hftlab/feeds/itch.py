@@ -27,17 +27,17 @@ _BLOCK = 1 << 22  # bytes handed over at once
 
 
 class Problem(NamedTuple):
-    """Why a run over wire bytes stopped: `at` bytes into the block that was given, message number `index`."""
+    """Why a run over wire bytes stopped: `at` bytes into the block that was given, at message number `message`."""
 
     code: str  # zero_length, bad_length, unknown_type (strict), fault (strict)
     at: int
-    index: int
+    message: int
     size: int
     kind: int  # the type byte
 
     def error(self, base: int, name: str) -> FeedError:
         """The sentence for it; `base` is the stream offset of the block."""
-        where = f"{name}: offset {base + self.at}, message {self.index}"
+        where = f"{name}: offset {base + self.at}, message {self.message}"
         letter = chr(self.kind) if 32 < self.kind < 127 else f"0x{self.kind:02x}"
         known = MESSAGES.get(chr(self.kind))
         if self.code == "zero_length":
@@ -51,7 +51,7 @@ class Problem(NamedTuple):
                 f"{where}: length {self.size} with unknown type {letter!r}; allowed is at most {LONGEST_UNKNOWN}: "
                 "is this ITCH 5.0 in BinaryFILE framing?"
             )
-        return FeedError(text, offset=base + self.at, index=self.index)
+        return FeedError(text, offset=base + self.at, index=self.message)
 
 
 def frame_problem(size: int, kind: int) -> str:
@@ -130,9 +130,7 @@ class ItchFeed(Feed):
 
     wire = "itch"
 
-    def __init__(
-        self, source: str | os.PathLike[str] | bytes, *, symbols: Iterable[str] = (), name: str = ""
-    ) -> None:
+    def __init__(self, source: str | os.PathLike[str] | bytes, *, symbols: Iterable[str] = (), name: str = "") -> None:
         self._data = source if isinstance(source, bytes) else None
         self._path = None if isinstance(source, bytes) else Path(source)
         self.name = name or (self._path.name if self._path else f"{len(source)} bytes")  # type: ignore[arg-type]
@@ -162,7 +160,10 @@ class ItchFeed(Feed):
                 file.seek(0)
                 yield from _inflate(file, self.name)
             elif size := os.fstat(file.fileno()).st_size:
-                with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
+                with (
+                    mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as mapped,
+                    memoryview(mapped) as view,
+                ):
                     yield view
 
     def _messages(self) -> Iterator[tuple[Block, int, int]]:

@@ -40,8 +40,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "B": ("broken trade", "match:8"),
     "I": (
         "net order imbalance indicator",
-        f"paired:8 imbalance:8 direction:a1 {_STOCK} far_price:p4 near_price:p4 reference_price:p4 "
-        "cross_type:a1 variation:a1",
+        f"paired:8 imbalance:8 direction:a1 {_STOCK} far_price:p4 near_price:p4 reference_price:p4 cross_type:a1 variation:a1",
     ),
     "N": ("retail price improvement indicator", f"{_STOCK} flag:a1"),
     "O": (

@@ -1,6 +1,6 @@
-"""Regimes of the synthetic market: frozen records of integers, owned here, handed to either generator as a list.
+"""Regimes of the synthetic market: frozen records of integers, owned here, handed to both generators as lists.
 
-Weights are out of 65,536 messages: the whole model runs on integers and gives the same bytes on every machine.
+Weights are out of 65,536 messages: the model runs on integers alone and gives the same bytes on every machine.
 """
 
 from __future__ import annotations
@@ -115,9 +115,7 @@ class Regime:
         _whole("symbols", self.symbols, 1, MAX_SYMBOLS)
         for name, (low, high) in BOUNDS.items():
             _whole(name, getattr(self, name), low, high)
-        rest = (
-            self.replace + self.execute + self.cancel + self.trade + self.burst_execute + self.burst_replace
-        )
+        rest = self.replace + self.execute + self.cancel + self.trade + self.burst_execute + self.burst_replace
         if rest > 65_536:
             raise ConfigError(f"weights of U, E, X and P sum to {rest} in a burst; allowed is at most 65536")
         if self.price_low << self.octaves > PRICE_CEILING:

@@ -1,7 +1,7 @@
 """Seeded synthetic ITCH 5.0: realistic, always valid, the same bytes on every machine and from either engine.
 
-The Python engine is the reference, the Rust one its fast twin. Both stream: memory grows with the live orders,
-not with the messages.
+The Python engine is the reference, the Rust one its fast twin. Both stream: memory grows with the live
+orders, not with the messages.
 """
 
 from __future__ import annotations
@@ -167,9 +167,7 @@ def _rust_generator(*, required: bool) -> Any:
         import hftlab_rust
     except ImportError as error:
         if required:
-            raise BackendMissing(
-                "engine 'rust' is not installed; allowed here is 'python' or 'auto'"
-            ) from error
+            raise BackendMissing("engine 'rust' is not installed; allowed here is 'python' or 'auto'") from error
         return None
     return hftlab_rust.Generator
 

@@ -1,1 +1,1 @@
-"""The pure-Python engine, one file per stage: tick, book, signal, order. Written to be read, then as quick as clear Python gets."""
+"""The pure-Python engine, one file per stage: tick, book, signal, order."""

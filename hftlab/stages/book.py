@@ -1,8 +1,8 @@
 """BOOK: every order of every instrument, in price-time priority.
 
-An order is a quantity in the queue of a level, a level stands in a side, two sides make the book of an instrument. One table finds
-the level of any live order, because references are unique over the whole feed. The exchange has matched already: the book only does what it is told, and refuses what
-cannot be.
+An order is a quantity in the queue of a level, a level stands in a side, two sides make the book of an instrument. One table
+finds the level of any live order, because references are unique over the whole feed. The exchange has matched already: the book
+only does what it is told, and refuses what cannot be.
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ class Book:
         self.orders: dict[int, Level] = {}
         self.halves: dict[int, tuple[HalfBook, HalfBook]] = {}
 
-    def apply(
-        self, kind: int, instrument: int, side: int, order_id: int, new_order_id: int, price: int, qty: int
-    ) -> int:
+    def apply(self, kind: int, instrument: int, side: int, order_id: int, new_order_id: int, price: int, qty: int) -> int:
         """Apply one event; the fields are those of the event record.
 
         returns : the side it acted on (1 bid, 2 ask, 3 both); 0 if this kind never changes a book; or, if the event was

@@ -50,9 +50,7 @@ class OrderEntry:
     rejects : refusals by index into REJECTS
     """
 
-    def __init__(
-        self, config: OrderConfig, risk: RiskConfig, names: dict[int, bytes], price_scale: int = _OUCH_SCALE
-    ) -> None:
+    def __init__(self, config: OrderConfig, risk: RiskConfig, names: dict[int, bytes], price_scale: int = _OUCH_SCALE) -> None:
         self.config, self.risk, self.names, self.price_scale = config, risk, names, price_scale
         self.threshold, self.cooldown = config.threshold, config.cooldown
         self.states: dict[int, State] = {}
@@ -119,7 +117,5 @@ class OrderEntry:
         symbol = self.names.get(instrument, b"").ljust(8)[:8]
         letter = b"B" if side == _BID else b"S"
         client_id = b"HL%012d" % number
-        _ENTER.pack_into(
-            self._message, 0, b"O", number, letter, self.config.lot, symbol, limit, _CHOICES, client_id, 0
-        )
+        _ENTER.pack_into(self._message, 0, b"O", number, letter, self.config.lot, symbol, limit, _CHOICES, client_id, 0)
         self.stream += self._message

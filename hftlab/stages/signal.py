@@ -1,7 +1,7 @@
 """SIGNAL: nine numbers after each event, each written out exactly as the contract gives it.
 
-All arithmetic is float64, left to right, brackets as shown: another engine that keeps the order gives the same bits. Quantities and
-price differences are integers until the last moment; `* 1.0` makes a float of an integer, as float() would, without a call.
+All arithmetic is float64, left to right, brackets as shown: another engine that keeps the order gives the same bits.
+Quantities and price differences are integers until the last moment; `* 1.0` makes a float of an integer, as float() would, without a call.
 """
 
 from __future__ import annotations
@@ -77,9 +77,7 @@ class Signal:
         state = self.states.get(instrument)
         return state.values if state else NO_VALUES
 
-    def update(
-        self, book: Book, instrument: int, kind: int, qty: int, side: int, before: Top, after: Top
-    ) -> Values:
+    def update(self, book: Book, instrument: int, kind: int, qty: int, side: int, before: Top, after: Top) -> Values:
         """Advance the signals of one instrument by one applied event.
 
         side          : the side of the order acted on, as Book.apply returned it; the other side has not changed

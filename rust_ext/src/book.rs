@@ -271,6 +271,6 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
     /// Live orders, and the bytes of pool, index and levels.
     pub fn memory(&self) -> [usize; 4] {
         let levels: usize = self.halves.iter().flatten().map(|half| half.bytes() + size_of::<L>()).sum();
-        [self.index.len(), self.pool.bytes(), self.index.bytes(), levels]
+        [self.index.live(), self.pool.bytes(), self.index.bytes(), levels]
     }
 }

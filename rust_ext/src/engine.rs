@@ -226,10 +226,12 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
     fn record(&mut self, index: u64, event: &Event, before: &Top) {
         let rows = &mut self.tally.recorder;
         match self.instruments.get(event.instrument as usize) {
-            Some(instrument) if event.instrument > 0
-                && (self.settings.record == Mode::All || instrument.top != *before) => {
-                    rows.push(index, event, &instrument.top, &instrument.signal.values);
-                }
+            Some(instrument)
+                if event.instrument > 0
+                    && (self.settings.record == Mode::All || instrument.top != *before) =>
+            {
+                rows.push(index, event, &instrument.top, &instrument.signal.values);
+            }
             _ if self.settings.record == Mode::All => {
                 rows.push(index, event, &Top::default(), &NO_VALUES);
             }
@@ -267,11 +269,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         self.instruments.get(instrument as usize).is_none_or(|known| known.name == [0; 8])
     }
 
-    fn run_stamped<const STAMP: u8>(
-        &mut self,
-        data: &[u8],
-        most: usize,
-    ) -> (usize, Option<Problem>) {
+    fn run_stamped<const STAMP: u8>(&mut self, data: &[u8], most: usize) -> (usize, Option<Problem>) {
         let mut at = 0;
         let mut spare = [0; WINDOW];
         for _ in 0..most {

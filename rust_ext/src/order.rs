@@ -117,15 +117,7 @@ impl OrderEntry {
 
     /// Act, or not, on one applied event of an instrument.
     #[inline(always)]
-    pub fn update(
-        &mut self,
-        index: u64,
-        ts_ns: u64,
-        instrument: u16,
-        top: &Top,
-        score: f64,
-        name: &[u8; 8],
-    ) {
+    pub fn update(&mut self, index: u64, ts_ns: u64, instrument: u16, top: &Top, score: f64, name: &[u8; 8]) {
         let threshold = self.config.threshold;
         let state = self.state(instrument);
         if state.wait > 0 {
@@ -134,11 +126,7 @@ impl OrderEntry {
                 return;
             }
         }
-        if (-threshold..=threshold).contains(&score)
-            || state.halted
-            || top.bid_qty == 0
-            || top.ask_qty == 0
-        {
+        if (-threshold..=threshold).contains(&score) || state.halted || top.bid_qty == 0 || top.ask_qty == 0 {
             return;
         }
         self.attempt(index, ts_ns, instrument, top, score, name);
@@ -146,15 +134,7 @@ impl OrderEntry {
 
     /// An attempt counts, whatever risk says.
     #[inline(never)]
-    fn attempt(
-        &mut self,
-        index: u64,
-        ts_ns: u64,
-        instrument: u16,
-        top: &Top,
-        score: f64,
-        name: &[u8; 8],
-    ) {
+    fn attempt(&mut self, index: u64, ts_ns: u64, instrument: u16, top: &Top, score: f64, name: &[u8; 8]) {
         let (cooldown, lot) = (self.config.cooldown, self.config.lot as i64);
         let (side, price) = if score > 0.0 { (BID, top.ask_price) } else { (ASK, top.bid_price) };
         let limit = self.ouch_price(price, side);

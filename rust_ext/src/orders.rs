@@ -20,7 +20,7 @@ pub trait Index: Default + Send + Sync {
     fn remove(&mut self, id: u64, slot: u32);
 
     /// Live orders.
-    fn len(&self) -> usize;
+    fn live(&self) -> usize;
 
     /// Bytes it takes.
     fn bytes(&self) -> usize;

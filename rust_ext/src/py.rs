@@ -87,7 +87,12 @@ struct Settings {
     risk: RiskSettings,
 }
 
-fn one_of<T: Copy>(what: &'static str, name: &str, known: &'static [&'static str], values: &[T]) -> Result<T, Error> {
+fn one_of<T: Copy>(
+    what: &'static str,
+    name: &str,
+    known: &'static [&'static str],
+    values: &[T],
+) -> Result<T, Error> {
     let place = known.iter().position(|&other| other == name);
     place.map(|i| values[i]).ok_or_else(|| Error::UnknownName { what, name: name.into(), known })
 }
@@ -97,8 +102,18 @@ impl Settings {
         let stages = [Until::Tick, Until::Book, Until::Signal, Until::Order];
         Ok(engine::Settings {
             until: one_of("stage", &self.until, &["tick", "book", "signal", "order"], &stages)?,
-            record: one_of("record mode", &self.record, &["none", "top", "all"], &[Mode::None, Mode::Top, Mode::All])?,
-            stamps: one_of("latency mode", &self.latency, &["off", "total", "stages"], &[stamp::OFF, stamp::TOTAL, stamp::STAGES])?,
+            record: one_of(
+                "record mode",
+                &self.record,
+                &["none", "top", "all"],
+                &[Mode::None, Mode::Top, Mode::All],
+            )?,
+            stamps: one_of(
+                "latency mode",
+                &self.latency,
+                &["off", "total", "stages"],
+                &[stamp::OFF, stamp::TOTAL, stamp::STAGES],
+            )?,
             strict: self.strict,
             signal: signal::Config {
                 decay: self.signals.decay,
@@ -194,7 +209,10 @@ mod hftlab_rust {
 
     /// Events of every whole framed message in `data`, the bytes used, and the problem that stopped it.
     #[pyfunction]
-    fn decode<'py>(py: Python<'py>, data: PyBuffer<u8>) -> PyResult<(Bound<'py, PyAny>, usize, Option<Problem>)> {
+    fn decode<'py>(
+        py: Python<'py>,
+        data: PyBuffer<u8>,
+    ) -> PyResult<(Bound<'py, PyAny>, usize, Option<Problem>)> {
         let data = bytes(&data)?;
         let (records, used, stopped) = py.detach(|| {
             let mut records = Vec::with_capacity(itch::count(data) * EVENT_BYTES);
@@ -314,7 +332,8 @@ mod hftlab_rust {
         fn message(&mut self, message: &[u8]) -> PyResult<i32> {
             let letter = message.first().copied().unwrap_or(0);
             if let Some(code) = itch::frame_problem(message.len(), letter) {
-                let text = format!("message of type {:?} has {} bytes: {code}", letter as char, message.len());
+                let text =
+                    format!("message of type {:?} has {} bytes: {code}", letter as char, message.len());
                 return Err(PyValueError::new_err(text));
             }
             Ok(self.runner.message(message))
@@ -381,7 +400,10 @@ fn result<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'py, 
     out.set_item("unknown", unknown)?;
     out.set_item("faults", tally.faults)?;
     out.set_item("fault_index", tally.first_faults.iter().map(|fault| fault.0).collect::<Vec<_>>())?;
-    out.set_item("fault_reason", tally.first_faults.iter().map(|fault| fault.1 as u8 as u64).collect::<Vec<_>>())?;
+    out.set_item(
+        "fault_reason",
+        tally.first_faults.iter().map(|fault| fault.1 as u8 as u64).collect::<Vec<_>>(),
+    )?;
     let mut records = Vec::new();
     tally.first_faults.iter().for_each(|fault| fault.2.write_to(&mut records));
     out.set_item("fault_events", event_array(py, records)?)?;

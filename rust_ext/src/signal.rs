@@ -14,8 +14,7 @@ use crate::pool::Pool;
 pub type Values = [f64; 9];
 
 /// Before anything has happened, and for a message that names no instrument.
-pub const NO_VALUES: Values =
-    [f64::NAN, f64::NAN, f64::NAN, f64::NAN, f64::NAN, 0.0, 0.0, 0.0, 0.0];
+pub const NO_VALUES: Values = [f64::NAN, f64::NAN, f64::NAN, f64::NAN, f64::NAN, 0.0, 0.0, 0.0, 0.0];
 
 /// Constants of the signals.
 #[derive(Clone, Debug)]
@@ -158,8 +157,7 @@ pub fn update(
         let (bid_qty, ask_qty) = (after.bid_qty as i64, after.ask_qty as i64);
         let mid = (bid + ask) / 2.0;
         let spread = difference(after.ask_price, after.bid_price);
-        let microprice =
-            (bid * ask_qty as f64 + ask * bid_qty as f64) / (bid_qty as f64 + ask_qty as f64);
+        let microprice = (bid * ask_qty as f64 + ask * bid_qty as f64) / (bid_qty as f64 + ask_qty as f64);
         let imbalance = (bid_qty - ask_qty) as f64 / (bid_qty + ask_qty) as f64;
         if !mid_before.is_nan() {
             let d = mid - mid_before;

@@ -41,12 +41,7 @@ impl Generator {
         let least = session::least_messages(u64::from(symbols));
         check("messages", messages, least, parameters::MAX_MESSAGES)?;
         let left = messages - least;
-        Ok(Self {
-            market: Market::new(parameters, left, seed, symbols as usize),
-            opened: 0,
-            left,
-            closed: 0,
-        })
+        Ok(Self { market: Market::new(parameters, left, seed, symbols as usize), opened: 0, left, closed: 0 })
     }
 
     /// Replaces the content of `out` by the next whole messages, at most `max_bytes` (taken as 46 if less); nothing at the
@@ -74,9 +69,7 @@ fn check(name: &str, value: u64, low: u64, high: u64) -> Result<(), String> {
     if (low..=high).contains(&value) {
         return Ok(());
     }
-    Err(format!(
-        "{name} is {value}; allowed is a whole number from {low} to {high}"
-    ))
+    Err(format!("{name} is {value}; allowed is a whole number from {low} to {high}"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 """The generator's own book of one symbol: the touch, the front of each queue, and a pick of any live order.
 
-Sides are 0 (bid) and 1 (ask). A price is kept as a key, in ticks: itself for bids, its negative for asks. So the
-best level of either side is the greatest key, and a book is locked or crossed iff the two best keys sum to >= 0.
+Sides are 0 (bid) and 1 (ask). A price is kept as a key, in ticks: itself for bids, its negative for asks.
+So the best level of either side is the greatest key, and a book is locked or crossed iff the best keys sum to
+0 or more.
 """
 
 from __future__ import annotations

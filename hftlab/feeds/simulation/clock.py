@@ -17,7 +17,7 @@ SLACK = 16
 
 
 class Clock:
-    """`now` in nanoseconds since midnight, with the tracking number in `stamp`; counts are messages since the open."""
+    """`now` is in nanoseconds since midnight, `stamp` adds the tracking number; counts start at the open."""
 
     def __init__(self, regime: Regime, messages: int, draw: Callable[[], int]) -> None:
         self.regime = regime
@@ -85,9 +85,7 @@ class Clock:
 
     def _set_weights(self, execute: int, replace: int, delete: int) -> None:
         regime = self.regime
-        self.flow = (
-            65_536 - regime.replace - regime.execute - regime.cancel - regime.trade - execute - replace
-        )
+        self.flow = 65_536 - regime.replace - regime.execute - regime.cancel - regime.trade - execute - replace
         self.to_replace = self.flow + regime.replace + replace
         self.to_execute = self.to_replace + regime.execute + execute
         self.to_cancel = self.to_execute + regime.cancel

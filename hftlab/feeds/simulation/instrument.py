@@ -1,4 +1,4 @@
-"""What a symbol is before the first trade: name, price, tick, lot, share of the activity, target of live orders."""
+"""What a symbol is before the first trade: name, price, tick, lot, share of the activity, target depth."""
 
 from __future__ import annotations
 
@@ -76,9 +76,7 @@ def _price(bits: int, regime: Regime) -> int:
     return cents + ((cents * (bits >> 16 & 0x3FF)) >> 10)
 
 
-def make_instruments(
-    count: int, regime: Regime, draw: Callable[[], int]
-) -> tuple[list[Instrument], list[Instrument]]:
+def make_instruments(count: int, regime: Regime, draw: Callable[[], int]) -> tuple[list[Instrument], list[Instrument]]:
     """All symbols by locate, and the activity table: SLOTS entries, each symbol as often as its share says.
 
     Ranks are shuffled over the locates, so that the busiest symbols are not neighbours in memory.

@@ -1,8 +1,9 @@
 """The market between the open and the close: one call of `step` is one message.
 
 Every step takes two random numbers. Of the first, bits 0-15 choose the symbol, 16-21 whether to stay with the
-last one, 22-37 what happens, 38-57 the time that passes, 58-63 whether the fair price moves. The second places,
-picks or sizes. The book can never cross: an order is placed behind the fair price and behind the other side's best.
+last one, 22-37 what happens, 38-57 the time that passes, 58-63 whether the fair price moves. The second
+places, picks or sizes. The book can never cross: an order is placed behind the fair price and behind the other
+side's best.
 """
 
 from __future__ import annotations
@@ -70,9 +71,7 @@ class Market:
 
     def _status(self, instrument: Instrument, state: bytes, reason: bytes) -> bool:
         self.clock.set_alarm()
-        self.out += wire.ACTION(
-            25, b"H", instrument.locate, self.clock.now, instrument.stock, state, b" ", reason
-        )
+        self.out += wire.ACTION(25, b"H", instrument.locate, self.clock.now, instrument.stock, state, b" ", reason)
         return True
 
     def _act(self, bits: int, more: int) -> None:
@@ -165,9 +164,7 @@ class Market:
         )
         instrument.book.insert(Order(reference, order.side, key, qty))
         price = (-key if order.side else key) * instrument.tick
-        self.out += wire.REPLACE(
-            35, b"U", instrument.locate, self.clock.stamp, order.reference, reference, qty, price
-        )
+        self.out += wire.REPLACE(35, b"U", instrument.locate, self.clock.stamp, order.reference, reference, qty, price)
 
     def _cancel(self, instrument: Instrument, bits: int) -> None:
         order = self._pick(instrument, bits)
@@ -224,7 +221,5 @@ class Market:
         side = bits & 1
         price = quote.middle(instrument) if bits >> 1 & 1 else abs(book.keys[side][-1]) * instrument.tick
         qty = quote.shares(instrument, bits)
-        self.out += wire.TRADE(
-            44, b"P", instrument.locate, self.clock.stamp, 0, b"B", qty, instrument.stock, price, self.match
-        )
+        self.out += wire.TRADE(44, b"P", instrument.locate, self.clock.stamp, 0, b"B", qty, instrument.stock, price, self.match)
         return None

@@ -1,4 +1,4 @@
-"""What frames the market: system events, directory, trading actions and Reg SHO before, system events after."""
+"""What frames the market: system events, directory, trading actions and Reg SHO before, events after."""
 
 from __future__ import annotations
 
@@ -70,6 +70,4 @@ def _action(instrument: Instrument, now: int) -> bytes:
 
 def _reg_sho(instrument: Instrument, now: int) -> bytes:
     """One symbol in 64 is still restricted from the day before."""
-    return wire.REG_SHO(
-        20, b"Y", instrument.locate, now, instrument.stock, b"2" if instrument.locate % 64 == 63 else b"0"
-    )
+    return wire.REG_SHO(20, b"Y", instrument.locate, now, instrument.stock, b"2" if instrument.locate % 64 == 63 else b"0")

@@ -1,4 +1,4 @@
-"""ITCH 5.0 messages as framed bytes: a packer takes length, type, locate, stamp, then the body field by field.
+"""ITCH 5.0 messages as framed bytes: a packer takes length, type, locate, stamp, then the body in order.
 
 A stamp is tracking number << 48 | nanoseconds since midnight: two neighbours in the header as one word.
 """

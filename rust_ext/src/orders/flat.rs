@@ -141,7 +141,7 @@ impl Index for Flat {
         self.entries[hole] = EMPTY;
     }
 
-    fn len(&self) -> usize {
+    fn live(&self) -> usize {
         self.live
     }
 

@@ -24,7 +24,7 @@ impl Index for Std {
         self.slots.remove(&id);
     }
 
-    fn len(&self) -> usize {
+    fn live(&self) -> usize {
         self.slots.len()
     }
 

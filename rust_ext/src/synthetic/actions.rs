@@ -11,11 +11,7 @@ impl Market {
     fn next_reference(&mut self, bits: u64) -> u64 {
         let before = self.reference;
         self.reference += if bits >> 60 & 3 == 0 { 4 } else { 2 };
-        if bits >> 55 & 31 == 0 {
-            before - 1
-        } else {
-            self.reference
-        }
+        if bits >> 55 & 31 == 0 { before - 1 } else { self.reference }
     }
 
     fn next_match(&mut self, bits: u64) -> u64 {
@@ -28,9 +24,7 @@ impl Market {
         let reference = self.next_reference(bits);
         let instrument = &mut self.instruments[at];
         let (key, qty) = (key(instrument, side, bits), shares(instrument, bits));
-        instrument
-            .book
-            .insert(&mut self.pool, Order::new(reference, side, key, qty));
+        instrument.book.insert(&mut self.pool, Order::new(reference, side, key, qty));
         (reference, qty, key.unsigned_abs() * instrument.tick as u64)
     }
 
@@ -78,14 +72,8 @@ impl Market {
     /// A side keeps its last order: then another symbol's turn comes, and if that has none to spare either, an add.
     pub(super) fn delete(&mut self, out: &mut Vec<u8>, mut at: usize, bits: u64) {
         let instrument = &self.instruments[at];
-        let stale = if bits >> 63 == 1 {
-            stale(instrument)
-        } else {
-            None
-        };
-        let mut id = stale
-            .and_then(|side| instrument.book.back(side))
-            .unwrap_or_else(|| self.pick(at, bits));
+        let stale = if bits >> 63 == 1 { stale(instrument) } else { None };
+        let mut id = stale.and_then(|side| instrument.book.back(side)).unwrap_or_else(|| self.pick(at, bits));
         if self.last_of_its_side(at, id) {
             at = self.by_activity(bits >> 16);
             id = self.pick(at, bits);
@@ -119,9 +107,7 @@ impl Market {
         let instrument = &self.instruments[at];
         let part = part(instrument, order.qty, bits >> 16);
         order.qty -= part;
-        Message::new(out, 23, b'X', instrument.locate, self.clock.stamp)
-            .word(order.reference)
-            .half(part);
+        Message::new(out, 23, b'X', instrument.locate, self.clock.stamp).word(order.reference).half(part);
     }
 
     /// An incoming order: it takes the stale side if there is one, in a burst mostly the burst's side.

@@ -19,15 +19,7 @@ pub(super) struct Order {
 
 impl Order {
     pub(super) fn new(reference: u64, side: usize, key: i64, qty: u64) -> Self {
-        Self {
-            reference,
-            key,
-            qty,
-            side,
-            slot: 0,
-            before: NONE,
-            after: NONE,
-        }
+        Self { reference, key, qty, side, slot: 0, before: NONE, after: NONE }
     }
 }
 
@@ -102,14 +94,7 @@ impl Book {
                 pool.get_mut(id).before = level.tail;
                 level.tail = id;
             }
-            _ => levels.insert(
-                at,
-                Level {
-                    key,
-                    head: id,
-                    tail: id,
-                },
-            ),
+            _ => levels.insert(at, Level { key, head: id, tail: id }),
         }
     }
 

@@ -93,11 +93,7 @@ impl Clock {
 
     /// The next message number at which something begins or ends.
     pub(super) fn set_alarm(&mut self) {
-        self.alarm = self
-            .burst_start
-            .min(self.burst_end)
-            .min(self.halt_at)
-            .min(self.resume_at);
+        self.alarm = self.burst_start.min(self.burst_end).min(self.halt_at).min(self.resume_at);
     }
 
     /// Begins or ends a burst if one is due.

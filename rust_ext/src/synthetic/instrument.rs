@@ -34,11 +34,7 @@ impl Instrument {
     fn new(index: u64, bits: u64, regime: &Parameters) -> Self {
         let every = regime.penny_every;
         let penny = every > 0 && index % every == 3 % every;
-        let fair = if penny {
-            penny_price(bits)
-        } else {
-            price(bits, regime)
-        };
+        let fair = if penny { penny_price(bits) } else { price(bits, regime) };
         let step = (fair >> (if penny { 8 } else { 13 })).max(1);
         let scale = step << regime.widen;
         let mut reach = regime.reach as u32;
@@ -87,8 +83,8 @@ fn penny_price(bits: u64) -> i64 {
 
 /// Cents. Two dice instead of one, so that the middle octaves are the common ones.
 fn price(bits: u64, regime: &Parameters) -> i64 {
-    let octave = (bits & 0xFF) % ((regime.octaves + 1) >> 1)
-        + (bits >> 8 & 0xFF) % ((regime.octaves >> 1) + 1);
+    let octave =
+        (bits & 0xFF) % ((regime.octaves + 1) >> 1) + (bits >> 8 & 0xFF) % ((regime.octaves >> 1) + 1);
     let cents = regime.price_low << octave;
     (cents + ((cents * (bits >> 16 & 0x3FF)) >> 10)) as i64
 }
@@ -101,9 +97,8 @@ pub(super) fn make_instruments(
     regime: &Parameters,
     random: &mut Random,
 ) -> (Vec<Instrument>, Vec<u16>) {
-    let mut instruments: Vec<Instrument> = (0..count as u64)
-        .map(|index| Instrument::new(index, random.draw(), regime))
-        .collect();
+    let mut instruments: Vec<Instrument> =
+        (0..count as u64).map(|index| Instrument::new(index, random.draw(), regime)).collect();
     let mut ranked: Vec<u16> = (0..count as u16).collect();
     for last in (1..count).rev() {
         let other = random.below(last as u64 + 1) as usize;
@@ -124,9 +119,7 @@ pub(super) fn make_instruments(
 fn shares(count: u64, zipf_offset: u64) -> Vec<u64> {
     let weight = |rank: u64| (1u64 << 32) / (rank + zipf_offset);
     let total: u64 = (0..count).map(weight).sum();
-    let mut shares: Vec<u64> = (0..count)
-        .map(|rank| 1 + (SLOTS - count) * weight(rank) / total)
-        .collect();
+    let mut shares: Vec<u64> = (0..count).map(|rank| 1 + (SLOTS - count) * weight(rank) / total).collect();
     shares[0] += SLOTS - shares.iter().sum::<u64>();
     shares
 }

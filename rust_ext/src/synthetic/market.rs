@@ -95,11 +95,7 @@ impl Market {
             return false;
         };
         self.instruments[at].halted = halted;
-        let (state, reason) = if halted {
-            (b'H', b"T1  ")
-        } else {
-            (b'T', b"T3  ")
-        };
+        let (state, reason) = if halted { (b'H', b"T1  ") } else { (b'T', b"T3  ") };
         session::action(out, &self.instruments[at], clock.now, state, reason);
         true
     }
@@ -110,19 +106,14 @@ impl Market {
         self.current = at;
         self.clock.pass_gap(bits);
         if bits >> 58 < self.regime.drift {
-            let up = if self.clock.bursting {
-                self.hit == ASK
-            } else {
-                bits >> 50 & 1 == 1
-            };
+            let up = if self.clock.bursting { self.hit == ASK } else { bits >> 50 & 1 == 1 };
             drift(&mut self.instruments[at], up);
         }
         let weights = &self.clock.weights;
         let weight = bits >> 22 & 0xFFFF;
         if weight < weights.flow {
             let instrument = &self.instruments[at];
-            let crowding =
-                self.regime.swing * instrument.book.live.len() as u64 / instrument.target;
+            let crowding = self.regime.swing * instrument.book.live.len() as u64 / instrument.target;
             if (weight as i64) < weights.add - crowding as i64 {
                 self.add(out, at, more);
             } else {

@@ -57,12 +57,8 @@ parameters! {
 
 impl Parameters {
     fn fitting(self) -> Result<Self, String> {
-        let rest = self.replace
-            + self.execute
-            + self.cancel
-            + self.trade
-            + self.burst_execute
-            + self.burst_replace;
+        let rest =
+            self.replace + self.execute + self.cancel + self.trade + self.burst_execute + self.burst_replace;
         if rest > 65_536 {
             return Err(format!(
                 "weights of U, E, X and P sum to {rest} in a burst; allowed is at most 65536"

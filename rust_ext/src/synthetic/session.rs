@@ -1,9 +1,7 @@
 //! What frames the market: system events, stock directory, trading actions and Reg SHO before it, system events after it.
 
 use super::instrument::Instrument;
-use super::wire::{
-    CLOSE, END_OF_MESSAGES, END_OF_SYSTEM, Message, OPEN, START_OF_MESSAGES, START_OF_SYSTEM,
-};
+use super::wire::{CLOSE, END_OF_MESSAGES, END_OF_SYSTEM, Message, OPEN, START_OF_MESSAGES, START_OF_SYSTEM};
 
 pub(super) const CLOSING_LEN: u64 = 3;
 
@@ -25,11 +23,7 @@ pub(super) fn opening(out: &mut Vec<u8>, instruments: &[Instrument], number: u64
     }
     if number > 3 * count {
         let start = number == 3 * count + 1;
-        let (now, code) = if start {
-            (START_OF_SYSTEM, b'S')
-        } else {
-            (OPEN, b'Q')
-        };
+        let (now, code) = if start { (START_OF_SYSTEM, b'S') } else { (OPEN, b'Q') };
         return system(out, now, code);
     }
     let now = START_OF_MESSAGES + number * 1_000;
@@ -57,11 +51,7 @@ fn system(out: &mut Vec<u8>, now: u64, code: u8) {
 fn directory(out: &mut Vec<u8>, instrument: &Instrument, now: u64) {
     let locate = instrument.locate;
     let fund = locate.is_multiple_of(8);
-    let category = if fund {
-        b'P'
-    } else {
-        b"QGSNAPQN"[usize::from(locate & 7)]
-    };
+    let category = if fund { b'P' } else { b"QGSNAPQN"[usize::from(locate & 7)] };
     let status = if instrument.tick == 1 { b'D' } else { b'N' };
     let tier = if instrument.rank < 500 { b'1' } else { b'2' };
     let class: &[u8; 3] = if fund { b"QE " } else { b"CZ " };
@@ -77,13 +67,7 @@ fn directory(out: &mut Vec<u8>, instrument: &Instrument, now: u64) {
 }
 
 /// Writes a trading action: the spin before the open, a halt or a resumption.
-pub(super) fn action(
-    out: &mut Vec<u8>,
-    instrument: &Instrument,
-    now: u64,
-    state: u8,
-    reason: &[u8; 4],
-) {
+pub(super) fn action(out: &mut Vec<u8>, instrument: &Instrument, now: u64, state: u8, reason: &[u8; 4]) {
     Message::new(out, 25, b'H', instrument.locate, now)
         .bytes(&instrument.stock)
         .bytes(&[state, b' '])
@@ -92,12 +76,6 @@ pub(super) fn action(
 
 /// One symbol in 64 is still restricted from the day before.
 fn reg_sho(out: &mut Vec<u8>, instrument: &Instrument, now: u64) {
-    let code = if instrument.locate % 64 == 63 {
-        b'2'
-    } else {
-        b'0'
-    };
-    Message::new(out, 20, b'Y', instrument.locate, now)
-        .bytes(&instrument.stock)
-        .bytes(&[code]);
+    let code = if instrument.locate % 64 == 63 { b'2' } else { b'0' };
+    Message::new(out, 20, b'Y', instrument.locate, now).bytes(&instrument.stock).bytes(&[code]);
 }

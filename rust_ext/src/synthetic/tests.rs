@@ -4,13 +4,12 @@ use super::{Generator, parameters};
 
 /// The regime `calm`, as Python hands it over.
 const CALM: [u64; 27] = [
-    4, 16, 31_600, 1_900, 4_500, 920, 920, 660, 40, 600, 20, 9, 0, 160, 1, 5_000_000, 3_000, 1, 0,
-    4_000, 200, 5, 0, 0, 0, 30_000, 400,
+    4, 16, 31_600, 1_900, 4_500, 920, 920, 660, 40, 600, 20, 9, 0, 160, 1, 5_000_000, 3_000, 1, 0, 4_000,
+    200, 5, 0, 0, 0, 30_000, 400,
 ];
 
 fn collect(seed: u64, messages: u64, symbols: u32, max_bytes: usize) -> Vec<u8> {
-    let mut generator =
-        Generator::new(seed, messages, symbols, &CALM).expect("the calm regime is valid");
+    let mut generator = Generator::new(seed, messages, symbols, &CALM).expect("the calm regime is valid");
     let (mut all, mut block) = (Vec::new(), Vec::new());
     loop {
         generator.block(&mut block, max_bytes);
@@ -38,10 +37,7 @@ fn writes_exactly_as_many_messages_as_asked() {
         let kinds = kinds(&collect(1, messages, symbols, 1 << 16));
         assert_eq!(kinds.len() as u64, messages);
         assert_eq!(kinds.iter().filter(|&&kind| kind == b'S').count(), 6);
-        assert_eq!(
-            kinds.iter().filter(|&&kind| kind == b'R').count(),
-            symbols as usize
-        );
+        assert_eq!(kinds.iter().filter(|&&kind| kind == b'R').count(), symbols as usize);
     }
 }
 
@@ -56,14 +52,9 @@ fn block_size_does_not_change_the_bytes() {
 #[test]
 fn refuses_what_is_out_of_range() {
     let refusal = |messages, symbols, params: &[u64]| {
-        Generator::new(1, messages, symbols, params)
-            .err()
-            .unwrap_or_default()
+        Generator::new(1, messages, symbols, params).err().unwrap_or_default()
     };
-    assert_eq!(
-        refusal(8, 1, &CALM),
-        "messages is 8; allowed is a whole number from 9 to 1099511627776"
-    );
+    assert_eq!(refusal(8, 1, &CALM), "messages is 8; allowed is a whole number from 9 to 1099511627776");
     assert!(refusal(100, 0, &CALM).starts_with("symbols is 0"));
     assert!(refusal(100, 10_001, &CALM).starts_with("symbols is 10001"));
     assert!(refusal(100, 1, &CALM[1..]).contains("exactly 27"));
