@@ -12,7 +12,6 @@ from hftlab.errors import HftlabError
 
 if TYPE_CHECKING:
     import altair as alt
-
     import polars as pl
 
 #: Told apart by people of every colour vision (Okabe and Ito).
@@ -66,7 +65,7 @@ def stage_chart(stages: pl.DataFrame, subtitle: str = "") -> alt.LayerChart:
     lines = base.mark_line(color="#bbb").encode(detail="stage:N")
     dots = base.mark_point(filled=True, size=90, opacity=1).encode(
         color=alt.Color("engine:N", sort=engines, title=None).scale(domain=engines, range=list(PALETTE[: len(engines)])),
-        shape=alt.Shape("engine:N", sort=engines, title=None),
+        shape=alt.Shape("engine:N", sort=engines, title=None).scale(domain=engines),
         tooltip=["engine:N", "stage:N", "ns_per_message:Q"],
     )
     title = alt.Title("Where the nanoseconds go", subtitle=subtitle)

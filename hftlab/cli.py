@@ -6,12 +6,13 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hftlab import __version__
 from hftlab.errors import FeedError, HftlabError
+from hftlab.options import parser
 
 if TYPE_CHECKING:
     from hftlab.feeds.itch import ItchFeed
@@ -19,24 +20,12 @@ if TYPE_CHECKING:
     from hftlab.run import Run
     from hftlab.settings import Record
 
-_EPILOG = """\
-examples:
-  hftlab bench                                   the latency table of every engine on a generated feed
-  hftlab generate day.itch --regime market --messages 1000000
-  hftlab run day.itch --backend rust --record all --out run.parquet
-  hftlab verify python rust day.itch             the first message on which two engines differ
-  hftlab doctor                                  what this machine can do, and what is missing
-
-FILE is NASDAQ TotalView-ITCH 5.0 in BinaryFILE framing, plain or gzip.
-"""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code: 0 fine, 1 engines differ, 2 bad input, 130 interrupted."""
     try:
-        arguments = _parser().parse_args(argv)
-        command = cast(Callable[[argparse.Namespace], int], arguments.command)
-        return command(arguments)
+        arguments = parser().parse_args(argv)
+        return COMMANDS[arguments.command](arguments)
     except HftlabError as error:
         print(f"hftlab: error: {error}", file=sys.stderr)
         return 2
@@ -47,71 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone; what is still buffered has nowhere to go either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="hftlab",
-        description="A laboratory for the tick-to-trade path: decode, book, signal, order; in Python and in Rust.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"hftlab {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    bench = commands.add_parser("bench", help="time every engine, stage by stage, on one feed")
-    bench.set_defaults(command=_bench)
-    bench.add_argument("--feed", metavar="FILE", help="measure on this file instead of a generated feed")
-    _generator_options(bench, messages=100_000)
-    bench.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
-    bench.add_argument("--out", metavar="PATH", help="write the report as JSON, too")
-    bench.add_argument("--json", action="store_true", help="print the report as JSON and nothing else")
-
-    run = commands.add_parser("run", help="run one engine over a file")
-    run.set_defaults(command=_run)
-    run.add_argument("file", metavar="FILE")
-    _engine_options(run)
-    run.add_argument("--record", default=None, help="all, top or none; default all with --out, else none")
-    run.add_argument("--out", metavar="PATH", help="write the recorded rows as Parquet")
-    run.add_argument("--order-stream", metavar="PATH", help="write the exact OUCH bytes sent")
-    run.add_argument("--repeat", type=int, default=1, help="run so many times, report the median (default 1)")
-    run.add_argument("--json", action="store_true", help="print one JSON object")
-
-    verify = commands.add_parser("verify", help="compare two engines bit for bit")
-    verify.set_defaults(command=_verify)
-    verify.add_argument("a", metavar="A", help="a backend, e.g. python")
-    verify.add_argument("b", metavar="B", help="another, e.g. rust")
-    verify.add_argument("file", metavar="FILE", nargs="?", help="default: a generated feed")
-    _generator_options(verify, messages=200_000)
-    verify.add_argument("--json", action="store_true", help="print one JSON object")
-
-    generate = commands.add_parser("generate", help="write a synthetic feed, the same bytes for the same arguments")
-    generate.set_defaults(command=_generate)
-    generate.add_argument("file", metavar="FILE", help="compressed if it ends in .gz")
-    _generator_options(generate, messages=200_000)
-
-    doctor = commands.add_parser("doctor", help="what this machine can do, and what is missing and why")
-    doctor.set_defaults(command=_doctor)
-    doctor.add_argument("--json", action="store_true", help="print one JSON object")
-    return parser
-
-
-def _generator_options(parser: argparse.ArgumentParser, messages: int) -> None:
-    parser.add_argument("--regime", default="calm", help="calm, burst, cancel_storm, deep or market (default calm)")
-    parser.add_argument("--messages", type=int, default=messages, help=f"default {messages:,}")
-    parser.add_argument("--seed", type=int, default=1, help="default 1")
-    parser.add_argument("--symbols", type=int, default=None, help="default: the regime's own number")
-
-
-def _engine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backend", default="auto", help="auto, python, rust or an installed one (default auto)")
-    parser.add_argument("--book", default="ladder", help="price levels: btree or ladder (rust)")
-    parser.add_argument("--orders", default="flat", help="order index: std or flat (rust)")
-    parser.add_argument("--pool", action=argparse.BooleanOptionalAction, default=True, help="orders in a slab (rust)")
-    parser.add_argument("--signal", default="incremental", help="recompute or incremental (rust)")
-    parser.add_argument("--until", default="order", help="last stage: tick, book, signal or order (default order)")
-    parser.add_argument("--strict", action="store_true", help="stop at the first fault or unknown message type")
-    parser.add_argument("--symbol", action="append", default=[], help="keep only this stock; may be repeated")
 
 
 def _synthetic(arguments: argparse.Namespace) -> ItchFeed:
@@ -263,6 +187,8 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=1))
 
+
+COMMANDS = {"bench": _bench, "run": _run, "verify": _verify, "generate": _generate, "doctor": _doctor}
 
 if __name__ == "__main__":
     sys.exit(main())

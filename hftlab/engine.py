@@ -6,10 +6,7 @@
 from __future__ import annotations
 
 import sys
-from array import array
 from collections.abc import Iterable, Mapping
-from itertools import chain
-from struct import Struct
 from time import perf_counter_ns
 from typing import Any
 
@@ -18,44 +15,16 @@ import numpy as np
 from hftlab.events import EVENT_DTYPE, EVENT_FIELDS, Events, Fault, Kind, as_events
 from hftlab.feeds.feed import Block
 from hftlab.feeds.itch import Problem, frame_problem
+from hftlab.record import ORDER_DTYPE, Rows, Stamps, columns
 from hftlab.settings import STAGES, Settings
 from hftlab.stages.book import EMPTY_TOP, Book, Top
 from hftlab.stages.order import OrderEntry
-from hftlab.stages.signal import NAMES, NO_VALUES, Signal
+from hftlab.stages.signal import NO_VALUES, Signal
 from hftlab.stages.tick import Event, Tick
 
-#: One row of `Run.frame`: the state of a message's instrument after it.
-ROW_DTYPE = np.dtype(
-    [
-        ("index", "<u8"),
-        ("ts_ns", "<u8"),
-        ("instrument", "<u2"),
-        ("bid_price", "<i8"),
-        ("bid_qty", "<u8"),
-        ("ask_price", "<i8"),
-        ("ask_qty", "<u8"),
-        *((name, "<f8") for name in NAMES),
-    ]
-)
-_ROW = Struct("<QQHqQqQ9d")
-#: Columns of the accepted orders.
-ORDER_DTYPE = np.dtype(
-    [
-        ("index", "<u8"),
-        ("ts_ns", "<u8"),
-        ("instrument", "<u2"),
-        ("side", "|u1"),
-        ("qty", "<u4"),
-        ("price", "<i8"),
-        ("score", "<f8"),
-        ("position", "<i8"),
-        ("user_ref_num", "<u4"),
-    ]
-)
 FIRST_FAULTS = 100
 _PIECE = 1 << 20  # bytes of wire data run at once, more than the longest message
 _STATUS = int(Kind.STATUS)
-_GROW = 1 << 16  # rows or samples added at once, so that growing is rare and its pages are touched before the clock reads
 
 
 class PythonSession:
@@ -66,7 +35,7 @@ class PythonSession:
 
     def __init__(self, settings: Settings, *, book: Book | None = None, signal: Signal | None = None) -> None:
         self.settings = settings
-        names = {i: name.encode("latin-1", "replace") for i, name in enumerate(settings.symbols) if name}
+        names = {i: name.encode("latin-1", "replace").ljust(8)[:8] for i, name in enumerate(settings.symbols) if name}
         self.tick = Tick(names, strict=settings.strict)
         self.book = book or Book()
         self.signal = signal or Signal(settings.signals)
@@ -76,37 +45,23 @@ class PythonSession:
         self.faults = [0] * len(Fault)
         self.first_faults: list[tuple[int, int, Event]] = []
         self._tops: dict[int, Top] = {}
-        self._rows, self._row_bytes = bytearray(), 0
-        self._samples: list[array[int]] = []
-        self._sample_count = 0
+        self._rows, self._stamps = Rows(), Stamps()
 
     def _run(self, events: Iterable[Event]) -> int:
         """Run every event through the stages; returns what the book said of the last one (see Book.apply)."""
         until = STAGES.index(self.settings.until)
         record_all, record_top = self.settings.record == "all", self.settings.record == "top"
-        stamped, clock, counts, tops = (
-            self.settings.latency != "off",
-            perf_counter_ns,
-            self.counts,
-            self._tops,
-        )
+        timed, stamped = self.settings.latency != "off", self.settings.latency == "stages"
+        clock, counts, tops = perf_counter_ns, self.counts, self._tops
         apply, best, update, decide = self.book.apply, self.book.best, self.signal.update, self.order.update
+        record, stamp = self._rows.add, self._stamps.add
         applied, index = 0, self.messages
 
-        t0 = t1 = t2 = t3 = clock()
-        for (
-            ts_ns,
-            order_id,
-            new_order_id,
-            price,
-            qty,
-            instrument,
-            kind,
-            side,
-        ) in events:  # TICK: the iterator decodes
+        t0 = clock()
+        for event in events:  # TICK: the iterator decodes
+            ts_ns, order_id, new_order_id, price, qty, instrument, kind, side = event
             counts[kind] += 1
-            if stamped:
-                t1 = t2 = t3 = clock()
+            t1 = t2 = t3 = clock() if stamped else t0
             before = after = EMPTY_TOP
             values = NO_VALUES
 
@@ -115,10 +70,8 @@ class PythonSession:
                 before = after = tops.get(instrument, EMPTY_TOP)
                 if applied > 0:
                     after = tops[instrument] = best(instrument)
-                elif applied < 0:
-                    event = (ts_ns, order_id, new_order_id, price, qty, instrument, kind, side)
-                    if self._fault(index, -applied, event):
-                        break
+                elif applied < 0 and self._fault(index, -applied, event):
+                    break
                 if stamped:
                     t2 = t3 = clock()
 
@@ -136,12 +89,12 @@ class PythonSession:
                 elif kind == _STATUS:
                     self.order.status(instrument, qty)
 
-            if stamped:
-                self._stamp(t0, t1, t2, t3, clock())
+            if timed:
+                stamp(t0, t1, t2, t3, clock())
             if record_all or (record_top and instrument and after != before):
-                self._record(index, ts_ns, instrument, after, values)
+                record(index, ts_ns, instrument, after, values)
             index += 1
-            if stamped:
+            if timed:
                 t0 = clock()
         self.messages = index
         return applied
@@ -206,27 +159,8 @@ class PythonSession:
             return Problem("fault", at, index, reason, 0)
         return None
 
-    def _record(self, index: int, ts_ns: int, instrument: int, top: Top, values: tuple[float, ...]) -> None:
-        if not instrument:
-            top, values = EMPTY_TOP, NO_VALUES
-        if self._row_bytes == len(self._rows):
-            self._rows += bytes(_GROW * _ROW.size)
-        _ROW.pack_into(self._rows, self._row_bytes, index, ts_ns, instrument, *top, *values)
-        self._row_bytes += _ROW.size
-
-    def _stamp(self, t0: int, t1: int, t2: int, t3: int, t4: int) -> None:
-        at = self._sample_count % _GROW * 5
-        if at == 0:
-            self._samples.append(array("q", bytes(8 * 5 * _GROW)))
-        block = self._samples[-1]
-        block[at], block[at + 1], block[at + 2] = t1 - t0, t2 - t1, t3 - t2
-        block[at + 3], block[at + 4] = t4 - t3, t4 - t0
-        self._sample_count += 1
-
     def result(self) -> dict[str, Any]:
         """Everything the run produced, as plain values and arrays; see backends.Session."""
-        rows = np.frombuffer(self._rows, ROW_DTYPE, self._row_bytes // _ROW.size)
-        orders = np.array(self.order.orders, ORDER_DTYPE)
         counts = self.counts[: len(Kind)]
         counts[0] += sum(self.counts[len(Kind) :])
         return {
@@ -238,19 +172,13 @@ class PythonSession:
             "fault_index": [index for index, _, _ in self.first_faults],
             "fault_reason": [reason for _, reason, _ in self.first_faults],
             "fault_events": np.array([event for _, _, event in self.first_faults], EVENT_DTYPE),
-            "columns": {name: rows[name] for name in ROW_DTYPE.names or ()},
-            "orders": {name: orders[name] for name in ORDER_DTYPE.names or ()},
+            "columns": self._rows.columns(),
+            "orders": columns(np.array(self.order.orders, ORDER_DTYPE)),
             "order_stream": bytes(self.order.stream),
             "rejects": self.order.rejects,
-            "latency": self._latency(),
+            "latency": self._stamps.columns() if self.settings.latency != "off" else None,
             "memory": self._memory(),
         }
-
-    def _latency(self) -> dict[str, Any] | None:
-        if self.settings.latency == "off":
-            return None
-        flat = np.fromiter(chain.from_iterable(self._samples), np.int64, self._sample_count * 5)
-        return dict(zip((*STAGES, "total"), flat.reshape(-1, 5).T, strict=True))
 
     def _memory(self) -> dict[str, int]:
         """Live orders, the bytes they take in the index and the queues (an id and a quantity each), and those of the levels."""

@@ -160,11 +160,8 @@ class ItchFeed(Feed):
                 file.seek(0)
                 yield from _inflate(file, self.name)
             elif size := os.fstat(file.fileno()).st_size:
-                with (
-                    mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as mapped,
-                    memoryview(mapped) as view,
-                ):
-                    yield view
+                # Left to the garbage collector: somebody may still hold a piece of it when this generator ends.
+                yield memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
 
     def _messages(self) -> Iterator[tuple[Block, int, int]]:
         joiner, index = Joiner(self.name), 0

@@ -90,11 +90,8 @@ class Book:
         self.halves: dict[int, tuple[HalfBook, HalfBook]] = {}
 
     def apply(self, kind: int, instrument: int, side: int, order_id: int, new_order_id: int, price: int, qty: int) -> int:
-        """Apply one event; the fields are those of the event record.
-
-        returns : the side it acted on (1 bid, 2 ask, 3 both); 0 if this kind never changes a book; or, if the event was
-                  refused and nothing changed, the negative of its `Fault`
-        """
+        """Apply one event; the fields are those of the event record. Returns the side it acted on (1 bid, 2 ask, 3 both),
+        0 if this kind never changes a book, or the negative of its `Fault` if it was refused; then nothing has changed."""
         if kind == _ADD:
             if side != _BID and side != _ASK:
                 return _BAD_SIDE
@@ -111,7 +108,6 @@ class Book:
             return self._clear(instrument)
         if kind != _DELETE and kind != _EXECUTE and kind != _CANCEL and kind != _REPLACE:
             return 0
-
         level = self.orders.get(order_id)
         if level is None:
             return _UNKNOWN

@@ -1,7 +1,8 @@
 """SIGNAL: nine numbers after each event, each written out exactly as the contract gives it.
 
 All arithmetic is float64, left to right, brackets as shown: another engine that keeps the order gives the same bits.
-Quantities and price differences are integers until the last moment; `* 1.0` makes a float of an integer, as float() would, without a call.
+Quantities and price differences are integers until the last moment; `* 1.0` makes a float of an integer, as float() would,
+without a call.
 """
 
 from __future__ import annotations
