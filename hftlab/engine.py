@@ -16,7 +16,7 @@ from hftlab.events import EVENT_DTYPE, EVENT_FIELDS, Events, Fault, Kind, as_eve
 from hftlab.feeds.feed import Block
 from hftlab.feeds.itch import Problem, frame_problem
 from hftlab.record import ORDER_DTYPE, Rows, Stamps, columns
-from hftlab.settings import STAGES, Settings
+from hftlab.settings import RECORDS, STAGES, Settings
 from hftlab.stages.book import EMPTY_TOP, Book, Top
 from hftlab.stages.order import OrderEntry
 from hftlab.stages.signal import NO_VALUES, Signal
@@ -50,7 +50,7 @@ class PythonSession:
     def _run(self, events: Iterable[Event]) -> int:
         """Run every event through the stages; returns what the book said of the last one (see Book.apply)."""
         until = STAGES.index(self.settings.until)
-        record_all, record_top = self.settings.record == "all", self.settings.record == "top"
+        recorded = RECORDS.index(self.settings.record)
         timed, stamped = self.settings.latency != "off", self.settings.latency == "stages"
         clock, counts, tops = perf_counter_ns, self.counts, self._tops
         apply, best, update, decide = self.book.apply, self.book.best, self.signal.update, self.order.update
@@ -76,10 +76,9 @@ class PythonSession:
                     t2 = t3 = clock()
 
             if until >= 2:  # SIGNAL
+                values = self.signal.values(instrument)
                 if applied > 0:
                     values = update(self.book, instrument, kind, qty, applied, before, after)
-                else:
-                    values = self.signal.values(instrument)
                 if stamped:
                     t3 = clock()
 
@@ -91,7 +90,7 @@ class PythonSession:
 
             if timed:
                 stamp(t0, t1, t2, t3, clock())
-            if record_all or (record_top and instrument and after != before):
+            if recorded == 2 or (recorded == 1 and instrument and after != before):
                 record(index, ts_ns, instrument, after, values)
             index += 1
             if timed:

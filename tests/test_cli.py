@@ -1,0 +1,133 @@
+"""Does the command line do what it says, and answer bad input with one sentence and exit code 2?"""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import hftlab
+from hftlab.cli import main
+
+COLUMNS = ["index", "ts_ns", "instrument", "bid_price", "bid_qty", "ask_price", "ask_qty"]
+COLUMNS += ["mid", "spread", "microprice", "imbalance", "depth_imbalance", "ofi", "flow", "volatility", "score"]
+
+
+@pytest.fixture
+def day(tmp_path: Path) -> Path:
+    path = tmp_path / "day.itch"
+    assert main(["generate", str(path), "--messages", "2000", "--seed", "3"]) == 0
+    return path
+
+
+def test_generate_writes_the_same_bytes_again(day: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "day.itch.gz"
+    main(["generate", str(packed), "--messages", "2000", "--seed", "3"])
+    assert gzip.decompress(packed.read_bytes()) == day.read_bytes()
+
+
+def test_run_writes_every_column_and_the_order_bytes(day: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows, orders = tmp_path / "rows.parquet", tmp_path / "orders.bin"
+    words = ["run", str(day), "--backend", "python", "--record", "all", "--out", str(rows), "--order-stream", str(orders)]
+    capsys.readouterr()
+    assert main([*words, "--json", "--repeat", "2"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    frame = pl.read_parquet(rows)
+    assert frame.columns == COLUMNS
+    assert frame.schema["instrument"] == pl.UInt16
+    assert frame.schema["bid_price"] == pl.Int64
+    assert frame.schema["ask_qty"] == pl.UInt64
+    assert frame["index"].to_list() == list(range(2000))
+    assert said["messages"] == 2000 == sum(said["counts"].values())
+    assert said["faults"] == {}
+    assert len(said["elapsed_ns"]) == 2
+    assert len(orders.read_bytes()) == 47 * said["orders"]
+
+
+def test_bench_prints_the_table_of_every_engine(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "bench.json"
+    assert main(["bench", "--messages", "3000", "--rounds", "1", "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    for word in ("tick processing", "order book update", "signal generation", "end to end", "n/a", "clock"):
+        assert word in text
+    report = json.loads(out.read_text())
+    assert report["schema"] == "hftlab-bench/1"
+    for engine in report["engines"]:
+        stages = {row["stage"]: row for row in engine["latency_ns"]}
+        assert set(stages) == {"tick", "book", "signal", "order", "total"}
+        assert stages["total"]["n"] == 3000
+        assert stages["total"]["p99"] is None  # 30 samples beyond it say nothing
+    absent = [info.name for info in hftlab.backends() if not info.available]
+    assert list(report["missing"]) == absent
+    assert all(f"{name} is ABSENT" in text for name in absent)
+
+
+@pytest.mark.rust
+def test_verify_says_identical(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["verify", "python", "rust", str(day), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["same"] is True
+
+
+def test_doctor_names_engines_and_clocks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    topics = {finding["topic"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
+    assert topics["engine python"]["good"] is True
+    assert {"engine rust", "clock of python", "cpu", "cores allowed"} <= set(topics)
+    assert main(["doctor"]) == 0
+
+
+def bad(tmp_path: Path, name: str, content: bytes) -> str:
+    path = tmp_path / name
+    path.write_bytes(content)
+    return str(path)
+
+
+def test_bad_input_is_one_sentence_and_exit_code_2(day: Path, tmp_path: Path) -> None:
+    good = day.read_bytes()
+    packed = gzip.compress(good)
+    cases = {
+        ("run", str(tmp_path / "none")): "No such file",
+        ("run", str(tmp_path)): "not a regular file",
+        ("run", bad(tmp_path, "empty", b"")): "offset 0",
+        ("run", bad(tmp_path, "cut", good[:-3])): f"offset {len(good) - 14}",
+        ("run", bad(tmp_path, "zero", good[:14] + b"\0\0" + good[14:])): "offset 14, message 1: length prefix 0",
+        ("run", bad(tmp_path, "long", good[:14] + b"\0\x28R" + good[17:])): "length 40 for type 'R'",
+        ("run", bad(tmp_path, "csv", b"34200.01,1,5,18,5859400,1\n" * 9)): "offset 0, message 0",
+        ("run", bad(tmp_path, "cut.gz", packed[:-2000])): "gzip is cut off",
+        ("run", bad(tmp_path, "bad.gz", packed[:-8] + bytes(8))): "corrupt gzip",
+        ("run", bad(tmp_path, "new", good[:14] + b"\0\x0c~" + bytes(11) + good[14:]), "--strict"): "unknown message type '~'",
+        ("run", str(day), "--backend", "fpga"): "unknown backend 'fpga'; known: python, rust",
+        ("run", str(day), "--until", "lunch"): "unknown stage 'lunch'",
+        ("run", str(day), "--record", "some"): "unknown record mode 'some'",
+        ("run", str(day), "--symbol", "NOPE"): "unknown symbol 'NOPE'",
+        ("run", str(day), "--repeat", "0"): "--repeat is 0",
+        ("run", str(day), "--out", str(tmp_path / "no" / "x.parquet")): "cannot be written",
+        ("run", str(day), "--order-stream", str(tmp_path)): "cannot be written",
+        ("generate", str(tmp_path / "no" / "x.itch")): "cannot write",
+        ("generate", str(tmp_path / "x"), "--regime", "quiet"): "unknown regime 'quiet'",
+        ("generate", str(tmp_path / "x"), "--messages", "1"): "messages is 1",
+        ("bench", "--rounds", "0"): "rounds is 0",
+    }
+    for words, expected in cases.items():
+        done = subprocess.run([sys.executable, "-m", "hftlab.cli", *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 2, (words, done)
+        assert "Traceback" not in done.stderr, done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+        assert expected in done.stderr, (words, done.stderr)
+
+
+def test_what_was_good_before_the_error_is_written(day: Path, tmp_path: Path) -> None:
+    cut, rows = bad(tmp_path, "cut", day.read_bytes()[:-3]), tmp_path / "rows.parquet"
+    assert main(["run", cut, "--backend", "python", "--out", str(rows)]) == 2
+    assert pl.read_parquet(rows).height == 1999
+
+
+def test_import_is_quick_and_brings_nothing_heavy() -> None:
+    code = "import sys, hftlab; print([m for m in ('numpy', 'polars', 'altair', 'rich') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
+    assert done.stdout.strip() == "[]"
