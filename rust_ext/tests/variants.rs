@@ -119,7 +119,12 @@ fn settings() -> Settings {
         record: Mode::All,
         stamps: stamp::OFF,
         strict: false,
-        signal: signal::Config { decay: 0.99, k: 1000.0, weights: [0.25, 0.25, 0.25, 0.125, 0.125], levels: 5 },
+        signal: signal::Config {
+            decay: 0.99,
+            k: 1000.0,
+            weights: [0.25, 0.25, 0.25, 0.125, 0.125],
+            levels: 5,
+        },
         order: order::Config {
             threshold: 0.2,
             lot: 100,
@@ -142,11 +147,19 @@ fn event(random: &mut Random, ts_ns: u64) -> Event {
         ts_ns,
         order_id: random.below(60),
         new_order_id: random.below(60),
-        price: 10_000 + random.below(20) as i64 * 100 - 100 * (random.below(50) == 0) as i64,
+        price: (random.below(50) > 0) as i64 * (10_000 + random.below(20) as i64 * 100),
         qty: random.below(5) as u32 * 100,
         instrument: random.below(3) as u16,
-        kind: [kind::ADD, kind::ADD, kind::ADD, kind::EXECUTE, kind::CANCEL, kind::DELETE, kind::REPLACE, kind::CLEAR]
-            [(random.below(71) / 10) as usize],
+        kind: [
+            kind::ADD,
+            kind::ADD,
+            kind::ADD,
+            kind::EXECUTE,
+            kind::CANCEL,
+            kind::DELETE,
+            kind::REPLACE,
+            kind::CLEAR,
+        ][(random.below(71) / 10) as usize],
         side: random.below(7) as u8 % 3,
     }
 }
@@ -167,8 +180,12 @@ fn every_combination_gives_the_same_rows_faults_and_order_bytes() {
                     }
                     let stream = engine.orders().stream.clone();
                     let tally = engine.tally();
-                    let rows: Vec<Vec<u64>> =
-                        tally.recorder.values.iter().map(|v| v.iter().map(|x| x.to_bits()).collect()).collect();
+                    let rows: Vec<Vec<u64>> = tally
+                        .recorder
+                        .values
+                        .iter()
+                        .map(|v| v.iter().map(|x| x.to_bits()).collect())
+                        .collect();
                     assert!(tally.faults[1..].iter().all(|&n| n > 0), "{:?}", tally.faults);
                     assert!(!stream.is_empty());
                     let result = (rows, tally.recorder.bid_qty.clone(), tally.faults, stream);

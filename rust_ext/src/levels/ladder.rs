@@ -132,8 +132,8 @@ impl Ladder {
         self.odd = 0;
         self.tick = tick;
         self.reciprocal = if tick == 1 { 0 } else { (u64::MAX / tick) + 1 };
-        self.base_key = (best - best.rem_euclid(tick as i64).min(best.wrapping_sub(i64::MIN)))
-            .saturating_sub(LEAD * tick as i64);
+        let grid = best.saturating_sub(best.rem_euclid(tick as i64));
+        self.base_key = grid.saturating_sub(LEAD * tick as i64);
         let end = self.base_key.saturating_add(SLOTS as i64 * tick as i64);
         let near: Vec<i64> = self.far.range(self.base_key..end).map(|(&key, _)| key).collect();
         for key in near {
