@@ -55,9 +55,7 @@ class PythonSession:
         clock, counts, tops = perf_counter_ns, self.counts, self._tops
         apply, best, update, decide = self.book.apply, self.book.best, self.signal.update, self.order.update
         record, stamp = self._rows.add, self._stamps.add
-        applied, index = 0, self.messages
-
-        t0 = clock()
+        applied, index, t0 = 0, self.messages, clock()
         for event in events:  # TICK: the iterator decodes
             ts_ns, order_id, new_order_id, price, qty, instrument, kind, side = event
             counts[kind] += 1
@@ -76,9 +74,10 @@ class PythonSession:
                     t2 = t3 = clock()
 
             if until >= 2:  # SIGNAL
-                values = self.signal.values(instrument)
                 if applied > 0:
                     values = update(self.book, instrument, kind, qty, applied, before, after)
+                else:
+                    values = self.signal.values(instrument)
                 if stamped:
                     t3 = clock()
 

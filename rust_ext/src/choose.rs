@@ -1,11 +1,12 @@
 //! Names -> types, once, before the loop. Each function settles one axis and hands on to the next, so the source grows as a sum while
 //! the compiler makes the product.
 
-use crate::engine::{Engine, Runner, Settings};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::levels::{Levels, btree::BTree, ladder::Ladder};
 use crate::orders::{Index, flat::Flat, std::Std};
 use crate::pool::{Boxed, Pool, Slab};
+use crate::runner::{Runner, Settings};
 use crate::signal::{Incremental, Recompute, Signal};
 
 /// (axis, names from naive to best).

@@ -21,6 +21,7 @@ pub mod order;
 pub mod orders;
 pub mod pool;
 pub mod record;
+pub mod runner;
 pub mod signal;
 pub mod synthetic;
 

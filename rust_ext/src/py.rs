@@ -7,14 +7,15 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+mod result;
+mod settings;
+
 use crate::choose::{self, VARIANTS, Variant};
 use crate::clock::Clock;
-use crate::engine::{self, Runner, Until, stamp};
 use crate::error::Error;
 use crate::event::{EVENT_BYTES, Event, FIELDS};
 use crate::itch::{self, Next, WINDOW};
-use crate::record::Mode;
-use crate::{order, signal};
+use crate::runner::Runner;
 
 /// Messages between two looks at Ctrl-C.
 const CHUNK: usize = 1 << 16;
@@ -42,109 +43,6 @@ fn bytes(buffer: &PyBuffer<u8>) -> PyResult<&[u8]> {
     // SAFETY: the buffer is contiguous, not empty, and held by the caller. Feeds hand over read-only memory; one who changes it
     // while the engine reads sees other bytes decoded, each load being checked on its own.
     Ok(unsafe { std::slice::from_raw_parts(buffer.buf_ptr() as *const u8, buffer.len_bytes()) })
-}
-
-#[derive(FromPyObject)]
-struct SignalSettings {
-    decay: f64,
-    k: f64,
-    weights: [f64; 5],
-    levels: usize,
-}
-
-#[derive(FromPyObject)]
-struct OrderSettings {
-    threshold: f64,
-    lot: u32,
-    cooldown: u32,
-}
-
-#[derive(FromPyObject)]
-struct RiskSettings {
-    kill: bool,
-    max_order_qty: u32,
-    max_notional: u64,
-    collar_bps: u32,
-    position_limit: u64,
-    max_orders_per_sec: usize,
-}
-
-/// `hftlab.settings.Settings`, read attribute by attribute; Python has checked the ranges.
-#[derive(FromPyObject)]
-struct Settings {
-    book: String,
-    orders: String,
-    pool: bool,
-    signal: String,
-    until: String,
-    record: String,
-    latency: String,
-    strict: bool,
-    price_scale: u64,
-    symbols: Vec<String>,
-    signals: SignalSettings,
-    order: OrderSettings,
-    risk: RiskSettings,
-}
-
-fn one_of<T: Copy>(
-    what: &'static str,
-    name: &str,
-    known: &'static [&'static str],
-    values: &[T],
-) -> Result<T, Error> {
-    let place = known.iter().position(|&other| other == name);
-    place.map(|i| values[i]).ok_or_else(|| Error::UnknownName { what, name: name.into(), known })
-}
-
-impl Settings {
-    fn engine(&self) -> Result<engine::Settings, Error> {
-        let stages = [Until::Tick, Until::Book, Until::Signal, Until::Order];
-        Ok(engine::Settings {
-            until: one_of("stage", &self.until, &["tick", "book", "signal", "order"], &stages)?,
-            record: one_of(
-                "record mode",
-                &self.record,
-                &["none", "top", "all"],
-                &[Mode::None, Mode::Top, Mode::All],
-            )?,
-            stamps: one_of(
-                "latency mode",
-                &self.latency,
-                &["off", "total", "stages"],
-                &[stamp::OFF, stamp::TOTAL, stamp::STAGES],
-            )?,
-            strict: self.strict,
-            signal: signal::Config {
-                decay: self.signals.decay,
-                k: self.signals.k,
-                weights: self.signals.weights,
-                levels: self.signals.levels,
-            },
-            order: order::Config {
-                threshold: self.order.threshold,
-                lot: self.order.lot,
-                cooldown: self.order.cooldown,
-                kill: self.risk.kill,
-                max_order_qty: self.risk.max_order_qty,
-                max_notional: self.risk.max_notional,
-                collar_bps: self.risk.collar_bps,
-                position_limit: self.risk.position_limit,
-                max_orders_per_sec: self.risk.max_orders_per_sec,
-                price_scale: self.price_scale,
-            },
-            names: self.symbols.iter().map(|name| ouch_name(name)).collect(),
-        })
-    }
-}
-
-/// Eight Latin-1 bytes, padded with spaces; zeros for no name.
-fn ouch_name(name: &str) -> [u8; 8] {
-    let mut out = [if name.is_empty() { 0 } else { b' ' }; 8];
-    for (byte, letter) in out.iter_mut().zip(name.chars()) {
-        *byte = u8::try_from(letter as u32).unwrap_or(b'?');
-    }
-    out
 }
 
 /// The dtype of the event record, from the same tokens as the struct.
@@ -197,7 +95,7 @@ mod hftlab_rust {
     /// Open a run with `hftlab.settings.Settings`.
     #[pyfunction]
     fn session(settings: &Bound<'_, PyAny>) -> PyResult<Session> {
-        let settings: super::Settings = settings.extract()?;
+        let settings: settings::Settings = settings.extract()?;
         let variant = Variant {
             book: &settings.book,
             orders: &settings.orders,
@@ -340,7 +238,7 @@ mod hftlab_rust {
         }
 
         fn result<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-            result(py, &mut *self.runner)
+            result::result(py, &mut *self.runner)
         }
 
         fn best(&self, instrument: u16) -> (i64, u64, i64, u64) {
@@ -368,89 +266,4 @@ mod hftlab_rust {
             Ok(out)
         }
     }
-}
-
-const STAGES: [&str; 5] = ["tick", "book", "signal", "order", "total"];
-const SIGNALS: [&str; 9] =
-    ["mid", "spread", "microprice", "imbalance", "depth_imbalance", "ofi", "flow", "volatility", "score"];
-
-/// Everything the run gave. Columns are handed over, not copied, so they are here the first time only.
-fn result<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'py, PyDict>> {
-    let out = PyDict::new(py);
-    let [live, pool, index, levels] = runner.memory();
-    let memory = PyDict::new(py);
-    memory.set_item("live_orders", live)?;
-    memory.set_item("order_bytes", pool + index)?;
-    memory.set_item("level_bytes", levels)?;
-    out.set_item("memory", memory)?;
-    out.set_item("orders", orders(py, runner.orders())?)?;
-    out.set_item("order_stream", PyBytes::new(py, &runner.orders().stream))?;
-    out.set_item("rejects", runner.orders().rejects)?;
-
-    let tally = runner.tally();
-    out.set_item("messages", tally.messages)?;
-    out.set_item("elapsed_ns", tally.elapsed_ns)?;
-    let mut counts = tally.counts[..crate::event::kind::COUNT].to_vec();
-    counts[0] += tally.counts[crate::event::kind::COUNT..].iter().sum::<u64>();
-    out.set_item("counts", counts)?;
-    let unknown = PyDict::new(py);
-    for (letter, &n) in tally.unknown.iter().enumerate().filter(|(_, n)| **n > 0) {
-        unknown.set_item(letter, n)?;
-    }
-    out.set_item("unknown", unknown)?;
-    out.set_item("faults", tally.faults)?;
-    out.set_item("fault_index", tally.first_faults.iter().map(|fault| fault.0).collect::<Vec<_>>())?;
-    out.set_item(
-        "fault_reason",
-        tally.first_faults.iter().map(|fault| fault.1 as u8 as u64).collect::<Vec<_>>(),
-    )?;
-    let mut records = Vec::new();
-    tally.first_faults.iter().for_each(|fault| fault.2.write_to(&mut records));
-    out.set_item("fault_events", event_array(py, records)?)?;
-    out.set_item("columns", columns(py, tally)?)?;
-    let stamps = std::mem::take(&mut tally.stamps);
-    out.set_item("latency", if stamps.is_empty() { None } else { Some(latency(py, &stamps)?) })?;
-    Ok(out)
-}
-
-fn columns<'py>(py: Python<'py>, tally: &mut engine::Tally) -> PyResult<Bound<'py, PyDict>> {
-    let out = PyDict::new(py);
-    let rows = &mut tally.recorder;
-    out.set_item("index", column(py, std::mem::take(&mut rows.index)))?;
-    out.set_item("ts_ns", column(py, std::mem::take(&mut rows.ts_ns)))?;
-    out.set_item("instrument", column(py, std::mem::take(&mut rows.instrument)))?;
-    out.set_item("bid_price", column(py, std::mem::take(&mut rows.bid_price)))?;
-    out.set_item("bid_qty", column(py, std::mem::take(&mut rows.bid_qty)))?;
-    out.set_item("ask_price", column(py, std::mem::take(&mut rows.ask_price)))?;
-    out.set_item("ask_qty", column(py, std::mem::take(&mut rows.ask_qty)))?;
-    for (name, values) in SIGNALS.iter().zip(&mut rows.values) {
-        out.set_item(name, column(py, std::mem::take(values)))?;
-    }
-    Ok(out)
-}
-
-fn orders<'py>(py: Python<'py>, entry: &order::OrderEntry) -> PyResult<Bound<'py, PyDict>> {
-    let out = PyDict::new(py);
-    let all = &entry.orders;
-    out.set_item("index", column(py, all.iter().map(|order| order.index).collect()))?;
-    out.set_item("ts_ns", column(py, all.iter().map(|order| order.ts_ns).collect()))?;
-    out.set_item("instrument", column(py, all.iter().map(|order| order.instrument).collect()))?;
-    out.set_item("side", column(py, all.iter().map(|order| order.side).collect()))?;
-    out.set_item("qty", column(py, vec![entry.lot(); all.len()]))?;
-    out.set_item("price", column(py, all.iter().map(|order| order.price).collect()))?;
-    out.set_item("score", column(py, all.iter().map(|order| order.score).collect()))?;
-    out.set_item("position", column(py, all.iter().map(|order| order.position).collect()))?;
-    out.set_item("user_ref_num", column(py, (1..=all.len() as u32).collect()))?;
-    Ok(out)
-}
-
-/// Ticks to ns, one column per stage.
-fn latency<'py>(py: Python<'py>, stamps: &[u64]) -> PyResult<Bound<'py, PyDict>> {
-    let out = PyDict::new(py);
-    let ns = Clock::get().ns_per_tick;
-    for (i, name) in STAGES.iter().enumerate() {
-        let values: Vec<f64> = stamps.iter().skip(i).step_by(5).map(|&ticks| ticks as f64 * ns).collect();
-        out.set_item(name, column(py, values))?;
-    }
-    Ok(out)
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use hftlab_rust::choose::{self, VARIANTS, Variant};
-use hftlab_rust::engine::{Settings, Until, stamp};
 use hftlab_rust::event::{Event, kind};
 use hftlab_rust::levels::{Level, Levels, btree::BTree, ladder::Ladder};
 use hftlab_rust::orders::{Index, flat::Flat, std::Std};
 use hftlab_rust::pool::{Boxed, Order, Pool, Slab};
 use hftlab_rust::record::Mode;
+use hftlab_rust::runner::{Settings, Until, stamp};
 use hftlab_rust::{order, signal};
 
 /// splitmix64.

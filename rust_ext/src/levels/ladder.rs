@@ -1,8 +1,10 @@
 //! `ladder`: a window of ticks around the touch, one slot a tick, and a bitmap of the slots in use.
 //!
-//!       base_key                                        base_key + SLOTS * tick
-//!          |  .  .  o  o  .  O  O  .  O  o  ...  o  .  .  |      far: everything else, ordered
-//!                   ^ best = lowest bit
+//! ```text
+//! base_key                                     base_key + SLOTS * tick
+//!    |  .  .  o  o  .  O  O  .  O  o  ...  o  .  .  |      far: everything else, ordered
+//!             ^ best = lowest bit
+//! ```
 //!
 //! Nothing is lost and nothing is clamped: a price outside the window, or between two ticks, lives in an ordered map. A price better
 //! than the window moves the window; so does a touch that has run away from it. The tick is learned from the prices themselves.

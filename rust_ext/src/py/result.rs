@@ -1,0 +1,94 @@
+//! What a run gave, as Python values and NumPy arrays.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use super::{column, event_array};
+use crate::clock::Clock;
+use crate::order;
+use crate::runner::{self, Runner};
+
+const STAGES: [&str; 5] = ["tick", "book", "signal", "order", "total"];
+const SIGNALS: [&str; 9] =
+    ["mid", "spread", "microprice", "imbalance", "depth_imbalance", "ofi", "flow", "volatility", "score"];
+
+/// Everything the run gave. Columns are handed over, not copied, so they are here the first time only.
+pub fn result<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    let [live, pool, index, levels] = runner.memory();
+    let memory = PyDict::new(py);
+    memory.set_item("live_orders", live)?;
+    memory.set_item("order_bytes", pool + index)?;
+    memory.set_item("level_bytes", levels)?;
+    out.set_item("memory", memory)?;
+    out.set_item("orders", orders(py, runner.orders())?)?;
+    out.set_item("order_stream", PyBytes::new(py, &runner.orders().stream))?;
+    out.set_item("rejects", runner.orders().rejects)?;
+
+    let tally = runner.tally();
+    out.set_item("messages", tally.messages)?;
+    out.set_item("elapsed_ns", tally.elapsed_ns)?;
+    let mut counts = tally.counts[..crate::event::kind::COUNT].to_vec();
+    counts[0] += tally.counts[crate::event::kind::COUNT..].iter().sum::<u64>();
+    out.set_item("counts", counts)?;
+    let unknown = PyDict::new(py);
+    for (letter, &n) in tally.unknown.iter().enumerate().filter(|(_, n)| **n > 0) {
+        unknown.set_item(letter, n)?;
+    }
+    out.set_item("unknown", unknown)?;
+    out.set_item("faults", tally.faults)?;
+    out.set_item("fault_index", tally.first_faults.iter().map(|fault| fault.0).collect::<Vec<_>>())?;
+    out.set_item(
+        "fault_reason",
+        tally.first_faults.iter().map(|fault| fault.1 as u8 as u64).collect::<Vec<_>>(),
+    )?;
+    let mut records = Vec::new();
+    tally.first_faults.iter().for_each(|fault| fault.2.write_to(&mut records));
+    out.set_item("fault_events", event_array(py, records)?)?;
+    out.set_item("columns", columns(py, tally)?)?;
+    let stamps = std::mem::take(&mut tally.stamps);
+    out.set_item("latency", if stamps.is_empty() { None } else { Some(latency(py, &stamps)?) })?;
+    Ok(out)
+}
+
+fn columns<'py>(py: Python<'py>, tally: &mut runner::Tally) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    let rows = &mut tally.recorder;
+    out.set_item("index", column(py, std::mem::take(&mut rows.index)))?;
+    out.set_item("ts_ns", column(py, std::mem::take(&mut rows.ts_ns)))?;
+    out.set_item("instrument", column(py, std::mem::take(&mut rows.instrument)))?;
+    out.set_item("bid_price", column(py, std::mem::take(&mut rows.bid_price)))?;
+    out.set_item("bid_qty", column(py, std::mem::take(&mut rows.bid_qty)))?;
+    out.set_item("ask_price", column(py, std::mem::take(&mut rows.ask_price)))?;
+    out.set_item("ask_qty", column(py, std::mem::take(&mut rows.ask_qty)))?;
+    for (name, values) in SIGNALS.iter().zip(&mut rows.values) {
+        out.set_item(name, column(py, std::mem::take(values)))?;
+    }
+    Ok(out)
+}
+
+fn orders<'py>(py: Python<'py>, entry: &order::OrderEntry) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    let all = &entry.orders;
+    out.set_item("index", column(py, all.iter().map(|order| order.index).collect()))?;
+    out.set_item("ts_ns", column(py, all.iter().map(|order| order.ts_ns).collect()))?;
+    out.set_item("instrument", column(py, all.iter().map(|order| order.instrument).collect()))?;
+    out.set_item("side", column(py, all.iter().map(|order| order.side).collect()))?;
+    out.set_item("qty", column(py, vec![entry.lot(); all.len()]))?;
+    out.set_item("price", column(py, all.iter().map(|order| order.price).collect()))?;
+    out.set_item("score", column(py, all.iter().map(|order| order.score).collect()))?;
+    out.set_item("position", column(py, all.iter().map(|order| order.position).collect()))?;
+    out.set_item("user_ref_num", column(py, (1..=all.len() as u32).collect()))?;
+    Ok(out)
+}
+
+/// Ticks to ns, one column per stage.
+fn latency<'py>(py: Python<'py>, stamps: &[u64]) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    let ns = Clock::get().ns_per_tick;
+    for (i, name) in STAGES.iter().enumerate() {
+        let values: Vec<f64> = stamps.iter().skip(i).step_by(5).map(|&ticks| ticks as f64 * ns).collect();
+        out.set_item(name, column(py, values))?;
+    }
+    Ok(out)
+}

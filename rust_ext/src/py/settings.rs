@@ -1,0 +1,112 @@
+//! Python's settings, read attribute by attribute.
+
+use pyo3::prelude::*;
+
+use crate::error::Error;
+use crate::record::Mode;
+use crate::runner::{self, Until, stamp};
+use crate::{order, signal};
+
+#[derive(FromPyObject)]
+struct SignalSettings {
+    decay: f64,
+    k: f64,
+    weights: [f64; 5],
+    levels: usize,
+}
+
+#[derive(FromPyObject)]
+struct OrderSettings {
+    threshold: f64,
+    lot: u32,
+    cooldown: u32,
+}
+
+#[derive(FromPyObject)]
+struct RiskSettings {
+    kill: bool,
+    max_order_qty: u32,
+    max_notional: u64,
+    collar_bps: u32,
+    position_limit: u64,
+    max_orders_per_sec: usize,
+}
+
+/// `hftlab.settings.Settings`, read attribute by attribute; Python has checked the ranges.
+#[derive(FromPyObject)]
+pub struct Settings {
+    pub book: String,
+    pub orders: String,
+    pub pool: bool,
+    pub signal: String,
+    until: String,
+    record: String,
+    latency: String,
+    strict: bool,
+    price_scale: u64,
+    symbols: Vec<String>,
+    signals: SignalSettings,
+    order: OrderSettings,
+    risk: RiskSettings,
+}
+
+fn one_of<T: Copy>(
+    what: &'static str,
+    name: &str,
+    known: &'static [&'static str],
+    values: &[T],
+) -> Result<T, Error> {
+    let place = known.iter().position(|&other| other == name);
+    place.map(|i| values[i]).ok_or_else(|| Error::UnknownName { what, name: name.into(), known })
+}
+
+impl Settings {
+    /// The engine's own settings.
+    pub fn engine(&self) -> Result<runner::Settings, Error> {
+        let stages = [Until::Tick, Until::Book, Until::Signal, Until::Order];
+        Ok(runner::Settings {
+            until: one_of("stage", &self.until, &["tick", "book", "signal", "order"], &stages)?,
+            record: one_of(
+                "record mode",
+                &self.record,
+                &["none", "top", "all"],
+                &[Mode::None, Mode::Top, Mode::All],
+            )?,
+            stamps: one_of(
+                "latency mode",
+                &self.latency,
+                &["off", "total", "stages"],
+                &[stamp::OFF, stamp::TOTAL, stamp::STAGES],
+            )?,
+            strict: self.strict,
+            signal: signal::Config {
+                decay: self.signals.decay,
+                k: self.signals.k,
+                weights: self.signals.weights,
+                levels: self.signals.levels,
+            },
+            order: order::Config {
+                threshold: self.order.threshold,
+                lot: self.order.lot,
+                cooldown: self.order.cooldown,
+                kill: self.risk.kill,
+                max_order_qty: self.risk.max_order_qty,
+                max_notional: self.risk.max_notional,
+                collar_bps: self.risk.collar_bps,
+                position_limit: self.risk.position_limit,
+                max_orders_per_sec: self.risk.max_orders_per_sec,
+                price_scale: self.price_scale,
+            },
+            names: self.symbols.iter().map(|name| ouch_name(name)).collect(),
+        })
+    }
+}
+
+/// Eight Latin-1 bytes, padded with spaces; zeros for no name.
+fn ouch_name(name: &str) -> [u8; 8] {
+    let mut out = [if name.is_empty() { 0 } else { b' ' }; 8];
+    for (byte, letter) in out.iter_mut().zip(name.chars()) {
+        *byte = u8::try_from(letter as u32).unwrap_or(b'?');
+    }
+    out
+}
