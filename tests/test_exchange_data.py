@@ -1,0 +1,145 @@
+"""Does real exchange data decode to the published fields, and build the published book, on every engine?"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hftlab
+from hftlab.errors import FeedError
+from hftlab.events import Side
+from hftlab.feeds.messages import MESSAGES, build, fields
+
+ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
+AAPL = "itch50/aapl_20200130_first10k.itch"
+
+
+def packets(path: Path) -> Iterator[bytes]:
+    """Frames of a little-endian pcap file."""
+    data, at = path.read_bytes(), 24
+    while at < len(data):
+        size = int.from_bytes(data[at + 8 : at + 12], "little")
+        yield data[at + 16 : at + 16 + size]
+        at += 16 + size
+
+
+def mold_messages(frame: bytes) -> Iterator[bytes]:
+    """Messages of a MoldUDP64 packet in Ethernet (with or without a VLAN tag), IPv4, UDP."""
+    ip = 18 if frame[12:14] == b"\x81\x00" else 14
+    mold = frame[ip + (frame[ip] & 15) * 4 + 8 :]
+    at = 20
+    for _ in range(int.from_bytes(mold[18:20], "big")):
+        size = int.from_bytes(mold[at : at + 2], "big")
+        yield mold[at + 2 : at + 2 + size]
+        at += 2 + size
+
+
+def framed(messages: list[bytes]) -> hftlab.ItchFeed:
+    return hftlab.ItchFeed(b"".join(len(m).to_bytes(2, "big") + m for m in messages))
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_the_aapl_morning(data_dir: Path, backend: str) -> None:
+    run = hftlab.Engine(backend).run(hftlab.load(data_dir / AAPL))
+    assert run.messages == 10_000
+    assert run.faults == {}
+    assert run.unknown == {}
+    assert {kind: n for kind, n in run.counts.items() if n} == {
+        "OTHER": 54, "ADD": 4760, "EXECUTE": 849, "CANCEL": 6, "DELETE": 4083, "REPLACE": 7, "TRADE": 240, "STATUS": 1
+    }  # fmt: skip
+    assert run.memory["live_orders"] == 215 == run.book("AAPL")["orders"].sum()
+    both = run.frame.filter((run.frame["bid_qty"] > 0) & (run.frame["ask_qty"] > 0))
+    assert (both["bid_price"] < both["ask_price"]).all()
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_the_book_after_1001_messages_is_the_published_one(data_dir: Path, backend: str) -> None:
+    expected = (data_dir / "itch50/aapl_20200130_first10k.expected_book_after_1001.txt").read_text().split("-----\n")
+    feed = hftlab.load(data_dir / AAPL)
+    data, at = b"".join(bytes(block) for block in feed.blocks()), 0
+    for _ in range(1001):
+        at += 2 + int.from_bytes(data[at : at + 2], "big")
+    book = hftlab.Engine(backend).run(hftlab.ItchFeed(data[:at])).book("AAPL")
+    lines = {
+        side: [f"{letter} {price / 10_000:.2f}: {qty}" for price, qty in book.filter(side=side).select("price", "qty").rows()]
+        for side, letter in (("bid", "B"), ("ask", "S"))
+    }
+    assert sorted(lines["bid"]) == sorted(expected[0].split("\n")[:-1])
+    assert sorted(lines["ask"]) == sorted(line for line in expected[1].split("\n") if line)
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_every_execution_hits_the_front_of_the_queue_at_the_best_price(data_dir: Path, backend: str) -> None:
+    events = hftlab.decode(hftlab.load(data_dir / AAPL), backend)
+    session, executed = hftlab.Engine(backend).open(), 0
+    for event in events.tolist():
+        if event[6] == hftlab.Kind.EXECUTE:
+            place = session.locate(event[1])
+            assert place is not None
+            instrument, side, price, _ = place
+            bid, _, ask, _ = session.best(instrument)
+            assert price == (bid if side == Side.BID else ask)
+            assert session.queue(instrument, side, price)[0][0] == event[1]
+            executed += 1
+        assert session.apply(*event) >= 0
+    assert executed == 849
+
+
+def test_the_first_thousand_messages_of_a_day_name_their_stocks(data_dir: Path) -> None:
+    feed = hftlab.load(data_dir / "itch50/nasdaq_20191230_first1000.itch")
+    run = hftlab.Engine("python").run(feed)
+    assert run.messages == 1000
+    assert run.faults == {} == run.unknown
+    assert feed.symbols[1] == run.name(1) == "A"
+    assert run.instrument("AAL") == feed.symbols.index("AAL")
+
+
+def test_golden_messages(data_dir: Path) -> None:
+    golden = json.loads((data_dir / "itch50/nasdaq_20191230_golden_messages.json").read_text())["messages"]
+    for one in golden:
+        assert fields(bytes.fromhex(one["hex"])) == one["fields"]
+
+
+def test_every_captured_message_decodes_and_encodes_again(data_dir: Path) -> None:
+    seen: dict[str, list[bytes]] = {}
+    for path in sorted(data_dir.glob("pcap/itch50*/*.pcap")):
+        for frame in packets(path):
+            for message in mold_messages(frame):
+                decoded = fields(message)
+                letter = decoded.pop("type")
+                assert len(message) == MESSAGES[letter].size
+                assert build(letter, **decoded) == message
+                seen.setdefault(letter, []).append(message)
+    assert set("ADEFHIJLPQSUXY") <= set(seen)
+    assert fields(seen["C"][0])["price"] == 224_800
+    assert "FLTU" in {fields(message)["mpid"] for message in seen["F"]}
+
+    def captured(name: str) -> bytes:
+        return next(mold_messages(next(packets(data_dir / f"pcap/itch50_rewrapped_20230822/{name}.pcap"))))
+
+    names = ("OrderExecutedWithPrice", "CrossTrade", "StockTradingAction", "OrderReplace")
+    events = hftlab.decode(framed([captured(name) for name in names]), "python")
+    assert events["kind"].tolist() == [2, 6, 7, 5]
+    assert events["qty"].tolist() == [4926, 0, ord("P"), 100]
+    assert events["price"].tolist() == [224_800, 0, 0, 1_062_600]
+    assert events["new_order_id"].tolist() == [0, 0, 0, 21_361_351]
+
+
+@pytest.mark.rust
+def test_both_engines_decode_every_captured_message_alike(data_dir: Path) -> None:
+    messages = [m for p in data_dir.glob("pcap/itch50*/*.pcap") for frame in packets(p) for m in mold_messages(frame)]
+    feed = framed(messages)
+    assert np.array_equal(hftlab.decode(feed, "python"), hftlab.decode(feed, "rust"))
+    assert hftlab.verify("python", "rust", feed)
+    assert hftlab.verify("python", "rust", hftlab.load(data_dir / AAPL))
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_a_file_without_lengths_is_refused(data_dir: Path, backend: str) -> None:
+    feed = hftlab.load(data_dir / "itch50/ritch_ex20101224.TEST_ITCH_50.gz")
+    with pytest.raises(FeedError, match="offset 0, message 0: length prefix 0") as caught:
+        hftlab.Engine(backend).run(feed)
+    assert caught.value.offset == 0
+    assert caught.value.run.messages == 0
