@@ -16,6 +16,8 @@ from hftlab.events import Events, Kind, as_events
 
 Block = bytes | memoryview
 
+_NO_PRICE = -(2**63)  # has no negative, which a side-signed price needs
+
 
 class Feed(ABC):
     """A stream of messages.
@@ -76,6 +78,9 @@ class EventFeed(Feed):
         if wrong.size:
             kind = self._array["kind"][wrong[0]]
             raise FeedError(f"event {wrong[0]} has kind {kind}; allowed is 0 to {int(max(Kind))}", index=int(wrong[0]))
+        lowest = np.flatnonzero(self._array["price"] == _NO_PRICE)
+        if lowest.size:
+            raise FeedError(f"event {lowest[0]} has price {_NO_PRICE}; allowed is anything above", index=int(lowest[0]))
         self._symbols = tuple(symbols)
         self.price_scale, self.epoch, self.name = price_scale, epoch, name
 

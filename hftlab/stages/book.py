@@ -7,7 +7,7 @@ only does what it is told, and refuses what cannot be.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from hftlab.events import Fault, Kind, Side
@@ -48,38 +48,42 @@ class HalfBook:
     """One side of one instrument. Keys are side-signed prices (bid: +price, ask: -price), so the best level has the LARGEST
     key on both sides, and one piece of code serves both."""
 
-    __slots__ = ("best", "instrument", "keys", "levels", "side", "sign")
+    __slots__ = ("best", "instrument", "keys", "levels", "ranked", "side", "sign")
 
     def __init__(self, instrument: int, side: int) -> None:
         self.instrument = instrument
         self.side = side
         self.sign = 1 if side == _BID else -1
         self.keys: list[int] = []  # sorted, the best at the end, where a list is cheap to change
+        self.ranked: list[Level] = []  # the levels in the order of `keys`
         self.levels: dict[int, Level] = {}
         self.best = NO_LEVEL
 
     def open(self, key: int) -> Level:
         """A new, empty level."""
         level = self.levels[key] = Level(self, key, key * self.sign)
-        insort(self.keys, key)
-        self.best = self.levels[self.keys[-1]]
+        place = bisect_left(self.keys, key)
+        self.keys.insert(place, key)
+        self.ranked.insert(place, level)
+        self.best = self.ranked[-1]
         return level
 
     def close(self, key: int) -> None:
         """Drop a level that has become empty."""
-        del self.levels[key], self.keys[bisect_left(self.keys, key)]
-        self.best = self.levels[self.keys[-1]] if self.keys else NO_LEVEL
+        place = bisect_left(self.keys, key)
+        del self.levels[key], self.keys[place], self.ranked[place]
+        self.best = self.ranked[-1] if self.ranked else NO_LEVEL
 
     def depth_qty(self, n: int) -> int:
         """Total quantity of the best n levels."""
-        levels, total = self.levels, 0
-        for key in self.keys[-n:]:
-            total += levels[key].qty
+        total = 0
+        for level in self.ranked[-n:]:
+            total += level.qty
         return total
 
     def walk(self) -> Iterator[Level]:
         """Levels, best first."""
-        return (self.levels[key] for key in reversed(self.keys))
+        return reversed(self.ranked)
 
 
 class Book:

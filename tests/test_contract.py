@@ -1,0 +1,194 @@
+"""Are the signals and the orders those of the contract? Small cases worked out by hand, on every engine."""
+
+import math
+import struct
+
+import numpy as np
+import pytest
+
+import hftlab
+from hftlab.errors import ConfigError, FaultError
+from hftlab.stages.signal import order_flow_imbalance
+
+ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
+ADD, EXECUTE, CANCEL, DELETE, REPLACE, TRADE, STATUS, CLEAR = range(1, 9)
+BID, ASK = 1, 2
+SECOND = 1_000_000_000
+
+
+def run(backend: str, rows: list[tuple[int, ...]], **more: object) -> hftlab.Run:
+    """Rows are (ts, id, new id, price, qty, instrument, kind, side)."""
+    feed = hftlab.EventFeed(np.array(rows, hftlab.EVENT_DTYPE), symbols=("", "ABC", "DE"))
+    return hftlab.Engine(backend, **more).run(feed)
+
+
+def two_sided(bid_qty: int = 300, ask_qty: int = 100) -> list[tuple[int, ...]]:
+    return [(0, 1, 0, 10_000, bid_qty, 1, ADD, BID), (0, 2, 0, 10_200, ask_qty, 1, ADD, ASK)]
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_the_signals_of_two_orders(backend: str) -> None:
+    rows = run(backend, two_sided()).frame.to_dicts()
+    first, second = rows
+    assert math.isnan(first["mid"])
+    assert first["depth_imbalance"] == 1.0
+    assert first["ofi"] == 300.0  # an empty bid counts as minus infinity: all of the new one is pressure
+    assert first["score"] == 0.0
+    assert second["mid"] == 10_100.0
+    assert second["spread"] == 200.0
+    assert second["microprice"] == (10_000 * 100 + 10_200 * 300) / 400
+    assert second["imbalance"] == 0.5
+    assert second["ofi"] == 300 * 0.99 - 100
+    assert second["volatility"] == 0.0  # there was no mid before
+    score = 0.25 * 0.5 + 0.25 * 0.5 + (0.25 * (second["microprice"] - 10_100)) / 200
+    score = score + (0.125 * second["ofi"]) / (second["ofi"] + 1000) + 0.0
+    assert second["score"] == score
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_flow_and_volatility(backend: str) -> None:
+    rows = [*two_sided(), (0, 1, 0, 0, 50, 1, EXECUTE, 0), (0, 2, 0, 0, 100, 1, EXECUTE, 0)]
+    frame = run(backend, [*rows, (0, 3, 0, 10_400, 10, 1, ADD, ASK), (0, 4, 0, 10_100, 10, 1, ADD, BID)]).frame
+    assert frame["flow"].to_list()[2:4] == [-50.0, -50.0 * 0.99 + 100.0]
+    assert frame["volatility"].to_list()[3:5] == [0.0, 0.0]  # no mid on one side of the step
+    assert frame["volatility"][5] == 0.0 * 0.99 + ((1 - 0.99) * 50.0) * 50.0
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_faults_and_messages_without_instrument_change_nothing(backend: str) -> None:
+    rows = [*two_sided(), (0, 9, 0, 0, 0, 1, DELETE, 0), (0, 0, 0, 0, 0, 0, 0, 0), (0, 0, 0, 5, 7, 1, TRADE, BID)]
+    result = run(backend, rows)
+    frame = result.frame.drop("index", "ts_ns")
+    assert frame.row(1) == frame.row(2) == frame.row(4)
+    assert frame.row(3)[:5] == (0, 0, 0, 0, 0)
+    assert all(math.isnan(value) for value in frame.row(3)[5:10])
+    assert frame.row(3)[10:] == (0.0, 0.0, 0.0, 0.0)
+    assert result.faults == {"unknown_order": 1}
+
+
+def test_order_flow_imbalance_case_by_case() -> None:
+    at = (100, 5, 110, 7)
+    assert order_flow_imbalance(at, at) == 0
+    assert order_flow_imbalance(at, (100, 8, 110, 7)) == 3
+    assert order_flow_imbalance(at, (101, 2, 110, 7)) == 2
+    assert order_flow_imbalance(at, (99, 9, 110, 7)) == -5
+    assert order_flow_imbalance(at, (100, 5, 109, 4)) == -4
+    assert order_flow_imbalance(at, (100, 5, 111, 4)) == 7
+    assert order_flow_imbalance(at, (0, 0, 110, 7)) == -5
+    assert order_flow_imbalance((0, 0, 0, 0), at) == 5 - 7
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_an_order_byte_by_byte(backend: str) -> None:
+    result = run(backend, two_sided(900, 100), order=hftlab.OrderConfig(threshold=0.4, lot=200, cooldown=1))
+    assert result.orders.select("symbol", "side", "qty", "price", "position").rows() == [("ABC", "B", 200, 10_200, 200)]
+    assert result.order_stream == (
+        b"O" + struct.pack(">I", 1) + b"B" + struct.pack(">I", 200) + b"ABC     " + struct.pack(">Q", 10_200)
+        + b"3YPNN" + b"HL000000000001" + b"\0\0"
+    )  # fmt: skip
+    assert len(result.order_stream) == 47
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_cooldown_counts_applied_events_and_halts_stop_everything(backend: str) -> None:
+    config = hftlab.OrderConfig(threshold=0.4, lot=1, cooldown=4)
+    more = [(0, 10 + i, 0, 9_000 - i, 1, 1, ADD, BID) for i in range(12)]
+    rows = [*two_sided(900, 100), *more[:2], (0, 99, 0, 0, 0, 1, DELETE, 0), *more[2:]]
+    assert run(backend, rows, order=config).orders["index"].to_list() == [1, 6, 10, 14]
+    halt = [(0, 0, 0, 0, ord("H"), 1, STATUS, 0)]
+    open_ = [(0, 0, 0, 0, ord("T"), 1, STATUS, 0)]
+    rows = [*halt, *two_sided(900, 100), *more[:5], *open_, *more[5:]]
+    assert run(backend, rows, order=config).orders["index"].to_list() == [9, 13]
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+@pytest.mark.parametrize(
+    ("reason", "broken", "kept"),
+    [
+        ("kill_switch", {"kill": True}, {"kill": False}),
+        ("max_order_qty", {"max_order_qty": 99}, {"max_order_qty": 100}),
+        ("max_notional", {"max_notional": 101}, {"max_notional": 102}),  # 100 at 1.02
+        ("price_collar", {"collar_bps": 99}, {"collar_bps": 100}),  # 1.02 is 0.99 % from the mid 1.01
+        ("position_limit", {"position_limit": 99}, {"position_limit": 100}),
+    ],
+)
+def test_every_limit_at_its_boundary(backend: str, reason: str, broken: dict[str, int], kept: dict[str, int]) -> None:
+    config = hftlab.OrderConfig(threshold=0.4, lot=100, cooldown=1)
+    refused = run(backend, two_sided(900, 100), order=config, risk=hftlab.RiskConfig(**broken))
+    assert (refused.rejects, refused.order_stream) == ({reason: 1}, b"")
+    accepted = run(backend, two_sided(900, 100), order=config, risk=hftlab.RiskConfig(**kept))
+    assert (accepted.rejects, len(accepted.orders)) == ({}, 1)
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_the_rate_is_that_of_the_last_second(backend: str) -> None:
+    config, risk = hftlab.OrderConfig(threshold=0.4, lot=1, cooldown=1), hftlab.RiskConfig(max_orders_per_sec=2)
+    times = [10, 20, SECOND + 9, SECOND + 10, SECOND + 20]
+    rows = [*two_sided(900, 100)[:1], (0, 2, 0, 10_200, 100, 1, ADD, ASK)]
+    rows += [(ts, 10 + i, 0, 9_000, 1, 1, ADD, BID) for i, ts in enumerate(times)]
+    result = run(backend, rows, order=config, risk=risk)
+    assert result.orders["ts_ns"].to_list() == [0, 10, SECOND + 9, SECOND + 10]
+    assert result.rejects == {"order_rate": 2}
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_clear_empties_one_instrument(backend: str) -> None:
+    rows = [*two_sided(), (0, 3, 0, 500, 5, 2, ADD, BID), (0, 0, 0, 0, 0, 1, CLEAR, 0), (0, 1, 0, 0, 0, 1, DELETE, 0)]
+    result = run(backend, rows)
+    assert result.book("ABC").height == 0
+    assert result.book("DE").rows() == [("bid", 500, 5, 1)]
+    assert result.faults == {"unknown_order": 1}
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_priority_is_lost_by_replace_and_kept_by_reduction(backend: str) -> None:
+    rows = [(0, i, 0, 100, 10, 1, ADD, BID) for i in (1, 2, 3)]
+    rows += [(0, 2, 0, 0, 4, 1, CANCEL, 0), (0, 1, 1, 100, 20, 1, REPLACE, 0)]
+    result = run(backend, rows)
+    assert result.queue("ABC", "bid", 100).rows() == [(2, 6), (3, 10), (1, 20)]
+    assert [result.queue_position(i) for i in (2, 3, 1, 9)] == [0, 1, 2, None]
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_strict_stops_at_the_first_fault_and_keeps_what_was_before(backend: str) -> None:
+    with pytest.raises(FaultError, match=r"message 2: excess_qty: EXECUTE id 1 .*400") as caught:
+        run(backend, [*two_sided(), (0, 1, 0, 0, 400, 1, EXECUTE, 0), (0, 1, 0, 0, 0, 1, DELETE, 0)], strict=True)
+    assert (caught.value.index, caught.value.reason) == (2, "excess_qty")
+    assert caught.value.run.frame.height == 2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: hftlab.SignalConfig(decay=1.5),
+        lambda: hftlab.SignalConfig(k=0),
+        lambda: hftlab.SignalConfig(weights=(1, 2)),
+        lambda: hftlab.SignalConfig(levels=0),
+        lambda: hftlab.OrderConfig(lot=0),
+        lambda: hftlab.OrderConfig(lot=1_000_000),
+        lambda: hftlab.OrderConfig(threshold=math.nan),
+        lambda: hftlab.OrderConfig(cooldown=0),
+        lambda: hftlab.RiskConfig(position_limit=-1),
+        lambda: hftlab.RiskConfig(max_orders_per_sec=0),
+    ],
+)
+def test_a_setting_out_of_range_says_what_is_allowed(make: object) -> None:
+    with pytest.raises(ConfigError, match=r" (is|are) .*; allowed is"):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("array", "text"),
+    [
+        (np.zeros(3), "dtype float64"),
+        (np.zeros((2, 2), hftlab.EVENT_DTYPE), r"shape \(2, 2\)"),
+        (np.zeros(4, hftlab.EVENT_DTYPE)[::2], "stride 80"),
+        (np.zeros(2, hftlab.EVENT_DTYPE.newbyteorder(">")), "big-endian"),
+        (np.full(2, 9, np.uint8).repeat(40).view(hftlab.EVENT_DTYPE), "event 0 has kind 9"),
+        (np.array([(0, 1, 0, -(2**63), 1, 1, 1, 1)], hftlab.EVENT_DTYPE), "event 0 has price -9223372036854775808"),
+        ([1, 2], "not list"),
+    ],
+)
+def test_an_array_that_is_no_feed_says_why(array: object, text: str) -> None:
+    with pytest.raises(hftlab.HftlabError, match=text):
+        hftlab.EventFeed(array)
