@@ -14,7 +14,7 @@ from hftlab.events import EVENT_DTYPE, Events, describe
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.itch import ItchFeed, Joiner, Problem
 from hftlab.run import Run
-from hftlab.settings import OrderConfig, Record, RiskConfig, Settings, SignalConfig, Stage
+from hftlab.settings import AXES, OrderConfig, Record, RiskConfig, Settings, SignalConfig, Stage
 
 
 class Engine:
@@ -22,7 +22,7 @@ class Engine:
 
     backend              : "auto", "python", "rust", or any engine installed under the entry-point group hftlab.backends
     book, orders, pool,
-    signal               : variant per axis, see `backends()`; an engine without that axis has one way only and ignores it
+    signal               : variant per axis, see `backends()`; an engine without that axis has one way only
     until                : last stage to run: "tick", "book", "signal" or "order"; whole passes are differenced with it
     strict               : stop at the first fault or unknown message type with an error, instead of counting it
     signals, order, risk : constants of the last two stages
@@ -58,8 +58,8 @@ class Engine:
         }
         variants = self._backend.variants()
         self.axes = tuple(variants)
-        for axis, known in variants.items():
-            if str(self._given[axis]) not in known:
+        for axis, names in AXES.items():
+            if str(self._given[axis]) not in (known := variants.get(axis, names)):
                 raise UnknownName(axis, self._given[axis], known)
         self.open(Settings(**self._given, record="none"))
 

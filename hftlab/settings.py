@@ -15,6 +15,14 @@ STAGES = ("tick", "book", "signal", "order")
 RECORDS = ("none", "top", "all")
 LATENCIES = ("off", "stages", "total")
 
+#: Variant names by axis, naive to best. An engine may have some of them; one without an axis has one way only.
+AXES: dict[str, tuple[str, ...]] = {
+    "book": ("btree", "sorted", "ladder"),
+    "orders": ("std", "fast", "flat"),
+    "pool": ("False", "True"),
+    "signal": ("recompute", "incremental"),
+}
+
 Stage = Literal["tick", "book", "signal", "order"]
 Record = Literal["none", "top", "all"]
 

@@ -102,6 +102,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(day: Path, tmp_path: Path) ->
         ("run", bad(tmp_path, "bad.gz", packed[:-8] + bytes(8))): "corrupt gzip",
         ("run", bad(tmp_path, "new", good[:14] + b"\0\x0c~" + bytes(11) + good[14:]), "--strict"): "unknown message type '~'",
         ("run", str(day), "--backend", "fpga"): "unknown backend 'fpga'; known: python, rust",
+        ("run", str(day), "--backend", "python", "--book", "skiplist"): "unknown book 'skiplist'; known: btree",
         ("run", str(day), "--until", "lunch"): "unknown stage 'lunch'",
         ("run", str(day), "--record", "some"): "unknown record mode 'some'",
         ("run", str(day), "--symbol", "NOPE"): "unknown symbol 'NOPE'",

@@ -185,6 +185,7 @@ mod hftlab_rust {
 
         fn push(&mut self, py: Python<'_>, data: PyBuffer<u8>) -> PyResult<(usize, Option<Problem>)> {
             let data = bytes(&data)?;
+            // Counting brings the pages of a mapped file in, too: the loop's time is not that of reading a file.
             py.detach(|| self.runner.reserve(itch::count(data)));
             let (mut used, mut stopped) = (0, None);
             self.chunks(py, |runner| {
