@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hftlab
-from hftlab.errors import HftlabError
+from hftlab.errors import FaultError, FeedError
 from hftlab.feeds.feed import Block
 from hftlab.feeds.messages import MESSAGES, build
 
@@ -44,7 +44,7 @@ def variants() -> list[dict[str, object]]:
 
 def same(feed: hftlab.Feed, **more: object) -> None:
     for variant in variants():
-        with suppress(HftlabError):  # both engines stopped at one place, with one sentence: verify has compared it
+        with suppress(FeedError, FaultError):  # both engines stopped at one place, with one sentence: verify has compared it
             assert hftlab.verify(hftlab.Engine("python", **more), hftlab.Engine("rust", **variant, **more), feed)
 
 
@@ -155,5 +155,14 @@ def wire_bytes(draw: st.DrawFn) -> bytes:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(wire_bytes(), st.booleans())
 def test_any_bytes(data: bytes, strict: bool) -> None:
-    with suppress(HftlabError):
+    with suppress(FeedError, FaultError):
         assert hftlab.verify(hftlab.Engine("python", strict=strict), hftlab.Engine("rust", strict=strict), hftlab.ItchFeed(data))
+
+
+@pytest.mark.parametrize("backend", ["python", pytest.param("rust", marks=pytest.mark.rust)])
+def test_the_end_of_session_mark_is_accepted_where_it_belongs(backend: str) -> None:
+    data = b"".join(bytes(block) for block in hftlab.synthetic("calm", 200, 1).blocks())  # ends in S, event C
+    assert hftlab.Engine(backend).run(hftlab.ItchFeed(data + b"\0\0")).messages == 200
+    for wrong in (data + b"\0\0\0", data[:14] + b"\0\0", b"\0\0"):
+        with pytest.raises(FeedError, match="length prefix 0"):
+            hftlab.Engine(backend).run(hftlab.ItchFeed(wrong))
