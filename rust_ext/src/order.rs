@@ -6,8 +6,6 @@ use std::collections::VecDeque;
 use crate::book::Top;
 use crate::event::{ASK, BID};
 
-/// Size of an Enter Order without appendage.
-pub const ENTER_BYTES: usize = 47;
 /// Number of limits that risk tests, in the order of Python's `REJECTS`.
 pub const REJECTS: usize = 6;
 /// OUCH prices have four implied decimals.
