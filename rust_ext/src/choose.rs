@@ -3,16 +3,16 @@
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::levels::{Levels, btree::BTree, ladder::Ladder};
-use crate::orders::{Index, flat::Flat, std::Std};
-use crate::pool::{Boxed, Pool, Slab};
+use crate::levels::{Levels, btree::BTree, ladder::Ladder, sorted::Sorted};
+use crate::orders::{Index, fast::Fast, flat::Flat, std::Std};
+use crate::pool::{Pool, boxed::Boxed, slab::Slab};
 use crate::runner::{Runner, Settings};
-use crate::signal::{Incremental, Recompute, Signal};
+use crate::signal::{Signal, incremental::Incremental, recompute::Recompute};
 
 /// (axis, names from naive to best).
 pub const VARIANTS: &[(&str, &[&str])] = &[
-    ("book", &["btree", "ladder"]),
-    ("orders", &["std", "flat"]),
+    ("book", &["btree", "sorted", "ladder"]),
+    ("orders", &["std", "fast", "flat"]),
     ("pool", &["False", "True"]),
     ("signal", &["recompute", "incremental"]),
 ];
@@ -37,6 +37,7 @@ pub struct Variant<'a> {
 pub fn engine(variant: Variant, settings: Settings) -> Result<Box<dyn Runner>, Error> {
     match variant.book {
         "btree" => with_levels::<BTree>(variant, settings),
+        "sorted" => with_levels::<Sorted>(variant, settings),
         "ladder" => with_levels::<Ladder>(variant, settings),
         name => Err(unknown("book", name)),
     }
@@ -45,6 +46,7 @@ pub fn engine(variant: Variant, settings: Settings) -> Result<Box<dyn Runner>, E
 fn with_levels<L: Levels + 'static>(variant: Variant, settings: Settings) -> Result<Box<dyn Runner>, Error> {
     match variant.orders {
         "std" => with_index::<L, Std>(variant, settings),
+        "fast" => with_index::<L, Fast>(variant, settings),
         "flat" => with_index::<L, Flat>(variant, settings),
         name => Err(unknown("orders", name)),
     }

@@ -1,51 +1,44 @@
-//! THE MAIN PATH: for each message -> tick, book, signal, order. `Engine::step` is the engine; the rest hands it messages.
+//! THE MAIN PATH: for each message -> tick, book, signal, order. `Engine::step` is the engine, `Engine::run` hands it the messages of a
+//! block; what is asked of it before and after stands in `session`.
 
 use std::marker::PhantomData;
-use std::time::Instant;
 
-use crate::book::{Book, DepthRow, Top};
+use crate::book::{Book, Top};
 use crate::clock::Clock;
 use crate::event::{Event, FAULT_COUNT, Fault, kind};
-use crate::itch::{self, Next, Problem, WINDOW};
+use crate::frames::{BATCH, Batch, Next, Problem};
 use crate::levels::Levels;
 use crate::order::OrderEntry;
 use crate::orders::Index;
 use crate::pool::Pool;
 use crate::record::{Mode, Recorder};
-use crate::runner::{Runner, Settings, Tally, Until, stamp};
+use crate::runner::{Settings, Tally, Until, stamp};
 use crate::signal::{self, NO_VALUES, Signal, State};
 
 /// Faults that are kept with their record.
 const FIRST_FAULTS: usize = 100;
-
-/// What the engine knows of one instrument beside its book.
-#[derive(Clone, Debug, Default)]
-struct Instrument {
-    top: Top,
-    /// Zeros until the feed has named it.
-    name: [u8; 8],
-    signal: State,
-}
+/// Instruments from which on what a message needs is no longer in cache when it comes, and is asked for ahead.
+const SCATTERED: usize = 64;
 
 /// The engine: a book of `L`, `I` and `P`, signals by `S`.
 pub struct Engine<L, I, P, S> {
-    settings: Settings,
-    clock: Clock,
-    book: Book<L, I, P>,
-    instruments: Vec<Instrument>,
-    orders: OrderEntry,
-    tally: Tally,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) book: Book<L, I, P>,
+    /// Signals by instrument, as many as the book has instruments.
+    signals: Vec<State>,
+    pub(crate) orders: OrderEntry,
+    pub(crate) tally: Tally,
     signal: PhantomData<S>,
 }
 
 impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
     /// An engine that has seen nothing.
     pub fn new(settings: Settings) -> Self {
-        let named = |name: &[u8; 8]| Instrument { name: *name, ..Instrument::default() };
-        Engine {
+        let mut engine = Engine {
             clock: Clock::get(),
             book: Book::default(),
-            instruments: settings.names.iter().map(named).collect(),
+            signals: Vec::new(),
             orders: OrderEntry::new(settings.order.clone()),
             tally: Tally {
                 messages: 0,
@@ -53,78 +46,61 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
                 counts: [0; 256],
                 unknown: [0; 256],
                 faults: [0; FAULT_COUNT],
-                first_faults: Vec::new(),
+                first_faults: Vec::with_capacity(FIRST_FAULTS),
                 recorder: Recorder::new(settings.record),
                 stamps: Vec::new(),
             },
             settings,
             signal: PhantomData,
+        };
+        for (i, name) in engine.settings.names.iter().enumerate() {
+            *engine.book.name(i as u16) = *name;
         }
+        engine
     }
 
     /// One event through book, signal and order. Returns the side acted on, 0, or minus the fault.
     #[inline(always)]
-    fn step<const STAMP: u8>(&mut self, event: &Event, t0: u64, t1: u64) -> i32 {
+    fn step<const STAMPED: bool>(&mut self, event: &Event, t0: u64, t1: u64) -> i32 {
         let until = self.settings.until;
-        let index = self.tally.messages;
-        let (mut t2, mut t3) = (t1, t1);
-        let mut applied = 0;
-        let mut before = Top::default();
+        let stages = STAMPED && self.settings.stamps == stamp::STAGES;
+        let (index, instrument) = (self.tally.messages, event.instrument);
+        let (mut t2, mut t3, mut applied) = (t1, t1, 0);
+        let before = self.book.top(instrument);
         self.tally.counts[event.kind as usize] += 1;
 
         if until >= Until::Book {
-            if self.instruments.len() <= event.instrument as usize {
-                self.grow(event.instrument);
+            let outcome = self.book.apply(event);
+            if stages {
+                t2 = self.clock.now();
             }
-            let instrument = &mut self.instruments[event.instrument as usize];
-            before = instrument.top;
-            match self.book.apply(event) {
-                Ok(touched) if touched.side > 0 => {
-                    applied = touched.side as i32;
-                    instrument.top = self.book.best(event.instrument);
-                    if STAMP == stamp::STAGES {
-                        t2 = self.clock.now();
-                        t3 = t2;
+            match outcome {
+                Ok(0) => {
+                    if event.kind == kind::STATUS && until >= Until::Order {
+                        self.orders.status(instrument, event.qty);
                     }
+                }
+                Ok(side) => {
+                    applied = side as i32;
                     if until >= Until::Signal {
-                        let (config, state) = (&self.settings.signal, &mut instrument.signal);
-                        S::sum(state, &self.book, event.instrument, touched, config.levels);
-                        signal::update(config, state, event, touched, &before, &instrument.top);
-                        if STAMP == stamp::STAGES {
+                        let (score, after) = self.signals(event, &before);
+                        if stages {
                             t3 = self.clock.now();
                         }
-                    }
-                    if until >= Until::Order && event.instrument > 0 {
-                        let (top, score) = (&instrument.top, instrument.signal.values[8]);
-                        self.orders.update(
-                            index,
-                            event.ts_ns,
-                            event.instrument,
-                            top,
-                            score,
-                            &instrument.name,
-                        );
+                        if until >= Until::Order
+                            && instrument > 0
+                            && self.orders.acts(instrument, &after, score)
+                        {
+                            let name = self.book.name(instrument);
+                            self.orders.attempt(index, event.ts_ns, instrument, &after, score, name);
+                        }
                     }
                 }
-                Ok(_) => {
-                    if STAMP == stamp::STAGES {
-                        t2 = self.clock.now();
-                        t3 = self.clock.now();
-                    }
-                    if event.kind == kind::STATUS && until >= Until::Order {
-                        self.orders.status(event.instrument, event.qty);
-                    }
-                }
-                Err(fault) => {
-                    applied = self.refuse(index, fault, event);
-                    if STAMP == stamp::STAGES {
-                        t2 = self.clock.now();
-                        t3 = self.clock.now();
-                    }
-                }
+                Err(fault) => applied = self.refuse(index, fault, event),
             }
         }
-        if STAMP != stamp::OFF {
+        if STAMPED {
+            let (t2, t3) = (t2.max(t1), t3.max(t2));
             let t4 = self.clock.now();
             self.tally.stamps.extend_from_slice(&[t1 - t0, t2 - t1, t3 - t2, t4 - t3, t4 - t0]);
         }
@@ -134,26 +110,32 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         applied
     }
 
+    /// The signals of one applied event; returns the score and the touch after it.
     #[inline(always)]
-    fn record(&mut self, index: u64, event: &Event, before: &Top) {
-        let rows = &mut self.tally.recorder;
-        match self.instruments.get(event.instrument as usize) {
-            Some(instrument)
-                if event.instrument > 0
-                    && (self.settings.record == Mode::All || instrument.top != *before) =>
-            {
-                rows.push(index, event, &instrument.top, &instrument.signal.values);
-            }
-            _ if self.settings.record == Mode::All => {
-                rows.push(index, event, &Top::default(), &NO_VALUES);
-            }
-            _ => {}
+    fn signals(&mut self, event: &Event, before: &Top) -> (f64, Top) {
+        let (instrument, touched) = (event.instrument, self.book.store.touched);
+        if instrument as usize >= self.signals.len() {
+            self.signals.resize_with(instrument as usize + 1, State::default);
         }
+        let (config, state) = (&self.settings.signal, &mut self.signals[instrument as usize]);
+        let after = self.book.top(instrument);
+        S::sum(state, &self.book, instrument, touched, config.levels);
+        signal::update(config, state, event, touched, before, &after);
+        (state.values[8], after)
     }
 
-    #[cold]
-    fn grow(&mut self, instrument: u16) {
-        self.instruments.resize_with(instrument as usize + 1, Instrument::default);
+    fn record(&mut self, index: u64, event: &Event, before: &Top) {
+        let rows = &mut self.tally.recorder;
+        let top = self.book.top(event.instrument);
+        if event.instrument == 0 {
+            if self.settings.record == Mode::All {
+                rows.push(index, event, &Top::default(), &NO_VALUES);
+            }
+        } else if self.settings.record == Mode::All || top != *before {
+            let values =
+                self.signals.get(event.instrument as usize).map_or(&NO_VALUES, |state| &state.values);
+            rows.push(index, event, &top, values);
+        }
     }
 
     #[cold]
@@ -166,149 +148,149 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         -(fault as i32)
     }
 
-    /// Keep the name that a stock directory or an add carries.
-    #[cold]
-    fn learn(&mut self, instrument: u16, window: &[u8; WINDOW]) {
-        let Some(at) = itch::stock_offset(window[0]) else { return };
-        if self.instruments.len() <= instrument as usize {
-            self.grow(instrument);
-        }
-        self.instruments[instrument as usize].name.copy_from_slice(&window[at..at + 8]);
-    }
-
+    /// Keep the name that a stock directory carries, or the first add where there is no directory. What is asked first is nearly
+    /// always no, whatever the kind, which a branch on the kind of the message would not be.
     #[inline(always)]
-    fn unnamed(&self, instrument: u16) -> bool {
-        self.instruments.get(instrument as usize).is_none_or(|known| known.name == [0; 8])
-    }
-
-    fn run_stamped<const STAMP: u8>(&mut self, data: &[u8], most: usize) -> (usize, Option<Problem>) {
-        let mut at = 0;
-        let mut spare = [0; WINDOW];
-        for _ in 0..most {
-            let t0 = if STAMP != stamp::OFF { self.clock.now() } else { 0 };
-            let index = self.tally.messages;
-            let frame = match itch::next(data, at) {
-                Next::Frame(frame) => frame,
-                Next::More => break,
-                Next::Bad(code, size, letter) => {
-                    return (at, Some(Problem { code, at, index, size, letter }));
-                }
-            };
-            let window = itch::window(data, frame.at, &mut spare);
-            if !frame.known {
-                let letter = window[0];
-                if self.settings.strict {
-                    let code = "unknown_type";
-                    return (at, Some(Problem { code, at, index, size: frame.size, letter }));
-                }
-                self.tally.unknown[letter as usize] += 1;
-            }
-            let event = itch::decode(window, frame.size);
-            if window[0] == b'R' || self.unnamed(event.instrument) {
-                self.learn(event.instrument, window);
-            }
-            let t1 = if STAMP == stamp::STAGES { self.clock.now() } else { t0 };
-            let applied = self.step::<STAMP>(&event, t0, t1);
-            if applied < 0 && self.settings.strict {
-                return (at, Some(self.fault_problem(at, -applied)));
-            }
-            self.tally.messages += 1;
-            at = frame.at + frame.size;
+    pub(crate) fn learn<'a>(&mut self, event: &Event, message: impl FnOnce() -> &'a [u8]) {
+        if event.kind == kind::OTHER || self.book.unnamed(event.instrument) {
+            self.name(event.instrument, message());
         }
-        (at, None)
     }
 
-    fn fault_problem(&self, at: usize, fault: i32) -> Problem {
-        Problem { code: "fault", at, index: self.tally.messages, size: fault as usize, letter: 0 }
-    }
-}
-
-impl<L: Levels, I: Index, P: Pool, S: Signal> Runner for Engine<L, I, P, S> {
-    fn run_bytes(&mut self, data: &[u8], most: usize) -> (usize, Option<Problem>) {
-        let start = Instant::now();
-        let result = match self.settings.stamps {
-            stamp::OFF => self.run_stamped::<{ stamp::OFF }>(data, most),
-            stamp::TOTAL => self.run_stamped::<{ stamp::TOTAL }>(data, most),
-            _ => self.run_stamped::<{ stamp::STAGES }>(data, most),
+    #[cold]
+    fn name(&mut self, instrument: u16, message: &[u8]) {
+        let at = match message.first() {
+            Some(b'R') => 11,
+            Some(b'A' | b'F') => 24,
+            _ => return,
         };
-        self.tally.elapsed_ns += start.elapsed().as_nanos() as u64;
-        result
+        self.book.name(instrument).copy_from_slice(&message[at..at + 8]);
     }
 
-    fn run_events(&mut self, data: &[u8]) -> Option<Problem> {
-        let start = Instant::now();
-        let mut problem = None;
-        for bytes in data.as_chunks().0 {
-            let applied = self.apply(&Event::from_bytes(bytes));
-            if applied < 0 && self.settings.strict {
-                self.tally.messages -= 1;
-                problem = Some(self.fault_problem(0, -applied));
-                break;
-            }
-        }
-        self.tally.elapsed_ns += start.elapsed().as_nanos() as u64;
-        problem
-    }
-
-    fn apply(&mut self, event: &Event) -> i32 {
+    /// One event that does not come from a batch.
+    #[inline(never)]
+    pub(crate) fn single(&mut self, event: &Event) -> i32 {
         let applied = match self.settings.stamps {
-            stamp::OFF => self.step::<{ stamp::OFF }>(event, 0, 0),
+            stamp::OFF => self.step::<false>(event, 0, 0),
             _ => {
                 let t0 = self.clock.now();
-                self.step::<{ stamp::STAGES }>(event, t0, t0)
+                self.step::<true>(event, t0, t0)
             }
         };
         self.tally.messages += 1;
         applied
     }
 
-    fn message(&mut self, message: &[u8]) -> i32 {
-        let mut spare = [0; WINDOW];
-        let window = itch::window(message, 0, &mut spare);
-        let event = itch::decode(window, message.len());
-        if window[0] == b'R' || self.unnamed(event.instrument) {
-            self.learn(event.instrument, window);
+    /// Whole framed messages, at most `most` of them, a batch at a time; one at a time where they are stamped.
+    pub(crate) fn run<const STAMPED: bool>(&mut self, data: &[u8], most: usize) -> (usize, Option<Problem>) {
+        let (mut batch, mut at, mut left) = (Batch::default(), 0, most);
+        loop {
+            let t0 = if STAMPED { self.clock.now() } else { 0 };
+            let (mut end, bad) = batch.fill(data, at, if STAMPED { left.min(1) } else { left });
+            if batch.unknown > 0 {
+                end = self.count_unknown(data, &mut batch, end);
+            }
+            if let Some(stopped) = self.batch::<STAMPED>(data, &batch, t0) {
+                return (stopped.at, Some(stopped));
+            }
+            at = end;
+            left -= batch.events().len();
+            let index = self.tally.messages;
+            match bad {
+                _ if batch.unknown > 0 && self.settings.strict => {
+                    let Next::Frame(frame) = crate::frames::next(data, at) else { return (at, None) };
+                    let (code, letter) = ("unknown_type", data[frame.at]);
+                    return (at, Some(Problem { code, at, index, size: frame.size, letter }));
+                }
+                Some(Next::Bad(code, size, letter)) => {
+                    return (at, Some(Problem { code, at, index, size, letter }));
+                }
+                _ if batch.events().is_empty() || left == 0 => return (at, None),
+                _ => {}
+            }
         }
-        self.apply(&event)
     }
 
-    fn reserve(&mut self, messages: usize) {
-        self.tally.recorder.reserve(messages);
-        if self.settings.stamps != stamp::OFF {
-            self.tally.stamps.reserve(5 * messages);
+    /// The decoded messages of a batch through the stages; says where a strict run stopped.
+    #[inline(always)]
+    fn batch<const STAMPED: bool>(&mut self, data: &[u8], batch: &Batch, t0: u64) -> Option<Problem> {
+        let (events, until) = (batch.events(), self.settings.until);
+        let t1 = if STAMPED && self.settings.stamps == stamp::STAGES { self.clock.now() } else { t0 };
+        if !STAMPED && self.book.instruments.len() >= SCATTERED && until >= Until::Book {
+            self.prefetch(events);
         }
+        if !STAMPED && until <= Until::Book && self.settings.record == Mode::None && !self.settings.strict {
+            self.bare(data, batch, until == Until::Book);
+            return None;
+        }
+        for (i, event) in events.iter().enumerate() {
+            self.learn(event, || batch.message(data, i).1);
+            let applied = self.step::<STAMPED>(event, t0, t1);
+            if applied < 0 && self.settings.strict {
+                return Some(self.fault_problem(batch.message(data, i).0, -applied));
+            }
+            self.tally.messages += 1;
+        }
+        None
     }
 
-    fn tally(&mut self) -> &mut Tally {
-        &mut self.tally
+    /// What is left of `step` where nothing is asked for beyond the book.
+    #[inline(always)]
+    fn bare(&mut self, data: &[u8], batch: &Batch, book: bool) {
+        for (i, event) in batch.events().iter().enumerate() {
+            self.tally.counts[event.kind as usize] += 1;
+            self.learn(event, || batch.message(data, i).1);
+            if book && let Err(fault) = self.book.apply(event) {
+                self.refuse(self.tally.messages + i as u64, fault, event);
+            }
+        }
+        self.tally.messages += batch.events().len() as u64;
     }
 
-    fn orders(&self) -> &OrderEntry {
-        &self.orders
+    /// Count messages of unknown type; under `strict` the batch ends before the first of them. Returns the offset behind the batch.
+    #[cold]
+    fn count_unknown(&mut self, data: &[u8], batch: &mut Batch, end: usize) -> usize {
+        for i in 0..batch.events().len() {
+            let (at, message) = batch.message(data, i);
+            if !crate::itch::is_known(message[0]) {
+                if self.settings.strict {
+                    batch.truncate(i);
+                    return at;
+                }
+                self.tally.unknown[message[0] as usize] += 1;
+            }
+        }
+        end
     }
 
-    fn best(&self, instrument: u16) -> Top {
-        self.book.best(instrument)
+    /// Ask for what a batch will touch, step by step, so that each step finds what the one before it asked for. Orders that come and
+    /// orders that are there are told apart once, without a branch.
+    #[inline(always)]
+    fn prefetch(&self, events: &[Event]) {
+        let (mut come, mut there) = ([0u8; BATCH], [0u8; BATCH]);
+        let (mut n, mut m) = (0, 0);
+        for (i, event) in events.iter().enumerate() {
+            come[n % BATCH] = i as u8;
+            there[m % BATCH] = i as u8;
+            let comes = event.kind == kind::ADD;
+            n += comes as usize;
+            m += !comes as usize;
+        }
+        let come = || come[..n.min(BATCH)].iter().filter_map(|&i| events.get(i as usize));
+        let there = || there[..m.min(BATCH)].iter().filter_map(|&i| events.get(i as usize));
+        there().for_each(|event| self.book.prefetch_index(event));
+        come().for_each(|event| self.book.prefetch_instrument(event));
+        there().for_each(|event| self.book.prefetch_order(event));
+        come().for_each(|event| self.book.prefetch_price(event));
+        there().for_each(|event| self.book.prefetch_queue(event));
+        come().for_each(|event| self.book.prefetch_level(event));
+        there().for_each(|event| self.book.prefetch_half(event));
+        come().for_each(|event| self.book.prefetch_tail(event));
     }
 
-    fn depth(&self, instrument: u16) -> Vec<DepthRow> {
-        self.book.depth(instrument)
-    }
-
-    fn queue(&self, instrument: u16, side: u8, price: i64) -> Vec<(u64, u32)> {
-        self.book.queue(instrument, side, price)
-    }
-
-    fn locate(&self, id: u64) -> Option<(u16, u8, i64, u32)> {
-        self.book.locate(id)
-    }
-
-    fn memory(&self) -> [usize; 4] {
-        self.book.memory()
-    }
-
-    fn names(&self) -> Vec<(u16, [u8; 8])> {
-        let named = self.instruments.iter().enumerate().filter(|(_, known)| known.name != [0; 8]);
-        named.map(|(i, known)| (i as u16, known.name)).collect()
+    pub(crate) fn fault_problem(&self, at: usize, fault: i32) -> Problem {
+        Problem { code: "fault", at, index: self.tally.messages, size: fault as usize, letter: 0 }
     }
 }
+
+const _: () = assert!(BATCH >= 16, "a batch must be long enough for memory to answer");

@@ -33,13 +33,15 @@ struct Row {
     side_mask: u8,
     /// `Event::kind`.
     kind: u8,
-    /// Size of the message in bytes, 0 for an unknown type.
-    size: u8,
+    /// Size of the message in bytes, `UNKNOWN` for an unknown type.
+    size: u32,
 }
 
 const ALL: u64 = u64::MAX;
+/// No frame is so long.
+const UNKNOWN: u32 = u32::MAX;
 
-const fn row(size: u8, kind: u8, id: bool, qty_at: u8, price_at: u8) -> Row {
+const fn row(size: u32, kind: u8, id: bool, qty_at: u8, price_at: u8) -> Row {
     Row {
         id_mask: if id { ALL } else { 0 },
         new_mask: 0,
@@ -54,8 +56,8 @@ const fn row(size: u8, kind: u8, id: bool, qty_at: u8, price_at: u8) -> Row {
 }
 
 const fn table() -> [Row; 256] {
-    let mut rows = [row(0, kind::OTHER, false, 0, 0); 256];
-    let others: &[(u8, u8)] = &[
+    let mut rows = [row(UNKNOWN, kind::OTHER, false, 0, 0); 256];
+    let others: &[(u8, u32)] = &[
         (b'S', 12),
         (b'R', 39),
         (b'Y', 20),
@@ -118,13 +120,15 @@ fn be32(window: &[u8; WINDOW], at: usize) -> u32 {
     u32::from_be_bytes(window[at..at + 4].try_into().unwrap_or_default())
 }
 
-/// Decode a message of `size` bytes at the start of `window`; bytes behind it may be anything.
+/// Decode a message of unknown type and `size` bytes: the header, if it is long enough to have one.
+pub fn unknown(window: &[u8; WINDOW], size: usize) -> Event {
+    if size < HEADER { Event::default() } else { decode(window) }
+}
+
+/// Decode a message at the start of `window`; bytes behind it may be anything.
 #[inline(always)]
-pub fn decode(window: &[u8; WINDOW], size: usize) -> Event {
+pub fn decode(window: &[u8; WINDOW]) -> Event {
     let row = &ROWS[window[0] as usize];
-    if row.size == 0 && size < HEADER {
-        return Event::default();
-    }
     let mut qty = be32(window, row.qty_at as usize) & row.qty_mask;
     if window[0] == b'Q' && be32(window, 11) != 0 {
         qty = u32::MAX;
@@ -151,92 +155,15 @@ pub fn stock_offset(letter: u8) -> Option<usize> {
     }
 }
 
-/// Why a run over wire bytes stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// What is wrong: `zero_length`, `bad_length`, `unknown_type` or `fault`, the words Python knows.
-    pub code: &'static str,
-    /// Bytes into the block that was given.
-    pub at: usize,
-    /// Message number.
-    pub index: u64,
-    /// The length prefix; for a fault its number.
-    pub size: usize,
-    /// The type byte.
-    pub letter: u8,
-}
-
-/// A whole message in a block: where its type byte stands and how long it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Frame {
-    /// Offset of the type byte.
-    pub at: usize,
-    /// Bytes of the message.
-    pub size: usize,
-    /// Whether the type is known.
-    pub known: bool,
-}
-
-/// What stands at an offset of a block.
-pub enum Next {
-    /// A whole message.
-    Frame(Frame),
-    /// Less than a whole message: more bytes are needed.
-    More,
-    /// Bytes that are no message: code, length prefix, type byte.
-    Bad(&'static str, usize, u8),
-}
-
-/// What is wrong with a message of `size` bytes of type `letter`, if anything.
-pub fn frame_problem(size: usize, letter: u8) -> Option<&'static str> {
-    let allowed = ROWS[letter as usize].size as usize;
-    if size == 0 {
-        Some("zero_length")
-    } else if size != allowed && (allowed > 0 || size > LONGEST_UNKNOWN) {
-        Some("bad_length")
-    } else {
-        None
-    }
-}
-
-/// Look at the frame whose length prefix stands at `at`.
+/// Size of the messages of a type in bytes; for an unknown type more than any frame has.
 #[inline(always)]
-pub fn next(data: &[u8], at: usize) -> Next {
-    let Some(head) = data.get(at..at + 3) else { return Next::More };
-    let size = u16::from_be_bytes([head[0], head[1]]) as usize;
-    let letter = head[2];
-    let known = size == ROWS[letter as usize].size as usize && size > 0;
-    if !known && let Some(code) = frame_problem(size, letter) {
-        return Next::Bad(code, size, letter);
-    }
-    if data.len() - at < size + 2 {
-        return Next::More;
-    }
-    Next::Frame(Frame { at: at + 2, size, known })
+pub fn size_of_type(letter: u8) -> usize {
+    ROWS[letter as usize].size as usize
 }
 
-/// The message at `at` as a window: in place where enough bytes follow, else through `spare`, padded with zeros.
-#[inline(always)]
-pub fn window<'a>(data: &'a [u8], at: usize, spare: &'a mut [u8; WINDOW]) -> &'a [u8; WINDOW] {
-    match data.get(at..at + WINDOW).and_then(|bytes| bytes.try_into().ok()) {
-        Some(bytes) => bytes,
-        None => {
-            let rest = &data[at.min(data.len())..];
-            *spare = [0; WINDOW];
-            spare[..rest.len()].copy_from_slice(rest);
-            spare
-        }
-    }
-}
-
-/// Number of whole messages in a block, as far as it can be read.
-pub fn count(data: &[u8]) -> usize {
-    let (mut at, mut n) = (0, 0);
-    while let Next::Frame(frame) = next(data, at) {
-        at = frame.at + frame.size;
-        n += 1;
-    }
-    n
+/// Whether a type is one of the 23.
+pub fn is_known(letter: u8) -> bool {
+    ROWS[letter as usize].size != UNKNOWN
 }
 
 #[cfg(test)]
@@ -245,12 +172,13 @@ mod tests {
 
     #[test]
     fn every_load_stays_inside_its_message() {
-        for row in ROWS.iter().filter(|row| row.size > 0) {
-            assert!(row.qty_mask == 0 || row.qty_at + 4 <= row.size);
-            assert!(row.price_mask == 0 || row.price_at + 4 <= row.size);
+        for row in ROWS.iter().filter(|row| row.size != UNKNOWN) {
+            assert!(row.qty_mask == 0 || row.qty_at as u32 + 4 <= row.size);
+            assert!(row.price_mask == 0 || row.price_at as u32 + 4 <= row.size);
             assert!(row.id_mask == 0 || row.size >= 19);
             assert!(row.new_mask == 0 || row.size >= 27);
             assert!(row.side_mask == 0 || row.size >= 20);
+            assert!((row.size as usize) < WINDOW);
         }
     }
 
@@ -259,17 +187,8 @@ mod tests {
         let mut window = [0u8; WINDOW];
         window[0] = b'Q';
         window[18] = 7;
-        assert_eq!(decode(&window, 40).qty, 7);
+        assert_eq!(decode(&window).qty, 7);
         window[14] = 1;
-        assert_eq!(decode(&window, 40).qty, u32::MAX);
-    }
-
-    #[test]
-    fn frames_are_told_apart() {
-        assert!(matches!(next(&[0, 12], 0), Next::More));
-        assert!(matches!(next(&[0, 0, b'S'], 0), Next::Bad("zero_length", 0, b'S')));
-        assert!(matches!(next(&[0, 13, b'S'], 0), Next::Bad("bad_length", 13, b'S')));
-        assert!(matches!(next(&[1, 0, b'!'], 0), Next::Bad("bad_length", 256, b'!')));
-        assert!(matches!(next(&[0, 1, b'!'], 0), Next::Frame(Frame { size: 1, known: false, .. })));
+        assert_eq!(decode(&window).qty, u32::MAX);
     }
 }

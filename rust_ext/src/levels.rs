@@ -1,55 +1,132 @@
-//! One side's price levels, a variant per file:
+//! One side's price levels, from price to level, a variant per file:
 //!
 //! 1. `btree`   an ordered map: logarithmic, never wrong, a cache miss per node
-//! 2. `ladder`  an array of ticks around the touch with an occupancy bitmap: constant, close to the touch
+//! 2. `sorted`  a sorted vector with the best at the end: quick while it is short or the activity is at the touch
+//! 3. `ladder`  an array of ticks around the touch with an occupancy bitmap: constant, close to the touch
 //!
 //! A key is a side-signed price (bid: -price, ask: +price), so the best level has the SMALLEST key on both sides and no file below
-//! this one knows bids from asks.
+//! this one knows bids from asks. The levels themselves stand in a table of their own, so that an order can name its level and a
+//! level that moves in one of these structures does not move in memory.
 
 pub mod btree;
+mod far;
 pub mod ladder;
+pub mod sorted;
 
-/// No order: the end of a queue.
-pub const NIL: u32 = u32::MAX;
+use crate::pages::{Pages, Zeroed};
 
-/// All orders at one price: totals, and the ends of the FIFO queue that runs through the orders themselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Nobody: no order, no level. Slot 0 of every table stands for it and may be written to, which saves a branch per link.
+pub const NIL: u32 = 0;
+
+/// All orders at one price: totals, and the ends of the FIFO queue that runs through the orders themselves. 32 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Level {
+    /// Side-signed price, in price units.
+    pub key: i64,
     /// Total quantity, in shares.
     pub qty: u64,
-    /// Number of orders; 0 marks a level that is not there.
+    /// Number of orders.
     pub count: u32,
     /// Slot of the first order in time priority, or `NIL`.
     pub head: u32,
     /// Slot of the last order, or `NIL`.
     pub tail: u32,
+    /// Twice the instrument, plus 0 for its bids or 1 for its asks.
+    pub half: u32,
 }
 
-impl Level {
-    /// A level that holds nothing.
-    pub const EMPTY: Level = Level { qty: 0, count: 0, head: NIL, tail: NIL };
-}
+// SAFETY: integers only.
+unsafe impl Zeroed for Level {}
 
-/// What a book needs of one side.
+/// What a book needs of one side: an ordered map from key to the slot of a level.
 pub trait Levels: Default + Send + Sync {
-    /// The level at `key`, opened if it was not there. The caller puts an order into it before it calls anything else.
-    fn open(&mut self, key: i64) -> &mut Level;
+    /// The place of `key`: `NIL` if it was not there, and then the caller puts a level in before it calls anything else.
+    fn entry(&mut self, key: i64) -> &mut u32;
 
-    /// The level at `key`, which holds at least one order.
-    fn at(&mut self, key: i64) -> &mut Level;
+    /// Drop `key`, which is there.
+    fn remove(&mut self, key: i64);
 
-    /// Drop the level at `key`, which has become empty.
-    fn close(&mut self, key: i64);
+    /// The level with the smallest key, or `NIL`. Asked for after the best level was removed.
+    fn best(&mut self) -> u32;
 
-    /// Key and total quantity of the best level.
-    fn best(&self) -> Option<(i64, u64)>;
+    /// The level at `key`, or `NIL`.
+    fn get(&self, key: i64) -> u32;
 
     /// Give the levels in order, best first, until `each` answers false.
-    fn walk(&self, each: impl FnMut(i64, &Level) -> bool);
-
-    /// The level at `key`, if there is one.
-    fn get(&self, key: i64) -> Option<&Level>;
+    fn walk(&self, each: impl FnMut(u32) -> bool);
 
     /// Bytes it takes beyond its own struct.
     fn bytes(&self) -> usize;
+
+    /// Ask for the cache line in which `entry` will look.
+    fn prefetch(&self, _key: i64) {}
+
+    /// The level at `key` if that costs no search: a guess for prefetching.
+    fn guess(&self, _key: i64) -> u32 {
+        NIL
+    }
+}
+
+/// Levels of all instruments, in slots that are reused.
+pub struct LevelTable {
+    levels: Pages<Level>,
+    /// First slot that was never used.
+    end: u32,
+    /// First free slot, chained through `head`; `NIL` if there is none.
+    free: u32,
+}
+
+/// Levels for which addresses are reserved: 1 GiB, of which only what is used becomes memory.
+const RESERVED: usize = 1 << 25;
+/// Levels whose pages are touched before the first message: 512 KiB.
+const READY: usize = 1 << 14;
+
+impl Default for LevelTable {
+    fn default() -> Self {
+        LevelTable { levels: Pages::new(RESERVED, READY), end: NIL + 1, free: NIL }
+    }
+}
+
+impl LevelTable {
+    /// A new, empty level; returns its slot.
+    #[inline(always)]
+    pub fn open(&mut self, key: i64, half: u32) -> u32 {
+        let slot = if self.free != NIL {
+            let slot = self.free;
+            self.free = self.get(slot).head;
+            slot
+        } else {
+            self.levels.ensure(self.end as usize + 1);
+            self.end += 1;
+            self.end - 1
+        };
+        *self.get_mut(slot) = Level { key, half, ..Level::default() };
+        slot
+    }
+
+    /// Give back a level that has become empty.
+    #[inline(always)]
+    pub fn close(&mut self, slot: u32) {
+        self.get_mut(slot).head = self.free;
+        self.free = slot;
+    }
+
+    /// The level in a slot; `NIL` gives an empty one.
+    #[inline(always)]
+    pub fn get(&self, slot: u32) -> &Level {
+        // SAFETY: slots come from `open`, which made room for them, and room is never given back.
+        unsafe { self.levels.at(slot) }
+    }
+
+    /// The same, to be changed; not for `NIL`.
+    #[inline(always)]
+    pub fn get_mut(&mut self, slot: u32) -> &mut Level {
+        // SAFETY: as above.
+        unsafe { self.levels.at_mut(slot) }
+    }
+
+    /// Bytes it takes.
+    pub fn bytes(&self) -> usize {
+        (self.end as usize).max(READY) * size_of::<Level>()
+    }
 }

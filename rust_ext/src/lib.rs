@@ -15,13 +15,17 @@ pub mod clock;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod frames;
 pub mod itch;
 pub mod levels;
 pub mod order;
 pub mod orders;
+pub mod pages;
 pub mod pool;
+mod prefetch;
 pub mod record;
 pub mod runner;
+mod session;
 pub mod signal;
 pub mod synthetic;
 

@@ -113,28 +113,32 @@ impl OrderEntry {
         self.state(instrument).halted = code != TRADING;
     }
 
-    /// Act, or not, on one applied event of an instrument.
+    /// Whether to attempt an order on one applied event of an instrument.
     #[inline(always)]
-    pub fn update(&mut self, index: u64, ts_ns: u64, instrument: u16, top: &Top, score: f64, name: &[u8; 8]) {
+    pub fn acts(&mut self, instrument: u16, top: &Top, score: f64) -> bool {
         let threshold = self.config.threshold;
         let state = self.state(instrument);
-        if state.wait > 0 {
-            state.wait -= 1;
-            if state.wait > 0 {
-                return;
-            }
-        }
-        if (-threshold..=threshold).contains(&score) || state.halted || top.bid_qty == 0 || top.ask_qty == 0 {
-            return;
-        }
-        self.attempt(index, ts_ns, instrument, top, score, name);
+        state.wait = state.wait.saturating_sub(1);
+        state.wait == 0
+            && !(-threshold..=threshold).contains(&score)
+            && !state.halted
+            && top.qty[0] > 0
+            && top.qty[1] > 0
     }
 
-    /// An attempt counts, whatever risk says.
+    /// Send an order, if risk lets it through; an attempt counts, whatever risk says.
     #[inline(never)]
-    fn attempt(&mut self, index: u64, ts_ns: u64, instrument: u16, top: &Top, score: f64, name: &[u8; 8]) {
+    pub fn attempt(
+        &mut self,
+        index: u64,
+        ts_ns: u64,
+        instrument: u16,
+        top: &Top,
+        score: f64,
+        name: &[u8; 8],
+    ) {
         let (cooldown, lot) = (self.config.cooldown, self.config.lot as i64);
-        let (side, price) = if score > 0.0 { (BID, top.ask_price) } else { (ASK, top.bid_price) };
+        let (side, price) = if score > 0.0 { (BID, top.price[1]) } else { (ASK, top.price[0]) };
         let limit = self.ouch_price(price, side);
         let state = self.state(instrument);
         state.wait = cooldown;
@@ -156,7 +160,7 @@ impl OrderEntry {
     fn refuses(&self, ts_ns: u64, price: i64, limit: i128, top: &Top, position: i64) -> Option<usize> {
         let config = &self.config;
         let (lot, price) = (config.lot as i128, price as i128);
-        let twice_mid = top.bid_price as i128 + top.ask_price as i128;
+        let twice_mid = top.price[0] as i128 + top.price[1] as i128;
         let distance = (2 * price - twice_mid).abs();
         let recent = self.recent.front().filter(|_| self.recent.len() == config.max_orders_per_sec);
         [
@@ -191,7 +195,7 @@ impl OrderEntry {
         self.stream.extend_from_slice(&number.to_be_bytes());
         self.stream.push(if side == BID { b'B' } else { b'S' });
         self.stream.extend_from_slice(&self.config.lot.to_be_bytes());
-        self.stream.extend_from_slice(name);
+        self.stream.extend_from_slice(if *name == [0; 8] { b"        " } else { name });
         self.stream.extend_from_slice(&limit.to_be_bytes());
         self.stream.extend_from_slice(CHOICES);
         self.stream.extend_from_slice(b"HL");

@@ -14,7 +14,7 @@ use crate::choose::{self, VARIANTS, Variant};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{EVENT_BYTES, Event, FIELDS};
-use crate::itch::{self, Next, WINDOW};
+use crate::frames::{self, Batch, Next};
 use crate::runner::Runner;
 
 /// Messages between two looks at Ctrl-C.
@@ -28,7 +28,7 @@ impl From<Error> for PyErr {
 
 type Problem = (&'static str, usize, u64, usize, u8);
 
-fn problem(problem: itch::Problem) -> Problem {
+fn problem(problem: frames::Problem) -> Problem {
     (problem.code, problem.at, problem.index, problem.size, problem.letter)
 }
 
@@ -113,22 +113,20 @@ mod hftlab_rust {
     ) -> PyResult<(Bound<'py, PyAny>, usize, Option<Problem>)> {
         let data = bytes(&data)?;
         let (records, used, stopped) = py.detach(|| {
-            let mut records = Vec::with_capacity(itch::count(data) * EVENT_BYTES);
-            let (mut at, mut spare) = (0, [0; WINDOW]);
-            let stopped = loop {
-                match itch::next(data, at) {
-                    Next::Frame(frame) => {
-                        let window = itch::window(data, frame.at, &mut spare);
-                        itch::decode(window, frame.size).write_to(&mut records);
-                        at = frame.at + frame.size;
-                    }
-                    Next::More => break None,
-                    Next::Bad(code, size, letter) => {
-                        break Some((code, at, (records.len() / EVENT_BYTES) as u64, size, letter));
-                    }
+            let mut records = Vec::with_capacity(frames::count(data) * EVENT_BYTES);
+            let (mut batch, mut at) = (Batch::default(), 0);
+            loop {
+                let (end, bad) = batch.fill(data, at, usize::MAX);
+                batch.events().iter().for_each(|event| event.write_to(&mut records));
+                at = end;
+                if let Some(Next::Bad(code, size, letter)) = bad {
+                    let index = (records.len() / EVENT_BYTES) as u64;
+                    return (records, at, Some((code, at, index, size, letter)));
                 }
-            };
-            (records, at, stopped)
+                if batch.events().is_empty() {
+                    return (records, at, None);
+                }
+            }
         });
         Ok((event_array(py, records)?, used, stopped))
     }
@@ -186,11 +184,11 @@ mod hftlab_rust {
         fn push(&mut self, py: Python<'_>, data: PyBuffer<u8>) -> PyResult<(usize, Option<Problem>)> {
             let data = bytes(&data)?;
             // Counting brings the pages of a mapped file in, too: the loop's time is not that of reading a file.
-            py.detach(|| self.runner.reserve(itch::count(data)));
+            py.detach(|| self.runner.reserve(frames::count(data)));
             let (mut used, mut stopped) = (0, None);
             self.chunks(py, |runner| {
                 let (n, problem) = runner.run_bytes(&data[used..], CHUNK);
-                stopped = problem.map(|problem| itch::Problem { at: used + problem.at, ..problem });
+                stopped = problem.map(|problem| frames::Problem { at: used + problem.at, ..problem });
                 used += n;
                 n > 0 && stopped.is_none()
             })?;
@@ -230,7 +228,7 @@ mod hftlab_rust {
 
         fn message(&mut self, message: &[u8]) -> PyResult<i32> {
             let letter = message.first().copied().unwrap_or(0);
-            if let Some(code) = itch::frame_problem(message.len(), letter) {
+            if let Some(code) = frames::frame_problem(message.len(), letter) {
                 let text =
                     format!("message of type {:?} has {} bytes: {code}", letter as char, message.len());
                 return Err(PyValueError::new_err(text));
@@ -244,7 +242,7 @@ mod hftlab_rust {
 
         fn best(&self, instrument: u16) -> (i64, u64, i64, u64) {
             let top = self.runner.best(instrument);
-            (top.bid_price, top.bid_qty, top.ask_price, top.ask_qty)
+            (top.price[0], top.qty[0], top.price[1], top.qty[1])
         }
 
         fn depth(&self, instrument: u16) -> Vec<(u8, i64, u64, u32)> {
@@ -255,7 +253,7 @@ mod hftlab_rust {
             self.runner.queue(instrument, side, price)
         }
 
-        fn locate(&self, order_id: u64) -> Option<(u16, u8, i64, u32)> {
+        fn locate(&mut self, order_id: u64) -> Option<(u16, u8, i64, u32)> {
             self.runner.locate(order_id)
         }
 

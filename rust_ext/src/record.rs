@@ -65,10 +65,10 @@ impl Recorder {
         self.index.push(index);
         self.ts_ns.push(event.ts_ns);
         self.instrument.push(event.instrument);
-        self.bid_price.push(top.bid_price);
-        self.bid_qty.push(top.bid_qty);
-        self.ask_price.push(top.ask_price);
-        self.ask_qty.push(top.ask_qty);
+        self.bid_price.push(top.price[0]);
+        self.bid_qty.push(top.qty[0]);
+        self.ask_price.push(top.price[1]);
+        self.ask_qty.push(top.qty[1]);
         for (column, &value) in self.values.iter_mut().zip(values) {
             column.push(value);
         }

@@ -2,7 +2,7 @@
 
 use crate::book::{DepthRow, Top};
 use crate::event::{Event, FAULT_COUNT, Fault};
-use crate::itch::Problem;
+use crate::frames::Problem;
 use crate::order::{self, OrderEntry};
 use crate::record::{Mode, Recorder};
 use crate::signal;
@@ -89,7 +89,7 @@ pub trait Runner: Send + Sync {
     /// See `Book::queue`.
     fn queue(&self, instrument: u16, side: u8, price: i64) -> Vec<(u64, u32)>;
     /// See `Book::locate`.
-    fn locate(&self, id: u64) -> Option<(u16, u8, i64, u32)>;
+    fn locate(&mut self, id: u64) -> Option<(u16, u8, i64, u32)>;
     /// See `Book::memory`.
     fn memory(&self) -> [usize; 4];
     /// (instrument, name) of every instrument that has one.

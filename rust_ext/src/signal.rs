@@ -1,11 +1,14 @@
 //! SIGNAL: nine numbers after each event. All arithmetic is float64, in the order the contract writes it, never fused and never
-//! re-associated, so that every engine gives the same bits.
+//! re-associated, so that every engine gives the same bits. How the sums of the best levels are kept is a variant per file:
 //!
-//! 1. `Recompute`   walks the levels of both sides after every event
-//! 2. `Incremental` walks a side only if one of its best levels changed
+//! 1. `recompute`   walks the levels of both sides after every event
+//! 2. `incremental` adds what an event brought to the sum it belongs to, and walks only where a level came or went
+
+pub mod incremental;
+pub mod recompute;
 
 use crate::book::{Book, Top, Touched};
-use crate::event::{ASK, BID, Event, kind};
+use crate::event::{BID, Event, kind};
 use crate::levels::Levels;
 use crate::orders::Index;
 use crate::pool::Pool;
@@ -34,19 +37,19 @@ pub struct Config {
 pub struct State {
     /// Shares of the best levels, bid and ask.
     sums: [u64; 2],
-    /// Keys of the last level in each sum; None while the side has fewer levels.
-    ends: [Option<i64>; 2],
+    /// Keys of the last level in each sum; i64::MAX while the side has fewer levels.
+    ends: [i64; 2],
     /// The latest nine.
     pub values: Values,
 }
 
 impl Default for State {
     fn default() -> Self {
-        State { sums: [0; 2], ends: [None; 2], values: NO_VALUES }
+        State { sums: [0; 2], ends: [i64::MAX; 2], values: NO_VALUES }
     }
 }
 
-/// How the sums of the best levels are kept.
+/// How the signals are kept up to date.
 pub trait Signal: Default + Send + Sync {
     /// Bring `state.sums` up to date after an event that touched the book.
     fn sum<L: Levels, I: Index, P: Pool>(
@@ -58,60 +61,24 @@ pub trait Signal: Default + Send + Sync {
     );
 }
 
-/// `signal=recompute`.
-#[derive(Default)]
-pub struct Recompute;
-
-impl Signal for Recompute {
-    fn sum<L: Levels, I: Index, P: Pool>(
-        state: &mut State,
-        book: &Book<L, I, P>,
-        instrument: u16,
-        _: Touched,
-        n: usize,
-    ) {
-        state.sums = [BID, ASK].map(|side| book.depth_qty(instrument, side, n).0);
-    }
-}
-
-/// `signal=incremental`.
-#[derive(Default)]
-pub struct Incremental;
-
-impl Signal for Incremental {
-    #[inline(always)]
-    fn sum<L: Levels, I: Index, P: Pool>(
-        state: &mut State,
-        book: &Book<L, I, P>,
-        instrument: u16,
-        touched: Touched,
-        n: usize,
-    ) {
-        for side in [BID, ASK] {
-            let i = side as usize - 1;
-            if touched.side & side != 0 && state.ends[i].is_none_or(|end| touched.best_key <= end) {
-                (state.sums[i], state.ends[i]) = book.depth_qty(instrument, side, n);
-            }
-        }
-    }
-}
-
 /// Shares by which buying pressure at the touch grew: Cont, Kukanov and Stoikov (2014). An empty side has quantity 0; an empty bid
 /// counts as price minus infinity, an empty ask as plus infinity.
 #[inline(always)]
 fn order_flow_imbalance(before: &Top, after: &Top) -> i64 {
+    let ([bid0, ask0], [bid, ask]) = (before.price, after.price);
+    let ([bid_qty0, ask_qty0], [bid_qty, ask_qty]) = (before.qty, after.qty);
     let mut e = 0;
-    if before.bid_qty == 0 || (after.bid_qty > 0 && after.bid_price >= before.bid_price) {
-        e += after.bid_qty as i64;
+    if bid_qty0 == 0 || (bid_qty > 0 && bid >= bid0) {
+        e += bid_qty as i64;
     }
-    if after.bid_qty == 0 || (before.bid_qty > 0 && after.bid_price <= before.bid_price) {
-        e -= before.bid_qty as i64;
+    if bid_qty == 0 || (bid_qty0 > 0 && bid <= bid0) {
+        e -= bid_qty0 as i64;
     }
-    if before.ask_qty == 0 || (after.ask_qty > 0 && after.ask_price <= before.ask_price) {
-        e -= after.ask_qty as i64;
+    if ask_qty0 == 0 || (ask_qty > 0 && ask <= ask0) {
+        e -= ask_qty as i64;
     }
-    if after.ask_qty == 0 || (before.ask_qty > 0 && after.ask_price >= before.ask_price) {
-        e += before.ask_qty as i64;
+    if ask_qty == 0 || (ask_qty0 > 0 && ask >= ask0) {
+        e += ask_qty0 as i64;
     }
     e
 }
@@ -152,11 +119,11 @@ pub fn update(
 
     let mut values = NO_VALUES;
     (values[4], values[5], values[6], values[7]) = (depth_imbalance, ofi, flow, volatility);
-    if after.bid_qty > 0 && after.ask_qty > 0 {
-        let (bid, ask) = (after.bid_price as f64, after.ask_price as f64);
-        let (bid_qty, ask_qty) = (after.bid_qty as i64, after.ask_qty as i64);
+    let [bid_qty, ask_qty] = after.qty.map(|qty| qty as i64);
+    if bid_qty > 0 && ask_qty > 0 {
+        let [bid, ask] = after.price.map(|price| price as f64);
         let mid = (bid + ask) / 2.0;
-        let spread = difference(after.ask_price, after.bid_price);
+        let spread = difference(after.price[1], after.price[0]);
         let microprice = (bid * ask_qty as f64 + ask * bid_qty as f64) / (bid_qty as f64 + ask_qty as f64);
         let imbalance = (bid_qty - ask_qty) as f64 / (bid_qty + ask_qty) as f64;
         if !mid_before.is_nan() {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use hftlab_rust::choose::{self, VARIANTS, Variant};
 use hftlab_rust::event::{Event, kind};
-use hftlab_rust::levels::{Level, Levels, btree::BTree, ladder::Ladder};
-use hftlab_rust::orders::{Index, flat::Flat, std::Std};
-use hftlab_rust::pool::{Boxed, Order, Pool, Slab};
+use hftlab_rust::levels::{Levels, NIL, btree::BTree, ladder::Ladder, sorted::Sorted};
+use hftlab_rust::orders::{Index, fast::Fast, flat::Flat, std::Std};
+use hftlab_rust::pool::{Order, Pool, boxed::Boxed, slab::Slab};
 use hftlab_rust::record::Mode;
 use hftlab_rust::runner::{Settings, Until, stamp};
 use hftlab_rust::{order, signal};
@@ -38,67 +38,131 @@ fn key(random: &mut Random, touch: i64, tick: i64) -> i64 {
 }
 
 fn levels_equal_the_model<L: Levels>(seed: u64, tick: i64) {
-    let (mut random, mut model, mut levels) = (Random(seed), BTreeMap::<i64, Level>::new(), L::default());
+    let (mut random, mut model, mut levels) = (Random(seed), BTreeMap::<i64, u32>::new(), L::default());
     let mut touch = 1000 * tick;
-    for step in 0..20_000 {
+    for step in 1..20_000u32 {
         touch += (random.below(7) as i64 - 3) * tick;
         if !model.is_empty() && random.below(2) == 0 {
             let place = random.below(model.len().min(20) as u64) as usize;
             let (&key, _) = model.iter().nth(place).unwrap();
             model.remove(&key);
-            *levels.at(key) = Level::EMPTY;
-            levels.close(key);
+            levels.remove(key);
         } else {
             let key = key(&mut random, touch, tick);
-            for level in [levels.open(key), model.entry(key).or_insert(Level::EMPTY)] {
-                level.qty += 10;
-                level.count += 1;
-            }
+            let place = levels.entry(key);
+            assert_eq!(*place, model.get(&key).copied().unwrap_or(NIL), "step {step}");
+            *place = step;
+            model.insert(key, step);
         }
-        let best = model.first_key_value().map(|(&key, level)| (key, level.qty));
-        assert_eq!(levels.best(), best, "step {step}");
+        // A book asks for the best only when it may have changed; the answer must be right whenever it asks.
+        if random.below(3) == 0 {
+            let best = model.first_key_value().map_or(NIL, |(_, &level)| level);
+            assert_eq!(levels.best(), best, "step {step}");
+        }
         if step % 97 == 0 {
             let mut walked = Vec::new();
-            levels.walk(|key, level| {
-                walked.push((key, *level));
+            levels.walk(|level| {
+                walked.push(level);
                 true
             });
-            assert!(walked.iter().map(|row| (&row.0, &row.1)).eq(&model), "step {step}");
+            assert!(walked.iter().eq(model.values()), "step {step}");
+            assert!(model.iter().all(|(&key, &level)| levels.get(key) == level));
+            assert_eq!(
+                levels.get(touch + tick / 2 + 1),
+                model.get(&(touch + tick / 2 + 1)).copied().unwrap_or(NIL)
+            );
         }
     }
+    while let Some((key, _)) = model.pop_last() {
+        levels.remove(key);
+    }
+    assert_eq!(levels.best(), NIL);
 }
 
 #[test]
 fn levels_keep_every_price() {
     for (seed, tick) in [(1, 1), (2, 100), (3, 100), (4, 250_000_000), (5, 7)] {
         levels_equal_the_model::<BTree>(seed, tick);
+        levels_equal_the_model::<Sorted>(seed, tick);
         levels_equal_the_model::<Ladder>(seed, tick);
     }
+}
+
+#[test]
+fn levels_take_the_first_and_the_last_of_all_prices() {
+    fn check<L: Levels>() {
+        let mut levels = L::default();
+        let keys =
+            [i64::MIN, i64::MIN + 1, -99, 0, 99, i64::MAX - 4097, i64::MAX - 100, i64::MAX - 1, i64::MAX];
+        for rotation in 0..keys.len() {
+            let order = keys.iter().cycle().skip(rotation).take(keys.len());
+            for &key in order.clone() {
+                *levels.entry(key) = keys.iter().position(|&other| other == key).unwrap() as u32 + 1;
+            }
+            for i in 0..keys.len() {
+                assert_eq!(levels.best(), i as u32 + 1);
+                assert_eq!(levels.get(keys[i]), i as u32 + 1);
+                levels.remove(keys[i]);
+            }
+            assert_eq!(levels.best(), NIL);
+        }
+    }
+    check::<BTree>();
+    check::<Sorted>();
+    check::<Ladder>();
+}
+
+#[test]
+fn a_ladder_takes_any_number_of_prices_anywhere() {
+    let (mut random, mut ladder) = (Random(9), Ladder::default());
+    let mut keys: Vec<i64> = (0..200_000).map(|_| random.next() as i64 / 2).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let mut order: Vec<usize> = (0..keys.len()).collect();
+    order.sort_by_key(|&i| (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    for &i in &order {
+        *ladder.entry(keys[i]) = i as u32 + 1;
+    }
+    assert_eq!(ladder.best(), 1);
+    for &i in &order[..order.len() / 2] {
+        ladder.remove(keys[i]);
+    }
+    let mut left: Vec<u32> = order[order.len() / 2..].iter().map(|&i| i as u32 + 1).collect();
+    left.sort_unstable();
+    let mut walked = Vec::new();
+    ladder.walk(|level| {
+        walked.push(level);
+        true
+    });
+    assert_eq!(walked, left);
+    assert_eq!(ladder.best(), left[0]);
 }
 
 fn index_equals_the_model<I: Index, P: Pool>(seed: u64, reference: impl Fn(u64) -> u64) {
     let (mut random, mut model) = (Random(seed), HashMap::<u64, u32>::new());
     let (mut index, mut pool, mut born) = (I::default(), P::default(), Vec::new());
-    let order = |id| Order { id, key: 0, qty: 1, prev: 0, next: 0, instrument: 1, side: 1 };
     for n in 0..200_000 {
         if random.below(100) < 45 && !born.is_empty() {
             let place = random.below(born.len() as u64) as usize;
             let id = born.swap_remove(place);
-            let slot = model.remove(&id).unwrap();
-            assert_eq!(index.find(id, &pool), Some(slot));
-            assert_eq!(pool.take(slot).id, id);
-            index.remove(id, slot);
+            let found = index.find(id, &mut pool);
+            assert_eq!(found.slot, model.remove(&id).unwrap());
+            index.remove(id, found, &mut pool);
+            assert_eq!(pool.take(found.slot).id, id);
         } else {
             let id = reference(n);
-            let slot = pool.put(order(id));
-            index.insert(id, slot);
+            let slot = pool.put(Order { id, qty: 1, ..Order::default() });
+            index.insert(id, slot, &mut pool);
             model.insert(id, slot);
             born.push(id);
         }
     }
     assert_eq!(index.live(), model.len());
-    assert!(model.iter().all(|(&id, &slot)| index.find(id, &pool) == Some(slot) && pool.get(slot).id == id));
-    assert!((0..1000).all(|n| index.find(u64::MAX - n, &pool).is_none()));
+    for (&id, &slot) in &model {
+        assert_eq!(index.find(id, &mut pool).slot, slot);
+        assert!(index.holds(id, &mut pool) && pool.get(slot).id == id);
+    }
+    assert!((0..1000).all(|n| !index.holds(u64::MAX - n, &mut pool)));
 }
 
 #[test]
@@ -108,9 +172,22 @@ fn orders_are_found_whatever_the_references_look_like() {
         index_equals_the_model::<I, Boxed>(2, |n| n << 16);
         index_equals_the_model::<I, Slab>(3, |n| n << 40 | 5);
         index_equals_the_model::<I, Slab>(4, |n| Random(n).next() >> 1);
+        index_equals_the_model::<I, Slab>(5, |n| 1_000_000 - n);
     }
     both::<Std>();
+    both::<Fast>();
     both::<Flat>();
+}
+
+#[test]
+fn references_that_all_share_a_home_do_not_make_the_table_crawl() {
+    let (mut index, mut pool) = (Flat::default(), Slab::default());
+    for n in 1..=200_000u64 {
+        let slot = pool.put(Order { id: n << 32, qty: 1, ..Order::default() });
+        index.insert(n << 32, slot, &mut pool);
+    }
+    // Were they one chain, these searches alone would take 10^10 steps.
+    assert!((1..=200_000u64).all(|n| index.find(n << 32, &mut pool).slot != NIL));
 }
 
 fn settings() -> Settings {

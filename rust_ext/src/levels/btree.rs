@@ -2,45 +2,41 @@
 
 use std::collections::BTreeMap;
 
-use super::{Level, Levels};
+use super::{Levels, NIL};
 
-/// Levels in an ordered map from key to level.
+/// Levels in an ordered map.
 #[derive(Default)]
 pub struct BTree {
-    levels: BTreeMap<i64, Level>,
+    levels: BTreeMap<i64, u32>,
 }
 
 impl Levels for BTree {
-    fn open(&mut self, key: i64) -> &mut Level {
-        self.levels.entry(key).or_insert(Level::EMPTY)
+    fn entry(&mut self, key: i64) -> &mut u32 {
+        self.levels.entry(key).or_insert(NIL)
     }
 
-    fn at(&mut self, key: i64) -> &mut Level {
-        self.open(key)
-    }
-
-    fn close(&mut self, key: i64) {
+    fn remove(&mut self, key: i64) {
         self.levels.remove(&key);
     }
 
-    fn best(&self) -> Option<(i64, u64)> {
-        self.levels.first_key_value().map(|(&key, level)| (key, level.qty))
+    fn best(&mut self) -> u32 {
+        self.levels.first_key_value().map_or(NIL, |(_, &level)| level)
     }
 
-    fn walk(&self, mut each: impl FnMut(i64, &Level) -> bool) {
-        for (&key, level) in &self.levels {
-            if !each(key, level) {
+    fn get(&self, key: i64) -> u32 {
+        self.levels.get(&key).copied().unwrap_or(NIL)
+    }
+
+    fn walk(&self, mut each: impl FnMut(u32) -> bool) {
+        for &level in self.levels.values() {
+            if !each(level) {
                 return;
             }
         }
     }
 
-    fn get(&self, key: i64) -> Option<&Level> {
-        self.levels.get(&key)
-    }
-
     fn bytes(&self) -> usize {
         // A node holds 11 entries and is two thirds full on the average.
-        self.levels.len() * (size_of::<i64>() + size_of::<Level>()) * 3 / 2
+        self.levels.len() * size_of::<(i64, u32)>() * 3 / 2
     }
 }

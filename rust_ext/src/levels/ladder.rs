@@ -1,82 +1,94 @@
 //! `ladder`: a window of ticks around the touch, one slot a tick, and a bitmap of the slots in use.
 //!
 //! ```text
-//! base_key                                     base_key + SLOTS * tick
+//! base                                             base + SLOTS * tick
 //!    |  .  .  o  o  .  O  O  .  O  o  ...  o  .  .  |      far: everything else, ordered
 //!             ^ best = lowest bit
 //! ```
 //!
-//! Nothing is lost and nothing is clamped: a price outside the window, or between two ticks, lives in an ordered map. A price better
+//! Nothing is lost and nothing is clamped: a price outside the window, or between two ticks, lives in an ordered list. A price better
 //! than the window moves the window; so does a touch that has run away from it. The tick is learned from the prices themselves.
+//!
+//! What a look-up needs first stands in one cache line: where the window is, how wide a tick is, and which slots are in use. A slot
+//! is four bytes, so 16 neighbouring prices share a line, and a side of an instrument takes 1 KiB.
 
-use std::collections::BTreeMap;
+use super::far::Far;
+use super::{Levels, NIL};
 
-use super::{Level, Levels};
-
-/// Ticks in the window. 256 ticks of 24 bytes are 6 KiB a side: 10,000 instruments fit into 120 MiB.
+/// Ticks in the window: 256 slots of 4 bytes are 1 KiB a side, so 10,000 instruments fit into 22 MiB.
 const SLOTS: usize = 256;
 const WORDS: usize = SLOTS / 64;
 /// Free ticks kept on the better side of the touch when the window is placed.
-const LEAD: i64 = SLOTS as i64 / 4;
+const LEAD: i64 = SLOTS as i64 / 8;
 /// The touch may come this far into the window before it is placed anew.
-const LATEST_BEST: usize = SLOTS * 3 / 4;
-/// Ticks are at most this, so that SLOTS * tick^2 < 2^64 and the reciprocal in `slot` is exact.
-const WIDEST_TICK: u64 = 1 << 28;
-/// Prices between ticks that are accepted before the tick is learned anew.
+const LATEST_BEST: usize = SLOTS / 2;
+/// Ticks are at most this, so that SLOTS * tick stays far from 2^63.
+const WIDEST_TICK: u64 = 1 << 31;
+/// Levels between ticks that are accepted before the tick is learned anew; then twice as many as there are.
 const ODD_PRICES: u32 = 16;
 /// Best levels that are looked at to learn a tick; a quarter of them is the least that says anything.
 const LEARN_FROM: usize = 32;
 
 /// See the head of this file.
+#[repr(align(64))]
 pub struct Ladder {
     /// Key of slot 0, a multiple of the tick.
-    base_key: i64,
-    /// Price units per slot, in [1, 2^28].
-    tick: u64,
-    /// floor(2^64 / tick) + 1, so that a division is a multiplication; 0 for a tick of 1.
+    base: i64,
+    /// ceil(2^63 / tick), so that a division is a multiplication.
     reciprocal: u64,
+    /// Price units per slot, in [1, 2^31]; 0 while there is no window.
+    tick: u32,
+    /// Levels between ticks inside the window.
+    odd: u32,
     /// Slots in use, bit i of word w for slot 64 w + i.
     bits: [u64; WORDS],
-    /// SLOTS levels once the first order has come, none before.
-    slots: Box<[Level]>,
+    /// There once the first order has come.
+    rungs: Option<Box<Rungs>>,
+}
+
+struct Rungs {
+    slots: [u32; SLOTS],
     /// Levels that have no slot.
-    far: BTreeMap<i64, Level>,
+    far: Far,
     /// First key of `far`, i64::MAX if there is none.
     far_best: i64,
-    /// Levels opened between ticks inside the window since the tick was learned.
-    odd: u32,
+    /// So many levels between ticks, and the tick is learned anew.
+    patience: u32,
 }
+
+impl Default for Rungs {
+    fn default() -> Self {
+        Rungs { slots: [NIL; SLOTS], far: Far::default(), far_best: i64::MAX, patience: ODD_PRICES }
+    }
+}
+
+const _: () = assert!(size_of::<Ladder>() == 64, "a ladder's head has outgrown its cache line");
 
 impl Default for Ladder {
     fn default() -> Self {
-        Ladder {
-            base_key: 0,
-            tick: 1,
-            reciprocal: 0,
-            bits: [0; WORDS],
-            slots: Box::default(),
-            far: BTreeMap::new(),
-            far_best: i64::MAX,
-            odd: 0,
-        }
+        Ladder { base: 0, reciprocal: 0, tick: 0, odd: 0, bits: [0; WORDS], rungs: None }
     }
 }
 
 impl Ladder {
-    /// Slot of a key, if it has one; a ladder without slots has none.
+    /// Slot of a key, if it has one. For a key on a tick the product is exact: its error is below slot * tick / 2^63.
     #[inline(always)]
     fn slot(&self, key: i64) -> Option<usize> {
-        let offset = key.wrapping_sub(self.base_key) as u64;
-        let slot = match self.reciprocal {
-            0 => offset,
-            _ => ((offset as u128 * self.reciprocal as u128) >> 64) as u64,
-        };
-        (slot < self.slots.len() as u64 && slot * self.tick == offset).then_some(slot as usize)
+        let offset = key.wrapping_sub(self.base) as u64;
+        let tick = self.tick as u64;
+        let slot = ((offset << 1) as u128 * self.reciprocal as u128 >> 64) as u64;
+        (self.covers(key) && slot * tick == offset).then_some(slot as usize % SLOTS)
+    }
+
+    /// Whether a key lies between the ends of the window, on a tick or not.
+    #[inline(always)]
+    fn covers(&self, key: i64) -> bool {
+        (key.wrapping_sub(self.base) as u64) < SLOTS as u64 * self.tick as u64
     }
 
     #[inline(always)]
     fn key(&self, slot: usize) -> i64 {
-        self.base_key + slot as i64 * self.tick as i64
+        self.base + slot as i64 * self.tick as i64
     }
 
     /// Lowest slot in use.
@@ -86,162 +98,200 @@ impl Ladder {
         Some(word * 64 + self.bits[word].trailing_zeros() as usize)
     }
 
-    /// A key that has no slot: decide whether the window moves, then open the level.
+    /// A key that has no slot: decide whether the window moves, then give its place.
     #[cold]
-    fn open_outside(&mut self, key: i64) -> &mut Level {
-        if self.slots.is_empty() {
-            self.slots = vec![Level::EMPTY; SLOTS].into_boxed_slice();
+    fn entry_outside(&mut self, key: i64) -> &mut u32 {
+        if self.rungs.is_none() {
+            self.rungs = Some(Box::default());
             self.place(key, if key % 100 == 0 { 100 } else { 1 });
-        } else if key < self.base_key {
+        } else if key < self.base {
             self.place(key, self.suitable_tick());
-        } else if key.wrapping_sub(self.base_key) as u64 / self.tick < SLOTS as u64 {
-            self.odd += 1;
-            if self.odd > ODD_PRICES {
-                let best = self.best().map_or(key, |(best, _)| best.min(key));
-                self.place(best, self.suitable_tick());
+        } else if self.covers(key) && self.rungs.as_ref().is_some_and(|rungs| self.odd >= rungs.patience) {
+            let best = self.first().map_or(key, |slot| self.key(slot).min(key));
+            self.place(best, self.suitable_tick());
+        }
+        let (slot, covered) = (self.slot(key), self.covers(key));
+        let rungs = self.rungs.as_mut().expect("made above");
+        match slot {
+            Some(slot) => {
+                self.bits[slot / 64] |= 1 << (slot % 64);
+                &mut rungs.slots[slot]
+            }
+            None => {
+                let place = rungs.far.entry(key);
+                self.odd += (covered && *place == NIL) as u32;
+                rungs.far_best = rungs.far_best.min(key);
+                place
             }
         }
-        if let Some(slot) = self.slot(key) {
-            self.bits[slot / 64] |= 1 << (slot % 64);
-            return &mut self.slots[slot];
-        }
-        self.far_best = self.far_best.min(key);
-        self.far.entry(key).or_insert(Level::EMPTY)
     }
 
     /// The tick that suits the best levels: coarser if all of them stand on a coarser grid, finer if most are off this one.
     fn suitable_tick(&self) -> u64 {
-        let (mut n, mut on_grid, mut common) = (0, 0, 0);
-        self.walk(|key, _| {
+        let (tick, mut n, mut on_grid, mut common) = (self.tick as u64, 0, 0, 0);
+        self.walk_keys(|key, _| {
             n += 1;
-            on_grid += key.unsigned_abs().is_multiple_of(self.tick) as usize;
+            on_grid += key.unsigned_abs().is_multiple_of(tick) as usize;
             common = gcd(common, key.unsigned_abs());
             n < LEARN_FROM
         });
-        if n >= LEARN_FROM / 4 && (common > self.tick || on_grid * 2 < n) {
+        if n >= LEARN_FROM / 4 && (common > tick || on_grid * 2 < n) {
             common.clamp(1, WIDEST_TICK)
         } else {
-            self.tick
+            tick
         }
     }
 
     /// Put the window around `best`: all levels go to `far`, and those that have a slot now come back.
     fn place(&mut self, best: i64, tick: u64) {
+        let Some(mut rungs) = self.rungs.take() else { return };
         for slot in (0..SLOTS).filter(|&slot| self.bits[slot / 64] >> (slot % 64) & 1 == 1) {
-            self.far.insert(self.key(slot), std::mem::replace(&mut self.slots[slot], Level::EMPTY));
+            *rungs.far.entry(self.key(slot)) = std::mem::replace(&mut rungs.slots[slot], NIL);
         }
         self.bits = [0; WORDS];
+        self.tick = tick as u32;
+        self.reciprocal = (1u64 << 63).div_ceil(tick);
+        let tick = tick as i64;
+        let grid = best.saturating_sub(best.rem_euclid(tick));
+        // The window ends before the largest key does, so that no key counts as inside by wrapping around.
+        let latest = (i64::MAX - SLOTS as i64 * tick) / tick * tick;
+        self.base = grid.saturating_sub(LEAD * tick).min(latest);
+        let end = self.base + SLOTS as i64 * tick;
         self.odd = 0;
-        self.tick = tick;
-        self.reciprocal = if tick == 1 { 0 } else { (u64::MAX / tick) + 1 };
-        let grid = best.saturating_sub(best.rem_euclid(tick as i64));
-        self.base_key = grid.saturating_sub(LEAD * tick as i64);
-        let end = self.base_key.saturating_add(SLOTS as i64 * tick as i64);
-        let near: Vec<i64> = self.far.range(self.base_key..end).map(|(&key, _)| key).collect();
-        for key in near {
-            if let Some(slot) = self.slot(key)
-                && let Some(level) = self.far.remove(&key)
-            {
-                self.slots[slot] = level;
-                self.bits[slot / 64] |= 1 << (slot % 64);
+        let mut from = self.base;
+        while let Some((key, level)) = rungs.far.next(from).filter(|row| row.0 < end) {
+            match self.slot(key) {
+                Some(slot) => {
+                    rungs.far.remove(key);
+                    rungs.slots[slot] = level;
+                    self.bits[slot / 64] |= 1 << (slot % 64);
+                }
+                None => self.odd += 1,
             }
+            from = key + 1;
         }
-        self.far_best = self.far.first_key_value().map_or(i64::MAX, |(&key, _)| key);
+        rungs.far_best = rungs.far.next(i64::MIN).map_or(i64::MAX, |row| row.0);
+        rungs.patience = ODD_PRICES.max(2 * self.odd);
+        self.rungs = Some(rungs);
     }
 
-    /// After a level was closed: follow a touch that has left the window, or is about to.
-    #[inline]
-    fn follow(&mut self) {
-        match self.first() {
-            Some(first) if first <= LATEST_BEST => {}
-            Some(first) => self.place(self.key(first).min(self.far_best), self.suitable_tick()),
-            None if self.far.is_empty() => {}
-            None => self.place(self.far_best, self.suitable_tick()),
+    #[cold]
+    fn remove_far(&mut self, key: i64) {
+        self.odd -= self.covers(key) as u32;
+        if let Some(rungs) = &mut self.rungs {
+            rungs.far.remove(key);
+            rungs.far_best = rungs.far.next(i64::MIN).map_or(i64::MAX, |row| row.0);
         }
     }
-}
 
-impl Levels for Ladder {
-    #[inline(always)]
-    fn open(&mut self, key: i64) -> &mut Level {
-        match self.slot(key) {
-            Some(slot) => {
-                self.bits[slot / 64] |= 1 << (slot % 64);
-                &mut self.slots[slot]
+    /// The touch has left the window, or is about to, or stands between ticks.
+    #[cold]
+    fn best_outside(&mut self) -> u32 {
+        let far_best = self.rungs.as_ref().and_then(|rungs| rungs.far.next(i64::MIN)).map(|row| row.0);
+        match (self.first(), far_best) {
+            (None, None) => return NIL,
+            (None, Some(best)) => self.place(best, self.suitable_tick()),
+            (Some(first), _) if first > LATEST_BEST => {
+                let first = self.key(first);
+                self.place(far_best.map_or(first, |best| best.min(first)), self.suitable_tick());
             }
-            None => self.open_outside(key),
+            _ => {}
         }
+        let mut best = NIL;
+        self.walk(|level| {
+            best = level;
+            false
+        });
+        best
     }
 
-    #[inline(always)]
-    fn at(&mut self, key: i64) -> &mut Level {
-        match self.slot(key) {
-            Some(slot) => &mut self.slots[slot],
-            None => self.far.entry(key).or_insert(Level::EMPTY),
-        }
-    }
-
-    #[inline(always)]
-    fn close(&mut self, key: i64) {
-        match self.slot(key) {
-            Some(slot) => {
-                self.slots[slot] = Level::EMPTY;
-                self.bits[slot / 64] &= !(1 << (slot % 64));
-            }
-            None => {
-                self.far.remove(&key);
-                self.far_best = self.far.first_key_value().map_or(i64::MAX, |(&key, _)| key);
-            }
-        }
-        self.follow();
-    }
-
-    #[inline(always)]
-    fn best(&self) -> Option<(i64, u64)> {
-        let first = self.first();
-        match first.map(|slot| (self.key(slot), self.slots[slot].qty)) {
-            Some(best) if best.0 < self.far_best => Some(best),
-            _ => self.far.first_key_value().map(|(&key, level)| (key, level.qty)),
-        }
-    }
-
-    fn walk(&self, mut each: impl FnMut(i64, &Level) -> bool) {
-        let mut far = self.far.iter().peekable();
+    fn walk_keys(&self, mut each: impl FnMut(i64, u32) -> bool) {
+        let Some(rungs) = &self.rungs else { return };
+        let mut far = rungs.far.iter().peekable();
         for word in 0..WORDS {
             let mut bits = self.bits[word];
             while bits != 0 {
                 let slot = word * 64 + bits.trailing_zeros() as usize;
                 bits &= bits - 1;
                 let key = self.key(slot);
-                if key > self.far_best {
-                    while let Some((&other, level)) = far.next_if(|&(&other, _)| other < key) {
-                        if !each(other, level) {
-                            return;
-                        }
+                while rungs.far_best < key
+                    && let Some((other, level)) = far.next_if(|row| row.0 < key)
+                {
+                    if !each(other, level) {
+                        return;
                     }
                 }
-                if !each(key, &self.slots[slot]) {
+                if !each(key, rungs.slots[slot]) {
                     return;
                 }
             }
         }
-        for (&key, level) in far {
+        for (key, level) in far {
             if !each(key, level) {
                 return;
             }
         }
     }
+}
 
-    fn get(&self, key: i64) -> Option<&Level> {
-        match self.slot(key) {
-            Some(slot) => Some(&self.slots[slot]).filter(|level| level.count > 0),
-            None => self.far.get(&key),
+impl Levels for Ladder {
+    #[inline(always)]
+    fn entry(&mut self, key: i64) -> &mut u32 {
+        match (self.slot(key), self.rungs.is_some()) {
+            (Some(slot), true) => {
+                self.bits[slot / 64] |= 1 << (slot % 64);
+                &mut self.rungs.as_mut().expect("asked above").slots[slot]
+            }
+            _ => self.entry_outside(key),
         }
     }
 
+    #[inline(always)]
+    fn remove(&mut self, key: i64) {
+        match (self.slot(key), &mut self.rungs) {
+            (Some(slot), Some(rungs)) => {
+                rungs.slots[slot] = NIL;
+                self.bits[slot / 64] &= !(1 << (slot % 64));
+            }
+            _ => self.remove_far(key),
+        }
+    }
+
+    #[inline(always)]
+    fn best(&mut self) -> u32 {
+        match (self.first(), &self.rungs) {
+            (Some(first), Some(rungs)) if first <= LATEST_BEST && self.odd == 0 => rungs.slots[first],
+            _ => self.best_outside(),
+        }
+    }
+
+    fn get(&self, key: i64) -> u32 {
+        let Some(rungs) = &self.rungs else { return NIL };
+        self.slot(key).map_or_else(|| rungs.far.get(key), |slot| rungs.slots[slot])
+    }
+
+    #[inline(always)]
+    fn walk(&self, mut each: impl FnMut(u32) -> bool) {
+        self.walk_keys(|_, level| each(level));
+    }
+
     fn bytes(&self) -> usize {
-        let far = self.far.len() * (size_of::<i64>() + size_of::<Level>()) * 3 / 2;
-        self.slots.len() * size_of::<Level>() + far
+        self.rungs.as_ref().map_or(0, |rungs| size_of::<Rungs>() + rungs.far.bytes())
+    }
+
+    #[inline(always)]
+    fn guess(&self, key: i64) -> u32 {
+        match (self.slot(key), &self.rungs) {
+            (Some(slot), Some(rungs)) => rungs.slots[slot],
+            _ => NIL,
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, key: i64) {
+        if let (Some(slot), Some(rungs)) = (self.slot(key), &self.rungs) {
+            crate::prefetch::prefetch(&rungs.slots[slot]);
+        }
     }
 }
 

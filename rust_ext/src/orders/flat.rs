@@ -1,151 +1,212 @@
-//! `flat`: open addressing in one array of 8-byte entries, made for references that mostly increase.
+//! `flat`: one array of slots, made for references that mostly increase.
 //!
-//! The home of a reference is the reference itself, modulo the size: orders that came one after the other stand side by side, so a
-//! burst of adds writes one cache line after the next, and a delete soon after finds its line in cache. If the references of a feed
-//! do not suit that (all multiples of 65,536, say), probes grow long; the table notices, and scatters from then on.
+//! The home of a reference is the reference itself, modulo the size: orders that came one after the other stand side by side, sixteen
+//! to a cache line, so a burst of adds writes one line after the next, and a delete soon after finds its line in cache. Orders of one
+//! home are chained through the orders themselves, the youngest first; removing one leaves no mark, and the table does not age.
 //!
-//! Deletion shifts back what follows, so there are no tombstones and the table does not age.
+//! It grows by linear hashing (Litwin 1980): whenever it is half full the next cell in turn is split in two. No insert ever waits for
+//! the whole table to be rebuilt.
+//!
+//! ```text
+//! | 0 ... split-1 : split already | split ... half-1 : not yet | half ... half+split-1 : the other halves |
+//! ```
+//!
+//! If the references of a feed do not suit that (all multiples of 65,536, say), chains grow long; the table notices, and scatters from
+//! then on.
 
-use super::Index;
+use super::{Found, Index};
 use crate::levels::NIL;
+use crate::pages::Pages;
 use crate::pool::Pool;
+use crate::prefetch::prefetch;
 
-/// Entries made and touched before the first order: 512 KiB.
-const READY: usize = 1 << 16;
-/// A probe this long says that the references do not suit the table.
-const LONG_PROBE: usize = 128;
-/// 2^32 / golden ratio, odd: Fibonacci hashing.
-const SCATTER: u32 = 0x9e37_79b1;
-
-/// An entry in use, or `EMPTY`.
-#[derive(Clone, Copy)]
-struct Entry {
-    /// The reference folded to 32 bits; equal tags are told apart by the orders themselves.
-    tag: u32,
-    /// Slot of the order in its pool, `NIL` marks an empty entry.
-    slot: u32,
-}
-
-const EMPTY: Entry = Entry { tag: 0, slot: NIL };
+/// Cells for which addresses are reserved: 1 GiB, of which only what is used becomes memory.
+const RESERVED: usize = 1 << 28;
+/// Cells at the start, all touched before the first order: 512 KiB.
+const READY: u32 = 1 << 12;
+/// A chain this long says that the references do not suit the table.
+const LONG_CHAIN: usize = 32;
 
 /// See the head of this file.
 pub struct Flat {
-    /// A power of two, at most half in use.
-    entries: Box<[Entry]>,
-    live: usize,
-    /// Multiplied onto the tag before the home is taken: 1 keeps neighbours, `SCATTER` breaks patterns.
-    factor: u32,
-    /// Bits the product is shifted right by: 0 while neighbours are kept.
-    shift: u32,
+    /// Slot of the youngest order of each home, or `NIL`.
+    cells: Pages<u32>,
+    /// Cells in use.
+    size: u32,
+    /// Twice the largest power of two that is not above `size`, less one.
+    mask: u32,
+    live: u32,
+    /// Live orders above which a cell is split: half of `size`.
+    limit: u32,
+    /// No live reference is above this one.
+    highest: u64,
+    /// References are mixed before the home is taken.
+    scattered: bool,
 }
 
 impl Default for Flat {
     fn default() -> Self {
-        Flat { entries: vec![EMPTY; READY].into_boxed_slice(), live: 0, factor: 1, shift: 0 }
+        Flat {
+            cells: Pages::new(RESERVED, READY as usize),
+            size: READY,
+            mask: 2 * READY - 1,
+            live: 0,
+            limit: READY / 2,
+            highest: 0,
+            scattered: false,
+        }
     }
 }
 
+/// The finaliser of MurmurHash3: every bit of the reference moves every bit of the result.
 #[inline(always)]
-fn tag(id: u64) -> u32 {
-    id as u32 ^ ((id >> 32) as u32).wrapping_mul(SCATTER)
+fn mixed(id: u64) -> u64 {
+    let id = (id ^ (id >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let id = (id ^ (id >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    id ^ (id >> 33)
 }
 
 impl Flat {
     #[inline(always)]
-    fn mask(&self) -> usize {
-        self.entries.len() - 1
+    fn home(&self, id: u64) -> u32 {
+        let id = if self.scattered { mixed(id) } else { id };
+        let home = id as u32 & self.mask;
+        if home < self.size { home } else { home & (self.mask >> 1) }
     }
 
+    /// The cell of a home.
     #[inline(always)]
-    fn home(&self, tag: u32) -> usize {
-        (tag.wrapping_mul(self.factor) >> self.shift) as usize & self.mask()
+    fn cell(&mut self, home: u32) -> &mut u32 {
+        debug_assert!(home < self.size);
+        // SAFETY: `home` is below `size`, for which `split` made room.
+        unsafe { self.cells.at_mut(home) }
     }
 
-    /// Put an entry where it belongs; returns how far from its home that is.
+    /// The youngest order of a home, or `NIL`.
     #[inline(always)]
-    fn place(&mut self, entry: Entry) -> usize {
-        let (mut at, mask) = (self.home(entry.tag), self.mask());
-        let mut steps = 0;
-        while self.entries[at].slot != NIL {
-            at = (at + 1) & mask;
+    fn first(&self, home: u32) -> u32 {
+        debug_assert!(home < self.size);
+        // SAFETY: as above.
+        unsafe { *self.cells.at(home) }
+    }
+
+    /// Split the next cell: its orders stay or go to the new last cell.
+    #[inline]
+    fn split(&mut self, pool: &mut impl Pool) {
+        let half = (self.mask >> 1) + 1;
+        let split = self.size - half;
+        self.cells.ensure(self.size as usize + 1);
+        self.size += 1;
+        self.limit = self.size / 2;
+        let mut slot = std::mem::replace(self.cell(split), NIL);
+        // Youngest first on both sides: each order is put behind the one before it.
+        let mut ends = [NIL; 2];
+        while slot != NIL {
+            let order = pool.get_mut(slot);
+            let next = std::mem::replace(&mut order.chain, NIL);
+            let home = self.home(order.id);
+            let end = &mut ends[(home != split) as usize];
+            match std::mem::replace(end, slot) {
+                NIL => *self.cell(home) = slot,
+                before => pool.get_mut(before).chain = slot,
+            }
+            slot = next;
+        }
+        if self.size == 2 * half {
+            self.mask = self.mask << 1 | 1;
+        }
+    }
+
+    /// The first order of the chain was another one.
+    fn find_behind(&mut self, id: u64, first: u32, pool: &mut impl Pool) -> Found {
+        let (mut slot, mut steps) = (first, 0);
+        while slot != NIL && pool.get(slot).id != id {
+            slot = pool.get(slot).chain;
             steps += 1;
         }
-        self.entries[at] = entry;
-        steps
+        if steps > LONG_CHAIN && !self.scattered {
+            self.scatter(pool);
+        }
+        Found { slot, home: self.home(id) }
     }
 
+    /// Mix all references from now on.
     #[cold]
-    fn rebuild(&mut self, size: usize) {
-        if self.factor != 1 {
-            // The best bits of the product are its highest.
-            self.shift = 32 - (size.trailing_zeros()).min(32);
+    fn scatter(&mut self, pool: &mut impl Pool) {
+        self.scattered = true;
+        let mut all = Vec::with_capacity(self.live as usize);
+        for cell in 0..self.size {
+            let mut slot = std::mem::replace(self.cell(cell), NIL);
+            while slot != NIL {
+                all.push(slot);
+                slot = pool.get(slot).chain;
+            }
         }
-        let old = std::mem::replace(&mut self.entries, vec![EMPTY; size].into_boxed_slice());
-        for &entry in old.iter().filter(|entry| entry.slot != NIL) {
-            self.place(entry);
+        for slot in all {
+            let home = self.home(pool.get(slot).id);
+            pool.get_mut(slot).chain = std::mem::replace(self.cell(home), slot);
         }
     }
 }
 
 impl Index for Flat {
     #[inline(always)]
-    fn find(&self, id: u64, pool: &impl Pool) -> Option<u32> {
-        let (tag, mask) = (tag(id), self.mask());
-        let mut at = self.home(tag);
-        loop {
-            let entry = self.entries[at];
-            if entry.slot == NIL {
-                return None;
-            }
-            if entry.tag == tag && pool.get(entry.slot).id == id {
-                return Some(entry.slot);
-            }
-            at = (at + 1) & mask;
+    fn find(&mut self, id: u64, pool: &mut impl Pool) -> Found {
+        let home = self.home(id);
+        let slot = self.first(home);
+        if slot == NIL || pool.get(slot).id == id {
+            return Found { slot, home };
         }
+        self.find_behind(id, slot, pool)
     }
 
     #[inline(always)]
-    fn insert(&mut self, id: u64, slot: u32) {
-        if self.live * 2 >= self.entries.len() {
-            self.rebuild(self.entries.len() * 2);
-        }
+    fn holds(&mut self, id: u64, pool: &mut impl Pool) -> bool {
+        id <= self.highest && self.find(id, pool).slot != NIL
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, id: u64, slot: u32, pool: &mut impl Pool) {
         self.live += 1;
-        if self.place(Entry { tag: tag(id), slot }) > LONG_PROBE && self.factor == 1 {
-            self.factor = SCATTER;
-            self.rebuild(self.entries.len());
+        self.highest = self.highest.max(id);
+        if self.live > self.limit {
+            self.split(pool);
         }
+        let home = self.home(id);
+        pool.get_mut(slot).chain = std::mem::replace(self.cell(home), slot);
     }
 
     #[inline(always)]
-    fn remove(&mut self, id: u64, slot: u32) {
-        let mask = self.mask();
-        let mut hole = self.home(tag(id));
-        while self.entries[hole].slot != slot {
-            hole = (hole + 1) & mask;
-        }
+    fn remove(&mut self, _: u64, found: Found, pool: &mut impl Pool) {
         self.live -= 1;
-        // Shift back every follower that may stand nearer to its home.
-        let mut at = hole;
-        loop {
-            at = (at + 1) & mask;
-            let entry = self.entries[at];
-            if entry.slot == NIL {
-                break;
-            }
-            let from_home = at.wrapping_sub(self.home(entry.tag)) & mask;
-            if from_home >= (at.wrapping_sub(hole) & mask) {
-                self.entries[hole] = entry;
-                hole = at;
-            }
+        let chain = pool.get(found.slot).chain;
+        let cell = self.cell(found.home);
+        if *cell == found.slot {
+            *cell = chain;
+            return;
         }
-        self.entries[hole] = EMPTY;
+        let mut at = *cell;
+        while pool.get(at).chain != found.slot {
+            at = pool.get(at).chain;
+        }
+        pool.get_mut(at).chain = chain;
     }
 
     fn live(&self) -> usize {
-        self.live
+        self.live as usize
     }
 
     fn bytes(&self) -> usize {
-        self.entries.len() * size_of::<Entry>()
+        self.size as usize * size_of::<u32>()
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, id: u64) {
+        prefetch(&self.cells[self.home(id) as usize]);
+    }
+
+    #[inline(always)]
+    fn guess(&self, id: u64) -> u32 {
+        self.first(self.home(id))
     }
 }

@@ -1,26 +1,31 @@
-//! `std`: what one would write first.
+//! `std`: what one would write first; and the map that `fast` shares with it.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 
-use super::Index;
+use super::{Found, Index};
+use crate::levels::NIL;
 use crate::pool::Pool;
 
 /// A HashMap with its default hash.
+pub type Std = Map<RandomState>;
+
+/// A HashMap with the hash `H`.
 #[derive(Default)]
-pub struct Std {
-    slots: HashMap<u64, u32>,
+pub struct Map<H> {
+    slots: HashMap<u64, u32, H>,
 }
 
-impl Index for Std {
-    fn find(&self, id: u64, _: &impl Pool) -> Option<u32> {
-        self.slots.get(&id).copied()
+impl<H: BuildHasher + Default + Send + Sync> Index for Map<H> {
+    fn find(&mut self, id: u64, _: &mut impl Pool) -> Found {
+        Found { slot: self.slots.get(&id).copied().unwrap_or(NIL), home: 0 }
     }
 
-    fn insert(&mut self, id: u64, slot: u32) {
+    fn insert(&mut self, id: u64, slot: u32, _: &mut impl Pool) {
         self.slots.insert(id, slot);
     }
 
-    fn remove(&mut self, id: u64, _: u32) {
+    fn remove(&mut self, id: u64, _: Found, _: &mut impl Pool) {
         self.slots.remove(&id);
     }
 

@@ -1,0 +1,93 @@
+//! The levels that a ladder has no slot for, in order: a list of short sorted chunks. Rare, so it may take a search; but neither many
+//! of them nor any order of arrival makes it slow, and once it has grown it allocates no more.
+
+use super::NIL;
+
+/// Entries a chunk holds before it is halved: 2 KiB, moved in one go.
+const FULL: usize = 128;
+
+type Entry = (i64, u32);
+
+/// An ordered map from key to level.
+#[derive(Default)]
+pub(super) struct Far {
+    /// None is empty; keys increase within a chunk and from chunk to chunk.
+    chunks: Vec<Vec<Entry>>,
+    /// Emptied chunks, kept for their memory.
+    spare: Vec<Vec<Entry>>,
+}
+
+impl Far {
+    /// The place of `key`, `NIL` if it was not there.
+    pub fn entry(&mut self, key: i64) -> &mut u32 {
+        if self.chunks.is_empty() {
+            let chunk = self.fresh();
+            self.chunks.push(chunk);
+        }
+        let mut c = self.chunk_of(key);
+        if self.chunks[c].len() == FULL {
+            let mut upper = self.fresh();
+            upper.extend(self.chunks[c].drain(FULL / 2..));
+            if key >= upper[0].0 {
+                c += 1;
+                self.chunks.insert(c, upper);
+            } else {
+                self.chunks.insert(c + 1, upper);
+            }
+        }
+        let chunk = &mut self.chunks[c];
+        let at = chunk.binary_search_by_key(&key, |row| row.0).unwrap_or_else(|at| {
+            chunk.insert(at, (key, NIL));
+            at
+        });
+        &mut chunk[at].1
+    }
+
+    /// Drop `key`, if it is there.
+    pub fn remove(&mut self, key: i64) {
+        if self.chunks.is_empty() {
+            return;
+        }
+        let c = self.chunk_of(key);
+        if let Ok(at) = self.chunks[c].binary_search_by_key(&key, |row| row.0) {
+            self.chunks[c].remove(at);
+            if self.chunks[c].is_empty() {
+                let chunk = self.chunks.remove(c);
+                self.spare.push(chunk);
+            }
+        }
+    }
+
+    /// The entry with the smallest key that is at least `key`.
+    pub fn next(&self, key: i64) -> Option<Entry> {
+        let c = self.chunks.partition_point(|chunk| chunk[chunk.len() - 1].0 < key);
+        let chunk = self.chunks.get(c)?;
+        Some(chunk[chunk.partition_point(|row| row.0 < key)])
+    }
+
+    /// The level at `key`, or `NIL`.
+    pub fn get(&self, key: i64) -> u32 {
+        self.next(key).filter(|row| row.0 == key).map_or(NIL, |row| row.1)
+    }
+
+    /// All entries, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Entry> {
+        self.chunks.iter().flatten().copied()
+    }
+
+    /// Bytes it takes beyond its own struct.
+    pub fn bytes(&self) -> usize {
+        let held = |chunk: &Vec<Entry>| chunk.capacity() * size_of::<Entry>();
+        let lists = (self.chunks.capacity() + self.spare.capacity()) * size_of::<Vec<Entry>>();
+        lists + self.chunks.iter().chain(&self.spare).map(held).sum::<usize>()
+    }
+
+    /// The chunk that holds `key`, or must hold it; there is at least one.
+    fn chunk_of(&self, key: i64) -> usize {
+        self.chunks.partition_point(|chunk| chunk.first().is_some_and(|row| row.0 <= key)).saturating_sub(1)
+    }
+
+    fn fresh(&mut self) -> Vec<Entry> {
+        self.spare.pop().unwrap_or_else(|| Vec::with_capacity(FULL))
+    }
+}

@@ -1,0 +1,175 @@
+//! Memory that grows in place: a range of addresses is reserved once, the system gives a page when it is first touched, and nothing
+//! is copied or moved as it fills. Huge pages are asked for where the system has them: fewer misses in the address cache.
+//!
+//! ```text
+//! | touched: pages with contents | reserved: addresses only, zeros when touched |
+//! 0                            len                                        capacity
+//! ```
+
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+/// Size of a huge page in bytes.
+const HUGE: usize = 1 << 21;
+
+/// Types for which all bits zero is a value, and a copy is a copy of the bits.
+///
+/// # Safety
+/// All zeros must be a valid value of the type.
+pub unsafe trait Zeroed: Copy {}
+
+// SAFETY: 0 is a u32.
+unsafe impl Zeroed for u32 {}
+
+/// A slice of zeros that costs memory only where it has been written.
+pub struct Pages<T: Zeroed> {
+    start: NonNull<T>,
+    /// Values that fit into the reserved range.
+    capacity: usize,
+}
+
+// SAFETY: it owns its memory as a Box<[T]> does.
+unsafe impl<T: Zeroed + Send> Send for Pages<T> {}
+// SAFETY: as above.
+unsafe impl<T: Zeroed + Sync> Sync for Pages<T> {}
+
+impl<T: Zeroed> Pages<T> {
+    /// Reserve room for `capacity` values, less where the system does not allow so many addresses, and touch the first `ready`.
+    ///
+    /// # Panics
+    /// If not even the `ready` values can be had.
+    pub fn new(capacity: usize, ready: usize) -> Self {
+        let mut capacity = capacity.max(ready).max(1);
+        let start = loop {
+            match map(capacity * size_of::<T>()) {
+                Some(start) => break start.cast(),
+                None if capacity / 2 >= ready.max(1) => capacity /= 2,
+                None => panic!("no memory for {} bytes", capacity * size_of::<T>()),
+            }
+        };
+        let mut pages = Pages { start, capacity };
+        pages.touch(0, ready);
+        pages
+    }
+
+    /// Have the system give the pages of the values [from, to) now rather than when they are needed.
+    pub fn touch(&mut self, from: usize, to: usize) {
+        let step = (4096 / size_of::<T>()).max(1);
+        for at in (from..to).step_by(step) {
+            let place = &raw mut self[at];
+            // SAFETY: `place` comes from a reference; volatile, because writing back what was read is otherwise no work at all.
+            unsafe { place.write_volatile(place.read_volatile()) };
+        }
+    }
+
+    /// The value in a slot. Without the check that indexing makes: eight of them a message cost a tenth of the whole path.
+    ///
+    /// # Safety
+    /// The slot must be below `len()`.
+    #[inline(always)]
+    pub unsafe fn at(&self, slot: u32) -> &T {
+        debug_assert!((slot as usize) < self.capacity);
+        // SAFETY: promised by the caller.
+        unsafe { self.start.add(slot as usize).as_ref() }
+    }
+
+    /// The same, to be changed.
+    ///
+    /// # Safety
+    /// The slot must be below `len()`.
+    #[inline(always)]
+    pub unsafe fn at_mut(&mut self, slot: u32) -> &mut T {
+        debug_assert!((slot as usize) < self.capacity);
+        // SAFETY: promised by the caller; and nobody else has it.
+        unsafe { self.start.add(slot as usize).as_mut() }
+    }
+
+    /// Have room for `len` values; where the reserved range is too short, they move to one twice as long.
+    #[inline(always)]
+    pub fn ensure(&mut self, len: usize) {
+        if len > self.capacity {
+            self.grow(len);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, len: usize) {
+        let mut larger = Pages::new(len.max(2 * self.len()), len);
+        larger[..self.len()].copy_from_slice(self);
+        *self = larger;
+    }
+}
+
+impl<T: Zeroed> Deref for Pages<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        // SAFETY: the range is mapped and readable for that many values, and zeros are values of T.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.capacity) }
+    }
+}
+
+impl<T: Zeroed> DerefMut for Pages<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above, and nobody else has it.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.capacity) }
+    }
+}
+
+impl<T: Zeroed> Drop for Pages<T> {
+    fn drop(&mut self) {
+        // SAFETY: exactly the range that `map` gave.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), rounded(self.len() * size_of::<T>())) };
+    }
+}
+
+/// Whole huge pages, where there is at least one.
+fn rounded(bytes: usize) -> usize {
+    bytes.next_multiple_of(if bytes >= HUGE { HUGE } else { 4096 })
+}
+
+/// A range of zeros, at the start of a huge page where it is as long as one.
+fn map(bytes: usize) -> Option<NonNull<u8>> {
+    let length = rounded(bytes);
+    let spare = if length >= HUGE { HUGE } else { 0 };
+    let (access, kind) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE);
+    // SAFETY: a new private mapping; what is cut off before and behind the aligned range is given back and known to nobody.
+    unsafe {
+        let start = libc::mmap(std::ptr::null_mut(), length + spare, access, kind, -1, 0);
+        if start == libc::MAP_FAILED {
+            return None;
+        }
+        let lead = if spare > 0 { start.align_offset(HUGE) } else { 0 };
+        if lead > 0 {
+            libc::munmap(start, lead);
+        }
+        let start = start.add(lead);
+        if spare > lead {
+            libc::munmap(start.add(length), spare - lead);
+        }
+        #[cfg(target_os = "linux")]
+        if spare > 0 {
+            libc::madvise(start, length, libc::MADV_HUGEPAGE); // advice: it may be refused
+        }
+        NonNull::new(start.cast())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_zeros_and_keep_what_was_written_when_they_grow() {
+        for capacity in [10, 1 << 20] {
+            let mut pages = Pages::<u32>::new(capacity, 10);
+            assert!(pages.iter().all(|&value| value == 0));
+            pages[9] = 7;
+            pages.ensure(3 << 20);
+            assert!(pages.len() >= 3 << 20 && pages[9] == 7 && pages[(3 << 20) - 1] == 0);
+        }
+    }
+}
