@@ -133,7 +133,7 @@ impl Batch {
         // One check covers the prefix and every load of the decoder.
         while len < most
             && let Some(bytes) = data.get(at..).and_then(|rest| rest.first_chunk::<{ WINDOW + 2 }>())
-            && let Some(window) = bytes[2..].as_array()
+            && let Some(window) = bytes[2..].first_chunk()
         {
             let size = u16::from_be_bytes([bytes[0], bytes[1]]) as usize;
             if size != size_of_type(window[0]) {

@@ -76,7 +76,7 @@ impl Ladder {
     fn slot(&self, key: i64) -> Option<usize> {
         let offset = key.wrapping_sub(self.base) as u64;
         let tick = self.tick as u64;
-        let slot = ((offset << 1) as u128 * self.reciprocal as u128 >> 64) as u64;
+        let slot = (((offset << 1) as u128 * self.reciprocal as u128) >> 64) as u64;
         (self.covers(key) && slot * tick == offset).then_some(slot as usize % SLOTS)
     }
 
