@@ -11,5 +11,7 @@ from hftlab.callable_module import make_callable
 from hftlab.verify.compare import Verdict as Verdict
 from hftlab.verify.compare import verify as verify
 from hftlab.verify.divergence import Divergence as Divergence
+from hftlab.verify.suite import Report as Report
+from hftlab.verify.suite import conformance as conformance
 
 make_callable(__name__)
