@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hftlab.errors import HftlabError, UnknownName
+from hftlab.errors import ConfigError, HftlabError, UnknownName
 from hftlab.verify import cases, contract, parity, ways, wire
 from hftlab.verify.candidate import Candidate, Failed
 from hftlab.verify.checks import CHECKS, Check, Result, raised
@@ -84,6 +84,8 @@ def conformance(candidate: Any, *, checks: Iterable[str] = (), rounds: int = 5) 
     rounds    : interleaved rounds of the measurement, 0 for none. Its result is shown and decides nothing
     raises    : HftlabError if the candidate is no engine, UnknownName for a check. What the candidate raises is a failed check
     """
+    if not 0 <= rounds <= 1000:
+        raise ConfigError(f"rounds is {rounds}; allowed is 0 to 1000")
     chosen = select(checks)
     try:
         judged = Candidate.of(candidate)
