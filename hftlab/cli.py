@@ -1,4 +1,7 @@
-"""The command line: `hftlab bench | run | verify | conform | generate | doctor`. Bad input is one sentence on stderr and exit code 2."""
+"""The command line: `hftlab bench | run | verify | conform | generate | doctor`.
+
+Bad input is one sentence on stderr and exit code 2.
+"""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ CHECKS += (
 def first_limit_wins(candidate: Candidate) -> None:
     """is an order that breaks several limits counted once, for the first of them?"""
     candidate.needs("order")
-    limits = {"kill": True, "max_order_qty": 0, "max_notional": 0, "collar_bps": 0, "position_limit": 0}
+    limits: dict[str, Any] = {"kill": True, "max_order_qty": 0, "max_notional": 0, "collar_bps": 0, "position_limit": 0}
     names = ("kill_switch", "max_order_qty", "max_notional", "price_collar", "position_limit")
     for first, name in enumerate(names):
         broken = dict(list(limits.items())[first:])

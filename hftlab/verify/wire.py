@@ -10,7 +10,7 @@ from hftlab.replay import synthetic
 from hftlab.run import Run
 from hftlab.verify.candidate import Candidate, Failed, expect
 from hftlab.verify.checks import check
-from hftlab.verify.feeds import Pieces, framed
+from hftlab.verify.feeds import Pieces, framed, wire
 
 
 def day(messages: int = 120) -> bytes:
@@ -33,7 +33,7 @@ def every_message_type(candidate: Candidate) -> None:
 
 @check
 def names_of_instruments(candidate: Candidate) -> None:
-    """are stocks named by the directory, or by their first add (A or F) where it is missing, and do the names reach the orders?"""
+    """are stocks named by the directory, else by their first add (A or F), and do the names reach the orders?"""
     candidate.needs("push", "names")
     messages = [build("F", locate=3, ref=1, side="B", shares=900, stock="FIRST", price=10_000), build("R", locate=4, stock="DIR")]
     messages += [build("A", locate=3, ref=2, side="S", shares=100, stock="OTHER", price=10_200)]
@@ -57,7 +57,7 @@ def split_bytes(candidate: Candidate) -> None:
     candidate.needs("push")
     data = day()
     whole = candidate.run(ItchFeed(data))
-    short = day(40)
+    short = wire(8, 3)
     short_whole = candidate.run(ItchFeed(short))
     for end in range(1, len(short)):
         _alike(short_whole, candidate.run(Pieces(short, [end], f"two blocks, the first of {end} bytes")))

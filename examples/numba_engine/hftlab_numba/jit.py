@@ -1,0 +1,35 @@
+"""How the kernels are compiled: once per machine and version of these sources, without any licence to reorder arithmetic."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numba import config, njit
+
+#: Numba looks only at the file of the function that is called when it decides whether a kept result is stale. The kernels call
+#: each other across files, so the folder is named after all of them.
+_SOURCES = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+_FOLDER = f"hftlab-numba-{os.getuid() if hasattr(os, 'getuid') else 0}-{hashlib.sha256(_SOURCES).hexdigest()[:16]}"
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile when first called, and keep the result outside the checkout: in NUMBA_CACHE_DIR, else in the temporary folder.
+
+    Without `fastmath` LLVM may neither fuse nor re-associate, so the signals have the bits of the reference.
+    """
+    kept = config.CACHE_DIR
+    config.CACHE_DIR = kept or str(Path(tempfile.gettempdir()) / _FOLDER)
+    try:
+        return njit(cache=True, error_model="numpy", fastmath=False)(function)
+    finally:
+        config.CACHE_DIR = kept
+
+
+def inner(function: Callable[..., Any]) -> Any:
+    """A function that only kernels call."""
+    return njit(error_model="numpy", fastmath=False)(function)
