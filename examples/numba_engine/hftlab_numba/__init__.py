@@ -1,13 +1,13 @@
 """An engine for hftlab by an outsider: Numba over flat arrays. This module is the backend; see `hftlab.backends.Backend`.
 
-    jit.py      how functions are compiled, and where the result is kept
-    state.py    the arrays that live from message to message
-    tick.py     wire bytes -> event
-    book.py     orders, queues and levels
-    signal.py   the nine signals
-    order.py    decide, check the risk, encode
-    engine.py   THE MAIN PATH: for each message tick, book, signal, order
-    session.py  what hftlab calls: arrays in, results out
+jit.py      how functions are compiled, and where the result is kept
+state.py    the arrays that live from message to message
+tick.py     wire bytes -> event
+book.py     orders, queues and levels
+signal.py   the nine signals
+order.py    decide, check the risk, encode
+engine.py   THE MAIN PATH: for each message tick, book, signal, order
+session.py  what hftlab calls: arrays in, results out
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from hftlab.events import EVENT_DTYPE, EVENT_FIELDS
 from hftlab.feeds.feed import Block
 from hftlab.settings import Settings
-
 from hftlab_numba import engine
 from hftlab_numba.session import CODES, Session, as_bytes
 from hftlab_numba.state import Core

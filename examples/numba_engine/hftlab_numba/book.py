@@ -6,8 +6,8 @@ No price is lost, however far it is from the others: a side holds the keys it ha
 from __future__ import annotations
 
 import numpy as np
-from hftlab.events import Fault
 
+from hftlab.events import Fault
 from hftlab_numba.jit import inner, kernel
 from hftlab_numba.state import ARENA, FREE_LEVEL, FREE_LEVELS, FREE_ORDER, FREE_ORDERS, LARGEST, LIVE, NEW_LEVEL, NEW_ORDER
 
@@ -246,7 +246,7 @@ def _replace(c, at, half, order_id, new_order_id, price, qty):
 
 @inner
 def apply(c, kind, instrument, side, order_id, new_order_id, price, qty):
-    """Apply one event: the side it acted on, 0 if this kind never changes a book, or minus its fault; then nothing has changed."""
+    """Apply one event: the side it acted on, 0 if this kind never changes a book, or minus its fault, having changed nothing."""
     if kind == _ADD:
         return _add(c, instrument, side, order_id, price, qty)
     if kind == _CLEAR:

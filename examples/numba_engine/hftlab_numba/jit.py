@@ -17,19 +17,21 @@ _SOURCES = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.g
 _FOLDER = f"hftlab-numba-{os.getuid() if hasattr(os, 'getuid') else 0}-{hashlib.sha256(_SOURCES).hexdigest()[:16]}"
 
 
-def kernel(function: Callable[..., Any]) -> Any:
-    """Compile when first called, and keep the result outside the checkout: in NUMBA_CACHE_DIR, else in the temporary folder.
+#: No `fastmath`: LLVM may neither fuse nor re-associate, so the signals have the bits of the reference. No reference counts: the
+#: arrays belong to the session, which outlives the call, and counting two score of them at every turn takes most of the time.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "_nrt": False}
 
-    Without `fastmath` LLVM may neither fuse nor re-associate, so the signals have the bits of the reference.
-    """
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile when first called, and keep the result outside the checkout: in NUMBA_CACHE_DIR, else in the temporary folder."""
     kept = config.CACHE_DIR
     config.CACHE_DIR = kept or str(Path(tempfile.gettempdir()) / _FOLDER)
     try:
-        return njit(cache=True, error_model="numpy", fastmath=False)(function)
+        return njit(cache=True, **_OPTIONS)(function)
     finally:
         config.CACHE_DIR = kept
 
 
 def inner(function: Callable[..., Any]) -> Any:
-    """A function that only kernels call."""
-    return njit(error_model="numpy", fastmath=False)(function)
+    """A function that only kernels call. It becomes part of them: handing over all arrays costs more than most of them do."""
+    return njit(forceinline=True, **_OPTIONS)(function)

@@ -1,4 +1,4 @@
-"""ORDER: decide, check the risk, encode an OUCH 5.0 Enter Order. A limit is a limit in integers of 128 bits where 64 are too few."""
+"""ORDER: decide, check the risk, encode an OUCH 5.0 Enter Order. Limits are compared in 128-bit integers where 64 are too few."""
 
 from __future__ import annotations
 

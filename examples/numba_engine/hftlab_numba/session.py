@@ -6,14 +6,28 @@ from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
+
 from hftlab.events import EVENT_DTYPE, Events, Kind, as_events
 from hftlab.feeds.feed import Block
 from hftlab.feeds.itch import frame_problem
 from hftlab.record import columns
 from hftlab.settings import STAGES, Settings
-
 from hftlab_numba import book, engine
-from hftlab_numba.state import ACCEPTED, KEPT, LIVE, MESSAGES, OUCH_BYTES, ROWS, STAMPS, Rules, new_core, with_larger_arena, with_room
+from hftlab_numba.state import (
+    ACCEPTED,
+    ARENA,
+    KEPT,
+    LARGEST,
+    LIVE,
+    MESSAGES,
+    OUCH_BYTES,
+    ROWS,
+    STAMPS,
+    Rules,
+    new_core,
+    with_larger_arena,
+    with_room,
+)
 
 Problem = tuple[str, int, int, int, int]
 #: Words for the codes of tick.py.
@@ -65,8 +79,7 @@ class Session:
         return at, int(said), problem
 
     def _is_tight(self) -> bool:
-        from hftlab_numba.state import ARENA, LARGEST
-
+        """Whether the arena has not the room that the largest side would need to move."""
         tally = self.core.tally
         return bool(len(self.core.keys) - tally[ARENA] <= 2 * tally[LARGEST] + 8)
 
@@ -143,7 +156,7 @@ class Session:
 
     def best(self, instrument: int) -> tuple[int, int, int, int]:
         bid, ask = self._levels(2 * instrument)[:1], self._levels(2 * instrument + 1)[:1]
-        return (*self._touch(bid), *self._touch(ask))  # type: ignore[return-value]
+        return (*self._touch(bid), *self._touch(ask))
 
     def _touch(self, levels: list[int]) -> tuple[int, int]:
         return (int(self.core.price[levels[0]]), int(self.core.total[levels[0]])) if levels else (0, 0)

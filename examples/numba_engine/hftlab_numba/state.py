@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from hftlab.events import EVENT_DTYPE, Fault
 from hftlab.record import ORDER_DTYPE, ROW_DTYPE
 from hftlab.settings import RECORDS, REJECTS, STAGES, Settings
@@ -73,7 +74,7 @@ class Rules(NamedTuple):
             strict=int(settings.strict),
             decay=float(signals.decay),
             k=float(signals.k),
-            weights=tuple(map(float, signals.weights)),  # type: ignore[arg-type]
+            weights=tuple(map(float, signals.weights)),
             levels=signals.levels,
             threshold=float(order.threshold),
             lot=order.lot,
@@ -89,7 +90,7 @@ class Rules(NamedTuple):
 
 
 class Core(NamedTuple):
-    """The arrays. A slot is an order's place in `ids` ... `after`; a half is one side of one instrument, 2 * instrument + side - 1."""
+    """The arrays. A slot is an order's place in `ids` ... `after`, a half a side of an instrument: 2 * instrument + side - 1."""
 
     tally: Array
     # orders, by slot: id, quantity left, level, neighbours in the queue (-1: none)

@@ -1,0 +1,81 @@
+"""Do the engines of outsiders keep the contract, are they found, and do they stand in the bench table?"""
+
+import subprocess
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import hftlab_numba
+import pytest
+from sortedcontainers_book import SortedBook
+
+import hftlab
+from hftlab import backends as registry
+from hftlab.cli import main
+from hftlab.verify.pytest_suite import Conformance
+
+ROOT = Path(__file__).resolve().parent.parent
+NUMBA = ROOT / "examples" / "numba_engine"
+
+
+class TestNumba(Conformance):
+    backend = hftlab_numba
+
+
+class TestSortedBook(Conformance):
+    backend = SortedBook
+
+
+@pytest.fixture
+def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the package of the example were installed, with the entry point that its own pyproject.toml names."""
+    points = tomllib.loads((NUMBA / "pyproject.toml").read_text())["project"]["entry-points"][registry.GROUP]
+    own = {name: EntryPoint(name, value, registry.GROUP) for name, value in points.items()}
+    known = dict(registry._entry_points())
+    monkeypatch.setattr(registry, "_entry_points", lambda: {**known, **own})
+    registry._load.cache_clear()
+    yield
+    registry._load.cache_clear()
+
+
+@pytest.mark.usefixtures("_installed")
+def test_both_stand_in_the_bench_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    place = f"{ROOT / 'examples' / 'sortedcontainers_book.py'}:SortedBook"
+    assert main(["bench", "--messages", "2000", "--rounds", "1", "--with", place]) == 0
+    text = capsys.readouterr().out
+    assert "numba makes" in text
+    assert "python book=SortedBook makes" in text
+    assert "numba: latency per message" in text
+    info = next(info for info in hftlab.backends() if info.name == "numba")
+    assert (info.available, info.version) == (True, hftlab_numba.__version__)
+
+
+def test_an_engine_that_differs_never_reaches_the_clock() -> None:
+    class Wrong(SortedBook):
+        def depth_qty(self, instrument: int, side: int, n: int) -> int:
+            return super().depth_qty(instrument, side, n) + 1
+
+    with pytest.raises(hftlab.HftlabError, match="no clock before equality: .*depth_imbalance"):
+        hftlab.bench(messages=300, rounds=1, engines=[Wrong])
+    with pytest.raises(hftlab.HftlabError, match="engine 'python' is there twice"):
+        hftlab.bench(messages=300, rounds=1, engines=["python"])
+
+
+@pytest.mark.parametrize("regime", ["market", "deep"])
+def test_numba_grows_its_arrays(regime: str) -> None:
+    assert hftlab.verify("python", hftlab_numba, hftlab.synthetic(regime, 20_000, 3))
+
+
+def test_no_kernel_leaves_a_fused_multiply_add_to_the_compiler() -> None:
+    session = hftlab_numba.session(hftlab.Engine("python").settings())
+    session.push(b"".join(map(bytes, hftlab.synthetic("calm", 10).blocks())))
+    kernel = hftlab_numba.engine.run
+    assert all(" fast " not in text and "contract" not in text for text in kernel.inspect_llvm().values())
+
+
+def test_compiling_leaves_nothing_that_git_sees() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    seen = subprocess.run(["git", "status", "--porcelain", "--ignored", "examples"], cwd=ROOT, capture_output=True, text=True)
+    assert ".nbi" not in seen.stdout
+    assert not [path for path in NUMBA.rglob("*") if path.suffix in (".nbi", ".nbc")]
