@@ -132,6 +132,8 @@ def _absent(engine: Engine) -> dict[str, str]:
             probe(session, engine.implementation)
         except NotImplementedError as error:
             absent[ability] = str(error) or "NotImplementedError"
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a panic of a Rust engine is no Exception
             continue
     return absent

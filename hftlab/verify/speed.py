@@ -71,7 +71,9 @@ def measure_speed(candidate: Candidate, rounds: int) -> tuple[Speed | None, str]
         for _ in range(rounds + 1):
             for name in order.sample(list(engines), len(engines)):
                 seen[name].append(_pass(engines[name], feed))
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return None, f"it raised {type(error).__name__}: {error}"
     ns = {f"{name}_ns": tuple(values[1:]) for name, values in seen.items()}
     return Speed(feed.name, MESSAGES, **ns), ""

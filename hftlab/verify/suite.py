@@ -89,9 +89,9 @@ def conformance(candidate: Any, *, checks: Iterable[str] = (), rounds: int = 5) 
     chosen = select(checks)
     try:
         judged = Candidate.of(candidate)
-    except HftlabError:
+    except (HftlabError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:
         why = str(error) if isinstance(error, Failed) else raised(error)
         opens = Result("opens", "can a session be opened?", "failed", why)
         return Report(str(candidate), (opens,), no_speed="it cannot be opened")

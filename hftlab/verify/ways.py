@@ -93,13 +93,15 @@ def one_event_at_a_time(candidate: Candidate) -> None:
     """does apply return what the book said, and give the same as push_events?"""
     candidate.needs("push_events", "apply")
     for feed in (dense(500, 9), edges(300, 3)):
-        said = candidate.reference_session(feed, **WILD)
-        _pieces(candidate, feed, lambda session, piece: _apply(session, said, piece), 1)  # noqa: B023
+        _pieces(candidate, feed, _applied_beside(candidate.reference_session(feed, **WILD)), 1)
 
 
-def _apply(session: Session, reference: Session, piece: Events) -> None:
-    values = piece[0].tolist()
-    expect(f"apply{values}", session.apply(*values), reference.apply(*values))
+def _applied_beside(reference: Session) -> Callable[[Session, Events], None]:
+    def run(session: Session, piece: Events) -> None:
+        values = piece[0].tolist()
+        expect(f"apply{values}", session.apply(*values), reference.apply(*values))
+
+    return run
 
 
 def _pieces(candidate: Candidate, feed: EventFeed, run: Callable[[Session, Events], object], size: int) -> None:
@@ -197,12 +199,13 @@ def run_again(candidate: Candidate) -> None:
     candidate.needs("push_events")
     feed = dense(600, 11)
     events = _events(feed)
-    a, b, alone = (candidate.session(feed, **WILD) for _ in range(3))
+    alone = candidate.session(feed, **WILD)
+    alone.push_events(events)
+    wanted = _outcome(alone)
+    a, b = candidate.session(feed, **WILD), candidate.session(feed, **WILD)
     for at in range(0, len(events), 100):
         a.push_events(events[at : at + 100])
         b.push_events(events[at : at + 100])
-    alone.push_events(events)
-    wanted = _outcome(alone)
     _same("the first of two sessions in turn against one alone", _outcome(a), wanted)
     _same("the second of two sessions in turn against one alone", _outcome(b), wanted)
 
