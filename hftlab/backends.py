@@ -32,7 +32,7 @@ class Session(Protocol):
     """One run of an engine: state that lives from the first message to the last.
 
     What an engine does not offer it leaves out or answers with NotImplementedError, and the conformance suite skips it: `push`
-    and `message` where there is no wire format, `apply` where only whole arrays are run, any of the questions at the end.
+    and `message` where there is no wire format, `push_events`, `apply`, and the questions `best`, `depth`, `queue`, `locate`.
     """
 
     messages: int  # run so far

@@ -186,7 +186,7 @@ class EventsOnly:
             def __init__(self) -> None:
                 inner = PythonSession(settings)
                 self.push_events, self.result, self.names = inner.push_events, inner.result, inner.names
-                self.best, self.depth, self.queue, self.locate = inner.best, inner.depth, inner.queue, inner.locate
+                self.best, self.queue, self.locate = inner.best, inner.queue, inner.locate
                 self.inner = inner
 
             @property
@@ -206,7 +206,8 @@ def test_what_a_candidate_does_not_offer_is_skipped_and_said() -> None:
     assert "its last stage is book (signals are not mine)" in skipped["limit_kill_switch"]
     assert "no wire format" in skipped["split_bytes"]
     assert "there is no such method" in skipped["one_event_at_a_time"]
-    assert {"refusals_of_add", "queries", "random_markets", "edges_of_the_types"}.isdisjoint(skipped)
+    assert "it does not offer depth" in skipped["queries"]
+    assert {"refusals_of_add", "replace", "result_fields", "random_markets", "edges_of_the_types"}.isdisjoint(skipped)
     assert report.speed is not None
     assert len(report.speed.candidate_ns) == len(report.speed.again_ns) == 1
     assert report.count("passed") + report.count("skipped") == len(select())

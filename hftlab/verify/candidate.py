@@ -104,6 +104,7 @@ class Candidate:
         return engine.open(engine.settings(feed, record="all"))
 
     def reference_session(self, feed: Feed, **more: Any) -> Session:
+        """The same of the reference."""
         engine = self.reference(**more)
         return engine.open(engine.settings(feed, record="all"))
 

@@ -3,7 +3,8 @@
 jit.py      how functions are compiled, and where the result is kept
 state.py    the arrays that live from message to message
 tick.py     wire bytes -> event
-book.py     orders, queues and levels
+orders.py   orders by id
+book.py     queues, levels and sides
 signal.py   the nine signals
 order.py    decide, check the risk, encode
 engine.py   THE MAIN PATH: for each message tick, book, signal, order

@@ -1,4 +1,4 @@
-"""BOOK: orders in an open-addressed table, queues as linked lists, each side a sorted stretch of one arena.
+"""BOOK: orders by id (orders.py), queues as linked lists, each side a sorted stretch of one arena.
 
 No price is lost, however far it is from the others: a side holds the keys it has and nothing for those between them.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from hftlab.events import Fault
-from hftlab_numba.jit import inner, kernel
+from hftlab_numba.jit import inner
+from hftlab_numba.orders import enter, find, leave
 from hftlab_numba.state import ARENA, FREE_LEVEL, FREE_LEVELS, FREE_ORDER, FREE_ORDERS, LARGEST, LIVE, NEW_LEVEL, NEW_ORDER
 
 _ADD, _EXECUTE, _CANCEL, _DELETE, _REPLACE, _CLEAR = 1, 2, 3, 4, 5, 8
@@ -17,59 +18,7 @@ _BAD_SIDE, _ZERO_QTY, _ZERO_PRICE = -int(Fault.BAD_SIDE), -int(Fault.ZERO_QTY), 
 _DUPLICATE, _UNKNOWN = -int(Fault.DUPLICATE_ORDER), -int(Fault.UNKNOWN_ORDER)
 _WRONG_INSTRUMENT, _EXCESS = -int(Fault.WRONG_INSTRUMENT), -int(Fault.EXCESS_QTY)
 
-# Odd, and its bits are those of the golden ratio: neighbouring ids land far from each other (Knuth).
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _SMALLEST_ROOM = 8
-
-
-@inner
-def _home(table, order_id):
-    """Where an id belongs in the table."""
-    return np.int64((order_id * _SPREAD) >> np.uint64(32)) & (len(table) - 1)
-
-
-@inner
-def find(c, order_id):
-    """The place of an id in the table, -1 if it is not live."""
-    mask = len(c.table) - 1
-    at = _home(c.table, order_id)
-    while c.table[at]:
-        if c.ids[c.table[at] - 1] == order_id:
-            return at
-        at = (at + 1) & mask
-    return np.int64(-1)
-
-
-@inner
-def _enter(table, order_id, slot):
-    mask = len(table) - 1
-    at = _home(table, order_id)
-    while table[at]:
-        at = (at + 1) & mask
-    table[at] = slot + 1
-
-
-@inner
-def _leave(c, at):
-    """Empty a place of the table and move back what has come to stand behind it."""
-    mask = len(c.table) - 1
-    gap = at
-    at = (at + 1) & mask
-    while c.table[at]:
-        home = _home(c.table, c.ids[c.table[at] - 1])
-        if ((at - home) & mask) >= ((at - gap) & mask):
-            c.table[gap] = c.table[at]
-            gap = at
-        at = (at + 1) & mask
-    c.table[gap] = 0
-
-
-@kernel
-def rehash(old, table, ids):
-    """Enter all live orders of one table into a larger one."""
-    for at in range(len(old)):
-        if old[at]:
-            _enter(table, ids[old[at] - 1], old[at] - 1)
 
 
 @inner
@@ -169,7 +118,7 @@ def _insert(c, half, order_id, price, qty):
         c.front[level] = slot
     c.total[level] += qty
     c.orders[level] += 1
-    _enter(c.table, order_id, slot)
+    enter(c.table, order_id, slot)
     t[LIVE] += 1
 
 
@@ -177,7 +126,7 @@ def _insert(c, half, order_id, price, qty):
 def _free_order(c, at):
     """Take the order at a place of the table out of it."""
     t, slot = c.tally, c.table[at] - 1
-    _leave(c, at)
+    leave(c, at)
     c.after[slot] = t[FREE_ORDER]
     t[FREE_ORDER] = slot
     t[FREE_ORDERS] += 1
@@ -295,10 +244,3 @@ def best(c, half):
         return np.int64(0), np.int64(0)
     level = c.places[c.start[half] + c.length[half] - 1]
     return c.price[level], c.total[level]
-
-
-@kernel
-def locate(c, order_id):
-    """The slot of a live order, -1 if it is not live."""
-    at = find(c, order_id)
-    return c.table[at] - 1 if at >= 0 else np.int64(-1)

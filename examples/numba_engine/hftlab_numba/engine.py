@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 from numba import types
@@ -13,7 +14,7 @@ from hftlab_numba.state import ARENA, FIRST_FAULTS, KEPT, LARGEST, MESSAGES, ROW
 
 _STATUS = 7
 _OFF, _TOTAL, _STAGES = range(3)
-_MONOTONIC = 1
+_MONOTONIC = time.CLOCK_MONOTONIC
 _clock_gettime = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.voidptr))
 
 

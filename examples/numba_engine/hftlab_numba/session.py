@@ -12,7 +12,7 @@ from hftlab.feeds.feed import Block
 from hftlab.feeds.itch import frame_problem
 from hftlab.record import columns
 from hftlab.settings import STAGES, Settings
-from hftlab_numba import book, engine
+from hftlab_numba import engine, orders
 from hftlab_numba.state import (
     ACCEPTED,
     ARENA,
@@ -88,7 +88,7 @@ class Session:
         self.core = core = with_room(self.core, self.rules, messages)
         if 2 * len(core.ids) > len(core.table):
             table = np.zeros(1 << (4 * len(core.ids) - 1).bit_length(), np.int32)
-            book.rehash(core.table, table, core.ids)
+            orders.rehash(core.table, table, core.ids)
             self.core = core._replace(table=table)
 
     def push(self, data: Block) -> tuple[int, Problem | None]:
@@ -146,12 +146,12 @@ class Session:
 
     def _memory(self) -> dict[str, int]:
         core = self.core
-        orders = (core.ids, core.left, core.level, core.before, core.after, core.table)
-        levels = (core.half, core.price, core.total, core.orders, core.front, core.back, core.keys, core.places)
+        by_order = (core.ids, core.left, core.level, core.before, core.after, core.table)
+        by_level = (core.half, core.price, core.total, core.orders, core.front, core.back, core.keys, core.places)
         return {
             "live_orders": int(core.tally[LIVE]),
-            "order_bytes": sum(array.nbytes for array in orders),
-            "level_bytes": sum(array.nbytes for array in levels),
+            "order_bytes": sum(array.nbytes for array in by_order),
+            "level_bytes": sum(array.nbytes for array in by_level),
         }
 
     def best(self, instrument: int) -> tuple[int, int, int, int]:
@@ -184,7 +184,7 @@ class Session:
         return out
 
     def locate(self, order_id: int) -> tuple[int, int, int, int] | None:
-        core, slot = self.core, book.locate(self.core, np.uint64(order_id))
+        core, slot = self.core, orders.locate(self.core, np.uint64(order_id))
         if slot < 0:
             return None
         half = int(core.half[core.level[slot]])
