@@ -129,6 +129,13 @@ CASES = [
         {"order": OrderConfig(threshold=0.4, lot=1, cooldown=1), "risk": RiskConfig(max_orders_per_sec=2)},
     ),
     Case(
+        "order_without_a_name",
+        "does an order for an instrument that was never named carry eight spaces?",
+        [add(1, 10_000, 900, BID, instrument=7), add(2, 10_200, 100, ASK, instrument=7)],
+        {"orders": [1]},
+        {"order": OrderConfig(threshold=0.4)},
+    ),
+    Case(
         "fine_prices",
         "are prices finer than OUCH rounded so that the order still reaches the quote?",
         [add(1, 10_000_000_000_001, 900, BID), add(2, 10_000_000_000_003, 100, ASK), *_BEHIND[:1]],

@@ -18,7 +18,7 @@ WILD = {
     "risk": RiskConfig(max_notional=105, collar_bps=80, position_limit=300, max_orders_per_sec=2),
 }
 SYMBOLS = ("", "AAA", "BBB", "CCC")
-_EDGES = (1, 99, 10_000, 10_150, -10_000, 3_000_000, 2**31, 2**62, -(2**62), 2**63 - 2**20, -(2**63) + 2**20)
+_EDGES = (1, 99, 10_000, 10_150, -10_000, 3_000_000, 2**31, 2**62, -(2**62), 2**63 - 1, -(2**63) + 1)
 
 
 def dense(n: int, seed: int) -> EventFeed:
