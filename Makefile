@@ -86,7 +86,7 @@ profile: setup  ## profile the Python engine and print its most expensive functi
 
 clean:  ## remove everything make has made here, .venv included
 	rm -rf .venv out build dist rust_ext/target .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find hftlab tests notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+	find hftlab tests notebooks examples \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
 $(PY):
 	@command -v "$(PYTHON)" >/dev/null || \

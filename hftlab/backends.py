@@ -13,21 +13,27 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
 from typing import Any, Protocol, cast
 
 from hftlab import __version__
 from hftlab.callable_module import make_callable
 from hftlab.engine import PythonBackend
-from hftlab.errors import BackendMissing, LayoutError, UnknownName
+from hftlab.errors import BackendMissing, ConfigError, LayoutError, UnknownName
 from hftlab.events import EVENT_FIELDS, Events
 from hftlab.feeds.feed import Block
-from hftlab.settings import Settings
+from hftlab.settings import AXES, Settings
+from hftlab.stages.protocols import Factory, label, lacking
 
 GROUP = "hftlab.backends"
 
 
 class Session(Protocol):
-    """One run of an engine: state that lives from the first message to the last."""
+    """One run of an engine: state that lives from the first message to the last.
+
+    What an engine does not offer it leaves out or answers with NotImplementedError, and the conformance suite skips it: `push`
+    and `message` where there is no wire format, `push_events`, `apply`, and the questions `best`, `depth`, `queue`, `locate`.
+    """
 
     messages: int  # run so far
 
@@ -75,9 +81,13 @@ class Session(Protocol):
 
 
 class Backend(Protocol):
-    """What an entry point of the group `hftlab.backends` must offer."""
+    """What an entry point of the group `hftlab.backends` must offer: a module, an object, or a class that needs no arguments.
 
-    clock: str
+    Optional: `decode`; `clock_cost(n)`, n back-to-back readings of the clock in ns; `with_stages(**factories)`, the same engine
+    with stages of somebody else's (see stages/protocols.py); `__version__`; `DEBUG_BUILD`, true if its times say nothing.
+    """
+
+    clock: str  # name of the clock that stamps its stages
 
     def event_layout(self) -> list[tuple[str, str, int]]:
         """The event record it was built with: (field, NumPy format, offset); compared with ours at load."""
@@ -86,7 +96,7 @@ class Backend(Protocol):
         """Variant names by axis (book, orders, pool, signal), naive to best; empty if it has none."""
 
     def session(self, settings: Settings) -> Session:
-        """Open a run. Raises ValueError for a variant it does not know."""
+        """Open a run. Raises ValueError for a variant it does not know, NotImplementedError for a stage it does not have."""
 
     def decode(self, data: Block) -> tuple[Events, int, Any]:
         """Events of every whole framed message, the bytes used, None or a Problem."""
@@ -120,7 +130,7 @@ def backends() -> list[BackendInfo]:
     for name in _names():
         try:
             backend = _load(name)
-        except (BackendMissing, LayoutError) as error:
+        except (BackendMissing, LayoutError, ConfigError) as error:
             infos.append(BackendInfo(name, False, name == default, "", str(error)))
             continue
         version = getattr(backend, "__version__", __version__)
@@ -128,15 +138,41 @@ def backends() -> list[BackendInfo]:
     return infos
 
 
-def resolve(name: str = "auto") -> tuple[str, Backend]:
-    """The engine called `name`, and its name. "auto" is what use_backend() or HFTLAB_BACKEND chose, else Rust, else Python.
+def resolve(backend: str | Backend = "auto", stages: Mapping[str, Factory] | None = None) -> tuple[str, Backend]:
+    """An engine and its name, from its name or from the object itself.
 
+    "auto" is what use_backend() or HFTLAB_BACKEND chose, else Rust, else Python; with stages of one's own it is what was chosen,
+    else Python, since only that one takes them.
+
+    stages : factories by stage name, to replace those of the engine
     raises : UnknownName; BackendMissing, LayoutError with the reason. An engine that is installed but broken is an error even
-             for "auto": only one that was never installed is passed over.
+             for "auto": only one that was never installed is passed over. ConfigError if the object lacks a method, or if the
+             engine does not take stages.
     """
-    if name == "auto":
-        name = _default_name()
-    return name, _load(name)
+    if isinstance(backend, str):
+        name = _default_name(staged=bool(stages)) if backend == "auto" else backend
+        found = _load(name)
+    else:
+        name = _name(backend)
+        found = cast(Backend, _check(name, backend))
+    return name, _with_stages(name, found, stages) if stages else found
+
+
+def _name(backend: object) -> str:
+    """What an engine is called that came as an object: a module's or a class's own name."""
+    named = backend if isinstance(backend, type | ModuleType) else type(backend)
+    return str(getattr(backend, "name", "") or named.__name__.rpartition(".")[2])
+
+
+def _with_stages(name: str, backend: Any, stages: Mapping[str, Factory]) -> Backend:
+    if hasattr(backend, "with_stages"):
+        return cast(Backend, backend.with_stages(**stages))
+    stage, factory = next(iter(stages.items()))
+    names = backend.variants().get(stage) or AXES.get(stage, ("None",))
+    raise ConfigError(
+        f"backend {name!r} takes no {stage} stage of one's own, {label(factory)} was given; "
+        f"allowed is {stage}={' or '.join(names)}, or backend 'python'"
+    )
 
 
 @contextmanager
@@ -153,11 +189,12 @@ def use_backend(name: str) -> Iterator[Backend]:
         _chosen.reset(token)
 
 
-def _default_name() -> str:
-    if chosen := _chosen.get() or os.environ.get("HFTLAB_BACKEND"):
-        return "rust" if chosen == "auto" and "rust" in _entry_points() else "python" if chosen == "auto" else chosen
+def _default_name(*, staged: bool = False) -> str:
+    chosen = _chosen.get() or os.environ.get("HFTLAB_BACKEND") or "auto"
+    if chosen != "auto":
+        return chosen
     required = os.environ.get("HFTLAB_REQUIRE_RUST") == "1"
-    return "rust" if required or "rust" in _entry_points() else "python"
+    return "rust" if not staged and (required or "rust" in _entry_points()) else "python"
 
 
 def _names() -> list[str]:
@@ -183,18 +220,22 @@ def _load(name: str) -> Backend:
     except Exception as error:
         text = f"backend {name!r} is installed but cannot be loaded: {type(error).__name__}: {error}"
         raise BackendMissing(text) from error
-    _check(name, backend)
-    return cast(Backend, backend)
+    return cast(Backend, _check(name, backend))
 
 
-def _check(name: str, backend: Any) -> None:
-    """Two halves built from different sources would disagree in silence; this is where they are made to speak."""
+def _check(name: str, backend: Any) -> Any:
+    """The backend, made if it is a class. Two halves built from different sources would disagree in silence; here they speak."""
+    if missing := lacking(backend, ["event_layout", "variants", "session"]):
+        raise ConfigError(f"backend {name!r} lacks {', '.join(missing)}; it must have what hftlab.backends.Backend lists")
+    if isinstance(backend, type):
+        backend = backend()
     version = getattr(backend, "__version__", "unknown")
     if name == "rust" and version != __version__:
         raise LayoutError(f"hftlab {__version__} found hftlab-rust {version}; the two must be of one version (`make rust`)")
     layout = [tuple(field) for field in backend.event_layout()]
     if layout != list(EVENT_FIELDS):
         raise LayoutError(f"backend {name!r} has event record {layout}; hftlab has {list(EVENT_FIELDS)}")
+    return backend
 
 
 make_callable(__name__)

@@ -1,4 +1,7 @@
-"""The command line: `hftlab bench | run | verify | generate | doctor`. Bad input is one sentence on stderr and exit code 2."""
+"""The command line: `hftlab bench | run | verify | conform | generate | doctor`.
+
+Bad input is one sentence on stderr and exit code 2.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code: 0 fine, 1 engines differ, 2 bad input, 130 interrupted."""
+    """Entry point; returns the exit code: 0 fine, 1 engines differ or one breaks the contract, 2 bad input, 130 interrupted."""
     try:
         arguments = parser().parse_args(argv)
         return COMMANDS[arguments.command](arguments)
@@ -49,7 +52,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     from hftlab.replay import load
 
     feed = load(arguments.feed) if arguments.feed else _synthetic(arguments)
-    report = measure(feed, rounds=arguments.rounds, seed=arguments.seed)
+    report = measure(feed, rounds=arguments.rounds, seed=arguments.seed, engines=arguments.engines)
     if arguments.out:
         report.save(arguments.out)
     if arguments.json:
@@ -157,6 +160,17 @@ def _verify(arguments: argparse.Namespace) -> int:
     return 0 if verdict else 1
 
 
+def _conform(arguments: argparse.Namespace) -> int:
+    from hftlab.verify import conformance
+
+    report = conformance(arguments.engine, rounds=arguments.rounds)
+    if arguments.json:
+        _print_json(report.to_dict())
+    else:
+        print(report)
+    return 0 if report else 1
+
+
 def _generate(arguments: argparse.Namespace) -> int:
     from hftlab.feeds.synthetic import write
 
@@ -188,7 +202,7 @@ def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=1))
 
 
-COMMANDS = {"bench": _bench, "run": _run, "verify": _verify, "generate": _generate, "doctor": _doctor}
+COMMANDS = {"bench": _bench, "run": _run, "verify": _verify, "conform": _conform, "generate": _generate, "doctor": _doctor}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from time import perf_counter_ns
 from typing import Any
@@ -19,27 +18,31 @@ from hftlab.record import ORDER_DTYPE, Rows, Stamps, columns
 from hftlab.settings import RECORDS, STAGES, Settings
 from hftlab.stages.book import EMPTY_TOP, Book, Top
 from hftlab.stages.order import OrderEntry
+from hftlab.stages.protocols import BookStage, EntryStage, Factory, SignalStage, TickStage, build
 from hftlab.stages.signal import NO_VALUES, Signal
 from hftlab.stages.tick import Event, Tick
 
 FIRST_FAULTS = 100
 _PIECE = 1 << 20  # bytes of wire data run at once, more than the longest message
 _STATUS = int(Kind.STATUS)
+#: What makes each stage, unless somebody brings one of his own; see stages/protocols.py.
+OURS: dict[str, Factory] = {"tick": Tick, "book": Book, "signal": Signal, "entry": OrderEntry}
 
 
 class PythonSession:
     """One run of the Python engine: state that lives from the first message to the last.
 
-    Any stage can be replaced by an object with the same methods: `book` (apply, best, depth_qty, ...), `signal` (update).
+    stages : what makes each stage, by its name in stages/protocols.py
+    raises : ConfigError if what was made lacks a method
     """
 
-    def __init__(self, settings: Settings, *, book: Book | None = None, signal: Signal | None = None) -> None:
+    def __init__(self, settings: Settings, stages: Mapping[str, Factory] = OURS) -> None:
         self.settings = settings
         names = {i: name.encode("latin-1", "replace").ljust(8)[:8] for i, name in enumerate(settings.symbols) if name}
-        self.tick = Tick(names, strict=settings.strict)
-        self.book = book or Book()
-        self.signal = signal or Signal(settings.signals)
-        self.order = OrderEntry(settings.order, settings.risk, names, settings.price_scale)
+        self.tick: TickStage = build("tick", stages["tick"], names, strict=settings.strict)
+        self.book: BookStage = build("book", stages["book"])
+        self.signal: SignalStage = build("signal", stages["signal"], settings.signals)
+        self.order: EntryStage = build("entry", stages["entry"], settings.order, settings.risk, names, settings.price_scale)
         self.messages = self.elapsed_ns = 0
         self.counts = [0] * 256
         self.faults = [0] * len(Fault)
@@ -175,18 +178,7 @@ class PythonSession:
             "order_stream": bytes(self.order.stream),
             "rejects": self.order.rejects,
             "latency": self._stamps.columns() if self.settings.latency != "off" else None,
-            "memory": self._memory(),
-        }
-
-    def _memory(self) -> dict[str, int]:
-        """Live orders, the bytes they take in the index and the queues (an id and a quantity each), and those of the levels."""
-        orders, number = self.book.orders, sys.getsizeof(1 << 40)
-        levels = [level for halves in self.book.halves.values() for half in halves for level in half.walk()]
-        queues = sum(sys.getsizeof(level.queue) for level in levels)
-        return {
-            "live_orders": len(orders),
-            "order_bytes": sys.getsizeof(orders) + queues + 2 * number * len(orders),
-            "level_bytes": sum(map(sys.getsizeof, levels)),
+            "memory": self.book.memory(),
         }
 
     def best(self, instrument: int) -> Top:
@@ -206,9 +198,19 @@ class PythonSession:
 
 
 class PythonBackend:
-    """The pure-Python engine as a backend: runs everywhere, and is the oracle of every other one."""
+    """The pure-Python engine as a backend: runs everywhere, and is the oracle of every other one.
+
+    stages : stages of one's own by name (tick, book, signal, entry); ours do the rest
+    """
 
     clock = "perf_counter_ns"
+
+    def __init__(self, **stages: Factory) -> None:
+        self.stages = {**OURS, **stages}
+
+    def with_stages(self, **stages: Factory) -> PythonBackend:
+        """This engine with some of its stages replaced."""
+        return PythonBackend(**{**self.stages, **stages})
 
     def event_layout(self) -> list[tuple[str, str, int]]:
         return list(EVENT_FIELDS)
@@ -218,10 +220,10 @@ class PythonBackend:
         return {}
 
     def session(self, settings: Settings) -> PythonSession:
-        return PythonSession(settings)
+        return PythonSession(settings, self.stages)
 
     def decode(self, data: Block) -> tuple[Events, int, Problem | None]:
         """Events of every whole message in `data`, the bytes used, and the problem that stopped it."""
-        tick = Tick()
+        tick: TickStage = build("tick", self.stages["tick"], {}, strict=False)
         events = np.array(list(tick.events(data)), EVENT_DTYPE)
         return events, tick.used, tick.problem

@@ -12,9 +12,12 @@ examples:
   hftlab generate day.itch --regime market --messages 1000000
   hftlab run day.itch --backend rust --record all --out run.parquet
   hftlab verify python rust day.itch             the first message on which two engines differ
+  hftlab conform mine                            every check of the contract, asked of one engine
+  hftlab bench --with my_book.py:MyBook          a class or object of one's own beside the others
   hftlab doctor                                  what this machine can do, and what is missing
 
-FILE is NASDAQ TotalView-ITCH 5.0 in BinaryFILE framing, plain or gzip.
+FILE is NASDAQ TotalView-ITCH 5.0 in BinaryFILE framing, plain or gzip. ENGINE is the name of a backend, or
+module:attribute or path.py:attribute of a backend, of the class of a stage, or of an hftlab.Engine.
 """
 
 
@@ -28,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hftlab {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for add in (_add_bench, _add_run, _add_verify, _add_generate, _add_doctor):
+    for add in (_add_bench, _add_run, _add_verify, _add_conform, _add_generate, _add_doctor):
         add(commands)
     return parser
 
@@ -38,6 +41,14 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     bench.add_argument("--feed", metavar="FILE", help="measure on this file instead of a generated feed")
     _generator_options(bench, messages=100_000)
     bench.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
+    bench.add_argument(
+        "--with",
+        dest="engines",
+        metavar="ENGINE",
+        action="append",
+        default=[],
+        help="time this one, too; may be repeated",
+    )
     bench.add_argument("--out", metavar="PATH", help="write the report as JSON, too")
     bench.add_argument("--json", action="store_true", help="print the report as JSON and nothing else")
 
@@ -55,11 +66,18 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verify = commands.add_parser("verify", help="compare two engines bit for bit")
-    verify.add_argument("a", metavar="A", help="a backend, e.g. python")
-    verify.add_argument("b", metavar="B", help="another, e.g. rust")
+    verify.add_argument("a", metavar="ENGINE", help="e.g. python")
+    verify.add_argument("b", metavar="ENGINE", help="another, e.g. rust")
     verify.add_argument("file", metavar="FILE", nargs="?", help="default: a generated feed")
     _generator_options(verify, messages=200_000)
     verify.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_conform(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    conform = commands.add_parser("conform", help="ask every check of the contract of one engine, then time it")
+    conform.add_argument("engine", metavar="ENGINE", help="e.g. rust, or my_book.py:MyBook")
+    conform.add_argument("--rounds", type=int, default=5, help="interleaved rounds of the timing, 0 for none (default 5)")
+    conform.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -15,14 +15,20 @@ from hftlab.feeds.feed import Feed
 from hftlab.feeds.itch import ItchFeed, Joiner, Problem
 from hftlab.run import Run
 from hftlab.settings import AXES, OrderConfig, Record, RiskConfig, Settings, SignalConfig, Stage
+from hftlab.stages.protocols import PROTOCOLS, Factory, label
 
 
 class Engine:
     """An engine, chosen by name, and how it shall run.
 
-    backend              : "auto", "python", "rust", or any engine installed under the entry-point group hftlab.backends
+    backend              : "auto", "python", "rust", any engine installed under the entry-point group hftlab.backends, or an
+                           object with the methods of `hftlab.backends.Backend`
     book, orders, pool,
     signal               : variant per axis, see `backends()`; an engine without that axis has one way only
+    tick, book, signal,
+    entry                : a stage of one's own, as a class or factory with the methods that hftlab.stages.protocols lists
+                           (`entry` is the order stage). Only the Python engine takes them: with one, "auto" is Python, unless
+                           HFTLAB_BACKEND or use_backend() names another, which is then an error
     until                : last stage to run: "tick", "book", "signal" or "order"; whole passes are differenced with it
     strict               : stop at the first fault or unknown message type with an error, instead of counting it
     signals, order, risk : constants of the last two stages
@@ -31,46 +37,64 @@ class Engine:
 
     def __init__(
         self,
-        backend: str = "auto",
+        backend: str | Backend = "auto",
         *,
-        book: str = "ladder",
+        tick: Factory | None = None,
+        book: str | Factory = "ladder",
         orders: str = "flat",
         pool: bool = True,
-        signal: str = "incremental",
+        signal: str | Factory = "incremental",
+        entry: Factory | None = None,
         until: Stage = "order",
         strict: bool = False,
         signals: SignalConfig | None = None,
         order: OrderConfig | None = None,
         risk: RiskConfig | None = None,
     ) -> None:
-        self._backend: Backend
-        self.backend, self._backend = resolve(backend)
-        self._given: dict[str, Any] = {
-            "book": book,
+        stages = {"tick": tick, "book": book, "signal": signal, "entry": entry}
+        self.stages: dict[str, Factory] = {axis: made for axis, made in stages.items() if callable(made)}
+        self._arguments: dict[str, Any] = {
+            **stages,
             "orders": orders,
             "pool": pool,
-            "signal": signal,
             "until": until,
             "strict": strict,
-            "signals": signals or SignalConfig(),
-            "order": order or OrderConfig(),
-            "risk": risk or RiskConfig(),
+            "signals": signals,
+            "order": order,
+            "risk": risk,
         }
-        variants = self._backend.variants()
-        self.axes = tuple(variants)
-        for axis, names in AXES.items():
-            if str(self._given[axis]) not in (known := variants.get(axis, names)):
-                raise UnknownName(axis, self._given[axis], known)
-        self.open(Settings(**self._given, record="none"))
+        self.implementation: Backend
+        self.backend, self.implementation = resolve(backend, self.stages)
+        self._arguments["backend"] = self.backend if isinstance(backend, str) else backend
+        self.variant = self._variant()
+        self.open()
+
+    def _variant(self) -> dict[str, str | bool]:
+        """Its variant by axis, a stage of one's own by the name of its class; empty for an engine without variants."""
+        variants = self.implementation.variants()
+        given = {axis: self._arguments[axis] for axis in PROTOCOLS | AXES if axis not in self.stages}
+        for axis in given:
+            known = variants.get(axis, AXES.get(axis, ("None",)))
+            if str(given[axis]) not in known:
+                raise UnknownName(axis, given[axis], (*known, *(["a class that makes one"] if axis in PROTOCOLS else [])))
+        own = {axis: label(made) for axis, made in self.stages.items()}
+        return {**{axis: given[axis] for axis in variants if axis in given}, **own}
 
     @property
-    def variant(self) -> dict[str, str | bool]:
-        """Its variant by axis; empty for an engine without variants."""
-        return {axis: self._given[axis] for axis in self.axes}
+    def label(self) -> str:
+        """What it is called in tables: its backend and its variant."""
+        return " ".join([self.backend, *(f"{axis}={value}" for axis, value in self.variant.items())])
 
     def __repr__(self) -> str:
-        words = [self.backend, *(f"{axis}={value}" for axis, value in self.variant.items())]
-        return f"<Engine {' '.join(words)} until={self._given['until']}>"
+        return f"<Engine {self.label} until={self._arguments['until']}>"
+
+    def replace(self, **changes: Any) -> Engine:
+        """The same engine with some of its arguments changed: `engine.replace(until="book")`."""
+        return Engine(**{**self._arguments, **changes})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A backend may be a module, which cannot be pickled; its name can.
+        return _engine, (self._arguments,)
 
     def settings(self, feed: Feed | None = None, **more: Any) -> Settings:
         """The settings a run over `feed` is opened with."""
@@ -78,11 +102,16 @@ class Engine:
             more["price_scale"] = feed.price_scale
             if feed.wire == "events":
                 more["symbols"] = tuple(feed.symbols)
-        return Settings(**{**self._given, **more})
+        given = {name: self._arguments[name] for name in ("orders", "pool", "until", "strict")}
+        for axis in ("book", "signal"):
+            given[axis] = label(self.stages[axis]) if axis in self.stages else self._arguments[axis]
+        constants = {"signals": SignalConfig, "order": OrderConfig, "risk": RiskConfig}
+        given.update({name: self._arguments[name] or default() for name, default in constants.items()})
+        return Settings(**{**given, **more})
 
     def open(self, settings: Settings | None = None) -> Session:
         """A session of one's own, to be fed message by message: .apply(...), .message(...), .push(...)."""
-        return self._backend.session(settings or self.settings(record="none"))
+        return self.implementation.session(settings or self.settings(record="none"))
 
     def run(self, feed: Feed, record: Record = "all", latency: bool | str = False) -> Run:
         """Run the whole feed.
@@ -99,12 +128,16 @@ class Engine:
             stopped = _drive_bytes(feed, session) if feed.wire == "itch" else _drive_events(feed, session)
         except FeedError as error:
             stopped = error
-        run = Run(feed, self.backend, settings, session, self.axes)
+        run = Run(feed, self.backend, settings, session, self.variant)
         if stopped is None:
             return run
         error_ = stopped if isinstance(stopped, FeedError) else _error(*stopped, feed, run)
         error_.run = run
         raise error_
+
+
+def _engine(arguments: dict[str, Any]) -> Engine:
+    return Engine(**arguments)
 
 
 #: Why an engine stopped early, and the stream offset of the block it was given.
@@ -138,14 +171,14 @@ def _error(problem: Problem, base: int, feed: Feed, run: Run) -> FeedError | Fau
     return FaultError(text, index=problem.message, reason=fault["reason"])
 
 
-def decode(feed: Feed, backend: str = "auto") -> Events:
-    """Every message of a feed as one (n,) EVENT_DTYPE array, by the tick stage of a backend.
+def decode(feed: Feed, backend: str | Engine = "auto") -> Events:
+    """Every message of a feed as one (n,) EVENT_DTYPE array, by the tick stage of a backend or an engine.
 
     raises : FeedError where the feed breaks off; .events of the error holds what was good before it
     """
     if feed.wire == "events":
         return np.concatenate([np.empty(0, EVENT_DTYPE), *feed.event_blocks()])
-    _, engine = resolve(backend)
+    engine = resolve(backend)[1] if isinstance(backend, str) else backend.implementation
     joiner, parts, index = Joiner(feed.name), [np.empty(0, EVENT_DTYPE)], 0
     try:
         for block in feed.blocks():

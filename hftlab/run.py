@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ class Run:
     elapsed_ns     : the engine's loop alone: no file reading, no conversion
     ns_per_message : elapsed_ns / messages, NaN if there was none
     backend        : the engine that ran
-    variant        : its variant by axis, empty for an engine without variants
+    variant        : its variant by axis, a stage of one's own by its name; empty for an engine without variants
     counts         : messages by kind; unknown: messages of unknown type by letter
     faults         : refused events by reason, only reasons that occurred
     rejects        : orders refused by risk, by limit
@@ -34,10 +35,10 @@ class Run:
     latency        : ns per message and stage ("tick" ... "order", "total") as arrays; None if not asked for
     """
 
-    def __init__(self, feed: Feed, backend: str, settings: Settings, session: Session, axes: Any) -> None:
+    def __init__(self, feed: Feed, backend: str, settings: Settings, session: Session, variant: Mapping[str, str | bool]) -> None:
         result = session.result()
         self.feed, self.backend, self.settings = feed.name, backend, settings
-        self.variant: dict[str, str | bool] = {axis: getattr(settings, axis) for axis in axes}
+        self.variant = dict(variant)
         self.messages: int = result["messages"]
         self.elapsed_ns: int = result["elapsed_ns"]
         self.counts = {kind.name: result["counts"][kind] for kind in Kind}

@@ -40,6 +40,7 @@ def rust(**changes: object) -> SimpleNamespace:
         "__version__": hftlab.__version__,
         "event_layout": lambda: list(EVENT_FIELDS),
         "variants": dict,
+        "session": None,
         "clock": "none",
     }
     return SimpleNamespace(**{**given, **changes})

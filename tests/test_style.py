@@ -21,6 +21,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("engine",),
     ("backends",),
     ("replay", "run"),
+    ("adopt",),
     ("verify",),
     ("charts",),
     ("bench",),

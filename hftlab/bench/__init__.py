@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from hftlab.callable_module import make_callable
 
@@ -11,12 +12,19 @@ if TYPE_CHECKING:
     from hftlab.feeds.feed import Feed
 
 
-def bench(feed: Feed | None = None, *, rounds: int = 5, messages: int = 100_000, seed: int = 1) -> Report:
-    """Measure every engine on one feed; see `hftlab.bench.measure.measure`."""
+def bench(
+    feed: Feed | None = None,
+    *,
+    rounds: int = 5,
+    messages: int = 100_000,
+    seed: int = 1,
+    engines: Iterable[Any] = (),
+) -> Report:
+    """Measure every engine on one feed, `engines` beside the installed ones; see `hftlab.bench.measure.measure`."""
     from hftlab.bench.measure import measure
     from hftlab.replay import synthetic
 
-    return measure(synthetic("calm", messages, seed) if feed is None else feed, rounds=rounds, seed=seed)
+    return measure(synthetic("calm", messages, seed) if feed is None else feed, rounds=rounds, seed=seed, engines=engines)
 
 
 make_callable(__name__)

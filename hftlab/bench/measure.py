@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import gc
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from hftlab.backends import backends, resolve
+from hftlab.adopt import adopt
+from hftlab.backends import backends
 from hftlab.bench.clock import ClockReport, clock_of
 from hftlab.bench.machine import fingerprint
 from hftlab.bench.report import Measured, Report, Row
@@ -23,12 +25,12 @@ from hftlab.errors import ConfigError, HftlabError
 from hftlab.feeds.feed import EventFeed, Feed
 from hftlab.feeds.itch import Frames, ItchFeed
 from hftlab.replay import Engine
-from hftlab.settings import STAGES, Stage
+from hftlab.settings import STAGES
 from hftlab.verify import verify
 
 #: Messages on which engines must agree before a clock starts.
 PREFIX = 20_000
-NAIVE = {"book": "btree", "orders": "std", "pool": False, "signal": "recompute"}
+NAIVE: dict[str, Any] = {"book": "btree", "orders": "std", "pool": False, "signal": "recompute"}
 
 
 @dataclass
@@ -36,8 +38,7 @@ class Contestant:
     """One engine in one variant, and what was seen of it."""
 
     label: str
-    backend: str
-    variant: dict[str, Any]
+    base: Engine
     clock: ClockReport
     passes: dict[str, list[float]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
     control: list[float] = field(default_factory=list)  # the A/A copy: ns per message of the whole path
@@ -46,35 +47,41 @@ class Contestant:
     order_bytes: int = 0
 
     def engine(self, until: str = "order") -> Engine:
-        return Engine(self.backend, until=cast(Stage, until), **self.variant)
+        return self.base.replace(until=until)
 
 
-def contestants() -> list[Contestant]:
-    """Every available engine; the Rust engine twice, as the naive port and at its best."""
+def contestants(engines: Iterable[Any] = ()) -> list[Contestant]:
+    """Every available engine, the Rust engine twice, as the naive port and at its best; then the given ones."""
     found = []
     for info in backends():
-        if not info.available:
-            continue
-        _, backend = resolve(info.name)
-        if getattr(backend, "DEBUG_BUILD", False):
-            raise HftlabError(f"backend {info.name!r} is a debug build; its times say nothing (`make rust`)")
-        clock = clock_of(backend)
-        if info.name == "rust":
-            found.append(Contestant("rust naive", info.name, NAIVE, clock))
-        found.append(Contestant("rust best" if info.name == "rust" else info.name, info.name, {}, clock))
+        if info.available and info.name == "rust":
+            found.append(_contestant("rust naive", Engine("rust", **NAIVE)))
+        if info.available:
+            found.append(_contestant("rust best" if info.name == "rust" else info.name, Engine(info.name)))
+    for given in map(adopt, engines):
+        if given.label in (known := [one.label for one in found]):
+            raise ConfigError(f"engine {given.label!r} is there twice; the others are {', '.join(known)}")
+        found.append(_contestant(given.label, given))
     return found
 
 
-def measure(feed: Feed, *, rounds: int = 5, seed: int = 1) -> Report:
+def _contestant(label: str, engine: Engine) -> Contestant:
+    if getattr(engine.implementation, "DEBUG_BUILD", False):
+        raise HftlabError(f"backend {engine.backend!r} is a debug build; its times say nothing (`make rust`)")
+    return Contestant(label, engine, clock_of(engine.implementation))
+
+
+def measure(feed: Feed, *, rounds: int = 5, seed: int = 1, engines: Iterable[Any] = ()) -> Report:
     """Run every engine over the feed and report.
 
-    rounds : interleaved rounds, 1 to 1000; one more is run first, to warm up, and not counted
-    seed   : of the order within a round
-    raises : HftlabError if two engines do not agree on the first 20,000 messages, or if one is a debug build
+    rounds  : interleaved rounds, 1 to 1000; one more is run first, to warm up, and not counted
+    seed    : of the order within a round
+    engines : more of them beside those that are installed; whatever `hftlab.adopt.adopt` makes an engine of
+    raises  : HftlabError if two engines do not agree on the first 20,000 messages, or if one is a debug build
     """
     if not 1 <= rounds <= 1000:
         raise ConfigError(f"rounds is {rounds}; allowed is 1 to 1000")
-    field_ = contestants()
+    field_ = contestants(engines)
     _agree(field_, feed)
     order = random.Random(seed)
     for number in range(rounds + 1):
@@ -152,8 +159,8 @@ def _measured(one: Contestant) -> Measured:
     rows = tuple(Row.of(name, np.concatenate(parts), one.clock.cost_p50_ns) for name, parts in one.samples.items())
     return Measured(
         label=one.label,
-        backend=one.backend,
-        variant=one.engine().variant,
+        backend=one.base.backend,
+        variant=one.base.variant,
         clock=one.clock,
         rows=rows,
         until_ns={stage: median(values) for stage, values in one.passes.items()},

@@ -7,6 +7,7 @@ only does what it is told, and refuses what cannot be.
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections.abc import Iterator
 
@@ -202,3 +203,14 @@ class Book:
         if level is None or level.half is None:
             return None
         return level.half.instrument, level.half.side, level.price, level.queue[order_id]
+
+    def memory(self) -> dict[str, int]:
+        """Live orders, the bytes they take in the index and the queues (an id and a quantity each), and those of the levels."""
+        number = sys.getsizeof(1 << 40)
+        levels = [level for halves in self.halves.values() for half in halves for level in half.walk()]
+        queues = sum(sys.getsizeof(level.queue) for level in levels)
+        return {
+            "live_orders": len(self.orders),
+            "order_bytes": sys.getsizeof(self.orders) + queues + 2 * number * len(self.orders),
+            "level_bytes": sum(map(sys.getsizeof, levels)),
+        }

@@ -109,7 +109,7 @@ class Tick:
             else:
                 self.unknown[letter] += 1
                 event = decode(data, at) if size >= _HEAD_BYTES else NO_EVENT
-            if letter == 82 or (event[6] == _ADD and event[5] not in names):
+            if letter == 82 or ((letter == 65 or letter == 70) and event[5] not in names):
                 self._learn(data, at, letter, event[5])
             yield event
             at = self.used = at + size

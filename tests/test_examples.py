@@ -1,0 +1,79 @@
+"""Do the engines of outsiders keep the contract, are they found, and do they stand in the bench table?"""
+
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import hftlab_numba
+import hftlab_numba.jit
+import pytest
+from sortedcontainers_book import SortedBook
+
+import hftlab
+from hftlab import backends as registry
+from hftlab.cli import main
+from hftlab.verify.pytest_suite import Conformance
+
+ROOT = Path(__file__).resolve().parent.parent
+NUMBA = ROOT / "examples" / "numba_engine"
+
+
+class TestNumba(Conformance):
+    backend = hftlab_numba
+
+
+class TestSortedBook(Conformance):
+    backend = SortedBook
+
+
+@pytest.fixture
+def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the package of the example were installed, with the entry point that its own pyproject.toml names."""
+    points = tomllib.loads((NUMBA / "pyproject.toml").read_text())["project"]["entry-points"][registry.GROUP]
+    own = {name: EntryPoint(name, value, registry.GROUP) for name, value in points.items()}
+    known = dict(registry._entry_points())
+    monkeypatch.setattr(registry, "_entry_points", lambda: {**known, **own})
+    registry._load.cache_clear()
+    yield
+    registry._load.cache_clear()
+
+
+@pytest.mark.usefixtures("_installed")
+def test_both_stand_in_the_bench_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    place = f"{ROOT / 'examples' / 'sortedcontainers_book.py'}:SortedBook"
+    assert main(["bench", "--messages", "2000", "--rounds", "1", "--with", place]) == 0
+    text = capsys.readouterr().out
+    assert "numba makes" in text
+    assert "python book=SortedBook makes" in text
+    assert "numba: latency per message" in text
+    info = next(info for info in hftlab.backends() if info.name == "numba")
+    assert (info.available, info.version) == (True, hftlab_numba.__version__)
+
+
+def test_an_engine_that_differs_never_reaches_the_clock() -> None:
+    class Wrong(SortedBook):
+        def depth_qty(self, instrument: int, side: int, n: int) -> int:
+            return super().depth_qty(instrument, side, n) + 1
+
+    with pytest.raises(hftlab.HftlabError, match=r"no clock before equality: (.|\n)*depth_imbalance differs"):
+        hftlab.bench(messages=300, rounds=1, engines=[Wrong])
+    with pytest.raises(hftlab.HftlabError, match="engine 'python' is there twice"):
+        hftlab.bench(messages=300, rounds=1, engines=["python"])
+
+
+@pytest.mark.parametrize("regime", ["market", "deep"])
+def test_numba_grows_its_arrays(regime: str) -> None:
+    assert hftlab.verify("python", hftlab_numba, hftlab.synthetic(regime, 20_000, 3))
+
+
+def test_no_multiplication_is_fused_with_an_addition() -> None:
+    @hftlab_numba.jit.inner
+    def multiply_and_add(a: float, b: float, c: float) -> float:
+        return a * b + c
+
+    a, b = 1 + 2**-30, 1 - 2**-30
+    assert multiply_and_add(a, b, -1.0) == 0.0  # fused, without the rounding in between, it is -(2 ** -60)
+
+
+def test_compiling_leaves_nothing_in_the_checkout() -> None:
+    assert not [path for path in ROOT.joinpath("examples").rglob("*") if path.suffix in (".nbi", ".nbc")]
