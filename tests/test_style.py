@@ -20,6 +20,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("record",),
     ("engine",),
     ("backends",),
+    ("axes",),
     ("replay", "run"),
     ("verify",),
     ("charts",),
@@ -28,6 +29,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("profiling",),
     ("jupyter",),
     ("net",),
+    ("measuring",),
     ("cli",),
 ]
 MAX_MODULE_LINES = 250
