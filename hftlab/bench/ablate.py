@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hftlab.axes import Axes, VariantSet, best, naive, setting
 from hftlab.bench.gate import agree, release
 from hftlab.bench.machine import describe, fingerprint
-from hftlab.bench.paired import Comparison, Interval, Series, interleave
+from hftlab.bench.paired import Comparison, Interval, Series, check_rounds, interleave
 from hftlab.bench.result import Result
 from hftlab.errors import HftlabError
 from hftlab.feeds.feed import Feed
@@ -164,6 +164,7 @@ def ablate(
     seed     : of the order within a round, of the bootstrap, and of the generated feed
     raises   : BackendMissing; HftlabError for an engine without variants, one that differs from the reference, or a debug build
     """
+    check_rounds(rounds)
     axes = release(backend).variants()
     if not axes:
         raise HftlabError(f"backend {backend!r} has one way only; ablation needs one with variants")

@@ -22,7 +22,7 @@ import numpy as np
 from hftlab.bench.crossing import AGAIN, BORDER_CALL, LOOP, PYTHON, PYTHON_CALL, STAGES, Key, Traffic, crossings
 from hftlab.bench.gate import agree, head, release
 from hftlab.bench.machine import describe, fingerprint
-from hftlab.bench.paired import Interval, Series, interleave
+from hftlab.bench.paired import Interval, Series, check_rounds, interleave
 from hftlab.bench.result import Result
 from hftlab.errors import HftlabError
 from hftlab.feeds.feed import Feed
@@ -103,14 +103,14 @@ class Border(Result):
         return border_chart(self.frame(), f"{self.backend} on {self.feed}, {self.rounds} interleaved rounds")
 
     def words(self) -> list[str]:
-        """Where the crossing pays, a sentence each."""
-        calls = {way.name: way.ns.median for way in self.ways if not way.until}
+        """Where the crossing pays, a sentence each, by the fastest rounds: what else the machine did is no cost of a crossing."""
+        calls = {way.name: way.min_ns for way in self.ways if not way.until}
         out = [
             f"a call that does nothing costs {calls[BORDER_CALL]:.0f} ns across the border and {calls[PYTHON_CALL]:.0f} ns "
             f"in Python; the loop's own {calls[LOOP]:.0f} ns a turn are subtracted"
         ]
         for until in STAGES:
-            out += _words(until, {(way.name, way.per_crossing): way.ns.median for way in self.ways if way.until == until})
+            out += _words(until, {(way.name, way.per_crossing): way.min_ns for way in self.ways if way.until == until})
         return [*out, f"A/A control, message against itself: {self.control}"]
 
     def lines(self) -> list[str]:
@@ -129,24 +129,27 @@ class Border(Result):
 
 
 def _words(until: str, ns: dict[tuple[str, int], float]) -> Iterator[str]:
-    whole = max(size for name, size in ns if name == "push")
+    """`ns` by way and messages per crossing."""
     push = {size: value for (name, size), value in ns.items() if name == "push"}
+    whole = max(push)
     single, python = min(ns["message", 1], ns["apply", 1]), ns[PYTHON, whole]
-    yield f"until {until}: the Python engine takes {python:,.0f} ns a message; " + _from(
-        {1: single, **{size: value for size, value in push.items() if size > 1}}, python, "crossing is quicker than that"
+    start = crossover({**push, 1: single}, python)
+    yield f"until {until}: the Python engine takes {python:,.0f} ns a message; " + (
+        f"crossing is quicker from {start:,} a crossing on" if start else "no crossing measured here is quicker"
     )
-    yield f"until {until}: one message per call takes {single:,.0f} ns; " + _from(push, single, "a chunk is quicker than that")
-    edge = push[whole] * NEGLIGIBLE
-    yield f"until {until}: the whole buffer takes {push[whole]:,.0f} ns a message; " + _from(
-        push, edge, "the border adds less than a tenth to that"
+    start = crossover(push, single)
+    yield f"until {until}: a call per message takes {single:,.0f} ns; " + (
+        f"chunks are quicker from {start:,} messages on" if start else "no chunk measured here is quicker"
     )
+    start = crossover(push, push[whole] * NEGLIGIBLE)
+    told = f"until {until}: the whole buffer takes {push[whole]:,.0f} ns a message"
+    yield f"{told}; the border adds less than a tenth from {start:,} messages on"
 
 
-def _from(ns: dict[int, float], limit: float, what: str) -> str:
-    """The smallest size from which on every larger one stays below the limit."""
+def crossover(ns: dict[int, float], limit: float) -> int | None:
+    """The smallest size from which on every one stays below the limit; None if the largest does not."""
     above = [size for size, value in ns.items() if value >= limit]
-    good = [size for size in ns if size > max(above, default=0)]
-    return f"{what} from {min(good):,} a crossing on" if good else f"in no chunk measured here {what}"
+    return min((size for size in ns if size > max(above, default=0)), default=None)
 
 
 def border(feed: Feed | None = None, *, backend: str = "rust", rounds: int = 11, messages: int = 20_000, seed: int = 1) -> Border:
@@ -156,6 +159,7 @@ def border(feed: Feed | None = None, *, backend: str = "rust", rounds: int = 11,
     rounds : interleaved rounds, 3 to 1000; one more is run first, to warm up, and not counted
     raises : BackendMissing; HftlabError for a feed of event records, a backend without border, or a debug build
     """
+    check_rounds(rounds)
     module = release(backend)
     noop = getattr(module, "noop", None)
     if noop is None:

@@ -111,8 +111,7 @@ def interleave(contenders: Mapping[Name, Callable[[], float]], rounds: int, seed
     rounds     : 3 to 1000; one more is run first, to warm up, and not counted
     raises     : ConfigError
     """
-    if not FEWEST_ROUNDS <= rounds <= 1000:
-        raise ConfigError(f"rounds is {rounds}; allowed is {FEWEST_ROUNDS} to 1000")
+    check_rounds(rounds)
     order, names = random.Random(seed), list(contenders)
     seen: dict[Name, list[float]] = {name: [] for name in names}
     for number in range(rounds + 1):
@@ -122,6 +121,12 @@ def interleave(contenders: Mapping[Name, Callable[[], float]], rounds: int, seed
                 if number:
                     seen[name].append(value)
     return {name: np.array(values) for name, values in seen.items()}
+
+
+def check_rounds(rounds: int) -> None:
+    """Raise ConfigError if so many rounds cannot be compared."""
+    if not FEWEST_ROUNDS <= rounds <= 1000:
+        raise ConfigError(f"rounds is {rounds}; allowed is {FEWEST_ROUNDS} to 1000")
 
 
 @contextmanager

@@ -185,6 +185,11 @@ class Report(Result):
         for label, ratio in self.ratios().items():
             span = f"[{ratio['low']:.1f}, {ratio['high']:.1f}]"
             out.append(f"{label} makes {ratio['median']:.1f}x {span} the messages per second of {self.measured[0].label}")
+        out += [
+            f"{one.label} ran the record modes on the first {one.record_messages:,} messages alone, being slow"
+            for one in self.measured
+            if one.record_messages < self.messages
+        ]
         if control := self.measured[-1].control:
             out.append(
                 f"A/A control, {self.measured[-1].label} against itself: {median(control):.2f}x "

@@ -16,7 +16,7 @@ from hftlab.axes import VariantSet, best, parse
 from hftlab.backends import Session
 from hftlab.bench.gate import agree, release
 from hftlab.bench.machine import caches, describe, fingerprint
-from hftlab.bench.paired import Interval, interleave
+from hftlab.bench.paired import Interval, check_rounds, interleave
 from hftlab.bench.result import Result
 from hftlab.errors import ConfigError, HftlabError, UnknownName
 from hftlab.feeds.steady import CYCLE, Steady, steady
@@ -157,8 +157,11 @@ def scale(
         raise UnknownName("scale axis", axis, FIXED)
     if messages % CYCLE or messages < CYCLE:
         raise ConfigError(f"messages is {messages}; allowed is a multiple of {CYCLE} from {CYCLE}")
+    check_rounds(rounds)
     points = sorted(set(decades(axis, full) if sizes is None else sizes))
     engines = contenders(backend, variants, until)
+    if not points or not engines:
+        raise ConfigError(f"{len(points)} sizes and {len(engines)} variants; allowed is 1 or more of each")
     agree([Engine("python", until=until), *engines.values()], _feed(axis, points[0], 2_000, seed).feed())
     found: list[Point] = []
     for size in points:

@@ -39,9 +39,9 @@ def enable() -> None:
     alt.renderers.enable("hftlab")
 
 
-def log_ticks(low: float, high: float, factors: tuple[int, ...] = (1, 2, 5)) -> list[float]:
+def log_ticks(low: float, high: float, factors: tuple[float, ...] = (1, 2, 5)) -> list[float]:
     """Round numbers from below `low` to above `high`, for the axis of a logarithmic scale."""
-    ticks = [factor * 10.0**power for power in range(-3, 13) for factor in factors]
+    ticks = [float(f"{factor}e{power}") for power in range(-3, 13) for factor in factors]
     inside = [tick for tick in ticks if low < tick < high]
     below, above = [tick for tick in ticks if tick <= low], [tick for tick in ticks if tick >= high]
     return [*below[-1:], *inside, *above[:1]]

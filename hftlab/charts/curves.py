@@ -72,7 +72,7 @@ def border_chart(ways: pl.DataFrame, subtitle: str = "") -> alt.HConcatChart:
     """
     alt = altair()
     messages, nothing = ways.filter(ways["until"] != ""), ways.filter(ways["way"] == "no-op across")
-    ticks = log_ticks(*_span(messages, "ns_per_message", "ns_per_message"), (1,))
+    ticks = log_ticks(*_span(messages, "ns_per_message", "ns_per_message"))
     panels: list[Any] = []
     for until in messages["until"].unique(maintain_order=True).to_list():
         panels.append(_panel(messages.filter(messages["until"] == until).vstack(nothing), until, ticks, first=not panels))
