@@ -114,8 +114,8 @@ def interleave(contenders: Mapping[Name, Callable[[], float]], rounds: int, seed
     check_rounds(rounds)
     order, names = random.Random(seed), list(contenders)
     seen: dict[Name, list[float]] = {name: [] for name in names}
-    for number in range(rounds + 1):
-        with quiet():
+    with quiet():
+        for number in range(rounds + 1):
             for name in order.sample(names, len(names)):
                 value = contenders[name]()
                 if number:

@@ -67,6 +67,7 @@ def forest_chart(steps: pl.DataFrame, subtitle: str = "") -> alt.VConcatChart:
     steps : `Ablation.frame()`
     """
     alt = altair()
+    steps = steps.filter(steps["start"] != "ladder")
     low, high = float(steps["low"].min() or 1), float(steps["high"].max() or 1)  # type: ignore[arg-type]
     ticks = log_ticks(low, high, (1, 1.2, 1.5, *range(2, 10)) if high / low < 5 else (1, 2, 5))
     words = [word for word in _COLOURS if steps["verdict"].str.starts_with(word).any()]
