@@ -73,12 +73,12 @@ def ablation_table(found: Ablation) -> Table:
     for name in ("before", "after"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
-    start = ""
+    start = section = ""
     for step in found.steps:
         row = step.row()
-        if row["start"] != start and start:
-            table.add_section()
         control = row["verdict"] == "control"
+        if section not in ("", section := "controls" if control else row["start"]):
+            table.add_section()
         verdict = f"control: {step.comparison.ratio}" if control else row["verdict"]
         times = [f"{row[name]:,.1f}" for name in ("from_ns_per_message", "to_ns_per_message")]
         table.add_row("" if row["start"] == start else row["start"], row["axis"], row["from"], row["to"], *times, escape(verdict))

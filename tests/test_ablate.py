@@ -48,8 +48,15 @@ def test_planted_costs_are_found(found: Ablation) -> None:
     assert verdicts["best", "orders", "std"].startswith("slower 1.50x")
     assert verdicts["best", "signal", "recompute"].startswith("faster 1.20x")
     assert verdicts["ladder", "all", "best"].startswith("faster 1.67x")
-    assert [rows[key]["ratio"] for key in rows if key[1] == "A/A"] == [1.0, 1.0]
-    ladder = [row for row in found.frame().to_dicts() if row["start"] == "ladder"]
+    controls = [row for row in found.frame().to_dicts() if row["axis"] == "A/A"]
+    assert [(row["start"], row["from"], row["ratio"]) for row in controls] == [
+        ("naive", "naive", 1.0),
+        ("best", "best", 1.0),
+        ("ladder", "ladder std False recompute", 1.0),
+        ("ladder", "ladder flat False recompute", 1.0),
+        ("ladder", "ladder flat True recompute", 1.0),
+    ]
+    ladder = [row for row in found.frame().to_dicts() if row["start"] == "ladder" and row["axis"] != "A/A"]
     assert [row["to_ns_per_message"] for row in ladder] == [80, 50, 50, 60, 60]
 
 
@@ -58,7 +65,7 @@ def test_the_result_says_what_it_is_in_every_form(found: Ablation) -> None:
     assert told["schema"] == "hftlab-ablate/1"
     assert told["machine"]["cpu"]
     assert told["messages"] == 300
-    assert len(told["steps"]) == found.frame().height == 5 + 5 + 5 + 2
+    assert len(told["steps"]) == found.frame().height == 5 + 5 + 5 + 5
     assert told["steps"][0]["after"]["book"] == "sorted"
     assert "book: btree -> ladder" in str(found)
     assert "A/A control, naive against itself: 1.000x" in str(found)

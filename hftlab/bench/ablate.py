@@ -9,7 +9,7 @@ The three answers differ wherever optimisations need or replace one another, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ class Switch:
         if self.axis == "all":
             return "naive", "best"
         if self.axis == CONTROL:
-            return self.start, self.start
+            return " ".join(map(str, self.before.values())) if self.start == "ladder" else self.start, "itself"
         return str(self.before[self.axis]), str(self.after[self.axis])
 
 
@@ -81,7 +81,7 @@ class Step:
     def __str__(self) -> str:
         row = self.row()
         if self.switch.axis == CONTROL:
-            return f"from {row['start']:<6}  A/A control, {row['start']} against itself: {self.comparison.ratio}"
+            return f"from {row['start']:<6}  A/A control, {row['from']} against itself: {self.comparison.ratio}"
         change = f"{row['axis']}: {row['from']} -> {row['to']}"
         times = f"{row['from_ns_per_message']:.1f} -> {row['to_ns_per_message']:.1f} ns/message"
         return f"from {row['start']:<6}  {change:<36} {times:<32} {row['verdict']}"
@@ -173,8 +173,9 @@ def ablate(
     engines = {_key(one): Engine(backend, until=until, **one) for switch in switches for one in (switch.before, switch.after)}  # type: ignore[arg-type]
     agree([Engine("python", until=until), *engines.values()], feed)
     ran = next(iter(engines.values())).run(feed, record="none").messages
-    series = _measure(engines, axes, feed, rounds, seed)
-    steps = tuple(_steps(switches, axes, series, seed))
+    bases = dict.fromkeys(_key(switch.before) for switch in switches)
+    series = _measure(engines, bases, feed, rounds, seed)
+    steps = tuple(_steps(switches, series, seed))
     return Ablation(feed.name, ran, rounds, backend, until, fingerprint(), steps)
 
 
@@ -197,26 +198,27 @@ def _key(variant: VariantSet) -> Key:
     return tuple(variant.items())
 
 
-def _measure(engines: dict[Key, Engine], axes: Axes, feed: Feed, rounds: int, seed: int) -> dict[tuple[Key, int], Series]:
-    """ns per message by (variant set, copy); the two bases have a second copy, their A/A control."""
+def _measure(
+    engines: dict[Key, Engine], bases: Iterable[Key], feed: Feed, rounds: int, seed: int
+) -> dict[tuple[Key, int], Series]:
+    """ns per message by (variant set, copy); whatever something is compared with has a second copy, its A/A control."""
 
     def run(engine: Engine) -> Callable[[], float]:
         return lambda: engine.run(feed, record="none").ns_per_message
 
     contenders = {(key, 0): run(engine) for key, engine in engines.items()}
-    contenders |= {(key, 1): run(engines[key]) for key in (_key(naive(axes)), _key(best(axes)))}
+    contenders |= {(key, 1): run(engines[key]) for key in bases}
     return interleave(contenders, rounds, seed)
 
 
-def _steps(switches: list[Switch], axes: Axes, series: dict[tuple[Key, int], Series], seed: int) -> Iterator[Step]:
-    bases = {"naive": naive(axes), "best": best(axes)}
-    controls = {name: Interval.of(series[_key(base), 0] / series[_key(base), 1], seed) for name, base in bases.items()}
-    # A rung of the ladder has no control of its own: it is held against the wider of the two.
-    both = controls.values()
-    controls["ladder"] = Interval(1.0, min(one.low for one in both), max(one.high for one in both))
+def _steps(switches: list[Switch], series: dict[tuple[Key, int], Series], seed: int) -> Iterator[Step]:
+    controls: dict[Key, Step] = {}
     for switch in switches:
-        before, after = series[_key(switch.before), 0], series[_key(switch.after), 0]
-        yield Step(switch, Comparison.of(before, after, controls[switch.start], seed))
-    for name, base in bases.items():
-        first, second = (series[_key(base), copy] for copy in (0, 1))
-        yield Step(Switch(name, CONTROL, base, base), Comparison.of(first, second, controls[name], seed))
+        base = _key(switch.before)
+        if base not in controls:
+            aa = Interval.of(series[base, 0] / series[base, 1], seed)
+            itself = Switch(switch.start, CONTROL, switch.before, switch.before)
+            controls[base] = Step(itself, Comparison.of(series[base, 0], series[base, 1], aa, seed))
+        control = controls[base].comparison.ratio
+        yield Step(switch, Comparison.of(series[base, 0], series[_key(switch.after), 0], control, seed))
+    yield from controls.values()

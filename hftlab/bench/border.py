@@ -135,15 +135,15 @@ def _words(until: str, ns: dict[tuple[str, int], float]) -> Iterator[str]:
     single, python = min(ns["message", 1], ns["apply", 1]), ns[PYTHON, whole]
     start = crossover({**push, 1: single}, python)
     yield f"until {until}: the Python engine takes {python:,.0f} ns a message; " + (
-        f"crossing is quicker from {start:,} a crossing on" if start else "no crossing measured here is quicker"
+        f"crossing pays from {start:,} messages a crossing on" if start else "no crossing measured here pays"
     )
     start = crossover(push, single)
     yield f"until {until}: a call per message takes {single:,.0f} ns; " + (
-        f"chunks are quicker from {start:,} messages on" if start else "no chunk measured here is quicker"
+        f"chunks beat it from {start:,} messages on" if start else "no chunk measured here beats it"
     )
     start = crossover(push, push[whole] * NEGLIGIBLE)
     told = f"until {until}: the whole buffer takes {push[whole]:,.0f} ns a message"
-    yield f"{told}; the border adds less than a tenth from {start:,} messages on"
+    yield f"{told}; the border adds less than a tenth to it from {start:,} messages a crossing on"
 
 
 def crossover(ns: dict[int, float], limit: float) -> int | None:

@@ -24,11 +24,12 @@ def release(name: str) -> Backend:
 
 
 def agree(engines: Iterable[Engine], feed: Feed, messages: int = PREFIX) -> None:
-    """Compare each engine with the first one on the head of the feed. Raises HftlabError with the first divergence."""
+    """Compare the engines bit for bit on the head of the feed: the second with the first, the others with the second, since the
+    first is the reference, and slow. Raises HftlabError with the first divergence."""
     first, *others = engines
     prefix = head(feed, messages)
-    for other in others:
-        verdict = verify(first, other, prefix)
+    for number, other in enumerate(others):
+        verdict = verify(others[0] if number else first, other, prefix)
         if not verdict:
             raise HftlabError(f"no clock before equality: {verdict}")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hftlab.axes import VariantSet, best, parse
 from hftlab.backends import Session
 from hftlab.bench.gate import agree, release
-from hftlab.bench.machine import caches, describe, fingerprint
+from hftlab.bench.machine import describe, fingerprint
 from hftlab.bench.paired import Interval, check_rounds, interleave
 from hftlab.bench.result import Result
 from hftlab.errors import ConfigError, HftlabError, UnknownName
@@ -91,7 +91,7 @@ class Scale(Result):
         if len(book) < 2 or book[-1][1] <= book[0][1]:
             return {}
         per_size = (book[-1][1] - book[0][1]) / (book[-1][0] - book[0][0])
-        found = {f"{name} {_bytes(size)}": size / per_size for name, size in caches().items()}
+        found = {f"{name} {_bytes(size)}": size / per_size for name, size in self.machine["caches"].items()}
         return {name: at for name, at in found.items() if book[0][0] < at < book[-1][0]}
 
     def to_dict(self) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def waterfall_chart(steps: pl.DataFrame, subtitle: str = "") -> alt.LayerChart:
 
 def _bars(steps: pl.DataFrame) -> list[dict[str, Any]]:
     """Bars of the waterfall: a "|" in a label breaks its line."""
-    ladder = [row for row in steps.to_dicts() if row["start"] == "ladder"]
+    ladder = [row for row in steps.to_dicts() if row["start"] == "ladder" and row["verdict"] != "control"]
     whole = ladder.pop()  # naive -> best
     first, last = whole["from_ns_per_message"], whole["to_ns_per_message"]
     rows = [{"label": "naive", "kind": "naive", "low": 0.0, "high": first, "text": f"{first:.1f}"}]
