@@ -56,8 +56,8 @@ def _add_scale(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     scale.add_argument("--until", default="book", help="last stage: tick, book, signal or order (default book)")
     scale.add_argument("--full", action="store_true", help="three points per decade instead of one")
-    scale.add_argument("--rounds", type=int, default=7, help="interleaved rounds (default 7)")
-    scale.add_argument("--messages", type=int, default=50_000, help="per round (default 50,000)")
+    scale.add_argument("--rounds", type=int, default=11, help="interleaved rounds (default 11)")
+    scale.add_argument("--messages", type=int, default=100_000, help="per round (default 100,000)")
     scale.add_argument("--seed", type=int, default=1, help="default 1")
     _result_options(scale)
 

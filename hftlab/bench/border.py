@@ -135,7 +135,7 @@ def _words(until: str, ns: dict[tuple[str, int], float]) -> Iterator[str]:
     single, python = min(ns["message", 1], ns["apply", 1]), ns[PYTHON, whole]
     start = crossover({**push, 1: single}, python)
     yield f"until {until}: the Python engine takes {python:,.0f} ns a message; " + (
-        f"crossing pays from {start:,} messages a crossing on" if start else "no crossing measured here pays"
+        f"crossing pays from {start:,} message{'s'[: start > 1]} a crossing on" if start else "no crossing measured here pays"
     )
     start = crossover(push, single)
     yield f"until {until}: a call per message takes {single:,.0f} ns; " + (

@@ -140,8 +140,8 @@ def scale(
     backend: str = "rust",
     until: Stage = "book",
     full: bool = False,
-    rounds: int = 7,
-    messages: int = 50_000,
+    rounds: int = 11,
+    messages: int = 100_000,
     seed: int = 1,
 ) -> Scale:
     """Measure ns per message along one axis.
