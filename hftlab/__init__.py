@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from hftlab.axes import variants as variants
     from hftlab.backends import BackendInfo as BackendInfo
     from hftlab.backends import backends as backends
     from hftlab.backends import use_backend as use_backend
+    from hftlab.bench.ablate import ablate as ablate
+    from hftlab.bench.border import border as border
+    from hftlab.bench.scale import scale as scale
     from hftlab.errors import HftlabError as HftlabError
     from hftlab.events import EVENT_DTYPE as EVENT_DTYPE
     from hftlab.events import Fault as Fault
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
     from hftlab.verify import verify as verify
 
 _HOME = {
+    "ablate": "hftlab.bench.ablate",
+    "border": "hftlab.bench.border",
+    "scale": "hftlab.bench.scale",
+    "variants": "hftlab.axes",
     "use_backend": "hftlab.backends",
     "BackendInfo": "hftlab.backends",
     "HftlabError": "hftlab.errors",

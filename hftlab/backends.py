@@ -36,6 +36,7 @@ class Session(Protocol):
     """
 
     messages: int  # run so far
+    elapsed_ns: int  # in the engine's own loop so far
 
     def push(self, data: Block) -> tuple[int, Any]:
         """Run every whole framed ITCH message in `data`. Returns (bytes used, None or the five fields of a Problem)."""

@@ -1,4 +1,4 @@
-"""The command line: `hftlab bench | run | verify | conform | generate | doctor`.
+"""The command line: `hftlab bench | scale | border | run | verify | conform | generate | variants | doctor`.
 
 Bad input is one sentence on stderr and exit code 2.
 """
@@ -6,19 +6,18 @@ Bad input is one sentence on stderr and exit code 2.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hftlab import __version__
+from hftlab import __version__, measuring
 from hftlab.errors import FeedError, HftlabError
+from hftlab.measuring import generated, print_json
 from hftlab.options import parser
 
 if TYPE_CHECKING:
-    from hftlab.feeds.itch import ItchFeed
     from hftlab.replay import Engine
     from hftlab.run import Run
     from hftlab.settings import Record
@@ -39,37 +38,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone; what is still buffered has nowhere to go either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-
-
-def _synthetic(arguments: argparse.Namespace) -> ItchFeed:
-    from hftlab.replay import synthetic
-
-    return synthetic(arguments.regime, arguments.messages, arguments.seed, arguments.symbols)
-
-
-def _bench(arguments: argparse.Namespace) -> int:
-    from hftlab.bench.measure import measure
-    from hftlab.replay import load
-
-    feed = load(arguments.feed) if arguments.feed else _synthetic(arguments)
-    report = measure(feed, rounds=arguments.rounds, seed=arguments.seed, engines=arguments.engines)
-    if arguments.out:
-        report.save(arguments.out)
-    if arguments.json:
-        _print_json(report.to_dict())
-        return 0
-    from rich.console import Console
-
-    from hftlab.tables import latency_table, throughput_table
-
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(f"{report.feed}: {report.messages:,} messages, {report.rounds} interleaved rounds\n")
-    for one in report.measured:
-        console.print(latency_table(one))
-    console.print(throughput_table(report))
-    for line in report.lines():
-        console.print(line, highlight=False, soft_wrap=True)
-    return 0
 
 
 def _engine(arguments: argparse.Namespace) -> Engine:
@@ -105,7 +73,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise
     _save(runs[-1], arguments)
     if arguments.json:
-        _print_json(_summary(runs, repeated=arguments.repeat > 1))
+        print_json(_summary(runs, repeated=arguments.repeat > 1))
         return 0
     from rich.console import Console
 
@@ -151,10 +119,10 @@ def _verify(arguments: argparse.Namespace) -> int:
     from hftlab.replay import load
     from hftlab.verify import verify
 
-    feed = load(arguments.file) if arguments.file else _synthetic(arguments)
+    feed = load(arguments.file) if arguments.file else generated(arguments)
     verdict = verify(arguments.a, arguments.b, feed)
     if arguments.json:
-        _print_json(verdict.to_dict())
+        print_json(verdict.to_dict())
     else:
         print(verdict)
     return 0 if verdict else 1
@@ -165,7 +133,7 @@ def _conform(arguments: argparse.Namespace) -> int:
 
     report = conformance(arguments.engine, rounds=arguments.rounds)
     if arguments.json:
-        _print_json(report.to_dict())
+        print_json(report.to_dict())
     else:
         print(report)
     return 0 if report else 1
@@ -184,7 +152,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     findings = examine()
     if arguments.json:
-        _print_json({"findings": [finding.to_dict() for finding in findings]})
+        print_json({"findings": [finding.to_dict() for finding in findings]})
         return 0
     from rich.console import Console
     from rich.markup import escape
@@ -198,11 +166,27 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1))
+def _variants(arguments: argparse.Namespace) -> int:
+    from hftlab.axes import variants
+
+    if arguments.json:
+        print_json(variants().to_dict())
+    else:
+        print(variants())
+    return 0
 
 
-COMMANDS = {"bench": _bench, "run": _run, "verify": _verify, "conform": _conform, "generate": _generate, "doctor": _doctor}
+COMMANDS = {
+    "bench": measuring.bench,
+    "scale": measuring.scale,
+    "border": measuring.border,
+    "run": _run,
+    "verify": _verify,
+    "conform": _conform,
+    "generate": _generate,
+    "variants": _variants,
+    "doctor": _doctor,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

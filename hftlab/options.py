@@ -9,6 +9,9 @@ from hftlab import __version__
 _EPILOG = """\
 examples:
   hftlab bench                                   the latency table of every engine on a generated feed
+  hftlab bench --ablate                          what each optimisation of the Rust engine is worth, with intervals
+  hftlab scale --axis depth                      ns per message against orders, instruments or price levels
+  hftlab border                                  what each way from Python into Rust costs
   hftlab generate day.itch --regime market --messages 1000000
   hftlab run day.itch --backend rust --record all --out run.parquet
   hftlab verify python rust day.itch             the first message on which two engines differ
@@ -31,7 +34,17 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hftlab {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for add in (_add_bench, _add_run, _add_verify, _add_conform, _add_generate, _add_doctor):
+    for add in (
+        _add_bench,
+        _add_scale,
+        _add_border,
+        _add_run,
+        _add_verify,
+        _add_conform,
+        _add_generate,
+        _add_variants,
+        _add_doctor,
+    ):
         add(commands)
     return parser
 
@@ -40,7 +53,8 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     bench = commands.add_parser("bench", help="time every engine, stage by stage, on one feed")
     bench.add_argument("--feed", metavar="FILE", help="measure on this file instead of a generated feed")
     _generator_options(bench, messages=100_000)
-    bench.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
+    bench.add_argument("--ablate", action="store_true", help="switch one optimisation of the Rust engine at a time instead")
+    bench.add_argument("--rounds", type=int, default=None, help="interleaved rounds (default 5; with --ablate 21)")
     bench.add_argument(
         "--with",
         dest="engines",
@@ -49,8 +63,32 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=[],
         help="time this one, too; may be repeated",
     )
-    bench.add_argument("--out", metavar="PATH", help="write the report as JSON, too")
-    bench.add_argument("--json", action="store_true", help="print the report as JSON and nothing else")
+    _result_options(bench)
+
+
+def _add_scale(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    scale = commands.add_parser("scale", help="time the Rust variants as the book grows")
+    scale.add_argument("--axis", default="orders", help="orders, instruments or depth, price levels a side (default orders)")
+    scale.add_argument(
+        "--variant",
+        action="append",
+        metavar="NAMES",
+        help="naive, best, python, or names that differ from best, e.g. 'book=btree orders=std'; may be repeated",
+    )
+    scale.add_argument("--until", default="book", help="last stage: tick, book, signal or order (default book)")
+    scale.add_argument("--full", action="store_true", help="three points per decade instead of one")
+    scale.add_argument("--rounds", type=int, default=11, help="interleaved rounds (default 11)")
+    scale.add_argument("--messages", type=int, default=100_000, help="per round (default 100,000)")
+    scale.add_argument("--seed", type=int, default=1, help="default 1")
+    _result_options(scale)
+
+
+def _add_border(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    border = commands.add_parser("border", help="time each way across the Python/Rust border")
+    border.add_argument("--rounds", type=int, default=11, help="interleaved rounds (default 11)")
+    border.add_argument("--messages", type=int, default=20_000, help="default 20,000")
+    border.add_argument("--seed", type=int, default=1, help="default 1")
+    _result_options(border)
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -86,9 +124,19 @@ def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     _generator_options(generate, messages=200_000)
 
 
+def _add_variants(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    variants = commands.add_parser("variants", help="the names on every axis, and what each is good at")
+    variants.add_argument("--json", action="store_true", help="print one JSON object")
+
+
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     doctor = commands.add_parser("doctor", help="what this machine can do, and what is missing and why")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _result_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", metavar="PATH", help="write the result as JSON, too")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
 
 
 def _generator_options(parser: argparse.ArgumentParser, messages: int) -> None:

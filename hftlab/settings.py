@@ -23,6 +23,28 @@ AXES: dict[str, tuple[str, ...]] = {
     "signal": ("recompute", "incremental"),
 }
 
+#: What each name is good at, and what it costs.
+GOOD_AT: dict[str, dict[str, str]] = {
+    "book": {
+        "btree": "ordered map: any price, near or far, at the logarithm of the number of levels",
+        "sorted": "sorted array, the best at its end: quick near the touch, slow deep in a deep book",
+        "ladder": "one slot per tick around the touch and a bitmap of those in use; far prices in an ordered map",
+    },
+    "orders": {
+        "std": "hash map with the standard hash: safe against chosen keys, which every look-up pays for",
+        "fast": "hash map with a fast hash: the same table, cheaper look-ups",
+        "flat": "preallocated open addressing: orders that came together stand together",
+    },
+    "pool": {
+        "False": "each order its own heap allocation: simple, at the pace of the allocator",
+        "True": "slab with a free list, touched beforehand: orders close together, the allocator seldom met",
+    },
+    "signal": {
+        "recompute": "walks the best levels after each event: simple",
+        "incremental": "keeps the sums, and walks only when an event reached the levels summed",
+    },
+}
+
 Stage = Literal["tick", "book", "signal", "order"]
 Record = Literal["none", "top", "all"]
 

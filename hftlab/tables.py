@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from hftlab.bench.report import QUANTILES, TITLES, Measured, Report
+from hftlab.settings import RECORDS
 
 if TYPE_CHECKING:
+    from hftlab.bench.ablate import Ablation
+    from hftlab.bench.border import Border
+    from hftlab.bench.scale import Scale
     from hftlab.run import Run
 
 _COLUMNS = ("min", "max", "mean", *QUANTILES)
@@ -49,10 +54,70 @@ def throughput_table(report: Report) -> Table:
     return table
 
 
+def record_table(report: Report) -> Table:
+    """What keeping rows costs: whole passes by record mode."""
+    table = Table(title="whole passes by record mode, ns per message")
+    table.add_column("engine")
+    for name in (*(f"record {mode}" for mode in RECORDS), "messages"):
+        table.add_column(name, justify="right")
+    for one in report.measured:
+        table.add_row(one.label, *(f"{one.record_ns[mode]:,.1f}" for mode in RECORDS), f"{one.record_messages:,}")
+    return table
+
+
+def ablation_table(found: Ablation) -> Table:
+    """Every switch: what it changes, ns per message before and after, the verdict."""
+    table = Table(title="one optimisation at a time, ns per message, median ratio [95 % interval]")
+    for name in ("start", "axis", "from", "to"):
+        table.add_column(name)
+    for name in ("before", "after"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    start = section = ""
+    for step in found.steps:
+        row = step.row()
+        control = row["verdict"] == "control"
+        if section not in ("", section := "controls" if control else row["start"]):
+            table.add_section()
+        verdict = f"control: {step.comparison.ratio}" if control else row["verdict"]
+        times = [f"{row[name]:,.1f}" for name in ("from_ns_per_message", "to_ns_per_message")]
+        table.add_row("" if row["start"] == start else row["start"], row["axis"], row["from"], row["to"], *times, escape(verdict))
+        start = row["start"]
+    return table
+
+
+def scale_table(found: Scale) -> Table:
+    """Sizes down, variants across."""
+    names = list(dict.fromkeys(point.variant for point in found.points))
+    cells = {(point.size, point.variant): f"{point.ns.median:,.1f}" for point in found.points}
+    table = Table(title="ns per message, median over the rounds")
+    for name in (found.axis, *names):
+        table.add_column(name, justify="right")
+    for size in dict.fromkeys(point.size for point in found.points):
+        table.add_row(f"{size:,}", *(cells[size, name] for name in names))
+    return table
+
+
+def border_table(found: Border) -> Table:
+    """Ways and chunks down, last stages across: median and min."""
+    stages = list(dict.fromkeys(way.until for way in found.ways if way.until))
+    by = {(way.name, way.per_crossing, way.until): way for way in found.ways}
+    table = Table(title="ns per message, the loop subtracted: median (min)")
+    table.add_column("way")
+    for name in ("messages per crossing", *(f"until {until}" for until in stages)):
+        table.add_column(name, justify="right")
+    for name, size in dict.fromkeys((way.name, way.per_crossing) for way in found.ways):
+        ways = [by.get((name, size, until)) or by[name, size, ""] for until in stages]
+        cells = [f"{way.ns.median:,.1f} ({way.min_ns:,.1f})" for way in ways]
+        table.add_row(name, f"{size:,}" if size else "a call", *cells)
+    return table
+
+
 def run_table(runs: list[Run]) -> Table:
     """One run in numbers."""
     run = runs[-1]
     table = Table(title=f"{run.feed} on {run.backend}", show_header=False)
+    live, order_bytes = run.memory["live_orders"], run.memory["order_bytes"]
     speeds = sorted(one.ns_per_message for one in runs)
     rows: dict[str, Any] = {
         "variant": " ".join(f"{axis}={value}" for axis, value in run.variant.items()) or "the only one",
@@ -63,7 +128,9 @@ def run_table(runs: list[Run]) -> Table:
         "unknown types": ", ".join(f"{letter} {n:,}" for letter, n in run.unknown.items()) or "none",
         "orders sent": f"{len(run.order_stream) // 47:,}",
         "refused by risk": ", ".join(f"{name} {n:,}" for name, n in run.rejects.items()) or "none",
-        "live orders": f"{run.memory['live_orders']:,}",
+        "live orders": f"{live:,}",
+        "memory of orders": f"{order_bytes:,} bytes" + (f", {order_bytes / live:,.1f} per live order" if live else ""),
+        "memory of levels": f"{run.memory['level_bytes']:,} bytes",
     }
     for name, value in rows.items():
         table.add_row(name, value)

@@ -48,11 +48,21 @@ def test_run_writes_every_column_and_the_order_bytes(day: Path, tmp_path: Path, 
     assert len(orders.read_bytes()) == 47 * said["orders"]
 
 
+def test_run_prints_the_memory_of_the_book(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["run", str(day), "--backend", "python", "--json"]) == 0
+    memory = json.loads(capsys.readouterr().out)["memory"]
+    assert main(["run", str(day), "--backend", "python"]) == 0
+    text = capsys.readouterr().out
+    assert f"{memory['order_bytes'] / memory['live_orders']:,.1f} per live order" in text
+    assert f"{memory['level_bytes']:,} bytes" in text
+
+
 def test_bench_prints_the_table_of_every_engine(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out = tmp_path / "deep" / "bench.json"
     assert main(["bench", "--messages", "3000", "--rounds", "1", "--out", str(out)]) == 0
     text = capsys.readouterr().out
-    for word in ("tick processing", "order book update", "signal generation", "end to end", "n/a", "clock"):
+    for word in ("tick processing", "order book update", "signal generation", "end to end", "n/a", "clock", "record top"):
         assert word in text
     report = json.loads(out.read_text())
     assert report["schema"] == "hftlab-bench/1"
@@ -60,6 +70,9 @@ def test_bench_prints_the_table_of_every_engine(capsys: pytest.CaptureFixture[st
         stages = {row["stage"]: row for row in engine["latency_ns"]}
         assert set(stages) == {"tick", "book", "signal", "order", "total"}
         assert stages["total"]["n"] == 3000
+        assert set(engine["record_ns_per_message"]) == {"none", "top", "all"}
+        assert min(engine["record_ns_per_message"].values()) > 0
+        assert engine["record_messages"] == 3000
         assert stages["total"]["p99"] is None  # 30 samples beyond it say nothing
     absent = [info.name for info in hftlab.backends() if not info.available]
     assert list(report["missing"]) == absent
@@ -113,6 +126,10 @@ def test_bad_input_is_one_sentence_and_exit_code_2(day: Path, tmp_path: Path) ->
         ("generate", str(tmp_path / "x"), "--regime", "quiet"): "unknown regime 'quiet'",
         ("generate", str(tmp_path / "x"), "--messages", "1"): "messages is 1",
         ("bench", "--rounds", "0"): "rounds is 0",
+        ("bench", "--ablate", "--rounds", "2"): "rounds is 2; allowed is 3 to 1000",
+        ("scale", "--axis", "width"): "unknown scale axis 'width'; known: orders, instruments, depth",
+        ("scale", "--messages", "15"): "multiple of 10",
+        ("border", "--rounds", "0"): "rounds is 0",
     }
     for words, expected in cases.items():
         done = subprocess.run([sys.executable, "-m", "hftlab.cli", *words], capture_output=True, text=True, check=False)

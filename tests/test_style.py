@@ -20,6 +20,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("record",),
     ("engine",),
     ("backends",),
+    ("axes",),
     ("replay", "run"),
     ("adopt",),
     ("verify",),
@@ -29,6 +30,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("profiling",),
     ("jupyter",),
     ("net",),
+    ("measuring",),
     ("cli",),
 ]
 MAX_MODULE_LINES = 250

@@ -1,4 +1,13 @@
-"""The measuring bench: clock, machine, report. `hftlab.bench(feed)` measures every engine and gives a Report."""
+"""The measuring bench. `hftlab.bench(feed)` measures every engine and gives a Report.
+
+clock.py machine.py     what a number must not travel without
+gate.py                 equality first: nothing is timed that is not right
+measure.py report.py    every engine, stage by stage
+paired.py               interleaved rounds, ratios with their intervals, the A/A control; the next three stand on it
+ablate.py               what each optimisation is worth
+scale.py                what a message costs as the book grows
+border.py crossing.py   what each way from Python into Rust costs
+"""
 
 from __future__ import annotations
 

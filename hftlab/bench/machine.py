@@ -34,6 +34,16 @@ def affinity() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
+def caches() -> dict[str, int]:
+    """Bytes of the data caches of the first core by level ("L1", "L2", "L3"), as far as /sys tells."""
+    found = {}
+    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        size = _read(f"{index}/size")
+        if _read(f"{index}/type") in ("Data", "Unified") and size.endswith("K"):
+            found[f"L{_read(f'{index}/level')}"] = int(size[:-1]) << 10
+    return found
+
+
 @cache
 def _fixed() -> dict[str, Any]:
     cpu = cpu_info()
@@ -44,6 +54,7 @@ def _fixed() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "hypervisor": "hypervisor" in cpu.get("flags", "").split(),
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
+        "caches": caches(),
         "isolated": _read("/sys/devices/system/cpu/isolated") or "none",
         "clocksource": _read("/sys/devices/system/clocksource/clocksource0/current_clocksource") or "unknown",
         "transparent_hugepages": _read("/sys/kernel/mm/transparent_hugepage/enabled") or "unknown",

@@ -7,30 +7,29 @@ of nothing.
 
 from __future__ import annotations
 
-import gc
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from hftlab.adopt import adopt
+from hftlab.axes import naive
 from hftlab.backends import backends
 from hftlab.bench.clock import ClockReport, clock_of
+from hftlab.bench.gate import PREFIX, agree, head, release
 from hftlab.bench.machine import fingerprint
+from hftlab.bench.paired import quiet
 from hftlab.bench.report import Measured, Report, Row
-from hftlab.errors import ConfigError, HftlabError
-from hftlab.feeds.feed import EventFeed, Feed
-from hftlab.feeds.itch import Frames, ItchFeed
+from hftlab.errors import ConfigError
+from hftlab.feeds.feed import Feed
 from hftlab.replay import Engine
-from hftlab.settings import STAGES
-from hftlab.verify import verify
+from hftlab.settings import RECORDS, STAGES, Record
 
-#: Messages on which engines must agree before a clock starts.
-PREFIX = 20_000
-NAIVE: dict[str, Any] = {"book": "btree", "orders": "std", "pool": False, "signal": "recompute"}
+#: An engine slower than this runs the passes of the record modes on the head of the feed alone: they would take half the bench.
+SLOW_NS = 1_000
 
 
 @dataclass
@@ -42,6 +41,9 @@ class Contestant:
     clock: ClockReport
     passes: dict[str, list[float]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
     control: list[float] = field(default_factory=list)  # the A/A copy: ns per message of the whole path
+    records: dict[str, list[float]] = field(default_factory=lambda: {mode: [] for mode in RECORDS})
+    record_feed: Feed | None = None
+    record_messages: int = 0
     samples: dict[str, list[np.ndarray[Any, Any]]] = field(default_factory=dict)
     live_orders: int = 0
     order_bytes: int = 0
@@ -55,7 +57,7 @@ def contestants(engines: Iterable[Any] = ()) -> list[Contestant]:
     found = []
     for info in backends():
         if info.available and info.name == "rust":
-            found.append(_contestant("rust naive", Engine("rust", **NAIVE)))
+            found.append(_contestant("rust naive", Engine("rust").replace(**naive(info.variants))))
         if info.available:
             found.append(_contestant("rust best" if info.name == "rust" else info.name, Engine(info.name)))
     for given in map(adopt, engines):
@@ -66,9 +68,7 @@ def contestants(engines: Iterable[Any] = ()) -> list[Contestant]:
 
 
 def _contestant(label: str, engine: Engine) -> Contestant:
-    if getattr(engine.implementation, "DEBUG_BUILD", False):
-        raise HftlabError(f"backend {engine.backend!r} is a debug build; its times say nothing (`make rust`)")
-    return Contestant(label, engine, clock_of(engine.implementation))
+    return Contestant(label, engine, clock_of(release(engine)))
 
 
 def measure(feed: Feed, *, rounds: int = 5, seed: int = 1, engines: Iterable[Any] = ()) -> Report:
@@ -82,7 +82,7 @@ def measure(feed: Feed, *, rounds: int = 5, seed: int = 1, engines: Iterable[Any
     if not 1 <= rounds <= 1000:
         raise ConfigError(f"rounds is {rounds}; allowed is 1 to 1000")
     field_ = contestants(engines)
-    _agree(field_, feed)
+    agree([one.engine() for one in field_], feed)
     order = random.Random(seed)
     for number in range(rounds + 1):
         for one in order.sample(field_, len(field_)):
@@ -99,52 +99,31 @@ def measure(feed: Feed, *, rounds: int = 5, seed: int = 1, engines: Iterable[Any
     )
 
 
-def _agree(field_: list[Contestant], feed: Feed) -> None:
-    prefix = head(feed, PREFIX)
-    for other in field_[1:]:
-        verdict = verify(field_[0].engine(), other.engine(), prefix)
-        if not verdict:
-            raise HftlabError(f"no clock before equality: {verdict}")
-
-
-def head(feed: Feed, messages: int) -> Feed:
-    """The first messages of a feed."""
-    if feed.wire == "events":
-        events = next(iter(feed.event_blocks()))[:messages]
-        return EventFeed(events, symbols=feed.symbols, price_scale=feed.price_scale, name=f"head of {feed.name}")
-    parts, left, rest = bytearray(), messages, b""
-    for block in feed.blocks():
-        data = rest + block if rest else block
-        frames = Frames(data)
-        for _, _ in frames:
-            left -= 1
-            if not left:
-                break
-        used = frames.used if left else frames.used + 2 + (data[frames.used] << 8 | data[frames.used + 1])
-        parts += data[:used]
-        rest = bytes(data[used:]) if left else b""
-        if not left or frames.problem:
-            break
-    return ItchFeed(bytes(parts), name=f"head of {feed.name}")
-
-
 def _round(one: Contestant, feed: Feed, *, warm_up: bool) -> None:
-    gc.collect()
-    gc.disable()  # a collection of the bench's own garbage would be booked on an engine
-    try:
+    with quiet():
         for until in STAGES:
             run = one.engine(until).run(feed, record="none")
             if not warm_up:
                 one.passes[until].append(run.ns_per_message)
         one.live_orders, one.order_bytes = run.memory["live_orders"], run.memory["order_bytes"]
+        if warm_up:
+            one.record_feed = feed if run.ns_per_message < SLOW_NS else head(feed, PREFIX)
+        elif one.record_feed:
+            _record_passes(one, one.record_feed)
         for mode in ("stages", "total"):
             stamps = one.engine().run(feed, record="none", latency=mode).latency
             if stamps is None or warm_up:
                 continue
             for name in STAGES if mode == "stages" else ("total",):
                 one.samples.setdefault(name, []).append(stamps[name])
-    finally:
-        gc.enable()
+
+
+def _record_passes(one: Contestant, feed: Feed) -> None:
+    """A whole pass with each record mode: what keeping the rows costs."""
+    for mode in RECORDS:
+        run = one.engine().run(feed, record=cast(Record, mode))
+        one.records[mode].append(run.ns_per_message)
+        one.record_messages = run.messages
 
 
 def _control(one: Contestant, feed: Feed, rounds: int, order: random.Random) -> None:
@@ -166,6 +145,8 @@ def _measured(one: Contestant) -> Measured:
         until_ns={stage: median(values) for stage, values in one.passes.items()},
         rounds_ns=tuple(one.passes["order"]),
         control=tuple(one.control),
+        record_ns={mode: median(values) for mode, values in one.records.items()},
+        record_messages=one.record_messages,
         live_orders=one.live_orders,
         order_bytes=one.order_bytes,
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,7 @@ import numpy as np
 
 from hftlab.bench.clock import ClockReport
 from hftlab.bench.machine import describe
-from hftlab.errors import FeedError
+from hftlab.bench.result import Result
 
 if TYPE_CHECKING:
     import polars as pl
@@ -69,7 +67,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Measured:
-    """One engine: distributions per stage, whole passes in ns per message by last stage, A/A ratios if it was the control."""
+    """One engine: distributions per stage, whole passes in ns per message by last stage, A/A ratios if it was the control.
+
+    record_ns : whole passes in ns per message by record mode, over the first `record_messages` messages
+    """
 
     label: str
     backend: str
@@ -79,6 +80,8 @@ class Measured:
     until_ns: dict[str, float]
     rounds_ns: tuple[float, ...]
     control: tuple[float, ...]
+    record_ns: dict[str, float]
+    record_messages: int
     live_orders: int
     order_bytes: int
 
@@ -103,6 +106,8 @@ class Measured:
             "until_ns_per_message": self.until_ns,
             "stage_ns_per_message": self.stage_ns,
             "rounds_ns_per_message": list(self.rounds_ns),
+            "record_ns_per_message": self.record_ns,
+            "record_messages": self.record_messages,
             "messages_per_s": self.messages_per_s,
             "live_orders": self.live_orders,
             "order_bytes": self.order_bytes,
@@ -111,7 +116,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Result):
     """Every engine on one feed, in one run, on one machine."""
 
     feed: str
@@ -163,14 +168,6 @@ class Report:
             "missing": self.missing,
         }
 
-    def save(self, path: str | Path) -> None:
-        """Write the report as JSON. Raises FeedError if that cannot be done."""
-        try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n")
-        except OSError as error:
-            raise FeedError(f"{path}: cannot be written: {error.strerror}") from None
-
     def plot(self) -> Any:
         """The stages of every engine as an Altair chart; see `hftlab.charts.stage_chart`."""
         from hftlab.charts import stage_chart
@@ -188,6 +185,11 @@ class Report:
         for label, ratio in self.ratios().items():
             span = f"[{ratio['low']:.1f}, {ratio['high']:.1f}]"
             out.append(f"{label} makes {ratio['median']:.1f}x {span} the messages per second of {self.measured[0].label}")
+        out += [
+            f"{one.label} ran the record modes on the first {one.record_messages:,} messages alone, being slow"
+            for one in self.measured
+            if one.record_messages < self.messages
+        ]
         if control := self.measured[-1].control:
             out.append(
                 f"A/A control, {self.measured[-1].label} against itself: {median(control):.2f}x "

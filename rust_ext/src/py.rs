@@ -92,6 +92,10 @@ mod hftlab_rust {
         column(py, Clock::get().cost_ns(n))
     }
 
+    /// Nothing: what a call across the border costs.
+    #[pyfunction]
+    fn noop() {}
+
     /// Open a run with `hftlab.settings.Settings`.
     #[pyfunction]
     fn session(settings: &Bound<'_, PyAny>) -> PyResult<Session> {
@@ -179,6 +183,11 @@ mod hftlab_rust {
         #[getter]
         fn messages(&mut self) -> u64 {
             self.runner.tally().messages
+        }
+
+        #[getter]
+        fn elapsed_ns(&mut self) -> u64 {
+            self.runner.tally().elapsed_ns
         }
 
         fn push(&mut self, py: Python<'_>, data: PyBuffer<u8>) -> PyResult<(usize, Option<Problem>)> {

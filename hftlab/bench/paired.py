@@ -1,0 +1,140 @@
+"""Paired measuring: contenders interleaved in random order, ratios round by round, and what the machine makes of nothing.
+
+    round 1:  b  a  a'  c        a against b, c        the ratio of the same round: a slow spell of the machine hits both
+    round 2:  a' c  b   a        a against a'          the A/A control: what of a ratio is the machine's own doing
+    ...
+
+Two workloads measured one after the other differ even if they are the same. Here each round runs every contender once, and the
+median ratio over the rounds comes with a bootstrap confidence interval.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from hftlab.errors import ConfigError
+
+RESAMPLES = 10_000
+CONFIDENCE = 0.95
+FEWEST_ROUNDS = 3  # of fewer, no interval can be made
+
+Series = np.ndarray[Any, Any]
+Name = TypeVar("Name", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A median, and the interval in which it lies with 95 % confidence."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Series, seed: int = 1) -> Interval:
+        """Bootstrap: the median of 10,000 resamples of `values`, (n,) float; the same seed gives the same interval."""
+        drawn = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
+        medians = np.median(np.asarray(values)[drawn], axis=1)
+        low, high = np.quantile(medians, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        return cls(float(np.median(values)), float(low), float(high))
+
+    def overlaps(self, other: Interval) -> bool:
+        return self.low <= other.high and other.low <= self.high
+
+    def with_one(self) -> Interval:
+        """Widened, if need be, so that 1 lies within."""
+        return Interval(self.median, min(self.low, 1.0), max(self.high, 1.0))
+
+    def inverse(self) -> Interval:
+        return Interval(1 / self.median, 1 / self.high, 1 / self.low)
+
+    def __str__(self) -> str:
+        digits = 2 if abs(self.median - 1) > 0.1 else 3  # next to 1, two decimals would hide the interval
+        return f"{self.median:.{digits}f}x [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One contender against its base, paired round by round.
+
+    base_ns, ns : medians, ns per message
+    ratio       : base / contender; above 1 the contender is faster
+    control     : the ratio of the base to itself
+    """
+
+    base_ns: float
+    ns: float
+    ratio: Interval
+    control: Interval
+
+    @classmethod
+    def of(cls, base: Series, other: Series, control: Interval, seed: int = 1) -> Comparison:
+        """Compare two series of the same rounds, ns per message."""
+        return cls(float(np.median(base)), float(np.median(other)), Interval.of(base / other, seed), control)
+
+    @property
+    def word(self) -> str:
+        """ "faster", "slower" or "no difference seen": the last if the interval overlaps what the control makes of nothing."""
+        if self.ratio.overlaps(self.control.with_one()):
+            return "no difference seen"
+        return "faster" if self.ratio.median > 1 else "slower"
+
+    @property
+    def verdict(self) -> str:
+        """The word with its numbers: "faster 2.31x [2.24, 2.38]"; "slower 2.00x" takes twice the time."""
+        if self.word == "no difference seen":
+            return self.word
+        return f"{self.word} {self.ratio if self.word == 'faster' else self.ratio.inverse()}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "base_ns_per_message": self.base_ns,
+            "ns_per_message": self.ns,
+            "ratio": self.ratio.median,
+            "low": self.ratio.low,
+            "high": self.ratio.high,
+            "verdict": self.verdict,
+        }
+
+
+def interleave(contenders: Mapping[Name, Callable[[], float]], rounds: int, seed: int = 1) -> dict[Name, Series]:
+    """Run every contender once a round, in a new random order each; returns what each gave, (rounds,) float64 by name.
+
+    contenders : each runs its work once and returns ns per message (or any other number)
+    rounds     : 3 to 1000; one more is run first, to warm up, and not counted
+    raises     : ConfigError
+    """
+    check_rounds(rounds)
+    order, names = random.Random(seed), list(contenders)
+    seen: dict[Name, list[float]] = {name: [] for name in names}
+    with quiet():
+        for number in range(rounds + 1):
+            for name in order.sample(names, len(names)):
+                value = contenders[name]()
+                if number:
+                    seen[name].append(value)
+    return {name: np.array(values) for name, values in seen.items()}
+
+
+def check_rounds(rounds: int) -> None:
+    """Raise ConfigError if so many rounds cannot be compared."""
+    if not FEWEST_ROUNDS <= rounds <= 1000:
+        raise ConfigError(f"rounds is {rounds}; allowed is {FEWEST_ROUNDS} to 1000")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No garbage collection within: one of the bench's own garbage would be booked on a contender."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

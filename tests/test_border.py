@@ -1,0 +1,100 @@
+"""Is every way across the border timed, the loop subtracted, and the crossover put into words?"""
+
+import json
+from collections.abc import Iterator
+
+import planted
+import pytest
+
+import hftlab
+from hftlab.bench.border import Border, crossover
+from hftlab.bench.crossing import Traffic
+from hftlab.cli import main
+from hftlab.errors import HftlabError
+from hftlab.events import EVENT_DTYPE
+
+
+@pytest.fixture
+def no_rust(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    yield from planted.installed(monkeypatch, planted=planted.PlantedBackend())
+
+
+@pytest.fixture(scope="module")
+def found() -> Border:
+    return hftlab.border(rounds=3, messages=300)
+
+
+def test_the_same_messages_cross_in_every_form() -> None:
+    feed = hftlab.synthetic(messages=257)
+    traffic = Traffic(feed)
+    assert traffic.count == len(traffic.messages) == len(traffic.integers) == 257
+    assert traffic.sizes() == (1, 10, 100, 257)
+    for size in traffic.sizes():
+        chunks = traffic.chunks(size)
+        assert len(chunks) == -(-257 // size) == len(traffic.event_chunks(size))
+        assert b"".join(chunks) == traffic.data
+        assert sum(map(len, traffic.event_chunks(size))) == 257
+    assert b"".join(len(each).to_bytes(2, "big") + each for each in traffic.messages) == traffic.data
+    assert traffic.events.dtype == EVENT_DTYPE
+
+
+def test_the_crossover_is_where_it_stays_below() -> None:
+    curve = {1: 400.0, 10: 80.0, 100: 90.0, 1_000: 40.0}
+    assert crossover(curve, 500.0) == 1
+    assert crossover(curve, 85.0) == 1_000  # 10 is below, but 100 is not
+    assert crossover(curve, 100.0) == 10
+    assert crossover(curve, 40.0) is None
+
+
+@pytest.mark.rust
+def test_every_way_is_timed(found: Border) -> None:
+    ways = {(way.name, way.until, way.per_crossing): way for way in found.ways}
+    expected = {("empty loop", "", 0), ("Python no-op", "", 0), ("no-op across", "", 0)}
+    for until in ("tick", "book"):
+        expected |= {("apply", until, 1), ("message", until, 1), ("Python engine", until, 300)}
+        expected |= {(name, until, size) for name in ("push", "push_events") for size in (1, 10, 100, 300)}
+    assert set(ways) == expected
+    assert all(way.min_ns <= way.ns.median <= way.raw_ns for way in found.ways)
+    loop, call = ways["empty loop", "", 0], ways["message", "book", 1]
+    assert call.raw_ns - call.ns.median == pytest.approx(loop.raw_ns)
+    whole = ways["push", "book", 300]
+    assert whole.raw_ns - whole.ns.median == pytest.approx(loop.raw_ns / 300)
+
+
+@pytest.mark.rust
+def test_orders_of_magnitude_hold_on_any_machine(found: Border) -> None:
+    fastest = {(way.name, way.until, way.per_crossing): way.min_ns for way in found.ways}
+    assert fastest["push", "book", 300] * 3 < fastest["Python engine", "book", 300]
+    assert fastest["push_events", "tick", 300] * 3 < fastest["push_events", "tick", 1]
+
+
+@pytest.mark.rust
+def test_the_words_follow_from_the_numbers(found: Border) -> None:
+    words = "\n".join(found.words())
+    for part in ("a call that does nothing", "until tick: the Python engine takes", "until book: the whole buffer takes", "A/A"):
+        assert part in words
+    assert words in str(found)
+    told = json.loads(json.dumps(found.to_dict()))
+    assert told["schema"] == "hftlab-border/1"
+    assert told["words"] == found.words()
+    assert told["messages"] == 300
+
+
+@pytest.mark.rust
+def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["border", "--rounds", "3", "--messages", "200"]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "messages per crossing" in text
+    assert "no-op across" in text
+    assert main([*words, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["ways"]) == 3 + 2 * (3 + 2 * 4)
+
+
+def test_without_rust_there_is_one_clear_sentence(no_rust: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["border"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("hftlab: error: backend 'rust' is missing")
+    assert len(said.splitlines()) == 1
+    with pytest.raises(HftlabError, match="has no `noop` to call"):
+        hftlab.border(backend="planted")

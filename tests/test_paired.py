@@ -1,0 +1,86 @@
+"""Is a planted difference found, and is none seen where there is none?"""
+
+import gc
+
+import numpy as np
+import pytest
+
+from hftlab.bench.paired import Comparison, Interval, interleave
+from hftlab.errors import ConfigError
+
+QUIET = Interval(1.0, 0.995, 1.005)
+
+
+def noise(seed: int, spread: float = 0.03, rounds: int = 31) -> np.ndarray:
+    return np.random.default_rng(seed).normal(1.0, spread, rounds)
+
+
+def test_a_planted_tenth_is_found_through_noise_and_slow_spells() -> None:
+    spell = np.where(np.arange(31) % 7 == 0, 3.0, 1.0)  # whole rounds in which everything takes three times as long
+    base, other = 110 * spell * noise(1), 100 * spell * noise(2)
+    found = Comparison.of(base, other, QUIET)
+    assert found.word == "faster"
+    assert found.ratio.low < 1.10 < found.ratio.high
+    assert found.ratio.high - found.ratio.low < 0.1
+    assert found.verdict == f"faster {found.ratio}"
+
+
+def test_slower_is_told_as_a_multiple_of_the_time() -> None:
+    base = 100 * noise(3)
+    found = Comparison.of(base, 2 * base, QUIET)
+    assert found.verdict == "slower 2.00x [2.00, 2.00]"
+    assert found.ratio.median == 0.5
+
+
+def test_identical_series_give_no_difference() -> None:
+    base = 100 * noise(4)
+    assert Comparison.of(base, base.copy(), Interval(1.0, 1.0, 1.0)).verdict == "no difference seen"
+    assert Comparison.of(base, base[::-1].copy(), QUIET).verdict == "no difference seen"
+
+
+def test_what_the_control_makes_of_nothing_is_no_difference_either() -> None:
+    base = 103 * np.ones(31)
+    planted = Comparison.of(base, base / 1.03, QUIET)
+    assert planted.word == "faster"
+    noisy = Comparison.of(base, base / 1.03, Interval(1.02, 0.98, 1.06))
+    assert noisy.word == "no difference seen"
+    # A control that is itself off to one side does not make a difference of what lies between it and 1.
+    assert Comparison.of(base, base / 1.01, Interval(1.04, 1.03, 1.05)).word == "no difference seen"
+
+
+def test_the_interval_is_seeded_and_narrows_with_the_rounds() -> None:
+    values = noise(5, rounds=400)
+    assert Interval.of(values, 9) == Interval.of(values, 9)
+    few, many = Interval.of(values[:20], 9), Interval.of(values, 9)
+    assert many.high - many.low < few.high - few.low
+    assert many.low <= many.median <= many.high
+
+
+def test_the_interval_holds_the_true_median_about_as_often_as_it_says() -> None:
+    held = [(found := Interval.of(noise(seed), seed)).low <= 1.0 <= found.high for seed in range(100)]
+    assert 85 <= sum(held) <= 100
+
+
+def test_rounds_are_interleaved_in_changing_order_and_the_first_is_not_counted() -> None:
+    calls: list[str] = []
+    collecting: list[bool] = []
+
+    def one(name: str) -> float:
+        calls.append(name)
+        collecting.append(gc.isenabled())
+        return float(len(calls))
+
+    series = interleave({name: lambda name=name: one(name) for name in "abc"}, rounds=8, seed=3)
+    rounds = ["".join(calls[at : at + 3]) for at in range(0, len(calls), 3)]
+    assert len(rounds) == 9
+    assert all(sorted(each) == ["a", "b", "c"] for each in rounds)
+    assert len(set(rounds)) > 3
+    assert all(len(values) == 8 and values.min() > 3 for values in series.values())
+    assert not any(collecting)
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("rounds", [-1, 0, 2, 1001])
+def test_too_few_rounds_are_refused(rounds: int) -> None:
+    with pytest.raises(ConfigError, match="allowed is 3 to 1000"):
+        interleave({"a": lambda: 1.0}, rounds)
