@@ -11,7 +11,6 @@ use crate::event::{ASK, BID, BOTH, Event, Fault, kind};
 use crate::levels::{LevelTable, Levels, NIL};
 use crate::orders::{Found, Index};
 use crate::pool::{Order, Pool};
-use crate::prefetch::prefetch;
 
 /// Best bid and ask of one instrument; price 0 and quantity 0 for an empty side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +44,7 @@ pub struct Instrument<L> {
     /// Bids, then asks.
     pub(crate) halves: [L; 2],
     /// Slots of the best levels, or `NIL`.
-    best: [u32; 2],
+    pub(crate) best: [u32; 2],
     /// Zeros until the feed has named it.
     pub name: [u8; 8],
     /// Best bid and ask.
@@ -55,9 +54,9 @@ pub struct Instrument<L> {
 /// The orders and levels of all instruments: an index `I` from reference to order, a pool `P` of orders.
 #[derive(Default)]
 pub struct Store<I, P> {
-    index: I,
-    pool: P,
-    levels: LevelTable,
+    pub(crate) index: I,
+    pub(crate) pool: P,
+    pub(crate) levels: LevelTable,
     /// Says of the last applied event what its side does not.
     pub touched: Touched,
 }
@@ -78,7 +77,7 @@ impl<L: Levels, I: Index, P: Pool> Default for Book<L, I, P> {
 
 /// A price as a key, and a key as a price: the smallest key is the best on both sides. `i` is 0 for a bid.
 #[inline(always)]
-fn signed(price: i64, i: usize) -> i64 {
+pub(crate) fn signed(price: i64, i: usize) -> i64 {
     let mask = i as i64 - 1;
     (price ^ mask).wrapping_sub(mask)
 }
@@ -382,82 +381,5 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
             self.store.index.bytes(),
             levels + halves.map(Levels::bytes).sum::<usize>(),
         ]
-    }
-}
-
-/// Prefetching: what the next messages will need is known before it is needed. Each step reads what the one before it asked for, of
-/// orders that come (an ADD) and of orders that are there (anything else). Wrong guesses cost time, nothing else.
-impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
-    /// Step 1: the instrument, and the half that an order comes to.
-    #[inline(always)]
-    pub fn prefetch_instrument(&self, event: &Event) {
-        if let Some(known) = self.instruments.get(event.instrument as usize) {
-            prefetch(&known.top);
-            prefetch(&known.halves[(event.side == ASK) as usize]);
-        }
-    }
-
-    /// Step 1: the instrument, and the order's place in the index.
-    #[inline(always)]
-    pub fn prefetch_index(&self, event: &Event) {
-        self.store.index.prefetch(event.order_id);
-        if let Some(known) = self.instruments.get(event.instrument as usize) {
-            prefetch(&known.top);
-        }
-    }
-
-    /// Step 2: the price among the levels, and the best of them.
-    #[inline(always)]
-    pub fn prefetch_price(&self, event: &Event) {
-        if let Some(known) = self.instruments.get(event.instrument as usize) {
-            let i = (event.side == ASK) as usize;
-            known.halves[i].prefetch(signed(event.price, i));
-            prefetch(self.store.levels.get(known.best[i]));
-        }
-    }
-
-    /// Step 2: the order.
-    #[inline(always)]
-    pub fn prefetch_order(&self, event: &Event) {
-        self.store.pool.prefetch(self.store.index.guess(event.order_id));
-    }
-
-    /// Step 3: the level at the price, and the end of its queue.
-    #[inline(always)]
-    pub fn prefetch_level(&self, event: &Event) {
-        if let Some(known) = self.instruments.get(event.instrument as usize) {
-            let i = (event.side == ASK) as usize;
-            prefetch(self.store.levels.get(known.halves[i].guess(signed(event.price, i))));
-        }
-    }
-
-    /// Step 3: the level of the order, and its neighbours in the queue.
-    #[inline(always)]
-    pub fn prefetch_queue(&self, event: &Event) {
-        let order = self.store.pool.guess(self.store.index.guess(event.order_id));
-        prefetch(self.store.levels.get(order.level));
-        self.store.pool.prefetch(order.prev);
-        self.store.pool.prefetch(order.next);
-    }
-
-    /// Step 4: the end of the queue at the price.
-    #[inline(always)]
-    pub fn prefetch_tail(&self, event: &Event) {
-        if let Some(known) = self.instruments.get(event.instrument as usize) {
-            let i = (event.side == ASK) as usize;
-            let level = self.store.levels.get(known.halves[i].guess(signed(event.price, i)));
-            self.store.pool.prefetch(level.tail);
-        }
-    }
-
-    /// Step 4: the half that the level belongs to, and the best level there.
-    #[inline(always)]
-    pub fn prefetch_half(&self, event: &Event) {
-        let order = self.store.pool.guess(self.store.index.guess(event.order_id));
-        let i = (self.store.levels.get(order.level).half & 1) as usize;
-        if let Some(known) = self.instruments.get(event.instrument as usize) {
-            prefetch(&known.halves[i]);
-            prefetch(self.store.levels.get(known.best[i]));
-        }
     }
 }

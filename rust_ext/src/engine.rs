@@ -3,6 +3,7 @@
 
 use std::marker::PhantomData;
 
+use crate::ahead;
 use crate::book::{Book, Top};
 use crate::clock::Clock;
 use crate::event::{Event, FAULT_COUNT, Fault, kind};
@@ -13,7 +14,7 @@ use crate::orders::Index;
 use crate::pool::Pool;
 use crate::record::{Mode, Recorder};
 use crate::runner::{Settings, Tally, Until, stamp};
-use crate::signal::{self, NO_VALUES, Signal, State};
+use crate::signal::{Change, NO_VALUES, Signal, State};
 
 /// Faults that are kept with their record.
 const FIRST_FAULTS: usize = 100;
@@ -119,8 +120,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         }
         let (config, state) = (&self.settings.signal, &mut self.signals[instrument as usize]);
         let after = self.book.top(instrument);
-        S::sum(state, &self.book, instrument, touched, config.levels);
-        signal::update(config, state, event, touched, before, &after);
+        S::update(config, state, &self.book, &Change { event, touched, before, after: &after });
         (state.values[8], after)
     }
 
@@ -148,17 +148,16 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         -(fault as i32)
     }
 
-    /// Keep the name that a stock directory carries, or the first add where there is no directory. What is asked first is nearly
-    /// always no, whatever the kind, which a branch on the kind of the message would not be.
+    /// Whether a message may carry a name that is wanted: a stock directory may, and an add of an instrument that has none yet. What is
+    /// asked first is nearly always no, whatever the kind, which a branch on the kind of the message would not be.
     #[inline(always)]
-    pub(crate) fn learn<'a>(&mut self, event: &Event, message: impl FnOnce() -> &'a [u8]) {
-        if event.kind == kind::OTHER || self.book.unnamed(event.instrument) {
-            self.name(event.instrument, message());
-        }
+    pub(crate) fn wants_name(&self, event: &Event) -> bool {
+        event.kind == kind::OTHER || self.book.unnamed(event.instrument)
     }
 
+    /// Keep the name that a message carries, if it carries one.
     #[cold]
-    fn name(&mut self, instrument: u16, message: &[u8]) {
+    pub(crate) fn name(&mut self, instrument: u16, message: &[u8]) {
         let at = match message.first() {
             Some(b'R') => 11,
             Some(b'A' | b'F') => 24,
@@ -217,14 +216,16 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         let (events, until) = (batch.events(), self.settings.until);
         let t1 = if STAMPED && self.settings.stamps == stamp::STAGES { self.clock.now() } else { t0 };
         if !STAMPED && self.book.instruments.len() >= SCATTERED && until >= Until::Book {
-            self.prefetch(events);
+            ahead::ask(&self.book, batch.places(), events.len());
         }
         if !STAMPED && until <= Until::Book && self.settings.record == Mode::None && !self.settings.strict {
             self.bare(data, batch, until == Until::Book);
             return None;
         }
         for (i, event) in events.iter().enumerate() {
-            self.learn(event, || batch.message(data, i).1);
+            if self.wants_name(event) {
+                self.name(event.instrument, batch.message(data, i).1);
+            }
             let applied = self.step::<STAMPED>(event, t0, t1);
             if applied < 0 && self.settings.strict {
                 return Some(self.fault_problem(batch.message(data, i).0, -applied));
@@ -239,7 +240,9 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
     fn bare(&mut self, data: &[u8], batch: &Batch, book: bool) {
         for (i, event) in batch.events().iter().enumerate() {
             self.tally.counts[event.kind as usize] += 1;
-            self.learn(event, || batch.message(data, i).1);
+            if self.wants_name(event) {
+                self.name(event.instrument, batch.message(data, i).1);
+            }
             if book && let Err(fault) = self.book.apply(event) {
                 self.refuse(self.tally.messages + i as u64, fault, event);
             }
@@ -261,31 +264,6 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
             }
         }
         end
-    }
-
-    /// Ask for what a batch will touch, step by step, so that each step finds what the one before it asked for. Orders that come and
-    /// orders that are there are told apart once, without a branch.
-    #[inline(always)]
-    fn prefetch(&self, events: &[Event]) {
-        let (mut come, mut there) = ([0u8; BATCH], [0u8; BATCH]);
-        let (mut n, mut m) = (0, 0);
-        for (i, event) in events.iter().enumerate() {
-            come[n % BATCH] = i as u8;
-            there[m % BATCH] = i as u8;
-            let comes = event.kind == kind::ADD;
-            n += comes as usize;
-            m += !comes as usize;
-        }
-        let come = || come[..n.min(BATCH)].iter().filter_map(|&i| events.get(i as usize));
-        let there = || there[..m.min(BATCH)].iter().filter_map(|&i| events.get(i as usize));
-        there().for_each(|event| self.book.prefetch_index(event));
-        come().for_each(|event| self.book.prefetch_instrument(event));
-        there().for_each(|event| self.book.prefetch_order(event));
-        come().for_each(|event| self.book.prefetch_price(event));
-        there().for_each(|event| self.book.prefetch_queue(event));
-        come().for_each(|event| self.book.prefetch_level(event));
-        there().for_each(|event| self.book.prefetch_half(event));
-        come().for_each(|event| self.book.prefetch_tail(event));
     }
 
     pub(crate) fn fault_problem(&self, at: usize, fault: i32) -> Problem {

@@ -119,6 +119,12 @@ impl Batch {
         &self.events[..self.len.min(BATCH)]
     }
 
+    /// All places of the batch, also those behind what has been decoded.
+    #[inline(always)]
+    pub fn places(&self) -> &[Event; BATCH] {
+        &self.events
+    }
+
     /// Leave only the first `len` messages.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);

@@ -14,12 +14,13 @@ pub const LONGEST_UNKNOWN: usize = 255;
 /// Shortest message that has the common header: type, locate, tracking number, timestamp.
 const HEADER: usize = 11;
 
-/// How to read one message type; offsets count from the type byte.
+/// How to read one message type; offsets count from the type byte. A cache line each, of which a feed uses about ten.
 #[derive(Clone, Copy)]
+#[repr(align(64))]
 struct Row {
     /// All bits where the type has an order reference, else 0; it stands at offset 11 in every type.
     id_mask: u64,
-    /// The same for the new reference of U, at offset 19.
+    /// The same for the new reference of U.
     new_mask: u64,
     /// The same for a price.
     price_mask: u32,
@@ -29,6 +30,9 @@ struct Row {
     price_at: u8,
     /// Offset of the quantity, in [0, 27].
     qty_at: u8,
+    /// Offset of the new reference, 19 in U. Taken from the table although it never varies: two loads at fixed neighbouring places
+    /// would be merged into one vector, whose bytes take longer to reverse than those of two words.
+    new_at: u8,
     /// 0xff where byte 19 is a side.
     side_mask: u8,
     /// `Event::kind`.
@@ -49,6 +53,7 @@ const fn row(size: u32, kind: u8, id: bool, qty_at: u8, price_at: u8) -> Row {
         qty_mask: if qty_at > 0 { u32::MAX } else { 0 },
         price_at,
         qty_at,
+        new_at: 19,
         side_mask: 0,
         kind,
         size,
@@ -137,7 +142,7 @@ pub fn decode(window: &[u8; WINDOW]) -> Event {
         // The tracking number stands before the timestamp, so one load and a mask give the six bytes.
         ts_ns: be64(window, 3) & 0x0000_ffff_ffff_ffff,
         order_id: be64(window, 11) & row.id_mask,
-        new_order_id: be64(window, 19) & row.new_mask,
+        new_order_id: be64(window, row.new_at as usize) & row.new_mask,
         price: (be32(window, row.price_at as usize) & row.price_mask) as i64,
         qty,
         instrument: (be32(window, 1) >> 16) as u16,

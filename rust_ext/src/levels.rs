@@ -58,11 +58,13 @@ pub trait Levels: Default + Send + Sync {
     /// Bytes it takes beyond its own struct.
     fn bytes(&self) -> usize;
 
-    /// Ask for the cache line in which `entry` will look.
-    fn prefetch(&self, _key: i64) {}
+    /// Ask for the cache line in which `entry` will look; the answer is for `guess`.
+    fn prefetch(&self, _key: i64) -> u32 {
+        0
+    }
 
-    /// The level at `key` if that costs no search: a guess for prefetching.
-    fn guess(&self, _key: i64) -> u32 {
+    /// The level at the key that `prefetch` was asked about, if that costs no search.
+    fn guess(&self, _hint: u32) -> u32 {
         NIL
     }
 }

@@ -9,6 +9,7 @@
 
 #![deny(missing_docs)]
 
+mod ahead;
 pub mod book;
 pub mod choose;
 pub mod clock;

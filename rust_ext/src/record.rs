@@ -45,9 +45,9 @@ impl Recorder {
         }
     }
 
-    /// Make room for the rows of `messages` messages where each of them gives one.
+    /// Make room for the rows of `messages` more messages. Where fewer rows come, the rest is never touched and costs nothing.
     pub fn reserve(&mut self, messages: usize) {
-        if self.mode == Mode::All {
+        if self.mode != Mode::None {
             self.index.reserve(messages);
             self.ts_ns.reserve(messages);
             self.instrument.reserve(messages);

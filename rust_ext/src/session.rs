@@ -48,7 +48,9 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Runner for Engine<L, I, P, S> {
         let mut spare = [0; WINDOW];
         let window = window(message, 0, &mut spare);
         let event = if is_known(window[0]) { decode(window) } else { unknown(window, message.len()) };
-        self.learn(&event, || message);
+        if self.wants_name(&event) {
+            self.name(event.instrument, message);
+        }
         self.single(&event)
     }
 

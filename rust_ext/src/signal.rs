@@ -35,29 +35,42 @@ pub struct Config {
 /// What lives from event to event, per instrument.
 #[derive(Clone, Debug)]
 pub struct State {
+    /// The latest nine.
+    pub values: Values,
+    /// The first three terms of the score, which the book alone decides; NaN where there is no score.
+    standing: f64,
     /// Shares of the best levels, bid and ask.
     sums: [u64; 2],
     /// Keys of the last level in each sum; i64::MAX while the side has fewer levels.
     ends: [i64; 2],
-    /// The latest nine.
-    pub values: Values,
 }
 
 impl Default for State {
     fn default() -> Self {
-        State { sums: [0; 2], ends: [i64::MAX; 2], values: NO_VALUES }
+        State { values: NO_VALUES, standing: f64::NAN, sums: [0; 2], ends: [i64::MAX; 2] }
     }
+}
+
+/// An applied event, and the touch of its instrument before and after it.
+pub struct Change<'a> {
+    /// The event.
+    pub event: &'a Event,
+    /// What it changed.
+    pub touched: Touched,
+    /// The touch before it.
+    pub before: &'a Top,
+    /// The touch after it.
+    pub after: &'a Top,
 }
 
 /// How the signals are kept up to date.
 pub trait Signal: Default + Send + Sync {
-    /// Bring `state.sums` up to date after an event that touched the book.
-    fn sum<L: Levels, I: Index, P: Pool>(
+    /// Advance the signals of one instrument by one applied event.
+    fn update<L: Levels, I: Index, P: Pool>(
+        config: &Config,
         state: &mut State,
         book: &Book<L, I, P>,
-        instrument: u16,
-        touched: Touched,
-        n: usize,
+        change: &Change,
     );
 }
 
@@ -92,53 +105,54 @@ fn difference(a: i64, b: i64) -> f64 {
     }
 }
 
-/// Advance the signals of one instrument by one applied event; `state.sums` are up to date.
+/// mid, spread, microprice and imbalance of a touch; NaN where a side is empty.
 #[inline(always)]
-pub fn update(
-    config: &Config,
-    state: &mut State,
-    event: &Event,
-    touched: Touched,
-    before: &Top,
-    after: &Top,
-) {
-    let [mid_before, _, _, _, _, ofi, flow, volatility, _] = state.values;
-    let decay = config.decay;
+fn touch_values(touch: &Top) -> [f64; 4] {
+    let [bid_qty, ask_qty] = touch.qty.map(|qty| qty as i64);
+    if bid_qty == 0 || ask_qty == 0 {
+        return [f64::NAN; 4];
+    }
+    let [bid, ask] = touch.price.map(|price| price as f64);
+    let microprice = (bid * ask_qty as f64 + ask * bid_qty as f64) / (bid_qty as f64 + ask_qty as f64);
+    let imbalance = (bid_qty - ask_qty) as f64 / (bid_qty + ask_qty) as f64;
+    [(bid + ask) / 2.0, difference(touch.price[1], touch.price[0]), microprice, imbalance]
+}
 
-    let ofi = ofi * decay + order_flow_imbalance(before, after) as f64;
-    let traded = match (event.kind, touched.side) {
-        (kind::EXECUTE, BID) => -(event.qty as i64), // an execution of a resting bid is a sale
-        (kind::EXECUTE, _) => event.qty as i64,
+/// Imbalance of the sums of the best levels; NaN if both are empty.
+#[inline(always)]
+fn depth_imbalance(sums: [u64; 2]) -> f64 {
+    let [bids, asks] = sums.map(|sum| sum as i64);
+    if bids + asks > 0 { (bids - asks) as f64 / (bids + asks) as f64 } else { f64::NAN }
+}
+
+/// The terms of the score that the book alone decides, in the order of the contract; NaN where there is no score.
+#[inline(always)]
+fn standing(config: &Config, values: &Values) -> f64 {
+    let [mid, spread, microprice, imbalance, depth_imbalance, ..] = *values;
+    let [w0, w1, w2, ..] = config.weights;
+    if spread > 0.0 {
+        w0 * imbalance + w1 * depth_imbalance + (w2 * (microprice - mid)) / spread
+    } else {
+        f64::NAN
+    }
+}
+
+/// Advance what has a memory: ofi by `e`, flow, volatility; then the score. The first five values are up to date.
+#[inline(always)]
+fn advance(config: &Config, state: &mut State, change: &Change, e: i64, mid_before: f64) {
+    let [mid, _, _, _, _, ofi, flow, volatility, _] = state.values;
+    let decay = config.decay;
+    let ofi = ofi * decay + e as f64;
+    let traded = match (change.event.kind, change.touched.side) {
+        (kind::EXECUTE, BID) => -(change.event.qty as i64), // an execution of a resting bid is a sale
+        (kind::EXECUTE, _) => change.event.qty as i64,
         _ => 0,
     };
     let flow = flow * decay + traded as f64;
-
-    let [bids, asks] = state.sums.map(|sum| sum as i64);
-    let depth_imbalance =
-        if bids + asks > 0 { (bids - asks) as f64 / (bids + asks) as f64 } else { f64::NAN };
-
-    let mut values = NO_VALUES;
-    (values[4], values[5], values[6], values[7]) = (depth_imbalance, ofi, flow, volatility);
-    let [bid_qty, ask_qty] = after.qty.map(|qty| qty as i64);
-    if bid_qty > 0 && ask_qty > 0 {
-        let [bid, ask] = after.price.map(|price| price as f64);
-        let mid = (bid + ask) / 2.0;
-        let spread = difference(after.price[1], after.price[0]);
-        let microprice = (bid * ask_qty as f64 + ask * bid_qty as f64) / (bid_qty as f64 + ask_qty as f64);
-        let imbalance = (bid_qty - ask_qty) as f64 / (bid_qty + ask_qty) as f64;
-        if !mid_before.is_nan() {
-            let d = mid - mid_before;
-            values[7] = volatility * decay + ((1.0 - decay) * d) * d;
-        }
-        if spread > 0.0 {
-            let [w0, w1, w2, w3, w4] = config.weights;
-            values[8] = w0 * imbalance
-                + w1 * depth_imbalance
-                + (w2 * (microprice - mid)) / spread
-                + (w3 * ofi) / (ofi.abs() + config.k)
-                + (w4 * flow) / (flow.abs() + config.k);
-        }
-        (values[0], values[1], values[2], values[3]) = (mid, spread, microprice, imbalance);
-    }
-    state.values = values;
+    let d = mid - mid_before;
+    let volatility = if d.is_nan() { volatility } else { volatility * decay + ((1.0 - decay) * d) * d };
+    let [_, _, _, w3, w4] = config.weights;
+    let score = state.standing + (w3 * ofi) / (ofi.abs() + config.k) + (w4 * flow) / (flow.abs() + config.k);
+    let score = if state.standing.is_nan() { 0.0 } else { score };
+    state.values[5..].copy_from_slice(&[ofi, flow, volatility, score]);
 }

@@ -21,12 +21,13 @@ impl Far {
     /// The place of `key`, `NIL` if it was not there.
     pub fn entry(&mut self, key: i64) -> &mut u32 {
         if self.chunks.is_empty() {
-            let chunk = self.fresh();
+            let chunk = self.spare.pop().unwrap_or_default(); // most ladders have few far levels
             self.chunks.push(chunk);
         }
         let mut c = self.chunk_of(key);
         if self.chunks[c].len() == FULL {
-            let mut upper = self.fresh();
+            let mut upper = self.spare.pop().unwrap_or_default();
+            upper.reserve(FULL);
             upper.extend(self.chunks[c].drain(FULL / 2..));
             if key >= upper[0].0 {
                 c += 1;
@@ -85,9 +86,5 @@ impl Far {
     /// The chunk that holds `key`, or must hold it; there is at least one.
     fn chunk_of(&self, key: i64) -> usize {
         self.chunks.partition_point(|chunk| chunk.first().is_some_and(|row| row.0 <= key)).saturating_sub(1)
-    }
-
-    fn fresh(&mut self) -> Vec<Entry> {
-        self.spare.pop().unwrap_or_else(|| Vec::with_capacity(FULL))
     }
 }

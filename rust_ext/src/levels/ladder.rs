@@ -280,18 +280,19 @@ impl Levels for Ladder {
     }
 
     #[inline(always)]
-    fn guess(&self, key: i64) -> u32 {
+    fn prefetch(&self, key: i64) -> u32 {
         match (self.slot(key), &self.rungs) {
-            (Some(slot), Some(rungs)) => rungs.slots[slot],
-            _ => NIL,
+            (Some(slot), Some(rungs)) => {
+                crate::prefetch::prefetch(&rungs.slots[slot]);
+                slot as u32
+            }
+            _ => 0,
         }
     }
 
     #[inline(always)]
-    fn prefetch(&self, key: i64) {
-        if let (Some(slot), Some(rungs)) = (self.slot(key), &self.rungs) {
-            crate::prefetch::prefetch(&rungs.slots[slot]);
-        }
+    fn guess(&self, hint: u32) -> u32 {
+        self.rungs.as_ref().map_or(NIL, |rungs| rungs.slots[hint as usize % SLOTS])
     }
 }
 

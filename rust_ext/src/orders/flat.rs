@@ -24,6 +24,8 @@ use crate::prefetch::prefetch;
 const RESERVED: usize = 1 << 28;
 /// Cells at the start, all touched before the first order: 512 KiB.
 const READY: u32 = 1 << 12;
+/// Splits from asking for an order to needing it; less than the cells there are at the start.
+const AHEAD: u32 = 8;
 /// A chain this long says that the references do not suit the table.
 const LONG_CHAIN: usize = 32;
 
@@ -51,7 +53,7 @@ impl Default for Flat {
             size: READY,
             mask: 2 * READY - 1,
             live: 0,
-            limit: READY / 2,
+            limit: READY,
             highest: 0,
             scattered: false,
         }
@@ -97,7 +99,7 @@ impl Flat {
         let split = self.size - half;
         self.cells.ensure(self.size as usize + 1);
         self.size += 1;
-        self.limit = self.size / 2;
+        self.limit = self.size;
         let mut slot = std::mem::replace(self.cell(split), NIL);
         // Youngest first on both sides: each order is put behind the one before it.
         let mut ends = [NIL; 2];
@@ -115,6 +117,8 @@ impl Flat {
         if self.size == 2 * half {
             self.mask = self.mask << 1 | 1;
         }
+        // The orders of the cells that come next are old ones, and not in cache.
+        pool.prefetch(self.first(split + AHEAD));
     }
 
     /// The first order of the chain was another one.

@@ -1,24 +1,32 @@
-//! `recompute`: both sides are summed again after every event.
+//! `recompute`: everything anew after every event, the best levels of both sides walked each time.
 
-use super::{Signal, State};
-use crate::book::{Book, Touched};
+use super::{
+    Change, Config, Signal, State, advance, depth_imbalance, order_flow_imbalance, standing, touch_values,
+};
+use crate::book::Book;
 use crate::event::{ASK, BID};
 use crate::levels::Levels;
 use crate::orders::Index;
 use crate::pool::Pool;
 
-/// Walks the levels each time.
+/// Keeps nothing but what has a memory.
 #[derive(Default)]
 pub struct Recompute;
 
 impl Signal for Recompute {
-    fn sum<L: Levels, I: Index, P: Pool>(
+    fn update<L: Levels, I: Index, P: Pool>(
+        config: &Config,
         state: &mut State,
         book: &Book<L, I, P>,
-        instrument: u16,
-        _: Touched,
-        n: usize,
+        change: &Change,
     ) {
-        state.sums = [BID, ASK].map(|side| book.depth_qty(instrument, side, n).0);
+        let mid_before = state.values[0];
+        let instrument = change.event.instrument;
+        state.sums = [BID, ASK].map(|side| book.depth_qty(instrument, side, config.levels).0);
+        state.values[..4].copy_from_slice(&touch_values(change.after));
+        state.values[4] = depth_imbalance(state.sums);
+        state.standing = standing(config, &state.values);
+        let e = order_flow_imbalance(change.before, change.after);
+        advance(config, state, change, e, mid_before);
     }
 }
