@@ -148,8 +148,8 @@ def _generator_options(parser: argparse.ArgumentParser, messages: int) -> None:
 
 def _engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="auto", help="auto, python, rust or an installed one (default auto)")
-    parser.add_argument("--book", default="ladder", help="price levels: btree or ladder (rust)")
-    parser.add_argument("--orders", default="flat", help="order index: std or flat (rust)")
+    parser.add_argument("--book", default="ladder", help="price levels: btree, sorted or ladder (rust)")
+    parser.add_argument("--orders", default="flat", help="order index: std, fast or flat (rust)")
     parser.add_argument("--pool", action=argparse.BooleanOptionalAction, default=True, help="orders in a slab (rust)")
     parser.add_argument("--signal", default="incremental", help="recompute or incremental (rust)")
     parser.add_argument("--until", default="order", help="last stage: tick, book, signal or order (default order)")

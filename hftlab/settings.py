@@ -28,20 +28,20 @@ GOOD_AT: dict[str, dict[str, str]] = {
     "book": {
         "btree": "ordered map: any price, near or far, at the logarithm of the number of levels",
         "sorted": "sorted array, the best at its end: quick near the touch, slow deep in a deep book",
-        "ladder": "one slot per tick around the touch and a bitmap of those in use; far prices in an ordered map",
+        "ladder": "one slot per tick around the touch and a bitmap of those in use; far prices in an ordered list",
     },
     "orders": {
         "std": "hash map with the standard hash: safe against chosen keys, which every look-up pays for",
         "fast": "hash map with a fast hash: the same table, cheaper look-ups",
-        "flat": "preallocated open addressing: orders that came together stand together",
+        "flat": "one cell per reference, in their order: neighbours share a cache line, growth splits one cell at a time",
     },
     "pool": {
         "False": "each order its own heap allocation: simple, at the pace of the allocator",
-        "True": "slab with a free list, touched beforehand: orders close together, the allocator seldom met",
+        "True": "slab with a free list, touched beforehand, growing in place: orders close together, no allocator",
     },
     "signal": {
         "recompute": "walks the best levels after each event: simple",
-        "incremental": "keeps the sums, and walks only when an event reached the levels summed",
+        "incremental": "computes only what an event changed, and walks only where one of the best levels came or went",
     },
 }
 

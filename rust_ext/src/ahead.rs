@@ -39,7 +39,15 @@ impl Sort {
 /// Ask for what the first `len` messages of a batch will touch.
 pub fn ask<L: Levels, I: Index, P: Pool>(book: &Book<L, I, P>, events: &[Event; BATCH], len: usize) {
     let (mut come, mut there) = (Sort::NONE, Sort::NONE);
+    let known = |event: &Event| book.instruments.get(event.instrument as usize);
+    let (index, pool, levels) = (&book.store.index, &book.store.pool, &book.store.levels);
+
     for (i, event) in events.iter().enumerate().take(len) {
+        index.prefetch(event.order_id);
+        if let Some(known) = known(event) {
+            prefetch(&known.top);
+            prefetch(&known.halves[(event.side == ASK) as usize]);
+        }
         // Without a branch: the kind of the next message is random to a predictor.
         come.place[come.len % BATCH] = i as u8;
         there.place[there.len % BATCH] = i as u8;
@@ -47,29 +55,13 @@ pub fn ask<L: Levels, I: Index, P: Pool>(book: &Book<L, I, P>, events: &[Event; 
         come.len += comes as usize;
         there.len += !comes as usize;
     }
-    let known = |event: &Event| book.instruments.get(event.instrument as usize);
-    let (index, pool, levels) = (&book.store.index, &book.store.pool, &book.store.levels);
-
-    there.step(events, |event, _| {
-        index.prefetch(event.order_id);
-        known(event).inspect(|known| prefetch(&known.top));
-        0
-    });
-    come.step(events, |event, _| {
-        let i = (event.side == ASK) as usize;
-        known(event).inspect(|known| {
-            prefetch(&known.top);
-            prefetch(&known.halves[i]);
-        });
-        i as u32
-    });
     there.step(events, |event, _| {
         let slot = index.guess(event.order_id);
         pool.prefetch(slot);
         slot
     });
-    come.step(events, |event, i| {
-        let i = i as usize % 2;
+    come.step(events, |event, _| {
+        let i = (event.side == ASK) as usize;
         known(event).map_or(0, |known| {
             prefetch(levels.get(known.best[i]));
             known.halves[i].prefetch(signed(event.price, i)) << 1 | i as u32

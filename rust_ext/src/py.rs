@@ -5,6 +5,7 @@ use numpy::{IntoPyArray, PyArray1, PyArrayDescr};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
 
 mod result;
@@ -46,9 +47,13 @@ fn bytes(buffer: &PyBuffer<u8>) -> PyResult<&[u8]> {
 }
 
 /// The dtype of the event record, from the same tokens as the struct.
-fn event_dtype(py: Python) -> PyResult<Bound<PyArrayDescr>> {
-    let fields: Vec<(&str, &str)> = FIELDS.iter().map(|&(name, format, _)| (name, format)).collect();
-    PyArrayDescr::new(py, fields)
+fn event_dtype(py: Python<'_>) -> PyResult<&Bound<'_, PyArrayDescr>> {
+    static DTYPE: PyOnceLock<Py<PyArrayDescr>> = PyOnceLock::new();
+    let made = DTYPE.get_or_try_init(py, || {
+        let fields: Vec<(&str, &str)> = FIELDS.iter().map(|&(name, format, _)| (name, format)).collect();
+        PyArrayDescr::new(py, fields).map(Bound::unbind)
+    });
+    Ok(made?.bind(py))
 }
 
 fn event_array<'py>(py: Python<'py>, records: Vec<u8>) -> PyResult<Bound<'py, PyAny>> {

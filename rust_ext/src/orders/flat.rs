@@ -53,7 +53,7 @@ impl Default for Flat {
             size: READY,
             mask: 2 * READY - 1,
             live: 0,
-            limit: READY,
+            limit: READY / 2,
             highest: 0,
             scattered: false,
         }
@@ -99,7 +99,7 @@ impl Flat {
         let split = self.size - half;
         self.cells.ensure(self.size as usize + 1);
         self.size += 1;
-        self.limit = self.size;
+        self.limit = self.size / 2;
         let mut slot = std::mem::replace(self.cell(split), NIL);
         // Youngest first on both sides: each order is put behind the one before it.
         let mut ends = [NIL; 2];
