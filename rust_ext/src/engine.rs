@@ -217,6 +217,10 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         let t1 = if STAMPED && self.settings.stamps == stamp::STAGES { self.clock.now() } else { t0 };
         if !STAMPED && self.book.instruments.len() >= SCATTERED && until >= Until::Book {
             ahead::ask(&self.book, batch.places(), events.len());
+            if until >= Until::Signal {
+                let states = events.iter().filter_map(|event| self.signals.get(event.instrument as usize));
+                states.for_each(State::prefetch);
+            }
         }
         if !STAMPED && until <= Until::Book && self.settings.record == Mode::None && !self.settings.strict {
             self.bare(data, batch, until == Until::Book);

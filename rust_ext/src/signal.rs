@@ -12,6 +12,7 @@ use crate::event::{BID, Event, kind};
 use crate::levels::Levels;
 use crate::orders::Index;
 use crate::pool::Pool;
+use crate::prefetch::prefetch;
 
 /// mid, spread, microprice, imbalance, depth_imbalance, ofi, flow, volatility, score.
 pub type Values = [f64; 9];
@@ -32,8 +33,9 @@ pub struct Config {
     pub levels: usize,
 }
 
-/// What lives from event to event, per instrument.
+/// What lives from event to event, per instrument: two cache lines.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub struct State {
     /// The latest nine.
     pub values: Values,
@@ -48,6 +50,15 @@ pub struct State {
 impl Default for State {
     fn default() -> Self {
         State { values: NO_VALUES, standing: f64::NAN, sums: [0; 2], ends: [i64::MAX; 2] }
+    }
+}
+
+impl State {
+    /// Ask for both lines.
+    #[inline(always)]
+    pub fn prefetch(&self) {
+        prefetch(&self.values);
+        prefetch(&self.ends);
     }
 }
 
