@@ -3,6 +3,7 @@
 #   PYTHON=python3.12       the interpreter that creates the environment (3.11 or newer)
 #   VENV=path               the environment to use; default .venv, or the conda environment of environment.yml when it is active
 #   FEED=file               measure and profile this ITCH 5.0 file instead of a generated feed
+#   UPDATE=1                `make instructions` writes its table anew instead of comparing with it
 #   CARGO=                  leave the Rust toolchain alone and do without the Rust engine
 #   HFTLAB_REQUIRE_RUST=1   fail, instead of saying so and going on, where the Rust engine is missing
 
@@ -37,12 +38,12 @@ endef
 export RUST_ABSENT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench lab test lint notebooks rust profile clean rust-or-notice $(STALE)
+.PHONY: help setup bench lab test lint instructions notebooks rust native profile clean rust-or-notice $(STALE)
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: $(INSTALLED) rust-or-notice  ## create .venv, install hftlab with its tools, build the Rust engine if cargo is there
 
@@ -64,6 +65,7 @@ lint: $(INSTALLED)  ## check style and types: ruff, mypy, rustfmt, clippy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(PY) -m mypy rust_ext/instructions.py
 ifneq ($(CARGO),)
 	cd rust_ext && cargo fmt --check
 	cd rust_ext && cargo clippy --quiet --all-targets -- -D warnings
@@ -71,6 +73,9 @@ ifneq ($(CARGO),)
 else
 	@printf '%s\n' "$$RUST_ABSENT" >&2
 endif
+
+instructions: $(INSTALLED)  ## count instructions per message with valgrind and compare with the committed table; UPDATE=1 writes it
+	$(PY) rust_ext/instructions.py $(if $(UPDATE),--update)
 
 notebooks: setup  ## regenerate the notebooks from their text pairs and execute them in place
 	$(if $(NOTEBOOKS),,$(error there is no text pair notebooks/[0-9]*.py))
