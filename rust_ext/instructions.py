@@ -82,9 +82,8 @@ def measure() -> dict[str, float]:
 def slack(table: dict[str, Any], now: dict[str, str]) -> float | None:
     """What a row may differ by; None where counts cannot be compared. Says so where it is not the usual."""
     if any(table[name] != now[name] for name in ("architecture", "system")):
-        print(
-            f"The table is of {table['system']} {table['architecture']}, this is {now['system']} {now['architecture']}: no comparison."
-        )
+        here, there = (f"{of['system']} {of['architecture']}" for of in (now, table))
+        print(f"The table is of {there}, this is {here}: shown, but not compared.")
         return None
     if table["rustc"] != now["rustc"]:
         print(f"The table was made by rustc {table['rustc']}, this is {now['rustc']}: the slack is {OTHER_RUSTC_SLACK:.0%}.")
