@@ -99,10 +99,10 @@ fn levels_take_the_first_and_the_last_of_all_prices() {
             for &key in order.clone() {
                 *levels.entry(key) = keys.iter().position(|&other| other == key).unwrap() as u32 + 1;
             }
-            for i in 0..keys.len() {
+            for (i, &key) in keys.iter().enumerate() {
                 assert_eq!(levels.best(), i as u32 + 1);
-                assert_eq!(levels.get(keys[i]), i as u32 + 1);
-                levels.remove(keys[i]);
+                assert_eq!(levels.get(key), i as u32 + 1);
+                levels.remove(key);
             }
             assert_eq!(levels.best(), NIL);
         }
