@@ -22,8 +22,15 @@ RUST_BUILT := $(VENV)/.hftlab-rust-built
 RUST_SOURCES := $(shell find rust_ext/src -name '*.rs') rust_ext/Cargo.toml rust_ext/pyproject.toml $(wildcard rust_ext/Cargo.lock)
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py))
 
+# Which build of the Rust engine: `make rust` and `make native` say so, everything else takes the one that is there.
+BUILT_FOR := $(shell sed -n 2p $(RUST_BUILT) 2>/dev/null)
+BUILD := $(or $(lastword $(patsubst rust,portable,$(filter rust native,$(MAKECMDGOALS)))),$(BUILT_FOR),portable)
+# Each build keeps its own objects; a flag that the caller has set for all of cargo counts in neither.
+BUILD_ENV := RUSTFLAGS="$(if $(filter native,$(BUILD)),-C target-cpu=native)" CARGO_TARGET_DIR="$(or $(CARGO_TARGET_DIR),$(CURDIR)/rust_ext/target)$(if $(filter native,$(BUILD)),/native)"
+
 # A stamp names the checkout it was made from: in a copied, moved or shared environment it does not count.
-STALE := $(foreach stamp,$(INSTALLED) $(RUST_BUILT),$(if $(filter $(CURDIR),$(shell cat $(stamp) 2>/dev/null)),,$(stamp)))
+STALE := $(foreach stamp,$(INSTALLED) $(RUST_BUILT),$(if $(filter $(CURDIR),$(shell sed -n 1p $(stamp) 2>/dev/null)),,$(stamp)))
+STALE += $(if $(filter $(BUILD),$(BUILT_FOR)),,$(filter-out $(STALE),$(RUST_BUILT)))
 
 define RUST_ABSENT
 
@@ -83,8 +90,14 @@ notebooks: setup  ## regenerate the notebooks from their text pairs and execute 
 	$(PY) -m nbconvert --log-level WARN --to notebook --execute --inplace --ExecutePreprocessor.timeout=600 \
 		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS:.py=.ipynb)
 
-rust: $(if $(CARGO),$(RUST_BUILT))  ## build and install the Rust engine
+rust: $(if $(CARGO),$(RUST_BUILT))  ## build and install the Rust engine, for every processor of this architecture
 	$(if $(CARGO),@:,$(error the Rust engine cannot be built: there is no cargo on PATH))
+
+native: $(if $(CARGO),$(RUST_BUILT))  ## build and install the Rust engine for this processor alone, then verify that it gives the same bits
+	$(if $(CARGO),,$(error the Rust engine cannot be built: there is no cargo on PATH))
+	@$(PY) -c 'import hftlab_rust; print("Installed:", hftlab_rust.BUILD)'
+	$(VENV)/bin/hftlab verify python rust --messages 50000
+	$(VENV)/bin/hftlab verify python rust --regime burst --messages 50000
 
 profile: setup  ## profile the Python engine and print its most expensive functions
 	@$(PY) -c "import cProfile, pstats, hftlab; p = cProfile.Profile(); p.runcall(hftlab.Engine(backend='python').run, $(if $(FEED),hftlab.load('$(FEED)'),hftlab.synthetic(messages=50_000))); pstats.Stats(p).strip_dirs().sort_stats('tottime').print_stats(20)"
@@ -108,10 +121,10 @@ $(INSTALLED): pyproject.toml hftlab/__init__.py | $(PY)
 
 # No build isolation: the dev extra has brought maturin, and maturin looks for itself on PATH.
 $(RUST_BUILT): $(RUST_SOURCES) | $(INSTALLED)
-	@echo "Building the Rust engine (release)."
-	@PATH="$(abspath $(VENV))/bin:$$PATH" $(PIP) --no-build-isolation --no-deps --force-reinstall ./rust_ext || \
+	@echo "Building the Rust engine (release, $(BUILD))."
+	@$(BUILD_ENV) PATH="$(abspath $(VENV))/bin:$$PATH" $(PIP) --no-build-isolation --no-deps --force-reinstall ./rust_ext || \
 		{ echo "make: the Rust engine did not build (see above); 'make CARGO= ...' does without it" >&2; exit 1; }
-	@echo "$(CURDIR)" > $@
+	@printf '%s\n' "$(CURDIR)" "$(BUILD)" > $@
 
 # An extension that is installed already may be used where the toolchain is gone.
 rust-or-notice: $(if $(CARGO),$(RUST_BUILT),$(INSTALLED))

@@ -67,6 +67,7 @@ mod hftlab_rust {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
+        module.add("BUILD", crate::target::build())?;
         module.add("clock", Clock::get().name)
     }
 
