@@ -1,5 +1,4 @@
 //! The door to Python, and the only file that names it. Every binding is: borrow bytes, let go of the GIL, run, wrap the result.
-#![allow(missing_docs)] // the docstrings are Python's
 
 use numpy::{IntoPyArray, PyArray1, PyArrayDescr};
 use pyo3::buffer::PyBuffer;
