@@ -7,6 +7,7 @@ import pytest
 import hftlab
 from hftlab import backends as registry
 from hftlab.bench.machine import describe, fingerprint
+from hftlab.doctor import examine
 from hftlab.engine import PythonBackend
 from hftlab.errors import BackendMissing, LayoutError, UnknownName
 from hftlab.events import EVENT_FIELDS
@@ -134,3 +135,4 @@ def test_a_compiled_engine_says_which_processors_it_is_for() -> None:
     assert fingerprint()["builds"] == {"rust": rust.build}
     assert rust.build in describe(fingerprint())
     assert rust.build in repr(rust)
+    assert ("build of rust", rust.build) in [(finding.topic, finding.state) for finding in examine()]
