@@ -43,6 +43,8 @@ ROWS = [
     ("market", "naive", "order"),
     ("market", "best", "order"),
     ("market", "best", "book"),
+    ("market", "best, book=btree", "order"),
+    ("market", "best, book=sorted", "order"),
 ]
 
 
