@@ -103,7 +103,7 @@ profile: setup  ## profile the Python engine and print its most expensive functi
 	@$(PY) -c "import cProfile, pstats, hftlab; p = cProfile.Profile(); p.runcall(hftlab.Engine(backend='python').run, $(if $(FEED),hftlab.load('$(FEED)'),hftlab.synthetic(messages=50_000))); pstats.Stats(p).strip_dirs().sort_stats('tottime').print_stats(20)"
 
 clean:  ## remove everything make has made here, .venv included
-	rm -rf .venv out build dist rust_ext/target .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv out build dist rust_ext/target rust_ext/fuzz/target .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find hftlab tests notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
 $(PY):
