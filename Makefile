@@ -3,6 +3,7 @@
 #   PYTHON=python3.12       the interpreter that creates the environment (3.11 or newer)
 #   VENV=path               the environment to use; default .venv, or the conda environment of environment.yml when it is active
 #   FEED=file               measure and profile this ITCH 5.0 file instead of a generated feed
+#   UPDATE=1                `make instructions` writes its table anew instead of comparing with it
 #   CARGO=                  leave the Rust toolchain alone and do without the Rust engine
 #   HFTLAB_REQUIRE_RUST=1   fail, instead of saying so and going on, where the Rust engine is missing
 
@@ -21,8 +22,15 @@ RUST_BUILT := $(VENV)/.hftlab-rust-built
 RUST_SOURCES := $(shell find rust_ext/src -name '*.rs') rust_ext/Cargo.toml rust_ext/pyproject.toml $(wildcard rust_ext/Cargo.lock)
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py))
 
+# Which build of the Rust engine: `make rust` and `make native` say so, everything else takes the one that is there.
+BUILT_FOR := $(shell sed -n 2p $(RUST_BUILT) 2>/dev/null)
+BUILD := $(or $(lastword $(patsubst rust,portable,$(filter rust native,$(MAKECMDGOALS)))),$(BUILT_FOR),portable)
+# Each build keeps its own objects; a flag that the caller has set for all of cargo counts in neither.
+BUILD_ENV := RUSTFLAGS="$(if $(filter native,$(BUILD)),-C target-cpu=native)" CARGO_TARGET_DIR="$(or $(CARGO_TARGET_DIR),$(CURDIR)/rust_ext/target)$(if $(filter native,$(BUILD)),/native)"
+
 # A stamp names the checkout it was made from: in a copied, moved or shared environment it does not count.
-STALE := $(foreach stamp,$(INSTALLED) $(RUST_BUILT),$(if $(filter $(CURDIR),$(shell cat $(stamp) 2>/dev/null)),,$(stamp)))
+STALE := $(foreach stamp,$(INSTALLED) $(RUST_BUILT),$(if $(filter $(CURDIR),$(shell sed -n 1p $(stamp) 2>/dev/null)),,$(stamp)))
+STALE += $(if $(filter $(BUILD),$(BUILT_FOR)),,$(filter-out $(STALE),$(RUST_BUILT)))
 
 define RUST_ABSENT
 
@@ -37,12 +45,12 @@ endef
 export RUST_ABSENT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench lab test lint notebooks rust profile clean rust-or-notice $(STALE)
+.PHONY: help setup bench lab test lint instructions notebooks rust native profile clean rust-or-notice $(STALE)
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: $(INSTALLED) rust-or-notice  ## create .venv, install hftlab with its tools, build the Rust engine if cargo is there
 
@@ -64,6 +72,7 @@ lint: $(INSTALLED)  ## check style and types: ruff, mypy, rustfmt, clippy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(PY) -m mypy rust_ext/instructions.py
 ifneq ($(CARGO),)
 	cd rust_ext && cargo fmt --check
 	cd rust_ext && cargo clippy --quiet --all-targets -- -D warnings
@@ -72,20 +81,29 @@ else
 	@printf '%s\n' "$$RUST_ABSENT" >&2
 endif
 
+instructions: $(INSTALLED)  ## count instructions per message with valgrind and compare with the committed table; UPDATE=1 writes it
+	$(PY) rust_ext/instructions.py $(if $(UPDATE),--update)
+
 notebooks: setup  ## regenerate the notebooks from their text pairs and execute them in place
 	$(if $(NOTEBOOKS),,$(error there is no text pair notebooks/[0-9]*.py))
 	$(PY) -m jupytext --quiet --update --to ipynb $(NOTEBOOKS)
 	$(PY) -m nbconvert --log-level WARN --to notebook --execute --inplace --ExecutePreprocessor.timeout=600 \
 		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS:.py=.ipynb)
 
-rust: $(if $(CARGO),$(RUST_BUILT))  ## build and install the Rust engine
+rust: $(if $(CARGO),$(RUST_BUILT))  ## build and install the Rust engine, for every processor of this architecture
 	$(if $(CARGO),@:,$(error the Rust engine cannot be built: there is no cargo on PATH))
+
+native: $(if $(CARGO),$(RUST_BUILT))  ## build and install the Rust engine for this processor alone, then verify that it gives the same bits
+	$(if $(CARGO),,$(error the Rust engine cannot be built: there is no cargo on PATH))
+	@$(PY) -c 'import hftlab_rust; print("Installed:", hftlab_rust.BUILD)'
+	$(VENV)/bin/hftlab verify python rust --messages 50000
+	$(VENV)/bin/hftlab verify python rust --regime burst --messages 50000
 
 profile: setup  ## profile the Python engine and print its most expensive functions
 	@$(PY) -c "import cProfile, pstats, hftlab; p = cProfile.Profile(); p.runcall(hftlab.Engine(backend='python').run, $(if $(FEED),hftlab.load('$(FEED)'),hftlab.synthetic(messages=50_000))); pstats.Stats(p).strip_dirs().sort_stats('tottime').print_stats(20)"
 
 clean:  ## remove everything make has made here, .venv included
-	rm -rf .venv out build dist rust_ext/target .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv out build dist rust_ext/target rust_ext/fuzz/target .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find hftlab tests notebooks examples \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
 $(PY):
@@ -103,10 +121,10 @@ $(INSTALLED): pyproject.toml hftlab/__init__.py | $(PY)
 
 # No build isolation: the dev extra has brought maturin, and maturin looks for itself on PATH.
 $(RUST_BUILT): $(RUST_SOURCES) | $(INSTALLED)
-	@echo "Building the Rust engine (release)."
-	@PATH="$(abspath $(VENV))/bin:$$PATH" $(PIP) --no-build-isolation --no-deps --force-reinstall ./rust_ext || \
+	@echo "Building the Rust engine (release, $(BUILD))."
+	@$(BUILD_ENV) PATH="$(abspath $(VENV))/bin:$$PATH" $(PIP) --no-build-isolation --no-deps --force-reinstall ./rust_ext || \
 		{ echo "make: the Rust engine did not build (see above); 'make CARGO= ...' does without it" >&2; exit 1; }
-	@echo "$(CURDIR)" > $@
+	@printf '%s\n' "$(CURDIR)" "$(BUILD)" > $@
 
 # An extension that is installed already may be used where the toolchain is gone.
 rust-or-notice: $(if $(CARGO),$(RUST_BUILT),$(INSTALLED))

@@ -113,10 +113,12 @@ class BackendInfo:
     version: str
     why: str = ""
     variants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    build: str = ""  # of a compiled engine: the processors it was built for
 
     def __repr__(self) -> str:
         state = "available" if self.available else f"missing: {self.why}"
-        return f"<{self.name} {self.version} {state}{', default' if self.default else ''}>"
+        build = f" {self.build}" if self.build else ""
+        return f"<{self.name} {self.version}{build} {state}{', default' if self.default else ''}>"
 
 
 _chosen: ContextVar[str | None] = ContextVar("hftlab_backend", default=None)
@@ -135,7 +137,8 @@ def backends() -> list[BackendInfo]:
             infos.append(BackendInfo(name, False, name == default, "", str(error)))
             continue
         version = getattr(backend, "__version__", __version__)
-        infos.append(BackendInfo(name, True, name == default, version, "", dict(backend.variants())))
+        build = getattr(backend, "BUILD", "")
+        infos.append(BackendInfo(name, True, name == default, version, "", dict(backend.variants()), build))
     return infos
 
 

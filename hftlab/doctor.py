@@ -38,6 +38,7 @@ _PROGRAMS = {
         "install a Rust toolchain, or the conda environment of environment.yml",
     ),
     "valgrind": ("counts instructions, whatever else the machine does", "install valgrind"),
+    "strace": ("sees the system calls of the hot loop", "install strace"),
     "perf": ("reads hardware counters where the machine has them", "install perf"),
 }
 
@@ -72,6 +73,10 @@ def _clocks() -> list[Finding]:
         out.append(Finding(f"clock of {info.name}", state, None, why))
         if getattr(backend, "DEBUG_BUILD", False):
             out.append(Finding(f"build of {info.name}", "debug", False, "4 to 10 times slower", "make rust"))
+        elif info.build:
+            why = "a build for this processor may be faster, and runs on no other"
+            improve = "make native" if info.build.startswith("portable") else ""
+            out.append(Finding(f"build of {info.name}", info.build, None, why, improve))
     return out
 
 

@@ -6,6 +6,8 @@ import pytest
 
 import hftlab
 from hftlab import backends as registry
+from hftlab.bench.machine import describe, fingerprint
+from hftlab.doctor import examine
 from hftlab.engine import PythonBackend
 from hftlab.errors import BackendMissing, LayoutError, UnknownName
 from hftlab.events import EVENT_FIELDS
@@ -125,3 +127,13 @@ def test_the_rust_engine_mirrors_the_record_and_the_constants() -> None:
 def test_an_unknown_variant_is_answered_with_the_known_ones(wrong: dict[str, str]) -> None:
     with pytest.raises(UnknownName, match="known: "):
         hftlab.Engine("rust", **wrong)
+
+
+@pytest.mark.rust
+def test_a_compiled_engine_says_which_processors_it_is_for() -> None:
+    rust = next(info for info in hftlab.backends() if info.name == "rust")
+    assert rust.build.split()[0] in ("portable", "native")
+    assert fingerprint()["builds"] == {"rust": rust.build}
+    assert rust.build in describe(fingerprint())
+    assert rust.build in repr(rust)
+    assert ("build of rust", rust.build) in [(finding.topic, finding.state) for finding in examine()]

@@ -68,15 +68,18 @@ def _fixed() -> dict[str, Any]:
 
 def fingerprint() -> dict[str, Any]:
     """Machine, system, versions, and what may change from run to run (load, affinity)."""
-    engines = {info.name: info.version for info in backends() if info.available}
+    infos = [info for info in backends() if info.available]
+    engines = {info.name: info.version for info in infos}
+    builds = {info.name: info.build for info in infos if info.build}
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {**_fixed(), "backends": engines, "affinity": affinity(), "load_1min": load}
+    return {**_fixed(), "backends": engines, "builds": builds, "affinity": affinity(), "load_1min": load}
 
 
 def describe(print_: dict[str, Any]) -> str:
     """A fingerprint on one line."""
     guest = ", virtual" if print_["hypervisor"] else ""
+    builds = "".join(f", {name} {build}" for name, build in print_.get("builds", {}).items())
     return (
         f"{print_['cpu']} ({print_['cores']} cores{guest}), {print_['system']} {print_['kernel']}, "
-        f"Python {print_['python']}, hftlab {print_['hftlab']}, load {print_['load_1min']}"
+        f"Python {print_['python']}, hftlab {print_['hftlab']}{builds}, load {print_['load_1min']}"
     )

@@ -64,16 +64,24 @@ record! {
 pub const EVENT_BYTES: usize = size_of::<Event>();
 
 /// Values of `Event::kind`.
-#[allow(missing_docs)]
 pub mod kind {
+    /// Nothing that concerns book or orders.
     pub const OTHER: u8 = 0;
+    /// An order comes to rest in the book.
     pub const ADD: u8 = 1;
+    /// `qty` shares of a resting order are executed.
     pub const EXECUTE: u8 = 2;
+    /// `qty` shares of a resting order are taken back.
     pub const CANCEL: u8 = 3;
+    /// A resting order goes, all of it.
     pub const DELETE: u8 = 4;
+    /// A resting order goes and `new_order_id` comes, on the same side, behind the others at its price.
     pub const REPLACE: u8 = 5;
+    /// A trade against an order that was not displayed: the book stays as it is.
     pub const TRADE: u8 = 6;
+    /// The trading state of an instrument: `qty` is its ASCII letter.
     pub const STATUS: u8 = 7;
+    /// All orders of the instrument go, on both sides.
     pub const CLEAR: u8 = 8;
     /// How many kinds there are.
     pub const COUNT: usize = 9;
@@ -88,14 +96,20 @@ pub const BOTH: u8 = 3;
 
 /// Why an event cannot be applied to the book; the numbers are those of Python's `Fault`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Fault {
+    /// An order comes that is neither bid nor ask.
     BadSide = 1,
+    /// A quantity of 0.
     ZeroQty = 2,
+    /// A price of 0.
     ZeroPrice = 3,
+    /// An order comes whose reference is live already.
     DuplicateOrder = 4,
+    /// No live order has this reference.
     UnknownOrder = 5,
+    /// The order rests in the book of another instrument.
     WrongInstrument = 6,
+    /// More shares than the order has left.
     ExcessQty = 7,
 }
 

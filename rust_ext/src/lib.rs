@@ -29,6 +29,7 @@ pub mod runner;
 mod session;
 pub mod signal;
 pub mod synthetic;
+pub mod target;
 
 #[cfg(feature = "python")]
 mod py;

@@ -28,13 +28,13 @@ pub struct Config {
     pub cooldown: u32,
     /// Refuse everything.
     pub kill: bool,
-    /// Shares per order.
+    /// Largest number of shares per order.
     pub max_order_qty: u32,
-    /// Whole currency units per order.
+    /// Largest value of an order, in whole units of currency.
     pub max_notional: u64,
-    /// Distance of the limit from the mid, basis points.
+    /// Largest distance of the limit from the mid, in basis points of the mid.
     pub collar_bps: u32,
-    /// Absolute shares per instrument after the fill.
+    /// Largest absolute position per instrument after the fill, in shares.
     pub position_limit: u64,
     /// Accepted orders in any second of event time.
     pub max_orders_per_sec: usize,
@@ -53,16 +53,22 @@ struct State {
     position: i64,
 }
 
-/// An accepted order.
+/// An accepted order, `Config::lot` shares of it.
 #[derive(Clone, Copy, Debug)]
-#[allow(missing_docs)]
 pub struct Accepted {
+    /// Number of the message that caused it, the first of the run being 0.
     pub index: u64,
+    /// Time of that message in nanoseconds, as the feed counts them.
     pub ts_ns: u64,
+    /// Dense instrument number, never 0.
     pub instrument: u16,
+    /// `event::BID` buys, `event::ASK` sells.
     pub side: u8,
+    /// The quote it aims at, in price units of the feed.
     pub price: i64,
+    /// The score that caused it: above the threshold for a buy, below minus the threshold for a sell.
     pub score: f64,
+    /// Shares of the instrument after it, negative for a short position.
     pub position: i64,
 }
 
@@ -74,9 +80,9 @@ pub struct OrderEntry {
     recent: VecDeque<u64>,
     /// The accepted orders; UserRefNum is the place plus one.
     pub orders: Vec<Accepted>,
-    /// Refusals by limit.
+    /// Refused attempts by the first limit broken: kill switch, quantity, notional, collar, position, rate.
     pub rejects: [u64; REJECTS],
-    /// The exact bytes sent.
+    /// The exact bytes sent, 47 per order.
     pub stream: Vec<u8>,
 }
 

@@ -1,5 +1,4 @@
 //! The door to Python, and the only file that names it. Every binding is: borrow bytes, let go of the GIL, run, wrap the result.
-#![allow(missing_docs)] // the docstrings are Python's
 
 use numpy::{IntoPyArray, PyArray1, PyArrayDescr};
 use pyo3::buffer::PyBuffer;
@@ -72,6 +71,7 @@ mod hftlab_rust {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
+        module.add("BUILD", crate::target::build())?;
         module.add("clock", Clock::get().name)
     }
 

@@ -15,17 +15,24 @@ pub enum Mode {
     All,
 }
 
-/// Columns of `Run.frame`.
-#[allow(missing_docs)]
+/// Columns of `Run.frame`, all of one length: a row is the state after one message.
 pub struct Recorder {
     mode: Mode,
+    /// Message number, the first of the run being 0.
     pub index: Vec<u64>,
+    /// The event's time in nanoseconds, as the feed counts them.
     pub ts_ns: Vec<u64>,
+    /// The event's instrument; 0 is none.
     pub instrument: Vec<u16>,
+    /// Best bid in price units of the feed, 0 where there is no bid.
     pub bid_price: Vec<i64>,
+    /// Shares at the best bid, 0 where there is none.
     pub bid_qty: Vec<u64>,
+    /// Best ask in price units of the feed, 0 where there is no ask.
     pub ask_price: Vec<i64>,
+    /// Shares at the best ask, 0 where there is none.
     pub ask_qty: Vec<u64>,
+    /// The nine signals in the order of `signal::Values`, NaN where one has no value yet.
     pub values: [Vec<f64>; 9],
 }
 

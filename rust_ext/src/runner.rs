@@ -9,11 +9,14 @@ use crate::signal;
 
 /// Last stage to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
 pub enum Until {
+    /// Bytes become events, and nothing is done with them.
     Tick,
+    /// Events change the book.
     Book,
+    /// The nine signals follow the book.
     Signal,
+    /// Orders are decided, checked and encoded: the whole path.
     Order,
 }
 
@@ -34,35 +37,35 @@ pub struct Settings {
     pub until: Until,
     /// Which rows are kept.
     pub record: Mode,
-    /// One of `stamp`.
+    /// How closely the clock is read, one of `stamp`.
     pub stamps: u8,
-    /// Stop at the first fault or unknown type.
+    /// Stop before the first message of unknown type, and at the first fault.
     pub strict: bool,
     /// Constants of the signals.
     pub signal: signal::Config,
     /// Constants of orders and risk.
     pub order: order::Config,
-    /// 8-byte names by instrument, zeros where unknown.
+    /// Names by instrument, 8 bytes of ASCII padded with spaces, zeros where unknown.
     pub names: Vec<[u8; 8]>,
 }
 
 /// What a run counts and keeps.
 pub struct Tally {
-    /// Messages run.
+    /// Messages run, those of unknown type and those refused among them.
     pub messages: u64,
-    /// Nanoseconds in the loop.
+    /// Nanoseconds in the loop, by the system's monotonic clock; reading and converting do not count.
     pub elapsed_ns: u64,
     /// Messages by kind; above `kind::COUNT` stands what is no kind.
     pub counts: [u64; 256],
-    /// Skipped messages by type byte.
+    /// Messages of unknown type, by type byte.
     pub unknown: [u64; 256],
-    /// Refusals by fault.
+    /// Events that the book refused, by `Fault`.
     pub faults: [u64; FAULT_COUNT],
-    /// The first refusals: message number, fault, record.
+    /// The first of them, at most 100: message number, fault, record.
     pub first_faults: Vec<(u64, Fault, Event)>,
-    /// Rows.
+    /// The rows kept, as `Settings::record` says.
     pub recorder: Recorder,
-    /// Five tick counts per message: the four stages and all together.
+    /// Five durations per message, the four stages and all together, in ticks of `Clock` (`ns_per_tick` makes them nanoseconds).
     pub stamps: Vec<u64>,
 }
 
@@ -82,7 +85,7 @@ pub trait Runner: Send + Sync {
     fn tally(&mut self) -> &mut Tally;
     /// The order stage.
     fn orders(&self) -> &OrderEntry;
-    /// See `Book::best`.
+    /// Best price and quantity of each side; see `Book::top`.
     fn best(&self, instrument: u16) -> Top;
     /// See `Book::depth`.
     fn depth(&self, instrument: u16) -> Vec<DepthRow>;

@@ -3,13 +3,14 @@
 
 use super::NIL;
 
-/// Entries a chunk holds before it is halved: 2 KiB, moved in one go.
-const FULL: usize = 128;
+/// Entries a chunk holds before it is halved: 1 KiB, moved in one go.
+const FULL: usize = 64;
+/// Chunks there is room for at once.
+const CHUNKS: usize = 4;
 
 type Entry = (i64, u32);
 
 /// An ordered map from key to level.
-#[derive(Default)]
 pub(super) struct Far {
     /// None is empty; keys increase within a chunk and from chunk to chunk.
     chunks: Vec<Vec<Entry>>,
@@ -17,17 +18,24 @@ pub(super) struct Far {
     spare: Vec<Vec<Entry>>,
 }
 
+impl Default for Far {
+    fn default() -> Self {
+        let mut spare = Vec::with_capacity(CHUNKS);
+        spare.push(Vec::with_capacity(FULL));
+        Far { chunks: Vec::with_capacity(CHUNKS), spare }
+    }
+}
+
 impl Far {
     /// The place of `key`, `NIL` if it was not there.
     pub fn entry(&mut self, key: i64) -> &mut u32 {
         if self.chunks.is_empty() {
-            let chunk = self.spare.pop().unwrap_or_default(); // most ladders have few far levels
+            let chunk = self.fresh();
             self.chunks.push(chunk);
         }
         let mut c = self.chunk_of(key);
         if self.chunks[c].len() == FULL {
-            let mut upper = self.spare.pop().unwrap_or_default();
-            upper.reserve(FULL);
+            let mut upper = self.fresh();
             upper.extend(self.chunks[c].drain(FULL / 2..));
             if key >= upper[0].0 {
                 c += 1;
@@ -86,5 +94,9 @@ impl Far {
     /// The chunk that holds `key`, or must hold it; there is at least one.
     fn chunk_of(&self, key: i64) -> usize {
         self.chunks.partition_point(|chunk| chunk.first().is_some_and(|row| row.0 <= key)).saturating_sub(1)
+    }
+
+    fn fresh(&mut self) -> Vec<Entry> {
+        self.spare.pop().unwrap_or_else(|| Vec::with_capacity(FULL))
     }
 }

@@ -142,11 +142,13 @@ impl Ladder {
         }
     }
 
-    /// Put the window around `best`: all levels go to `far`, and those that have a slot now come back.
+    /// Put the window around `best`: levels that have no slot any more go to `far`, those of `far` that have one now come back.
     fn place(&mut self, best: i64, tick: u64) {
         let Some(mut rungs) = self.rungs.take() else { return };
+        let (mut near, mut n) = ([(0, NIL); SLOTS], 0);
         for slot in (0..SLOTS).filter(|&slot| self.bits[slot / 64] >> (slot % 64) & 1 == 1) {
-            *rungs.far.entry(self.key(slot)) = std::mem::replace(&mut rungs.slots[slot], NIL);
+            near[n] = (self.key(slot), std::mem::replace(&mut rungs.slots[slot], NIL));
+            n += 1;
         }
         self.bits = [0; WORDS];
         self.tick = tick as u32;
@@ -160,19 +162,32 @@ impl Ladder {
         self.odd = 0;
         let mut from = self.base;
         while let Some((key, level)) = rungs.far.next(from).filter(|row| row.0 < end) {
-            match self.slot(key) {
-                Some(slot) => {
-                    rungs.far.remove(key);
-                    rungs.slots[slot] = level;
-                    self.bits[slot / 64] |= 1 << (slot % 64);
-                }
-                None => self.odd += 1,
+            if self.seat(&mut rungs, key, level) {
+                rungs.far.remove(key);
             }
             from = key + 1;
+        }
+        for &(key, level) in &near[..n] {
+            if !self.seat(&mut rungs, key, level) {
+                *rungs.far.entry(key) = level;
+            }
         }
         rungs.far_best = rungs.far.next(i64::MIN).map_or(i64::MAX, |row| row.0);
         rungs.patience = ODD_PRICES.max(2 * self.odd);
         self.rungs = Some(rungs);
+    }
+
+    /// Give a level its slot, if it has one; else count it if it lies between ticks of the window.
+    fn seat(&mut self, rungs: &mut Rungs, key: i64, level: u32) -> bool {
+        let slot = self.slot(key);
+        match slot {
+            Some(slot) => {
+                rungs.slots[slot] = level;
+                self.bits[slot / 64] |= 1 << (slot % 64);
+            }
+            None => self.odd += self.covers(key) as u32,
+        }
+        slot.is_some()
     }
 
     #[cold]

@@ -1,0 +1,52 @@
+//! Which processor this build is for: what a measured number must say beside the machine it was measured on.
+//!
+//! A build for one processor may use its wider instructions, but it gives the same bits: rustc neither reorders floating-point
+//! arithmetic nor contracts a product and a sum into one rounding, whatever `target-cpu` allows.
+
+/// (feature, whether the compiler was allowed to use it). None is in the baseline of its architecture.
+const FEATURES: &[(&str, bool)] = &[
+    ("sse4.2", cfg!(target_feature = "sse4.2")),
+    ("popcnt", cfg!(target_feature = "popcnt")),
+    ("avx", cfg!(target_feature = "avx")),
+    ("avx2", cfg!(target_feature = "avx2")),
+    ("fma", cfg!(target_feature = "fma")),
+    ("bmi1", cfg!(target_feature = "bmi1")),
+    ("bmi2", cfg!(target_feature = "bmi2")),
+    ("lzcnt", cfg!(target_feature = "lzcnt")),
+    ("avx512f", cfg!(target_feature = "avx512f")),
+    ("lse", cfg!(all(target_feature = "lse", not(target_vendor = "apple")))),
+    ("bf16", cfg!(target_feature = "bf16")),
+    ("sve", cfg!(target_feature = "sve")),
+];
+
+/// "portable x86_64", or "native x86_64 (avx2, bmi2, ...)" where the compiler could use more than every such processor has.
+pub fn build() -> String {
+    let used: Vec<&str> = FEATURES.iter().filter(|row| row.1).map(|row| row.0).collect();
+    let architecture = std::env::consts::ARCH;
+    if used.is_empty() {
+        return format!("portable {architecture}");
+    }
+    format!("native {architecture} ({})", used.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_names_what_it_may_use() {
+        let build = build();
+        assert!(build.contains(std::env::consts::ARCH), "{build}");
+        assert_eq!(cfg!(target_feature = "avx2"), build.contains("avx2"), "{build}");
+        assert_eq!(build.starts_with("native"), build.contains('('), "{build}");
+    }
+
+    #[test]
+    fn a_product_and_a_sum_are_rounded_twice() {
+        // (1 + e)(1 - e) is 1 - e^2, which rounds to 1; a fused multiply-add would leave -e^2.
+        let e = 2f64.powi(-40);
+        let (a, b) = (std::hint::black_box(1.0 + e), std::hint::black_box(1.0 - e));
+        assert_eq!(a * b - 1.0, 0.0);
+        assert_eq!(a.mul_add(b, -1.0), -e * e);
+    }
+}

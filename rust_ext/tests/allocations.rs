@@ -1,0 +1,153 @@
+//! Does the hot loop ask the heap for anything? After a warm-up the best variants must not, not once; the naive ones must, or this
+//! test could not fail.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
+use std::cell::Cell;
+
+use common::{BEST, NAIVE, engine, feed, offset, settings};
+use hftlab_rust::choose::Variant;
+use hftlab_rust::runner::Until;
+
+/// What one thread has asked of the heap while it was watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Asked {
+    /// Calls of alloc, alloc_zeroed and realloc.
+    allocations: u64,
+    /// Calls of dealloc.
+    frees: u64,
+}
+
+thread_local! {
+    /// Neither needs a destructor or an allocation of its own.
+    static ASKED: Cell<Option<Asked>> = const { Cell::new(None) };
+    static TRACE: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Counting;
+
+impl Counting {
+    fn count(add: impl FnOnce(&mut Asked), what: &str, bytes: usize) {
+        // Threads that end may come here after their counters have gone.
+        let Ok(Some(mut asked)) = ASKED.try_with(Cell::get) else { return };
+        add(&mut asked);
+        ASKED.set(None); // a backtrace allocates, too
+        if TRACE.replace(false) {
+            eprintln!("the first time: {what} of {bytes} bytes\n{}", Backtrace::force_capture());
+        }
+        ASKED.set(Some(asked));
+    }
+}
+
+// SAFETY: the system's allocator does the work; what is done besides touches no memory of the caller.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Self::count(|asked| asked.allocations += 1, "alloc", layout.size());
+        // SAFETY: promised by the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        Self::count(|asked| asked.frees += 1, "dealloc", layout.size());
+        // SAFETY: promised by the caller.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        Self::count(|asked| asked.allocations += 1, "realloc", size);
+        // SAFETY: promised by the caller.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What `run` asks of the heap; with `trace`, where it asks first.
+fn watched(trace: bool, run: impl FnOnce()) -> Asked {
+    TRACE.set(trace);
+    ASKED.set(Some(Asked::default()));
+    run();
+    ASKED.replace(None).expect("set above")
+}
+
+const MESSAGES: u64 = 200_000;
+/// Messages in which the books fill, every instrument is named and every table finds its size.
+const WARM: u64 = 100_000;
+
+struct Outcome {
+    asked: Asked,
+    /// Orders accepted in the warm-up, and in all.
+    orders: [usize; 2],
+    /// Attempts, accepted or refused.
+    attempts: u64,
+}
+
+/// The second half of a feed, after the first.
+fn second_half(regime: &str, variant: Variant, kill: bool, trace: bool) -> Outcome {
+    let data = feed(regime, MESSAGES, 1);
+    let (warm, rest) = data.split_at(offset(&data, WARM));
+    let mut settings = settings(Until::Order);
+    settings.order.kill = kill;
+    let mut engine = engine(variant, settings);
+    assert_eq!(engine.run_bytes(warm, usize::MAX), (warm.len(), None));
+    let before = engine.orders().orders.len();
+    let asked = watched(trace, || assert_eq!(engine.run_bytes(rest, usize::MAX), (rest.len(), None)));
+    assert_eq!(engine.tally().messages, MESSAGES);
+    let orders = engine.orders();
+    let after = orders.orders.len();
+    Outcome { asked, orders: [before, after], attempts: after as u64 + orders.rejects.iter().sum::<u64>() }
+}
+
+/// With the kill switch on every order is decided and refused, and none is kept.
+fn the_best_leave_the_heap_alone(regime: &str) {
+    let outcome = second_half(regime, BEST, true, true);
+    assert!(outcome.attempts > 50, "{regime}: {} attempts say little", outcome.attempts);
+    assert_eq!(outcome.asked, Asked::default(), "{regime}");
+}
+
+#[test]
+fn the_best_variants_leave_the_heap_alone() {
+    the_best_leave_the_heap_alone("calm");
+}
+
+#[test]
+fn the_best_variants_leave_the_heap_alone_on_a_whole_market() {
+    the_best_leave_the_heap_alone("market");
+}
+
+#[test]
+fn accepted_orders_are_kept_in_two_vectors_that_double() {
+    for regime in ["calm", "market"] {
+        let refused = second_half(regime, BEST, true, false).asked.allocations;
+        let outcome = second_half(regime, BEST, false, false);
+        let [before, after] = outcome.orders;
+        assert!(after > before, "{regime}: no order was accepted");
+        // `orders` and `stream`; neither starts at a power of two, hence one more for each.
+        let doublings = (after as f64 / before.max(1) as f64).log2().ceil() as u64 + 1;
+        let more = outcome.asked.allocations - refused;
+        assert!(more <= 2 * doublings, "{regime}: {more} more, {before} orders, then {after}");
+        assert_eq!(outcome.asked.frees, 0, "{regime}");
+    }
+}
+
+#[test]
+fn the_naive_variants_do_not() {
+    for regime in ["calm", "market"] {
+        let outcome = second_half(regime, NAIVE, true, false);
+        let Asked { allocations, frees } = outcome.asked;
+        // A box for each of the orders that come, freed when it goes.
+        assert!(allocations > WARM / 4 && frees > WARM / 4, "{regime}: {:?}", outcome.asked);
+    }
+}
+
+#[test]
+fn the_counter_sees_what_a_vector_does() {
+    let asked = watched(false, || {
+        let mut values = Vec::with_capacity(1);
+        (0..9u64).for_each(|n| values.push(std::hint::black_box(n)));
+    });
+    assert!(asked.allocations >= 2 && asked.frees == 1, "{asked:?}");
+}
