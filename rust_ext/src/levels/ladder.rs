@@ -287,7 +287,24 @@ impl Levels for Ladder {
 
     #[inline(always)]
     fn walk(&self, mut each: impl FnMut(u32) -> bool) {
-        self.walk_keys(|_, level| each(level));
+        let Some(rungs) = &self.rungs else { return };
+        if self.odd > 0 {
+            return self.walk_keys(|_, level| each(level));
+        }
+        for (bits, slots) in self.bits.iter().zip(rungs.slots.as_chunks::<64>().0) {
+            let mut bits = *bits;
+            while bits != 0 {
+                if !each(slots[bits.trailing_zeros() as usize]) {
+                    return;
+                }
+                bits &= bits - 1;
+            }
+        }
+        for (_, level) in rungs.far.iter() {
+            if !each(level) {
+                return;
+            }
+        }
     }
 
     fn bytes(&self) -> usize {
