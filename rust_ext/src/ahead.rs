@@ -8,13 +8,14 @@
 //!
 //! All of it is guesswork: an earlier message of the batch may change what a later one finds. A wrong guess costs time, nothing else.
 
-use crate::book::{Book, signed};
+use crate::book::Book;
 use crate::event::{ASK, Event, kind};
 use crate::frames::BATCH;
 use crate::levels::Levels;
 use crate::orders::Index;
 use crate::pool::Pool;
 use crate::prefetch::prefetch;
+use crate::store::signed;
 
 /// Messages of one sort, and what has been found out about each: three numbers that only the next step understands.
 struct Sort {

@@ -10,6 +10,7 @@
 
 pub mod btree;
 mod far;
+mod grid;
 pub mod ladder;
 pub mod sorted;
 

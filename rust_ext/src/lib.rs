@@ -1,8 +1,8 @@
 //! The Rust engine of hftlab. Data takes this way, the same words as in Python:
 //!
 //! ```text
-//! wire bytes -> itch (TICK) -> book (BOOK) -> signal (SIGNAL) -> order (ORDER) -> wire bytes      engine: the loop
-//!                              levels, orders, pool: the variants of the book                      choose: names -> types
+//! wire bytes -> itch, frames (TICK) -> store, book (BOOK) -> signal (SIGNAL) -> order (ORDER) -> wire bytes
+//!               ahead: what is next    levels, orders, pool    engine: the loop; choose: names -> types
 //! ```
 //!
 //! Only `py` knows Python; everything else is tested by plain `cargo test`.
@@ -28,6 +28,7 @@ pub mod record;
 pub mod runner;
 mod session;
 pub mod signal;
+pub mod store;
 pub mod synthetic;
 pub mod target;
 

@@ -13,6 +13,7 @@
 //! is four bytes, so 16 neighbouring prices share a line, and a side of an instrument takes 1 KiB.
 
 use super::far::Far;
+use super::grid::Grid;
 use super::{Levels, NIL};
 
 /// Ticks in the window: 256 slots of 4 bytes are 1 KiB a side, so 10,000 instruments fit into 22 MiB.
@@ -22,12 +23,8 @@ const WORDS: usize = SLOTS / 64;
 const LEAD: i64 = SLOTS as i64 / 8;
 /// The touch may come this far into the window before it is placed anew.
 const LATEST_BEST: usize = SLOTS / 2;
-/// Ticks are at most this, so that SLOTS * tick stays far from 2^63.
-const WIDEST_TICK: u64 = 1 << 31;
 /// Levels between ticks that are accepted before the tick is learned anew; then twice as many as there are.
 const ODD_PRICES: u32 = 16;
-/// Best levels that are looked at to learn a tick; a quarter of them is the least that says anything.
-const LEARN_FROM: usize = 32;
 
 /// See the head of this file.
 #[repr(align(64))]
@@ -126,20 +123,11 @@ impl Ladder {
         }
     }
 
-    /// The tick that suits the best levels: coarser if all of them stand on a coarser grid, finer if most are off this one.
+    /// The tick that suits the best levels.
     fn suitable_tick(&self) -> u64 {
-        let (tick, mut n, mut on_grid, mut common) = (self.tick as u64, 0, 0, 0);
-        self.walk_keys(|key, _| {
-            n += 1;
-            on_grid += key.unsigned_abs().is_multiple_of(tick) as usize;
-            common = gcd(common, key.unsigned_abs());
-            n < LEARN_FROM
-        });
-        if n >= LEARN_FROM / 4 && (common > tick || on_grid * 2 < n) {
-            common.clamp(1, WIDEST_TICK)
-        } else {
-            tick
-        }
+        let mut grid = Grid::of(self.tick as u64);
+        self.walk_keys(|key, _| grid.see(key));
+        grid.tick()
     }
 
     /// Put the window around `best`: levels that have no slot any more go to `far`, those of `far` that have one now come back.
@@ -326,11 +314,4 @@ impl Levels for Ladder {
     fn guess(&self, hint: u32) -> u32 {
         self.rungs.as_ref().map_or(NIL, |rungs| rungs.slots[hint as usize % SLOTS])
     }
-}
-
-fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b > 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
