@@ -21,6 +21,9 @@ const FIRST_FAULTS: usize = 100;
 /// Instruments from which on what a message needs is no longer in cache when it comes, and is asked for ahead.
 const SCATTERED: usize = 64;
 
+/// Of so many batches one is looked at for old orders.
+const SAMPLED: u32 = 16;
+
 /// The engine: a book of `L`, `I` and `P`, signals by `S`.
 pub struct Engine<L, I, P, S> {
     pub(crate) settings: Settings,
@@ -30,6 +33,10 @@ pub struct Engine<L, I, P, S> {
     signals: Vec<State>,
     pub(crate) orders: OrderEntry,
     pub(crate) tally: Tally,
+    /// Batches so far.
+    batches: u32,
+    /// What `is_cold` found when it last looked.
+    cold: bool,
     signal: PhantomData<S>,
 }
 
@@ -52,6 +59,8 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
                 stamps: Vec::new(),
             },
             settings,
+            batches: 0,
+            cold: false,
             signal: PhantomData,
         };
         for (i, name) in engine.settings.names.iter().enumerate() {
@@ -215,7 +224,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
     fn batch<const STAMPED: bool>(&mut self, data: &[u8], batch: &Batch, t0: u64) -> Option<Problem> {
         let (events, until) = (batch.events(), self.settings.until);
         let t1 = if STAMPED && self.settings.stamps == stamp::STAGES { self.clock.now() } else { t0 };
-        if !STAMPED && self.book.instruments.len() >= SCATTERED && until >= Until::Book {
+        if !STAMPED && until >= Until::Book && self.is_cold(events) {
             ahead::ask(&self.book, batch.places(), events.len());
             if until >= Until::Signal {
                 let states = events.iter().filter_map(|event| self.signals.get(event.instrument as usize));
@@ -237,6 +246,21 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
             self.tally.messages += 1;
         }
         None
+    }
+
+    /// Whether what a batch touches has probably left the caches: there are many instruments, or many of the orders named are old. The
+    /// latter is looked at now and then; it changes slowly.
+    #[inline(always)]
+    fn is_cold(&mut self, events: &[Event]) -> bool {
+        self.batches = self.batches.wrapping_add(1);
+        if self.batches % SAMPLED == 1 {
+            let index = &self.book.store.index;
+            let there = events.iter().filter(|event| event.kind != kind::ADD && event.order_id > 0);
+            let (n, old) =
+                there.fold((0, 0), |(n, old), event| (n + 1, old + index.is_old(event.order_id) as u32));
+            self.cold = 3 * old > n;
+        }
+        self.cold || self.book.instruments.len() >= SCATTERED
     }
 
     /// What is left of `step` where nothing is asked for beyond the book.

@@ -42,6 +42,11 @@ pub trait Index: Default + Send + Sync {
     /// Bytes it takes, beyond those of the orders themselves.
     fn bytes(&self) -> usize;
 
+    /// Whether a reference is so old that its order has probably left the caches.
+    fn is_old(&self, _id: u64) -> bool {
+        false
+    }
+
     /// Ask for the cache line in which `find` will look first.
     fn prefetch(&self, _id: u64) {}
 

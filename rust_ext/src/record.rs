@@ -52,17 +52,19 @@ impl Recorder {
         }
     }
 
-    /// Make room for the rows of `messages` more messages. Where fewer rows come, the rest is never touched and costs nothing.
+    /// Make room for the rows of `messages` more messages. Where each message gives a row the pages are touched, too; where fewer
+    /// come, the rest is never touched and costs nothing.
     pub fn reserve(&mut self, messages: usize) {
+        let all = self.mode == Mode::All;
         if self.mode != Mode::None {
-            self.index.reserve(messages);
-            self.ts_ns.reserve(messages);
-            self.instrument.reserve(messages);
-            self.bid_price.reserve(messages);
-            self.bid_qty.reserve(messages);
-            self.ask_price.reserve(messages);
-            self.ask_qty.reserve(messages);
-            self.values.iter_mut().for_each(|column| column.reserve(messages));
+            ready(&mut self.index, messages, all);
+            ready(&mut self.ts_ns, messages, all);
+            ready(&mut self.instrument, messages, all);
+            ready(&mut self.bid_price, messages, all);
+            ready(&mut self.bid_qty, messages, all);
+            ready(&mut self.ask_price, messages, all);
+            ready(&mut self.ask_qty, messages, all);
+            self.values.iter_mut().for_each(|column| ready(column, messages, all));
         }
     }
 
@@ -79,5 +81,15 @@ impl Recorder {
         for (column, &value) in self.values.iter_mut().zip(values) {
             column.push(value);
         }
+    }
+}
+
+/// Room for `more` values; touched by writing them once.
+fn ready<T: Clone + Default>(column: &mut Vec<T>, more: usize, touch: bool) {
+    let len = column.len();
+    column.reserve(more);
+    if touch {
+        column.resize(len + more, T::default());
+        column.truncate(len);
     }
 }

@@ -24,6 +24,8 @@ use crate::prefetch::prefetch;
 const RESERVED: usize = 1 << 28;
 /// Cells at the start, all touched before the first order: 512 KiB.
 const READY: u32 = 1 << 12;
+/// References given out since, after which the line of an order has probably left the second cache: 512 KiB of orders.
+const RECENT: u64 = 1 << 14;
 /// Splits from asking for an order to needing it; less than the cells there are at the start.
 const AHEAD: u32 = 8;
 /// A chain this long says that the references do not suit the table.
@@ -202,6 +204,10 @@ impl Index for Flat {
 
     fn bytes(&self) -> usize {
         self.size as usize * size_of::<u32>()
+    }
+
+    fn is_old(&self, id: u64) -> bool {
+        self.highest.saturating_sub(id) > RECENT
     }
 
     #[inline(always)]
