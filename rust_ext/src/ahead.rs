@@ -17,7 +17,7 @@ use crate::pool::Pool;
 use crate::prefetch::prefetch;
 use crate::store::signed;
 
-/// Messages of one sort, and what has been found out about each: three numbers that only the next step understands.
+/// Messages of one sort, and what has been found out about each: a number that only the next step understands.
 struct Sort {
     /// Places in the batch.
     place: [u8; BATCH],

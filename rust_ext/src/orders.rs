@@ -33,7 +33,7 @@ pub trait Index: Default + Send + Sync {
     /// Add an order that is not there, which `pool` holds in `slot`.
     fn insert(&mut self, id: u64, slot: u32, pool: &mut impl Pool);
 
-    /// Remove the order that was just found, which `pool` still holds.
+    /// Remove the order that the latest `find` found, which `pool` still holds.
     fn remove(&mut self, id: u64, found: Found, pool: &mut impl Pool);
 
     /// Live orders.

@@ -82,7 +82,7 @@ impl<I: Index, P: Pool> Store<I, P> {
                 self.touched = self.insert(known, event, event.order_id, (event.side == ASK) as usize);
             }
             kind::EXECUTE | kind::CANCEL | kind::DELETE | kind::REPLACE => {
-                let found = self.live(event)?;
+                let mut found = self.live(event)?;
                 if event.kind == kind::EXECUTE || event.kind == kind::CANCEL {
                     let left = self.pool.get(found.slot).qty;
                     if event.qty == 0 {
@@ -97,6 +97,8 @@ impl<I: Index, P: Pool> Store<I, P> {
                 }
                 if event.kind == kind::REPLACE && event.new_order_id != event.order_id {
                     self.allow(event, event.new_order_id)?;
+                    // Looking for the new reference may have put the table in another order.
+                    found = self.index.find(event.order_id, &mut self.pool);
                 } else if event.kind == kind::REPLACE {
                     Self::worth(event)?;
                 }

@@ -190,6 +190,25 @@ fn references_that_all_share_a_home_do_not_make_the_table_crawl() {
     assert!((1..=200_000u64).all(|n| index.find(n << 32, &mut pool).slot != NIL));
 }
 
+#[test]
+fn a_table_that_mixes_its_references_during_a_replace_still_finds_the_old_order() {
+    let variant = Variant { book: "ladder", orders: "flat", pool: true, signal: "incremental" };
+    let mut engine = choose::engine(variant, settings()).unwrap();
+    let base = Event { price: 10_000, qty: 100, instrument: 1, kind: kind::ADD, side: 1, ..Event::default() };
+    for n in (1..=100u64).filter(|&n| n != 50) {
+        assert_eq!(engine.apply(&Event { order_id: n << 32, ..base }), 1);
+    }
+    // The old order is the first of a chain of 99; looking for the new one walks all of it.
+    let replace = Event { order_id: 100 << 32, new_order_id: 50 << 32, kind: kind::REPLACE, side: 0, ..base };
+    assert_eq!(engine.apply(&replace), 1);
+    assert!(engine.locate(100 << 32).is_none());
+    assert!((1..100).all(|n| engine.locate(n << 32).is_some()));
+    for n in 1..100 {
+        assert_eq!(engine.apply(&Event { order_id: n << 32, kind: kind::DELETE, side: 0, ..base }), 1);
+    }
+    assert_eq!((engine.memory()[0], engine.best(1).qty), (0, [0, 0]));
+}
+
 fn settings() -> Settings {
     Settings {
         until: Until::Order,

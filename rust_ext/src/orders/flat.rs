@@ -22,7 +22,7 @@ use crate::prefetch::prefetch;
 
 /// Cells for which addresses are reserved: 1 GiB, of which only what is used becomes memory.
 const RESERVED: usize = 1 << 28;
-/// Cells at the start, all touched before the first order: 512 KiB.
+/// Cells at the start, all touched before the first order: 16 KiB.
 const READY: u32 = 1 << 12;
 /// References given out since, after which the line of an order has probably left the second cache: 512 KiB of orders.
 const RECENT: u64 = 1 << 14;
