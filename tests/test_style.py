@@ -12,7 +12,7 @@ PACKAGE = ROOT / "hftlab"
 # Lowest first. A module may import from its own floor and from those below it.
 # Modules that share a floor stand in one tuple; `__init__` stands above all and may import any.
 FLOORS: list[tuple[str, ...]] = [
-    ("callable_module", "errors"),
+    ("callable_module", "errors", "progress"),
     ("events",),
     ("settings",),
     ("feeds",),
@@ -28,6 +28,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("bench",),
     ("doctor", "options", "tables"),
     ("profiling",),
+    ("report",),
     ("jupyter",),
     ("net",),
     ("measuring",),
