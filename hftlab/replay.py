@@ -14,7 +14,7 @@ from hftlab.events import EVENT_DTYPE, Events, describe
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.itch import ItchFeed, Joiner, Problem
 from hftlab.run import Run
-from hftlab.settings import AXES, OrderConfig, Record, RiskConfig, Settings, SignalConfig, Stage
+from hftlab.settings import AXES, Keep, OrderConfig, Record, RiskConfig, Settings, SignalConfig, Stage
 from hftlab.stages.protocols import PROTOCOLS, Factory, label
 
 
@@ -113,15 +113,19 @@ class Engine:
         """A session of one's own, to be fed message by message: .apply(...), .message(...), .push(...)."""
         return self.implementation.session(settings or self.settings(record="none"))
 
-    def run(self, feed: Feed, record: Record = "all", latency: bool | str = False) -> Run:
+    def run(
+        self, feed: Feed, record: Record = "all", latency: bool | str = False, *, keep: Keep = "samples", slowest: int = 0
+    ) -> Run:
         """Run the whole feed.
 
         record  : "all" one row per message, "top" rows where the best bid or ask changed, "none"
         latency : True or "stages" stamps every stage of every message, "total" only its beginning and end
+        keep    : of the stamps: "samples", counts ("histogram", for a feed of any length), or "both"
+        slowest : keep so many of the slowest messages with those around them
         raises  : FeedError where the feed breaks off, FaultError under strict; .run of the error holds what was good before it
         """
         mode = str(latency) if isinstance(latency, str) else "stages" if latency else "off"
-        settings = self.settings(feed, record=record, latency=mode)
+        settings = self.settings(feed, record=record, latency=mode, keep=keep, slowest=slowest)
         session = self.open(settings)
         stopped: FeedError | Stop | None
         try:

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use crate::error::Error;
 use crate::record::Mode;
 use crate::runner::{self, Until, stamp};
+use crate::stamps::Keep;
 use crate::{order, signal};
 
 #[derive(FromPyObject)]
@@ -42,6 +43,9 @@ pub struct Settings {
     until: String,
     record: String,
     latency: String,
+    keep: String,
+    slowest: usize,
+    around: usize,
     strict: bool,
     price_scale: u64,
     symbols: Vec<String>,
@@ -78,6 +82,18 @@ impl Settings {
                 &["off", "total", "stages"],
                 &[stamp::OFF, stamp::TOTAL, stamp::STAGES],
             )?,
+            keep: one_of(
+                "way to keep stamps",
+                &self.keep,
+                &["samples", "histogram", "both"],
+                &[(true, false), (false, true), (true, true)],
+            )
+            .map(|(samples, counts)| Keep {
+                samples,
+                counts,
+                slowest: self.slowest,
+                around: self.around,
+            })?,
             strict: self.strict,
             signal: signal::Config {
                 decay: self.signals.decay,
