@@ -1,8 +1,8 @@
 """Histogram: latencies in the buckets of HdrHistogram, so that a run of any length fits into 264 KiB.
 
 Buckets are 1 ns wide up to 2,048 ns, 2 ns up to 4,096, 4 ns up to 8,192 and so on: three significant digits everywhere, from 1 ns
-to over an hour. They are those of HdrHistogram with (lowest 1, highest 3.6e12, 3 digits), which the Rust engine counts with, so that
-counts of both can be added and compared. Arrays are counted whole: there is no loop over samples in Python.
+to over an hour. They are those of HdrHistogram with (lowest 1, highest 3.6e12, 3 digits), which the Rust engine counts with, so
+that counts of both can be added and compared. Arrays are counted whole: there is no loop over samples in Python.
 
 Source: Gil Tene's HdrHistogram, http://hdrhistogram.org; a `.hgrm` file is its percentile distribution.
 """

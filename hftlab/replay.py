@@ -81,16 +81,25 @@ class Engine:
         return {**{axis: given[axis] for axis in variants if axis in given}, **own}
 
     @property
+    def until(self) -> Stage:
+        """The last stage that runs."""
+        return self._arguments["until"]  # type: ignore[no-any-return]
+
+    @property
     def label(self) -> str:
         """What it is called in tables: its backend and its variant."""
         return " ".join([self.backend, *(f"{axis}={value}" for axis, value in self.variant.items())])
 
     def __repr__(self) -> str:
-        return f"<Engine {self.label} until={self._arguments['until']}>"
+        return f"<Engine {self.label} until={self.until}>"
 
     def replace(self, **changes: Any) -> Engine:
         """The same engine with some of its arguments changed: `engine.replace(until="book")`."""
         return Engine(**{**self._arguments, **changes})
+
+    def reference(self) -> Engine:
+        """The reference engine, told the same: what this one must equal."""
+        return self.replace(backend="python", tick=None, book="ladder", signal="incremental", entry=None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A backend may be a module, which cannot be pickled; its name can.

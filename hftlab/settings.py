@@ -145,10 +145,10 @@ REJECTS = ("kill_switch", "max_order_qty", "max_notional", "price_collar", "posi
 class Settings:
     """Everything a session is opened with. `symbols[i]` names instrument i; empty where the feed itself tells.
 
-    keep            : of the stamps of a run: every sample, counts in the buckets of `hftlab.histogram.Histogram`, or both; an engine
-                      may ignore it and keep samples
-    slowest, around : how many of the slowest messages are kept (0 to 1,000), and how many before and after each (0 to 1,000); an
-                      engine may ignore them
+    keep            : of the stamps of a run: every sample, counts in the buckets of `hftlab.histogram.Histogram`, or both; an
+                      engine may ignore it and keep samples
+    slowest, around : how many of the slowest messages are kept (0 to 1,000), and how many before and after each (0 to 1,000);
+                      an engine may ignore them
     """
 
     book: str = "ladder"

@@ -1,9 +1,9 @@
-"""The stamps of a run: five readings of the clock per message, kept whole, counted into histograms, or both; and the slowest messages.
+"""The stamps of a run: five readings of the clock per message, kept, counted into histograms, or both; and the slowest messages.
 
     t0 | tick | t1 | book | t2 | signal | t3 | order | t4
 
-A reading is written into a block that was touched beforehand, and nothing else is done while a message runs. Full blocks are counted
-between two messages, so that a run of any length needs the memory of one block and its histograms.
+A reading is written into a block that was touched beforehand, and nothing else is done while a message runs. Full blocks are
+counted between two messages, so that a run of any length needs the memory of one block and its histograms.
 """
 
 from __future__ import annotations

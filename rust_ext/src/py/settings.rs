@@ -65,6 +65,16 @@ fn one_of<T: Copy>(
 }
 
 impl Settings {
+    fn keep(&self) -> Result<Keep, Error> {
+        let modes = [(true, false), (false, true), (true, true)];
+        let (samples, counts) =
+            one_of("way to keep stamps", &self.keep, &["samples", "histogram", "both"], &modes)?;
+        Ok(match self.latency.as_str() {
+            "off" => Keep::default(),
+            _ => Keep { samples, counts, slowest: self.slowest, around: self.around },
+        })
+    }
+
     /// The engine's own settings.
     pub fn engine(&self) -> Result<runner::Settings, Error> {
         let stages = [Until::Tick, Until::Book, Until::Signal, Until::Order];
@@ -82,18 +92,7 @@ impl Settings {
                 &["off", "total", "stages"],
                 &[stamp::OFF, stamp::TOTAL, stamp::STAGES],
             )?,
-            keep: one_of(
-                "way to keep stamps",
-                &self.keep,
-                &["samples", "histogram", "both"],
-                &[(true, false), (false, true), (true, true)],
-            )
-            .map(|(samples, counts)| Keep {
-                samples,
-                counts,
-                slowest: self.slowest,
-                around: self.around,
-            })?,
+            keep: self.keep()?,
             strict: self.strict,
             signal: signal::Config {
                 decay: self.signals.decay,
