@@ -75,5 +75,10 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_HOME[name]), name)
 
 
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext hftlab`: the magics, and charts that show offline; see hftlab.jupyter."""
+    import_module("hftlab.jupyter").load(ipython)
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

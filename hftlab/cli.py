@@ -1,4 +1,4 @@
-"""The command line: `hftlab bench | scale | border | run | verify | conform | generate | variants | doctor`.
+"""The command line: `hftlab bench | latency | scale | border | run | verify | conform | generate | variants | doctor`.
 
 Bad input is one sentence on stderr and exit code 2.
 """
@@ -178,6 +178,7 @@ def _variants(arguments: argparse.Namespace) -> int:
 
 COMMANDS = {
     "bench": measuring.bench,
+    "latency": measuring.latency,
     "scale": measuring.scale,
     "border": measuring.border,
     "run": _run,

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,6 +42,21 @@ def _ablate(arguments: argparse.Namespace, feed: ItchFeed) -> int:
     rounds = 21 if arguments.rounds is None else arguments.rounds
     found = ablate(feed, rounds=rounds, seed=arguments.seed)
     return _give(found, arguments, [ablation_table(found)], found.lines())
+
+
+def latency(arguments: argparse.Namespace) -> int:
+    """One engine: per stage and end to end, warm, first and with swept caches."""
+    from hftlab.bench.latency import latency
+    from hftlab.bench.result import write
+    from hftlab.replay import load
+    from hftlab.tables import phases_table
+
+    feed = load(arguments.feed) if arguments.feed else generated(arguments)
+    given = {name: getattr(arguments, name) for name in ("rounds", "seed", "slowest", "rate")}
+    found = latency(" ".join(arguments.engine) or "auto", feed, **given)
+    for part, text in found.hgrm().items() if arguments.hgrm else ():
+        write(Path(arguments.hgrm) / f"{part}.hgrm", text)
+    return _give(found, arguments, [phases_table(found)], found.lines())
 
 
 def scale(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from hftlab import __version__
 _EPILOG = """\
 examples:
   hftlab bench                                   the latency table of every engine on a generated feed
+  hftlab latency rust book=btree                 one engine: warm and cold, stamps against whole passes
   hftlab bench --ablate                          what each optimisation of the Rust engine is worth, with intervals
   hftlab scale --axis depth                      ns per message against orders, instruments or price levels
   hftlab border                                  what each way from Python into Rust costs
@@ -36,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for add in (
         _add_bench,
+        _add_latency,
         _add_scale,
         _add_border,
         _add_run,
@@ -64,6 +66,18 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="time this one, too; may be repeated",
     )
     _result_options(bench)
+
+
+def _add_latency(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    latency = commands.add_parser("latency", help="time one engine: per stage and end to end, warm and cold")
+    latency.add_argument("engine", metavar="ENGINE", nargs="*", help="and its variant: rust book=btree (default: auto)")
+    latency.add_argument("--feed", metavar="FILE", help="measure on this file instead of a generated feed")
+    _generator_options(latency, messages=100_000)
+    latency.add_argument("--rounds", type=int, default=5, help="every kind of pass once in each (default 5)")
+    latency.add_argument("--rate", type=float, default=None, help="messages per second, to be sent in an open loop, too")
+    latency.add_argument("--slowest", type=int, default=5, help="how many of the slowest messages are kept (default 5)")
+    latency.add_argument("--hgrm", metavar="FOLDER", help="write the percentile distributions for HdrHistogram's tools")
+    _result_options(latency)
 
 
 def _add_scale(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
