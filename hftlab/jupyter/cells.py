@@ -49,9 +49,7 @@ class CellLatency(Result):
     def lines(self) -> list[str]:
         """What a table cannot say, a sentence each."""
         cost = self.warm.clock_ns
-        out = [
-            f"ns per execution; an empty cell between two readings of perf_counter_ns takes {cost:.0f} ns (median, subtracted)"
-        ]
+        out = [f"ns per execution; an empty cell between two readings of the clock takes {cost:.0f} ns (median, subtracted)"]
         if self.warm.raw.quantile(0.5) < 10 * cost:
             out.append("shorter than ten empty cells: put a loop into it, and divide")
         return [*out, describe(self.machine)]
