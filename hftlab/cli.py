@@ -1,4 +1,4 @@
-"""The command line: `hftlab bench | scale | border | run | verify | conform | generate | variants | doctor`.
+"""The command line: `hftlab bench | compare | history | scale | border | run | verify | conform | generate | variants | doctor`.
 
 Bad input is one sentence on stderr and exit code 2.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hftlab import __version__, measuring
+from hftlab import __version__, comparing, measuring
 from hftlab.errors import FeedError, HftlabError
 from hftlab.measuring import generated, print_json
 from hftlab.options import parser
@@ -178,6 +178,8 @@ def _variants(arguments: argparse.Namespace) -> int:
 
 COMMANDS = {
     "bench": measuring.bench,
+    "compare": comparing.compare,
+    "history": comparing.history,
     "scale": measuring.scale,
     "border": measuring.border,
     "run": _run,
