@@ -19,7 +19,8 @@ from hftlab.bench.clock import ClockReport, clock_of
 from hftlab.bench.gate import agree, release
 from hftlab.bench.machine import describe, fingerprint
 from hftlab.bench.paired import Interval, Paired, Series, check_rounds, interleave
-from hftlab.bench.report import BEYOND, QUANTILES
+from hftlab.bench.percentiles import PERCENTILES, blurred, half_step, percentiles
+from hftlab.bench.report import BEYOND
 from hftlab.bench.result import Result
 from hftlab.feeds.feed import Feed
 from hftlab.replay import Engine, synthetic
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 SCHEMA = "hftlab-compare/1"
 HEADLINE = "ns/message"
-PERCENTILES = {"p50": QUANTILES["median"], "p99": QUANTILES["p99"], "p99.9": QUANTILES["p99.9"]}
 #: Of fewer rounds a bootstrapped median holds less than the 95 % it says, and the control is wrong with it more often.
 ENOUGH_ROUNDS = 7
 _UNITS = {HEADLINE: "ns per message"}
@@ -122,22 +122,25 @@ class Comparison(Result):
         """Every ratio with its interval, the A/A control beside it, as an Altair chart."""
         from hftlab.charts import comparison_chart
 
-        return comparison_chart(self.frame(), f"{self.b} against {self.a}", self._subtitle())
+        return comparison_chart(
+            self.frame(), "What of the distribution changed", [f"a: {self.a}", f"b: {self.b}", self._subtitle()]
+        )
 
     def _subtitle(self) -> str:
         return f"{self.feed}, {self.messages:,} messages until {self.until}, {self.rounds} paired rounds"
 
     def lines(self) -> list[str]:
         """What a table cannot say, a sentence each."""
-        out = [describe(self.machine), f"{self.b} against {self.a}: {self.verdict} ({self._subtitle()})"]
+        out = [describe(self.machine)]
+        out += [
+            f"{name}: {label}; stamped by {clock.name}, a reading costs {clock.cost_p50_ns:.0f} ns (median, subtracted)"
+            for name, label, clock in zip("ab", (self.a, self.b), self.clocks, strict=True)
+        ]
+        out.append(f"b against a: {self.verdict} ({self._subtitle()})")
         if self.rounds < ENOUGH_ROUNDS:
             out.append(
                 f"{self.rounds} rounds are few: an interval of fewer than {ENOUGH_ROUNDS} holds less than the 95 % it says"
             )
-        out += [
-            f"{label}: stamped by {clock.name}, a reading costs {clock.cost_p50_ns:.0f} ns (median, subtracted)"
-            for label, clock in dict(zip((self.a, self.b), self.clocks, strict=True)).items()
-        ]
         return out
 
     def __str__(self) -> str:
@@ -184,9 +187,10 @@ def compare(
     if any(run.latency is None for run in ran):
         metrics += [Metric(name, None, "one of the engines stamps nothing") for name in PERCENTILES]
     else:
-        work = _each(engines, lambda one, place: _percentiles(one, feed, clocks[place].cost_p50_ns))
+        work = _each(engines, lambda one, place: percentiles(one, feed, clocks[place].cost_p50_ns))
         stamped = interleave(work, rounds, seed, "comparing, stamped")
-        metrics += _tails(stamped, max(clock.resolution_ns for clock in clocks), seed)
+        a_half, b_half = (half_step(run.latency["total"]) for run in ran if run.latency)
+        metrics += _tails(stamped, (a_half, b_half), seed)
     labels = _labels(*engines)
     return Comparison(*labels, feed.name, ran[0].messages, rounds, until, fingerprint(), clocks, tuple(metrics))
 
@@ -211,32 +215,17 @@ def _unstamped(engine: Engine, feed: Feed) -> float:
     return engine.run(feed, record="none").ns_per_message
 
 
-def _percentiles(engine: Engine, feed: Feed, clock_ns: float) -> Series:
-    """p50, p99, p99.9 of one pass in ns, (3,); NaN where too few samples lie beyond."""
-    stamps = engine.run(feed, record="none", latency="total").latency
-    assert stamps is not None  # asked before the rounds
-    ns = np.maximum(stamps["total"] - clock_ns, 0.0)
-    return np.array([np.quantile(ns, q) if _enough(ns.size, q) else np.nan for q in PERCENTILES.values()])
+def _paired(series: dict[str, Series], seed: int) -> Paired:
+    return Paired.of(series["a"], series["b"], Interval.of(series["a"] / series["a again"], seed), seed)
 
 
-def _enough(n: int, q: float) -> bool:
-    return n * (1 - q) >= BEYOND * (1 - 1e-9)
-
-
-def _paired(series: dict[str, Series], seed: int, step: float = 0.0) -> Paired:
-    """b against a. `step`: how far from 1 a step of the clock takes a ratio; the control is widened by it."""
-    control = Interval.of(series["a"] / series["a again"], seed)
-    return Paired.of(series["a"], series["b"], control.widened(1 - step, 1 + step) if step else control, seed)
-
-
-def _tails(stamped: dict[str, Series], resolution_ns: float, seed: int) -> Iterator[Metric]:
+def _tails(stamped: dict[str, Series], half_ns: tuple[float, float], seed: int) -> Iterator[Metric]:
     for place, name in enumerate(PERCENTILES):
         series = {contender: values[:, place] for contender, values in stamped.items()}
         smallest = min(float(values.min()) for values in series.values())
         if np.isnan(smallest):
             yield Metric(name, None, f"fewer than {BEYOND} samples of a pass lie beyond it")
-        elif smallest <= 0:
-            yield Metric(name, None, "no longer than a reading of the clock")
+        elif smallest <= max(half_ns):
+            yield Metric(name, None, "no longer than the clock can tell from nothing")
         else:
-            middle = min(float(np.median(values)) for values in series.values())
-            yield Metric(name, _paired(series, seed, resolution_ns / middle))
+            yield Metric(name, blurred(_paired(series, seed), *half_ns))

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hftlab.bench.baselines import Baseline
-from hftlab.bench.compare import HEADLINE, PERCENTILES
+from hftlab.bench.compare import HEADLINE
 from hftlab.bench.kept import differences
 from hftlab.bench.machine import describe
 from hftlab.bench.paired import CONFIDENCE, FEWEST_ROUNDS, RESAMPLES, Interval, Paired
+from hftlab.bench.percentiles import PERCENTILES
 from hftlab.bench.result import Result
 from hftlab.errors import HftlabError, UnknownName
 
@@ -113,8 +114,9 @@ class Drift(Result):
                 rows.append({**shift.row(), "metric": f"{shift.engine}: {shift.metric}", **control})
         import polars as pl
 
-        subtitle = f"{self.b.report['feed']}; two runs, NOT interleaved"
-        return comparison_chart(pl.DataFrame(rows, infer_schema_length=None), f"{self.b.name} against {self.a.name}", subtitle)
+        subtitle = [f"{run}: {one.name}, {one.time}" for run, one in (("a", self.a), ("b", self.b))]
+        subtitle.append(f"{self.b.report['feed']}; two runs, NOT interleaved")
+        return comparison_chart(pl.DataFrame(rows, infer_schema_length=None), "Two runs apart", subtitle)
 
     def lines(self) -> list[str]:
         """What a table cannot say, a sentence each."""

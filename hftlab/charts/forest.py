@@ -16,11 +16,11 @@ _MARKS = {
     "faster": (PALETTE[2], "circle"),
     "slower": (PALETTE[5], "square"),
     "no difference seen": ("#555555", "diamond"),
-    CONTROL: ("#999999", "stroke"),
+    CONTROL: ("#999999", "triangle-up"),
 }
 
 
-def comparison_chart(metrics: pl.DataFrame, title: str, subtitle: str = "") -> alt.LayerChart:
+def comparison_chart(metrics: pl.DataFrame, title: str, subtitle: str | list[str] = "") -> alt.LayerChart:
     """Every metric that has an interval, with its control, on a log scale.
 
     metrics : `Comparison.frame()`: metric, a, b, ratio, low, high, control, control_low, control_high, verdict; rows without an
@@ -48,12 +48,12 @@ def comparison_chart(metrics: pl.DataFrame, title: str, subtitle: str = "") -> a
     )
     text = (
         alt.Chart(alt.Data(values=[row for row in rows if row["word"] != CONTROL]))
-        .mark_text(align="left", dx=8, fontSize=11, color="#333333")
-        .encode(y=alt.Y("metric:N", sort=names), yOffset=offset, x="high:Q", text="text:N")
+        .mark_text(dy=-12, fontSize=11, color="#333333")
+        .encode(y=alt.Y("metric:N", sort=names), yOffset=offset, x="ratio:Q", text="text:N")
     )
     one = alt.Chart(alt.Data(values=[{"one": 1}])).mark_rule(color="#999999", strokeDash=[4, 3]).encode(x="one:Q")
     head = alt.Title(title, subtitle=subtitle, anchor="start", limit=660)
-    return alt.layer(one, spans, dots, text).properties(width=440, height=48 * len(names), title=head)  # type: ignore[no-any-return]
+    return alt.layer(one, spans, dots, text).properties(width=440, height=56 * len(names), title=head)  # type: ignore[no-any-return]
 
 
 def _points(metrics: pl.DataFrame) -> Any:
@@ -70,9 +70,9 @@ def _points(metrics: pl.DataFrame) -> Any:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round ratios around what is drawn, closer ones where little is drawn; room for a text at the right."""
+    """Round ratios around what is drawn, closer ones where little is drawn; room for half a text at either end."""
     span = high / low
-    high *= span**0.3  # the text behind the highest interval
+    low, high = low / span**0.1, high * span**0.1
     if span > 3:
         return log_ticks(low, high)
     step = next(step for step in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if (high - low) / step <= 8)
