@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from hftlab.backends import use_backend as use_backend
     from hftlab.bench.ablate import ablate as ablate
     from hftlab.bench.border import border as border
+    from hftlab.bench.compare import Comparison as Comparison
+    from hftlab.bench.compare import compare as compare
+    from hftlab.bench.history import history as history
     from hftlab.bench.latency import LatencyReport as LatencyReport
     from hftlab.bench.latency import latency as latency
     from hftlab.bench.scale import scale as scale
@@ -40,6 +43,9 @@ _HOME = {
     "border": "hftlab.bench.border",
     "latency": "hftlab.bench.latency",
     "LatencyReport": "hftlab.bench.latency",
+    "compare": "hftlab.bench.compare",
+    "Comparison": "hftlab.bench.compare",
+    "history": "hftlab.bench.history",
     "scale": "hftlab.bench.scale",
     "variants": "hftlab.axes",
     "use_backend": "hftlab.backends",

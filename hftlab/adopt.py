@@ -1,7 +1,7 @@
 """Anything that can be run, as an Engine: a name, an object, a class, or where one of them stands in a file.
 
 adopt("rust")                                an installed backend
-adopt("rust naive")  adopt("rust book=btree pool=False")     one of its variants
+adopt("rust naive")  adopt("rust pool=False")  one in another variant than its best; see `hftlab.axes.parse`
 adopt("my_package.engine:BACKEND")           an object in a module
 adopt("examples/mine.py:MyBook")             a class in a file
 adopt(MyBook)                                a stage, in the Python engine
@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from hftlab.axes import parse
+from hftlab.backends import resolve
 from hftlab.errors import ConfigError
 from hftlab.replay import Engine
 from hftlab.stages.protocols import PROTOCOLS, lacking, methods
@@ -33,11 +34,11 @@ def adopt(given: Any, **settings: Any) -> Engine:
     settings : arguments of Engine to set or to change
     raises   : HftlabError in one sentence if it is none of these, or lacks a method
     """
-    if isinstance(given, str) and " " in given.strip() and ":" not in given:
-        given, _, words = given.strip().partition(" ")
-        settings = {**parse(words.strip(), Engine(given).implementation.variants()), **settings}
     if isinstance(given, str) and ":" in given:
         given = attribute(given)
+    elif isinstance(given, str) and " " in given.strip():
+        given, _, words = given.strip().partition(" ")
+        settings = {**parse(words, resolve(given)[1].variants()), **settings}
     if isinstance(given, Engine):
         return given.replace(**settings) if settings else given
     stage = None if isinstance(given, str) else _stage(given)

@@ -17,14 +17,15 @@ import numpy as np
 
 from hftlab.bench.distribution import QUANTILES, Distribution
 from hftlab.bench.machine import describe, fingerprint
-from hftlab.bench.paired import check_rounds, interleave, quiet
+from hftlab.bench.paired import Interval, Paired, check_rounds, interleave, quiet
 from hftlab.bench.result import Result
 from hftlab.errors import ConfigError
 
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA = "hftlab-cell/1"
+SCHEMA, COMPARISON = "hftlab-cell/1", "hftlab-cell-comparison/1"
+_AGAIN = "A/A"
 AIM_S = 1.0  # of executions, where no number is given
 MOST = 1_000_000
 EMPTY = 10_000
@@ -95,16 +96,61 @@ def _empty_ns() -> float:
     return median(seen)
 
 
-def series_of(parts: Mapping[str, CodeType], names: dict[str, Any], rounds: int) -> dict[str, np.ndarray[Any, Any]]:
-    """ns per execution of every part by round, the first one twice: "A/A" is its copy.
+@dataclass(frozen=True)
+class CellComparison(Result):
+    """The parts of one cell, in paired rounds, each against the first; `parts` are (text, what was found), the first being base.
+
+    control : the ratio of the first to itself
+    """
+
+    base: str
+    parts: tuple[tuple[str, Paired], ...]
+    control: Interval
+    rounds: int
+    machine: dict[str, Any]
+
+    @property
+    def verdict(self) -> str:
+        """Of the second part against the first: "faster 2.31x [2.24, 2.38]", "no difference seen"."""
+        return self.parts[0][1].verdict
+
+    def frame(self) -> pl.DataFrame:
+        """One row per part: part, ns per execution, ratio (first / part; above 1: faster), low, high, verdict."""
+        import polars as pl
+
+        first, control = self.parts[0][1], self.control
+        rows: list[tuple[str, float, float, float, float, str]]
+        rows = [(self.base, first.base_ns, control.median, control.low, control.high, "control: the first against itself")]
+        for part, found in self.parts:
+            rows.append((part, found.ns, found.ratio.median, found.ratio.low, found.ratio.high, found.verdict))
+        return pl.DataFrame(rows, schema=["part", "ns", "ratio", "low", "high", "verdict"], orient="row")
+
+    def lines(self) -> list[str]:
+        """What a table cannot say, a sentence each."""
+        return [f"ns per execution, {self.rounds} paired rounds in random order", describe(self.machine)]
+
+    def to_dict(self) -> dict[str, Any]:
+        head = {"schema": COMPARISON, "rounds": self.rounds, "machine": self.machine}
+        return {**head, "parts": self.frame().to_dicts()}
+
+    def __repr__(self) -> str:
+        return f"<CellComparison: {'; '.join(f'{part}: {found.verdict}' for part, found in self.parts)}>"
+
+
+def compare_cell(parts: Mapping[str, CodeType], names: dict[str, Any], rounds: int) -> CellComparison:
+    """Run the parts of a cell in paired rounds, the first one twice in each.
 
     raises : ConfigError for fewer than two parts; and whatever a part raises
     """
     check_rounds(rounds)
     if len(parts) < 2:
         raise ConfigError(f"{len(parts)} part to compare; allowed is 2 or more, each under a line '# vs'")
-    first = next(iter(parts))
-    return interleave({name: _timed(code, names) for name, code in {**parts, "A/A": parts[first]}.items()}, rounds)
+    first, *others = parts
+    work = {name: _timed(code, names) for name, code in {**parts, _AGAIN: parts[first]}.items()}
+    series = interleave(work, rounds, what="comparing")
+    control = Interval.of(series[first] / series[_AGAIN])
+    found = tuple((name, Paired.of(series[first], series[name], control)) for name in others)
+    return CellComparison(first, found, control, rounds, fingerprint())
 
 
 def _timed(code: CodeType, names: dict[str, Any]) -> Callable[[], float]:

@@ -14,7 +14,7 @@ from hftlab.bench.compare import Comparison, compare
 from hftlab.bench.latency import LatencyReport, latency
 from hftlab.errors import ConfigError
 from hftlab.feeds.feed import Feed
-from hftlab.jupyter.cells import CellLatency, measure_cell, series_of
+from hftlab.jupyter.cells import CellComparison, CellLatency, compare_cell, measure_cell
 from hftlab.replay import load, synthetic
 
 DIVIDER = "# vs"
@@ -31,6 +31,8 @@ def _parse(magic: Any, line: str) -> Any:
 @magics_class
 class HftlabMagics(Magics):
     """%latency, %%latency, %compare, %%compare, %backend."""
+
+    shell: Any
 
     @magic_arguments()
     @argument("engine", nargs="*", help="name of an engine and its variant: rust book=btree; or a variable (default: auto)")
@@ -58,7 +60,7 @@ class HftlabMagics(Magics):
     @argument("-m", "--messages", type=int, default=100_000, help="messages of a generated feed (default 100,000)")
     @argument("-r", "--rounds", type=int, default=21, help="paired rounds (default 21)")
     @line_cell_magic
-    def compare(self, line: str, cell: str | None = None) -> Comparison:
+    def compare(self, line: str, cell: str | None = None) -> Comparison | CellComparison:
         """Compare two engines (%compare), or the parts of a cell under lines '# vs' (%%compare); return the comparison.
 
         %compare python 'rust naive' -m 20000
@@ -92,7 +94,7 @@ class HftlabMagics(Magics):
     def _code(self, text: str, name: str) -> Any:
         return compile(self.shell.transform_cell(text), f"<%%{name}>", "exec")
 
-    def _compare_cell(self, cell: str, rounds: int) -> Comparison:
+    def _compare_cell(self, cell: str, rounds: int) -> CellComparison:
         parts: list[list[str]] = [[]]
         for line in cell.splitlines():
             if line.strip().startswith(DIVIDER):
@@ -101,7 +103,7 @@ class HftlabMagics(Magics):
                 parts[-1].append(line)
         texts = ["\n".join(part).strip() for part in parts]
         named = {" ".join(text.split())[:60] or "(nothing)": self._code(text, "compare") for text in texts}
-        return Comparison.of_series(series_of(named, self.shell.user_ns, rounds), rounds=rounds)
+        return compare_cell(named, self.shell.user_ns, rounds)
 
     def _engine(self, words: list[str]) -> Any:
         text = " ".join(words) or "auto"
