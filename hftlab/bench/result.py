@@ -19,8 +19,13 @@ class Result(ABC):
 
     def save(self, path: str | Path) -> None:
         """Write the result as JSON. Raises FeedError if that cannot be done."""
-        try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n")
-        except OSError as error:
-            raise FeedError(f"{path}: cannot be written: {error.strerror}") from None
+        write(path, self.to_dict(), indent=1)
+
+
+def write(path: str | Path, value: Any, indent: int | None = None) -> None:
+    """Write plain values as JSON. Raises FeedError if that cannot be done."""
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(json.dumps(value, indent=indent) + "\n")
+    except OSError as error:
+        raise FeedError(f"{path}: cannot be written: {error.strerror}") from None
