@@ -71,35 +71,30 @@ def _segments(near: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _panel(
     one: dict[str, Any], near: list[dict[str, Any]], segments: list[dict[str, Any]], ticks: list[float], *, last: bool
 ) -> Any:
+    """The waits at left and the stages at right, over one list of messages, the slow one on a band."""
     alt = altair()
-    labels = [row["label"] for row in near]
+    slow = next(row["label"] for row in near if row["slow"])
+    bold = alt.condition(f"datum.value == '{slow}'", alt.value("bold"), alt.value("normal"))
+    names = alt.Axis(title=None, minExtent=_LABELS, labelFontWeight=bold)
+    y = alt.Y("label:N", sort=[row["label"] for row in near]).scale(domain=[row["label"] for row in near])
+    waits = [row for row in segments if row["part"] == _BETWEEN]
+    stages = [row for row in segments if row["part"] != _BETWEEN]
+    titles = ("ns before it (log scale)", "ns since the message began (log scale)") if last else (None, None)
+    left = _side(waits, slow, y.axis(names), titles[0], ticks).properties(width=_LEFT, height=_ROW * len(near))
+    right = _side(stages, slow, y.axis(None), titles[1], ticks).properties(width=_RIGHT, height=_ROW * len(near))
+    title = alt.Title(f"{one['rank']}. {one['words']}", fontSize=11, fontWeight="normal", anchor="start", limit=690)
+    return alt.hconcat(left, right, spacing=8).properties(title=title)
+
+
+def _side(segments: list[dict[str, Any]], slow: str, y: Any, title: str | None, ticks: list[float]) -> Any:
+    """Bars on a logarithmic axis; what begins below its lowest tick begins there."""
+    alt = altair()
     low, high = ticks[0], ticks[-1]
     drawn = [{**row, "from": max(row["start_ns"], low), "to": max(row["end_ns"], low)} for row in segments]
+    x = alt.X("from:Q").scale(type="log", domain=[low, high], nice=False)
+    x = x.axis(title=title, values=ticks, format="~s", labelOverlap=True)
     color = alt.Color("part:N", title=None).scale(domain=list(_COLOURS), range=list(_COLOURS.values())).legend(orient="top")
-    height = _ROW * len(labels)
-
-    def side(parts: bool, width: int, title: str) -> Any:
-        rows = [row for row in drawn if (row["part"] != _BETWEEN) == parts]
-        y = alt.Y("label:N", sort=labels).scale(domain=labels)
-        y = (
-            y.axis(None)
-            if parts
-            else y.axis(
-                title=None,
-                minExtent=_LABELS,
-                labelFontWeight=alt.condition(f"datum.value == '{slow}'", alt.value("bold"), alt.value("normal")),
-            )
-        )
-        x = alt.X("from:Q").scale(type="log", domain=[low, high], nice=False)
-        x = x.axis(title=title if last else None, values=ticks, format="~s", labelOverlap=True)
-        marked = alt.Chart(alt.Data(values=[{"label": slow, "from": low, "to": high}])).mark_rect(color="#f1e9d2")
-        bars = alt.Chart(alt.Data(values=rows)).mark_bar(height=_ROW - 6)
-        tooltip = ["message:Q", "part:N", alt.Tooltip("ns:Q", format=",")]
-        band = marked.encode(x=x, x2="to:Q", y=y)
-        return (band + bars.encode(x=x, x2="to:Q", y=y, color=color, tooltip=tooltip)).properties(width=width, height=height)
-
-    slow = next(row["label"] for row in near if row["slow"])
-    left = side(False, _LEFT, "ns waited before it (log scale)")
-    right = side(True, _RIGHT, "ns since the message began (log scale)")
-    title = alt.Title(f"{one['rank']}. {one['words']}", fontSize=11, fontWeight="normal", anchor="start", limit=690)
-    return alt.hconcat(left, right, spacing=8).resolve_scale(color="shared").properties(title=title)
+    tooltip = ["message:Q", "part:N", alt.Tooltip("ns:Q", format=",")]
+    band = alt.Chart(alt.Data(values=[{"label": slow, "from": low, "to": high}])).mark_rect(color="#f1e9d2")
+    bars = alt.Chart(alt.Data(values=drawn)).mark_bar(height=_ROW - 6).encode(x=x, x2="to:Q", y=y, color=color, tooltip=tooltip)
+    return band.encode(x=x, x2="to:Q", y=y) + bars
