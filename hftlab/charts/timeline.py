@@ -82,7 +82,8 @@ def _panel(
     titles = ("ns before it (log scale)", "ns since the message began (log scale)") if last else (None, None)
     left = _side(waits, slow, y.axis(names), titles[0], ticks).properties(width=_LEFT, height=_ROW * len(near))
     right = _side(stages, slow, y.axis(None), titles[1], ticks).properties(width=_RIGHT, height=_ROW * len(near))
-    title = alt.Title(f"{one['rank']}. {one['words']}", fontSize=11, fontWeight="normal", anchor="start", limit=690)
+    told = f"{one['rank']}. {one['words']}".replace("; before it", "\nbefore it").split("\n")
+    title = alt.Title(told, fontSize=11, fontWeight="normal", anchor="start", limit=690)
     return alt.hconcat(left, right, spacing=8).properties(title=title)
 
 
