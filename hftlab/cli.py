@@ -1,5 +1,4 @@
-"""The command line: `hftlab bench | latency | compare | history | scale | border | run | verify | conform | generate | variants |
-doctor`.
+"""The command line: `hftlab COMMAND`; options.py lists what there is.
 
 Bad input is one sentence on stderr and exit code 2.
 """
@@ -184,6 +183,7 @@ COMMANDS = {
     "history": comparing.history,
     "scale": measuring.scale,
     "border": measuring.border,
+    "seed": measuring.seed,
     "run": _run,
     "verify": _verify,
     "conform": _conform,

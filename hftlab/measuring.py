@@ -1,4 +1,4 @@
-"""The commands that measure: bench, scale, border. Each makes a result, saves it, and prints it as a table or as JSON."""
+"""The commands that measure: bench, scale, border, seed. Each makes a result, saves it, and prints it as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -109,6 +109,15 @@ def border(arguments: argparse.Namespace) -> int:
 
     found = border(rounds=arguments.rounds, messages=arguments.messages, seed=arguments.seed)
     return _give(found, arguments, [border_table(found)], found.lines())
+
+
+def seed(arguments: argparse.Namespace) -> int:
+    """The seed's own method beside the truth."""
+    from hftlab.bench.seed import seed_method
+    from hftlab.tables import seed_table
+
+    found = seed_method(arguments.iterations, arguments.seed, arguments.rounds)
+    return _give(found, arguments, [seed_table(found)], found.lines())
 
 
 def generated(arguments: argparse.Namespace) -> ItchFeed:

@@ -16,6 +16,7 @@ examples:
   hftlab history                                 what every bench gave, and when it changed for good
   hftlab scale --axis depth                      ns per message against orders, instruments or price levels
   hftlab border                                  what each way from Python into Rust costs
+  hftlab seed                                    the method of the project's first table, reproduced and taken apart
   hftlab generate day.itch --regime market --messages 1000000
   hftlab run day.itch --backend rust --record all --out run.parquet
   hftlab verify python rust day.itch             the first message on which two engines differ
@@ -46,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
         _add_history,
         _add_scale,
         _add_border,
+        _add_seed,
         _add_run,
         _add_verify,
         _add_conform,
@@ -135,6 +137,14 @@ def _add_border(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     border.add_argument("--messages", type=int, default=20_000, help="default 20,000")
     border.add_argument("--seed", type=int, default=1, help="default 1")
     _result_options(border)
+
+
+def _add_seed(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    seed = commands.add_parser("seed", help="measure by the method of the project's first table, and beside it properly")
+    seed.add_argument("--iterations", type=int, default=1_000, help="of its method, and of each round (default 1,000)")
+    seed.add_argument("--rounds", type=int, default=101, help="interleaved rounds of the proper measurement (default 101)")
+    seed.add_argument("--seed", type=int, default=1, help="of the inputs and of the order (default 1)")
+    _result_options(seed)
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

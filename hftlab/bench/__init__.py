@@ -7,6 +7,8 @@ paired.py               interleaved rounds, ratios with their intervals, the A/A
 ablate.py               what each optimisation is worth
 scale.py                what a message costs as the book grows
 border.py crossing.py   what each way from Python into Rust costs
+flight.py trace.py      what happened around the slowest messages
+seed.py                 the seed's own method, taken apart; `hftlab.bench.seed_method()`
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from hftlab.callable_module import make_callable
 
 if TYPE_CHECKING:
     from hftlab.bench.report import Report
+    from hftlab.bench.seed import seed_method as seed_method
     from hftlab.feeds.feed import Feed
 
 
@@ -34,6 +37,14 @@ def bench(
     from hftlab.replay import synthetic
 
     return measure(synthetic("calm", messages, seed) if feed is None else feed, rounds=rounds, seed=seed, engines=engines)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "seed_method":  # lazily, like everything that measures
+        from hftlab.bench.seed import seed_method
+
+        return seed_method
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 make_callable(__name__)
