@@ -29,6 +29,9 @@ pub fn build() -> String {
     format!("native {architecture} ({})", used.join(", "))
 }
 
+/// The compiler, as "1.88.0 (hash date)", and the profile, as "release, opt-level 3".
+pub const COMPILER: (&str, &str) = (env!("HFTLAB_RUSTC"), env!("HFTLAB_PROFILE"));
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +42,13 @@ mod tests {
         assert!(build.contains(std::env::consts::ARCH), "{build}");
         assert_eq!(cfg!(target_feature = "avx2"), build.contains("avx2"), "{build}");
         assert_eq!(build.starts_with("native"), build.contains('('), "{build}");
+    }
+
+    #[test]
+    fn a_build_names_its_compiler_and_profile() {
+        let (rustc, profile) = COMPILER;
+        assert!(rustc == "unknown" || rustc.starts_with(|first: char| first.is_ascii_digit()), "{rustc}");
+        assert_eq!(profile.starts_with("debug"), cfg!(debug_assertions), "{profile}");
     }
 
     #[test]
