@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from hftlab.backends import use_backend as use_backend
     from hftlab.bench.ablate import ablate as ablate
     from hftlab.bench.border import border as border
+    from hftlab.bench.latency import LatencyReport as LatencyReport
+    from hftlab.bench.latency import latency as latency
     from hftlab.bench.scale import scale as scale
     from hftlab.errors import HftlabError as HftlabError
     from hftlab.events import EVENT_DTYPE as EVENT_DTYPE
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 _HOME = {
     "ablate": "hftlab.bench.ablate",
     "border": "hftlab.bench.border",
+    "latency": "hftlab.bench.latency",
+    "LatencyReport": "hftlab.bench.latency",
     "scale": "hftlab.bench.scale",
     "variants": "hftlab.axes",
     "use_backend": "hftlab.backends",

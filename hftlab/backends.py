@@ -63,7 +63,10 @@ class Session(Protocol):
     def result(self) -> dict[str, Any]:
         """messages, elapsed_ns, counts (by Kind), unknown (type byte -> n), faults (by Fault), fault_index, fault_reason,
         fault_events, columns (ROW_DTYPE), orders (ORDER_DTYPE), order_stream, rejects (by REJECTS), latency (stage -> ns per
-        message, or None), memory (name -> bytes)."""
+        message, or None), memory (name -> bytes).
+
+        Optional, and None or absent where not asked for or not known, as `Settings.keep` and `Settings.slowest` ask:
+        histograms (stage -> arguments of `Histogram.counted`, or a `Histogram`) and slowest (arguments of `Capture`)."""
 
     def best(self, instrument: int) -> tuple[int, int, int, int]:
         """Best bid price, its quantity, best ask price, its quantity; 0 for an empty side."""

@@ -14,13 +14,14 @@ import numpy as np
 from hftlab.events import EVENT_DTYPE, EVENT_FIELDS, Events, Fault, Kind, as_events
 from hftlab.feeds.feed import Block
 from hftlab.feeds.itch import Problem, frame_problem
-from hftlab.record import ORDER_DTYPE, Rows, Stamps, columns
+from hftlab.record import ORDER_DTYPE, Rows, columns
 from hftlab.settings import RECORDS, STAGES, Settings
 from hftlab.stages.book import EMPTY_TOP, Book, Top
 from hftlab.stages.order import OrderEntry
 from hftlab.stages.protocols import BookStage, EntryStage, Factory, SignalStage, TickStage, build
 from hftlab.stages.signal import NO_VALUES, Signal
 from hftlab.stages.tick import Event, Tick
+from hftlab.stamps import Stamps
 
 FIRST_FAULTS = 100
 _PIECE = 1 << 20  # bytes of wire data run at once, more than the longest message
@@ -48,7 +49,7 @@ class PythonSession:
         self.faults = [0] * len(Fault)
         self.first_faults: list[tuple[int, int, Event]] = []
         self._tops: dict[int, Top] = {}
-        self._rows, self._stamps = Rows(), Stamps()
+        self._rows, self._stamps = Rows(), Stamps(settings)
 
     def _run(self, events: Iterable[Event]) -> int:
         """Run every event through the stages; returns what the book said of the last one (see Book.apply)."""
@@ -177,8 +178,8 @@ class PythonSession:
             "orders": columns(np.array(self.order.orders, ORDER_DTYPE)),
             "order_stream": bytes(self.order.stream),
             "rejects": self.order.rejects,
-            "latency": self._stamps.columns() if self.settings.latency != "off" else None,
             "memory": self.book.memory(),
+            **self._stamps.result(),
         }
 
     def best(self, instrument: int) -> Top:

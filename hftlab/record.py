@@ -1,15 +1,12 @@
-"""The rows and stamps of a run, in preallocated blocks: growing is rare, and pages are touched before the clock reads."""
+"""The rows of a run, in preallocated blocks: growing is rare, and pages are touched before the clock reads."""
 
 from __future__ import annotations
 
-from array import array
-from itertools import chain
 from struct import Struct
 from typing import Any
 
 import numpy as np
 
-from hftlab.settings import STAGES
 from hftlab.stages.book import EMPTY_TOP, Top
 from hftlab.stages.signal import NAMES, NO_VALUES
 
@@ -67,26 +64,3 @@ class Rows:
 
     def columns(self) -> dict[str, np.ndarray[Any, Any]]:
         return columns(np.frombuffer(self._bytes, ROW_DTYPE, self._used // _ROW.size))
-
-
-class Stamps:
-    """Nanoseconds of the four stages and of the whole message, five integers per message."""
-
-    def __init__(self) -> None:
-        self._blocks: list[array[int]] = []
-        self._count = 0
-
-    def add(self, t0: int, t1: int, t2: int, t3: int, t4: int) -> None:
-        """Readings of the clock before the message and after each stage."""
-        at = self._count % _GROW * 5
-        if at == 0:
-            self._blocks.append(array("q", bytes(8 * 5 * _GROW)))
-        block = self._blocks[-1]
-        block[at], block[at + 1], block[at + 2] = t1 - t0, t2 - t1, t3 - t2
-        block[at + 3], block[at + 4] = t4 - t3, t4 - t0
-        self._count += 1
-
-    def columns(self) -> dict[str, np.ndarray[Any, Any]]:
-        """ns per message by stage, and "total"."""
-        flat = np.fromiter(chain.from_iterable(self._blocks), np.int64, self._count * 5)
-        return dict(zip((*STAGES, "total"), flat.reshape(-1, 5).T, strict=True))

@@ -14,7 +14,7 @@ from hftlab.events import EVENT_DTYPE, Events, describe
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.itch import ItchFeed, Joiner, Problem
 from hftlab.run import Run
-from hftlab.settings import AXES, OrderConfig, Record, RiskConfig, Settings, SignalConfig, Stage
+from hftlab.settings import AXES, Keep, OrderConfig, Record, RiskConfig, Settings, SignalConfig, Stage
 from hftlab.stages.protocols import PROTOCOLS, Factory, label
 
 
@@ -81,16 +81,25 @@ class Engine:
         return {**{axis: given[axis] for axis in variants if axis in given}, **own}
 
     @property
+    def until(self) -> Stage:
+        """The last stage that runs."""
+        return self._arguments["until"]  # type: ignore[no-any-return]
+
+    @property
     def label(self) -> str:
         """What it is called in tables: its backend and its variant."""
         return " ".join([self.backend, *(f"{axis}={value}" for axis, value in self.variant.items())])
 
     def __repr__(self) -> str:
-        return f"<Engine {self.label} until={self._arguments['until']}>"
+        return f"<Engine {self.label} until={self.until}>"
 
     def replace(self, **changes: Any) -> Engine:
         """The same engine with some of its arguments changed: `engine.replace(until="book")`."""
         return Engine(**{**self._arguments, **changes})
+
+    def reference(self) -> Engine:
+        """The reference engine, told the same: what this one must equal."""
+        return self.replace(backend="python", tick=None, book="ladder", signal="incremental", entry=None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A backend may be a module, which cannot be pickled; its name can.
@@ -113,15 +122,19 @@ class Engine:
         """A session of one's own, to be fed message by message: .apply(...), .message(...), .push(...)."""
         return self.implementation.session(settings or self.settings(record="none"))
 
-    def run(self, feed: Feed, record: Record = "all", latency: bool | str = False) -> Run:
+    def run(
+        self, feed: Feed, record: Record = "all", latency: bool | str = False, *, keep: Keep = "samples", slowest: int = 0
+    ) -> Run:
         """Run the whole feed.
 
         record  : "all" one row per message, "top" rows where the best bid or ask changed, "none"
         latency : True or "stages" stamps every stage of every message, "total" only its beginning and end
+        keep    : of the stamps: "samples", counts ("histogram", for a feed of any length), or "both"
+        slowest : keep so many of the slowest messages with those around them
         raises  : FeedError where the feed breaks off, FaultError under strict; .run of the error holds what was good before it
         """
         mode = str(latency) if isinstance(latency, str) else "stages" if latency else "off"
-        settings = self.settings(feed, record=record, latency=mode)
+        settings = self.settings(feed, record=record, latency=mode, keep=keep, slowest=slowest)
         session = self.open(settings)
         stopped: FeedError | Stop | None
         try:

@@ -10,7 +10,9 @@ import numpy as np
 
 from hftlab.errors import UnknownName
 from hftlab.events import Fault, Kind, Side
+from hftlab.histogram import Histogram
 from hftlab.settings import REJECTS, Settings
+from hftlab.stamps import Capture
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,6 +35,8 @@ class Run:
     order_stream   : the exact bytes sent, 47 per order
     memory         : live_orders, and bytes by part
     latency        : ns per message and stage ("tick" ... "order", "total") as arrays; None if not asked for
+    histograms     : the same, counted, as `hftlab.histogram.Histogram`; None if not asked for
+    slowest        : the slowest messages with their neighbours, as `hftlab.stamps.Capture`; None if not asked for, or not known
     """
 
     def __init__(self, feed: Feed, backend: str, settings: Settings, session: Session, variant: Mapping[str, str | bool]) -> None:
@@ -48,6 +52,9 @@ class Run:
         self.order_stream: bytes = result["order_stream"]
         self.memory: dict[str, int] = result["memory"]
         self.latency: dict[str, np.ndarray[Any, Any]] | None = result["latency"]
+        self.histograms = _histograms(result, settings.keep)
+        slowest = result.get("slowest")
+        self.slowest = None if slowest is None else [Capture(*capture) for capture in slowest]
         self._result, self._session, self._names = result, session, _names(feed, session)
 
     @property
@@ -153,6 +160,15 @@ class Run:
 
 def _letter(code: int) -> str:
     return chr(code) if 32 < code < 127 else f"0x{code:02x}"
+
+
+def _histograms(result: dict[str, Any], keep: str) -> dict[str, Histogram] | None:
+    told, samples = result.get("histograms"), result["latency"]
+    if told:
+        return {part: one if isinstance(one, Histogram) else Histogram.counted(*one) for part, one in told.items()}
+    if samples and keep != "samples":  # an engine that does not count itself
+        return {part: Histogram.of(ns) for part, ns in samples.items()}
+    return None
 
 
 def _names(feed: Feed, session: Session) -> dict[int, str]:

@@ -14,6 +14,7 @@ from hftlab.errors import ConfigError, UnknownName
 STAGES = ("tick", "book", "signal", "order")
 RECORDS = ("none", "top", "all")
 LATENCIES = ("off", "stages", "total")
+KEEPS = ("samples", "histogram", "both")
 
 #: Variant names by axis, naive to best. An engine may have some of them; one without an axis has one way only.
 AXES: dict[str, tuple[str, ...]] = {
@@ -47,6 +48,8 @@ GOOD_AT: dict[str, dict[str, str]] = {
 
 Stage = Literal["tick", "book", "signal", "order"]
 Record = Literal["none", "top", "all"]
+Latency = Literal["off", "stages", "total"]
+Keep = Literal["samples", "histogram", "both"]
 
 
 def _whole(name: str, value: object, low: int, high: int) -> None:
@@ -140,7 +143,13 @@ REJECTS = ("kill_switch", "max_order_qty", "max_notional", "price_collar", "posi
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything a session is opened with. `symbols[i]` names instrument i; empty where the feed itself tells."""
+    """Everything a session is opened with. `symbols[i]` names instrument i; empty where the feed itself tells.
+
+    keep            : of the stamps of a run: every sample, counts in the buckets of `hftlab.histogram.Histogram`, or both; an
+                      engine may ignore it and keep samples
+    slowest, around : how many of the slowest messages are kept (0 to 1,000), and how many before and after each (0 to 1,000);
+                      an engine may ignore them
+    """
 
     book: str = "ladder"
     orders: str = "flat"
@@ -148,7 +157,10 @@ class Settings:
     signal: str = "incremental"
     until: Stage = "order"
     record: Record = "all"
-    latency: Literal["off", "stages", "total"] = "off"
+    latency: Latency = "off"
+    keep: Keep = "samples"
+    slowest: int = 0
+    around: int = 8
     strict: bool = False
     price_scale: int = 10_000
     symbols: tuple[str, ...] = ()
@@ -161,10 +173,13 @@ class Settings:
             ("stage", self.until, STAGES),
             ("record mode", self.record, RECORDS),
             ("latency mode", self.latency, LATENCIES),
+            ("way to keep stamps", self.keep, KEEPS),
         ):
             if value not in known:
                 raise UnknownName(what, value, known)
         for name, flag in (("pool", self.pool), ("strict", self.strict)):
             if not isinstance(flag, bool):
                 raise ConfigError(f"{name} is {flag!r}; allowed is True or False")
+        _whole("slowest", self.slowest, 0, 1_000)
+        _whole("around", self.around, 0, 1_000)
         _whole("price_scale", self.price_scale, 1, 10**12)

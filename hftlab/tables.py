@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
-from hftlab.bench.report import QUANTILES, TITLES, Measured, Report
-from hftlab.settings import RECORDS
+from hftlab.bench.distribution import QUANTILES, TITLES, Distribution
+from hftlab.bench.measured import Measured
+from hftlab.bench.report import Report
+from hftlab.settings import RECORDS, STAGES
 
 if TYPE_CHECKING:
     from hftlab.bench.ablate import Ablation
@@ -31,12 +33,17 @@ def latency_table(one: Measured) -> Table:
     for name in (*_COLUMNS, "n"):
         table.add_column(name, justify="right")
     for row in one.rows:
-        cells = [_cell(row.values()[name], 1e3, 2) for name in _COLUMNS]
-        table.add_row(TITLES[row.stage], *cells, f"{row.n:,}")
-        if row.stage == "total":
-            cells = [_cell(row.values()[name], 1e6, 6) for name in _COLUMNS]
-            table.add_row("end to end, ms", *cells, f"{row.n:,}")
+        table.add_row(TITLES[row.part], *_cells(row))
+        if row.part == "total":
+            table.add_row("end to end, ms", *_cells(row, 1e6, 6))
+    for row in one.first:
+        if row.part == "total":
+            table.add_row("  the first of a pass", *_cells(row))
     return table
+
+
+def _cells(row: Distribution, unit: float = 1e3, digits: int = 3) -> list[str]:
+    return [*(_cell(row.values()[name], unit, digits) for name in _COLUMNS), f"{row.n:,}"]
 
 
 def throughput_table(report: Report) -> Table:
@@ -47,10 +54,9 @@ def throughput_table(report: Report) -> Table:
         table.add_column(name, justify="right")
     ratios = report.ratios()
     for one in report.measured:
-        stages = [f"{ns:,.1f}" for ns in one.stage_ns.values()]
-        ratio = ratios.get(one.label, {"median": 1.0})["median"]
-        total = f"{one.until_ns['order']:,.1f}"
-        table.add_row(one.label, *stages, total, f"{one.messages_per_s:,.0f}", f"{ratio:.1f}")
+        stages = [f"{one.stage_ns[stage]:,.1f}" if stage in one.stage_ns else "n/a" for stage in STAGES]
+        ratio = f"{ratios[one.label].median:.1f}" if one.label in ratios else "1.0"
+        table.add_row(one.label, *stages, f"{one.whole_ns:,.1f}", f"{one.messages_per_s:,.0f}", ratio)
     return table
 
 

@@ -5,8 +5,10 @@ import json
 import os
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import polars as pl
 import pytest
 
@@ -65,11 +67,14 @@ def test_bench_prints_the_table_of_every_engine(capsys: pytest.CaptureFixture[st
     for word in ("tick processing", "order book update", "signal generation", "end to end", "n/a", "clock", "record top"):
         assert word in text
     report = json.loads(out.read_text())
-    assert report["schema"] == "hftlab-bench/1"
+    schema = json.loads((files("hftlab") / "bench" / "bench.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(report)
+    assert report["schema"] == schema["properties"]["schema"]["const"] == "hftlab-bench/2"
     for engine in report["engines"]:
         stages = {row["stage"]: row for row in engine["latency_ns"]}
         assert set(stages) == {"tick", "book", "signal", "order", "total"}
-        assert stages["total"]["n"] == 3000
+        assert stages["total"]["n"] == 2700  # the first 300 stand apart
+        assert {row["stage"]: row["n"] for row in engine["first_ns"]} == dict.fromkeys(stages, 300)
         assert set(engine["record_ns_per_message"]) == {"none", "top", "all"}
         assert min(engine["record_ns_per_message"].values()) > 0
         assert engine["record_messages"] == 3000

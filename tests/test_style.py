@@ -13,11 +13,11 @@ PACKAGE = ROOT / "hftlab"
 # Modules that share a floor stand in one tuple; `__init__` stands above all and may import any.
 FLOORS: list[tuple[str, ...]] = [
     ("callable_module", "errors", "progress"),
-    ("events",),
+    ("events", "histogram"),
     ("settings",),
     ("feeds",),
     ("stages",),
-    ("record",),
+    ("record", "stamps"),
     ("engine",),
     ("backends",),
     ("axes",),

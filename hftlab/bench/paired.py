@@ -55,6 +55,9 @@ class Interval:
     def inverse(self) -> Interval:
         return Interval(1 / self.median, 1 / self.high, 1 / self.low)
 
+    def to_dict(self) -> dict[str, float]:
+        return {"median": self.median, "low": self.low, "high": self.high}
+
     def __str__(self) -> str:
         digits = 2 if abs(self.median - 1) > 0.1 else 3  # next to 1, two decimals would hide the interval
         return f"{self.median:.{digits}f}x [{self.low:.{digits}f}, {self.high:.{digits}f}]"

@@ -15,6 +15,7 @@ use crate::pool::Pool;
 use crate::record::{Mode, Recorder};
 use crate::runner::{Settings, Tally, Until, stamp};
 use crate::signal::{Change, NO_VALUES, Signal, State};
+use crate::stamps::Stamps;
 
 /// Faults that are kept with their record.
 const FIRST_FAULTS: usize = 100;
@@ -56,7 +57,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
                 faults: [0; FAULT_COUNT],
                 first_faults: Vec::with_capacity(FIRST_FAULTS),
                 recorder: Recorder::new(settings.record),
-                stamps: Vec::new(),
+                stamps: Stamps::new(settings.keep, &Clock::get()),
             },
             settings,
             batches: 0,
@@ -111,8 +112,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         }
         if STAMPED {
             let (t2, t3) = (t2.max(t1), t3.max(t2));
-            let t4 = self.clock.now();
-            self.tally.stamps.extend_from_slice(&[t1 - t0, t2 - t1, t3 - t2, t4 - t3, t4 - t0]);
+            self.tally.stamps.add([t0, t1, t2, t3, self.clock.now()]);
         }
         if self.settings.record != Mode::None && !(applied < 0 && self.settings.strict) {
             self.record(index, event, &before);

@@ -29,6 +29,7 @@ pub mod record;
 pub mod runner;
 mod session;
 pub mod signal;
+pub mod stamps;
 pub mod store;
 pub mod synthetic;
 pub mod target;

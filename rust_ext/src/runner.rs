@@ -6,6 +6,7 @@ use crate::frames::Problem;
 use crate::order::{self, OrderEntry};
 use crate::record::{Mode, Recorder};
 use crate::signal;
+use crate::stamps::{Keep, Stamps};
 
 /// Last stage to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +40,8 @@ pub struct Settings {
     pub record: Mode,
     /// How closely the clock is read, one of `stamp`.
     pub stamps: u8,
+    /// What is kept of the stamps.
+    pub keep: Keep,
     /// Stop before the first message of unknown type, and at the first fault.
     pub strict: bool,
     /// Constants of the signals.
@@ -65,8 +68,8 @@ pub struct Tally {
     pub first_faults: Vec<(u64, Fault, Event)>,
     /// The rows kept, as `Settings::record` says.
     pub recorder: Recorder,
-    /// Five durations per message, the four stages and all together, in ticks of `Clock` (`ns_per_tick` makes them nanoseconds).
-    pub stamps: Vec<u64>,
+    /// The stamps kept, in ticks of `Clock` (`ns_per_tick` makes them nanoseconds).
+    pub stamps: Stamps,
 }
 
 /// An engine whose variant has been chosen.

@@ -57,7 +57,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Runner for Engine<L, I, P, S> {
     fn reserve(&mut self, messages: usize) {
         self.tally.recorder.reserve(messages);
         if self.settings.stamps != stamp::OFF {
-            self.tally.stamps.reserve(5 * messages);
+            self.tally.stamps.reserve(messages);
         }
     }
 

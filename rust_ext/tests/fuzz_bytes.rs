@@ -6,28 +6,12 @@ mod target;
 
 use std::time::{Duration, Instant};
 
-use common::{feed, offset};
+use common::{Random, feed, offset};
 use target::{HEAD, same_whatever_the_bytes};
 
 /// Inputs that always run, and the time after which no more are drawn.
 const LEAST: u64 = 150;
 const TIME: Duration = Duration::from_secs(4);
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-}
 
 /// One mutation: what goes wrong on a wire, and what only an enemy sends.
 fn mutate(random: &mut Random, data: &mut Vec<u8>) {
@@ -39,29 +23,29 @@ fn mutate(random: &mut Random, data: &mut Vec<u8>) {
         }
         starts
     };
-    let Some(&at) = messages.get(random.below(messages.len())) else { return };
+    let Some(&at) = messages.get(random.below_usize(messages.len())) else { return };
     let end = (at + 2 + u16::from_be_bytes([data[at], data[at + 1]]) as usize).min(data.len());
-    let byte = at + random.below(end - at);
-    match random.below(9) {
-        0 => data[byte] ^= 1 << random.below(8),
+    let byte = at + random.below_usize(end - at);
+    match random.below_usize(9) {
+        0 => data[byte] ^= 1 << random.below_usize(8),
         1 => data[byte] = random.next() as u8,
         2 => data[at..end].rotate_left(2),
         3 => drop(data.drain(at..end)),
         4 => data.truncate(byte),
         5 => {
             let message = data[at..end].to_vec();
-            let to = messages[random.below(messages.len())];
+            let to = messages[random.below_usize(messages.len())];
             data.splice(to..to, message);
         }
         6 if at + 3 <= data.len() => {
-            data[at + 2] = *b"SRHYAFECXDUPQB~!".get(random.below(16)).expect("16 letters")
+            data[at + 2] = *b"SRHYAFECXDUPQB~!".get(random.below_usize(16)).expect("16 letters")
         }
         // Prices, shares and references at their ends.
-        7 => data[byte..end].fill(if random.below(2) == 0 { 0 } else { 255 }),
+        7 => data[byte..end].fill(if random.below_usize(2) == 0 { 0 } else { 255 }),
         _ => {
             // A far price: the last field of an add and of a replace.
             let price = end.saturating_sub(4).max(at);
-            let value = (random.next() as u32) >> random.below(32);
+            let value = (random.next() as u32) >> random.below_usize(32);
             data[price..end].copy_from_slice(&value.to_be_bytes()[..end - price]);
         }
     }
@@ -73,10 +57,10 @@ fn mutated_messages_make_no_difference_between_variants() {
     let (start, mut inputs, mut messages) = (Instant::now(), 0, 0);
     while inputs < LEAST || start.elapsed() < TIME {
         let mut random = Random(inputs);
-        let feed = &feeds[random.below(feeds.len())];
-        let mut data = feed[..offset(feed, 10 + random.below(2_900) as u64)].to_vec();
+        let feed = &feeds[random.below_usize(feeds.len())];
+        let mut data = feed[..offset(feed, 10 + random.below_usize(2_900) as u64)].to_vec();
         // Some inputs stay nearly valid, so that the run goes deep; others are torn to pieces.
-        for _ in 0..1 << random.below(8) {
+        for _ in 0..1 << random.below_usize(8) {
             mutate(&mut random, &mut data);
         }
         let mut input: Vec<u8> = random.next().to_le_bytes()[..HEAD].to_vec();

@@ -1,31 +1,19 @@
 //! Every variant of an axis against a plain model, on operations that a seeded generator draws.
 
+mod common;
+
 use std::collections::{BTreeMap, HashMap};
+
+use common::Random;
 
 use hftlab_rust::choose::{self, VARIANTS, Variant};
 use hftlab_rust::event::{Event, kind};
 use hftlab_rust::levels::{Levels, NIL, btree::BTree, ladder::Ladder, sorted::Sorted};
+use hftlab_rust::order;
 use hftlab_rust::orders::{Index, fast::Fast, flat::Flat, std::Std};
 use hftlab_rust::pool::{Order, Pool, boxed::Boxed, slab::Slab};
 use hftlab_rust::record::Mode;
-use hftlab_rust::runner::{Settings, Until, stamp};
-use hftlab_rust::{order, signal};
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-}
+use hftlab_rust::runner::{Settings, Until};
 
 /// A walking touch on a grid, with prices between ticks and far outliers.
 fn key(random: &mut Random, touch: i64, tick: i64) -> i64 {
@@ -209,32 +197,11 @@ fn a_table_that_mixes_its_references_during_a_replace_still_finds_the_old_order(
     assert_eq!((engine.memory()[0], engine.best(1).qty), (0, [0, 0]));
 }
 
+/// Eager orders, and every row kept.
 fn settings() -> Settings {
-    Settings {
-        until: Until::Order,
-        record: Mode::All,
-        stamps: stamp::OFF,
-        strict: false,
-        signal: signal::Config {
-            decay: 0.99,
-            k: 1000.0,
-            weights: [0.25, 0.25, 0.25, 0.125, 0.125],
-            levels: 5,
-        },
-        order: order::Config {
-            threshold: 0.2,
-            lot: 100,
-            cooldown: 5,
-            kill: false,
-            max_order_qty: 10_000,
-            max_notional: 1_000_000,
-            collar_bps: 200,
-            position_limit: 1_000,
-            max_orders_per_sec: 100,
-            price_scale: 10_000,
-        },
-        names: Vec::new(),
-    }
+    let settings = common::settings(Until::Order);
+    let order = order::Config { threshold: 0.2, cooldown: 5, ..settings.order.clone() };
+    Settings { record: Mode::All, order, ..settings }
 }
 
 /// Events in a small space, so that every fault occurs.

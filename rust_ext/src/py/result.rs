@@ -7,6 +7,7 @@ use super::{column, event_array};
 use crate::clock::Clock;
 use crate::order;
 use crate::runner::{self, Runner};
+use crate::stamps::{self, Row, Stamps};
 
 const STAGES: [&str; 5] = ["tick", "book", "signal", "order", "total"];
 const SIGNALS: [&str; 9] =
@@ -46,8 +47,10 @@ pub fn result<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'
     tally.first_faults.iter().for_each(|fault| fault.2.write_to(&mut records));
     out.set_item("fault_events", event_array(py, records)?)?;
     out.set_item("columns", columns(py, tally)?)?;
-    let stamps = std::mem::take(&mut tally.stamps);
-    out.set_item("latency", if stamps.is_empty() { None } else { Some(latency(py, &stamps)?) })?;
+    let rows = tally.stamps.finish();
+    out.set_item("latency", if rows.is_empty() { None } else { Some(latency(py, &rows)?) })?;
+    out.set_item("histograms", histograms(py, &tally.stamps)?)?;
+    out.set_item("slowest", slowest(py, &tally.stamps)?)?;
     Ok(out)
 }
 
@@ -83,12 +86,38 @@ fn orders<'py>(py: Python<'py>, entry: &order::OrderEntry) -> PyResult<Bound<'py
 }
 
 /// Ticks to ns, one column per stage.
-fn latency<'py>(py: Python<'py>, stamps: &[u64]) -> PyResult<Bound<'py, PyDict>> {
+fn latency<'py>(py: Python<'py>, rows: &[Row]) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     let ns = Clock::get().ns_per_tick;
-    for (i, name) in STAGES.iter().enumerate() {
-        let values: Vec<f64> = stamps.iter().skip(i).step_by(5).map(|&ticks| ticks as f64 * ns).collect();
+    for (part, name) in STAGES.iter().enumerate() {
+        let values: Vec<f64> = rows.iter().map(|row| stamps::length(row, part) as f64 * ns).collect();
         out.set_item(name, column(py, values))?;
     }
     Ok(out)
+}
+
+/// By stage the arguments of `hftlab.histogram.Histogram.counted`: buckets in use, counts, least, greatest, sum, saturated.
+fn histograms<'py>(py: Python<'py>, stamps: &Stamps) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    for (name, counted) in STAGES.iter().zip(&stamps.histograms) {
+        let (values, counts): (Vec<u64>, Vec<u64>) =
+            counted.histogram.iter_recorded().map(|at| (at.value_iterated_to(), at.count_at_value())).unzip();
+        let (low, high) = counted.span;
+        out.set_item(
+            name,
+            (column(py, values), column(py, counts), low, high, counted.total, counted.saturated),
+        )?;
+    }
+    Ok(out)
+}
+
+/// The arguments of `hftlab.stamps.Capture`, slowest first; None if nobody asked.
+fn slowest<'py>(py: Python<'py>, stamps: &Stamps) -> PyResult<Option<Vec<(u64, u64, Bound<'py, PyAny>)>>> {
+    let Some((captures, start)) = stamps.slowest() else { return Ok(None) };
+    let ns = |ticks: u64| (ticks.saturating_sub(start) as f64 * Clock::get().ns_per_tick).round() as i64;
+    let one = |capture: &stamps::Capture| {
+        let readings = column(py, capture.rows.iter().flatten().map(|&ticks| ns(ticks)).collect());
+        Ok((capture.at, capture.first, readings.call_method1("reshape", (-1, stamps::PARTS))?))
+    };
+    captures.iter().map(one).collect::<PyResult<_>>().map(Some)
 }

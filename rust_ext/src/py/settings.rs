@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use crate::error::Error;
 use crate::record::Mode;
 use crate::runner::{self, Until, stamp};
+use crate::stamps::Keep;
 use crate::{order, signal};
 
 #[derive(FromPyObject)]
@@ -42,6 +43,9 @@ pub struct Settings {
     until: String,
     record: String,
     latency: String,
+    keep: String,
+    slowest: usize,
+    around: usize,
     strict: bool,
     price_scale: u64,
     symbols: Vec<String>,
@@ -61,6 +65,16 @@ fn one_of<T: Copy>(
 }
 
 impl Settings {
+    fn keep(&self) -> Result<Keep, Error> {
+        let modes = [(true, false), (false, true), (true, true)];
+        let (samples, counts) =
+            one_of("way to keep stamps", &self.keep, &["samples", "histogram", "both"], &modes)?;
+        Ok(match self.latency.as_str() {
+            "off" => Keep::default(),
+            _ => Keep { samples, counts, slowest: self.slowest, around: self.around },
+        })
+    }
+
     /// The engine's own settings.
     pub fn engine(&self) -> Result<runner::Settings, Error> {
         let stages = [Until::Tick, Until::Book, Until::Signal, Until::Order];
@@ -78,6 +92,7 @@ impl Settings {
                 &["off", "total", "stages"],
                 &[stamp::OFF, stamp::TOTAL, stamp::STAGES],
             )?,
+            keep: self.keep()?,
             strict: self.strict,
             signal: signal::Config {
                 decay: self.signals.decay,

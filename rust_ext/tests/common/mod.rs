@@ -4,8 +4,32 @@
 use hftlab_rust::choose::{self, Variant};
 use hftlab_rust::record::Mode;
 use hftlab_rust::runner::{Runner, Settings, Until, stamp};
+use hftlab_rust::stamps::Keep;
 use hftlab_rust::synthetic::Generator;
 use hftlab_rust::{order, signal};
+
+/// splitmix64.
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next 64 bits.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// In [0, n), and 0 where that is empty.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n.max(1)
+    }
+
+    /// The same as an index.
+    pub fn below_usize(&mut self, n: usize) -> usize {
+        self.below(n as u64) as usize
+    }
+}
 
 /// (regime, symbols, parameters) as `hftlab.feeds.regimes` hands them over; tests/test_hot_loop.py holds the two in agreement.
 pub const REGIMES: &[(&str, u32, [u64; 27])] = &[
@@ -47,6 +71,7 @@ pub fn settings(until: Until) -> Settings {
         until,
         record: Mode::None,
         stamps: stamp::OFF,
+        keep: Keep::default(),
         strict: false,
         signal: signal::Config {
             decay: 0.99,

@@ -1,0 +1,105 @@
+"""Do the engines keep their stamps as they are asked, in bounded memory, and the slowest messages with their neighbours?"""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hftlab
+from hftlab.engine import PythonSession
+from hftlab.errors import ConfigError, UnknownName
+from hftlab.histogram import Histogram
+from hftlab.replay import Engine
+from hftlab.settings import Settings
+from hftlab.stamps import PARTS, Slowest
+
+ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
+FEED = hftlab.synthetic(messages=70_000, seed=5)  # more than a block of the Python engine
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+@pytest.mark.parametrize("mode", ["stages", "total"])
+def test_counts_are_those_of_the_samples(backend: str, mode: str) -> None:
+    run = Engine(backend).run(FEED, "none", mode, keep="both", slowest=20)
+    assert run.latency is not None
+    assert run.histograms is not None
+    assert set(run.latency) == set(run.histograms) == set(PARTS)
+    for part, ns in run.latency.items():
+        assert len(ns) == run.messages
+        counted, expected = run.histograms[part], Histogram.of(ns)
+        assert np.array_equal(counted.counts, expected.counts)
+        assert (counted.min, counted.max) == (expected.min, expected.max)
+        assert counted.total == pytest.approx(expected.total)
+    assert run.slowest is not None
+    order = np.argsort(-run.latency["total"], kind="stable")[:20]
+    assert [capture.at for capture in run.slowest] == order.tolist()
+    for at, first, stamps in run.slowest:
+        assert first == max(0, at - 8)
+        assert len(stamps) == min(at + 9, run.messages) - first
+        total = run.latency["total"][first : first + len(stamps)]
+        assert np.abs((stamps[:, 4] - stamps[:, 0]) - total).max() <= 1  # ns, rounded
+        assert (np.diff(stamps.reshape(-1)) >= 0).all(), "a clock that goes back"
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_only_what_is_asked_for_is_kept(backend: str) -> None:
+    engine = Engine(backend)
+    off = engine.run(FEED, "none", slowest=3, keep="both")
+    assert (off.latency, off.histograms, off.slowest) == (None, None, None)
+    counted = engine.run(FEED, "none", True, keep="histogram")
+    assert counted.latency is None
+    assert counted.slowest is None
+    assert counted.histograms is not None
+    assert {one.n for one in counted.histograms.values()} == {70_000}
+    samples = engine.run(FEED, "none", True)
+    assert samples.histograms is None
+    assert samples.latency is not None
+
+
+def test_an_engine_that_keeps_samples_only_is_counted_for() -> None:
+    class Simple(PythonSession):
+        def result(self):  # type: ignore[no-untyped-def]
+            return {name: value for name, value in super().result().items() if name not in ("histograms", "slowest")}
+
+    class Backend:
+        clock = "perf_counter_ns"
+
+        def event_layout(self):  # type: ignore[no-untyped-def]
+            return hftlab.Engine("python").implementation.event_layout()
+
+        def variants(self):  # type: ignore[no-untyped-def]
+            return {}
+
+        def session(self, settings: Settings):  # type: ignore[no-untyped-def]
+            return Simple(settings)
+
+    run = Engine(Backend()).run(hftlab.synthetic(messages=500), "none", True, keep="both", slowest=2)  # type: ignore[arg-type]
+    assert run.histograms is not None
+    assert run.histograms["book"].n == 500
+    assert run.slowest is None
+
+
+@given(st.data())
+def test_the_slowest_are_those_of_the_whole_stream_however_it_is_cut(data: st.DataObject) -> None:
+    lengths = data.draw(st.lists(st.integers(0, 6), max_size=60))
+    k, around = data.draw(st.integers(1, 8)), data.draw(st.integers(0, 5))
+    ends = np.cumsum([length + 1 for length in lengths], dtype=np.int64)
+    rows = np.stack([ends - np.array(lengths, np.int64), *[ends] * 4], axis=1) if lengths else np.empty((0, 5), np.int64)
+    slowest, at = Slowest(k, around), 0
+    while at < len(rows):
+        size = data.draw(st.integers(1, 20))
+        slowest.add(rows[at : at + size])
+        at += size
+    expected = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))[:k]
+    assert [capture.at for capture in slowest.captures()] == expected
+    for number, first, stamps in slowest.captures():
+        low = max(0, number - around)
+        assert first == low
+        assert np.array_equal(stamps, rows[low : number + around + 1])
+
+
+def test_a_wrong_wish_is_said_at_once() -> None:
+    with pytest.raises(UnknownName, match="unknown way to keep stamps 'all'; known: samples, histogram, both"):
+        Settings(keep="all")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="slowest is -1; allowed is a whole number from 0 to 1000"):
+        Settings(slowest=-1)
