@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -67,6 +68,21 @@ def border(arguments: argparse.Namespace) -> int:
 
     found = border(rounds=arguments.rounds, messages=arguments.messages, seed=arguments.seed)
     return _give(found, arguments, [border_table(found)], found.lines())
+
+
+@contextmanager
+def placement(arguments: argparse.Namespace) -> Iterator[None]:
+    """Run a command where --pin and --fifo say, if it has them; what the system refuses is a sentence on stderr."""
+    pin, fifo = getattr(arguments, "pin", None), getattr(arguments, "fifo", False)
+    if pin is None and not fifo:
+        yield
+        return
+    from hftlab.bench.pin import placed
+
+    with placed(pin, fifo=fifo) as place:
+        for sentence in (*place.refused, *place.notes):
+            print(f"hftlab: {sentence}", file=sys.stderr)
+        yield
 
 
 def generated(arguments: argparse.Namespace) -> ItchFeed:

@@ -63,6 +63,7 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=[],
         help="time this one, too; may be repeated",
     )
+    _placement_options(bench)
     _result_options(bench)
 
 
@@ -80,6 +81,7 @@ def _add_scale(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     scale.add_argument("--rounds", type=int, default=11, help="interleaved rounds (default 11)")
     scale.add_argument("--messages", type=int, default=100_000, help="per round (default 100,000)")
     scale.add_argument("--seed", type=int, default=1, help="default 1")
+    _placement_options(scale)
     _result_options(scale)
 
 
@@ -88,6 +90,7 @@ def _add_border(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     border.add_argument("--rounds", type=int, default=11, help="interleaved rounds (default 11)")
     border.add_argument("--messages", type=int, default=20_000, help="default 20,000")
     border.add_argument("--seed", type=int, default=1, help="default 1")
+    _placement_options(border)
     _result_options(border)
 
 
@@ -131,12 +134,20 @@ def _add_variants(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     doctor = commands.add_parser("doctor", help="what this machine can do, and what is missing and why")
+    doctor.add_argument("--quick", action="store_true", help="leave out the spin that measures the noise floor")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _result_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="PATH", help="write the result as JSON, too")
     parser.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
+
+
+def _placement_options(parser: argparse.ArgumentParser) -> None:
+    """What `hftlab.measuring.placement` puts in force around the command."""
+    place = parser.add_argument_group("placement", "undone afterwards; what the system refuses is said, and the command goes on")
+    place.add_argument("--pin", type=int, metavar="CORE", help="stay on this core")
+    place.add_argument("--fifo", action="store_true", help="real-time scheduling, SCHED_FIFO with priority 50")
 
 
 def _generator_options(parser: argparse.ArgumentParser, messages: int) -> None:

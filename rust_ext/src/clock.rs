@@ -120,7 +120,7 @@ impl Clock {
 
     /// `n` readings back to back, in ticks.
     pub fn stamps(&self, n: usize) -> Vec<u64> {
-        let mut ticks = vec![0; n];
+        let mut ticks = vec![u64::MAX; n]; // not zeros, whose pages the system gives only when they are written
         for tick in &mut ticks {
             *tick = self.now();
         }

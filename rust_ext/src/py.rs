@@ -79,6 +79,7 @@ mod hftlab_rust {
         let (rustc, profile) = crate::target::COMPILER;
         module.add("RUSTC", rustc)?;
         module.add("PROFILE", profile)?;
+        module.add("HYPERVISOR", crate::target::hypervisor())?;
         module.add("clock", Clock::get().name)
     }
 
