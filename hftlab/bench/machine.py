@@ -78,7 +78,7 @@ def _fixed(root: Path, signature: str) -> dict[str, Any]:
     """What stays as it is while the process lives. root : where /proc and /sys are; signature : of the hypervisor, by cpuid."""
     cpu = system.cpu_info()
     flags = cpu.get("flags", "").split()
-    commit, dirty = _commit()
+    commit, dirty = _commit(Path(__file__).resolve().parents[2])
     return {
         "cpu": system.cpu_name(cpu),
         "arch": platform.machine(),
@@ -119,9 +119,8 @@ def _version(package: str) -> str:
         return "none"
 
 
-def _commit() -> tuple[str, bool | None]:
-    """Commit of the checkout that holds this package, and whether tracked files differ from it; ("unknown", None) elsewhere."""
-    checkout = Path(__file__).resolve().parents[2]
+def _commit(checkout: Path) -> tuple[str, bool | None]:
+    """Commit of a checkout, and whether tracked files differ from it; ("unknown", None) of a folder that is none."""
     if not (checkout / ".git").exists():  # installed somewhere below a repository of somebody else's
         return "unknown", None
     commit, changes = _git(checkout, "rev-parse", "HEAD"), _git(checkout, "status", "--porcelain", "--untracked-files=no")

@@ -21,7 +21,7 @@ def doctor_table(found: Diagnosis, width: int) -> Table:
     wide = width >= WIDE
     table = Table(title=f"hftlab {__version__}: what this machine can do", title_justify="left", padding=(0, 1))
     table.add_column("", width=2)
-    table.add_column("what", ratio=3, min_width=19)
+    table.add_column("what", width=19, overflow="fold")
     table.add_column("state", ratio=7 if wide else 6)
     for name in ("why it matters", "how to improve it") if wide else ("why it matters, -> how to improve it",):
         table.add_column(name, ratio=6)
