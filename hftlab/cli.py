@@ -1,4 +1,5 @@
-"""The command line: `hftlab bench | scale | border | run | verify | conform | generate | variants | doctor`.
+"""The command line: `hftlab bench | latency | compare | history | scale | border | run | verify | conform | generate | variants |
+doctor`.
 
 Bad input is one sentence on stderr and exit code 2.
 """
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hftlab import measuring
+from hftlab import comparing, measuring
 from hftlab.errors import FeedError, HftlabError
 from hftlab.measuring import generated, placement, print_json
 from hftlab.options import parser
@@ -176,6 +177,9 @@ def _variants(arguments: argparse.Namespace) -> int:
 
 COMMANDS = {
     "bench": measuring.bench,
+    "latency": measuring.latency,
+    "compare": comparing.compare,
+    "history": comparing.history,
     "scale": measuring.scale,
     "border": measuring.border,
     "run": _run,

@@ -10,6 +10,8 @@ from hftlab.charts.base import render as render
 from hftlab.charts.clocks import clock_chart as clock_chart
 from hftlab.charts.curves import border_chart as border_chart
 from hftlab.charts.curves import scale_chart as scale_chart
+from hftlab.charts.forest import comparison_chart as comparison_chart
+from hftlab.charts.history import history_chart as history_chart
 from hftlab.charts.stages import stage_chart as stage_chart
 from hftlab.charts.steps import forest_chart as forest_chart
 from hftlab.charts.steps import waterfall_chart as waterfall_chart
