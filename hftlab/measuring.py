@@ -6,7 +6,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,21 @@ def seed(arguments: argparse.Namespace) -> int:
 
     found = seed_method(arguments.iterations, arguments.seed, arguments.rounds)
     return _give(found, arguments, [seed_table(found)], found.lines())
+
+
+@contextmanager
+def placement(arguments: argparse.Namespace) -> Iterator[None]:
+    """Run a command where --pin and --fifo say, if it has them; what the system refuses is a sentence on stderr."""
+    pin, fifo = getattr(arguments, "pin", None), getattr(arguments, "fifo", False)
+    if pin is None and not fifo:
+        yield
+        return
+    from hftlab.bench.pin import placed
+
+    with placed(pin, fifo=fifo) as place:
+        for sentence in (*place.refused, *place.notes):
+            print(f"hftlab: {sentence}", file=sys.stderr)
+        yield
 
 
 def generated(arguments: argparse.Namespace) -> ItchFeed:

@@ -1,6 +1,8 @@
 """The measuring bench. `hftlab.bench(feed)` measures every engine and gives a Report.
 
-clock.py machine.py     what a number must not travel without
+clock.py sources.py     which clock, how fine, what a reading costs
+machine.py system.py    the fingerprint: what a number must not travel without
+jitter.py pin.py        how quiet the machine is; a core of one's own, real-time scheduling
 gate.py                 equality first: nothing is timed that is not right
 measure.py report.py    every engine, stage by stage
 paired.py               interleaved rounds, ratios with their intervals, the A/A control; the next three stand on it

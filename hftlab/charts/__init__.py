@@ -7,6 +7,7 @@ specification for those that draw, a PNG for those that do not.
 from hftlab.charts.base import PALETTE as PALETTE
 from hftlab.charts.base import enable as enable
 from hftlab.charts.base import render as render
+from hftlab.charts.clocks import clock_chart as clock_chart
 from hftlab.charts.curves import border_chart as border_chart
 from hftlab.charts.curves import scale_chart as scale_chart
 from hftlab.charts.forest import comparison_chart as comparison_chart
