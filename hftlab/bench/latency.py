@@ -19,6 +19,7 @@ import numpy as np
 
 from hftlab.adopt import adopt
 from hftlab.bench.distribution import QUANTILES, TITLES, Distribution
+from hftlab.bench.flight import Flight
 from hftlab.bench.gate import PREFIX, agree, head
 from hftlab.bench.machine import describe, fingerprint
 from hftlab.bench.measured import Measured
@@ -80,6 +81,11 @@ class LatencyReport(Result):
     @property
     def label(self) -> str:
         return self.measured.label
+
+    @property
+    def flight(self) -> Flight | None:
+        """The flight recorder: the slowest messages and what stood around them; None for an engine that keeps none."""
+        return Flight.of(self.slowest, self.source, self.label, self.machine) if self.slowest else None
 
     def phases(self) -> list[tuple[str, Distribution]]:
         """Every distribution, with its phase: warm, first, caches swept."""
