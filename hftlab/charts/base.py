@@ -67,8 +67,9 @@ def theme() -> dict[str, Any]:
                 "labelColor": INK,
                 "titleColor": QUIET,
                 "labelLimit": 180,
-                "rowPadding": 4,
+                "rowPadding": 1,
                 "columnPadding": 14,
+                "layout": {"top": {"margin": 30}},  # between two legends
             },
             "header": {"labelFontSize": 12, "titleFontSize": 12, "labelColor": INK},
             "range": {"category": list(PALETTE), "heatmap": {"scheme": "viridis"}},
@@ -92,17 +93,17 @@ def altair() -> Any:
 def head(title: str, subtitle: str | Iterable[str] = "", **more: Any) -> Any:
     """Title and grey subtitle, broken into lines that fit the width of a chart. more : of altair.Title"""
     said = [subtitle] if isinstance(subtitle, str) else list(subtitle)
-    lines = [line for text in said for line in textwrap.wrap(text, 98)]
+    lines = [line for text in said for line in textwrap.wrap(text, 108)]
     return altair().Title(textwrap.wrap(title, 66) or [""], **({"subtitle": lines} if lines else {}), **more)
 
 
-def nothing(text: str = "nothing was measured") -> alt.Chart:
-    """A small chart in place of one that has nothing to draw: "no data", and why."""
+def nothing(text: str = "nothing was measured", title: str = "") -> alt.Chart:
+    """A small chart in place of one that has nothing to draw: "no data", and why. title : of the chart it stands for"""
     alt = altair()
-    said = f"no data: {text}" if text else "no data"
-    chart = alt.Chart(alt.Data(values=[{"text": textwrap.wrap(said, 70)}])).mark_text(fontSize=13, color=QUIET, lineHeight=18)
-    chart = chart.encode(text="text:N", x=alt.value(240), y=alt.value(40))
-    return chart.properties(width=480, height=80)  # type: ignore[no-any-return]
+    said = textwrap.wrap(f"no data: {text}" if text else "no data", 70)
+    chart = alt.Chart(alt.Data(values=[{"text": said}])).mark_text(fontSize=13, color=QUIET, lineHeight=18)
+    chart = chart.encode(text="text:N", x=alt.value(240), y=alt.value(40)).properties(width=480, height=80)
+    return chart.properties(title=head(title)) if title else chart  # type: ignore[no-any-return]
 
 
 def rows_of(
