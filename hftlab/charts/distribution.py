@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hftlab.charts.base import WIDTH, altair, head, nothing, rows_of
@@ -31,7 +32,7 @@ def percentile_chart(
     After Gil Tene's HdrHistogram. A dot marks where a series ends.
     """
     alt = altair()
-    rows = _beyond(frame, "percentile_chart")
+    rows = _beyond(frame, "percentile_chart", "one_in", lambda percentile: 100 / (100 - percentile))
     if not rows:
         return nothing("no percentile above 0 ns", title)
     deepest = max(row["one_in"] for row in rows)
@@ -52,7 +53,7 @@ def ccdf_chart(
     frame : as for `percentile_chart`
     """
     alt = altair()
-    rows = _beyond(frame, "ccdf_chart")
+    rows = _beyond(frame, "ccdf_chart", "beyond", lambda percentile: 1 - percentile / 100)
     if not rows:
         return nothing("no percentile above 0 ns", title)
     rarest = min(row["beyond"] for row in rows)
@@ -64,12 +65,12 @@ def ccdf_chart(
     return _lines(rows, alt.X("ns:Q", scale=scale, axis=axis), y).properties(title=head(title, subtitle))  # type: ignore[no-any-return]
 
 
-def _beyond(frame: pl.DataFrame, what: str) -> list[dict[str, Any]]:
-    """The rows with a percentile from 0 to below 100, and the share of samples beyond it."""
+def _beyond(frame: pl.DataFrame, what: str, name: str, beyond: Callable[[float], float]) -> list[dict[str, Any]]:
+    """The rows with a percentile from 0 to below 100, and under `name` what it is beside."""
     rows = rows_of(frame, text=["series"], real=["percentile"], positive=["ns"], what=what)
     rows = [row for row in rows if 0 <= row["percentile"] < 100]
-    shares = [1 - row["percentile"] / 100 for row in rows]
-    return [{**row, "beyond": share, "one_in": 1 / share} for row, share in zip(rows, shares, strict=True)]
+    rows = [{name: row[name] for name in ("series", "percentile", "ns")} for row in rows]
+    return [{**row, name: float(f"{beyond(row['percentile']):.9g}")} for row in rows]
 
 
 def _lines(rows: list[dict[str, Any]], x: Any, y: Any) -> Any:
