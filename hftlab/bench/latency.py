@@ -123,6 +123,12 @@ class LatencyReport(Result):
 
         return pl.DataFrame([{"series": TITLES[row.part], **one} for row in self.measured.rows for one in row.bins()])
 
+    def plot(self) -> Any:
+        """End to end, percentile by percentile, warm, first and with swept caches, as an Altair chart."""
+        from hftlab.charts import percentile_chart
+
+        return percentile_chart(self.spectrum(), "End to end", f"{self.label} on {self.feed}, {self.messages:,} messages")
+
     def timeline(self) -> pl.DataFrame:
         """End to end over the feed: start and end (message numbers), low_ns, high_ns, count."""
         import polars as pl
