@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hftlab.charts.base import WIDTH, altair, head, nothing, rows_of
-from hftlab.charts.scales import by_series, names_in, say_ns, styles, text_width, time_axis
+from hftlab.charts.scales import broken, by_series, names_in, say_ns, styles, text_width, time_axis
 
 if TYPE_CHECKING:
     import altair as alt
@@ -102,26 +102,28 @@ def ridge_chart(
     bins = {name: sorted((row for row in rows if row["series"] == name), key=lambda row: row["low_ns"]) for name in names}
     offsets = {name: len(names) - 1 - place for place, name in enumerate(names)}
     medians = {name: _median(bins[name]) for name in names}
-    labels = (
-        " : ".join(f"datum.value == {offsets[name]} ? {json.dumps([name, 'p50 ' + say_ns(medians[name])])}" for name in names)
-        + " : ''"
-    )
-    left = max(text_width(text, 11) for name in names for text in (name, "p50 99.9 ms"))
-    colours, _ = styles(names)
+    beside = {name: [*broken(name), "p50 " + say_ns(medians[name])] for name in names}
+    lines = max(map(len, beside.values()))
+    said = {offsets[name]: json.dumps([""] * (lines - len(text)) + text) for name, text in beside.items()}
+    labels = " : ".join([*(f"datum.value == {at} ? {text}" for at, text in said.items()), "''"])
+    left = max(text_width(line, 11) for text in beside.values() for line in text)
+    colours, dashes = styles(names)
     scale, axis = time_axis(what, [row[edge] for row in rows for edge in ("low_ns", "high_ns")], most=8)
     x = alt.X("ns:Q", scale=scale, axis=axis)
     y = alt.Y("top:Q").scale(domain=[0, len(names) - 1 + _REACH], nice=False, zero=False)
-    y = y.axis(
-        title=None, values=list(offsets.values()), labelExpr=labels, labelLimit=300, labelOffset=-16, domain=False, ticks=False
-    )
+    beneath = {"labelOffset": 2 - 9 * lines, "labelLimit": 300, "domain": False, "ticks": False}
+    y = y.axis(title=None, values=list(offsets.values()), labelExpr=labels, **beneath)
     color = alt.Color("series:N", legend=None).scale(domain=names, range=colours)
+    dash = alt.StrokeDash("series:N", legend=None).scale(domain=names, range=dashes)
     points = [point for name in names for point in _outline(bins[name], name, offsets[name])]
     areas = alt.Chart(alt.Data(values=points)).mark_area(fillOpacity=0.72, line={"strokeWidth": 1.2}, orient="vertical")
-    areas = areas.encode(x=x, y=y, y2="base:Q", color=color, tooltip=["series:N", alt.Tooltip("ns:Q", format=",.0f")])
+    areas = areas.encode(
+        x=x, y=y, y2="base:Q", color=color, strokeDash=dash, tooltip=["series:N", alt.Tooltip("ns:Q", format=",.0f")]
+    )
     marks = [{"series": name, "ns": medians[name], "base": offsets[name], "top": offsets[name] + 0.5} for name in names]
     rules = alt.Chart(alt.Data(values=marks)).mark_rule(color="white", strokeWidth=2).encode(x=x, y=y, y2="base:Q")
-    height = 44 * (len(names) - 1 + _REACH)
-    width = WIDTH - 50 - min(left, 300)
+    height = max(44, 15 * lines) * (len(names) - 1 + _REACH)
+    width = WIDTH - 50 - left
     return alt.layer(areas, rules).properties(width=width, height=height, title=head(title, subtitle))  # type: ignore[no-any-return]
 
 
