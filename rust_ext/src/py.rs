@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
 
+mod allocations;
 mod result;
 mod settings;
 
@@ -100,6 +101,12 @@ mod hftlab_rust {
     /// Nothing: what a call across the border costs.
     #[pyfunction]
     fn noop() {}
+
+    /// Allocations this thread has asked of this extension's heap so far, and their bytes.
+    #[pyfunction]
+    fn allocations() -> (u64, u64) {
+        crate::py::allocations::asked() // the attribute makes a module of the same name here
+    }
 
     /// Open a run with `hftlab.settings.Settings`.
     #[pyfunction]
