@@ -1,4 +1,4 @@
-"""The command line: `hftlab bench | scale | border | run | verify | conform | generate | variants | doctor`.
+"""The command line: `hftlab bench | scale | border | profile | run | verify | conform | generate | variants | doctor`.
 
 Bad input is one sentence on stderr and exit code 2.
 """
@@ -180,6 +180,7 @@ COMMANDS = {
     "bench": measuring.bench,
     "scale": measuring.scale,
     "border": measuring.border,
+    "profile": measuring.profile,
     "run": _run,
     "verify": _verify,
     "conform": _conform,

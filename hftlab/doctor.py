@@ -29,6 +29,7 @@ class Finding:
 _OPTIONAL = {
     "altair": "draws the charts",
     "line_profiler": "profiles the Python stages line by line",
+    "memray": "counts what the Python engine asks of the allocator",
     "jupyterlab": "opens the notebooks",
     "vl_convert": "renders charts to PNG and SVG without a browser",
 }

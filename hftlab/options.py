@@ -12,6 +12,7 @@ examples:
   hftlab bench --ablate                          what each optimisation of the Rust engine is worth, with intervals
   hftlab scale --axis depth                      ns per message against orders, instruments or price levels
   hftlab border                                  what each way from Python into Rust costs
+  hftlab profile --how memory --backend rust     what the engine asks of the allocator; --how line, calls, sample, ...
   hftlab generate day.itch --regime market --messages 1000000
   hftlab run day.itch --backend rust --record all --out run.parquet
   hftlab verify python rust day.itch             the first message on which two engines differ
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     for add in (
         _add_bench,
         _add_scale,
+        _add_profile,
         _add_border,
         _add_run,
         _add_verify,
@@ -64,6 +66,17 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="time this one, too; may be repeated",
     )
     _result_options(bench)
+
+
+def _add_profile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    profile = commands.add_parser("profile", help="find the line, the function, the cache miss or the allocation that costs")
+    profile.add_argument("--how", default="line", help="line, calls, sample, instructions, counters or memory (default line)")
+    profile.add_argument("--feed", metavar="FILE", help="run the head of this file instead of a generated feed")
+    _engine_options(profile)
+    _generator_options(profile, messages=None)
+    profile.set_defaults(backend="python")
+    profile.add_argument("--chart", metavar="PATH", help="write the chart: .html, .png or .svg")
+    _result_options(profile)
 
 
 def _add_scale(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -139,15 +152,16 @@ def _result_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
 
 
-def _generator_options(parser: argparse.ArgumentParser, messages: int) -> None:
+def _generator_options(parser: argparse.ArgumentParser, messages: int | None) -> None:
+    default = "default: as many as the way can bear" if messages is None else f"default {messages:,}"
     parser.add_argument("--regime", default="calm", help="calm, burst, cancel_storm, deep or market (default calm)")
-    parser.add_argument("--messages", type=int, default=messages, help=f"default {messages:,}")
+    parser.add_argument("--messages", type=int, default=messages, help=default)
     parser.add_argument("--seed", type=int, default=1, help="default 1")
     parser.add_argument("--symbols", type=int, default=None, help="default: the regime's own number")
 
 
 def _engine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backend", default="auto", help="auto, python, rust or an installed one (default auto)")
+    parser.add_argument("--backend", default="auto", help="auto, python, rust or an installed one (default %(default)s)")
     parser.add_argument("--book", default="ladder", help="price levels: btree, sorted or ladder (rust)")
     parser.add_argument("--orders", default="flat", help="order index: std, fast or flat (rust)")
     parser.add_argument("--pool", action=argparse.BooleanOptionalAction, default=True, help="orders in a slab (rust)")

@@ -27,6 +27,9 @@ COLOURS = {
     "kernel": PALETTE[1],
 }
 
+#: Those on which black letters would not be seen.
+_DARK = ("book",)
+
 Rows = Iterable[Mapping[str, Any]]
 
 
@@ -36,6 +39,11 @@ def _colour(alt: Any, groups: Iterable[str], **more: Any) -> Any:
     known = [name for name in COLOURS if name in there] + sorted(there - COLOURS.keys())
     colours = [COLOURS.get(name, GREY) for name in known]
     return alt.Color("group:N", title=None, **more).scale(domain=known, range=colours)
+
+
+def number(value: float) -> str:
+    """Three digits, without a power of ten where it can be read without one."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _rows(frame: Any) -> list[dict[str, Any]]:
@@ -59,7 +67,7 @@ def icicle_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "sha
     base = alt.Chart(alt.Data(values=rows)).encode(
         y=alt.Y("depth:O").scale(domain=list(range(deepest + 1)), paddingInner=0, paddingOuter=0).axis(None)
     )
-    x = alt.X("start:Q").scale(domain=[0, 1], nice=False).axis(format="%", title=x_title)
+    x = alt.X("start:Q").scale(domain=[0, 1], nice=False).axis(format="%", title=x_title, grid=False)
     known = rows[0].keys() if rows else ()
     hints = [alt.Tooltip("name:N"), alt.Tooltip("share:Q", format=".1%")]
     hints += [alt.Tooltip("own:Q", format=".1%")] if "own" in known else []
@@ -67,7 +75,17 @@ def icicle_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "sha
     boxes = base.mark_rect(stroke="white", strokeWidth=0.7).encode(
         x=x, x2="end:Q", color=_colour(alt, (row["group"] for row in rows), legend=alt.Legend(orient="top")), tooltip=hints
     )
-    words = base.transform_filter("datum.label != ''").mark_text(fontSize=10, clip=True).encode(x="middle:Q", text="label:N")
+    words = (
+        base.transform_filter("datum.label != ''")
+        .mark_text(fontSize=10, clip=True)
+        .encode(
+            x="middle:Q",
+            text="label:N",
+            color=alt.condition(
+                alt.FieldOneOfPredicate(field="group", oneOf=list(_DARK)), alt.value("white"), alt.value("black")
+            ),
+        )
+    )
     size = {"width": WIDTH, "height": _ROW * (deepest + 1)}
     return (boxes + words).properties(title=alt.Title(title, subtitle=subtitle), **size)  # type: ignore[no-any-return]
 
@@ -75,12 +93,19 @@ def icicle_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "sha
 def bars_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "", *, monospace: bool = False) -> alt.LayerChart:
     """Bars, the first at the top.
 
-    frame : rows or a frame with label, value (0 or above), and where known group (its colour) and text (beside the bar)
+    frame : rows or a frame with label, value (0 or above), and where known group (its colour) and text (beside the bar; without
+            it the value)
     """
     alt = altair()
     rows = [
-        {"group": "other", "text": "", **row, "name": f"{number}|{row['label']}", "value": max(float(row["value"] or 0), 0.0)}
-        for number, row in enumerate(_rows(frame)[:MOST])
+        {
+            "group": "other",
+            "text": number(float(row["value"] or 0)),
+            **row,
+            "name": f"{place}|{row['label']}",
+            "value": max(float(row["value"] or 0), 0.0),
+        }
+        for place, row in enumerate(_rows(frame)[:MOST])
     ]
     font = {"labelFont": "monospace", "labelFontSize": 10} if monospace else {}
     axis = alt.Axis(
@@ -88,7 +113,7 @@ def bars_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "", *,
     )
     base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("name:N", sort=[row["name"] for row in rows], title=None).axis(axis))
     most = max((row["value"] for row in rows), default=1.0) or 1.0
-    x = alt.X("value:Q").scale(domain=[0, 1.32 * most], nice=False).axis(title=x_title, format="~g", tickCount=5)
+    x = alt.X("value:Q").scale(domain=[0, 1.32 * most], nice=False).axis(title=x_title, format=",~f", tickCount=5)
     legend = alt.Legend(orient="top")
     bars = base.mark_bar().encode(
         x=x, color=_colour(alt, (row["group"] for row in rows), legend=legend), tooltip=["label:N", "value:Q", "text:N"]
@@ -104,7 +129,7 @@ def panels_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "") 
     frame : rows or a frame with panel, label, value
     """
     alt = altair()
-    rows = [{**row, "group": row["label"], "text": f"{row['value']:,.3g}"} for row in _rows(frame)]
+    rows = [{**row, "group": row["label"], "text": number(row["value"])} for row in _rows(frame)]
     panels = list(dict.fromkeys(row["panel"] for row in rows))
     parts = [_panel(alt, [row for row in rows if row["panel"] == panel], panel, x_title) for panel in panels]
     pairs = [alt.hconcat(*parts[at : at + 2], spacing=24) for at in range(0, len(parts), 2)]
@@ -132,18 +157,18 @@ def dots_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "") ->
     rows = [{**row, "at": row["value"] or low} for row in rows]
     base = alt.Chart(alt.Data(values=rows)).encode(
         y=alt.Y("label:N", sort=[row["label"] for row in rows], title=None).axis(grid=True, labelLimit=260),
-        x=alt.X("at:Q").scale(type="log", domain=[low, high], nice=False).axis(title=x_title, format="~g", tickCount=6),
+        x=alt.X("at:Q").scale(type="log", domain=[low, high], nice=False).axis(title=x_title, format=",~g", tickCount=6),
     )
     colour = _colour(alt, (row["group"] for row in rows), legend=alt.Legend(orient="top"))
     dots = base.transform_filter("datum.value > 0").mark_point(filled=True, size=80, opacity=1).encode(color=colour)
     words = base.transform_filter("datum.value > 0").mark_text(align="left", dx=8).encode(text="text:N")
-    none = base.transform_filter("!(datum.value > 0)").mark_text(align="left", color=GREY).encode(text="text:N")
+    none = base.transform_filter("!(datum.value > 0)").mark_text(align="left", dx=8, color=GREY).encode(text="text:N")
     size = {"width": 480, "height": 22 * max(len(rows), 1)}
     return (dots + words + none).properties(title=alt.Title(title, subtitle=subtitle), **size)  # type: ignore[no-any-return]
 
 
 def _word(value: float | None) -> str:
-    return "not supported here" if value is None else "none" if value == 0 else f"{value:,.3g}"
+    return "not supported here" if value is None else "none" if value == 0 else number(value)
 
 
 def sentence_chart(sentence: str) -> alt.Chart:

@@ -25,6 +25,17 @@ HOWS = ("line", "calls", "sample", "instructions", "counters", "memory")
 FEWEST, MOST = 100, 10_000_000
 
 
+def bearable(how: str, backend: str = "python") -> int:
+    """As many messages as a way is given unless it is told otherwise: about a second's work, of valgrind ten seconds'.
+
+    raises : UnknownName
+    """
+    if how not in HOWS:
+        raise UnknownName("way to profile", how, HOWS)
+    messages: dict[str, int] = import_module(f"hftlab.profiling.{how}").MESSAGES
+    return messages.get(backend, messages["python"])
+
+
 def profile(engine: Any = "python", feed: Feed | None = None, how: str = "line", *, messages: int | None = None) -> Profile:
     """Look at an engine over a feed in one way.
 
@@ -42,13 +53,12 @@ def profile(engine: Any = "python", feed: Feed | None = None, how: str = "line",
     from hftlab.profiling.result import Found, Missing, Profile
     from hftlab.replay import synthetic
 
-    if how not in HOWS:
-        raise UnknownName("way to profile", how, HOWS)
+    bearable(how)
     if messages is not None and not (isinstance(messages, int) and FEWEST <= messages <= MOST):
         raise ConfigError(f"messages is {messages!r}; allowed is {FEWEST} to {MOST:,}")
     engine = adopt(engine)
+    most = bearable(how, engine.backend) if messages is None else messages
     way = import_module(f"hftlab.profiling.{how}")
-    most = messages or way.MESSAGES.get(engine.backend, way.MESSAGES["python"])
     feed = synthetic("calm", most) if feed is None else feed
     looked_at = head(feed, most)
     if (there := count(looked_at)) < FEWEST:

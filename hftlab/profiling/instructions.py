@@ -68,8 +68,8 @@ def look(engine: Engine, feed: Feed) -> Found:
     what = "its loop alone" if engine.backend == "rust" else "the whole of its push, the interpreter with it"
     notes = [
         f"counted is {what}, on {messages:,} messages after as many to warm up; stages are differences of passes",
-        "caches and branch predictors are simulated: misses are those of a plain processor; every pass fills memory of its own, so a "
-        "stage may have fewer misses than none",
+        "caches and branch predictors are simulated: misses are those of a plain processor; every pass has memory of its own, "
+        "so a difference of misses may come out below 0",
     ]
     return Found(rows, notes)
 

@@ -85,9 +85,10 @@ def _counted(engine: Engine, feed: Feed, counter: Callable[[], tuple[int, int]])
 
 def _asked(counter: Callable[[], tuple[int, int]], push: Callable[[Piece], Any], piece: Piece) -> np.ndarray[Any, Any]:
     """Allocations and bytes of one call, (2,) int64."""
-    start = np.array(counter())
+    start = counter()
     push(piece)
-    return np.array(counter()) - start
+    end = counter()
+    return np.array([end[0] - start[0], end[1] - start[1]])
 
 
 def _python(engine: Engine, feed: Feed) -> Found:
@@ -141,7 +142,6 @@ def chart(profile: Profile) -> Any:
             "label": f"{one['where']}, {words[one['kind']]}" if kind == "growth" else one["where"],
             "value": one[value],
             "group": one["stage"],
-            "text": f"{one[value]:,.3f}",
         }
         for one in profile.rows
         if one["kind"] in shown

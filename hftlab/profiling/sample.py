@@ -97,7 +97,7 @@ def parse(raw: str, places: Places) -> list[tuple[list[Call], int]]:
 def _call(frame: str, places: Places) -> Call:
     found = _FRAME.match(frame)
     name, file = (found["name"], short(found["file"])) if found else (frame, "")
-    name = bare(name)
+    name = bare(name) if file.endswith(".rs") else name.rpartition("<locals>.")[2]
     return Call(name, places.stage(file, name), file)
 
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hftlab.bench.paired import quiet
-from hftlab.profiling.where import Places, is_ours, short
+from hftlab.profiling.where import Places, short
 from hftlab.replay import Engine
 
 LINES = 50  # at most so many lines that keep something
@@ -69,16 +69,7 @@ def kept(engine: Engine, run: Callable[[], Any]) -> tuple[list[tuple[Place, int,
     for change in after.compare_to(before, "lineno"):
         frame = change.traceback[0]
         where = short(frame.filename)
-        stage = places.stage(where, "") if is_ours(where) else _owner(frame.filename, engine)
-        if change.size_diff > 0 and stage:
+        stage = places.stage(where, "")
+        if change.size_diff > 0 and stage != "other":
             out.append(((stage, f"{where}:{frame.lineno}"), change.count_diff, change.size_diff))
     return sorted(out, key=lambda one: -one[2])[:LINES], peak
-
-
-def _owner(path: str, engine: Engine) -> str:
-    """The stage of somebody's own whose class stands in a file; "" if none does."""
-    for stage, made in engine.stages.items():
-        code = next((value.__code__ for value in vars(made).values() if hasattr(value, "__code__")), None)
-        if code is not None and code.co_filename == path:
-            return "order" if stage == "entry" else stage
-    return ""

@@ -58,7 +58,16 @@ def cell(name: str, value: Any) -> str:
         return f"{value:.1%}"
     if isinstance(value, int) or value == int(value):
         return f"{value:,.0f}"
-    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.3g}" if abs(value) >= 0.001 else f"{value:.1e}"
+    size = abs(value)
+    return (
+        f"{value:,.0f}"
+        if size >= 1000
+        else f"{value:,.1f}"
+        if size >= 10
+        else f"{value:.3g}"
+        if size >= 0.001
+        else f"{value:.1e}"
+    )
 
 
 def text(profile: Profile) -> str:

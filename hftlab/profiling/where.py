@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hftlab.profiling.result import Missing
 from hftlab.replay import Engine
-from hftlab.stages.protocols import label
+from hftlab.stages.protocols import Factory, label
 
 PACKAGE = Path(__file__).resolve().parent.parent
 BUILT_IN = "built-in"
@@ -46,17 +46,26 @@ def is_ours(file: str) -> bool:
     return file.startswith("rust_ext/src/") or (PACKAGE / file).is_file()
 
 
+def _home(factory: Factory) -> str:
+    """The file that somebody's own stage is written in."""
+    module = sys.modules.get(getattr(factory, "__module__", ""))
+    return short(getattr(module, "__file__", None) or "notebook")
+
+
 class Places:
-    """The stages of one engine: ours by their files, somebody's own by the names of their classes."""
+    """The stages of one engine: ours by their files, somebody's own by their classes, or by a file that holds but one."""
 
     def __init__(self, engine: Engine) -> None:
         self.own = {label(made): "order" if stage == "entry" else stage for stage, made in engine.stages.items()}
+        homes = [_home(made) for made in engine.stages.values()]
+        # A file that holds two of them says nothing about what else is in it.
+        self.homes = {home: stage for home, stage in zip(homes, self.own.values(), strict=False) if homes.count(home) == 1}
 
     def stage(self, file: str, name: str) -> str:
         """The stage of a function (its qualified name) in a file (as `short` gives it)."""
         if owner := self.own.get(name.partition(".")[0]):
             return owner
-        return _STAGE_OF.get(Path(file).stem, "other") if is_ours(file) else "other"
+        return _STAGE_OF.get(Path(file).stem, "other") if is_ours(file) else self.homes.get(file, "other")
 
 
 def program(name: str) -> str:
