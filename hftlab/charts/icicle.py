@@ -137,9 +137,9 @@ def panels_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "") 
 
 
 def _panel(alt: Any, rows: list[dict[str, Any]], name: str, x_title: str) -> Any:
-    low, high = min(0.0, *(row["value"] for row in rows)), max(*(row["value"] for row in rows), 1e-9)
+    low, high = min(0.0, *(row["value"] for row in rows)), max(row["value"] for row in rows) or 1.0
     base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=[row["label"] for row in rows], title=None))
-    x = alt.X("value:Q").scale(domain=[1.3 * low, 1.3 * high], nice=False).axis(title=x_title, format="~s", tickCount=4)
+    x = alt.X("value:Q").scale(domain=[1.3 * low, 1.3 * high], nice=False).axis(title=x_title, format=",~f", tickCount=4)
     bars = base.mark_bar().encode(x=x, color=_colour(alt, (row["group"] for row in rows), legend=None))
     words = base.mark_text(align="left", dx=4, fontSize=10).encode(x="value:Q", text="text:N")
     return (bars + words).properties(width=240, height=90, title=alt.Title(name, fontSize=11, anchor="start"))

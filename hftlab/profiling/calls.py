@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hftlab.bench.paired import quiet
-from hftlab.errors import HftlabError
 from hftlab.feeds.feed import Feed
 from hftlab.profiling.line import looked_at
 from hftlab.profiling.passes import is_python, opened, plain_ns, slowdown
@@ -53,11 +52,13 @@ def look(engine: Engine, feed: Feed) -> Found:
     profiler = cProfile.Profile()
     with quiet():
         try:
-            profiler.runcall(push, whole(feed))
-        except HftlabError:
-            raise
+            profiler.enable()
         except ValueError as error:  # Python 3.12 and newer refuse a second profiler
             raise Missing(f"another profiler is at work: {error}") from None
+        try:
+            push(whole(feed))
+        finally:
+            profiler.disable()
     stats: Stats = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
     root = _key(push)
     called = _namer(engine, session)

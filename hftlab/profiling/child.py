@@ -4,7 +4,7 @@
     child:  one pass to warm up, then what it was asked for
 
 loop SECONDS  passes until the time is over; with the named pipes `control` and `ack` in the folder, perf counts these alone
-mark          for tick, book, signal, order: the first half of the feed, mark(), the second half, mark()
+mark          for each last stage, tick to order: the first half of the feed, mark(), the second half, mark()
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hftlab.feeds.feed import Feed
+from hftlab.profiling.passes import stages
 from hftlab.profiling.pieces import cut
 from hftlab.profiling.result import Missing
 from hftlab.replay import Engine
-from hftlab.settings import STAGES
 
 #: Longest wait for the tool to open its pipe, in seconds.
 PATIENCE_S = 10.0
@@ -45,7 +45,7 @@ def job(engine: Engine, feed: Feed) -> Iterator[Path]:
         raise Unsendable("a class of the notebook or script itself cannot be sent to another process; put it into a file")
     files = {name: getattr(sys.modules.get(name), "__file__", None) for name in names if "." not in name}
     try:
-        sent = pickle.dumps((sys.path, files)) + pickle.dumps((engine, feed))
+        sent = pickle.dumps(([os.path.abspath(entry or os.curdir) for entry in sys.path], files)) + pickle.dumps((engine, feed))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise Unsendable(f"the engine cannot be sent to another process: {error}") from None
     with TemporaryDirectory(prefix="hftlab-profile-") as folder:
@@ -56,6 +56,12 @@ def job(engine: Engine, feed: Feed) -> Iterator[Path]:
 def command(what: str, folder: Path, *words: str) -> list[str]:
     """The command line of the child."""
     return [sys.executable, "-m", __name__, what, str(folder), *words]
+
+
+def environment() -> dict[str, str]:
+    """For the tool and its child: the child finds the same hftlab, and what is said is in one language."""
+    home = str(Path(__file__).resolve().parent.parent.parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")])), "LC_ALL": "C"}
 
 
 def received(folder: Path) -> tuple[Engine, Feed]:
@@ -98,7 +104,7 @@ def mark() -> None:
 def marked(engine: Engine, feed: Feed) -> None:
     """The second half of the feed between marks, once for each last stage."""
     first, second = cut(feed, 2)
-    for until in STAGES:
+    for until in stages(engine):
         one = engine.replace(until=until)
         session = one.open(one.settings(feed, record="none"))
         push: Any = session.push if feed.wire == "itch" else session.push_events

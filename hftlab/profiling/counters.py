@@ -94,7 +94,7 @@ def _stat(perf: str, folder: Path) -> str:
             timeout=PATIENCE_S,
             check=False,
             errors="replace",
-            env={**os.environ, "LC_ALL": "C"},
+            env=child.environment(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return type(error).__name__

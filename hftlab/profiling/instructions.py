@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from hftlab.feeds.feed import Feed
 from hftlab.profiling import child
+from hftlab.profiling.passes import stages
 from hftlab.profiling.pieces import count
 from hftlab.profiling.result import Found, Missing, Row
 from hftlab.profiling.where import program
 from hftlab.progress import track
 from hftlab.replay import Engine
-from hftlab.settings import STAGES
 
 if TYPE_CHECKING:
     from hftlab.profiling.result import Profile
@@ -56,14 +56,15 @@ def look(engine: Engine, feed: Feed) -> Found:
         said = ""
         for _ in track([None], f"counting instructions of {engine.label}"):
             said = _run([valgrind, *_options(folder, engine)], vgdb, folder)
+        known = stages(engine)
         totals = [_totals(path) for path in sorted(folder.glob("out.*"), key=lambda path: int(path.suffix[1:]))]
-    if len(totals) != 2 * len(STAGES) or not totals[-1].get("Ir"):
+    if len(totals) != 2 * len(known) or not totals[-1].get("Ir"):
         raise Missing(f"callgrind did not count: {said}")
     messages = count(feed) // 2
     rows: list[Row] = []
     for event, codes in EVENTS.items():
         until = [sum(one.get(code, 0) for code in codes) / messages for one in totals[1::2]]
-        for stage, before, after in zip(STAGES, [0.0, *until], until, strict=False):
+        for stage, before, after in zip(known, [0.0, *until], until, strict=False):
             rows.append(dict(zip(COLUMNS, (stage, event, "+".join(codes), after - before, after), strict=True)))
     what = "its loop alone" if engine.backend == "rust" else "the whole of its push, the interpreter with it"
     notes = [
@@ -95,7 +96,9 @@ def _run(command: list[str], vgdb: str, folder: Path) -> str:
     end = time.monotonic() + PATIENCE_S
     log = folder / "log"
     with log.open("w") as out:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=folder)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env=child.environment()
+        )
         try:
             while process.poll() is None and not (folder / "ready").exists() and time.monotonic() < end:
                 time.sleep(0.02)

@@ -61,7 +61,10 @@ def look(engine: Engine, feed: Feed) -> Found:
     with _unchanged(functions), warnings.catch_warnings(), quiet():
         warnings.simplefilter("ignore")  # of functions without source
         profiler = LineProfiler(*functions)
-        profiler.enable_by_count()
+        try:
+            profiler.enable_by_count()
+        except (ValueError, RuntimeError) as error:  # Python 3.12 and newer refuse a second profiler
+            raise Missing(f"another profiler is at work: {error}") from None
         try:
             push(whole(feed))
         finally:

@@ -16,12 +16,11 @@ import numpy as np
 
 from hftlab.feeds.feed import Feed
 from hftlab.profiling import tracing
-from hftlab.profiling.passes import is_python, opened
+from hftlab.profiling.passes import is_python, opened, stages
 from hftlab.profiling.pieces import Piece, count, cut
 from hftlab.profiling.result import Found, Missing, Row
 from hftlab.progress import track
 from hftlab.replay import Engine
-from hftlab.settings import STAGES
 
 if TYPE_CHECKING:
     from hftlab.profiling.result import Profile
@@ -62,7 +61,7 @@ def _counted(engine: Engine, feed: Feed, counter: Callable[[], tuple[int, int]])
     pieces, messages = cut(feed, PIECES), count(feed)
     rows: list[Row] = []
     before = [np.zeros(2), np.zeros(2)]
-    for until in track(STAGES, f"counting allocations of {engine.label}"):
+    for until in track(stages(engine), f"counting allocations of {engine.label}"):
         session, push = opened(engine.replace(until=until), feed)
         crossing = _asked(counter, push, pieces[0][:0])  # a call without a message: what the border asks for
         asked = [_asked(counter, push, piece) - crossing for piece in pieces]
@@ -98,7 +97,7 @@ def _python(engine: Engine, feed: Feed) -> Found:
     rows: list[Row] = []
     asked_before, kept_before = (0.0, 0.0), 0.0
     functions: list[Row] = []
-    for until in track(STAGES, f"counting allocations of {engine.label}"):
+    for until in track(stages(engine), f"counting allocations of {engine.label}"):
         one = engine.replace(until=until)
         _, push = opened(one, feed)
         push(first)

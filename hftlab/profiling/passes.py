@@ -10,6 +10,7 @@ from hftlab.feeds.feed import Feed
 from hftlab.profiling.pieces import Piece, whole
 from hftlab.profiling.result import Missing
 from hftlab.replay import Engine
+from hftlab.settings import STAGES
 
 
 def opened(engine: Engine, feed: Feed) -> tuple[Any, Callable[[Piece], Any]]:
@@ -23,6 +24,11 @@ def opened(engine: Engine, feed: Feed) -> tuple[Any, Callable[[Piece], Any]]:
     if push is None:
         raise Missing(f"engine {engine.label} has no {name}, which the feed {feed.name} needs")
     return session, push
+
+
+def stages(engine: Engine) -> tuple[str, ...]:
+    """The stages of an engine, up to its last."""
+    return STAGES[: STAGES.index(engine.settings().until) + 1]
 
 
 def plain_ns(engine: Engine, feed: Feed, passes: int = 2) -> float:

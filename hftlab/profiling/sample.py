@@ -53,7 +53,7 @@ def look(engine: Engine, feed: Feed) -> Found:
             if raw:
                 break
     if not raw:
-        raise Missing(f"py-spy may not look at a process here: {why}")
+        raise Missing(f"py-spy could not look at the engine in a process of its own: {why}")
     stacks = parse(raw, Places(engine))
     if not stacks:
         raise Missing("py-spy did not once see the engine at work")
@@ -71,11 +71,18 @@ def _record(spy: str, folder: Path, native: bool) -> tuple[str, str]:
     command = [spy, *words, *(["--native"] if native else []), "--", *child.command("loop", folder, str(SECONDS))]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=PATIENCE_S, check=False, errors="replace"
+            command,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=PATIENCE_S,
+            check=False,
+            errors="replace",
+            env=child.environment(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return "", f"{type(error).__name__}"
-    if out.is_file() and (raw := out.read_text(errors="replace")):
+    if (folder / "ran").is_file() and out.is_file() and (raw := out.read_text(errors="replace")):
         out.unlink()
         return raw, ""
     said = [line.strip() for line in done.stderr.splitlines() if line.strip()]

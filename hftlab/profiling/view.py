@@ -87,7 +87,7 @@ def html(profile: Profile) -> str:
     if not profile:
         return f"<div><b>{escape(profile.missing)}</b></div>"
     body = "".join(_source(profile.rows)) if profile.how == "line" else _table(profile)
-    return f'<div class="hftlab-profile">{body}<div style="font-size:12px;opacity:.8">{said}</div></div>'
+    return f'<div class="hftlab-profile" style="overflow-x:auto">{body}<div style="font-size:12px;opacity:.8">{said}</div></div>'
 
 
 def _table(profile: Profile) -> str:
