@@ -16,6 +16,7 @@ from hftlab.cli import main
 from hftlab.errors import ConfigError, UnknownName
 from hftlab.profiling import HOWS
 from hftlab.profiling.result import Profile
+from hftlab.profiling.sample import bare
 from hftlab.profiling.stacks import SMALLEST, Call, grow, rectangles
 from hftlab.profiling.where import short
 from hftlab.stages.book import Book
@@ -135,6 +136,21 @@ def test_sample_sees_rust_functions() -> None:
     assert files.str.starts_with("rust_ext/src/").any()
     assert {"book", "signal"} <= set(found.frame()["stage"])
     assert not found.frame()["name"].str.contains("hftlab_rust::").any()
+
+
+@pytest.mark.parametrize(
+    ("name", "bared"),
+    [
+        ("run<hftlab_rust::levels::Ladder, false>", "run"),
+        ("<hftlab_rust::engine::Engine<L, I> as hftlab_rust::runner::Runner>::run_bytes", "run_bytes"),
+        ("hftlab_rust::store::Store<L>::insert::h0123456789abcdef", "insert"),
+        ("hftlab_rust::py::push::{closure#0}", "push::{closure#0}"),
+        ("PyDict_GetItem", "PyDict_GetItem"),
+        ("<", "<"),
+    ],
+)
+def test_a_rust_function_is_named_by_its_last_word(name: str, bared: str) -> None:
+    assert bare(name) == bared
 
 
 @pytest.mark.rust

@@ -41,7 +41,7 @@ Stats = dict[Key, tuple[int, int, float, float, dict[Key, tuple[int, int, float,
 
 
 def look(engine: Engine, feed: Feed) -> Found:
-    """One plain pair of passes, then one under the profiler.
+    """Two plain passes, then one under the profiler.
 
     raises : Missing if the engine is not written in Python, or another profiler is at work
     """

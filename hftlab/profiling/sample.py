@@ -36,6 +36,7 @@ RATE = 400  # looks per second
 PATIENCE_S = 60
 
 _FRAME = re.compile(r"^(?P<name>.*) \((?P<file>.*?)(?::\d+)?\)$")
+_HASH = re.compile(r"^h[0-9a-f]{16}$")
 _LOOP = re.compile(r"^loop \(.*profiling/child\.py(:\d+)?\)$")
 
 
@@ -104,12 +105,12 @@ def parse(raw: str, places: Places) -> list[tuple[list[Call], int]]:
 def _call(frame: str, places: Places) -> Call:
     found = _FRAME.match(frame)
     name, file = (found["name"], short(found["file"])) if found else (frame, "")
-    name = bare(name) if file.endswith(".rs") else name.rpartition("<locals>.")[2]
+    name = bare(name) if file.endswith(".rs") or "::" in name else name.rpartition("<locals>.")[2]
     return Call(name, places.stage(file, name), file)
 
 
 def bare(name: str) -> str:
-    """A Rust function without its type parameters."""
+    """A Rust function without its path, its type parameters and the hash behind it."""
     out, depth = "", 0
     for letter in name:
         if letter == "<":
@@ -118,7 +119,8 @@ def bare(name: str) -> str:
             depth -= 1
         elif not depth:
             out += letter
-    return out.strip(":") or name
+    words = [word for word in out.split("::") if word and not _HASH.match(word)]
+    return "::".join(words[-2:] if words and words[-1].startswith("{") else words[-1:]) or name
 
 
 def _error(samples: float) -> float:
