@@ -68,10 +68,8 @@ def look(engine: Engine, feed: Feed) -> Found:
         again, ns = _pass(LineProfiler, functions, engine, feed)
         seen_ns = min(seen_ns, ns)
         # The quicker of each line: what interrupts a pass hits another line every time.
-        times = {
-            code: {line: min(seen, again.get(code, {}).get(line, seen)) for line, seen in lines.items()}
-            for code, lines in times.items()
-        }
+        for code, lines in times.items():
+            times[code] = {line: min(seen, again.get(code, {}).get(line, seen)) for line, seen in lines.items()}
     rows = _rows(functions, times, Places(engine))
     notes = [
         slowdown("line_profiler", seen_ns, plain) + ", and cheap lines suffer most: compare shares, not nanoseconds",
