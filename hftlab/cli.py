@@ -182,6 +182,7 @@ COMMANDS = {
     "scale": measuring.scale,
     "border": measuring.border,
     "seed": measuring.seed,
+    "profile": measuring.profile,
     "run": _run,
     "verify": _verify,
     "conform": _conform,

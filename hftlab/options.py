@@ -17,6 +17,7 @@ examples:
   hftlab scale --axis depth                      ns per message against orders, instruments or price levels
   hftlab border                                  what each way from Python into Rust costs
   hftlab seed                                    the method of the project's first table, reproduced and taken apart
+  hftlab profile --how memory --backend rust     what the engine asks of the allocator; --how line, calls, sample, ...
   hftlab generate day.itch --regime market --messages 1000000
   hftlab run day.itch --backend rust --record all --out run.parquet
   hftlab verify python rust day.itch             the first message on which two engines differ
@@ -46,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
         _add_compare,
         _add_history,
         _add_scale,
+        _add_profile,
         _add_border,
         _add_seed,
         _add_run,
@@ -116,6 +118,17 @@ def _add_history(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     history.add_argument("--metric", help="only this one: ns/message, p50, p99 or p99.9")
     history.add_argument("--baselines", action="store_true", help="list the baselines instead")
     _result_options(history)
+
+
+def _add_profile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    profile = commands.add_parser("profile", help="find the line, the function, the cache miss or the allocation that costs")
+    profile.add_argument("--how", default="line", help="line, calls, sample, instructions, counters or memory (default line)")
+    profile.add_argument("--feed", metavar="FILE", help="run the head of this file instead of a generated feed")
+    _engine_options(profile)
+    _generator_options(profile, messages=None)
+    profile.set_defaults(backend="python")
+    profile.add_argument("--chart", metavar="PATH", help="write the chart: .html, .png, .svg or .json")
+    _result_options(profile)
 
 
 def _add_scale(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -209,15 +222,16 @@ def _placement_options(parser: argparse.ArgumentParser) -> None:
     place.add_argument("--fifo", action="store_true", help="real-time scheduling, SCHED_FIFO with priority 50")
 
 
-def _generator_options(parser: argparse.ArgumentParser, messages: int) -> None:
+def _generator_options(parser: argparse.ArgumentParser, messages: int | None) -> None:
+    default = "default: as many as the way can bear" if messages is None else f"default {messages:,}"
     parser.add_argument("--regime", default="calm", help="calm, burst, cancel_storm, deep or market (default calm)")
-    parser.add_argument("--messages", type=int, default=messages, help=f"default {messages:,}")
+    parser.add_argument("--messages", type=int, default=messages, help=default)
     parser.add_argument("--seed", type=int, default=1, help="default 1")
     parser.add_argument("--symbols", type=int, default=None, help="default: the regime's own number")
 
 
 def _engine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backend", default="auto", help="auto, python, rust or an installed one (default auto)")
+    parser.add_argument("--backend", default="auto", help="auto, python, rust or an installed one (default %(default)s)")
     parser.add_argument("--book", default="ladder", help="price levels: btree, sorted or ladder (rust)")
     parser.add_argument("--orders", default="flat", help="order index: std, fast or flat (rust)")
     parser.add_argument("--pool", action=argparse.BooleanOptionalAction, default=True, help="orders in a slab (rust)")
