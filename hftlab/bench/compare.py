@@ -18,7 +18,7 @@ from hftlab.adopt import adopt
 from hftlab.bench.clock import ClockReport, clock_of
 from hftlab.bench.gate import agree, release
 from hftlab.bench.machine import describe, fingerprint
-from hftlab.bench.paired import Interval, Paired, Series, check_rounds, interleave
+from hftlab.bench.paired import Paired, Series, check_rounds, interleave
 from hftlab.bench.percentiles import PERCENTILES, blurred, half_step, percentiles
 from hftlab.bench.report import BEYOND
 from hftlab.bench.result import Result
@@ -216,7 +216,7 @@ def _unstamped(engine: Engine, feed: Feed) -> float:
 
 
 def _paired(series: dict[str, Series], seed: int) -> Paired:
-    return Paired.of(series["a"], series["b"], Interval.of(series["a"] / series["a again"], seed), seed)
+    return Paired.of(series["a"], series["b"], series["a again"], seed)
 
 
 def _tails(stamped: dict[str, Series], half_ns: tuple[float, float], seed: int) -> Iterator[Metric]:
