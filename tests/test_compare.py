@@ -114,7 +114,7 @@ def test_the_result_says_what_it_is_in_every_form(planted: Comparison, tmp_path:
     names = ["metric", "a", "b", "unit", "ratio", "low", "high", "control", "control_low", "control_high", "verdict"]
     assert planted.frame().columns == names
     assert repr(planted) == f"<Comparison of more against twenty: {planted.verdict}>"
-    for word in ("A/A control", "n/a: fewer", "11 paired rounds", "stamped by perf_counter_ns", "load"):
+    for word in ("A/A control", "n/a: fewer", "11 paired rounds of 3 passes", "stamped by perf_counter_ns", "load"):
         assert word in str(planted)
     assert "are few" in str(Comparison(**{**vars(planted), "rounds": 5}))
 
