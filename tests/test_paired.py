@@ -43,6 +43,7 @@ def test_what_the_control_makes_of_nothing_is_no_difference_either() -> None:
     assert Paired(103.0, 100.0, ratio, QUIET).word == "faster"
     assert Paired(100.0, 103.0, ratio.inverse(), QUIET).word == "slower"
     assert Paired(103.0, 100.0, ratio, Interval(1.02, 0.98, 1.06)).word == "no difference seen"
+    assert Paired(100.4, 100.0, Interval(1.004, 1.003, 1.005), Interval(1.0, 1.0, 1.0)).word == "no difference seen"
     # A control that is itself off to one side does not make a difference of what lies between it and 1.
     assert Paired(103.0, 100.0, ratio, Interval(1.06, 1.05, 1.07)).word == "no difference seen"
 

@@ -3,10 +3,14 @@
 clock.py machine.py     what a number must not travel without
 gate.py                 equality first: nothing is timed that is not right
 measure.py report.py    every engine, stage by stage
-paired.py               interleaved rounds, ratios with their intervals, the A/A control; the next three stand on it
+paired.py               interleaved rounds, ratios with their intervals, the A/A control; the next four stand on it
+compare.py percentiles.py  A/B: two engines, and what of the distribution changed
 ablate.py               what each optimisation is worth
 scale.py                what a message costs as the book grows
 border.py crossing.py   what each way from Python into Rust costs
+kept.py                 what outlives a run: the user's folder; the next two keep something there
+baselines.py drift.py   reports under a name, and two of them compared
+history.py levels.py    every run, and when a figure changed for good
 """
 
 from __future__ import annotations
