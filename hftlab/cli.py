@@ -1,4 +1,4 @@
-"""The command line: `hftlab bench | scale | border | run | verify | conform | generate | variants | doctor`.
+"""The command line: `hftlab bench | scale | border | report | run | verify | conform | generate | variants | doctor`.
 
 Bad input is one sentence on stderr and exit code 2.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hftlab import __version__, measuring
+from hftlab import __version__, measuring, reporting
 from hftlab.errors import FeedError, HftlabError
 from hftlab.measuring import generated, print_json
 from hftlab.options import parser
@@ -180,6 +180,7 @@ COMMANDS = {
     "bench": measuring.bench,
     "scale": measuring.scale,
     "border": measuring.border,
+    "report": reporting.report,
     "run": _run,
     "verify": _verify,
     "conform": _conform,

@@ -12,6 +12,7 @@ examples:
   hftlab bench --ablate                          what each optimisation of the Rust engine is worth, with intervals
   hftlab scale --axis depth                      ns per message against orders, instruments or price levels
   hftlab border                                  what each way from Python into Rust costs
+  hftlab report                                  all of it measured and put on one page, out/report.html
   hftlab generate day.itch --regime market --messages 1000000
   hftlab run day.itch --backend rust --record all --out run.parquet
   hftlab verify python rust day.itch             the first message on which two engines differ
@@ -38,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
         _add_bench,
         _add_scale,
         _add_border,
+        _add_report,
         _add_run,
         _add_verify,
         _add_conform,
@@ -91,6 +93,27 @@ def _add_border(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     _result_options(border)
 
 
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    report = commands.add_parser("report", help="measure everything and write one page that needs no network")
+    report.add_argument("--feed", metavar="FILE", help="default: a generated feed")
+    _generator_options(report, messages=100_000, quick=20_000)
+    report.add_argument("--rounds", type=int, default=None, help="interleaved rounds (default 11; with --quick 3)")
+    report.add_argument("--quick", action="store_true", help="less of everything: more percentiles are n/a, intervals are wider")
+    report.add_argument(
+        "--with", dest="engines", metavar="ENGINE", action="append", default=[], help="measure this one, too; may be repeated"
+    )
+    report.add_argument("--out", metavar="PATH", default="out/report.html", help="the page (default out/report.html); its facts: .json")
+    report.add_argument("--markdown", metavar="PATH", help="write Markdown, too, its pictures in a folder beside it")
+    report.add_argument(
+        "--from",
+        dest="stored",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="build the page from a stored report, or from results of bench and bench --ablate; may be repeated",
+    )
+
+
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run = commands.add_parser("run", help="run one engine over a file")
     run.add_argument("file", metavar="FILE")
@@ -139,9 +162,10 @@ def _result_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
 
 
-def _generator_options(parser: argparse.ArgumentParser, messages: int) -> None:
+def _generator_options(parser: argparse.ArgumentParser, messages: int, quick: int = 0) -> None:
     parser.add_argument("--regime", default="calm", help="calm, burst, cancel_storm, deep or market (default calm)")
-    parser.add_argument("--messages", type=int, default=messages, help=f"default {messages:,}")
+    said = f"default {messages:,}" + (f"; with --quick {quick:,}" if quick else "")
+    parser.add_argument("--messages", type=int, default=None if quick else messages, help=said)
     parser.add_argument("--seed", type=int, default=1, help="default 1")
     parser.add_argument("--symbols", type=int, default=None, help="default: the regime's own number")
 

@@ -1,0 +1,79 @@
+"""Making a report: say no before measuring rather than after, measure, keep the facts, draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hftlab.bench.paired import check_rounds
+from hftlab.errors import ConfigError, UnknownName
+from hftlab.feeds.feed import Feed
+from hftlab.replay import synthetic
+from hftlab.report.gather import FULL, QUICK, gather
+from hftlab.report.html import vl_convert
+from hftlab.report.page import ReportPage
+
+#: Messages of the generated feed.
+_MESSAGES, _QUICK_MESSAGES = 100_000, 20_000
+_FEWEST_MESSAGES = 1_000
+
+
+def make(
+    feed: Feed | None,
+    rounds: int | None,
+    messages: int | None,
+    seed: int,
+    out: str | Path | None,
+    markdown: str | Path | None,
+    quick: bool,
+    engines: Iterable[Any],
+    how: dict[str, Any] | None,
+) -> ReportPage:
+    """See `hftlab.report.report`."""
+    check(out, markdown)
+    vl_convert()  # before minutes of measuring, not after
+    effort = QUICK if quick else FULL
+    effort = effort if rounds is None else replace(effort, rounds=rounds)
+    check_rounds(effort.rounds)
+    messages = messages_of(messages, quick)
+    call = f"hftlab.report(rounds={effort.rounds}, messages={messages}, seed={seed}, quick={quick})"
+    told = {
+        "feed": f"generated: calm, {messages:,} messages, seed {seed}" if feed is None else "given",
+        "seed": seed,
+        "effort": "quick" if quick else "full",
+        "command": f'.venv/bin/python -c "import hftlab; {call}"' if feed is None else None,
+        "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        **(how or {}),
+    }
+    facts = gather(synthetic("calm", messages, seed) if feed is None else feed, effort, seed=seed, engines=engines, how=told)
+    page = ReportPage(facts)
+    write(page, out, markdown)
+    return page
+
+
+def messages_of(messages: int | None, quick: bool) -> int:
+    """How many messages a generated feed has. Raises ConfigError for too few."""
+    found = (_QUICK_MESSAGES if quick else _MESSAGES) if messages is None else messages
+    if found < _FEWEST_MESSAGES:
+        raise ConfigError(f"messages is {found}; allowed is {_FEWEST_MESSAGES:,} or more: fewer say nothing")
+    return found
+
+
+def write(page: ReportPage, out: str | Path | None, markdown: str | Path | None) -> None:
+    """The facts first, so that they are kept whatever the drawing comes to; then what was asked for."""
+    check(out, markdown)
+    if out is not None and page.facts.how:
+        page.save(Path(out).with_suffix(".json"))
+    for path in (out, markdown):
+        if path is not None:
+            page.save(path)
+
+
+def check(out: str | Path | None, markdown: str | Path | None) -> None:
+    """Raise UnknownName for a file that would be of another kind than it is to be."""
+    for path, ending in ((out, ".html"), (markdown, ".md")):
+        if path is not None and Path(path).suffix != ending:
+            raise UnknownName(f"ending of the report {Path(path).name!r}:", Path(path).suffix, (ending,))
