@@ -1,14 +1,29 @@
 """Charts, Altair only. Nothing is measured here, and no chart sees raw samples: it draws what a report has summarised.
 
 `enable()` switches on a renderer that shows offline in JupyterLab, in an untrusted clone and on code hosts: the Vega-Lite
-specification for those that draw, a PNG for those that do not.
+specification for those that draw, a PNG for those that do not. `save(chart, path)` writes a file. All wear one theme.
 """
 
 from hftlab.charts.base import PALETTE as PALETTE
-from hftlab.charts.base import enable as enable
-from hftlab.charts.base import render as render
+from hftlab.charts.base import nothing as nothing
+from hftlab.charts.base import theme as theme
 from hftlab.charts.curves import border_chart as border_chart
 from hftlab.charts.curves import scale_chart as scale_chart
+from hftlab.charts.distribution import ccdf_chart as ccdf_chart
+from hftlab.charts.distribution import percentile_chart as percentile_chart
+from hftlab.charts.distribution import ridge_chart as ridge_chart
+from hftlab.charts.heat import heat_chart as heat_chart
+from hftlab.charts.load import hockey_chart as hockey_chart
+from hftlab.charts.market import depth_chart as depth_chart
+from hftlab.charts.market import queue_chart as queue_chart
+from hftlab.charts.prices import price_chart as price_chart
+from hftlab.charts.prices import signal_chart as signal_chart
+from hftlab.charts.prices import thin as thin
+from hftlab.charts.show import enable as enable
+from hftlab.charts.show import render as render
+from hftlab.charts.show import save as save
+from hftlab.charts.stages import budget_chart as budget_chart
 from hftlab.charts.stages import stage_chart as stage_chart
 from hftlab.charts.steps import forest_chart as forest_chart
+from hftlab.charts.steps import steps_waterfall as steps_waterfall
 from hftlab.charts.steps import waterfall_chart as waterfall_chart

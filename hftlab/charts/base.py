@@ -1,42 +1,135 @@
-"""What every chart shares: Altair, brought in when it is needed; the colours; the renderer for notebooks."""
+"""What every chart shares: Altair, brought in when it is needed; the theme; the colours; rows that cannot break a chart.
+
+The theme is Altair's own kind of theme, called "hftlab". It is registered, and chosen unless somebody has chosen another, when
+the first chart is made; `hftlab.charts.save` and the renderer of `hftlab.charts.enable` use it whatever else is chosen. It stands
+in no chart itself: Altair refuses to put charts that carry a configuration beside each other, and ours shall be put together.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+import textwrap
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from hftlab.errors import HftlabError
 
-#: Told apart by people of every colour vision (Okabe and Ito).
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-GREY = "#888888"
-_V5 = "https://vega.github.io/schema/vega-lite/v5.json"  # what JupyterLab has built in
+if TYPE_CHECKING:
+    import altair as alt
+    import polars as pl
+
+#: Told apart by people of every colour vision: Okabe and Ito, with a wine of Tol for their yellow, which white paper swallows.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#882255")
+GREY, INK, QUIET = "#888888", "#222222", "#666666"
+#: No chart, its legend and axes with it, is wider than this, px: what a notebook shows on code hosts without scrolling.
+WIDTH = 700
+#: No chart sees more rows: it draws what was summarised before.
+MOST_ROWS = 5_000
+THEME = "hftlab"
+_FONT = "DejaVu Sans, Verdana, sans-serif"  # there on a plain Linux; its relatives elsewhere
+
+
+def theme() -> dict[str, Any]:
+    """The configuration of every chart, as Vega-Lite has it."""
+    return {
+        "config": {
+            "background": "white",  # also where the page around it is dark
+            "font": _FONT,
+            "padding": 8,
+            "view": {"stroke": None},
+            "title": {
+                "anchor": "start",
+                "frame": "bounds",
+                "offset": 12,
+                "fontSize": 15,
+                "color": INK,
+                "subtitleFontSize": 11.5,
+                "subtitleColor": QUIET,
+                "subtitlePadding": 5,
+                "subtitleLineHeight": 15,
+            },
+            "axis": {
+                "gridColor": "#ececec",
+                "domainColor": "#999999",
+                "tickColor": "#999999",
+                "labelColor": "#444444",
+                "titleColor": INK,
+                "labelFontSize": 11,
+                "titleFontSize": 12,
+                "titleFontWeight": "normal",
+                "titlePadding": 8,
+                "labelLimit": 240,
+            },
+            "legend": {
+                "labelFontSize": 11.5,
+                "titleFontSize": 11.5,
+                "titleFontWeight": "normal",
+                "labelColor": INK,
+                "titleColor": QUIET,
+                "labelLimit": 180,
+                "rowPadding": 1,
+                "columnPadding": 14,
+                "layout": {"top": {"margin": 30}},  # between two legends
+            },
+            "header": {"labelFontSize": 12, "titleFontSize": 12, "labelColor": INK},
+            "range": {"category": list(PALETTE), "heatmap": {"scheme": "viridis"}},
+            "line": {"strokeWidth": 2},
+            "text": {"fontSize": 11, "color": INK},
+        }
+    }
 
 
 def altair() -> Any:
-    """The module, or one clear sentence."""
+    """The module, the theme registered with it, or one clear sentence."""
     try:
         import altair
     except ImportError:
         raise HftlabError("charts need altair, which is not installed: pip install altair") from None
+    if THEME not in altair.theme.names():
+        altair.theme.register(THEME, enable=altair.theme.active == "default")(theme)  # type: ignore[arg-type]
     return altair
 
 
-def render(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """The bundle a notebook stores for a chart: live, as a picture, as text."""
-    bundle: dict[str, Any] = {"application/vnd.vegalite.v5+json": {**spec, "$schema": _V5}, "text/plain": "<chart>"}
-    try:
-        import vl_convert
-    except ImportError:
-        return bundle
-    bundle["image/png"] = vl_convert.vegalite_to_png(spec, ppi=110)
-    return bundle
+def head(title: str, subtitle: str | Iterable[str] = "", **more: Any) -> Any:
+    """Title and grey subtitle, broken into lines that fit the width of a chart. more : of altair.Title"""
+    said = [subtitle] if isinstance(subtitle, str) else list(subtitle)
+    lines = [line for text in said for line in textwrap.wrap(text, 108)]
+    return altair().Title(textwrap.wrap(title, 66) or [""], **({"subtitle": lines} if lines else {}), **more)
 
 
-def enable() -> None:
-    """Use this renderer for every chart of the session. Raises HftlabError without altair."""
+def nothing(text: str = "nothing was measured", title: str = "") -> alt.Chart:
+    """A small chart in place of one that has nothing to draw: "no data", and why. title : of the chart it stands for"""
     alt = altair()
-    alt.renderers.register("hftlab", render)
-    alt.renderers.enable("hftlab")
+    said = textwrap.wrap(f"no data: {text}" if text else "no data", 70)
+    chart = alt.Chart(alt.Data(values=[{"text": said}])).mark_text(fontSize=13, color=QUIET, lineHeight=18)
+    chart = chart.encode(text="text:N", x=alt.value(240), y=alt.value(40)).properties(width=480, height=80)
+    return chart.properties(title=head(title)) if title else chart  # type: ignore[no-any-return]
+
+
+def rows_of(
+    frame: pl.DataFrame, *columns: str, real: Iterable[str] = (), positive: Iterable[str] = (), what: str = "a chart"
+) -> list[dict[str, Any]]:
+    """The rows of a frame that can be drawn, as plain values; NaN and infinity become None.
+
+    columns  : columns that must be there, at any value
+    real     : columns that must be there and hold a finite number, or the row is left out
+    positive : as `real`, and above 0: what stands on a logarithmic axis
+    what     : who asks, for the error
+    raises   : HftlabError for a missing column, or for more than 5,000 rows
+    """
+    real, positive = tuple(real), tuple(positive)
+    missing = [name for name in (*columns, *real, *positive) if name not in frame.columns]
+    if missing:
+        raise HftlabError(f"{what} needs a column {missing[0]!r}; the frame has {', '.join(frame.columns) or 'none'}")
+    if len(frame) > MOST_ROWS:
+        raise HftlabError(f"{what} is given {len(frame):,} rows; at most {MOST_ROWS:,} are drawn: summarise them first")
+    rows = [{name: _plain(value) for name, value in row.items()} for row in frame.to_dicts()]
+    rows = [row for row in rows if all(row[name] is not None for name in (*real, *positive))]
+    return [row for row in rows if all(row[name] > 0 for name in positive)]
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def log_ticks(low: float, high: float, factors: tuple[float, ...] = (1, 2, 5)) -> list[float]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hftlab.charts.base import GREY, PALETTE, altair, log_ticks
+from hftlab.charts.base import GREY, PALETTE, WIDTH, altair, head, log_ticks, nothing
+from hftlab.charts.scales import by_series, legend, panel_name
 
 if TYPE_CHECKING:
     import altair as alt
     import polars as pl
 
-_CONTROL = "best again"
 #: Way across the border -> colour and shape; as `hftlab.bench.crossing` names them.
 _WAYS = {
     "push": (PALETTE[0], "circle"),
@@ -23,35 +23,36 @@ _WAYS = {
 }
 
 
-def scale_chart(points: pl.DataFrame, title: str, rules: Mapping[str, float] | None = None, subtitle: str = "") -> alt.LayerChart:
+def scale_chart(
+    points: pl.DataFrame, title: str, rules: Mapping[str, float] | None = None, subtitle: str = ""
+) -> alt.LayerChart | alt.Chart:
     """ns per message against size, one line per variant, the control dashed.
 
     points : `Scale.frame()`; title : of the horizontal axis; rules : positions on it to be marked, by label
     """
     alt = altair()
+    if points.is_empty():
+        return nothing("no size was measured", f"ns per message against {title}")
     names = points["variant"].unique(maintain_order=True).to_list()
-    palette = PALETTE * (len(names) // len(PALETTE) + 1)
-    colours = [GREY if name == _CONTROL else palette[place] for place, name in enumerate(names)]
     ticks = log_ticks(*_span(points, "low", "high"))
-    legend = alt.Legend(symbolType="stroke", symbolStrokeWidth=3)
+    told = by_series(names, "variant")
+    if rules:
+        told["color"].legend.offset = told["strokeDash"].legend.offset = 26  # their labels stand between legend and plot
     base = alt.Chart(alt.Data(values=points.to_dicts())).encode(
         x=alt.X("size:Q").scale(type="log", nice=False).axis(title=f"{title} (log scale)", **_decades(points["size"].to_list())),
-        color=alt.Color("variant:N", sort=names, title=None, legend=legend).scale(domain=names, range=colours),
+        color=told["color"],
     )
     y = alt.Y("ns_per_message:Q").scale(type="log", domain=[ticks[0], ticks[-1]], nice=False)
     y = y.axis(title="ns per message (log scale)", values=ticks, format=",~r")
-    dash = alt.StrokeDash("variant:N", sort=names, title=None, legend=legend).scale(
-        domain=names, range=[[4, 4] if name == _CONTROL else [1, 0] for name in names]
-    )
-    lines = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash)
+    lines = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=told["strokeDash"])
     spans = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q")
     dots = base.mark_point(filled=True, size=45, opacity=1).encode(
         y=y, tooltip=["variant:N", "size:Q", "ns_per_message:Q", "low:Q", "high:Q"]
     )
     said = [subtitle, "dotted: where the bytes that the book of best reserves outgrow a cache"] if rules else [subtitle]
-    head = alt.Title(f"ns per message against {title}", subtitle=said, anchor="start", offset=24 if rules else 8)
     layers = [*_marks(rules or {}), lines, spans, dots]
-    return alt.layer(*layers).properties(width=520, height=320, title=head)  # type: ignore[no-any-return]
+    titled = head(f"ns per message against {title}", said)
+    return alt.layer(*layers).properties(width=WIDTH - 112, height=320, title=titled)  # type: ignore[no-any-return]
 
 
 def _marks(rules: Mapping[str, float]) -> list[Any]:
@@ -65,19 +66,24 @@ def _marks(rules: Mapping[str, float]) -> list[Any]:
     return [line, base.mark_text(dy=-8, color="#555555").encode(y=alt.value(0), text="label:N")]
 
 
-def border_chart(ways: pl.DataFrame, subtitle: str = "") -> alt.HConcatChart:
+def border_chart(ways: pl.DataFrame, subtitle: str = "") -> alt.HConcatChart | alt.Chart:
     """ns per message against messages per crossing, a panel per last stage; the Python engine as a rule.
 
     ways : `Border.frame()`
     """
     alt = altair()
-    messages, nothing = ways.filter(ways["until"] != ""), ways.filter(ways["way"] == "no-op across")
+    if ways.is_empty():
+        return nothing("no way was measured", "What a crossing of the border costs")
+    messages, empty = ways.filter(ways["until"] != ""), ways.filter(ways["way"] == "no-op across")
     ticks = log_ticks(*_span(messages, "ns_per_message", "ns_per_message"))
     panels: list[Any] = []
-    for until in messages["until"].unique(maintain_order=True).to_list():
-        panels.append(_panel(messages.filter(messages["until"] == until).vstack(nothing), until, ticks, first=not panels))
-    head = alt.Title("What a crossing of the border costs", subtitle=subtitle, offset=12)
-    return alt.hconcat(*panels).resolve_scale(y="shared", color="shared").properties(title=head)  # type: ignore[no-any-return]
+    stages = messages["until"].unique(maintain_order=True).to_list()
+    width = (WIDTH - 94) // max(1, len(stages)) - 24
+    for until in stages:
+        panel = _panel(messages.filter(messages["until"] == until).vstack(empty), until, ticks, first=not panels)
+        panels.append(panel.properties(width=width))
+    titled = head("What a crossing of the border costs", subtitle)
+    return alt.hconcat(*panels, spacing=24).resolve_scale(y="shared", color="shared").properties(title=titled)  # type: ignore[no-any-return]
 
 
 def _panel(ways: pl.DataFrame, until: str, ticks: list[float], *, first: bool) -> Any:
@@ -89,17 +95,23 @@ def _panel(ways: pl.DataFrame, until: str, ticks: list[float], *, first: bool) -
     x = alt.X("messages_per_crossing:Q").scale(type="log", nice=False)
     x = x.axis(title="messages per crossing (log scale)", **_decades([row["messages_per_crossing"] for row in chunks]))
     y = alt.Y("ns_per_message:Q").scale(type="log", domain=[ticks[0], ticks[-1]], nice=False)
-    y = y.axis(title="ns per message (log scale)" if first else None, values=ticks, format=",~r")
-    color = alt.Color("way:N", title=None).scale(domain=list(_WAYS), range=[color for color, _ in _WAYS.values()])
-    shape = alt.Shape("way:N", title=None).scale(domain=list(_WAYS), range=[shape for _, shape in _WAYS.values()])
+    y = y.axis(title="ns per message (log scale)" if first else None, values=ticks, format=",~r", labels=first, ticks=first)
+    key = legend(list(_WAYS), symbolOpacity=1)
+    color = alt.Color("way:N", legend=key).scale(domain=list(_WAYS), range=[color for color, _ in _WAYS.values()])
+    shape = alt.Shape("way:N", legend=key).scale(domain=list(_WAYS), range=[shape for _, shape in _WAYS.values()])
     tooltip = ["way:N", "messages_per_crossing:Q", "ns_per_message:Q", "low:Q", "high:Q", "min:Q"]
     curve = alt.Chart(alt.Data(values=chunks)).encode(x=x, y=y, color=color, tooltip=tooltip)
     dots = alt.Chart(alt.Data(values=chunks + calls)).mark_point(filled=True, size=75, opacity=1)
     rule = (
         alt.Chart(alt.Data(values=python)).mark_rule(strokeWidth=2, strokeDash=[6, 3]).encode(y=y, color=color, tooltip=tooltip)
     )
-    layers = rule + curve.mark_line(strokeWidth=2) + dots.encode(x=x, y=y, color=color, shape=shape, tooltip=tooltip)
-    return layers.properties(width=330, height=300, title=f"until {until}")
+    layers = (
+        panel_name(f"until {until}")
+        + rule
+        + curve.mark_line(strokeWidth=2)
+        + dots.encode(x=x, y=y, color=color, shape=shape, tooltip=tooltip)
+    )
+    return layers.properties(height=300)
 
 
 def _span(frame: pl.DataFrame, low: str, high: str) -> tuple[float, float]:

@@ -1,0 +1,144 @@
+"""How latency is distributed: percentile spectrum, chance of being slower, ridges of histograms.
+
+A line ends where the frame has no more rows: whoever summarises the samples leaves out what they do not say.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from hftlab.charts.base import WIDTH, altair, head, nothing, rows_of
+from hftlab.charts.scales import by_series, names_in, say_ns, styles, text_width, time_axis
+
+if TYPE_CHECKING:
+    import altair as alt
+    import polars as pl
+
+#: How far a ridge reaches, in distances between two of them.
+_REACH = 1.7
+
+
+def percentile_chart(
+    frame: pl.DataFrame, title: str = "Latency by percentile", subtitle: str = "", what: str = "latency"
+) -> alt.LayerChart | alt.Chart:
+    """HDR percentile plot: ns against 1 / (1 - p), on two logarithmic axes, so that each further nine has as much room.
+
+    frame : columns series, percentile (0 to 100, e.g. 99.99), ns (> 0); a row at 100, the maximum, has no place and is left out
+    what  : what is measured, for the axis
+
+    After Gil Tene's HdrHistogram. A dot marks where a series ends.
+    """
+    alt = altair()
+    rows = _beyond(frame, "percentile_chart")
+    if not rows:
+        return nothing("no percentile above 0 ns", title)
+    deepest = max(row["one_in"] for row in rows)
+    nines = range(1, max(1, math.ceil(math.log10(deepest) - 1e-9)) + 1)
+    labels = {1: "0%", 2: "50%", **{10**n: f"{100 - 10 ** (2 - n):.{max(0, n - 2)}f}%" for n in nines}}
+    expression = " : ".join(f"datum.value == {at} ? '{text}'" for at, text in labels.items()) + " : ''"
+    x = alt.X("one_in:Q").scale(type="log", domain=[1, max(10, deepest * 1.05)], nice=False)
+    x = x.axis(title="percentile (each nine as wide as the one before)", values=list(labels), labelExpr=expression)
+    scale, axis = time_axis(what, [row["ns"] for row in rows])
+    return _lines(rows, x, alt.Y("ns:Q", scale=scale, axis=axis)).properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+
+
+def ccdf_chart(
+    frame: pl.DataFrame, title: str = "The chance of being slower", subtitle: str = "", what: str = "latency"
+) -> alt.LayerChart | alt.Chart:
+    """P(X > x) against x on two logarithmic axes: a straight line is a heavy tail.
+
+    frame : as for `percentile_chart`
+    """
+    alt = altair()
+    rows = _beyond(frame, "ccdf_chart")
+    if not rows:
+        return nothing("no percentile above 0 ns", title)
+    rarest = min(row["beyond"] for row in rows)
+    decades = [10.0**-power for power in range(math.ceil(-math.log10(rarest) - 1e-9) + 1)]
+    y = alt.Y("beyond:Q").scale(type="log", domain=[rarest / 1.2, 1], nice=False)
+    label = "format(100 * datum.value, '~r') + '%'"
+    y = y.axis(title="messages slower than x, P(X > x) (%, log scale)", values=decades, labelExpr=label)
+    scale, axis = time_axis(what, [row["ns"] for row in rows], most=10)
+    return _lines(rows, alt.X("ns:Q", scale=scale, axis=axis), y).properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+
+
+def _beyond(frame: pl.DataFrame, what: str) -> list[dict[str, Any]]:
+    """The rows with a percentile from 0 to below 100, and the share of samples beyond it."""
+    rows = rows_of(frame, "series", real=["percentile"], positive=["ns"], what=what)
+    rows = [row for row in rows if 0 <= row["percentile"] < 100]
+    shares = [1 - row["percentile"] / 100 for row in rows]
+    return [{**row, "beyond": share, "one_in": 1 / share} for row, share in zip(rows, shares, strict=True)]
+
+
+def _lines(rows: list[dict[str, Any]], x: Any, y: Any) -> Any:
+    alt = altair()
+    names = names_in(rows)
+    tooltip = ["series:N", alt.Tooltip("percentile:Q", format=".6~r"), alt.Tooltip("ns:Q", format=",.1f", title="ns")]
+    told = by_series(names)
+    base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=told["color"], tooltip=tooltip)
+    lines = base.mark_line(strokeWidth=2, strokeJoin="round").encode(strokeDash=told["strokeDash"], order="percentile:Q")
+    ends = [max((row for row in rows if row["series"] == name), key=lambda row: row["percentile"]) for name in names]
+    dots = alt.Chart(alt.Data(values=ends)).mark_point(filled=True, size=36, opacity=1)
+    dots = dots.encode(x=x, y=y, color=told["color"], tooltip=tooltip)
+    return (lines + dots).properties(width=WIDTH - 90, height=300)
+
+
+def ridge_chart(
+    frame: pl.DataFrame, title: str = "How latency is distributed", subtitle: str = "", what: str = "latency"
+) -> alt.LayerChart | alt.Chart:
+    """Histograms one above the other on one logarithmic axis, each scaled to its own highest place; a line marks its median.
+
+    frame : columns series, low_ns, high_ns (> low_ns), count; bins equally wide on a logarithmic axis; empty ones may lack
+    """
+    alt = altair()
+    rows = rows_of(frame, "series", positive=["low_ns", "high_ns", "count"], what="ridge_chart")
+    rows = [row for row in rows if row["high_ns"] > row["low_ns"]]
+    if not rows:
+        return nothing("no bin with a count", title)
+    names = names_in(rows)
+    bins = {name: sorted((row for row in rows if row["series"] == name), key=lambda row: row["low_ns"]) for name in names}
+    offsets = {name: len(names) - 1 - place for place, name in enumerate(names)}
+    medians = {name: _median(bins[name]) for name in names}
+    labels = " : ".join(f"datum.value == {offsets[name]} ? {[name, 'p50 ' + say_ns(medians[name])]}" for name in names) + " : ''"
+    left = max(text_width(text, 11) for name in names for text in (name, "p50 99.9 ms"))
+    colours, _ = styles(names)
+    scale, axis = time_axis(what, [row[edge] for row in rows for edge in ("low_ns", "high_ns")], most=8)
+    x = alt.X("ns:Q", scale=scale, axis=axis)
+    y = alt.Y("top:Q").scale(domain=[0, len(names) - 1 + _REACH], nice=False, zero=False)
+    y = y.axis(
+        title=None, values=list(offsets.values()), labelExpr=labels, labelLimit=300, labelOffset=-16, domain=False, ticks=False
+    )
+    color = alt.Color("series:N", legend=None).scale(domain=names, range=colours)
+    points = [point for name in names for point in _outline(bins[name], name, offsets[name])]
+    areas = alt.Chart(alt.Data(values=points)).mark_area(fillOpacity=0.72, line={"strokeWidth": 1.2}, orient="vertical")
+    areas = areas.encode(x=x, y=y, y2="base:Q", color=color, tooltip=["series:N", alt.Tooltip("ns:Q", format=",.0f")])
+    marks = [{"series": name, "ns": medians[name], "base": offsets[name], "top": offsets[name] + 0.5} for name in names]
+    rules = alt.Chart(alt.Data(values=marks)).mark_rule(color="white", strokeWidth=2).encode(x=x, y=y, y2="base:Q")
+    height = 44 * (len(names) - 1 + _REACH)
+    width = WIDTH - 50 - min(left, 300)
+    return alt.layer(areas, rules).properties(width=width, height=height, title=head(title, subtitle))  # type: ignore[no-any-return]
+
+
+def _median(bins: list[dict[str, Any]]) -> float:
+    """The middle of the counts, between the edges of its bin on a logarithmic scale."""
+    left = sum(row["count"] for row in bins) / 2
+    for row in bins:
+        if left <= row["count"]:
+            return float(row["low_ns"] * (row["high_ns"] / row["low_ns"]) ** (left / row["count"]))
+        left -= row["count"]
+    raise AssertionError("half of the counts lie in some bin")
+
+
+def _outline(bins: list[dict[str, Any]], name: str, offset: int) -> list[dict[str, Any]]:
+    """Density over the logarithm, highest 1, as points at the middles of the bins; it falls to 0 where bins lack."""
+    density = [row["count"] / math.log(row["high_ns"] / row["low_ns"]) for row in bins]
+    points: list[tuple[float, float]] = []
+    for at, row in enumerate(bins):
+        low, high = row["low_ns"], row["high_ns"]
+        if at == 0 or bins[at - 1]["high_ns"] < low * (1 - 1e-9):
+            points.append((low, 0.0))
+        points.append((math.sqrt(low * high), density[at] / max(density)))
+        if at == len(bins) - 1 or bins[at + 1]["low_ns"] > high * (1 + 1e-9):
+            points.append((high, 0.0))
+    return [{"series": name, "ns": ns, "base": offset, "top": offset + _REACH * height} for ns, height in points]

@@ -1,0 +1,116 @@
+"""The book at one moment: its depth on both sides, and the queue of one level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from hftlab.charts.base import PALETTE, WIDTH, altair, head, nothing, rows_of
+from hftlab.charts.scales import legend, text_width
+
+if TYPE_CHECKING:
+    import altair as alt
+    import polars as pl
+
+BID, ASK = PALETTE[0], PALETTE[5]
+
+
+def depth_chart(
+    book: pl.DataFrame, price_scale: int, levels: int = 10, title: str = "The book", subtitle: str = ""
+) -> alt.LayerChart | alt.Chart:
+    """Both sides of a book: a row per price, the best in the middle; bids to the left, asks to the right, as long as their size.
+
+    book        : `Run.book(symbol)`: side ("bid", "ask"), price (units), qty, orders; best first
+    price_scale : units per 1.0 of currency; levels : a side, best first
+    """
+    rows = rows_of(book, "side", "orders", real=["price", "qty"], what="depth_chart")
+    sides = {side: [row for row in rows if row["side"] == side][:levels] for side in ("bid", "ask")}
+    rows = [row for side in sides.values() for row in side]
+    if not rows:
+        return nothing("the book is empty", title)
+    alt = altair()
+    rows = [{**row, "text": f"{row['qty']:,} in {row['orders']}", "at": price_text(row["price"], price_scale)} for row in rows]
+    rows = [{**row, "reach": -row["qty"] if row["side"] == "bid" else row["qty"]} for row in rows]
+    prices = [price_text(price, price_scale) for price in sorted({row["price"] for row in rows}, reverse=True)]
+    best = {side: found[0]["price"] for side, found in sides.items() if found}
+    said = f"size in orders, by price; {len(sides['bid'])} bid and {len(sides['ask'])} ask levels"
+    if len(best) == 2:
+        said += f", spread {price_text(best['ask'] - best['bid'], price_scale)}"
+    reach = 1.34 * max(row["qty"] for row in rows)
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        y=alt.Y("at:N", sort=prices).axis(title="price", domain=False, ticks=False, labelPadding=8)
+    )
+    x = alt.X("reach:Q").scale(domain=[-reach, reach], nice=False)
+    x = x.axis(
+        title="shares or lots at the price: bids to the left, asks to the right", labelExpr="format(abs(datum.value), ',')"
+    )
+    bars = base.mark_bar(height=15).encode(
+        x=x,
+        color=alt.Color("side:N", legend=legend(["bid", "ask"], symbolType="square")).scale(
+            domain=["bid", "ask"], range=[BID, ASK]
+        ),
+        tooltip=["side:N", alt.Tooltip("at:N", title="price"), alt.Tooltip("qty:Q", format=","), "orders:Q"],
+    )
+    texts = [
+        base.transform_filter(f"datum.side == '{side}'")
+        .mark_text(align=align, dx=dx, fontSize=10.5, color="#444444")
+        .encode(x="reach:Q", text="text:N")
+        for side, align, dx in (("bid", "right", -5), ("ask", "left", 5))
+    ]
+    middle = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="#999999").encode(x="zero:Q")
+    titled = head(title, [text for text in (subtitle, said) if text])
+    return alt.layer(bars, *texts, middle).properties(width=WIDTH - 110, height=21 * len(prices), title=titled)  # type: ignore[no-any-return]
+
+
+def price_text(price: float, price_scale: int) -> str:
+    """A price in units as currency, with two digits, or as many as it has."""
+    text = f"{price / price_scale:.{max(2, len(str(price_scale)) - 1)}f}"
+    whole, _, digits = text.partition(".")
+    return f"{whole}.{digits.rstrip('0').ljust(2, '0')}"
+
+
+def queue_chart(
+    queue: pl.DataFrame, ours: int | Iterable[int] = (), title: str = "The queue of one level", subtitle: str = ""
+) -> alt.LayerChart | alt.Chart:
+    """The orders of one price level in their order, each a block as wide as its quantity, ours marked; the front is on the left.
+
+    queue : `Run.queue(symbol, side, price)`: order_id, qty, the front first
+    ours  : one order id, or several
+    """
+    mine = {ours} if isinstance(ours, int) else set(ours)
+    rows = rows_of(queue, "order_id", positive=["qty"], what="queue_chart")
+    if not rows:
+        return nothing("no order at this price", title)
+    alt = altair()
+    blocks: list[dict[str, Any]] = []
+    ahead, first = 0, next((place for place, row in enumerate(rows) if row["order_id"] in mine), len(rows))
+    for place, row in enumerate(rows):
+        who = "ours" if row["order_id"] in mine else "ahead of us" if place < first < len(rows) else "others"
+        said = {"order": str(row["order_id"]), "place": place + 1, "qty": row["qty"], "who": who, "ahead": ahead}
+        blocks.append({**said, "end": ahead + row["qty"], "text": f"{row['qty']:,}"})
+        ahead += row["qty"]
+    width = WIDTH - 60
+    told = f"{len(rows):,} orders, {ahead:,} shares or lots; the front, which is filled first, on the left"
+    if first < len(rows):
+        told += f"; {first:,} orders with {blocks[first]['ahead']:,} stand before ours"
+    kinds = {"ahead of us": PALETTE[4], "ours": PALETTE[5], "others": "#c8c8c8"}
+    kinds = {kind: colour for kind, colour in kinds.items() if any(block["who"] == kind for block in blocks)}
+    x = alt.X("ahead:Q").scale(domain=[0, ahead], nice=False).axis(title="shares or lots from the front", format=",", grid=False)
+    color = alt.Color("who:N", legend=legend(list(kinds), symbolType="square", symbolStrokeWidth=0))
+    gap = 0.8 if len(rows) <= 150 else 0
+    bars = (
+        alt.Chart(alt.Data(values=blocks))
+        .mark_bar(height=44, stroke="white", strokeWidth=gap)
+        .encode(
+            x=x,
+            x2="end:Q",
+            y=alt.value(30),
+            color=color.scale(domain=list(kinds), range=list(kinds.values())),
+            tooltip=["order:N", "place:Q", alt.Tooltip("qty:Q", format=","), alt.Tooltip("ahead:Q", format=",")],
+        )
+    )
+    wide = [block for block in blocks if block["qty"] / ahead * width > text_width(block["text"], 10.5) + 4]
+    numbers = alt.Chart(alt.Data(values=[{**block, "middle": (block["ahead"] + block["end"]) / 2} for block in wide]))
+    numbers = numbers.mark_text(fontSize=10.5, color="black").encode(x="middle:Q", y=alt.value(30), text="text:N")
+    titled = head(title, [text for text in (subtitle, told) if text])
+    return (bars + numbers).properties(width=width, height=60, title=titled)  # type: ignore[no-any-return]

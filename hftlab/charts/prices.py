@@ -1,0 +1,216 @@
+"""Prices and signals over a run, of one instrument.
+
+Rows of a run are many; `thin` keeps of each stretch of them the lowest and the highest, so that no spike is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hftlab.charts.base import INK, PALETTE, QUIET, WIDTH, altair, head, nothing, rows_of
+from hftlab.charts.market import ASK, BID
+from hftlab.charts.scales import legend, line_legend, panel_name
+from hftlab.errors import ConfigError, HftlabError, UnknownName
+
+if TYPE_CHECKING:
+    import altair as alt
+    import polars as pl
+
+#: Signal -> what its axis says; the first three are in price units, volatility in their square.
+SIGNALS = {
+    "mid": "mid (price)",
+    "spread": "spread (price)",
+    "microprice": "microprice (price)",
+    "imbalance": "imbalance (−1 to 1)",
+    "depth_imbalance": "depth imbalance (−1 to 1)",
+    "ofi": "ofi (shares)",
+    "flow": "flow (shares)",
+    "volatility": "volatility (price²)",
+    "score": "score (−1 to 1)",
+}
+_SCALED = {"mid": 1, "spread": 1, "microprice": 1, "volatility": 2}
+
+
+def thin(frame: pl.DataFrame, most: int = 2_000, columns: Iterable[str] | None = None) -> pl.DataFrame:
+    """At most so many rows of a frame, in their order: the first, the last, and of each stretch of rows those where a column has
+    its lowest and its highest value. A frame that is small enough comes back as it is.
+
+    most    : rows, at least 2 + 2 per column
+    columns : numeric columns whose extremes are kept; default all but index, ts_ns and instrument
+    raises  : ConfigError if `most` leaves no room for one stretch
+    """
+    import polars as pl
+
+    if len(frame) <= most:
+        return frame
+    numeric = [name for name in frame.columns if frame[name].dtype.is_numeric() and name not in ("index", "ts_ns", "instrument")]
+    chosen = numeric if columns is None else list(columns)
+    stretches = (most - 2) // max(1, 2 * len(chosen))
+    if stretches < 1:
+        raise ConfigError(f"most is {most}; for {len(chosen)} columns it is at least {2 + 2 * len(chosen)}")
+    placed = frame.select(chosen).with_row_index("place")
+    width = -(-len(frame) // stretches)
+    values = [pl.col(name).cast(pl.Float64).fill_nan(None) for name in chosen]
+    extremes = [end for value in values for end in (value.arg_min(), value.arg_max())]
+    found = placed.group_by(pl.col("place") // width, maintain_order=True).agg(
+        [pl.col("place").get(end, null_on_oob=True).alias(str(at)) for at, end in enumerate(extremes)]
+    )
+    keep = {0, len(frame) - 1}.union(*(found[str(at)].drop_nulls().to_list() for at in range(len(extremes))))
+    return frame[sorted(keep)]
+
+
+def price_chart(
+    frame: pl.DataFrame,
+    price_scale: int,
+    orders: pl.DataFrame | None = None,
+    *,
+    by: str = "time",
+    title: str = "Best bid and ask",
+    subtitle: str = "",
+) -> alt.LayerChart | alt.Chart:
+    """Best bid and ask as steps with the spread shaded between them, the microprice, and one's own orders as triangles.
+
+    frame       : rows of `Run.frame` of one instrument: ts_ns or index, bid_price, bid_qty, ask_price, ask_qty, microprice;
+                  any number of them, they are thinned here
+    price_scale : units per 1.0 of currency
+    orders      : rows of `Run.orders` of the same instrument: ts_ns or index, side ("B", "S"), price, qty
+    by          : "time" or "index", what x is
+    raises      : HftlabError for rows of several instruments
+    """
+    import polars as pl
+
+    alt = altair()
+    frame, title_x = _along(frame, by, "price_chart")
+    sides = [
+        pl.when(pl.col(f"{side}_qty") > 0).then(pl.col(f"{side}_price") / price_scale).alias(side) for side in ("bid", "ask")
+    ]
+    told = thin(
+        frame.select("x", *sides, micro=pl.col("microprice").fill_nan(None) / price_scale), 1_800, ("bid", "ask", "micro")
+    )
+    rows = rows_of(told, "bid", "ask", "micro", real=["x"], what="price_chart")
+    if all(row["bid"] is None and row["ask"] is None for row in rows):
+        return nothing("no row with a bid or an ask", title)
+    names = {"best bid": BID, "best ask": ASK, "microprice": INK}
+    x = alt.X("x:Q").scale(domain=[rows[0]["x"], max(rows[-1]["x"], rows[0]["x"] + 1e-9)], nice=False)
+    x = x.axis(title=title_x, format=",~r", tickCount=6, grid=False)
+    domain, cut = _prices_shown(told)
+    scale = alt.Scale(domain=domain, nice=False, zero=False, clamp=False)
+    base = alt.Chart(alt.Data(values=rows)).encode(x=x)
+    color = alt.Color("name:N", legend=line_legend(list(names))).scale(domain=list(names), range=list(names.values()))
+    y = {side: alt.Y(f"{side}:Q", scale=scale, title="price (currency)") for side in ("bid", "ask", "micro")}
+    band = base.mark_area(interpolate="step-after", opacity=0.12, color=QUIET, clip=True).encode(y=y["bid"], y2="ask:Q")
+    lines = [
+        base.transform_calculate(name=f"'{name}'")
+        .mark_line(interpolate="step-after", strokeWidth=width, clip=True)
+        .encode(y=y[side], color=color)
+        for side, name, width in (("bid", "best bid", 1.4), ("ask", "best ask", 1.4), ("micro", "microprice", 0.8))
+    ]
+    marks, said = _orders(orders, by, frame, price_scale, x, scale)
+    titled = head(title, [text for text in (subtitle, cut, said) if text])
+    return alt.layer(band, *lines, *marks).properties(width=WIDTH - 100, height=300, title=titled)  # type: ignore[no-any-return]
+
+
+def _along(frame: pl.DataFrame, by: str, what: str) -> tuple[pl.DataFrame, str]:
+    """The frame with a column x, and the title of its axis."""
+    import polars as pl
+
+    if by not in ("time", "index"):
+        raise UnknownName("x axis", by, ("time", "index"))
+    if "instrument" in frame.columns and frame["instrument"].n_unique() > 1:
+        raise HftlabError(f"{what} draws one instrument; the frame has rows of {frame['instrument'].n_unique()}: filter it first")
+    column = "index" if by == "index" else "ts_ns"
+    rows_of(frame.clear(), column, what=what)
+    if by == "index" or frame.is_empty():
+        return frame.with_columns(x=pl.col(column).cast(pl.Float64)), "message index"
+    start, span = int(frame[column].min()), int(frame[column].max()) - int(frame[column].min())  # type: ignore[arg-type]
+    unit, ns = next((unit, ns) for unit, ns in (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0)) if span >= 2 * ns or ns == 1.0)
+    x = (pl.col(column).cast(pl.Int64) - start) / ns
+    return frame.with_columns(x=x), f"time since the first row ({unit})"
+
+
+def _prices_shown(told: pl.DataFrame) -> tuple[list[float], str]:
+    """From where to where prices are drawn: all, unless a few stand so far off that the others would be one line."""
+    import polars as pl
+
+    prices = pl.concat([told["bid"], told["ask"]]).drop_nulls()
+    low, high = float(prices.min()), float(prices.max())  # type: ignore[arg-type]
+    near = float(prices.quantile(0.02) or low), float(prices.quantile(0.98) or high)
+    said = ""
+    if high - low > 20 * (near[1] - near[0]) > 0:
+        low, high = max(low, 2 * near[0] - near[1]), min(high, 2 * near[1] - near[0])
+        said = "a few prices far from the others are cut off"
+    free = 0.04 * (high - low) or 0.01 * abs(high) or 1.0
+    return [low - free, high + free], said
+
+
+def _orders(
+    orders: pl.DataFrame | None, by: str, frame: pl.DataFrame, price_scale: int, x: Any, scale: Any
+) -> tuple[list[Any], str]:
+    """One's own orders as triangles, and how many of them are drawn."""
+    import polars as pl
+
+    if orders is None or orders.is_empty() or frame.is_empty():
+        return [], ""
+    alt = altair()
+    column = "index" if by == "index" else "ts_ns"
+    first, last = frame.row(0, named=True), frame.row(-1, named=True)
+    stretch = (last["x"] - first["x"]) / max(1, int(last[column]) - int(first[column]))
+    at = (pl.col(column).cast(pl.Int64) - int(first[column])) * stretch + first["x"]
+    drawn = thin(orders.select(column, "side", "price", "qty"), 600, ("price",)).with_columns(x=at)
+    rows = rows_of(drawn.drop(column), "side", "qty", real=["x", "price"], what="the orders of price_chart")
+    names = {"buy": PALETTE[2], "sell": PALETTE[3]}
+    rows = [{**row, "price": row["price"] / price_scale, "order": "buy" if row["side"] == "B" else "sell"} for row in rows]
+    key = legend(list(names), symbolOpacity=1, symbolSize=70)
+    triangles = alt.Chart(alt.Data(values=rows)).mark_point(size=52, opacity=1, stroke="black", strokeWidth=0.6, clip=True)
+    triangles = triangles.encode(
+        x=x,
+        y=alt.Y("price:Q", scale=scale),
+        fill=alt.Fill("order:N", legend=key).scale(domain=list(names), range=list(names.values())),
+        shape=alt.Shape("order:N", legend=key).scale(domain=list(names), range=["triangle-up", "triangle-down"]),
+        tooltip=["order:N", alt.Tooltip("price:Q", format=",.4~f"), alt.Tooltip("qty:Q", format=",")],
+    )
+    said = f"{len(rows):,} of {len(orders):,} own orders drawn" if len(rows) < len(orders) else f"{len(orders):,} own orders"
+    return [triangles], said
+
+
+def signal_chart(
+    frame: pl.DataFrame,
+    price_scale: int,
+    signals: Sequence[str] = ("microprice", "imbalance", "ofi", "score"),
+    *,
+    by: str = "time",
+    title: str = "Signals",
+    subtitle: str = "",
+) -> alt.VConcatChart | alt.Chart:
+    """Chosen signals over a run, a small panel for each, one above the other on the same x.
+
+    frame   : rows of `Run.frame` of one instrument: ts_ns or index, and the signals; any number of them, they are thinned here
+    signals : names of columns, at most 9
+    raises  : UnknownName for another signal, HftlabError for rows of several instruments
+    """
+    import polars as pl
+
+    alt = altair()
+    for name in signals:
+        if name not in SIGNALS:
+            raise UnknownName("signal", name, SIGNALS)
+    frame, title_x = _along(frame, by, "signal_chart")
+    rows_of(frame.clear(), *signals, what="signal_chart")
+    if frame.is_empty() or not signals:
+        return nothing("no row, or no signal chosen", title)
+    x = alt.X("x:Q").scale(domain=[frame["x"][0], max(frame["x"][-1], frame["x"][0] + 1e-9)], nice=False)
+    panels = []
+    for place, name in enumerate(signals):
+        value = pl.col(name).fill_nan(None) / price_scale ** _SCALED.get(name, 0)
+        told = thin(frame.select("x", value.alias("value")), 4_500 // len(signals), ("value",))
+        last = place == len(signals) - 1
+        axis = alt.Axis(title=title_x if last else None, labels=last, ticks=last, format=",~r", tickCount=6, grid=False)
+        y = alt.Y("value:Q").scale(zero=False, nice=True).axis(title=None, tickCount=3, format="~g", minExtent=44)
+        line = alt.Chart(alt.Data(values=rows_of(told, "value", real=["x"])))
+        line = line.mark_line(interpolate="step-after", strokeWidth=1.1, color=PALETTE[0]).encode(x=x.axis(axis), y=y)
+        layers = [line, panel_name(SIGNALS[name])]
+        if _SCALED.get(name, 0) == 0:
+            layers.insert(0, alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="#bbbbbb").encode(y="zero:Q"))
+        panels.append(alt.layer(*layers).properties(width=WIDTH - 90, height=64))
+    return alt.vconcat(*panels, spacing=26).properties(title=head(title, subtitle, offset=24))  # type: ignore[no-any-return]

@@ -1,0 +1,125 @@
+"""Axes and legends that every chart has in common: nanoseconds on a logarithmic axis, series by colour and dash."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hftlab.charts.base import GREY, PALETTE, WIDTH, altair
+
+#: Unit -> nanoseconds.
+UNITS = {"ns": 1.0, "µs": 1e3, "ms": 1e6, "s": 1e9}
+#: The label of a tick that is a number of nanoseconds, with its unit; an expression of Vega.
+_LABEL = (
+    "datum.value >= 1e9 ? format(datum.value / 1e9, '~r') + ' s' : datum.value >= 1e6 ? format(datum.value / 1e6, '~r') + ' ms'"
+    " : datum.value >= 1e3 ? format(datum.value / 1e3, '~r') + ' µs' : format(datum.value, '~r') + ' ns'"
+)
+_DASHES = ([1, 0], [7, 3], [2, 2])
+_CONTROL_DASH = [4, 4]
+
+
+def say_ns(ns: float) -> str:
+    """A number of nanoseconds in three digits and its unit: 1.31 µs."""
+    unit = next((unit for unit in reversed(UNITS) if abs(ns) >= UNITS[unit]), "ns")
+    value = ns / UNITS[unit]
+    return f"{value:.{max(0, 2 - int(math.log10(max(abs(value), 1))))}f} {unit}"
+
+
+def ticks_between(low: float, high: float, most: int = 9) -> list[float]:
+    """Round numbers from `low` to `high` (both > 0) for a logarithmic axis: as many as fit, on any span."""
+    found: list[float] = []
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
+        ticks = [float(f"{factor}e{power}") for power in powers for factor in factors]
+        ticks = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+        if len(ticks) > most:
+            break
+        found = ticks
+    if len(found) >= 3 or high / low > 10:
+        return found or [float(f"1e{power}") for power in powers][:: len(powers) // most + 1]
+    step = next(size for size in _steps(low) if (high - low) / size <= most)
+    return [round(step * place, 9) for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _steps(near: float) -> Iterable[float]:
+    """1, 2, 5, 10, ... from far below a number upwards."""
+    return (float(f"{factor}e{power}") for power in range(math.floor(math.log10(near)) - 5, 15) for factor in (1, 2, 5))
+
+
+def time_axis(what: str, values: Iterable[float], *, margin: float = 1.12, most: int = 9, **more: Any) -> tuple[Any, Any]:
+    """Scale and axis of a logarithmic axis of time around values in ns (> 0); its title names the units that its ticks carry.
+
+    margin : factor left free below the least and above the greatest value; most : ticks; more : of altair.Axis
+    """
+    alt = altair()
+    seen = list(values) or [1.0]
+    low, high = min(seen) / margin, max(seen) * margin
+    ticks = ticks_between(low, high, most)
+    units = [unit for unit in UNITS if any(UNITS[unit] <= max(tick, 1) < 1000 * UNITS[unit] for tick in ticks)] or ["ns"]
+    span = units[0] if len(units) == 1 else f"{units[0]} to {units[-1]}"
+    scale = alt.Scale(type="log", domain=[low, high], nice=False, clamp=True)
+    return scale, alt.Axis(title=f"{what} ({span}, log scale)", values=ticks, labelExpr=_LABEL, **more)
+
+
+def is_control(name: str) -> bool:
+    """Whether a series is the control, by its name: "control", "A/A control", "rust again"."""
+    return bool({"control", "again"} & set(re.findall(r"\w+", name.lower())))
+
+
+def styles(names: Sequence[str]) -> tuple[list[str], list[list[int]]]:
+    """Colour and dash of each series in turn; a control is grey and dashed, the ninth and later ones repeat colours dashed."""
+    others = [name for name in names if not is_control(name)]
+    place = {name: at for at, name in enumerate(others)}
+    colours = [GREY if is_control(name) else PALETTE[place[name] % len(PALETTE)] for name in names]
+    dashes = [_CONTROL_DASH if is_control(name) else _DASHES[place[name] // len(PALETTE) % len(_DASHES)] for name in names]
+    return colours, dashes
+
+
+def legend(names: Sequence[str], **more: Any) -> Any:
+    """A legend above the plot, in as many columns as fit. more : of altair.Legend"""
+    widest = 44 + max((text_width(name) for name in names), default=0)
+    columns = max(1, min(len(names), (WIDTH - 70) // widest))
+    settings = {
+        "orient": "top",
+        "direction": "horizontal",
+        "columns": columns,
+        "labelLimit": WIDTH - 150,
+        "title": None,
+        "offset": 10,
+    }
+    return altair().Legend(**{**settings, **more})
+
+
+def line_legend(names: Sequence[str]) -> Any:
+    """A legend of lines."""
+    return legend(names, symbolType="stroke", symbolStrokeWidth=2.5, symbolSize=250)
+
+
+def by_series(names: Sequence[str], field: str = "series") -> dict[str, Any]:
+    """Encodings that tell lines apart: colour, and dash beside it."""
+    alt = altair()
+    colours, dashes = styles(names)
+    key = line_legend(names)
+    return {
+        "color": alt.Color(f"{field}:N", sort=list(names), legend=key).scale(domain=list(names), range=colours),
+        "strokeDash": alt.StrokeDash(f"{field}:N", sort=list(names), legend=key).scale(domain=list(names), range=dashes),
+    }
+
+
+def panel_name(text: str) -> Any:
+    """The name of a panel above it; a title of its own would stand higher where a label of the axis juts out."""
+    alt = altair()
+    mark = alt.Chart(alt.Data(values=[{"text": text}])).mark_text(align="left", baseline="bottom", dy=-7, fontSize=12)
+    return mark.encode(x=alt.value(0), y=alt.value(0), text="text:N")
+
+
+def text_width(text: str, size: float = 11.5) -> int:
+    """About how wide a text is, px; rather too much than too little."""
+    return math.ceil(len(text) * size * 0.57)
+
+
+def names_in(rows: Sequence[dict[str, Any]], field: str = "series") -> list[str]:
+    """The different names in a column, in the order in which they come."""
+    return list(dict.fromkeys(str(row[field]) for row in rows))
