@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from hftlab.backends import use_backend as use_backend
     from hftlab.bench.ablate import ablate as ablate
     from hftlab.bench.border import border as border
+    from hftlab.bench.compare import Comparison as Comparison
+    from hftlab.bench.compare import compare as compare
+    from hftlab.bench.history import history as history
     from hftlab.bench.latency import LatencyReport as LatencyReport
     from hftlab.bench.latency import latency as latency
     from hftlab.bench.scale import scale as scale
@@ -40,6 +43,9 @@ _HOME = {
     "border": "hftlab.bench.border",
     "latency": "hftlab.bench.latency",
     "LatencyReport": "hftlab.bench.latency",
+    "compare": "hftlab.bench.compare",
+    "Comparison": "hftlab.bench.compare",
+    "history": "hftlab.bench.history",
     "scale": "hftlab.bench.scale",
     "variants": "hftlab.axes",
     "use_backend": "hftlab.backends",
@@ -73,6 +79,11 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'hftlab' has no attribute {name!r}; it has {', '.join(__all__)}")
     return getattr(import_module(_HOME[name]), name)
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext hftlab`: the magics, and charts that show offline; see hftlab.jupyter."""
+    import_module("hftlab.jupyter").load(ipython)
 
 
 def __dir__() -> list[str]:

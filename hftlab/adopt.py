@@ -1,6 +1,7 @@
 """Anything that can be run, as an Engine: a name, an object, a class, or where one of them stands in a file.
 
 adopt("rust")                                an installed backend
+adopt("rust naive")  adopt("rust pool=False")  one in another variant than its best; see `hftlab.axes.parse`
 adopt("my_package.engine:BACKEND")           an object in a module
 adopt("examples/mine.py:MyBook")             a class in a file
 adopt(MyBook)                                a stage, in the Python engine
@@ -16,6 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from hftlab.axes import parse
+from hftlab.backends import resolve
 from hftlab.errors import ConfigError
 from hftlab.replay import Engine
 from hftlab.stages.protocols import PROTOCOLS, lacking, methods
@@ -26,12 +29,16 @@ _BACKEND = ["event_layout", "variants", "session"]
 def adopt(given: Any, **settings: Any) -> Engine:
     """Make an engine of what is given.
 
-    given    : name of a backend, "module:attribute", "path.py:attribute", a backend, a class of one stage, or an Engine
+    given    : name of a backend, alone or with a variant, "module:attribute", "path.py:attribute", a backend, a class of one
+               stage, or an Engine
     settings : arguments of Engine to set or to change
     raises   : HftlabError in one sentence if it is none of these, or lacks a method
     """
     if isinstance(given, str) and ":" in given:
         given = attribute(given)
+    elif isinstance(given, str) and " " in given.strip():
+        given, _, words = given.strip().partition(" ")
+        settings = {**parse(words, resolve(given)[1].variants()), **settings}
     if isinstance(given, Engine):
         return given.replace(**settings) if settings else given
     stage = None if isinstance(given, str) else _stage(given)

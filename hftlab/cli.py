@@ -1,4 +1,9 @@
+<<<<<<< HEAD
 """The command line: `hftlab bench | scale | border | report | run | verify | conform | generate | variants | doctor`.
+=======
+"""The command line: `hftlab bench | latency | compare | history | scale | border | run | verify | conform | generate | variants |
+doctor`.
+>>>>>>> main
 
 Bad input is one sentence on stderr and exit code 2.
 """
@@ -12,7 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+<<<<<<< HEAD
 from hftlab import __version__, measuring, reporting
+=======
+from hftlab import __version__, comparing, measuring
+>>>>>>> main
 from hftlab.errors import FeedError, HftlabError
 from hftlab.measuring import generated, print_json
 from hftlab.options import parser
@@ -178,6 +187,9 @@ def _variants(arguments: argparse.Namespace) -> int:
 
 COMMANDS = {
     "bench": measuring.bench,
+    "latency": measuring.latency,
+    "compare": comparing.compare,
+    "history": comparing.history,
     "scale": measuring.scale,
     "border": measuring.border,
     "report": reporting.report,

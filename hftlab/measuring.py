@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hftlab.errors import ConfigError, HftlabError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from hftlab.bench.report import Report
     from hftlab.bench.result import Result
     from hftlab.feeds.itch import ItchFeed
 
@@ -19,19 +24,41 @@ def bench(arguments: argparse.Namespace) -> int:
     """Every engine, stage by stage; with --ablate what each optimisation is worth."""
     from hftlab.replay import load
 
+    if arguments.save and arguments.ablate:
+        raise ConfigError("--save keeps the report of a bench; with --ablate there is none (--out writes the ablation)")
     feed = load(arguments.feed) if arguments.feed else generated(arguments)
     return _ablate(arguments, feed) if arguments.ablate else _bench(arguments, feed)
 
 
 def _bench(arguments: argparse.Namespace, feed: ItchFeed) -> int:
+    from hftlab.bench.baselines import check_savable
     from hftlab.bench.measure import measure
     from hftlab.tables import latency_table, record_table, throughput_table
 
     rounds = 5 if arguments.rounds is None else arguments.rounds
+    if arguments.save:
+        check_savable(arguments.save, rounds)
     report = measure(feed, rounds=rounds, seed=arguments.seed, engines=arguments.engines)
+    _keep(report, arguments)
     head = f"{report.feed}: {report.messages:,} messages, {report.rounds} interleaved rounds\n"
     tables = [*map(latency_table, report.measured), throughput_table(report), record_table(report)]
     return _give(report, arguments, tables, report.lines(), head)
+
+
+def _keep(report: Report, arguments: argparse.Namespace) -> None:
+    """As a baseline, if asked for, and in the history; what is wrong with the history does not cost the report."""
+    from hftlab.bench.baselines import Recipe, save
+    from hftlab.bench.history import keep
+
+    if arguments.save:
+        source = {name: getattr(arguments, name) for name in ("regime", "messages", "seed", "symbols")}
+        file = os.path.abspath(arguments.feed) if arguments.feed else None  # it may be read from elsewhere
+        where = save(arguments.save, report, Recipe(file, **source, engines=tuple(arguments.engines)))
+        print(f"kept as a baseline: {where}", file=sys.stderr)
+    try:
+        keep(report)
+    except HftlabError as error:
+        print(f"hftlab: not kept in the history: {error}", file=sys.stderr)
 
 
 def _ablate(arguments: argparse.Namespace, feed: ItchFeed) -> int:
@@ -41,6 +68,21 @@ def _ablate(arguments: argparse.Namespace, feed: ItchFeed) -> int:
     rounds = 21 if arguments.rounds is None else arguments.rounds
     found = ablate(feed, rounds=rounds, seed=arguments.seed)
     return _give(found, arguments, [ablation_table(found)], found.lines())
+
+
+def latency(arguments: argparse.Namespace) -> int:
+    """One engine: per stage and end to end, warm, first and with swept caches."""
+    from hftlab.bench.latency import latency
+    from hftlab.bench.result import write
+    from hftlab.replay import load
+    from hftlab.tables import phases_table
+
+    feed = load(arguments.feed) if arguments.feed else generated(arguments)
+    given = {name: getattr(arguments, name) for name in ("rounds", "seed", "slowest", "rate")}
+    found = latency(" ".join(arguments.engine) or "auto", feed, **given)
+    for part, text in found.hgrm().items() if arguments.hgrm else ():
+        write(Path(arguments.hgrm) / f"{part}.hgrm", text)
+    return _give(found, arguments, [phases_table(found)], found.lines())
 
 
 def scale(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,11 @@ from hftlab import __version__
 _EPILOG = """\
 examples:
   hftlab bench                                   the latency table of every engine on a generated feed
+  hftlab latency rust book=btree                 one engine: warm and cold, stamps against whole passes
   hftlab bench --ablate                          what each optimisation of the Rust engine is worth, with intervals
+  hftlab compare "rust naive" rust               two engines in paired rounds: the ratio, with intervals and a control
+  hftlab bench --save before                     keep the report as a baseline; `hftlab compare before` then runs it again
+  hftlab history                                 what every bench gave, and when it changed for good
   hftlab scale --axis depth                      ns per message against orders, instruments or price levels
   hftlab border                                  what each way from Python into Rust costs
   hftlab report                                  all of it measured and put on one page, out/report.html
@@ -20,8 +24,9 @@ examples:
   hftlab bench --with my_book.py:MyBook          a class or object of one's own beside the others
   hftlab doctor                                  what this machine can do, and what is missing
 
-FILE is NASDAQ TotalView-ITCH 5.0 in BinaryFILE framing, plain or gzip. ENGINE is the name of a backend, or
-module:attribute or path.py:attribute of a backend, of the class of a stage, or of an hftlab.Engine.
+FILE is NASDAQ TotalView-ITCH 5.0 in BinaryFILE framing, plain or gzip. ENGINE is the name of a backend, alone or
+with a variant ("rust naive", "rust book=btree"), or module:attribute or path.py:attribute of a backend, of the class of a
+stage, or of an hftlab.Engine.
 """
 
 
@@ -37,6 +42,9 @@ def parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for add in (
         _add_bench,
+        _add_latency,
+        _add_compare,
+        _add_history,
         _add_scale,
         _add_border,
         _add_report,
@@ -65,7 +73,45 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=[],
         help="time this one, too; may be repeated",
     )
+    bench.add_argument("--save", metavar="NAME", help="keep the report as a baseline, for `hftlab compare NAME`")
     _result_options(bench)
+
+
+def _add_latency(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    latency = commands.add_parser("latency", help="time one engine: per stage and end to end, warm and cold")
+    latency.add_argument("engine", metavar="ENGINE", nargs="*", help="and its variant: rust book=btree (default: auto)")
+    latency.add_argument("--feed", metavar="FILE", help="measure on this file instead of a generated feed")
+    _generator_options(latency, messages=100_000)
+    latency.add_argument("--rounds", type=int, default=5, help="every kind of pass once in each (default 5)")
+    latency.add_argument("--rate", type=float, default=None, help="messages per second, to be sent in an open loop, too")
+    latency.add_argument("--slowest", type=int, default=5, help="how many of the slowest messages are kept (default 5)")
+    latency.add_argument("--hgrm", metavar="FOLDER", help="write the percentile distributions for HdrHistogram's tools")
+    _result_options(latency)
+
+
+def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="compare two engines in paired rounds, or a baseline with now",
+        description="Two engines: paired rounds, interleaved. One baseline: with a new run of the same bench. Two "
+        "baselines: with each other. A baseline and an engine: with a new run, that engine alone.",
+    )
+    compare.add_argument("a", metavar="A", help="an ENGINE, or the name of a baseline (`hftlab history --baselines`)")
+    compare.add_argument("b", metavar="B", nargs="?", help="another")
+    compare.add_argument("--until", default="order", help="last stage: tick, book, signal or order (default order)")
+    compare.add_argument("--rounds", type=int, default=None, help="default 21 for engines; the baseline's for a baseline")
+    compare.add_argument("--force", action="store_true", help="compare with a baseline though machine, versions or feed differ")
+    compare.add_argument("--feed", metavar="FILE", help="two engines: measure on this file instead of a generated feed")
+    _generator_options(compare, messages=100_000)
+    _result_options(compare)
+
+
+def _add_history(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    history = commands.add_parser("history", help="what every bench gave, and when it changed for good")
+    history.add_argument("--engine", metavar="LABEL", help="only this one, e.g. 'rust best'")
+    history.add_argument("--metric", help="only this one: ns/message, p50, p99 or p99.9")
+    history.add_argument("--baselines", action="store_true", help="list the baselines instead")
+    _result_options(history)
 
 
 def _add_scale(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hftlab import html
 from hftlab.errors import UnknownName
 from hftlab.events import Fault, Kind, Side
 from hftlab.histogram import Histogram
@@ -140,6 +141,19 @@ class Run:
     def __repr__(self) -> str:
         speed = f"{self.ns_per_message:.1f} ns/message" if self.messages else "no message"
         return f"<Run {self.feed} on {self.backend}: {self.messages:,} messages, {speed}, {sum(self.faults.values())} faults>"
+
+    def _repr_html_(self) -> str:
+        told = {name: ", ".join(f"{key} {n:,}" for key, n in some.items() if n) for name, some in self._totals().items()}
+        facts = {
+            "variant": " ".join(f"{axis}={value}" for axis, value in self.variant.items()) or "the only one",
+            "messages": f"{self.messages:,}, {self.ns_per_message:,.1f} ns each",
+            **{name: some or "none" for name, some in told.items()},
+            "orders sent": f"{len(self.order_stream) // 47:,}",
+        }
+        return html.block(f"Run of {self.feed} on {self.backend}", html.facts(facts))
+
+    def _totals(self) -> dict[str, dict[str, int]]:
+        return {"by kind": self.counts, "unknown types": self.unknown, "faults": self.faults, "refused by risk": self.rejects}
 
     def to_dict(self) -> dict[str, Any]:
         """The run in numbers, for JSON."""

@@ -15,6 +15,7 @@ from hftlab.settings import RECORDS, STAGES
 if TYPE_CHECKING:
     from hftlab.bench.ablate import Ablation
     from hftlab.bench.border import Border
+    from hftlab.bench.latency import LatencyReport
     from hftlab.bench.scale import Scale
     from hftlab.run import Run
 
@@ -39,6 +40,22 @@ def latency_table(one: Measured) -> Table:
     for row in one.first:
         if row.part == "total":
             table.add_row("  the first of a pass", *_cells(row))
+    return table
+
+
+def phases_table(found: LatencyReport) -> Table:
+    """One engine: every part of the path, warm, first, and with swept caches."""
+    table = Table(title=f"{found.label}: latency per message, us")
+    for name in ("phase", "stage"):
+        table.add_column(name)
+    for name in (*_COLUMNS, "n"):
+        table.add_column(name, justify="right")
+    phase = ""
+    for name, row in found.phases():
+        if phase not in ("", name):
+            table.add_section()
+        table.add_row("" if name == phase else name, TITLES[row.part], *_cells(row))
+        phase = name
     return table
 
 

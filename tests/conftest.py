@@ -23,6 +23,14 @@ def data_dir() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own for what each test keeps: never the user's."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HFTLAB_HOME", str(folder))
+    return folder
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip ``rust`` tests where the extension is not installed; fail them where it is required or broken."""
     if item.get_closest_marker("rust") is None:

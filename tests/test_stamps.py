@@ -98,6 +98,22 @@ def test_the_slowest_are_those_of_the_whole_stream_however_it_is_cut(data: st.Da
         assert np.array_equal(stamps, rows[low : number + around + 1])
 
 
+@pytest.mark.parametrize(("mode", "readings"), [("off", 0), ("total", 2), ("stages", 8)])
+def test_stamping_costs_at_most_a_pair_of_readings_per_stage(mode: str, readings: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 0
+
+    def clock() -> int:
+        nonlocal count
+        count += 1
+        return count
+
+    monkeypatch.setattr("hftlab.engine.perf_counter_ns", clock)
+    run = Engine("python").run(hftlab.synthetic(messages=1_000), "none", mode)
+    assert 0 < count <= 1_000 * readings + 8  # a few more around each block
+    if run.latency is not None:
+        assert (run.latency["total"] > 0).all()
+
+
 def test_a_wrong_wish_is_said_at_once() -> None:
     with pytest.raises(UnknownName, match="unknown way to keep stamps 'all'; known: samples, histogram, both"):
         Settings(keep="all")  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hftlab.axes import Axes, VariantSet, best, naive, setting
 from hftlab.bench.gate import agree, release
 from hftlab.bench.machine import describe, fingerprint
-from hftlab.bench.paired import Comparison, Interval, Series, check_rounds, interleave
+from hftlab.bench.paired import Interval, Paired, Series, check_rounds, interleave
 from hftlab.bench.result import Result
 from hftlab.errors import HftlabError
 from hftlab.feeds.feed import Feed
@@ -59,7 +59,7 @@ class Step:
     """A switch, and what it did."""
 
     switch: Switch
-    comparison: Comparison
+    comparison: Paired
 
     def row(self) -> dict[str, Any]:
         """One row of `Ablation.frame`."""
@@ -218,7 +218,7 @@ def _steps(switches: list[Switch], series: dict[tuple[Key, int], Series], seed: 
         if base not in controls:
             aa = Interval.of(series[base, 0] / series[base, 1], seed)
             itself = Switch(switch.start, CONTROL, switch.before, switch.before)
-            controls[base] = Step(itself, Comparison.of(series[base, 0], series[base, 1], aa, seed))
+            controls[base] = Step(itself, Paired.of(series[base, 0], series[base, 1], aa, seed))
         control = controls[base].comparison.ratio
-        yield Step(switch, Comparison.of(series[base, 0], series[_key(switch.after), 0], control, seed))
+        yield Step(switch, Paired.of(series[base, 0], series[_key(switch.after), 0], control, seed))
     yield from controls.values()

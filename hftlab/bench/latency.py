@@ -81,7 +81,8 @@ class LatencyReport(Result):
     def label(self) -> str:
         return self.measured.label
 
-    def _phases(self) -> list[tuple[str, Distribution]]:
+    def phases(self) -> list[tuple[str, Distribution]]:
+        """Every distribution, with its phase: warm, first, caches swept."""
         out = [("warm", row) for row in self.measured.rows] + [("first", row) for row in self.measured.first]
         return [*out, ("caches swept", self.swept)] if self.swept else out
 
@@ -98,7 +99,7 @@ class LatencyReport(Result):
 
         rows = [
             {"phase": phase, "stage": TITLES[row.part], "n": row.n, **row.values(), "raw_median": row.raw.quantile(0.5)}
-            for phase, row in self._phases()
+            for phase, row in self.phases()
         ]
         schema = dict.fromkeys(("min", "max", "mean", *QUANTILES, "raw_median"), pl.Float64)
         return pl.DataFrame(rows, schema={"phase": pl.String, "stage": pl.String, "n": pl.Int64, **schema})
@@ -107,7 +108,7 @@ class LatencyReport(Result):
         """Percentile against ns by phase: series, percentile, ns; as far as each sample bears."""
         import polars as pl
 
-        rows = [{"series": phase, **point} for phase, row in self._phases() if row.part == part for point in row.spectrum()]
+        rows = [{"series": phase, **point} for phase, row in self.phases() if row.part == part for point in row.spectrum()]
         return pl.DataFrame(rows, schema={"series": pl.String, "percentile": pl.Float64, "ns": pl.Float64})
 
     def bins(self) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from hftlab import html
 from hftlab.errors import ConfigError, FeedError
 from hftlab.events import Events, Kind, as_events
 
@@ -48,6 +49,17 @@ class Feed(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+    def _repr_html_(self) -> str:
+        named = [name for name in self.symbols if name]
+        few = ", ".join(named[:8]) + (", ..." if len(named) > 8 else "")
+        facts = {
+            "carries": "framed ITCH 5.0" if self.wire == "itch" else "event records",
+            "symbols": f"{len(named):,}" + (f": {few}" if named else ""),
+            "price units per 1.0": f"{self.price_scale:,}",
+            "time counts from": self.epoch,
+        }
+        return html.block(f"{type(self).__name__} {self.name}", html.facts(facts))
 
 
 class EventFeed(Feed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from hftlab import html
 from hftlab.adopt import adopt
 from hftlab.errors import FeedError, HftlabError
 from hftlab.events import Events
@@ -34,6 +35,10 @@ class Verdict:
     def __str__(self) -> str:
         head = f"{self.a} and {self.b} on {self.feed}, {self.messages:,} messages: "
         return head + ("identical" if self.divergence is None else f"DIFFERENT\n{self.divergence}")
+
+    def _repr_html_(self) -> str:
+        found = "" if self.divergence is None else self.divergence._repr_html_()
+        return html.block(str(self).partition("\n")[0], found)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hftlab import html
 from hftlab.errors import HftlabError
 from hftlab.events import Events, describe
 from hftlab.run import Run
@@ -39,6 +40,11 @@ class Divergence:
             lines.append(f"  {mark} {name:<16} {self.a[name]!r:>26} {self.b.get(name)!r:>26}")
         lines += [f"    before: {text}" for text in self.before]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        marks = ["differs" if _bits(self.a[name]) != _bits(self.b.get(name)) else "" for name in self.a]
+        rows = [(name, repr(self.a[name]), repr(self.b.get(name)), mark) for name, mark in zip(self.a, marks, strict=True)]
+        return html.block(str(self).partition("\n")[0], html.table(("", "a", "b", ""), rows), self.before)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

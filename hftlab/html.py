@@ -1,0 +1,47 @@
+"""Small pieces of HTML for notebooks. Everything that comes from data is escaped; nothing is loaded from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+MOST_ROWS = 60
+_RIGHT = "text-align:right;font-variant-numeric:tabular-nums"
+_LEFT = "text-align:left"
+
+
+def cell(value: Any) -> str:
+    """A value as text: numbers with thousands marked, n/a for what is not known."""
+    if value is None or value != value:
+        return "n/a"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:,.2f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table, at most 60 rows of it."""
+    head = "".join(f"<th style='{_LEFT}'>{escape(name)}</th>" for name in columns)
+    body = "".join(f"<tr>{''.join(map(_td, row))}</tr>" for row in rows[:MOST_ROWS])
+    more = f"<p>... and {len(rows) - MOST_ROWS:,} rows more</p>" if len(rows) > MOST_ROWS else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def facts(pairs: Mapping[str, str]) -> str:
+    """A table of names and what they are."""
+    rows = "".join(f"<tr><th style='{_LEFT}'>{escape(name)}</th>{_td(value)}</tr>" for name, value in pairs.items())
+    return f"<table><tbody>{rows}</tbody></table>"
+
+
+def block(title: str, body: str, lines: Iterable[str] = ()) -> str:
+    """A title, HTML that has been escaped already, and sentences."""
+    said = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<div><b>{escape(title)}</b>{body}{f'<ul>{said}</ul>' if said else ''}</div>"
+
+
+def _td(value: Any) -> str:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f"<td style='{_RIGHT if number or value is None else _LEFT}'>{escape(cell(value))}</td>"

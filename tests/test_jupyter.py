@@ -1,0 +1,128 @@
+"""Do the magics measure, return objects and raise; do results show themselves without letting data become HTML?"""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from IPython.testing.globalipapp import start_ipython
+
+import hftlab
+from hftlab import html
+from hftlab.errors import ConfigError, UnknownName
+from hftlab.jupyter.cells import CellComparison, CellLatency
+
+
+@pytest.fixture(scope="module")
+def ip() -> Iterator[object]:
+    shell = start_ipython()
+    if shell is None:
+        from IPython.core.getipython import get_ipython
+
+        shell = get_ipython()
+    shell.run_line_magic("load_ext", "hftlab")
+    yield shell
+    shell.run_line_magic("reset", "-f")
+
+
+def test_latency_of_an_engine(ip) -> None:  # type: ignore[no-untyped-def]
+    ip.user_ns["small"] = hftlab.synthetic(messages=2_000)
+    found = ip.run_line_magic("latency", "python --feed small --rounds 3")
+    assert isinstance(found, hftlab.LatencyReport)
+    assert (found.label, found.messages) == ("python", 2_000)
+    assert found["total"].n == 3 * 1_800
+    assert "n/a" in found._repr_html_()
+    ip.user_ns["mine"] = hftlab.Engine("python", until="book")
+    assert set(ip.run_line_magic("latency", "mine --messages 500 --rounds 3").measured.until_ns) == {"tick", "book"}
+
+
+def test_latency_of_a_cell(ip) -> None:  # type: ignore[no-untyped-def]
+    ip.user_ns["n"] = 0
+    found = ip.run_cell_magic("latency", "-n 500", "n += 1")
+    assert isinstance(found, CellLatency)
+    assert (found.warm.n, found.first.n) == (450, 50)
+    assert ip.user_ns["n"] == 501  # one more to see how long it takes
+    assert found.frame()["p99"].to_list() == [None, None]
+    assert found.warm.clock_ns > 0
+    json.dumps(found.to_dict())
+    slow = ip.run_cell_magic("latency", "-n 20", "sum(range(100_000))")
+    assert slow.warm.quantile(0.5) > 10 * found.warm.quantile(0.5)
+
+
+def test_comparison_of_cells(ip) -> None:  # type: ignore[no-untyped-def]
+    ip.user_ns["values"] = list(range(20_000))
+    cell = "sum(values)\n# vs\nsum(values); sum(values); sum(values)\n# vs\nsum(values)  # again"
+    found = ip.run_cell_magic("compare", "-r 11", cell)
+    assert isinstance(found, CellComparison)
+    assert found.verdict.startswith("slower")
+    frame = found.frame()
+    assert frame["part"].to_list()[0] == "sum(values)"
+    assert frame["ratio"][1] == pytest.approx(1 / 3, rel=0.5)
+    assert frame["verdict"][0].startswith("control")
+    json.dumps(found.to_dict())
+
+
+@pytest.mark.rust
+def test_comparison_of_engines(ip) -> None:  # type: ignore[no-untyped-def]
+    found = ip.run_line_magic("compare", "python 'rust naive' -m 2000 -r 5")
+    assert isinstance(found, hftlab.Comparison)
+    assert found.faster
+    assert "book=btree" in found.b
+
+
+def test_backend_is_shown_and_chosen(ip, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("HFTLAB_BACKEND", "auto")
+    assert {info.name for info in ip.run_line_magic("backend", "")} >= {"python", "rust"}
+    chosen = ip.run_line_magic("backend", "python")
+    assert [info.name for info in chosen if info.default] == ["python"]
+    assert hftlab.Engine().backend == "python"
+
+
+@pytest.mark.parametrize(
+    ("magic", "line", "cell", "error", "said"),
+    [
+        ("latency", "nobody", None, UnknownName, "unknown backend 'nobody'; known: python"),
+        ("latency", "--rounds x", None, ConfigError, "rounds"),
+        ("latency", "--nothing", None, ConfigError, "nothing"),
+        ("latency", "-n 3", "pass", ConfigError, "executions is 3; allowed is 10 to 1,000,000"),
+        ("latency", "", "raise KeyError('mine')", KeyError, "mine"),
+        ("latency", "", "1 +", SyntaxError, "invalid syntax"),
+        ("compare", "python", None, ConfigError, "1 engines to compare; allowed is 2"),
+        ("compare", "", "pass", ConfigError, "1 part to compare; allowed is 2 or more, each under a line '# vs'"),
+        ("backend", "nobody", None, UnknownName, "unknown backend 'nobody'"),
+    ],
+)
+def test_what_is_wrong_is_an_exception(ip, magic, line, cell, error, said) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(error, match=said):
+        ip.run_line_magic(magic, line) if cell is None else ip.run_cell_magic(magic, line, cell)
+
+
+@pytest.mark.parametrize("magic", ["latency", "compare", "backend"])
+def test_a_question_mark_helps(ip, magic: str) -> None:  # type: ignore[no-untyped-def]
+    text = ip.magics_manager.magics["line"][magic].__doc__
+    assert f"%{magic}" in text
+    assert "default" in text
+
+
+def test_everything_from_data_is_escaped() -> None:
+    evil = "<script>alert(1)</script>"
+    feed = hftlab.EventFeed(hftlab.decode(hftlab.synthetic(messages=50)), symbols=("", evil), name=evil)
+    run = hftlab.Engine("python").run(feed)
+    verdict = hftlab.verify("python", "python", feed)
+    for shown in (feed._repr_html_(), run._repr_html_(), verdict._repr_html_(), html.table([evil], [[evil]])):
+        assert "<script" not in shown
+        assert "&lt;script&gt;" in shown
+
+
+def test_numbers_are_written_for_people() -> None:
+    assert [html.cell(value) for value in (None, float("nan"), 1234567, 12345.6, 1.5, True, "x")] == [
+        "n/a",
+        "n/a",
+        "1,234,567",
+        "12,346",
+        "1.50",
+        "True",
+        "x",
+    ]
+    many = html.table(["n"], [[i] for i in range(100)])
+    assert "... and 40 rows more" in many
+    assert many.count("<tr>") == 61

@@ -1,0 +1,183 @@
+"""Does hftlab.latency find what was planted: medians, tails, slow first messages, stalls, queues?"""
+
+import json
+
+import numpy as np
+import pytest
+from known_latency import KnownLatency
+
+import hftlab
+from hftlab.bench.distribution import Distribution, tells
+from hftlab.bench.latency import LatencyReport, warm_up
+from hftlab.bench.measured import Measured
+from hftlab.bench.openloop import paced
+from hftlab.errors import ConfigError, HftlabError
+
+LATENCY = 12_000  # ns
+FEED = hftlab.synthetic(messages=5_000)
+FIRST = 500  # of them count as the first of a pass
+#: Every 40th message stalls for 0.4 ms, the first fifth of the first ones for 0.1 ms, four messages for longer.
+STALLS = {
+    **dict.fromkeys(range(0, 5_000, 40), 400_000),
+    **dict.fromkeys(range(100), 100_000),
+    3_001: 40_000_000,
+    1_777: 50_000_000,
+    4_444: 30_000_000,
+}
+SLOWEST = {1_777, 3_001, 4_444}  # longer than what a busy machine takes away now and then
+
+
+@pytest.fixture(scope="module")
+def planted() -> LatencyReport:
+    return hftlab.latency(KnownLatency(LATENCY, STALLS, stall_in="book"), FEED, rounds=3, slowest=8)
+
+
+def test_the_median_and_the_tail_are_those_planted(planted: LatencyReport) -> None:
+    total = planted["total"]
+    assert total.n == 3 * (5_000 - FIRST)
+    median, p95, p99 = (total.quantile(q) for q in (0.5, 0.95, 0.99))
+    assert median is not None
+    assert p95 is not None
+    assert p99 is not None
+    assert LATENCY * 0.5 < median < LATENCY * 1.5
+    assert p95 < 300_000 < 350_000 < p99 < 1_500_000  # 2.5 % of the messages stall
+    assert total.max >= 50_000_000
+    assert planted["book"].max >= 50_000_000
+    assert (planted["signal"].quantile(0.99) or 0) < 200_000
+
+
+def test_the_first_messages_stand_apart(planted: LatencyReport) -> None:
+    first = {row.part: row for row in planted.measured.first}["total"]
+    assert first.n == 3 * FIRST
+    p90 = first.quantile(0.9)
+    assert p90 is not None
+    assert p90 > 80_000  # a fifth of them was slowed
+    assert (planted["total"].quantile(0.9) or 0) < 80_000
+    assert planted.frame()["phase"].unique().sort().to_list() == ["caches swept", "first", "warm"]
+
+
+def test_the_slowest_messages_are_those_planted(planted: LatencyReport) -> None:
+    found = {capture.at: capture for capture in planted.slowest}
+    assert found.keys() >= SLOWEST
+    for at in SLOWEST:
+        stages = np.diff(found[at].stamps[at - found[at].first])
+        assert np.argmax(stages) == 1, stages  # in the book
+
+
+def test_stamps_and_whole_passes_agree_and_say_so(planted: LatencyReport) -> None:
+    seen = planted.measured
+    # A wait in the tick stage, from one release to the next, swallows what the other stages take; the stalls in the book remain.
+    assert seen.stage_means["book"] > 5_000
+    assert seen.stage_ns["book"] > 5_000
+    agree, said = seen.agreement()["book"]
+    assert agree, said
+    assert "they agree" in said
+    assert seen.overhead == pytest.approx(1, abs=0.3)
+
+
+def test_the_report_is_whole(planted: LatencyReport) -> None:
+    told = json.loads(json.dumps(planted.to_dict()))
+    assert told["schema"] == "hftlab-latency/1"
+    assert {row["stage"] for row in told["latency_ns"]} == {"tick", "book", "signal", "order", "total"}
+    assert told["latency_ns"][0]["p99.99"] is None
+    assert sum(told["histograms"]["total"]["counts"]) == planted["total"].n
+    assert planted.timeline()["count"].sum() == 5_000
+    assert planted.bins().filter(series="end to end")["count"].sum() == planted["total"].n
+    spectrum = planted.spectrum().filter(series="warm")
+    assert spectrum["ns"].is_sorted()
+    assert spectrum["percentile"].max() <= 100 * (1 - 100 / planted["total"].n)  # type: ignore[operator]
+    assert "median" in repr(planted)
+    assert "n/a" in planted._repr_html_()
+    with pytest.raises(KeyError, match="no part 'nothing'; known: tick, book"):
+        planted["nothing"]
+
+
+def test_a_queue_behind_a_stall_is_counted_from_when_messages_were_due() -> None:
+    """A message takes 0.1 ms and comes every 0.2 ms; one stall of 20 ms keeps about 200 waiting until the queue is gone."""
+    found = paced(hftlab.Engine(KnownLatency(100_000, {300: 20_000_000})), FEED, rate=5_000, messages=1_000)  # type: ignore[arg-type]
+    assert found.service.quantile(0.9) == pytest.approx(100_000, rel=0.5)
+    response = found.response.quantile(0.9)
+    assert response is not None
+    assert response > 5_000_000
+    assert found.late >= 90
+    assert found.response.max >= 20_000_000
+    predicted = found.predicted.quantile(0.9)
+    assert predicted is not None
+    assert 3_000_000 < predicted < response * 1.1  # the prediction knows of no wait but the engine's own
+
+
+def test_a_long_feed_is_counted_by_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hftlab.bench.observe.BOUND", 1_000)
+    monkeypatch.setattr("hftlab.bench.latency.BOUND", 1_000)
+    found = hftlab.latency("python", hftlab.synthetic(messages=3_000), rounds=3)
+    assert found["total"].n == 9_000  # in counts, the first messages are among the others
+    assert {row.part: row.n for row in found.measured.first}["total"] == 900
+    assert found.timeline()["count"].sum() == 20_000 if found.messages > 20_000 else found.timeline()["count"].sum() == 1_000
+
+
+def test_an_engine_without_stamps_is_measured_by_whole_passes() -> None:
+    class Session:
+        def __init__(self, inner):  # type: ignore[no-untyped-def]
+            self.inner = inner
+
+        def __getattr__(self, name):  # type: ignore[no-untyped-def]
+            return getattr(self.inner, name)
+
+        def result(self):  # type: ignore[no-untyped-def]
+            return {**self.inner.result(), "latency": None, "histograms": None, "slowest": None}
+
+    class Silent(KnownLatency):
+        def session(self, settings):  # type: ignore[no-untyped-def]
+            return Session(super().session(settings))
+
+    found = hftlab.latency(Silent(8_000), hftlab.synthetic(messages=500), rounds=3)
+    assert (found.measured.rows, found.swept, found.slowest, found.heat) == ((), None, (), ())
+    assert found.measured.whole_ns > 7_000
+    assert "no stamps" in repr(found)
+    assert found.frame().height == 0
+    json.dumps(found.to_dict())
+
+
+def test_an_engine_that_is_wrong_is_not_timed() -> None:
+    class Wrong(KnownLatency):
+        def session(self, settings):  # type: ignore[no-untyped-def]
+            session = super().session(settings)
+            session.book.best = lambda instrument: (0, 0, 0, 0)
+            return session
+
+    with pytest.raises(HftlabError, match="no clock before equality"):
+        hftlab.latency(Wrong(1_000), hftlab.synthetic(messages=500), rounds=3)
+    with pytest.raises(ConfigError, match="rounds is 2; allowed is 3 to 1000"):
+        hftlab.latency("python", rounds=2)
+
+
+def test_warming_up_goes_on_until_the_median_stands() -> None:
+    steady = warm_up(hftlab.Engine(KnownLatency(50_000)), hftlab.synthetic(messages=200))  # type: ignore[arg-type]
+    assert 3 <= len(steady.medians) <= 12
+    assert "warmed up in" in str(steady)
+
+
+def test_a_percentile_is_only_said_where_the_sample_bears_it() -> None:
+    assert [tells(n, 0.99) for n in (0, 9_999, 10_000)] == [False, False, True]
+    assert [tells(n, 0.9999) for n in (999_999, 1_000_000)] == [False, True]
+    few = Distribution.of("total", np.arange(1.0, 1_000.0), clock_ns=10.0)
+    assert (few.quantiles["median"], few.quantiles["p95"], few.min) == (490.0, None, 0.0)
+    assert few.raw.quantile(0.5) == 500.0
+    assert few.mean == pytest.approx(np.maximum(np.arange(1.0, 1_000.0) - 10.0, 0).mean())
+    assert max(point["percentile"] for point in few.spectrum()) <= 90.0
+    assert sum(one["count"] for one in few.bins()) == 999
+
+
+def test_the_agreement_says_which_to_believe() -> None:
+    def measured(stamped: float, differenced: float, reading: float) -> tuple[bool, str]:
+        clock = hftlab.bench.clock.clock_of(hftlab.Engine("python").implementation)
+        object.__setattr__(clock, "cost_p50_ns", reading)
+        stages = {"tick": differenced}
+        seen = Measured("x", "x", {}, clock, (), (), stages, (differenced,), None, {"tick": stamped}, (), {}, 0, 0, 0)
+        return seen.agreement()["tick"]
+
+    assert measured(1_000, 1_100, 20) == (True, "tick processing: stamps 1,000.0 ns, whole passes 1,100.0 ns; they agree")
+    assert measured(1_000, 2_000, 20)[0] is False
+    agree, said = measured(40, 7, 30)
+    assert not agree
+    assert said.endswith("they do not agree, and it is shorter than 10 readings of 30 ns: believe the passes")
