@@ -107,23 +107,30 @@ def nothing(text: str = "nothing was measured", title: str = "") -> alt.Chart:
 
 
 def rows_of(
-    frame: pl.DataFrame, *columns: str, real: Iterable[str] = (), positive: Iterable[str] = (), what: str = "a chart"
+    frame: pl.DataFrame,
+    *columns: str,
+    text: Iterable[str] = (),
+    real: Iterable[str] = (),
+    positive: Iterable[str] = (),
+    what: str = "a chart",
 ) -> list[dict[str, Any]]:
     """The rows of a frame that can be drawn, as plain values; NaN and infinity become None.
 
     columns  : columns that must be there, at any value
+    text     : columns that must be there and become text, "n/a" where there is none: names of series, of stages
     real     : columns that must be there and hold a finite number, or the row is left out
     positive : as `real`, and above 0: what stands on a logarithmic axis
     what     : who asks, for the error
     raises   : HftlabError for a missing column, or for more than 5,000 rows
     """
-    real, positive = tuple(real), tuple(positive)
-    missing = [name for name in (*columns, *real, *positive) if name not in frame.columns]
+    text, real, positive = tuple(text), tuple(real), tuple(positive)
+    missing = [name for name in (*columns, *text, *real, *positive) if name not in frame.columns]
     if missing:
         raise HftlabError(f"{what} needs a column {missing[0]!r}; the frame has {', '.join(frame.columns) or 'none'}")
     if len(frame) > MOST_ROWS:
         raise HftlabError(f"{what} is given {len(frame):,} rows; at most {MOST_ROWS:,} are drawn: summarise them first")
     rows = [{name: _plain(value) for name, value in row.items()} for row in frame.to_dicts()]
+    rows = [{**row, **{name: "n/a" if row[name] is None else str(row[name]) for name in text}} for row in rows]
     rows = [row for row in rows if all(row[name] is not None for name in (*real, *positive))]
     return [row for row in rows if all(row[name] > 0 for name in positive)]
 

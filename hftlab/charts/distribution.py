@@ -5,6 +5,7 @@ A line ends where the frame has no more rows: whoever summarises the samples lea
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def ccdf_chart(
 
 def _beyond(frame: pl.DataFrame, what: str) -> list[dict[str, Any]]:
     """The rows with a percentile from 0 to below 100, and the share of samples beyond it."""
-    rows = rows_of(frame, "series", real=["percentile"], positive=["ns"], what=what)
+    rows = rows_of(frame, text=["series"], real=["percentile"], positive=["ns"], what=what)
     rows = [row for row in rows if 0 <= row["percentile"] < 100]
     shares = [1 - row["percentile"] / 100 for row in rows]
     return [{**row, "beyond": share, "one_in": 1 / share} for row, share in zip(rows, shares, strict=True)]
@@ -92,7 +93,7 @@ def ridge_chart(
     frame : columns series, low_ns, high_ns (> low_ns), count; bins equally wide on a logarithmic axis; empty ones may lack
     """
     alt = altair()
-    rows = rows_of(frame, "series", positive=["low_ns", "high_ns", "count"], what="ridge_chart")
+    rows = rows_of(frame, text=["series"], positive=["low_ns", "high_ns", "count"], what="ridge_chart")
     rows = [row for row in rows if row["high_ns"] > row["low_ns"]]
     if not rows:
         return nothing("no bin with a count", title)
@@ -100,7 +101,10 @@ def ridge_chart(
     bins = {name: sorted((row for row in rows if row["series"] == name), key=lambda row: row["low_ns"]) for name in names}
     offsets = {name: len(names) - 1 - place for place, name in enumerate(names)}
     medians = {name: _median(bins[name]) for name in names}
-    labels = " : ".join(f"datum.value == {offsets[name]} ? {[name, 'p50 ' + say_ns(medians[name])]}" for name in names) + " : ''"
+    labels = (
+        " : ".join(f"datum.value == {offsets[name]} ? {json.dumps([name, 'p50 ' + say_ns(medians[name])])}" for name in names)
+        + " : ''"
+    )
     left = max(text_width(text, 11) for name in names for text in (name, "p50 99.9 ms"))
     colours, _ = styles(names)
     scale, axis = time_axis(what, [row[edge] for row in rows for edge in ("low_ns", "high_ns")], most=8)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hftlab.charts.base import QUIET, WIDTH, altair, head, nothing, rows_of
 from hftlab.charts.scales import line_legend, names_in, panel_name, styles, time_axis
+from hftlab.errors import UnknownName
 
 if TYPE_CHECKING:
     import altair as alt
@@ -35,11 +36,15 @@ def hockey_chart(
     load_format : of its ticks, as d3-format has it: "~s" for messages/s
     knee        : a load to be marked
 
+    raises      : UnknownName for another time
+
     One series: its percentiles have the colours. Several: the series have the colours, the percentiles the dashes.
     """
-    rows = rows_of(frame, "percentile", real=["load"], positive=["ns"], what="hockey_chart")
-    rows = [{"series": "", "time": "", **row} for row in rows]
-    rows = [row for row in rows if row["time"] in (*TIMES, "", None)]
+    rows = rows_of(frame, text=["percentile"], real=["load"], positive=["ns"], what="hockey_chart")
+    rows = [{"time": "", **row, "series": str(row.get("series", ""))} for row in rows]
+    for row in rows:
+        if row["time"] not in (*TIMES, "", None):
+            raise UnknownName("time", row["time"], TIMES)
     if not rows:
         return nothing("no latency above 0 ns at any load", title)
     alt = altair()

@@ -29,20 +29,23 @@ def depth_chart(
     if not rows:
         return nothing("the book is empty", title)
     alt = altair()
-    rows = [{**row, "text": f"{row['qty']:,} in {row['orders']}", "at": price_text(row["price"], price_scale)} for row in rows]
-    rows = [{**row, "reach": -row["qty"] if row["side"] == "bid" else row["qty"]} for row in rows]
+    rows = [_level(row, price_scale) for row in rows]
     prices = [price_text(price, price_scale) for price in sorted({row["price"] for row in rows}, reverse=True)]
     best = {side: found[0]["price"] for side, found in sides.items() if found}
-    said = f"size in orders, by price; {len(sides['bid'])} bid and {len(sides['ask'])} ask levels"
+    said = f"{len(sides['bid'])} bid and {len(sides['ask'])} ask levels; beside each its size, and in how many orders"
     if len(best) == 2:
-        said += f", spread {price_text(best['ask'] - best['bid'], price_scale)}"
-    reach = 1.34 * max(row["qty"] for row in rows)
+        said += f"; spread {price_text(best['ask'] - best['bid'], price_scale)}"
+    half = (WIDTH - 120) // 2
+    reach = max(row["qty"] * half / (half - 12 - text_width(row["text"], 10.5)) for row in rows)  # px: room for the texts
     base = alt.Chart(alt.Data(values=rows)).encode(
         y=alt.Y("at:N", sort=prices).axis(title="price", domain=False, ticks=False, labelPadding=8)
     )
     x = alt.X("reach:Q").scale(domain=[-reach, reach], nice=False)
     x = x.axis(
-        title="shares or lots at the price: bids to the left, asks to the right", labelExpr="format(abs(datum.value), ',')"
+        title="shares or lots at the price: bids to the left, asks to the right",
+        labelExpr="format(abs(datum.value), ',~r')",
+        tickCount=7,
+        grid=False,
     )
     bars = base.mark_bar(height=15).encode(
         x=x,
@@ -51,15 +54,21 @@ def depth_chart(
         ),
         tooltip=["side:N", alt.Tooltip("at:N", title="price"), alt.Tooltip("qty:Q", format=","), "orders:Q"],
     )
-    texts = [
-        base.transform_filter(f"datum.side == '{side}'")
-        .mark_text(align=align, dx=dx, fontSize=10.5, color="#444444")
-        .encode(x="reach:Q", text="text:N")
-        for side, align, dx in (("bid", "right", -5), ("ask", "left", 5))
-    ]
+    texts = [_beside(base, "bid", "right", -5), _beside(base, "ask", "left", 5)]
     middle = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="#999999").encode(x="zero:Q")
     titled = head(title, [text for text in (subtitle, said) if text])
-    return alt.layer(bars, *texts, middle).properties(width=WIDTH - 110, height=21 * len(prices), title=titled)  # type: ignore[no-any-return]
+    return alt.layer(bars, *texts, middle).properties(width=2 * half, height=21 * len(prices), title=titled)  # type: ignore[no-any-return]
+
+
+def _level(row: dict[str, Any], price_scale: int) -> dict[str, Any]:
+    """A level as it is drawn: bids reach to the left."""
+    said = {"text": f"{row['qty']:,} in {row['orders'] or 0:,}", "at": price_text(row["price"], price_scale)}
+    return {**row, **said, "reach": -row["qty"] if row["side"] == "bid" else row["qty"]}
+
+
+def _beside(base: Any, side: str, align: str, dx: int) -> Any:
+    texts = base.transform_filter(f"datum.side == '{side}'").mark_text(align=align, dx=dx, fontSize=10.5, color="#444444")
+    return texts.encode(x="reach:Q", text="text:N")
 
 
 def price_text(price: float, price_scale: int) -> str:
@@ -82,20 +91,19 @@ def queue_chart(
     if not rows:
         return nothing("no order at this price", title)
     alt = altair()
-    blocks: list[dict[str, Any]] = []
-    ahead, first = 0, next((place for place, row in enumerate(rows) if row["order_id"] in mine), len(rows))
-    for place, row in enumerate(rows):
-        who = "ours" if row["order_id"] in mine else "ahead of us" if place < first < len(rows) else "others"
-        said = {"order": str(row["order_id"]), "place": place + 1, "qty": row["qty"], "who": who, "ahead": ahead}
-        blocks.append({**said, "end": ahead + row["qty"], "text": f"{row['qty']:,}"})
-        ahead += row["qty"]
+    blocks = _blocks(rows, mine)
+    ahead, first = blocks[-1]["end"], next((place for place, block in enumerate(blocks) if block["who"] == "ours"), len(rows))
     width = WIDTH - 60
-    told = f"{len(rows):,} orders, {ahead:,} shares or lots; the front, which is filled first, on the left"
+    told = [subtitle, f"{len(rows):,} orders, {ahead:,} shares or lots; the front, which is filled first, is on the left"]
     if first < len(rows):
-        told += f"; {first:,} orders with {blocks[first]['ahead']:,} stand before ours"
+        told.append(f"before ours stand {first:,} orders with {blocks[first]['ahead']:,}")
     kinds = {"ahead of us": PALETTE[4], "ours": PALETTE[5], "others": "#c8c8c8"}
     kinds = {kind: colour for kind, colour in kinds.items() if any(block["who"] == kind for block in blocks)}
-    x = alt.X("ahead:Q").scale(domain=[0, ahead], nice=False).axis(title="shares or lots from the front", format=",", grid=False)
+    x = (
+        alt.X("ahead:Q")
+        .scale(domain=[0, ahead], nice=False)
+        .axis(title="shares or lots from the front", format=",~r", tickCount=8, grid=False)
+    )
     color = alt.Color("who:N", legend=legend(list(kinds), symbolType="square", symbolStrokeWidth=0))
     gap = 0.8 if len(rows) <= 150 else 0
     bars = (
@@ -112,5 +120,23 @@ def queue_chart(
     wide = [block for block in blocks if block["qty"] / ahead * width > text_width(block["text"], 10.5) + 4]
     numbers = alt.Chart(alt.Data(values=[{**block, "middle": (block["ahead"] + block["end"]) / 2} for block in wide]))
     numbers = numbers.mark_text(fontSize=10.5, color="black").encode(x="middle:Q", y=alt.value(30), text="text:N")
-    titled = head(title, [text for text in (subtitle, told) if text])
-    return (bars + numbers).properties(width=width, height=60, title=titled)  # type: ignore[no-any-return]
+    ours_at = [{"middle": (block["ahead"] + block["end"]) / 2} for block in blocks if block["who"] == "ours"]
+    marks = alt.Chart(alt.Data(values=ours_at)).mark_point(
+        shape="triangle-down", filled=True, size=70, opacity=1, color=PALETTE[5]
+    )
+    marks = marks.encode(x="middle:Q", y=alt.value(2))
+    titled = head(title, [text for text in told if text])
+    return (bars + numbers + marks).properties(width=width, height=60, title=titled)  # type: ignore[no-any-return]
+
+
+def _blocks(rows: list[dict[str, Any]], mine: set[int]) -> list[dict[str, Any]]:
+    """The orders with their place, the quantity ahead of each, and whose they are."""
+    first = next((place for place, row in enumerate(rows) if row["order_id"] in mine), len(rows))
+    blocks: list[dict[str, Any]] = []
+    ahead = 0
+    for place, row in enumerate(rows):
+        who = "ours" if row["order_id"] in mine else "ahead of us" if place < first < len(rows) else "others"
+        said = {"order": str(row["order_id"]), "place": place + 1, "qty": row["qty"], "who": who, "ahead": ahead}
+        ahead += row["qty"]
+        blocks.append({**said, "end": ahead, "text": f"{row['qty']:,}"})
+    return blocks

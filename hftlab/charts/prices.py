@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hftlab.charts.base import INK, PALETTE, QUIET, WIDTH, altair, head, nothing, rows_of
+from hftlab.charts.base import PALETTE, QUIET, WIDTH, altair, head, nothing, rows_of
 from hftlab.charts.market import ASK, BID
 from hftlab.charts.scales import legend, line_legend, panel_name
 from hftlab.errors import ConfigError, HftlabError, UnknownName
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     import altair as alt
     import polars as pl
 
-#: Signal -> what its axis says; the first three are in price units, volatility in their square.
+#: Signal -> what stands above its panel, and the format of its ticks.
 SIGNALS = {
-    "mid": "mid (price)",
-    "spread": "spread (price)",
-    "microprice": "microprice (price)",
-    "imbalance": "imbalance (−1 to 1)",
-    "depth_imbalance": "depth imbalance (−1 to 1)",
-    "ofi": "ofi (shares)",
-    "flow": "flow (shares)",
-    "volatility": "volatility (price²)",
-    "score": "score (−1 to 1)",
+    "mid": ("mid (currency)", ".4~f"),
+    "spread": ("spread (currency)", ".4~f"),
+    "microprice": ("microprice (currency)", ".4~f"),
+    "imbalance": ("imbalance (−1 to 1)", ".1~f"),
+    "depth_imbalance": ("depth imbalance (−1 to 1)", ".1~f"),
+    "ofi": ("ofi, order-flow imbalance (shares or lots)", "~s"),
+    "flow": ("flow, signed executions (shares or lots)", "~s"),
+    "volatility": ("volatility (currency²)", ".1~e"),
+    "score": ("score (without unit)", ".1~f"),
 }
-_SCALED = {"mid": 1, "spread": 1, "microprice": 1, "volatility": 2}
+#: Signal -> power of the price unit in it.
+_PRICES = {"mid": 1, "spread": 1, "microprice": 1, "volatility": 2}
 
 
 def thin(frame: pl.DataFrame, most: int = 2_000, columns: Iterable[str] | None = None) -> pl.DataFrame:
@@ -91,7 +92,7 @@ def price_chart(
     rows = rows_of(told, "bid", "ask", "micro", real=["x"], what="price_chart")
     if all(row["bid"] is None and row["ask"] is None for row in rows):
         return nothing("no row with a bid or an ask", title)
-    names = {"best bid": BID, "best ask": ASK, "microprice": INK}
+    names = {"best bid": BID, "best ask": ASK, "microprice": "#777777"}
     x = alt.X("x:Q").scale(domain=[rows[0]["x"], max(rows[-1]["x"], rows[0]["x"] + 1e-9)], nice=False)
     x = x.axis(title=title_x, format=",~r", tickCount=6, grid=False)
     domain, cut = _prices_shown(told)
@@ -104,7 +105,7 @@ def price_chart(
         base.transform_calculate(name=f"'{name}'")
         .mark_line(interpolate="step-after", strokeWidth=width, clip=True)
         .encode(y=y[side], color=color)
-        for side, name, width in (("bid", "best bid", 1.4), ("ask", "best ask", 1.4), ("micro", "microprice", 0.8))
+        for side, name, width in (("micro", "microprice", 0.8), ("bid", "best bid", 1.4), ("ask", "best ask", 1.4))
     ]
     marks, said = _orders(orders, by, frame, price_scale, x, scale)
     titled = head(title, [text for text in (subtitle, cut, said) if text])
@@ -121,12 +122,15 @@ def _along(frame: pl.DataFrame, by: str, what: str) -> tuple[pl.DataFrame, str]:
         raise HftlabError(f"{what} draws one instrument; the frame has rows of {frame['instrument'].n_unique()}: filter it first")
     column = "index" if by == "index" else "ts_ns"
     rows_of(frame.clear(), column, what=what)
+    if {"bid_qty", "ask_qty"} <= set(frame.columns):  # what comes before the first quote says nothing
+        quoted = frame.select((pl.col("bid_qty") > 0) | (pl.col("ask_qty") > 0)).to_series()
+        frame = frame[int(quoted.arg_max() or 0) :]
     if by == "index" or frame.is_empty():
         return frame.with_columns(x=pl.col(column).cast(pl.Float64)), "message index"
     start, span = int(frame[column].min()), int(frame[column].max()) - int(frame[column].min())  # type: ignore[arg-type]
     unit, ns = next((unit, ns) for unit, ns in (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0)) if span >= 2 * ns or ns == 1.0)
     x = (pl.col(column).cast(pl.Int64) - start) / ns
-    return frame.with_columns(x=x), f"time since the first row ({unit})"
+    return frame.with_columns(x=x), f"time since the first quote ({unit})"
 
 
 def _prices_shown(told: pl.DataFrame) -> tuple[list[float], str]:
@@ -161,7 +165,7 @@ def _orders(
     rows = rows_of(drawn.drop(column), "side", "qty", real=["x", "price"], what="the orders of price_chart")
     names = {"buy": PALETTE[2], "sell": PALETTE[3]}
     rows = [{**row, "price": row["price"] / price_scale, "order": "buy" if row["side"] == "B" else "sell"} for row in rows]
-    key = legend(list(names), symbolOpacity=1, symbolSize=70)
+    key = legend(list(names), symbolOpacity=1, symbolSize=170, symbolStrokeWidth=0.6)
     triangles = alt.Chart(alt.Data(values=rows)).mark_point(size=52, opacity=1, stroke="black", strokeWidth=0.6, clip=True)
     triangles = triangles.encode(
         x=x,
@@ -202,15 +206,17 @@ def signal_chart(
     x = alt.X("x:Q").scale(domain=[frame["x"][0], max(frame["x"][-1], frame["x"][0] + 1e-9)], nice=False)
     panels = []
     for place, name in enumerate(signals):
-        value = pl.col(name).fill_nan(None) / price_scale ** _SCALED.get(name, 0)
+        above, form = SIGNALS[name]
+        label = f"datum.value == 0 ? '0' : format(datum.value, '{form}')"
+        value = pl.col(name).fill_nan(None) / price_scale ** _PRICES.get(name, 0)
         told = thin(frame.select("x", value.alias("value")), 4_500 // len(signals), ("value",))
         last = place == len(signals) - 1
         axis = alt.Axis(title=title_x if last else None, labels=last, ticks=last, format=",~r", tickCount=6, grid=False)
-        y = alt.Y("value:Q").scale(zero=False, nice=True).axis(title=None, tickCount=3, format="~g", minExtent=44)
+        y = alt.Y("value:Q").scale(zero=False, nice=True).axis(title=None, tickCount=3, labelExpr=label, minExtent=44)
         line = alt.Chart(alt.Data(values=rows_of(told, "value", real=["x"])))
         line = line.mark_line(interpolate="step-after", strokeWidth=1.1, color=PALETTE[0]).encode(x=x.axis(axis), y=y)
-        layers = [line, panel_name(SIGNALS[name])]
-        if _SCALED.get(name, 0) == 0:
+        layers = [line, panel_name(above)]
+        if _PRICES.get(name, 0) == 0:
             layers.insert(0, alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="#bbbbbb").encode(y="zero:Q"))
         panels.append(alt.layer(*layers).properties(width=WIDTH - 90, height=64))
-    return alt.vconcat(*panels, spacing=26).properties(title=head(title, subtitle, offset=24))  # type: ignore[no-any-return]
+    return alt.vconcat(*panels, spacing=12).properties(title=head(title, subtitle))  # type: ignore[no-any-return]

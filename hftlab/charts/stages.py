@@ -25,7 +25,7 @@ def stage_chart(stages: pl.DataFrame, subtitle: str = "", title: str = "Where th
     A stage whose share drowned in the noise (differenced passes can come out at or below 0) is drawn at 1 ns.
     """
     alt = altair()
-    rows = rows_of(stages, "engine", "stage", real=["ns_per_message"], what="stage_chart")
+    rows = rows_of(stages, text=["engine", "stage"], real=["ns_per_message"], what="stage_chart")
     if not rows:
         return nothing("no stage was timed", title)
     rows = [{**row, "ns": max(1.0, row["ns_per_message"])} for row in rows]
@@ -63,7 +63,7 @@ def budget_chart(
     if scale not in ("auto", "shared", "own"):
         raise UnknownName("scale", scale, ("auto", "shared", "own"))
     alt = altair()
-    rows = rows_of(frame, "engine", "stage", real=["ns"], what="budget_chart")
+    rows = rows_of(frame, text=["engine", "stage"], real=["ns"], what="budget_chart")
     engines, stages = names_in(rows, "engine"), names_in(rows, "stage")
     parts = {engine: _parts([row for row in rows if row["engine"] == engine], stages) for engine in engines}
     parts = {engine: found for engine, found in parts.items() if found}

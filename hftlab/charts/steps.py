@@ -53,7 +53,7 @@ def steps_waterfall(
              ("÷2.3"); None, logarithmic where the figures lie more than 15 times apart
     raises : UnknownName for another kind
     """
-    rows = rows_of(frame, "label", "kind", positive=["ns"], what="steps_waterfall")
+    rows = rows_of(frame, text=["label", "kind"], positive=["ns"], what="steps_waterfall")
     for row in rows:
         if row["kind"] not in KINDS:
             raise UnknownName("kind of step", row["kind"], KINDS)
@@ -130,7 +130,7 @@ def forest_chart(steps: pl.DataFrame, subtitle: str = "") -> alt.VConcatChart | 
     """
     alt = altair()
     title = "What each switch is worth, and what the machine makes of nothing"
-    rows = rows_of(steps, "start", "axis", "from", "to", "verdict", positive=["ratio", "low", "high"], what="forest_chart")
+    rows = rows_of(steps, text=["start", "axis", "from", "to", "verdict"], positive=["ratio", "low", "high"], what="forest_chart")
     rows = [{**row, "label": _switch(row), "colour": _word(row["verdict"])} for row in rows if row["start"] != "ladder"]
     if not rows:
         return nothing("no switch was compared", title)
