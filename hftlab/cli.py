@@ -1,9 +1,5 @@
-<<<<<<< HEAD
-"""The command line: `hftlab bench | scale | border | report | run | verify | conform | generate | variants | doctor`.
-=======
-"""The command line: `hftlab bench | latency | compare | history | scale | border | run | verify | conform | generate | variants |
-doctor`.
->>>>>>> main
+"""The command line: `hftlab bench | latency | compare | history | scale | border | report | run | verify | conform | generate |
+variants | doctor`.
 
 Bad input is one sentence on stderr and exit code 2.
 """
@@ -17,11 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-<<<<<<< HEAD
-from hftlab import __version__, measuring, reporting
-=======
-from hftlab import __version__, comparing, measuring
->>>>>>> main
+from hftlab import __version__, comparing, measuring, reporting
 from hftlab.errors import FeedError, HftlabError
 from hftlab.measuring import generated, print_json
 from hftlab.options import parser

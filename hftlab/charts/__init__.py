@@ -9,11 +9,12 @@ from hftlab.charts.base import nothing as nothing
 from hftlab.charts.base import theme as theme
 from hftlab.charts.curves import border_chart as border_chart
 from hftlab.charts.curves import scale_chart as scale_chart
-<<<<<<< HEAD
 from hftlab.charts.distribution import ccdf_chart as ccdf_chart
 from hftlab.charts.distribution import percentile_chart as percentile_chart
 from hftlab.charts.distribution import ridge_chart as ridge_chart
+from hftlab.charts.forest import comparison_chart as comparison_chart
 from hftlab.charts.heat import heat_chart as heat_chart
+from hftlab.charts.history import history_chart as history_chart
 from hftlab.charts.load import hockey_chart as hockey_chart
 from hftlab.charts.market import depth_chart as depth_chart
 from hftlab.charts.market import queue_chart as queue_chart
@@ -24,10 +25,6 @@ from hftlab.charts.show import enable as enable
 from hftlab.charts.show import render as render
 from hftlab.charts.show import save as save
 from hftlab.charts.stages import budget_chart as budget_chart
-=======
-from hftlab.charts.forest import comparison_chart as comparison_chart
-from hftlab.charts.history import history_chart as history_chart
->>>>>>> main
 from hftlab.charts.stages import stage_chart as stage_chart
 from hftlab.charts.steps import forest_chart as forest_chart
 from hftlab.charts.steps import steps_waterfall as steps_waterfall
