@@ -148,7 +148,9 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     report.add_argument(
         "--with", dest="engines", metavar="ENGINE", action="append", default=[], help="measure this one, too; may be repeated"
     )
-    report.add_argument("--out", metavar="PATH", default="out/report.html", help="the page (default out/report.html); its facts: .json")
+    report.add_argument(
+        "--out", metavar="PATH", default="out/report.html", help="the page (default out/report.html); its facts: .json"
+    )
     report.add_argument("--markdown", metavar="PATH", help="write Markdown, too, its pictures in a folder beside it")
     report.add_argument(
         "--from",

@@ -33,7 +33,7 @@ def report(
     engines: Iterable[Any] = (),
     how: dict[str, Any] | None = None,
 ) -> ReportPage:
-    """Measure every engine, every optimisation and the fastest engine alone; then write the page, and its facts beside it as JSON.
+    """Measure every engine, every optimisation and the fastest engine alone; write the page, and its facts beside it as JSON.
 
     feed     : default: a calm generated feed of `messages` messages, 100,000 of them, or 20,000 if `quick`
     rounds   : of the bench, 3 to 1000; default 11, or 3 if `quick`, which makes everything shorter, and percentiles n/a sooner

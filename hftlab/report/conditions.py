@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from hftlab.report.document import NOT_KNOWN, Code, Section, Table, table, text
+from hftlab.report.document import NOT_KNOWN, Block, Code, Section, Table, table, text
 from hftlab.report.facts import Facts
 
 #: Field of a fingerprint -> what people call it, in the order of the table; what is not named here follows under its own name.
@@ -73,41 +73,64 @@ def bench_source(facts: Facts, told: str = "stamps of every message") -> str:
 
 
 def measured_on_what(facts: Facts) -> Section:
-    """What was run, and the fingerprint of every part."""
-    how, missing = facts.how, dict(facts.told.get("missing") or {})
-    bench = facts.part("bench") or {}
-    ran = [
+    """What was run, on what, with which clocks; the whole fingerprint stands in the last chapter."""
+    columns = ("engine", "clock", "step, ns", "a reading, median, ns", "p99, ns", "max, ns")
+    figures = ("resolution_ns", "cost_p50_ns", "cost_p99_ns", "cost_max_ns")
+    clocks = [(one["label"], one["clock"]["name"], *(f"{one['clock'][name]:,.0f}" for name in figures)) for one in facts.engines]
+    blocks: list[Block] = [table("The run", ("what", "value"), [*_run(facts), *_short(facts)], words=2)]
+    if clocks:
+        told = bench_source(facts, "20,000 readings")
+        blocks.append(table("The clocks", columns, clocks, words=2, note=_CLOCK, source=told))
+    absent = {**((facts.part("bench") or {}).get("missing") or {}), **(facts.told.get("missing") or {})}
+    blocks.append(text(*(f"{name} is ABSENT: {why}." for name, why in absent.items()), kind="list"))
+    return Section("What was measured, on what", tuple(blocks))
+
+
+def _run(facts: Facts) -> list[tuple[str, str]]:
+    how, bench, ablation = facts.how, facts.part("bench") or {}, facts.part("ablation") or {}
+    effort = [str(how["effort"])] if how.get("effort") else []
+    effort += [f"{bench['rounds']} interleaved rounds of the bench"] if bench else []
+    effort += [f"{ablation['rounds']} paired rounds of the ablation"] if ablation else []
+    return [
         ("feed", facts.feed),
         ("where it comes from", str(how.get("feed") or NOT_KNOWN)),
-        ("messages", plain(bench.get("messages") or (facts.part("ablation") or {}).get("messages"))),
-        ("interleaved rounds of the bench", plain(bench.get("rounds")) if bench else NOT_KNOWN),
-        ("paired rounds of the ablation", plain(facts.part("ablation")["rounds"]) if facts.part("ablation") else NOT_KNOWN),
-        ("seed", plain(how.get("seed")) if how else NOT_KNOWN),
-        ("effort", str(how.get("effort") or NOT_KNOWN)),
-        ("engines", ", ".join(one["label"] for one in facts.engines) or NOT_KNOWN),
+        ("messages in a pass", plain(bench.get("messages") or ablation.get("messages"))),
+        ("seed", plain(how["seed"]) if "seed" in how else NOT_KNOWN),
+        ("effort", ", ".join(effort) or NOT_KNOWN),
+        ("engines", ", ".join(one["label"] for one in facts.engines) or str(ablation.get("backend", NOT_KNOWN))),
     ]
-    clocks = [
+
+
+def _short(facts: Facts) -> list[tuple[str, str]]:
+    """Of the fingerprint what most people ask for."""
+    machine = next(iter(facts.machines.values()))
+    caches = ", ".join(f"{level} {size >> 10:,} KiB" for level, size in machine.get("caches", {}).items())
+    guest = machine.get("hypervisor")
+    virtual = f", virtual ({guest})" if isinstance(guest, str) and guest else ", virtual" if guest else ""
+    versions = ", ".join(f"{name} {version}" for name, version in (machine.get("backends") or {}).items())
+    commit = str(machine.get("commit") or "unknown") + (", with changes" if machine.get("commit_dirty") else "")
+    return [
+        ("processor", f"{machine['cpu']}, {machine['cores']} cores{virtual}" + (f"; {caches}" if caches else "")),
+        ("system", f"{machine['system']} {machine['kernel']}, {machine.get('arch', '')}"),
         (
-            one["label"],
-            one["clock"]["name"],
-            f"{one['clock']['resolution_ns']:,.0f}",
-            f"{one['clock']['cost_p50_ns']:,.0f}",
-            f"{one['clock']['cost_p99_ns']:,.0f}",
-            f"{one['clock']['cost_max_ns']:,.0f}",
-        )
-        for one in facts.engines
-    ]
-    columns = ("engine", "clock", "step, ns", "a reading, median, ns", "p99, ns", "max, ns")
-    absent = {**(bench.get("missing") or {}), **missing}
-    return Section(
-        "What was measured, on what",
-        (
-            table("The run", ("what", "value"), ran, words=2),
-            _machines(facts),
-            *([table("The clocks", columns, clocks, words=2, note=_CLOCK, source=bench_source(facts, "20,000 readings"))] * bool(clocks)),
-            text(*(f"{name} is ABSENT: {why}." for name, why in absent.items()), kind="list"),
+            "software",
+            f"hftlab {machine['hftlab']} (engines: {versions}), Python {machine['python']}, NumPy {machine.get('numpy')}",
         ),
-    )
+        ("engines built for", plain(machine.get("builds"))),
+        ("commit", commit),
+        ("placement", plain(machine.get("placement"))),
+        ("load, 1 minute", _each(facts, "load_1min")),
+        ("fingerprint", "; ".join(f"{_PARTS[part]} {mark(one)}" for part, one in facts.machines.items())),
+    ]
+
+
+def _each(facts: Facts, field: str) -> str:
+    """A field of the fingerprint; where it changed from part to part, that of each."""
+    values = {part: plain(machine.get(field)) for part, machine in facts.machines.items()}
+    first = next(iter(values.values()))
+    if len(set(values.values())) == 1:
+        return first
+    return "; ".join(f"{_PARTS[part]} {value}" for part, value in values.items())
 
 
 _CLOCK = (
@@ -116,21 +139,12 @@ _CLOCK = (
 )
 
 
-def _machines(facts: Facts) -> Table:
-    machines = facts.machines
-    known = dict.fromkeys(field for machine in machines.values() for field in machine)
+def _whole_fingerprint(facts: Facts) -> Table:
+    known = dict.fromkeys(field for machine in facts.machines.values() for field in machine)
     order = [*(field for field in _FIELDS if field in known), *(field for field in known if field not in _FIELDS)]
-    rows = [("fingerprint", *(mark(machine) for machine in machines.values()))]
-    rows += [
-        (_FIELDS.get(field, field.replace("_", " ")), *(plain(machine.get(field)) for machine in machines.values())) for field in order
-    ]
-    same = [row for row in rows if len(set(row[1:])) == 1]
-    if len(same) == len(rows):
-        return table("The fingerprint", ("what", "value"), [row[:2] for row in rows], words=2)
-    shown = [(row[0], row[1], *("same" if cell == row[1] else cell for cell in row[2:])) for row in rows]
-    note = "One column for each part of the measurement: what has changed between them is written out."
-    columns = ("what", *(_PARTS[part] for part in machines))
-    return table("The fingerprint", columns, shown, words=len(columns), note=note)
+    rows = [(_FIELDS.get(field, field.replace("_", " ")), _each(facts, field)) for field in order]
+    note = "What changed between the parts of the measurement is given for each; a fingerprint is equal where every field is."
+    return table("The fingerprint in full", ("what", "value"), rows, words=2, note=note)
 
 
 def again(facts: Facts) -> Section:
@@ -141,12 +155,13 @@ def again(facts: Facts) -> Section:
     commit = machine.get("commit")
     lines = [
         f"Made with hftlab {machine.get('hftlab', NOT_KNOWN)} (engines: {versions or 'python'}), Python {machine.get('python')}, "
-        f"NumPy {machine.get('numpy')}, commit {commit or 'unknown'}" + (", with changes." if machine.get("commit_dirty") else "."),
-        "The feed, the order within a round and the resampling of the intervals come from the seed and are the same again; times are "
-        "not, and the A/A controls say by how much. Compare ratios of one run, not times of two.",
+        f"NumPy {machine.get('numpy')}, commit {commit or 'unknown'}"
+        + (", with changes." if machine.get("commit_dirty") else "."),
+        "The feed, the order within a round and the resampling of the intervals come from the seed and are the same again; "
+        "times are not, and the A/A controls say by how much. Compare ratios of one run, not times of two.",
     ]
     steps = [f"git checkout {commit}"] if commit and commit != "unknown" else []
     steps += ["make setup", how["command"]] if how.get("command") else ["make setup", "hftlab report"]
     if how.get("again"):
         steps.append(f"{how['again']}  # the same page from the stored results")
-    return Section("How to do it again", (text(*lines), Code("\n".join(steps))))
+    return Section("How to do it again", (text(*lines), Code("\n".join(steps)), _whole_fingerprint(facts)))

@@ -126,10 +126,10 @@ def number(value: float | None, digits: int = 1, unit: float = 1.0) -> str:
 
 
 def duration(ns: float | None) -> str:
-    """Nanoseconds in the unit that reads best: "43.1 ns", "8.52 us", "1.20 ms"."""
+    """Nanoseconds in the unit that reads best: "43.1 ns", "8.52 µs", "1.20 ms"."""
     if ns is None or ns != ns:
         return NOT_KNOWN
-    for unit, name in ((1e9, "s"), (1e6, "ms"), (1e3, "us")):
+    for unit, name in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
         if abs(ns) >= unit:
             return f"{ns / unit:,.2f} {name}"
     return f"{ns:,.1f} ns"

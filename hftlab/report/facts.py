@@ -80,8 +80,8 @@ def whole_ns(engine: dict[str, Any]) -> float:
 def read(paths: Iterable[str | Path]) -> Facts:
     """Facts from files: a saved report, or results of `hftlab bench` and `hftlab bench --ablate`, which become its parts.
 
-    raises : FeedError for a file that cannot be read; UnknownName for a schema that no page is built from; HftlabError for results
-             of different machines, feeds or versions
+    raises : FeedError for a file that cannot be read; UnknownName for a schema that no page is built from; HftlabError for
+             results of different machines, feeds or versions
     """
     told: dict[str, Any] = {"schema": SCHEMA}
     for path in map(Path, paths):

@@ -1,4 +1,5 @@
-"""The charts of a report, each with a caption that says how to read it. They are drawn by `hftlab.charts`, from the facts alone."""
+"""The charts of a report, each with a caption that says how to read it. They are drawn by `hftlab.charts`, from the facts "
+"alone."""
 
 from __future__ import annotations
 
@@ -46,20 +47,21 @@ def waterfall(facts: Facts) -> Iterator[Figure]:
     steps, whole = [step for step in ladder if step["axis"] != "all"], next(step for step in ladder if step["axis"] == "all")
     python = next((one for one in facts.engines if one["backend"] == "python"), None)
     naive = whole["from_ns_per_message"]
-    rows = [{"label": "Python|engine", "ns": whole_ns(python), "kind": "start"}] if python else []
-    rows.append({"label": "the same|in Rust,|naive", "ns": naive, "kind": "step" if python else "start"})
+    rows = [{"label": "Python engine", "ns": whole_ns(python), "kind": "start"}] if python else []
+    rows.append({"label": "the same in Rust, naive", "ns": naive, "kind": "step" if python else "start"})
     for step in steps:
-        label = f"{step['axis']}|{step['from']}|→ {step['to']}"
+        label = f"{step['axis']}: {step['from']} → {step['to']}"
         rows.append({"label": label, "ns": step["to_ns_per_message"], "kind": "step"})
     rows.append({"label": "best", "ns": whole["to_ns_per_message"], "kind": "end"})
     caption = (
-        "Read from left to right: the whole bars are the first and the last engine, each bar between them reaches from the time of a "
-        "message before a step to the time after it. On the logarithmic axis equal heights are equal ratios, which the labels give."
+        "Read from top to bottom: the whole bars are the first and the last engine, each bar between them reaches from the "
+        "time of a message before a step to the time after it. On the logarithmic axis equal lengths are equal ratios, which "
+        "the labels give."
     )
     told = source(facts, "ablation", f"unstamped passes, {found['messages']:,} messages, {found['rounds']} paired rounds")
     if python:
         told = f"Python engine: {bench_source(facts, 'unstamped passes')}. Rust: {told}"
-    yield figure("waterfall", "Before and after", steps_waterfall(frame(rows), "Before and after"), caption, told)
+    yield figure("waterfall", "Before and after", steps_waterfall(frame(rows), "Before and after", log=True), caption, told)
 
 
 def forest(facts: Facts) -> Iterator[Figure]:
@@ -72,8 +74,8 @@ def forest(facts: Facts) -> Iterator[Figure]:
     columns = ("start", "axis", "from", "to", "from_ns_per_message", "to_ns_per_message", "ratio", "low", "high", "verdict")
     rows = [{name: str(step[name]) if name in ("from", "to") else step[name] for name in columns} for step in found["steps"]]
     caption = (
-        "A dot is how many times as fast an engine is after one switch, its line the 95 % interval; right of 1 is faster. The grey band "
-        "is the A/A control, an engine against itself: what overlaps it has not been seen to differ."
+        "A dot is how many times as fast an engine is after one switch, its line the 95 % interval; right of 1 is faster. The "
+        "grey band is the A/A control, an engine against itself: what overlaps it has not been seen to differ."
     )
     told = source(facts, "ablation", f"{found['messages']:,} messages, {found['rounds']} paired rounds")
     yield figure("forest", "What each switch is worth", forest_chart(frame(rows)), caption, told)
@@ -91,8 +93,8 @@ def budget(facts: Facts) -> Iterator[Figure]:
     if not rows:
         return
     caption = (
-        "A bar is a message, its parts the stages, from differences of unstamped passes. Where engines lie far apart each bar has an axis "
-        "of its own: compare parts within a bar, and bars by the numbers on their axes."
+        "A bar is a message, its parts the stages, from differences of unstamped passes. Where engines lie far apart each bar "
+        "has an axis of its own: compare parts within a bar, and bars by the numbers on their axes."
     )
     yield figure("budget", "Where the time goes", budget_chart(frame(rows)), caption, bench_source(facts, "unstamped passes"))
 
@@ -109,16 +111,16 @@ def distributions(facts: Facts) -> Iterator[Figure]:
         "percentiles",
         "End to end by percentile",
         percentile_chart(points, "End to end by percentile", what="end to end"),
-        "Each step to the right has a tenth of the messages beyond it. A line ends where fewer than 100 messages are left, which is as far "
-        "as this sample can say anything. Flat is steady; a line that climbs at the right has a tail.",
+        "Each step to the right has a tenth of the messages beyond it. A line ends where fewer than 100 messages are left, "
+        "which is as far as this sample can say anything. Flat is steady; a line that climbs at the right has a tail.",
         told,
     )
     yield figure(
         "ccdf",
         "The chance of being slower",
         ccdf_chart(points, "The chance of being slower", what="end to end"),
-        "For each latency on the horizontal axis, the share of messages that took longer. Lower and further left is better; a straight "
-        "slope down is a heavy tail, a cliff is a bound.",
+        "For each latency on the horizontal axis, the share of messages that took longer. Lower and further left is better; a "
+        "straight slope down is a heavy tail, a cliff is a bound.",
         told,
     )
     totals = [{**row, "series": row["engine"]} for row in bins if row["stage"] == "total"]
@@ -126,8 +128,8 @@ def distributions(facts: Facts) -> Iterator[Figure]:
         "ridges",
         "End to end as histograms",
         ridge_chart(frame(totals), "End to end, engine by engine", what="end to end"),
-        "A ridge for each engine, scaled to its own highest place: the shape is to be compared, not the height. Several humps are several "
-        "kinds of messages, or of paths through the code. The white line is the median.",
+        "A ridge for each engine, scaled to its own highest place: the shape is to be compared, not the height. Several humps "
+        "are several kinds of messages, or of paths through the code. The white line is the median.",
         told,
     )
     fastest = facts.fastest
@@ -137,8 +139,8 @@ def distributions(facts: Facts) -> Iterator[Figure]:
             "stages",
             f"The stages of {fastest['label']}",
             ridge_chart(frame(stages), f"The stages of {fastest['label']}", what="latency"),
-            "As above, for the stages of the fastest engine. Where a stage is shorter than a reading of the clock, its ridge shows the steps "
-            "of the clock, not the stage.",
+            "As above, for the stages of the fastest engine. Where a stage is shorter than a reading of the clock, its ridge "
+            "shows the steps of the clock, not the stage.",
             told,
         )
 
@@ -155,8 +157,8 @@ def heat(facts: Facts) -> Iterator[Figure]:
         "heat",
         title,
         heat_chart(frame(best["timeline"]), "message number", title, what="end to end"),
-        "From left to right the feed, upwards the latency, the colour how many messages. A level band is steady; a step is a change of the "
-        "market or of the machine; single cells high up are the outliers of the table of slowest messages.",
+        "From left to right the feed, upwards the latency, the colour how many messages. A level band is steady; a step is a "
+        "change of the market or of the machine; single cells high up are the outliers of the table of slowest messages.",
         source(facts, "best", f"one stamped pass over {best['messages']:,} messages"),
     )
 
@@ -183,7 +185,7 @@ def load(facts: Facts) -> Iterator[Figure]:
         "load",
         f"{label} under load",
         chart,
-        "Service time counts from when the engine got a message, response time from when the message was due. As the rate nears what one "
-        "call per message can serve, messages wait and only the response time says so.",
+        "Service time counts from when the engine got a message, response time from when the message was due. As the rate "
+        "nears what one call per message can serve, messages wait and only the response time says so.",
         source(facts, "best", "open loop, one call per message"),
     )

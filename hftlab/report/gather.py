@@ -1,4 +1,4 @@
-"""Measuring everything a report shows, in one process: first all that is compared, then the best engine alone. Nothing is drawn here.
+"""Measuring everything a report shows, in one process: first all that is compared, then the best engine alone. Nothing is drawn.
 
     bench          every engine, stage by stage, interleaved            hftlab.bench
     ablation       every switch of the Rust engine                      hftlab.ablate
@@ -29,6 +29,7 @@ from hftlab.bench.swept import swept
 from hftlab.feeds.feed import Feed
 from hftlab.replay import Engine
 from hftlab.report.facts import SCHEMA, Facts
+from hftlab.report.slowest import slow_rows
 
 #: Messages of one pass in the open loop, and which shares of what the engine can do are asked of it.
 _OPEN_MESSAGES = 20_000
@@ -48,7 +49,7 @@ class Effort:
 
 
 FULL = Effort(rounds=11, switch_rounds=21, latency_rounds=5, swept_s=2.0, shares=_SHARES)
-QUICK = Effort(rounds=3, switch_rounds=7, latency_rounds=3, swept_s=0.5, shares=(0.3, 0.7, 1.0), swept_most=250)
+QUICK = Effort(rounds=3, switch_rounds=21, latency_rounds=3, swept_s=0.5, shares=(0.3, 0.7, 1.0), swept_most=250)
 
 
 def gather(feed: Feed, effort: Effort, *, seed: int = 1, engines: Iterable[Any] = (), how: dict[str, Any] | None = None) -> Facts:
@@ -118,14 +119,7 @@ def _alone(label: str, one: LatencyReport) -> dict[str, Any]:
         "warm_up": str(one.warm_up),
         "clock_ns": clock,
         "timeline": one.timeline().to_dicts(),
-        "slowest": [
-            {
-                "message": capture.at,
-                "stamps": capture.stamps[capture.at - capture.first].tolist(),
-                "neighbours": [int(row[4] - row[0]) for i, row in enumerate(capture.stamps) if capture.first + i != capture.at],
-            }
-            for capture in one.slowest
-        ],
+        "slowest": slow_rows(one),
     }
 
 
@@ -138,7 +132,9 @@ def _open_loop(engine: Engine, feed: Feed, effort: Effort) -> dict[str, Any]:
     return {
         "capacity_per_s": capacity,
         "clock_ns": clock,
-        "rates": [{"share": share, **one.to_dict(), "spectrum": _open_spectrum(one.service, one.response)} for share, one in found],
+        "rates": [
+            {"share": share, **one.to_dict(), "spectrum": _open_spectrum(one.service, one.response)} for share, one in found
+        ],
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hftlab.bench.distribution import QUANTILES, TITLES
 from hftlab.report.conditions import bench_source
-from hftlab.report.document import NOT_KNOWN, Block, Section, Table, number, table, text
+from hftlab.report.document import NOT_KNOWN, Section, Table, number, table, text
 from hftlab.report.facts import Facts, whole_ns
 
 _STATISTICS = ("min", "max", "mean", *QUANTILES)
@@ -25,7 +25,7 @@ PUBLISHED = {
 
 def variant_of(engine: dict[str, Any]) -> str:
     """The variant of an engine in words."""
-    return " ".join(f"{axis}={value}" for axis, value in engine["variant"].items()) or "the only one"
+    return " ".join(f"{axis}={value}" for axis, value in engine["variant"].items()) or "one way only"
 
 
 def row_of(engine: dict[str, Any], part: str, phase: str = "latency_ns") -> dict[str, Any] | None:
@@ -38,8 +38,8 @@ def latency_tables(facts: Facts) -> Section:
     if not facts.engines:
         return Section("Latency per message", (text(f"Not measured here: {facts.missing('bench')}."),))
     note = (
-        "Each row is a distribution with stamps of its own: end to end is stamped at the beginning and the end of a message, it is not "
-        "the sum of the stages. A percentile with fewer than 100 samples beyond it says nothing and is n/a."
+        "Each row is a distribution with stamps of its own: end to end is stamped at the beginning and the end of a message, "
+        "it is not the sum of the stages. A percentile with fewer than 100 samples beyond it says nothing and is n/a."
     )
     tables = [_table(facts, one, note) for one in facts.engines]
     return Section("Latency per message", (*tables, _whole(facts)))
@@ -47,14 +47,14 @@ def latency_tables(facts: Facts) -> Section:
 
 def _table(facts: Facts, engine: dict[str, Any], note: str) -> Table:
     overhead = engine["clock"]["cost_p50_ns"]
-    columns = ("stage", *(f"{name}, us" for name in _LATENCY), "n", "clock, ns")
+    columns = ("stage", *_LATENCY, "n", "clock overhead, ns")
     rows = []
     for part, title in TITLES.items():
         row = row_of(engine, part)
-        rows.append((title, *_cells(row, US, 3), f"{row['n']:,}" if row else "0", number(overhead, 0)))
+        rows.append((f"{title}, µs", *_cells(row, US, 3), f"{row['n']:,}" if row else "0", number(overhead, 0)))
         if part == "total":
             rows.append(("end to end, ms", *_cells(row, MS, 6), f"{row['n']:,}" if row else "0", number(overhead, 0)))
-    title = f"{engine['label']} ({engine['backend']}, {variant_of(engine)})"
+    title = f"{engine['label']}, microseconds per message ({engine['backend']}: {variant_of(engine)})"
     return table(title, columns, rows, note=note, source=bench_source(facts))
 
 
@@ -65,8 +65,8 @@ def _cells(row: dict[str, Any] | None, unit: float, digits: int) -> list[str]:
 def _whole(facts: Facts) -> Table:
     """Unstamped passes: what each stage adds."""
     bench = facts.part("bench")
-    columns = ("engine", *(f"{TITLES[part]}, ns" for part in ("tick", "book", "signal", "order", "total")), "messages/s")
-    columns += (f"times {facts.engines[0]['label']}", "95 % interval")
+    columns = ("engine", *(f"{name}, ns" for name in ("tick", "book", "signal", "order")), "whole path, ns", "messages/s")
+    columns += (f"times the messages of {facts.engines[0]['label']}", "95 % interval")
     rows = []
     for one in facts.engines:
         stages = [number(one["stage_ns_per_message"].get(part)) for part in ("tick", "book", "signal", "order")]
@@ -74,8 +74,8 @@ def _whole(facts: Facts) -> Table:
         times = (number(ratio["median"], 2), f"{ratio['low']:,.2f} to {ratio['high']:,.2f}") if ratio else ("1.00", NOT_KNOWN)
         rows.append((one["label"], *stages, number(whole_ns(one)), f"{one['messages_per_s']:,.0f}", *times))
     note = (
-        "Nothing is stamped in these passes: the time of a whole pass, divided by its messages. A stage is the difference of the passes "
-        "with and without it, and can come out a little below 0 where it costs next to nothing."
+        "Nothing is stamped in these passes: the time of a whole pass, divided by its messages. A stage is the difference of "
+        "the passes with and without it, and can come out a little below 0 where it costs next to nothing."
     )
     return table("Whole passes, ns per message", columns, rows, note=note, source=bench_source(facts, "unstamped passes"))
 
@@ -84,9 +84,18 @@ def published(facts: Facts) -> Section:
     """Beside the figures the project grew from."""
     python = next((one for one in facts.engines if one["backend"] == "python"), None)
     if python is None:
-        return Section("Beside the published figures", (text("The Python engine was not measured here, so there is nothing to compare."),))
+        return Section(
+            "Beside the published figures", (text("The Python engine was not measured here, so there is nothing to compare."),)
+        )
     fastest = facts.fastest or python
-    columns = ("stage", "statistic", "published, us", f"{python['label']} here, us", "here / published", f"{fastest['label']} here, us")
+    columns = (
+        "stage",
+        "statistic",
+        "published, µs",
+        f"{python['label']} here, µs",
+        "here / published",
+        f"{fastest['label']} here, µs",
+    )
     rows = []
     for part, figures in PUBLISHED.items():
         here, best = row_of(python, part), row_of(fastest, part)
@@ -103,10 +112,9 @@ def published(facts: Facts) -> Section:
                 columns,
                 rows,
                 words=2,
-                note="Above 1 in the column here / published: this engine takes longer than the figure says. Read the paragraph above first.",
+                note="Above 1 in here / published: longer than the figure says. Read the paragraphs above first.",
                 source=bench_source(facts),
             ),
-            *_seed_method(facts),
         ),
     )
 
@@ -115,34 +123,30 @@ def _not_the_same(python: dict[str, Any]) -> Iterator[str]:
     stages = [PUBLISHED[part] for part in ("tick", "book", "signal")]
     medians, p99s = (sum(one[name] for one in stages) for name in ("median", "p99"))
     yield (
-        "The two columns do not measure the same thing. The published figures were taken with a clock that counts whole microseconds, "
-        "so that a stage of less than one reads 0 or 1; and their end to end was never timed: it is a sum of percentiles, "
-        f"{medians:g} us of medians and {p99s:g} us of p99s, which is no percentile of anything."
+        "The two columns do not measure the same thing. The published figures were taken with a clock that counts whole "
+        "microseconds, so that a stage of less than one reads 0 or 1; and their end to end was never timed: it is a sum of "
+        "percentiles, "
+        f"{medians:g} µs of medians and {p99s:g} µs of p99s, which is no percentile of anything."
     )
     yield (
-        "Their stages did less, too: the tick stage parsed no wire format but set attributes, and the book stage kept no orders and "
-        "applied no changes, it stored two lists of levels and added them up. Here a message starts as bytes and ends as an order."
+        "Their stages did less, too: the tick stage parsed no wire format but set attributes, and the book stage kept no "
+        "orders and applied no changes, it stored two lists of levels and added them up. Here a message starts as bytes and "
+        "ends as an order."
     )
     total = row_of(python, "total")
     parts = [row_of(python, part) for part in ("tick", "book", "signal", "order")]
     if total and total["p99"] and all(row and row["p99"] is not None for row in parts):
         added = sum(row["p99"] for row in parts if row)
         yield (
-            f"What adding does can be seen on this very run: the p99s of the four stages of {python['label']} add up to {added / US:,.2f} us, "
-            f"and the p99 of end to end, stamped, is {total['p99'] / US:,.2f} us, {total['p99'] / added:.2f} times that."
+            f"What adding does can be seen on this very run: the p99s of the four stages of {python['label']} add up to "
+            f"{added / US:,.2f} µs, and the p99 of end to end, stamped, is {total['p99'] / US:,.2f} µs, "
+            f"{total['p99'] / added:.2f} times that."
         )
-
-
-def _seed_method(facts: Facts) -> Iterator[Block]:
-    """The seed's method applied to this engine, where it was."""
-    told = facts.part("seed_method")
-    if told:
-        yield from ()
 
 
 def phases(facts: Facts) -> Section:
     """Warm, first and swept."""
-    columns = ("engine", "messages", *(f"{name}, us" for name in _STATISTICS), "n", "median / warm")
+    columns = ("engine", "messages", *_STATISTICS, "n", "median / warm")
     rows = []
     swept = facts.part("swept") or {}
     for one in facts.engines:
@@ -150,7 +154,11 @@ def phases(facts: Facts) -> Section:
         if warm is None:
             rows.append((one["label"], "no stamps", *[NOT_KNOWN] * len(_STATISTICS), "0", NOT_KNOWN))
             continue
-        found = (("warm", warm), ("the first of a pass", row_of(one, "total", "first_ns")), ("caches swept", swept.get(one["label"])))
+        found = (
+            ("warm", warm),
+            ("the first of a pass", row_of(one, "total", "first_ns")),
+            ("caches swept", swept.get(one["label"])),
+        )
         for name, row in found:
             cells = [number(row[statistic] if row else None, 3, US) for statistic in _STATISTICS]
             times = number(row["median"] / warm["median"] if row and warm["median"] else None, 2)
@@ -158,11 +166,18 @@ def phases(facts: Facts) -> Section:
     if not rows:
         return Section("Warm, first and cold", (text(f"Not measured here: {facts.missing('bench')}."),))
     note = (
-        "Warm: in the middle of a stream, code and book in the caches. The first: the first 1,000 messages of each pass (of a short feed "
-        "a tenth), which meet an empty book. Caches swept: each message alone, after a buffer larger than the last cache has been read "
-        "through, which is what a quiet market does to an engine."
+        "Warm: in the middle of a stream, code and book in the caches. The first: the first 1,000 messages of each pass (of a "
+        "short feed a tenth), which meet an empty book. Caches swept: each message alone, after a buffer larger than the last "
+        "cache has been read through, which is what a quiet market does to an engine."
     )
-    return Section("Warm, first and cold", (table("End to end, by what came before", columns, rows, words=2, note=note, source=bench_source(facts)),))
+    return Section(
+        "Warm, first and cold",
+        (
+            table(
+                "End to end in microseconds, by what came before", columns, rows, words=2, note=note, source=bench_source(facts)
+            ),
+        ),
+    )
 
 
 def agreement(facts: Facts) -> Section:
@@ -177,9 +192,9 @@ def agreement(facts: Facts) -> Section:
         why = facts.missing("bench") if not facts.engines else "no engine here has stamps of its own"
         return Section("Stamps against whole passes", (text(f"Not compared here: {why}."),))
     agreeing = sum(row[-1] == "yes" for row in rows)
-    lead = f"Two ways to the cost of a stage agree for {agreeing} of {len(rows)} stages: the mean of its stamps, and the difference of whole passes."
+    lead = f"The mean of its stamps and the difference of whole passes agree for {agreeing} of {len(rows)} stages."
     overheads = [
-        f"stamping every stage makes a pass of {one['label']} {one['stamped_ns_per_message'] / whole_ns(one):.2f} times as long"
+        f"{one['label']} {one['stamped_ns_per_message'] / whole_ns(one):.2f} times"
         for one in facts.engines
         if one["stamped_ns_per_message"] is not None
     ]
@@ -188,8 +203,15 @@ def agreement(facts: Facts) -> Section:
     return Section(
         "Stamps against whole passes",
         (
-            text(lead, f"What stamping costs: {'; '.join(overheads)}."),
-            table("Two ways to the cost of a stage", columns, rows, words=2, note=note, source=bench_source(facts, "stamps and passes")),
+            text(lead, f"Stamping every stage makes a pass longer: {', '.join(overheads)}."),
+            table(
+                "Two ways to the cost of a stage",
+                columns,
+                rows,
+                words=2,
+                note=note,
+                source=bench_source(facts, "stamps and passes"),
+            ),
             text(*said, kind="list"),
         ),
     )

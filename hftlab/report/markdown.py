@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from hftlab.report.document import Block, Code, Document, Figure, Table, Text, Tiles
 
@@ -55,10 +55,10 @@ def _block(block: Block, folder: str) -> Iterator[str]:
         yield from fenced(block.text)
 
 
-def _table(columns: tuple[str, ...], rows: object, words: int) -> Iterator[str]:
+def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], words: int) -> Iterator[str]:
     yield _row(columns)
     yield "|" + "|".join(":--" if place < words else "--:" for place in range(len(columns))) + "|"
-    yield from map(_row, rows)  # type: ignore[arg-type, call-overload]
+    yield from map(_row, rows)
 
 
 def _row(cells: tuple[str, ...]) -> str:

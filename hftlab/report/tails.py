@@ -1,4 +1,5 @@
-"""How latency is distributed: percentiles, the feed from end to end, messages that come when they are due, and the slowest ones."""
+"""How latency is distributed: percentiles, the feed from end to end, messages that come when they are due, and the slowest "
+"ones."""
 
 from __future__ import annotations
 
@@ -7,9 +8,10 @@ from typing import Any
 
 from hftlab.report import figures
 from hftlab.report.conditions import source
-from hftlab.report.document import Block, Section, duration, number, table, text
+from hftlab.report.document import NOT_KNOWN, Section, duration, number, table, text
 from hftlab.report.facts import Facts
 from hftlab.report.latencies import US, row_of
+from hftlab.report.slowest import BETWEEN
 from hftlab.report.verdict import tail_of
 
 
@@ -35,8 +37,8 @@ def _tails(facts: Facts) -> Iterator[str]:
             yield f"{one['label']}: too few stamps of end to end to speak of a tail."
         else:
             yield (
-                f"{one['label']}: median {duration(row['median'])}, {tail[0]} {duration(tail[1])}, {tail[1] / row['median']:,.1f} times the "
-                f"median; the slowest of {row['n']:,} took {duration(row['max'])}."
+                f"{one['label']}: median {duration(row['median'])}, {tail[0]} {duration(tail[1])}, "
+                f"{tail[1] / row['median']:,.1f} times the median; the slowest of {row['n']:,} took {duration(row['max'])}."
             )
 
 
@@ -55,7 +57,11 @@ def open_loop(facts: Facts) -> Section:
     found = facts.part("open_loop")
     if not found:
         return Section("Under load", (text(f"Not measured here: {facts.missing('open_loop')}."),))
-    columns = ("share of capacity", "messages/s", *(f"{time} {name}, us" for name in ("median", "p99", "p99.9") for time in ("service", "response")))
+    columns = (
+        "share of capacity",
+        "messages/s",
+        *(f"{time} {name}, µs" for name in ("median", "p99", "p99.9") for time in ("service", "response")),
+    )
     columns += ("late", "n")
     rows = [
         (
@@ -68,52 +74,60 @@ def open_loop(facts: Facts) -> Section:
         for one in found["rates"]
     ]
     lead = (
-        f"Messages were sent one by one at fixed times, whatever the engine did. Sent without a pause, one call per message, the engine serves "
-        f"{found['capacity_per_s']:,.0f} a second, which is the capacity meant here: a call from Python for each message costs more than the "
-        f"message, and two readings of the clock are in it. The clock is not subtracted here."
+        f"Messages were sent one by one at fixed times, whatever the engine did. Sent without a pause, one call per message, "
+        f"the engine serves {found['capacity_per_s']:,.0f} a second, which is the capacity meant here: a call from Python for "
+        f"each message costs more than the message, and two readings of the clock are in it. The clock is not subtracted here."
     )
     note = (
-        "Service: from when the engine got the message. Response: from when the message was due. Late: messages that were due before the engine "
-        "was free. A closed loop, which waits for the engine before it sends the next, would show the service column alone."
+        "Service: from when the engine got the message. Response: from when the message was due. Late: messages that were due "
+        "before the engine was free. A closed loop, which waits for the engine before it sends the next, would show the "
+        "service column alone."
     )
     told = source(facts, "best", "open loop")
-    return Section("Under load", (text(lead), *figures.load(facts), table("Service and response", columns, rows, note=note, source=told)))
+    return Section(
+        "Under load", (text(lead), *figures.load(facts), table("Service and response", columns, rows, note=note, source=told))
+    )
 
 
 def slowest(facts: Facts) -> Section:
-    """The flight recorder."""
-    best, flight = facts.part("best"), facts.part("flight")
-    if not best or not flight:
-        return Section("The slowest messages", (text(f"Not recorded here: {facts.missing('flight')}."),))
-    columns = ("rank", "message", "kind", "symbol", "end to end, us", "usual there, us", "times", "longest stage", "stage, us", "where")
-    rows = [_slow(one) for one in flight["slowest"]]
-    return Section("The slowest messages", (*_lead(best, flight), table("Slowest messages", columns, rows, note=_SLOW, source=source(facts, "best", "one stamped pass"))))
+    """What the flight recorder kept."""
+    best = facts.part("best")
+    if not best or not best["slowest"]:
+        why = facts.missing("best") if not best else f"{best['label']} keeps no stamps"
+        return Section("The slowest messages", (text(f"Not recorded here: {why}."),))
+    columns = ["rank", "message", "kind", "symbol", "end to end, µs", "usual there, µs", "times", "before it, µs"]
+    columns += ["longest stage", "in it, µs", "where"]
+    rows = best["slowest"]
+    waited = sum(row["where"] == BETWEEN for row in rows)
+    lead = (
+        f"What the flight recorder kept of {best['label']} in one stamped pass: its {len(rows)} slowest messages. Before "
+        f"{waited} of them more time passed between messages, where the engine does nothing, than in the message itself."
+    )
+    told = source(facts, "best", f"one stamped pass over {best['messages']:,} messages")
+    return Section(
+        "The slowest messages",
+        (text(lead), table("Slowest messages", columns, map(_slow, rows), note=_SLOW, source=told)),
+    )
 
 
 _SLOW = (
-    "Usual there: the median of the messages around it. A message whose time went into one stage that is usually short has met the machine "
-    "(an interrupt, a page, a sibling core) or a long path through that stage: what it was says which is more likely. The clock is not subtracted here."
+    "Usual there: the median of the messages around it. Before it: from the end of the message before to its beginning. A "
+    "message whose time went into a stage that is usually short has met the machine (an interrupt, a page, a sibling core) or "
+    "a long path through that stage; what it was says which is more likely. The clock is not subtracted here."
 )
-
-
-def _lead(best: dict[str, Any], flight: dict[str, Any]) -> Iterator[Block]:
-    between = sum(one["where"] == "between messages" for one in flight["slowest"])
-    yield text(
-        f"What the flight recorder kept of {best['label']}: {len(flight['slowest'])} messages; before {between} of them more time passed between "
-        "messages, where the engine does nothing, than in the message itself."
-    )
 
 
 def _slow(one: dict[str, Any]) -> tuple[str, ...]:
     return (
         str(one["rank"]),
         f"{one['index']:,}",
-        str(one["kind"]),
-        str(one["symbol"]),
+        one["kind"] or NOT_KNOWN,
+        one["symbol"] or NOT_KNOWN,
         number(one["total_ns"], 2, US),
         number(one["usual_ns"], 2, US),
         number(one["times"], 1),
-        str(one["stage"]),
+        number(one["gap_ns"], 2, US),
+        one["stage"],
         number(one["stage_ns"], 2, US),
-        str(one["where"]),
+        one["where"],
     )

@@ -19,7 +19,7 @@ def verdict(facts: Facts) -> Section:
 
 def times(interval: dict[str, Any]) -> str:
     """A ratio with its interval: "2.31 times [2.24, 2.38]"."""
-    low, high, median = interval["low"], interval["high"], interval.get("median", interval.get("ratio"))
+    low, high, median = interval["low"], interval["high"], interval["median"] if "median" in interval else interval["ratio"]
     digits = 1 if median >= 100 else 2 if abs(median - 1) > 0.1 else 3
     return f"{median:,.{digits}f} times [{low:,.{digits}f}, {high:,.{digits}f}]"
 
@@ -48,11 +48,11 @@ def _outcome(facts: Facts) -> str:
     if fastest is first:
         others = [one for one in facts.engines if one is not fastest]
         than = f"; no other engine of {len(others)} was faster" if others else "; no other engine was measured"
-        return f"{fastest['label']} takes {whole} per message from wire bytes to order, {fastest['messages_per_s']:,.0f} messages a second{than}."
+        return f"{fastest['label'].capitalize()} takes {whole} per message from wire bytes to order{than}."
     ratio = facts.part("bench")["ratios"][fastest["label"]]
     return (
-        f"{fastest['label']} takes {whole} per message from wire bytes to order, {first['label']} {duration(whole_ns(first))}: it makes "
-        f"{times(ratio)} the messages per second."
+        f"The fastest engine, {fastest['label']}, takes {whole} per message from wire bytes to order, {first['label']} takes "
+        f"{duration(whole_ns(first))}: the one makes {times(ratio)} the messages per second of the other."
     )
 
 
@@ -62,13 +62,15 @@ def _where(facts: Facts) -> str:
         shares = {part: max(ns, 0.0) for part, ns in fastest["stage_ns_per_message"].items()}
         part = max(shares, key=lambda name: shares[name])
         out.append(
-            f"of a message in {fastest['label']} the greatest part, {shares[part] / (sum(shares.values()) or 1):.0%}, goes into the stage "
-            f"{TITLES[part]}"
+            f"of a message in {fastest['label']} the greatest part, {shares[part] / (sum(shares.values()) or 1):.0%}, goes "
+            f"into the stage {TITLES[part]}"
         )
     step = whole_way(facts)
     if step:
         told = "no optimisation alone was seen to make the naive Rust engine faster"
-        alone = [one for one in facts.part("ablation")["steps"] if one["start"] == "naive" and one["verdict"].startswith("faster")]
+        alone = [
+            one for one in facts.part("ablation")["steps"] if one["start"] == "naive" and one["verdict"].startswith("faster")
+        ]
         if alone:
             top = max(alone, key=lambda one: one["ratio"])
             told = f"{top['axis']} from {top['from']} to {top['to']} is worth most alone, {times(top)}"
@@ -83,10 +85,15 @@ def _trust(facts: Facts) -> str:
     total = row_of(fastest, "total") if fastest else None
     tail = tail_of(total) if total else None
     if fastest and total and total["median"] is not None and tail:
-        out.append(f"end to end, {fastest['label']} has a median of {duration(total['median'])} and a {tail[0]} of {duration(tail[1])}")
+        out.append(
+            f"end to end, {fastest['label']} has a median of {duration(total['median'])} and a {tail[0]} of {duration(tail[1])}"
+        )
     control = (facts.part("bench") or {}).get("control")
     if control:
-        out.append(f"measured against itself in the same rounds, {control['engine']} came out {times(control)} as fast, which is what this machine makes of nothing")
+        out.append(
+            f"measured against itself in the same rounds, {control['engine']} came out {times(control)} as fast, which is what "
+            f"this machine makes of nothing"
+        )
     told = [one["agree"] for engine in facts.engines for one in engine["agreement"].values()]
     if told:
         out.append(f"stamps and whole passes agree for {sum(told)} of {len(told)} stages")
@@ -98,7 +105,7 @@ def _tiles(facts: Facts) -> Tiles:
     fastest, tiles = facts.fastest, []
     if fastest:
         tiles.append((*_split(duration(whole_ns(fastest))), f"per message, {fastest['label']}"))
-        tiles.append((f"{fastest['messages_per_s'] / 1e6:,.2f}", "million/s", f"messages, {fastest['label']}"))
+        tiles.append((f"{fastest['messages_per_s'] / 1e6:,.2f}", "M/s", f"messages, {fastest['label']}"))
         ratio = facts.part("bench")["ratios"].get(fastest["label"])
         if ratio:
             tiles.append((f"{ratio['median']:,.0f}", "times", f"the messages of {facts.engines[0]['label']}"))
