@@ -19,7 +19,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 INSTALLED := $(VENV)/.hftlab-installed
 RUST_BUILT := $(VENV)/.hftlab-rust-built
-RUST_SOURCES := $(shell find rust_ext/src -name '*.rs') rust_ext/Cargo.toml rust_ext/pyproject.toml $(wildcard rust_ext/Cargo.lock)
+RUST_SOURCES := $(shell find rust_ext/src -name '*.rs') rust_ext/build.rs rust_ext/Cargo.toml rust_ext/pyproject.toml $(wildcard rust_ext/Cargo.lock)
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9]*.py))
 
 # Which build of the Rust engine: `make rust` and `make native` say so, everything else takes the one that is there.

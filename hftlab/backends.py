@@ -87,8 +87,10 @@ class Session(Protocol):
 class Backend(Protocol):
     """What an entry point of the group `hftlab.backends` must offer: a module, an object, or a class that needs no arguments.
 
-    Optional: `decode`; `clock_cost(n)`, n back-to-back readings of the clock in ns; `with_stages(**factories)`, the same engine
-    with stages of somebody else's (see stages/protocols.py); `__version__`; `DEBUG_BUILD`, true if its times say nothing.
+    Optional: `decode`; `clock_cost(n)`, n back-to-back readings of the clock in ns; `clock_info()` and `clock_stamps(name, n)`,
+    the clocks themselves (see bench/sources.py); `jitter(seconds, lost_ns, long_ns)`, a spin (see bench/jitter.py);
+    `with_stages(**factories)`, the same engine with stages of somebody else's (see stages/protocols.py); `__version__`;
+    `DEBUG_BUILD`, true if its times say nothing.
     """
 
     clock: str  # name of the clock that stamps its stages

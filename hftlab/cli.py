@@ -1,5 +1,4 @@
-"""The command line: `hftlab bench | latency | compare | history | scale | border | report | run | verify | conform | generate |
-variants | doctor`.
+"""The command line: `hftlab COMMAND`; options.py lists what there is.
 
 Bad input is one sentence on stderr and exit code 2.
 """
@@ -13,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hftlab import __version__, comparing, measuring, reporting
+from hftlab import comparing, measuring, reporting
 from hftlab.errors import FeedError, HftlabError
-from hftlab.measuring import generated, print_json
+from hftlab.measuring import generated, placement, print_json
 from hftlab.options import parser
 
 if TYPE_CHECKING:
@@ -28,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code: 0 fine, 1 engines differ or one breaks the contract, 2 bad input, 130 interrupted."""
     try:
         arguments = parser().parse_args(argv)
-        return COMMANDS[arguments.command](arguments)
+        with placement(arguments):
+            return COMMANDS[arguments.command](arguments)
     except HftlabError as error:
         print(f"hftlab: error: {error}", file=sys.stderr)
         return 2
@@ -149,21 +149,18 @@ def _generate(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from hftlab.doctor import examine
+    from hftlab.doctor import doctor
 
-    findings = examine()
+    found = doctor(arguments.quick)
     if arguments.json:
-        print_json({"findings": [finding.to_dict() for finding in findings]})
+        print_json(found.to_dict())
         return 0
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
-    table = Table("", "what", "state", "why it matters", "how to improve it", title=f"hftlab {__version__}")
-    for finding in findings:
-        mark = {True: "[green]ok", False: "[yellow]--", None: ""}[finding.good]
-        table.add_row(mark, *map(escape, (finding.topic, finding.state, finding.why, finding.improve)))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    from hftlab.doctor.table import doctor_table
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(doctor_table(found, console.width))
     return 0
 
 
@@ -185,6 +182,7 @@ COMMANDS = {
     "scale": measuring.scale,
     "border": measuring.border,
     "report": reporting.report,
+    "seed": measuring.seed,
     "run": _run,
     "verify": _verify,
     "conform": _conform,

@@ -1,4 +1,4 @@
-"""The commands that measure: bench, scale, border. Each makes a result, saves it, and prints it as a table or as JSON."""
+"""The commands that measure: bench, scale, border, seed. Each makes a result, saves it, and prints it as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,30 @@ def border(arguments: argparse.Namespace) -> int:
 
     found = border(rounds=arguments.rounds, messages=arguments.messages, seed=arguments.seed)
     return _give(found, arguments, [border_table(found)], found.lines())
+
+
+def seed(arguments: argparse.Namespace) -> int:
+    """The seed's own method beside the truth."""
+    from hftlab.bench.seed import seed_method
+    from hftlab.tables import seed_table
+
+    found = seed_method(arguments.iterations, arguments.seed, arguments.rounds)
+    return _give(found, arguments, [seed_table(found)], found.lines())
+
+
+@contextmanager
+def placement(arguments: argparse.Namespace) -> Iterator[None]:
+    """Run a command where --pin and --fifo say, if it has them; what the system refuses is a sentence on stderr."""
+    pin, fifo = getattr(arguments, "pin", None), getattr(arguments, "fifo", False)
+    if pin is None and not fifo:
+        yield
+        return
+    from hftlab.bench.pin import placed
+
+    with placed(pin, fifo=fifo) as place:
+        for sentence in (*place.refused, *place.notes):
+            print(f"hftlab: {sentence}", file=sys.stderr)
+        yield
 
 
 def generated(arguments: argparse.Namespace) -> ItchFeed:

@@ -17,6 +17,7 @@ examples:
   hftlab scale --axis depth                      ns per message against orders, instruments or price levels
   hftlab border                                  what each way from Python into Rust costs
   hftlab report                                  all of it measured and put on one page, out/report.html
+  hftlab seed                                    the method of the project's first table, reproduced and taken apart
   hftlab generate day.itch --regime market --messages 1000000
   hftlab run day.itch --backend rust --record all --out run.parquet
   hftlab verify python rust day.itch             the first message on which two engines differ
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         _add_scale,
         _add_border,
         _add_report,
+        _add_seed,
         _add_run,
         _add_verify,
         _add_conform,
@@ -74,6 +76,7 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="time this one, too; may be repeated",
     )
     bench.add_argument("--save", metavar="NAME", help="keep the report as a baseline, for `hftlab compare NAME`")
+    _placement_options(bench)
     _result_options(bench)
 
 
@@ -86,6 +89,7 @@ def _add_latency(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     latency.add_argument("--rate", type=float, default=None, help="messages per second, to be sent in an open loop, too")
     latency.add_argument("--slowest", type=int, default=5, help="how many of the slowest messages are kept (default 5)")
     latency.add_argument("--hgrm", metavar="FOLDER", help="write the percentile distributions for HdrHistogram's tools")
+    _placement_options(latency)
     _result_options(latency)
 
 
@@ -103,6 +107,7 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     compare.add_argument("--force", action="store_true", help="compare with a baseline though machine, versions or feed differ")
     compare.add_argument("--feed", metavar="FILE", help="two engines: measure on this file instead of a generated feed")
     _generator_options(compare, messages=100_000)
+    _placement_options(compare)
     _result_options(compare)
 
 
@@ -128,6 +133,7 @@ def _add_scale(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     scale.add_argument("--rounds", type=int, default=11, help="interleaved rounds (default 11)")
     scale.add_argument("--messages", type=int, default=100_000, help="per round (default 100,000)")
     scale.add_argument("--seed", type=int, default=1, help="default 1")
+    _placement_options(scale)
     _result_options(scale)
 
 
@@ -136,6 +142,7 @@ def _add_border(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     border.add_argument("--rounds", type=int, default=11, help="interleaved rounds (default 11)")
     border.add_argument("--messages", type=int, default=20_000, help="default 20,000")
     border.add_argument("--seed", type=int, default=1, help="default 1")
+    _placement_options(border)
     _result_options(border)
 
 
@@ -160,6 +167,14 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         default=[],
         help="build the page from a stored report, or from results of bench and bench --ablate; may be repeated",
     )
+
+
+def _add_seed(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    seed = commands.add_parser("seed", help="measure by the method of the project's first table, and beside it properly")
+    seed.add_argument("--iterations", type=int, default=1_000, help="of its method, and of each round (default 1,000)")
+    seed.add_argument("--rounds", type=int, default=101, help="interleaved rounds of the proper measurement (default 101)")
+    seed.add_argument("--seed", type=int, default=1, help="of the inputs and of the order (default 1)")
+    _result_options(seed)
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -202,12 +217,20 @@ def _add_variants(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     doctor = commands.add_parser("doctor", help="what this machine can do, and what is missing and why")
+    doctor.add_argument("--quick", action="store_true", help="leave out the spin that measures the noise floor")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _result_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="PATH", help="write the result as JSON, too")
     parser.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
+
+
+def _placement_options(parser: argparse.ArgumentParser) -> None:
+    """What `hftlab.measuring.placement` puts in force around the command."""
+    place = parser.add_argument_group("placement", "undone afterwards; what the system refuses is said, and the command goes on")
+    place.add_argument("--pin", type=int, metavar="CORE", help="stay on this core")
+    place.add_argument("--fifo", action="store_true", help="real-time scheduling, SCHED_FIFO with priority 50")
 
 
 def _generator_options(parser: argparse.ArgumentParser, messages: int, quick: int = 0) -> None:

@@ -1,12 +1,16 @@
 """The measuring bench. `hftlab.bench(feed)` measures every engine and gives a Report.
 
-clock.py machine.py     what a number must not travel without
+clock.py sources.py     which clock, how fine, what a reading costs
+machine.py system.py    the fingerprint: what a number must not travel without
+jitter.py pin.py        how quiet the machine is; a core of one's own, real-time scheduling
 gate.py                 equality first: nothing is timed that is not right
 measure.py report.py    every engine, stage by stage
 paired.py               interleaved rounds, ratios with their intervals, the A/A control; the next three stand on it
 ablate.py               what each optimisation is worth
 scale.py                what a message costs as the book grows
 border.py crossing.py   what each way from Python into Rust costs
+flight.py trace.py      what happened around the slowest messages
+seed.py                 the seed's own method, taken apart; `hftlab.bench.seed_method()`
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from hftlab.callable_module import make_callable
 
 if TYPE_CHECKING:
     from hftlab.bench.report import Report
+    from hftlab.bench.seed import seed_method as seed_method
     from hftlab.feeds.feed import Feed
 
 
@@ -34,6 +39,14 @@ def bench(
     from hftlab.replay import synthetic
 
     return measure(synthetic("calm", messages, seed) if feed is None else feed, rounds=rounds, seed=seed, engines=engines)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "seed_method":  # lazily, like everything that measures
+        from hftlab.bench.seed import seed_method
+
+        return seed_method
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 make_callable(__name__)

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hftlab.bench.machine import CIRCUMSTANCE
 from hftlab.errors import HftlabError
 
 #: Fields of a fingerprint that change from run to run, or that a comparison is there to compare.
-PASSING = ("mhz", "load_1min", "affinity", "commit")
+PASSING = (*CIRCUMSTANCE, "commit", "commit_dirty")
 ABSENT = "not recorded"
 
 

@@ -7,6 +7,7 @@ specification for those that draw, a PNG for those that do not. `save(chart, pat
 from hftlab.charts.base import PALETTE as PALETTE
 from hftlab.charts.base import nothing as nothing
 from hftlab.charts.base import theme as theme
+from hftlab.charts.clocks import clock_chart as clock_chart
 from hftlab.charts.curves import border_chart as border_chart
 from hftlab.charts.curves import scale_chart as scale_chart
 from hftlab.charts.distribution import ccdf_chart as ccdf_chart
@@ -21,6 +22,7 @@ from hftlab.charts.market import queue_chart as queue_chart
 from hftlab.charts.prices import price_chart as price_chart
 from hftlab.charts.prices import signal_chart as signal_chart
 from hftlab.charts.prices import thin as thin
+from hftlab.charts.seed import seed_chart as seed_chart
 from hftlab.charts.show import enable as enable
 from hftlab.charts.show import render as render
 from hftlab.charts.show import save as save
@@ -29,3 +31,4 @@ from hftlab.charts.stages import stage_chart as stage_chart
 from hftlab.charts.steps import forest_chart as forest_chart
 from hftlab.charts.steps import steps_waterfall as steps_waterfall
 from hftlab.charts.steps import waterfall_chart as waterfall_chart
+from hftlab.charts.timeline import timeline_chart as timeline_chart

@@ -3,6 +3,10 @@
 
 use std::sync::OnceLock;
 
+mod calibration;
+
+pub use calibration::{Calibration, Check};
+
 /// A clock that counts ticks.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -11,6 +15,9 @@ pub struct Clock {
     /// Nanoseconds per tick.
     pub ns_per_tick: f64,
 }
+
+/// The clock that every machine has.
+const FALLBACK: &str = "clock_gettime";
 
 /// Nanoseconds of CLOCK_MONOTONIC_RAW.
 fn raw_ns() -> u64 {
@@ -75,46 +82,56 @@ impl Clock {
     /// The best clock of this machine, calibrated once per process (about 20 ms).
     pub fn get() -> Clock {
         static CLOCK: OnceLock<Clock> = OnceLock::new();
-        *CLOCK.get_or_init(|| {
-            if !counter_is_invariant() {
-                return Clock { name: "clock_gettime", ns_per_tick: 1.0 };
+        *CLOCK.get_or_init(|| match Calibration::get() {
+            Some(found) if cfg!(target_arch = "x86_64") => {
+                Clock { name: "tsc", ns_per_tick: found.ns_per_tick }
             }
-            let name = if cfg!(target_arch = "x86_64") { "tsc" } else { "cntvct" };
-            Clock { name, ns_per_tick: calibrate() }
+            Some(found) => Clock { name: "cntvct", ns_per_tick: found.ns_per_tick },
+            None => Clock::fallback(),
         })
+    }
+
+    /// The system clock: what is left where the counter is not invariant. A tick of it is a nanosecond.
+    pub fn fallback() -> Clock {
+        Clock { name: FALLBACK, ns_per_tick: 1.0 }
+    }
+
+    /// Every clock of this machine, the best first.
+    pub fn all() -> Vec<Clock> {
+        let best = Clock::get();
+        if best.name == FALLBACK { vec![best] } else { vec![best, Clock::fallback()] }
+    }
+
+    /// What a reading is made of.
+    pub fn source(&self) -> &'static str {
+        match self.name {
+            "tsc" => "rdtscp, lfence",
+            "cntvct" => "isb, mrs cntvct_el0",
+            _ if cfg!(target_os = "linux") => "clock_gettime(CLOCK_MONOTONIC_RAW)",
+            _ => "clock_gettime(CLOCK_MONOTONIC)",
+        }
     }
 
     /// Now, in ticks.
     #[inline(always)]
     pub fn now(&self) -> u64 {
-        if self.name == "clock_gettime" { raw_ns() } else { counter() }
+        if self.name == FALLBACK { raw_ns() } else { counter() }
+    }
+
+    /// `n` readings back to back, in ticks.
+    pub fn stamps(&self, n: usize) -> Vec<u64> {
+        let mut ticks = vec![u64::MAX; n]; // not zeros, whose pages the system gives only when they are written
+        for tick in &mut ticks {
+            *tick = self.now();
+        }
+        ticks
     }
 
     /// Back-to-back readings, in nanoseconds: what one stamp costs, and how that varies.
     pub fn cost_ns(&self, n: usize) -> Vec<f64> {
-        let mut ticks = vec![0; n + 1];
-        for tick in &mut ticks {
-            *tick = self.now();
-        }
+        let ticks = self.stamps(n + 1);
         ticks.windows(2).map(|pair| pair[1].saturating_sub(pair[0]) as f64 * self.ns_per_tick).collect()
     }
-}
-
-/// Nanoseconds per tick over 20 ms; each end is the tightest of many readings, so that a preempted one does not count.
-fn calibrate() -> f64 {
-    let pair = || {
-        (0..100)
-            .map(|_| {
-                let (a, ns, b) = (counter(), raw_ns(), counter());
-                (b - a, a + (b - a) / 2, ns)
-            })
-            .min()
-            .unwrap_or_default()
-    };
-    let (_, start_ticks, start_ns) = pair();
-    std::thread::sleep(std::time::Duration::from_millis(20));
-    let (_, end_ticks, end_ns) = pair();
-    (end_ns - start_ns) as f64 / (end_ticks - start_ticks).max(1) as f64
 }
 
 #[cfg(test)]
@@ -122,12 +139,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_calibrated_second_is_a_second() {
-        let clock = Clock::get();
-        let (ticks, ns) = (clock.now(), raw_ns());
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        let (ticks, ns) = (clock.now() - ticks, raw_ns() - ns);
-        let ratio = ticks as f64 * clock.ns_per_tick / ns as f64;
-        assert!((0.98..1.02).contains(&ratio), "{clock:?}: {ratio}");
+    fn a_calibrated_second_is_a_second_on_every_clock() {
+        for clock in Clock::all().into_iter().chain([Clock::fallback()]) {
+            let (ticks, ns) = (clock.now(), raw_ns());
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            let (ticks, ns) = (clock.now() - ticks, raw_ns() - ns);
+            let ratio = ticks as f64 * clock.ns_per_tick / ns as f64;
+            assert!((0.98..1.02).contains(&ratio), "{clock:?}: {ratio}");
+        }
+    }
+
+    #[test]
+    fn the_fallback_reads_the_system_clock() {
+        let clock = Clock::fallback();
+        let (before, now, after) = (raw_ns(), clock.now(), raw_ns());
+        assert!(before <= now && now <= after, "{before} {now} {after}");
+        assert!(clock.source().starts_with("clock_gettime"));
+        assert_eq!(Clock::all().iter().filter(|other| other.name == clock.name).count(), 1);
+    }
+
+    #[test]
+    fn readings_do_not_go_backwards_and_cost_something() {
+        for clock in Clock::all() {
+            assert!(clock.stamps(10_000).is_sorted(), "{clock:?}");
+            assert!(clock.cost_ns(10_000).iter().sum::<f64>() > 0.0, "{clock:?}");
+        }
     }
 }

@@ -18,6 +18,7 @@ pub mod error;
 pub mod event;
 pub mod frames;
 pub mod itch;
+pub mod jitter;
 pub mod levels;
 pub mod order;
 pub mod orders;

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
 
+mod clocks;
 mod result;
 mod settings;
 
@@ -67,11 +68,18 @@ fn column<'py, T: numpy::Element>(py: Python<'py>, values: Vec<T>) -> Bound<'py,
 mod hftlab_rust {
     use super::*;
 
+    #[pymodule_export]
+    use super::clocks::{clock_info, clock_stamps, jitter};
+
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
         module.add("BUILD", crate::target::build())?;
+        let (rustc, profile) = crate::target::COMPILER;
+        module.add("RUSTC", rustc)?;
+        module.add("PROFILE", profile)?;
+        module.add("HYPERVISOR", crate::target::hypervisor())?;
         module.add("clock", Clock::get().name)
     }
 

@@ -212,7 +212,7 @@ mod tests {
         let mut at = 1000;
         (0..n as u64)
             .map(|i| {
-                let length = 10 + i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
+                let length = 10 + (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56);
                 at += 5 + length;
                 [at - length, at - length + 1, at - length + 2, at - 1, at]
             })

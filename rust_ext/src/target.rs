@@ -29,6 +29,27 @@ pub fn build() -> String {
     format!("native {architecture} ({})", used.join(", "))
 }
 
+/// The compiler, as "1.88.0 (hash date)", and the profile, as "release, opt-level 3".
+pub const COMPILER: (&str, &str) = (env!("HFTLAB_RUSTC"), env!("HFTLAB_PROFILE"));
+
+/// What the hypervisor calls itself, e.g. "KVMKVMKVM"; empty where there is none, or no way to ask.
+#[cfg(target_arch = "x86_64")]
+pub fn hypervisor() -> String {
+    use std::arch::x86_64::__cpuid;
+    if __cpuid(1).ecx & (1 << 31) == 0 {
+        return String::new();
+    }
+    let leaf = __cpuid(0x4000_0000);
+    let name = [leaf.ebx, leaf.ecx, leaf.edx].map(u32::to_le_bytes).concat();
+    String::from_utf8_lossy(&name).trim_matches(|letter: char| letter == '\0' || letter == ' ').into()
+}
+
+/// What the hypervisor calls itself: this architecture does not say.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn hypervisor() -> String {
+    String::new()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +60,13 @@ mod tests {
         assert!(build.contains(std::env::consts::ARCH), "{build}");
         assert_eq!(cfg!(target_feature = "avx2"), build.contains("avx2"), "{build}");
         assert_eq!(build.starts_with("native"), build.contains('('), "{build}");
+    }
+
+    #[test]
+    fn a_build_names_its_compiler_and_profile() {
+        let (rustc, profile) = COMPILER;
+        assert!(rustc == "unknown" || rustc.starts_with(|first: char| first.is_ascii_digit()), "{rustc}");
+        assert_eq!(profile.starts_with("debug"), cfg!(debug_assertions), "{profile}");
     }
 
     #[test]

@@ -111,8 +111,11 @@ fn histograms<'py>(py: Python<'py>, stamps: &Stamps) -> PyResult<Bound<'py, PyDi
     Ok(out)
 }
 
+/// Message number, number of the first row, rows.
+type Capture<'py> = (u64, u64, Bound<'py, PyAny>);
+
 /// The arguments of `hftlab.stamps.Capture`, slowest first; None if nobody asked.
-fn slowest<'py>(py: Python<'py>, stamps: &Stamps) -> PyResult<Option<Vec<(u64, u64, Bound<'py, PyAny>)>>> {
+fn slowest<'py>(py: Python<'py>, stamps: &Stamps) -> PyResult<Option<Vec<Capture<'py>>>> {
     let Some((captures, start)) = stamps.slowest() else { return Ok(None) };
     let ns = |ticks: u64| (ticks.saturating_sub(start) as f64 * Clock::get().ns_per_tick).round() as i64;
     let one = |capture: &stamps::Capture| {

@@ -1,0 +1,171 @@
+"""Does a placement hold within its block and nowhere else, and is what the system refuses said and not pretended?"""
+
+import os
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from hftlab.bench import pin
+from hftlab.bench.machine import fingerprint
+from hftlab.bench.pin import PRIORITY, each_core, in_force, placed
+from hftlab.cli import main
+from hftlab.errors import ConfigError, HftlabError
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not pin")
+
+
+def state() -> tuple[Any, ...]:
+    return os.sched_getaffinity(0), os.sched_getscheduler(0), os.sched_getparam(0).sched_priority, in_force()
+
+
+@pytest.fixture(autouse=True)
+def unchanged() -> Any:
+    """Whatever a test does, the process is afterwards as it was."""
+    before = state()
+    yield
+    assert state() == before
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+
+
+CORE = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+
+
+def test_within_the_block_it_runs_on_that_core_alone() -> None:
+    with placed(CORE) as place:
+        assert os.sched_getaffinity(0) == {CORE}
+        assert (place.pinned, place.fifo, place.refused) == (CORE, None, ())
+        assert in_force() is place
+        told = fingerprint()
+        assert told["affinity"] == [CORE]
+        assert told["placement"]["pinned"] == CORE
+    assert fingerprint()["placement"] is None
+
+
+def test_it_is_undone_on_an_exception_and_when_nested() -> None:
+    before = state()
+
+    def fall() -> None:
+        with placed(CORE, fifo=True):
+            with placed(CORE):
+                pass
+            assert os.sched_getaffinity(0) == {CORE}
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fall()
+    assert state() == before
+
+
+def test_a_core_that_is_not_allowed_is_an_error_that_names_the_others() -> None:
+    with pytest.raises(ConfigError, match=rf"core 4095 is not allowed; this process may run on .*{CORE}"), placed(4095):
+        pass
+
+
+def test_fifo_is_in_force_or_said_to_be_refused() -> None:
+    with placed(fifo=True) as place:
+        fifo = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_FIFO
+        assert fifo == (place.fifo == PRIORITY) == (not place.refused)
+        if fifo:
+            assert fingerprint()["scheduler"] == f"SCHED_FIFO {PRIORITY}"
+            code = "import os; print(os.sched_getscheduler(0) == os.SCHED_OTHER)"
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+            assert done.stdout.strip() == "True"  # children do not inherit it
+        else:
+            assert place.refused[0].startswith("SCHED_FIFO: ")
+
+
+def test_a_refusal_is_a_sentence_and_the_block_runs(refusing: None) -> None:
+    with placed(CORE, fifo=True) as place:
+        assert place.refused == ("SCHED_FIFO: not permitted (needs CAP_SYS_NICE, or a limit rtprio of 50)",)
+        assert (place.pinned, place.fifo) == (CORE, None)
+        assert fingerprint()["placement"]["refused"] == list(place.refused)
+
+
+def test_strict_makes_an_error_of_it(refusing: None) -> None:
+    with pytest.raises(HftlabError, match="SCHED_FIFO: not permitted"), placed(CORE, fifo=True, strict=True):
+        pytest.fail("the block must not run")
+
+
+def test_where_the_flag_may_not_be_taken_back_the_policy_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has a limit rtprio but not CAP_SYS_NICE may go to SCHED_FIFO and back, but not clear the reset on fork."""
+    policies: list[int] = []
+
+    def limited(_: int, policy: int, __: Any) -> None:
+        if policies and not policy & os.SCHED_RESET_ON_FORK:
+            raise PermissionError(1, "Operation not permitted")
+        policies.append(policy)
+
+    monkeypatch.setattr(os, "sched_setscheduler", limited)
+    before = os.sched_getscheduler(0)
+    with placed(fifo=True) as place:
+        assert place.fifo == PRIORITY
+    assert policies == [os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, before | os.SCHED_RESET_ON_FORK]
+
+
+def test_a_thread_begun_in_the_block_is_let_go_with_it() -> None:
+    release, cores = threading.Event(), []
+
+    def work() -> None:
+        release.wait(10)
+        cores.append(os.sched_getaffinity(0))
+
+    thread = threading.Thread(target=work)
+    with placed(CORE):
+        thread.start()
+    release.set()
+    thread.join()
+    assert cores == [os.sched_getaffinity(0)]
+
+
+def test_memory_is_held_where_that_cannot_make_an_allocation_fail() -> None:
+    with placed(lock=True) as place:
+        assert place.locked == (not place.refused) == (pin.lock_refused() == "")
+        with open("/proc/self/status") as status:
+            locked = next(int(line.split()[1]) for line in status if line.startswith("VmLck"))
+        assert (locked > 0) == place.locked
+
+
+def test_throttling_is_told(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = tmp_path / "proc" / "sys" / "kernel"
+    kernel.mkdir(parents=True)
+    (kernel / "sched_rt_period_us").write_text("1000000\n")
+    monkeypatch.setattr(pin.system, "ROOT", tmp_path)
+    for runtime, said in (("950000", "at most 95% of each 1 s"), ("-1", ""), ("1000000", "")):
+        (kernel / "sched_rt_runtime_us").write_text(runtime)
+        assert said in pin._throttling()
+        assert bool(said) == bool(pin._throttling())
+
+
+def test_a_walk_over_the_cores_ends_where_it_began() -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    on = []
+    for core in each_core(2):
+        assert len(allowed) == 1 or os.sched_getaffinity(0) == {core}
+        on.append(core)
+    assert set(on) == set(allowed)
+    assert os.sched_getaffinity(0) == set(allowed)
+
+
+@pytest.mark.rust
+def test_the_commands_say_what_was_refused_and_go_on(refusing: None, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["border", "--rounds", "3", "--messages", "100", "--pin", str(CORE), "--fifo"]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert said.err == "hftlab: SCHED_FIFO: not permitted (needs CAP_SYS_NICE, or a limit rtprio of 50)\n"
+    assert f"pinned to core {CORE}" in said.out
+
+
+def test_the_commands_refuse_a_core_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("bench", "scale", "border"):
+        assert main([command, "--pin", "4095"]) == 2
+        assert capsys.readouterr().err.startswith("hftlab: error: core 4095 is not allowed; this process may run on")
