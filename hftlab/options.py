@@ -67,14 +67,7 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _generator_options(bench, messages=100_000)
     bench.add_argument("--ablate", action="store_true", help="switch one optimisation of the Rust engine at a time instead")
     bench.add_argument("--rounds", type=int, default=None, help="interleaved rounds (default 5; with --ablate 21)")
-    bench.add_argument(
-        "--with",
-        dest="engines",
-        metavar="ENGINE",
-        action="append",
-        default=[],
-        help="time this one, too; may be repeated",
-    )
+    _with_option(bench)
     bench.add_argument("--save", metavar="NAME", help="keep the report as a baseline, for `hftlab compare NAME`")
     _placement_options(bench)
     _result_options(bench)
@@ -152,9 +145,7 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     _generator_options(report, messages=100_000, quick=20_000)
     report.add_argument("--rounds", type=int, default=None, help="interleaved rounds (default 11; with --quick 3)")
     report.add_argument("--quick", action="store_true", help="less of everything: more percentiles are n/a, intervals are wider")
-    report.add_argument(
-        "--with", dest="engines", metavar="ENGINE", action="append", default=[], help="measure this one, too; may be repeated"
-    )
+    _with_option(report)
     report.add_argument(
         "--out", metavar="PATH", default="out/report.html", help="the page (default out/report.html); its facts: .json"
     )
@@ -167,6 +158,7 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         default=[],
         help="build the page from a stored report, or from results of bench and bench --ablate; may be repeated",
     )
+    _placement_options(report)
 
 
 def _add_seed(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -224,6 +216,11 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def _result_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="PATH", help="write the result as JSON, too")
     parser.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
+
+
+def _with_option(parser: argparse.ArgumentParser) -> None:
+    said = "time this one, too; may be repeated"
+    parser.add_argument("--with", dest="engines", metavar="ENGINE", action="append", default=[], help=said)
 
 
 def _placement_options(parser: argparse.ArgumentParser) -> None:

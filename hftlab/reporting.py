@@ -60,6 +60,8 @@ def _how(arguments: argparse.Namespace) -> dict[str, Any]:
     words += ["--rounds", str(arguments.rounds)] if arguments.rounds else []
     words += ["--quick"] if arguments.quick else []
     words += [word for engine in arguments.engines for word in ("--with", engine)]
+    words += ["--pin", str(arguments.pin)] if arguments.pin is not None else []
+    words += ["--fifo"] if arguments.fifo else []
     words += ["--out", arguments.out]
     command = shlex.join([".venv/bin/hftlab", *words])
     stored = arguments.out.removesuffix(".html") + ".json"

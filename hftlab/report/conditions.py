@@ -38,7 +38,7 @@ _FIELDS = {
     "load_1min": "load, 1 minute",
     "time": "time, UTC",
 }
-_PARTS = {"bench": "bench", "ablation": "ablation", "best": "fastest engine alone"}
+_PARTS = {"bench": "bench", "ablation": "ablation", "best": "fastest engine alone", "seed_method": "method of the seed"}
 
 
 def plain(value: Any) -> str:

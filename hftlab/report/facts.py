@@ -8,8 +8,10 @@
      "bins"       every stage by engine: engine, stage, low_ns, high_ns, count
      "ablation"   hftlab-ablate/1: every switch of the Rust engine, or null
      "swept"      engine -> end to end with swept caches
-     "best"       the fastest engine: label, timeline, slowest messages
-     "open_loop"  the fastest engine at fixed rates}
+     "best"       the fastest engine: label, timeline
+     "flight"     hftlab-flight/1: its slowest messages, or null
+     "open_loop"  the same engine at fixed rates
+     "seed_method"  hftlab-seed/1: the method of the project's first table}
 
 Every part but "schema" may lack: a page can be built of what `hftlab bench --out` and `hftlab bench --ablate --out` have saved.
 """
@@ -65,7 +67,7 @@ class Facts:
     @property
     def machines(self) -> dict[str, dict[str, Any]]:
         """The fingerprint of every part that has one."""
-        return {name: self.told[name]["machine"] for name in ("bench", "ablation", "best") if self.part(name)}
+        return {name: self.told[name]["machine"] for name in ("bench", "ablation", "best", "seed_method") if self.part(name)}
 
     def missing(self, name: str) -> str:
         """Why a part is not there."""

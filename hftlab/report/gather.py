@@ -4,7 +4,9 @@
     ablation       every switch of the Rust engine                      hftlab.ablate
     swept          every engine, message by message, caches swept       hftlab.bench.swept
     best           the fastest engine: over time, slowest messages      hftlab.latency
+    flight         its slowest messages                                 hftlab.bench.flight
     open_loop      the fastest engine at fixed rates                    hftlab.bench.openloop
+    seed_method    the method of the project's first table              hftlab.bench.seed
 
 What is kept are plain values, already summarised; `hftlab.report.facts` says how.
 """
@@ -21,15 +23,16 @@ from hftlab.backends import backends
 from hftlab.bench.ablate import ablate
 from hftlab.bench.clock import clock_of
 from hftlab.bench.distribution import Distribution
+from hftlab.bench.flight import Flight
 from hftlab.bench.latency import LatencyReport, latency
 from hftlab.bench.measure import measure
 from hftlab.bench.openloop import paced
 from hftlab.bench.report import Report
+from hftlab.bench.seed import seed_method
 from hftlab.bench.swept import swept
 from hftlab.feeds.feed import Feed
 from hftlab.replay import Engine
 from hftlab.report.facts import SCHEMA, Facts
-from hftlab.report.slowest import slow_rows
 
 #: Messages of one pass in the open loop, and which shares of what the engine can do are asked of it.
 _OPEN_MESSAGES = 20_000
@@ -46,10 +49,11 @@ class Effort:
     swept_s: float
     shares: tuple[float, ...]
     swept_most: int = 1_000
+    seed_rounds: int = 101
 
 
 FULL = Effort(rounds=11, switch_rounds=21, latency_rounds=5, swept_s=2.0, shares=_SHARES)
-QUICK = Effort(rounds=3, switch_rounds=21, latency_rounds=3, swept_s=0.5, shares=(0.3, 0.7, 1.0), swept_most=250)
+QUICK = Effort(rounds=3, switch_rounds=21, latency_rounds=3, swept_s=0.5, shares=(0.3, 0.7, 1.0), swept_most=250, seed_rounds=31)
 
 
 def gather(feed: Feed, effort: Effort, *, seed: int = 1, engines: Iterable[Any] = (), how: dict[str, Any] | None = None) -> Facts:
@@ -68,7 +72,9 @@ def gather(feed: Feed, effort: Effort, *, seed: int = 1, engines: Iterable[Any] 
     fastest = min(report.measured, key=lambda one: one.whole_ns).label
     one = latency(by_label[fastest], feed, rounds=effort.latency_rounds, seed=seed)
     parts["best"] = _alone(fastest, one)
+    parts["flight"] = _flight(fastest, one)
     parts["open_loop"] = _open_loop(by_label[fastest], feed, effort)
+    parts["seed_method"] = seed_method(seed=seed, rounds=effort.seed_rounds).to_dict()
     return Facts({"schema": SCHEMA, "how": how or {}, "missing": missing, **parts})
 
 
@@ -119,8 +125,12 @@ def _alone(label: str, one: LatencyReport) -> dict[str, Any]:
         "warm_up": str(one.warm_up),
         "clock_ns": clock,
         "timeline": one.timeline().to_dicts(),
-        "slowest": slow_rows(one),
     }
+
+
+def _flight(label: str, one: LatencyReport) -> dict[str, Any] | None:
+    """What the flight recorder kept; None for an engine without stamps."""
+    return Flight.of(one.slowest, one.source, label, one.machine).to_dict() if one.slowest else None
 
 
 def _open_loop(engine: Engine, feed: Feed, effort: Effort) -> dict[str, Any]:

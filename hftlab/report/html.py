@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-from functools import cache
+import re
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -54,8 +55,19 @@ def vl_convert() -> Any:
 
 
 def svg(spec: dict[str, Any]) -> str:
-    """A chart as a picture."""
-    return str(vl_convert().vegalite_to_svg(spec))
+    """A chart as a picture, the same bytes for the same chart."""
+    return _svg(json.dumps(spec, sort_keys=True))
+
+
+@lru_cache(maxsize=64)
+def _svg(spec: str) -> str:
+    numbers: dict[str, str] = {}
+
+    def renumbered(found: re.Match[str]) -> str:
+        return numbers.setdefault(found[0], f"{found[1]}{len(numbers)}")
+
+    # Vega goes on counting its gradients and clips from chart to chart, as long as the process lives.
+    return re.sub(r"\b(gradient_|clip)\d+\b", renumbered, str(vl_convert().vegalite_to_svg(spec)))
 
 
 def picture(spec: dict[str, Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,6 @@ def make(
         "seed": seed,
         "effort": "quick" if quick else "full",
         "command": f'.venv/bin/python -c "import hftlab; {call}"' if feed is None else None,
-        "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         **(how or {}),
     }
     facts = gather(synthetic("calm", messages, seed) if feed is None else feed, effort, seed=seed, engines=engines, how=told)

@@ -99,6 +99,6 @@ def document(facts: Facts) -> Document:
         conditions.again(facts),
     )
     machine = next(iter(facts.machines.values()))
-    when = facts.how.get("when") or machine.get("time")
+    when = machine.get("time")
     note = f"{facts.feed} on {machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['kernel']}"
     return Document(f"Tick to trade on {facts.feed}", f"{note}; measured {when}" if when else note, sections)

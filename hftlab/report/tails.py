@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from hftlab.bench.flight import BETWEEN
 from hftlab.report import figures
 from hftlab.report.conditions import source
 from hftlab.report.document import NOT_KNOWN, Section, duration, number, table, text
 from hftlab.report.facts import Facts
 from hftlab.report.latencies import US, row_of
-from hftlab.report.slowest import BETWEEN
 from hftlab.report.verdict import tail_of
 
 
@@ -91,23 +91,22 @@ def open_loop(facts: Facts) -> Section:
 
 def slowest(facts: Facts) -> Section:
     """What the flight recorder kept."""
-    best = facts.part("best")
-    if not best or not best["slowest"]:
-        why = facts.missing("best") if not best else f"{best['label']} keeps no stamps"
+    flight = facts.part("flight")
+    if not flight:
+        why = f"{facts.told['best']['label']} keeps no stamps" if facts.part("best") else facts.missing("flight")
         return Section("The slowest messages", (text(f"Not recorded here: {why}."),))
     columns = ["rank", "message", "kind", "symbol", "end to end, µs", "usual there, µs", "times", "before it, µs"]
     columns += ["longest stage", "in it, µs", "where"]
-    rows = best["slowest"]
+    rows = flight["slowest"]
     waited = sum(row["where"] == BETWEEN for row in rows)
     lead = (
-        f"What the flight recorder kept of {best['label']} in one stamped pass: its {len(rows)} slowest messages. Before "
-        f"{waited} of them more time passed between messages, where the engine does nothing, than in the message itself."
+        f"What the flight recorder kept of {flight['engine']} in one stamped pass: its {len(rows)} slowest messages. Before "
+        f"{waited} of "
+        "them more time passed between messages, where the engine does nothing, than in the message itself."
     )
-    told = source(facts, "best", f"one stamped pass over {best['messages']:,} messages")
-    return Section(
-        "The slowest messages",
-        (text(lead), table("Slowest messages", columns, map(_slow, rows), note=_SLOW, source=told)),
-    )
+    told = source(facts, "best", f"one stamped pass over {facts.told['best']['messages']:,} messages")
+    shown = table("Slowest messages", columns, map(_slow, rows), note=_SLOW, source=told)
+    return Section("The slowest messages", (text(lead), shown, *figures.flight(facts)))
 
 
 _SLOW = (
@@ -121,7 +120,7 @@ def _slow(one: dict[str, Any]) -> tuple[str, ...]:
     return (
         str(one["rank"]),
         f"{one['index']:,}",
-        one["kind"] or NOT_KNOWN,
+        one["kind"],
         one["symbol"] or NOT_KNOWN,
         number(one["total_ns"], 2, US),
         number(one["usual_ns"], 2, US),
