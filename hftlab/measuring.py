@@ -83,7 +83,10 @@ def latency(arguments: argparse.Namespace) -> int:
     found = latency(" ".join(arguments.engine) or "auto", feed, **given)
     for part, text in found.hgrm().items() if arguments.hgrm else ():
         write(Path(arguments.hgrm) / f"{part}.hgrm", text)
-    return _give(found, arguments, [phases_table(found)], found.lines())
+    flight = found.flight
+    if arguments.trace and flight:
+        flight.trace(arguments.trace)
+    return _give(found, arguments, [phases_table(found)], [*found.lines(), *(flight.lines() if flight else ())])
 
 
 def scale(arguments: argparse.Namespace) -> int:

@@ -77,3 +77,24 @@ def loads(
         for time, ns in (("response", wait + service_ns), ("service", service_ns)):
             rows += [(share, f"p{p:g}", float(np.percentile(ns, p)), time) for p in (50, 99, 99.9)]
     return pl.DataFrame(rows, schema=["load", "percentile", "ns", "time"], orient="row")
+
+
+@cache
+def market() -> dict[str, pl.DataFrame]:
+    """One instrument of a real run: its rows, its orders, its book, its longest queue."""
+    one = run(record="all")
+    symbol = one.name(1)
+    rows = one.frame.filter(pl.col("instrument") == 1)
+    book = one.book(symbol)
+    level = book.sort("orders", descending=True).row(0, named=True)
+    orders = one.orders.filter(pl.col("instrument") == 1)
+    return {"rows": rows, "orders": orders, "book": book, "queue": one.queue(symbol, level["side"], level["price"])}
+
+
+STEPS = pl.DataFrame(
+    {
+        "label": ["pure Python, as the seed had it", "integer prices", "a batch", "Rust", "slab", "slab", "best"],
+        "ns": [5_200.0, 4_100.0, 4_300.0, 150.0, 100.0, 50.0, 50.0],
+        "kind": ["start", "step", "step", "step", "step", "step", "end"],
+    }
+)

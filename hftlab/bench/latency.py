@@ -19,6 +19,7 @@ import numpy as np
 
 from hftlab.adopt import adopt
 from hftlab.bench.distribution import QUANTILES, TITLES, Distribution
+from hftlab.bench.flight import Flight
 from hftlab.bench.gate import PREFIX, agree, head
 from hftlab.bench.machine import describe, fingerprint
 from hftlab.bench.measured import Measured
@@ -81,6 +82,11 @@ class LatencyReport(Result):
     def label(self) -> str:
         return self.measured.label
 
+    @property
+    def flight(self) -> Flight | None:
+        """The flight recorder: the slowest messages and what stood around them; None for an engine that keeps none."""
+        return Flight.of(self.slowest, self.source, self.label, self.machine) if self.slowest else None
+
     def phases(self) -> list[tuple[str, Distribution]]:
         """Every distribution, with its phase: warm, first, caches swept."""
         out = [("warm", row) for row in self.measured.rows] + [("first", row) for row in self.measured.first]
@@ -116,6 +122,12 @@ class LatencyReport(Result):
         import polars as pl
 
         return pl.DataFrame([{"series": TITLES[row.part], **one} for row in self.measured.rows for one in row.bins()])
+
+    def plot(self) -> Any:
+        """End to end, percentile by percentile, warm, first and with swept caches, as an Altair chart."""
+        from hftlab.charts import percentile_chart
+
+        return percentile_chart(self.spectrum(), "End to end", f"{self.label} on {self.feed}, {self.messages:,} messages")
 
     def timeline(self) -> pl.DataFrame:
         """End to end over the feed: start and end (message numbers), low_ns, high_ns, count."""

@@ -74,6 +74,8 @@ class Measured:
         differenced, reading = self.stage_ns[stage], self.clock.cost_p50_ns
         agree = abs(stamped - differenced) <= max(TOLERANCE * max(stamped, differenced), reading)
         both = f"{TITLES[stage]}: stamps {stamped:,.1f} ns, whole passes {differenced:,.1f} ns"
+        if differenced <= 0:
+            return agree, f"{both}: the difference drowned in the noise; more rounds or a quieter machine would tell"
         if differenced >= READINGS * reading:
             return agree, f"{both}; " + ("they agree" if agree else "they do not agree: look at both")
         told = "they agree within a reading" if agree else "they do not agree"

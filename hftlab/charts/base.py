@@ -121,7 +121,7 @@ def rows_of(
     positive: Iterable[str] = (),
     what: str = "a chart",
 ) -> list[dict[str, Any]]:
-    """The rows of a frame that can be drawn, as plain values; NaN and infinity become None.
+    """The rows of a frame that can be drawn, as plain values of at most nine digits; NaN and infinity become None.
 
     columns  : columns that must be there, at any value
     text     : columns that must be there and become text, "n/a" where there is none: names of series, of stages
@@ -143,7 +143,10 @@ def rows_of(
 
 
 def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    """A number as it is stored: nine digits are more than anybody sees, and a notebook keeps every one."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.9g}") if math.isfinite(value) else None
 
 
 def log_ticks(low: float, high: float, factors: tuple[float, ...] = (1, 2, 5)) -> list[float]:

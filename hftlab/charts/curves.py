@@ -35,9 +35,7 @@ def scale_chart(
         return nothing("no size was measured", f"ns per message against {title}")
     names = points["variant"].unique(maintain_order=True).to_list()
     ticks = log_ticks(*_span(points, "low", "high"))
-    told = by_series(names, "variant")
-    if rules:
-        told["color"].legend.offset = told["strokeDash"].legend.offset = 26  # their labels stand between legend and plot
+    told = by_series(names, "variant", offset=28 if rules else 10)  # the labels of rules stand between legend and plot
     base = alt.Chart(alt.Data(values=points.to_dicts())).encode(
         x=alt.X("size:Q").scale(type="log", nice=False).axis(title=f"{title} (log scale)", **_decades(points["size"].to_list())),
         color=told["color"],

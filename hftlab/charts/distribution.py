@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hftlab.charts.base import WIDTH, altair, head, nothing, rows_of
-from hftlab.charts.scales import by_series, names_in, say_ns, styles, text_width, time_axis
+from hftlab.charts.scales import broken, by_series, names_in, say_ns, styles, text_width, time_axis
 
 if TYPE_CHECKING:
     import altair as alt
@@ -31,7 +32,7 @@ def percentile_chart(
     After Gil Tene's HdrHistogram. A dot marks where a series ends.
     """
     alt = altair()
-    rows = _beyond(frame, "percentile_chart")
+    rows = _beyond(frame, "percentile_chart", "one_in", lambda percentile: 100 / (100 - percentile))
     if not rows:
         return nothing("no percentile above 0 ns", title)
     deepest = max(row["one_in"] for row in rows)
@@ -52,7 +53,7 @@ def ccdf_chart(
     frame : as for `percentile_chart`
     """
     alt = altair()
-    rows = _beyond(frame, "ccdf_chart")
+    rows = _beyond(frame, "ccdf_chart", "beyond", lambda percentile: 1 - percentile / 100)
     if not rows:
         return nothing("no percentile above 0 ns", title)
     rarest = min(row["beyond"] for row in rows)
@@ -64,12 +65,12 @@ def ccdf_chart(
     return _lines(rows, alt.X("ns:Q", scale=scale, axis=axis), y).properties(title=head(title, subtitle))  # type: ignore[no-any-return]
 
 
-def _beyond(frame: pl.DataFrame, what: str) -> list[dict[str, Any]]:
-    """The rows with a percentile from 0 to below 100, and the share of samples beyond it."""
+def _beyond(frame: pl.DataFrame, what: str, name: str, beyond: Callable[[float], float]) -> list[dict[str, Any]]:
+    """The rows with a percentile from 0 to below 100, and under `name` what it is beside."""
     rows = rows_of(frame, text=["series"], real=["percentile"], positive=["ns"], what=what)
     rows = [row for row in rows if 0 <= row["percentile"] < 100]
-    shares = [1 - row["percentile"] / 100 for row in rows]
-    return [{**row, "beyond": share, "one_in": 1 / share} for row, share in zip(rows, shares, strict=True)]
+    rows = [{name: row[name] for name in ("series", "percentile", "ns")} for row in rows]
+    return [{**row, name: float(f"{beyond(row['percentile']):.9g}")} for row in rows]
 
 
 def _lines(rows: list[dict[str, Any]], x: Any, y: Any) -> Any:
@@ -101,26 +102,28 @@ def ridge_chart(
     bins = {name: sorted((row for row in rows if row["series"] == name), key=lambda row: row["low_ns"]) for name in names}
     offsets = {name: len(names) - 1 - place for place, name in enumerate(names)}
     medians = {name: _median(bins[name]) for name in names}
-    labels = (
-        " : ".join(f"datum.value == {offsets[name]} ? {json.dumps([name, 'p50 ' + say_ns(medians[name])])}" for name in names)
-        + " : ''"
-    )
-    left = max(text_width(text, 11) for name in names for text in (name, "p50 99.9 ms"))
-    colours, _ = styles(names)
+    beside = {name: [*broken(name), "p50 " + say_ns(medians[name])] for name in names}
+    lines = max(map(len, beside.values()))
+    said = {offsets[name]: json.dumps([""] * (lines - len(text)) + text) for name, text in beside.items()}
+    labels = " : ".join([*(f"datum.value == {at} ? {text}" for at, text in said.items()), "''"])
+    left = max(text_width(line, 11) for text in beside.values() for line in text)
+    colours, dashes = styles(names)
     scale, axis = time_axis(what, [row[edge] for row in rows for edge in ("low_ns", "high_ns")], most=8)
     x = alt.X("ns:Q", scale=scale, axis=axis)
     y = alt.Y("top:Q").scale(domain=[0, len(names) - 1 + _REACH], nice=False, zero=False)
-    y = y.axis(
-        title=None, values=list(offsets.values()), labelExpr=labels, labelLimit=300, labelOffset=-16, domain=False, ticks=False
-    )
+    beneath = {"labelOffset": 2 - 9 * lines, "labelLimit": 300, "domain": False, "ticks": False}
+    y = y.axis(title=None, values=list(offsets.values()), labelExpr=labels, **beneath)
     color = alt.Color("series:N", legend=None).scale(domain=names, range=colours)
+    dash = alt.StrokeDash("series:N", legend=None).scale(domain=names, range=dashes)
     points = [point for name in names for point in _outline(bins[name], name, offsets[name])]
     areas = alt.Chart(alt.Data(values=points)).mark_area(fillOpacity=0.72, line={"strokeWidth": 1.2}, orient="vertical")
-    areas = areas.encode(x=x, y=y, y2="base:Q", color=color, tooltip=["series:N", alt.Tooltip("ns:Q", format=",.0f")])
+    areas = areas.encode(
+        x=x, y=y, y2="base:Q", color=color, strokeDash=dash, tooltip=["series:N", alt.Tooltip("ns:Q", format=",.0f")]
+    )
     marks = [{"series": name, "ns": medians[name], "base": offsets[name], "top": offsets[name] + 0.5} for name in names]
     rules = alt.Chart(alt.Data(values=marks)).mark_rule(color="white", strokeWidth=2).encode(x=x, y=y, y2="base:Q")
-    height = 44 * (len(names) - 1 + _REACH)
-    width = WIDTH - 50 - min(left, 300)
+    height = max(44, 15 * lines) * (len(names) - 1 + _REACH)
+    width = WIDTH - 50 - left
     return alt.layer(areas, rules).properties(width=width, height=height, title=head(title, subtitle))  # type: ignore[no-any-return]
 
 

@@ -83,11 +83,12 @@ def price_chart(
 
     alt = altair()
     frame, title_x = _along(frame, by, "price_chart")
+    rows_of(frame.clear(), "bid_price", "bid_qty", "ask_price", "ask_qty", "microprice", what="price_chart")
     sides = [
         pl.when(pl.col(f"{side}_qty") > 0).then(pl.col(f"{side}_price") / price_scale).alias(side) for side in ("bid", "ask")
     ]
     told = thin(
-        frame.select("x", *sides, micro=pl.col("microprice").fill_nan(None) / price_scale), 1_800, ("bid", "ask", "micro")
+        frame.select("x", *sides, micro=pl.col("microprice").fill_nan(None) / price_scale), 1_500, ("bid", "ask", "micro")
     )
     rows = rows_of(told, "bid", "ask", "micro", real=["x"], what="price_chart")
     if all(row["bid"] is None and row["ask"] is None for row in rows):
@@ -97,7 +98,7 @@ def price_chart(
     x = x.axis(title=title_x, format=",~r", tickCount=6, grid=False)
     domain, cut = _prices_shown(told)
     scale = alt.Scale(domain=domain, nice=False, zero=False, clamp=False)
-    base = alt.Chart(alt.Data(values=rows)).encode(x=x)
+    base = alt.Chart().encode(x=x)  # the data stands once, with the layers
     color = alt.Color("name:N", legend=line_legend(list(names))).scale(domain=list(names), range=list(names.values()))
     y = {side: alt.Y(f"{side}:Q", scale=scale, title="price (currency)") for side in ("bid", "ask", "micro")}
     band = base.mark_area(interpolate="step-after", opacity=0.12, color=QUIET, clip=True).encode(y=y["bid"], y2="ask:Q")
@@ -109,7 +110,7 @@ def price_chart(
     ]
     marks, said = _orders(orders, by, frame, price_scale, x, scale)
     titled = head(title, [text for text in (subtitle, cut, said) if text])
-    return alt.layer(band, *lines, *marks).properties(width=WIDTH - 100, height=300, title=titled)  # type: ignore[no-any-return]
+    return alt.layer(band, *lines, *marks, data=alt.Data(values=rows)).properties(width=WIDTH - 100, height=300, title=titled)  # type: ignore[no-any-return]
 
 
 def _along(frame: pl.DataFrame, by: str, what: str) -> tuple[pl.DataFrame, str]:
@@ -209,7 +210,7 @@ def signal_chart(
         above, form = SIGNALS[name]
         label = f"datum.value == 0 ? '0' : format(datum.value, '{form}')"
         value = pl.col(name).fill_nan(None) / price_scale ** _PRICES.get(name, 0)
-        told = thin(frame.select("x", value.alias("value")), 4_500 // len(signals), ("value",))
+        told = thin(frame.select("x", value.alias("value")), min(700, 4_000 // len(signals)), ("value",))
         last = place == len(signals) - 1
         axis = alt.Axis(title=title_x if last else None, labels=last, ticks=last, format=",~r", tickCount=6, grid=False)
         y = alt.Y("value:Q").scale(zero=False, nice=True).axis(title=None, tickCount=3, labelExpr=label, minExtent=44)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -92,16 +93,16 @@ def legend(names: Sequence[str], **more: Any) -> Any:
     return altair().Legend(**{**settings, **more})
 
 
-def line_legend(names: Sequence[str]) -> Any:
-    """A legend of lines."""
-    return legend(names, symbolType="stroke", symbolStrokeWidth=2.5, symbolSize=250)
+def line_legend(names: Sequence[str], **more: Any) -> Any:
+    """A legend of lines. more : of altair.Legend"""
+    return legend(names, symbolType="stroke", symbolStrokeWidth=2.5, symbolSize=250, **more)
 
 
-def by_series(names: Sequence[str], field: str = "series") -> dict[str, Any]:
-    """Encodings that tell lines apart: colour, and dash beside it."""
+def by_series(names: Sequence[str], field: str = "series", **more: Any) -> dict[str, Any]:
+    """Encodings that tell lines apart: colour, and dash beside it. more : of altair.Legend"""
     alt = altair()
     colours, dashes = styles(names)
-    key = line_legend(names)
+    key = line_legend(names, **more)
     return {
         "color": alt.Color(f"{field}:N", sort=list(names), legend=key).scale(domain=list(names), range=colours),
         "strokeDash": alt.StrokeDash(f"{field}:N", sort=list(names), legend=key).scale(domain=list(names), range=dashes),
@@ -118,6 +119,11 @@ def panel_name(text: str) -> Any:
 def text_width(text: str, size: float = 11.5) -> int:
     """About how wide a text is, px; rather too much than too little."""
     return math.ceil(len(text) * size * 0.57)
+
+
+def broken(name: str, most: int = 36) -> list[str]:
+    """A long name beside an axis, in at most three lines: what tells two names apart often stands at their ends."""
+    return textwrap.wrap(name, most, max_lines=3, placeholder=" …") or [""]
 
 
 def names_in(rows: Sequence[dict[str, Any]], field: str = "series") -> list[str]:

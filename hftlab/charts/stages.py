@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from hftlab.charts.base import PALETTE, WIDTH, altair, head, nothing, rows_of
-from hftlab.charts.scales import legend, names_in, say_ns, styles, text_width, ticks_between
+from hftlab.charts.scales import broken, legend, names_in, say_ns, styles, text_width, ticks_between
 
 if TYPE_CHECKING:
     import altair as alt
@@ -74,7 +75,7 @@ def budget_chart(
     colours = {stage: PALETTE[place % len(PALETTE)] for place, stage in enumerate(stages)}
     color = alt.Color("stage:N", sort=stages, legend=legend(stages, symbolType="square"))
     color = color.scale(domain=stages, range=list(colours.values()))
-    left = min(200, max(text_width(engine, 12) for engine in engines))
+    left = max(text_width(line, 12) for engine in engines for line in broken(engine, 30))
     said = [subtitle] if subtitle else []
     if own and len(parts) > 1:
         said.append("each bar on a scale of its own: compare shares here, and the totals by their numbers")
@@ -105,7 +106,9 @@ def _bar(parts: list[dict[str, Any]], engine: str, reach: float, color: Any, *, 
     x = alt.X("start:Q").scale(domain=[0, reach], nice=False)
     named = "ns per message (linear scale)" if title else None
     x = x.axis(title=named, tickCount=6, format=",~r", grid=False) if axis or title else x.axis(None)
-    y = alt.Y("engine:N").axis(title=None, labelLimit=200, labelFontSize=12, domain=False, ticks=False)
+    name = broken(engine, 30)
+    beside = {"labelExpr": json.dumps(name), "labelLimit": 260, "labelFontSize": 11.5, "labelOffset": -7 * (len(name) - 1)}
+    y = alt.Y("engine:N").axis(title=None, domain=False, ticks=False, **beside)
     tooltip = ["engine:N", "stage:N", alt.Tooltip("ns:Q", format=",.1f"), alt.Tooltip("share:Q", format=".1%")]
     bars = (
         alt.Chart(alt.Data(values=parts))

@@ -1,0 +1,225 @@
+"""Do charts look the same everywhere: one theme, colours for every eye, a bundle for notebooks, files that need no network?"""
+
+from __future__ import annotations
+
+import builtins
+import itertools
+import json
+import re
+import struct
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from hftlab import charts
+from hftlab.charts.base import GREY, PALETTE, rows_of
+from hftlab.charts.scales import is_control, say_ns, styles, ticks_between, time_axis
+from hftlab.charts.show import packed, png_size, title_of
+from hftlab.errors import HftlabError, UnknownName
+
+alt = pytest.importorskip("altair")
+vl_convert = pytest.importorskip("vl_convert")
+STAGES = pl.DataFrame({"engine": ["python", "rust"], "stage": ["book", "book"], "ns_per_message": [1_500.0, 30.0]})
+
+
+@pytest.fixture
+def session() -> Iterator[None]:
+    """What a user has chosen, put back afterwards."""
+    theme, renderer = alt.theme.active, alt.renderers.active
+    yield
+    alt.theme.enable(theme)
+    alt.renderers.enable(renderer)
+
+
+@pytest.fixture
+def chart() -> Any:
+    return charts.stage_chart(STAGES, "here")
+
+
+@pytest.mark.usefixtures("session")
+def test_a_saved_chart_wears_the_theme_whatever_the_user_has_chosen(chart: Any, tmp_path: Path) -> None:
+    alt.theme.enable("dark")
+    config = json.loads(charts.save(chart, tmp_path / "chart.json").read_text())["config"]
+    assert config["background"] == "white"
+    assert "DejaVu Sans" in config["font"]
+    assert config["title"]["anchor"] == "start"
+    assert alt.theme.active == "dark"
+
+
+@pytest.mark.usefixtures("session")
+def test_the_theme_is_chosen_where_nobody_has_chosen_another(chart: Any) -> None:
+    charts.enable()
+    assert alt.theme.active == "hftlab"
+    assert chart.to_dict()["config"]["background"] == "white"
+
+
+@pytest.mark.usefixtures("session")
+def test_charts_can_be_put_beside_each_other(chart: Any) -> None:
+    assert vl_convert.vegalite_to_svg(((chart | chart) & charts.nothing()).to_dict()).startswith("<svg")
+
+
+@pytest.mark.usefixtures("session")
+def test_a_notebook_gets_a_live_chart_a_sharp_picture_of_the_right_size_and_words(chart: Any) -> None:
+    charts.enable()
+    bundle, metadata = chart._repr_mimebundle_()
+    assert set(bundle) == {"application/vnd.vegalite.v5+json", "image/png", "text/plain"}
+    assert bundle["application/vnd.vegalite.v5+json"]["$schema"].endswith("/v5.json")
+    assert bundle["text/plain"] == "<chart: Where the nanoseconds go>"
+    shown = metadata["image/png"]
+    assert png_size(bundle["image/png"]) == (2 * shown["width"], 2 * shown["height"])
+    assert charts.render(chart.to_dict()) == bundle
+
+
+def test_packing_a_picture_changes_no_pixel(chart: Any) -> None:
+    def pixels(png: bytes) -> bytes:
+        at, data = 8, b""
+        while at < len(png):
+            (size,) = struct.unpack(">I", png[at : at + 4])
+            body = png[at + 8 : at + 8 + size]
+            assert zlib.crc32(png[at + 4 : at + 8 + size]) == struct.unpack(">I", png[at + 8 + size : at + 12 + size])[0]
+            data += body if png[at + 4 : at + 8] == b"IDAT" else b""
+            at += 12 + size
+        return zlib.decompress(data)
+
+    png = vl_convert.vegalite_to_png(chart.to_dict(), ppi=144)
+    assert pixels(packed(png)) == pixels(png)
+    assert len(packed(png)) < 0.6 * len(png)
+    assert png_size(packed(png)) == png_size(png)
+
+
+def test_a_chart_of_charts_is_called_after_its_first_part(chart: Any) -> None:
+    assert title_of((chart & chart).to_dict()) == "Where the nanoseconds go"
+    assert title_of(alt.Chart(alt.Data(values=[])).mark_point().to_dict()) == "no title"
+
+
+def test_every_file_is_what_its_ending_says_and_html_needs_no_network(chart: Any, tmp_path: Path) -> None:
+    files = {ending: charts.save(chart, tmp_path / "new" / f"chart.{ending}") for ending in ("png", "svg", "html", "json")}
+    assert files["png"].read_bytes().startswith(b"\x89PNG")
+    assert files["svg"].read_text().startswith("<svg")
+    assert json.loads(files["json"].read_text())["title"]["text"] == ["Where the nanoseconds go"]
+    html = files["html"].read_text()
+    tags = re.findall(r"<(?:script|link)\b[^>]*>", html)
+    assert tags
+    assert [tag for tag in tags if re.search(r"(?:src|href)\s*=", tag)] == []
+    assert re.findall(r"\bimport\s*\(?\s*['\"]https?://|from\s*['\"]https?://|@import\s+url", html) == []
+    assert "order book update" not in html
+    assert "Where the nanoseconds go" in html
+
+
+def test_what_cannot_be_saved_is_said_in_one_sentence(chart: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UnknownName, match=r"'chart.pdf': '.pdf'; known: .html, .json, .png, .svg"):
+        charts.save(chart, tmp_path / "chart.pdf")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HftlabError, match="cannot be written"):
+        charts.save(chart, tmp_path / "file" / "chart.json")
+    real = builtins.__import__
+
+    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "vl_convert":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.delitem(sys.modules, "vl_convert")
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(HftlabError, match=r"as .png needs vl-convert, which is not installed: pip install vl-convert-python"):
+        charts.save(chart, tmp_path / "chart.png")
+    assert "image/png" not in charts.render(chart.to_dict())
+    assert charts.save(chart, tmp_path / "chart.json").exists()
+
+
+def test_nothing_says_so() -> None:
+    svg = vl_convert.vegalite_to_svg(charts.nothing("no engine ran", "A title").to_dict())
+    assert "no data: no engine ran" in svg
+    assert "A title" in svg
+
+
+# What the colours are to people without long- or middle-wave cones: Machado, Oliveira and Fernandes (2009), severity 1.0.
+EYES = {
+    "normal": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+}
+TO_XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+
+
+def linear(colour: str) -> Any:
+    share = np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
+    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+
+
+def distance(one: str, other: str, eye: str) -> float:
+    """Distance in CIE L*a*b* (D65) as the eye sees it; 2.3 is just noticeable."""
+    places = []
+    for colour in (one, other):
+        seen = np.clip(np.array(EYES[eye]) @ linear(colour), 0, 1)
+        xyz = TO_XYZ @ seen / np.array([0.95047, 1.0, 1.08883])
+        f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+        places.append(np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])]))
+    return float(np.linalg.norm(places[0] - places[1]))
+
+
+@pytest.mark.parametrize("eye", EYES)
+def test_any_two_series_are_told_apart_by_every_eye(eye: str) -> None:
+    pairs = {pair: distance(*pair, eye) for pair in itertools.combinations(PALETTE, 2)}
+    assert min(pairs.values()) > 15, min(pairs, key=lambda pair: pairs[pair])
+
+
+def test_the_measure_of_colours_finds_a_bad_pair() -> None:
+    assert distance("#D55E00", "#7F6A00", "normal") > 30
+    assert distance("#D55E00", "#7F6A00", "protanopia") < 8
+
+
+def test_every_colour_stands_out_from_the_paper() -> None:
+    def contrast(colour: str) -> float:
+        return 1.05 / (float(linear(colour) @ TO_XYZ[1]) + 0.05)
+
+    assert min(map(contrast, PALETTE)) > 2.2
+    assert contrast("#F0E442") < 1.5  # the yellow that is left out
+
+
+def test_the_ninth_series_repeats_a_colour_with_another_dash() -> None:
+    colours, dashes = styles([f"engine {at}" for at in range(9)] + ["A/A control"])
+    assert colours == [*PALETTE, PALETTE[0], GREY]
+    assert len({(colour, tuple(dash)) for colour, dash in zip(colours, dashes, strict=True)}) == 10
+    assert [is_control(name) for name in ("control", "A/A control", "best again", "controlled", "rust")] == [True] * 3 + [
+        False
+    ] * 2
+
+
+def test_times_say_their_unit() -> None:
+    assert [say_ns(ns) for ns in (0.0, 0.5, 31.44, 999.0, 1_310.0, 52_000.0, 2.5e6, 3e9)] == [
+        "0.00 ns",
+        "0.50 ns",
+        "31.4 ns",
+        "999 ns",
+        "1.31 µs",
+        "52.0 µs",
+        "2.50 ms",
+        "3.00 s",
+    ]
+    assert time_axis("latency", [20, 800])[1].title == "latency (ns, log scale)"
+    assert time_axis("latency", [20, 8e6])[1].title == "latency (ns to ms, log scale)"
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.3, 0.31), (40, 41), (40, 90), (97, 103), (1, 1e3), (15, 6e9), (1, 1e12)])
+def test_any_span_has_a_handful_of_round_ticks_within(low: float, high: float) -> None:
+    ticks = ticks_between(low, high)
+    assert 2 <= len(ticks) <= 9
+    assert all(low * 0.999 <= tick <= high * 1.001 for tick in ticks)
+    assert ticks == sorted(set(ticks))
+
+
+def test_rows_hold_plain_numbers_of_nine_digits() -> None:
+    frame = pl.DataFrame({"name": ["a", None, "c"], "ns": [1 / 3, float("nan"), float("inf")]})
+    assert rows_of(frame, "ns", text=["name"]) == [
+        {"name": "a", "ns": 0.333333333},
+        {"name": "n/a", "ns": None},
+        {"name": "c", "ns": None},
+    ]
+    assert [row["name"] for row in rows_of(frame, positive=["ns"])] == ["a"]
