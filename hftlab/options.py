@@ -144,7 +144,7 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     report = commands.add_parser("report", help="measure everything and write one page that needs no network")
     report.add_argument("--feed", metavar="FILE", help="default: a generated feed")
     _generator_options(report, messages=100_000, quick=20_000)
-    report.add_argument("--rounds", type=int, default=None, help="interleaved rounds (default 11; with --quick 3)")
+    report.add_argument("--rounds", type=int, default=None, help="interleaved rounds (default 11; with --quick 5)")
     report.add_argument("--quick", action="store_true", help="less of everything: more percentiles are n/a, intervals are wider")
     _with_option(report)
     report.add_argument(

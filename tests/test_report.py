@@ -114,6 +114,18 @@ def test_the_published_figures_are_said_to_be_something_else(page: ReportPage) -
     assert cells(page, "Published figures", "end to end", "p99")[2] == "10.00"
 
 
+@pytest.mark.rust
+def test_the_verdict_admits_that_two_engines_were_not_told_apart(facts: Facts) -> None:
+    told = copy.deepcopy(facts.told)
+    engines = told["bench"]["engines"]
+    for engine, ns in zip(engines, ([400.0] * 3, [98.0, 101.0, 100.0], [101.0, 98.0, 99.0]), strict=True):
+        engine["rounds_ns_per_message"] = ns
+        engine["until_ns_per_message"]["order"] = sorted(ns)[1]
+    assert "not seen to differ from rust naive, so" in ReportPage(Facts(told)).lines()[0]
+    engines[1]["rounds_ns_per_message"] = [198.0, 201.0, 200.0]
+    assert "not seen to differ" not in ReportPage(Facts(told)).lines()[0]
+
+
 def test_the_verdict_is_three_sentences_of_the_numbers(page: ReportPage, facts: Facts) -> None:
     assert len(page.lines()) == 3
     best = facts.fastest
@@ -150,7 +162,7 @@ def test_the_same_results_give_the_same_bytes(page: ReportPage, tmp_path: Path) 
         page.save(tmp_path / "a" / name)
     _svg.cache_clear()
     rebuild([tmp_path / "a" / "facts.json"], tmp_path / "b" / "page.html", tmp_path / "b" / "page.md")
-    files = [path.relative_to(tmp_path / "a") for path in sorted((tmp_path / "b").rglob("*")) if path.is_file()]
+    files = [path.relative_to(tmp_path / "b") for path in sorted((tmp_path / "b").rglob("*")) if path.is_file()]
     assert len(files) >= 2 + len(page.document.figures)
     for path in files:
         assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes(), path

@@ -36,7 +36,7 @@ def report(
     """Measure every engine, every optimisation and the fastest engine alone; write the page, and its facts beside it as JSON.
 
     feed     : default: a calm generated feed of `messages` messages, 100,000 of them, or 20,000 if `quick`
-    rounds   : of the bench, 3 to 1000; default 11, or 3 if `quick`, which makes everything shorter, and percentiles n/a sooner
+    rounds   : of the bench, 3 to 1000; default 11, or 5 if `quick`, which makes everything shorter, and percentiles n/a sooner
     out      : the HTML page; None writes nothing
     markdown : Markdown, its pictures in a folder beside it
     engines  : more of them beside those that are installed; whatever `hftlab.adopt.adopt` makes an engine of

@@ -53,7 +53,7 @@ class Effort:
 
 
 FULL = Effort(rounds=11, switch_rounds=21, latency_rounds=5, swept_s=2.0, shares=_SHARES)
-QUICK = Effort(rounds=3, switch_rounds=21, latency_rounds=3, swept_s=0.5, shares=(0.3, 0.7, 1.0), swept_most=250, seed_rounds=31)
+QUICK = Effort(rounds=5, switch_rounds=21, latency_rounds=3, swept_s=0.5, shares=(0.3, 0.7, 1.0), swept_most=250, seed_rounds=31)
 
 
 def gather(feed: Feed, effort: Effort, *, seed: int = 1, engines: Iterable[Any] = (), how: dict[str, Any] | None = None) -> Facts:

@@ -35,7 +35,8 @@ def latency_tables(facts: Facts) -> Section:
         return Section("Latency per message", (text(f"Not measured here: {facts.missing('bench')}."),))
     note = (
         "Each row is a distribution with stamps of its own: end to end is stamped at the beginning and the end of a message, "
-        "it is not the sum of the stages. A percentile with fewer than 100 samples beyond it says nothing and is n/a."
+        "it is not the sum of the stages. A percentile with fewer than 100 samples beyond it says nothing and is n/a. "
+        "Clock: the median cost of a reading, which is subtracted."
     )
     tables = [_table(facts, one, note) for one in facts.engines]
     return Section("Latency per message", (*tables, _whole(facts)))
@@ -43,7 +44,7 @@ def latency_tables(facts: Facts) -> Section:
 
 def _table(facts: Facts, engine: dict[str, Any], note: str) -> Table:
     overhead = engine["clock"]["cost_p50_ns"]
-    columns = ("stage", *_LATENCY, "n", "clock overhead, ns")
+    columns = ("stage", *_LATENCY, "n", "clock, ns")
     rows = []
     for part, title in TITLES.items():
         row = row_of(engine, part)

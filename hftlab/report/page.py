@@ -99,6 +99,6 @@ def document(facts: Facts) -> Document:
         conditions.again(facts),
     )
     machine = next(iter(facts.machines.values()))
-    when = machine.get("time")
+    when = str(machine.get("time") or "").replace("T", " ").replace("+00:00", " UTC")
     note = f"{facts.feed} on {machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['kernel']}"
     return Document(f"Tick to trade on {facts.feed}", f"{note}; measured {when}" if when else note, sections)

@@ -95,8 +95,8 @@ def slowest(facts: Facts) -> Section:
     if not flight:
         why = f"{facts.told['best']['label']} keeps no stamps" if facts.part("best") else facts.missing("flight")
         return Section("The slowest messages", (text(f"Not recorded here: {why}."),))
-    columns = ["rank", "message", "kind", "symbol", "end to end, µs", "usual there, µs", "times", "before it, µs"]
-    columns += ["longest stage", "in it, µs", "where"]
+    columns = ["rank", "kind", "symbol", "longest stage", "where", "message", "end to end, µs", "usual there, µs", "times"]
+    columns += ["before it, µs", "in that stage, µs"]
     rows = flight["slowest"]
     waited = sum(row["where"] == BETWEEN for row in rows)
     lead = (
@@ -105,7 +105,7 @@ def slowest(facts: Facts) -> Section:
         "them more time passed between messages, where the engine does nothing, than in the message itself."
     )
     told = source(facts, "best", f"one stamped pass over {facts.told['best']['messages']:,} messages")
-    shown = table("Slowest messages", columns, map(_slow, rows), note=_SLOW, source=told)
+    shown = table("Slowest messages", columns, map(_slow, rows), words=5, note=_SLOW, source=told)
     return Section("The slowest messages", (text(lead), shown, *figures.flight(facts)))
 
 
@@ -119,14 +119,14 @@ _SLOW = (
 def _slow(one: dict[str, Any]) -> tuple[str, ...]:
     return (
         str(one["rank"]),
-        f"{one['index']:,}",
         one["kind"],
         one["symbol"] or NOT_KNOWN,
+        one["stage"],
+        one["where"],
+        f"{one['index']:,}",
         number(one["total_ns"], 2, US),
         number(one["usual_ns"], 2, US),
         number(one["times"], 1),
         number(one["gap_ns"], 2, US),
-        one["stage"],
         number(one["stage_ns"], 2, US),
-        one["where"],
     )

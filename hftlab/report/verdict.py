@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from hftlab.bench.distribution import TITLES
+from hftlab.bench.paired import Interval
 from hftlab.report.document import NOT_KNOWN, Section, Tiles, duration, text
 from hftlab.report.facts import Facts, whole_ns
 from hftlab.report.latencies import row_of
@@ -52,8 +55,19 @@ def _outcome(facts: Facts) -> str:
     ratio = facts.part("bench")["ratios"][fastest["label"]]
     return (
         f"The fastest engine, {fastest['label']}, takes {whole} per message from wire bytes to order, {first['label']} takes "
-        f"{duration(whole_ns(first))}: the one makes {times(ratio)} the messages per second of the other."
+        f"{duration(whole_ns(first))}: the one makes {times(ratio)} the messages per second of the other{_not_apart(facts)}."
     )
+
+
+def _not_apart(facts: Facts) -> str:
+    """Which engines the fastest was not seen to differ from, round by round."""
+    fastest = facts.fastest
+    if fastest is None:
+        return ""
+    own = np.array(fastest["rounds_ns_per_message"])
+    others = [one for one in facts.engines if one is not fastest]
+    close = [one["label"] for one in others if Interval.of(np.array(one["rounds_ns_per_message"]) / own).low <= 1]
+    return f"; round by round it was not seen to differ from {' and '.join(close)}, so who is fastest is open" if close else ""
 
 
 def _where(facts: Facts) -> str:
