@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hftlab.feeds.feed import EventFeed as EventFeed
     from hftlab.feeds.feed import Feed as Feed
     from hftlab.feeds.itch import ItchFeed as ItchFeed
+    from hftlab.profiling import profile as profile
     from hftlab.replay import Engine as Engine
     from hftlab.replay import decode as decode
     from hftlab.replay import load as load
@@ -58,6 +59,7 @@ _HOME = {
     "EventFeed": "hftlab.feeds.feed",
     "Feed": "hftlab.feeds.feed",
     "ItchFeed": "hftlab.feeds.itch",
+    "profile": "hftlab.profiling",
     "Engine": "hftlab.replay",
     "decode": "hftlab.replay",
     "load": "hftlab.replay",

@@ -183,6 +183,7 @@ COMMANDS = {
     "border": measuring.border,
     "report": reporting.report,
     "seed": measuring.seed,
+    "profile": measuring.profile,
     "run": _run,
     "verify": _verify,
     "conform": _conform,

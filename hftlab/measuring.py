@@ -139,6 +139,28 @@ def placement(arguments: argparse.Namespace) -> Iterator[None]:
         yield
 
 
+def profile(arguments: argparse.Namespace) -> int:
+    """One engine looked at in one way; the engine is a backend, or a class or object of one's own."""
+    from hftlab.adopt import adopt
+    from hftlab.charts import check_file, save
+    from hftlab.profiling import bearable, profile
+    from hftlab.profiling.view import table
+    from hftlab.replay import load
+
+    if arguments.chart:
+        check_file(arguments.chart)
+    defaults = {"book": "ladder", "orders": "flat", "pool": True, "signal": "incremental", "until": "order", "strict": False}
+    changes = {name: value for name in defaults if (value := getattr(arguments, name)) != defaults[name]}
+    engine = adopt(arguments.backend, **changes)
+    if arguments.messages is None:
+        arguments.messages = bearable(arguments.how, engine.backend)
+    feed = load(arguments.feed, arguments.symbol) if arguments.feed else generated(arguments)
+    found = profile(engine, feed, arguments.how, messages=arguments.messages)
+    if arguments.chart:
+        save(found.plot(), arguments.chart)
+    return _give(found, arguments, [table(found)] if found else [], found.lines())
+
+
 def generated(arguments: argparse.Namespace) -> ItchFeed:
     """The feed that the options of the generator name."""
     from hftlab.replay import synthetic

@@ -26,7 +26,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("verify",),
     ("charts",),
     ("bench",),
-    ("doctor", "options", "tables"),
+    ("doctor", "options", "shared_options", "tables"),
     ("profiling",),
     ("report",),
     ("jupyter",),

@@ -16,6 +16,10 @@ from hftlab.charts.distribution import ridge_chart as ridge_chart
 from hftlab.charts.forest import comparison_chart as comparison_chart
 from hftlab.charts.heat import heat_chart as heat_chart
 from hftlab.charts.history import history_chart as history_chart
+from hftlab.charts.icicle import bars_chart as bars_chart
+from hftlab.charts.icicle import dots_chart as dots_chart
+from hftlab.charts.icicle import icicle_chart as icicle_chart
+from hftlab.charts.icicle import panels_chart as panels_chart
 from hftlab.charts.load import hockey_chart as hockey_chart
 from hftlab.charts.market import depth_chart as depth_chart
 from hftlab.charts.market import queue_chart as queue_chart
@@ -23,6 +27,7 @@ from hftlab.charts.prices import price_chart as price_chart
 from hftlab.charts.prices import signal_chart as signal_chart
 from hftlab.charts.prices import thin as thin
 from hftlab.charts.seed import seed_chart as seed_chart
+from hftlab.charts.show import check_file as check_file
 from hftlab.charts.show import enable as enable
 from hftlab.charts.show import render as render
 from hftlab.charts.show import save as save

@@ -82,15 +82,28 @@ def enable() -> None:
     alt.renderers.enable("hftlab")
 
 
+def check_file(path: str | Path) -> str:
+    """Whether a chart can be written to this path, asked before anything is measured; returns the ending.
+
+    raises : HftlabError for an unknown ending, or without vl-convert (which .json does not need)
+    """
+    kind = Path(path).suffix.lower()
+    if kind not in ENDINGS:
+        raise UnknownName(f"ending of the chart file {Path(path).name!r}:", Path(path).suffix, ENDINGS)
+    try:
+        if kind != ".json":
+            import vl_convert  # noqa: F401
+    except ImportError:
+        raise HftlabError(f"a chart as {kind} needs vl-convert, which is not installed: pip install vl-convert-python") from None
+    return kind
+
+
 def save(chart: Any, path: str | Path) -> Path:
     """Write a chart as .png, .svg, .html (one file that needs no network) or .json (Vega-Lite); returns the path.
 
-    raises : HftlabError for an unknown ending, without vl-convert (which .json does not need), or where nothing can be written
+    raises : HftlabError as `check_file` does, or where nothing can be written
     """
-    path = Path(path)
-    kind = path.suffix.lower()
-    if kind not in ENDINGS:
-        raise UnknownName(f"ending of the chart file {path.name!r}:", path.suffix, ENDINGS)
+    path, kind = Path(path), check_file(path)
     with altair().theme.enable(THEME):
         spec = chart.to_dict()
     content = _content(spec, kind)
@@ -105,10 +118,8 @@ def save(chart: Any, path: str | Path) -> Path:
 def _content(spec: dict[str, Any], kind: str) -> bytes:
     if kind == ".json":
         return (json.dumps(spec, indent=1) + "\n").encode()
-    try:
-        import vl_convert
-    except ImportError:
-        raise HftlabError(f"a chart as {kind} needs vl-convert, which is not installed: pip install vl-convert-python") from None
+    import vl_convert
+
     if kind == ".png":
         return packed(vl_convert.vegalite_to_png(spec, ppi=_SHARPNESS[0]))
     if kind == ".svg":

@@ -162,7 +162,8 @@ def _widest(rows: list[tuple[str, ...]]) -> str:
 
     far = max(rows, key=reach)
     holding = sum(row[-1] == "yes" for row in rows)
+    edges = far[3].replace(" to ", " times to ")
     return (
-        f"{holding} of {len(rows)} controls hold 1 in their interval; the one that reaches furthest, {far[1]} ({far[0]}), goes from "
-        f"{far[3].replace(' to ', ' times to ')} times with nothing changed. A comparison inside its own control is no difference."
+        f"{holding} of {len(rows)} controls hold 1 in their interval; the one that reaches furthest, {far[1]} ({far[0]}), goes "
+        f"from {edges} times with nothing changed. A comparison inside its own control is no difference."
     )

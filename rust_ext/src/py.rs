@@ -8,6 +8,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
 
 mod clocks;
+mod allocations;
 mod result;
 mod settings;
 
@@ -108,6 +109,12 @@ mod hftlab_rust {
     /// Nothing: what a call across the border costs.
     #[pyfunction]
     fn noop() {}
+
+    /// Allocations this thread has asked of this extension's heap so far, and their bytes.
+    #[pyfunction]
+    fn allocations() -> (u64, u64) {
+        crate::py::allocations::asked() // the attribute makes a module of the same name here
+    }
 
     /// Open a run with `hftlab.settings.Settings`.
     #[pyfunction]
