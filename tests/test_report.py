@@ -182,6 +182,7 @@ def test_markdown_holds_the_same_tables_and_links_pictures_that_are_there(page: 
     for link in links:
         assert (tmp_path / link.replace("%20", " ")).read_text().startswith("<svg")
     lines = told.split("\n")
+    assert "- [A/A controls](#aa-controls)" in lines
     assert sum(bool(re.fullmatch(r"\|(:?-+:?\|)+", line)) for line in lines) == len(page.document.tables) + 1  # and the tiles
     for table in page.document.tables:
         assert f"**{escape(table.title)}**" in lines
@@ -260,6 +261,8 @@ def test_what_is_no_result_is_refused_in_one_sentence(tmp_path: Path) -> None:
             facts_.read([path])
     with pytest.raises(UnknownName, match=r"\.pdf"):
         hftlab.report(out=tmp_path / "report.pdf")
+    with pytest.raises(FeedError, match="cannot be written"):
+        hftlab.report(out=path / "below a file" / "report.html")
 
 
 def test_the_command_measures_and_writes(

@@ -135,8 +135,9 @@ def _each(facts: Facts, field: str) -> str:
 
 
 _CLOCK = (
-    "A reading of the clock is part of what is stamped; its median is subtracted from every latency on this page, and no latency "
-    "falls below 0 by it. What is shorter than ten readings is better believed to the whole passes, which are not stamped."
+    "A reading of the clock is part of what is stamped; its median is subtracted from every latency where nothing else is "
+    "said, and no latency falls below 0 by it. What is shorter than ten readings is better believed to the whole passes, which "
+    "are not stamped."
 )
 
 

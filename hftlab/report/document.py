@@ -106,8 +106,8 @@ class Document:
 
 
 def slug(text: str) -> str:
-    """Lower-case letters and digits of a text, dashes between."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """A heading as a link, the way code hosts make it: lower case, dashes for spaces, no punctuation."""
+    return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
 
 
 def text(*lines: str, kind: str = "text") -> Text:

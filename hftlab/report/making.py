@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hftlab.bench.paired import check_rounds
-from hftlab.errors import ConfigError, UnknownName
+from hftlab.errors import ConfigError, FeedError, UnknownName
 from hftlab.feeds.feed import Feed
 from hftlab.replay import synthetic
 from hftlab.report.gather import FULL, QUICK, gather
@@ -48,6 +49,8 @@ def make(
     }
     facts = gather(synthetic("calm", messages, seed) if feed is None else feed, effort, seed=seed, engines=engines, how=told)
     page = ReportPage(facts)
+    if out is not None:
+        page.save(Path(out).with_suffix(".json"))  # first: what was measured is kept, whatever the drawing comes to
     write(page, out, markdown)
     return page
 
@@ -61,17 +64,24 @@ def messages_of(messages: int | None, quick: bool) -> int:
 
 
 def write(page: ReportPage, out: str | Path | None, markdown: str | Path | None) -> None:
-    """The facts first, so that they are kept whatever the drawing comes to; then what was asked for."""
+    """The page in the formats that were asked for."""
     check(out, markdown)
-    if out is not None and page.facts.how:
-        page.save(Path(out).with_suffix(".json"))
     for path in (out, markdown):
         if path is not None:
             page.save(path)
 
 
 def check(out: str | Path | None, markdown: str | Path | None) -> None:
-    """Raise UnknownName for a file that would be of another kind than it is to be."""
+    """Raise UnknownName for a file of another kind than it is to be, FeedError for one that cannot be written."""
     for path, ending in ((out, ".html"), (markdown, ".md")):
-        if path is not None and Path(path).suffix != ending:
-            raise UnknownName(f"ending of the report {Path(path).name!r}:", Path(path).suffix, (ending,))
+        if path is None:
+            continue
+        path = Path(path)
+        if path.suffix != ending:
+            raise UnknownName(f"ending of the report {path.name!r}:", path.suffix, (ending,))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FeedError(f"{path}: cannot be written: {error.strerror}") from None
+        if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise FeedError(f"{path}: cannot be written: it is a directory, or permission is denied")
