@@ -30,6 +30,10 @@ def compare(arguments: argparse.Namespace) -> int:
     return _drift(arguments, b if engines[1] else None)
 
 
+#: What two engines are compared on, if nothing is said; a baseline says it itself.
+_DEFAULTS = {"until": "order", "rounds": 21, "feed": None, "regime": "calm", "messages": 100_000, "seed": 1, "symbols": None}
+
+
 def _is_engine(name: str) -> bool:
     """Whether a word means an engine; else it is the name of a baseline. Raises UnknownName if it is neither."""
     from hftlab.bench.baselines import engine_names, names
@@ -45,9 +49,11 @@ def _live(arguments: argparse.Namespace) -> int:
     from hftlab.bench import compare as module
     from hftlab.replay import load
 
+    for name, default in _DEFAULTS.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, default)
     feed = load(arguments.feed) if arguments.feed else generated(arguments)
-    rounds = 21 if arguments.rounds is None else arguments.rounds
-    found = module.compare(arguments.a, arguments.b, feed, rounds=rounds, until=arguments.until, seed=arguments.seed)
+    found = module.compare(arguments.a, arguments.b, feed, rounds=arguments.rounds, until=arguments.until, seed=arguments.seed)
     return _give(found, arguments, [comparison_table(found)], found.lines())
 
 
@@ -57,20 +63,28 @@ def _drift(arguments: argparse.Namespace, engine: str | None) -> int:
 
     before = read(arguments.a)
     other = arguments.b if engine is None else None
-    now = read(other) if other else _again(before, arguments.rounds)
+    for name in _DEFAULTS:
+        if getattr(arguments, name) is not None and (other or name != "rounds"):
+            raise ConfigError(f"--{name} is for two engines; baseline {before.name!r} brings its own ({before.report['feed']})")
+    now = read(other) if other else _again(before, arguments)
     found = drift(before, now, engine=engine, force=arguments.force)
     return _give(found, arguments, [drift_table(found)], found.lines())
 
 
-def _again(before: Baseline, rounds: int | None) -> Baseline:
-    """The bench of a baseline, run now. What would be refused is refused before it."""
+def _again(before: Baseline, arguments: argparse.Namespace) -> Baseline:
+    """The bench of a baseline, run now. A machine that would be refused is refused before it."""
     from hftlab.bench.baselines import taken
+    from hftlab.bench.drift import refuse
+    from hftlab.bench.kept import differences
+    from hftlab.bench.machine import fingerprint
     from hftlab.bench.measure import measure
 
+    if not arguments.force:
+        refuse(before.name, "now", differences(before.report["machine"], fingerprint()))
     if before.recipe is None:
         raise ConfigError(f"baseline {before.name!r} does not say what it ran on; compare it with another baseline")
     feed = before.recipe.feed()
-    rounds = before.report["rounds"] if rounds is None else rounds
+    rounds = before.report["rounds"] if arguments.rounds is None else arguments.rounds
     return taken(measure(feed, rounds=rounds, engines=before.recipe.engines))
 
 

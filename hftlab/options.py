@@ -105,6 +105,7 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     compare.add_argument("--feed", metavar="FILE", help="two engines: measure on this file instead of a generated feed")
     generator_options(compare, messages=100_000)
     placement_options(compare)
+    compare.set_defaults(**dict.fromkeys(("until", "regime", "messages", "seed")))  # a baseline brings its own
     result_options(compare)
 
 

@@ -114,7 +114,7 @@ report.plot()
 
 # %% tags=["nbval-check-output"]
 ratios = report.ratios()
-claims = {label: ratio["median"] > 10 for label, ratio in ratios.items() if label == "rust best"}
+claims = {label: ratio.low > 10 for label, ratio in ratios.items() if label == "rust best"}
 assert all(claims.values()), ratios
 print("the best Rust variant makes more than 10 times the messages per second:", all(claims.values()))
 

@@ -17,8 +17,8 @@ def noise(seed: int, spread: float = 0.03, rounds: int = 31) -> np.ndarray:
 
 def test_a_planted_tenth_is_found_through_noise_and_slow_spells() -> None:
     spell = np.where(np.arange(31) % 7 == 0, 3.0, 1.0)  # whole rounds in which everything takes three times as long
-    base, other = 110 * spell * noise(1), 100 * spell * noise(2)
-    found = Paired.of(base, other, QUIET)
+    base, other, again = 110 * spell * noise(1), 100 * spell * noise(2), 110 * spell * noise(6)
+    found = Paired.of(base, other, again)
     assert found.word == "faster"
     assert found.ratio.low < 1.10 < found.ratio.high
     assert found.ratio.high - found.ratio.low < 0.1
@@ -27,25 +27,33 @@ def test_a_planted_tenth_is_found_through_noise_and_slow_spells() -> None:
 
 def test_slower_is_told_as_a_multiple_of_the_time() -> None:
     base = 100 * noise(3)
-    found = Paired.of(base, 2 * base, QUIET)
+    found = Paired.of(base, 2 * base, base)
     assert found.verdict == "slower 2.00x [2.00, 2.00]"
     assert found.ratio.median == 0.5
 
 
 def test_identical_series_give_no_difference() -> None:
     base = 100 * noise(4)
-    assert Paired.of(base, base.copy(), Interval(1.0, 1.0, 1.0)).verdict == "no difference seen"
-    assert Paired.of(base, base[::-1].copy(), QUIET).verdict == "no difference seen"
+    assert Paired.of(base, base.copy(), base.copy()).verdict == "no difference seen"
+    assert Paired.of(base, base[::-1].copy(), base.copy()).verdict == "no difference seen"
 
 
 def test_what_the_control_makes_of_nothing_is_no_difference_either() -> None:
-    base = 103 * np.ones(31)
-    planted = Paired.of(base, base / 1.03, QUIET)
-    assert planted.word == "faster"
-    noisy = Paired.of(base, base / 1.03, Interval(1.02, 0.98, 1.06))
-    assert noisy.word == "no difference seen"
+    ratio = Interval(1.03, 1.02, 1.04)
+    assert Paired(103.0, 100.0, ratio, QUIET).word == "faster"
+    assert Paired(100.0, 103.0, ratio.inverse(), QUIET).word == "slower"
+    assert Paired(103.0, 100.0, ratio, Interval(1.02, 0.98, 1.06)).word == "no difference seen"
+    assert Paired(100.4, 100.0, Interval(1.004, 1.003, 1.005), Interval(1.0, 1.0, 1.0)).word == "no difference seen"
     # A control that is itself off to one side does not make a difference of what lies between it and 1.
-    assert Paired.of(base, base / 1.01, Interval(1.04, 1.03, 1.05)).word == "no difference seen"
+    assert Paired(103.0, 100.0, ratio, Interval(1.06, 1.05, 1.07)).word == "no difference seen"
+
+
+def test_a_difference_is_one_that_both_copies_of_the_base_show() -> None:
+    ratio = Interval(1.03, 1.02, 1.04)
+    assert Paired(103.0, 100.0, ratio, QUIET, again=Interval(1.02, 1.01, 1.03)).word == "faster"
+    for other in (Interval(1.01, 0.99, 1.02), ratio.inverse()):
+        assert Paired(103.0, 100.0, ratio, QUIET, again=other).word == "no difference seen"
+    assert Paired(103.0, 100.0, Interval(1.03, 0.99, 1.06), QUIET, again=ratio).word == "no difference seen"
 
 
 def test_the_interval_is_seeded_and_narrows_with_the_rounds() -> None:

@@ -259,6 +259,9 @@ def test_what_is_no_result_is_refused_in_one_sentence(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(HftlabError, match=r"known: hftlab-report/1|at least one result"):
             facts_.read([path])
+    path.write_text('{"schema": "hftlab-bench/2", "feed": "x", "machine": {"cpu": "x"}}')
+    with pytest.raises(FeedError, match="is not complete"):
+        rebuild([path], tmp_path / "report.html")
     with pytest.raises(UnknownName, match=r"\.pdf"):
         hftlab.report(out=tmp_path / "report.pdf")
     with pytest.raises(FeedError, match="cannot be written"):

@@ -4,13 +4,20 @@ clock.py sources.py     which clock, how fine, what a reading costs
 machine.py system.py    the fingerprint: what a number must not travel without
 jitter.py pin.py        how quiet the machine is; a core of one's own, real-time scheduling
 gate.py                 equality first: nothing is timed that is not right
-measure.py report.py    every engine, stage by stage
-paired.py               interleaved rounds, ratios with their intervals, the A/A control; the next three stand on it
+distribution.py         percentiles as far as a sample bears them, the clock's cost taken off
+observe.py measured.py  one engine, round by round: whole passes and stamps, and whether they agree
+measure.py report.py    every engine side by side
+latency.py              one engine in depth; swept.py: caches swept before each message; openloop.py: from when it was due
+paired.py               interleaved rounds, ratios with their intervals, the A/A control; the next four stand on it
+compare.py percentiles.py  A/B: two engines, and what of the distribution changed
 ablate.py               what each optimisation is worth
 scale.py                what a message costs as the book grows
 border.py crossing.py   what each way from Python into Rust costs
 flight.py trace.py      what happened around the slowest messages
 seed.py                 the seed's own method, taken apart; `hftlab.bench.seed_method()`
+kept.py                 what outlives a run: the user's folder; the next two keep something there
+baselines.py drift.py   reports under a name, and two of them compared
+history.py levels.py    every run, and when a figure changed for good
 """
 
 from __future__ import annotations

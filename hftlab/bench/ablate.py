@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hftlab.axes import Axes, VariantSet, best, naive, setting
 from hftlab.bench.gate import agree, release
 from hftlab.bench.machine import describe, fingerprint
-from hftlab.bench.paired import Interval, Paired, Series, check_rounds, interleave
+from hftlab.bench.paired import Paired, Series, check_rounds, interleave
 from hftlab.bench.result import Result
 from hftlab.errors import HftlabError
 from hftlab.feeds.feed import Feed
@@ -216,9 +216,7 @@ def _steps(switches: list[Switch], series: dict[tuple[Key, int], Series], seed: 
     for switch in switches:
         base = _key(switch.before)
         if base not in controls:
-            aa = Interval.of(series[base, 0] / series[base, 1], seed)
             itself = Switch(switch.start, CONTROL, switch.before, switch.before)
-            controls[base] = Step(itself, Paired.of(series[base, 0], series[base, 1], aa, seed))
-        control = controls[base].comparison.ratio
-        yield Step(switch, Paired.of(series[base, 0], series[_key(switch.after), 0], control, seed))
+            controls[base] = Step(itself, Paired.of(series[base, 0], series[base, 1], series[base, 1], seed))
+        yield Step(switch, Paired.of(series[base, 0], series[_key(switch.after), 0], series[base, 1], seed))
     yield from controls.values()

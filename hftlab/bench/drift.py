@@ -127,7 +127,7 @@ class Drift(Result):
         if pinned[0] != pinned[1]:
             out.append(f"the cores they might run on differ: {pinned[0]} / {pinned[1]}")
         loads = [one.report["machine"].get("load_1min") for one in (self.a, self.b)]
-        out.append(f"load of the machine: {loads[0]} / {loads[1]}")
+        out.append("load of the machine: " + " / ".join("unknown" if one is None else f"{one:.2f}" for one in loads))
         for one, other in ((self.a, self.b), (self.b, self.a)):
             if alone := [label for label in one.labels if label not in other.labels]:
                 out.append(f"only in {one.name}: {', '.join(alone)}")
@@ -152,10 +152,16 @@ def drift(a: Baseline, b: Baseline, *, engine: str | None = None, force: bool = 
     """
     apart = [f"{key}: {a.report[key]} / {b.report[key]}" for key in ("feed", "messages") if a.report[key] != b.report[key]]
     apart += differences(a.report["machine"], b.report["machine"])
-    if apart and not force:
-        raise HftlabError(f"{a.name} and {b.name} differ in what matters: {'; '.join(apart)}; --force (force=True) compares them")
+    if not force:
+        refuse(a.name, b.name, apart)
     shifts = [shift for one, other in _shared(a, b, engine) for shift in _shifts(a, b, one, other, seed)]
     return Drift(a, b, tuple(apart), tuple(shifts))
+
+
+def refuse(a: str, b: str, apart: list[str]) -> None:
+    """Raise HftlabError if two runs are apart in anything."""
+    if apart:
+        raise HftlabError(f"{a} and {b} differ in what matters: {'; '.join(apart)}; --force (force=True) compares them")
 
 
 def _shared(a: Baseline, b: Baseline, wanted: str | None) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:

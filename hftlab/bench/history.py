@@ -128,9 +128,9 @@ class History(Result):
         for one in self.series:
             name = f"{one.engine} {one.metric} on {one.feed} ({one.machine})"
             out.append(f"{name}: last {one.values[-1]:,.1f}, level {one.levels[-1].value:,.1f}")
-            out += [
-                f"  step {before.value:,.1f} -> {after.value:,.1f} at {one.times[after.start]}" for before, after in one.steps
-            ]
+            for before, after in one.steps:
+                when = f"{one.times[after.start]:%Y-%m-%d %H:%M} UTC"
+                out.append(f"  step {before.value:,.1f} -> {after.value:,.1f} at {when}")
         return "\n".join(out)
 
     def __repr__(self) -> str:

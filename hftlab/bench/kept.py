@@ -12,11 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hftlab.bench.machine import CIRCUMSTANCE
+from hftlab.bench import machine as fingerprints
 from hftlab.errors import HftlabError
 
-#: Fields of a fingerprint that change from run to run, or that a comparison is there to compare.
-PASSING = (*CIRCUMSTANCE, "commit", "commit_dirty")
 ABSENT = "not recorded"
 
 
@@ -26,8 +24,8 @@ def home() -> Path:
 
 
 def stable(machine: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a fingerprint that decides whether figures may be compared."""
-    return {name: value for name, value in machine.items() if name not in PASSING}
+    """The part of a fingerprint that decides whether figures may be compared: not the code, which is what is compared."""
+    return {name: machine[name] for name in fingerprints.STABLE if name in machine}
 
 
 def machine_id(machine: Mapping[str, Any]) -> str:
@@ -38,14 +36,12 @@ def machine_id(machine: Mapping[str, Any]) -> str:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Every stable field in which two fingerprints differ, with both values; what stands in mappings by its own name."""
     out: list[str] = []
-    one, other = stable(before), stable(now)
-    for name in dict.fromkeys([*one, *other]):
-        left, right = one.get(name, ABSENT), other.get(name, ABSENT)
+    for name, (left, right) in fingerprints.differences(stable(before), stable(now)).items():
         if isinstance(left, dict) and isinstance(right, dict):
             keys = [key for key in dict.fromkeys([*left, *right]) if left.get(key) != right.get(key)]
             out += [f"{name} {key}: {left.get(key, ABSENT)} / {right.get(key, ABSENT)}" for key in keys]
-        elif left != right:
-            out.append(f"{name}: {left} / {right}")
+        else:
+            out.append(f"{name}: {ABSENT if left is None else left} / {ABSENT if right is None else right}")
     return out
 
 

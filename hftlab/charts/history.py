@@ -55,6 +55,7 @@ def _panel(runs: pl.DataFrame) -> Any:
     )
     lines = base.mark_line(strokeWidth=2.5, color=PALETTE[0]).encode(x=x, y=alt.Y("level:Q"), detail="piece:N")
     marks = alt.Chart(alt.Data(values=starts)).mark_rule(color=PALETTE[5], strokeDash=[4, 3]).encode(x=x)
-    texts = alt.Chart(alt.Data(values=starts)).mark_text(align="left", dx=4, dy=8, color=PALETTE[5])
+    texts = alt.Chart(alt.Data(values=starts)).mark_text(dy=-7, color=PALETTE[5])
+    title = alt.Title(name, anchor="start", frame="group", fontSize=12, offset=6)
     layers = [dots, lines, *([marks, texts.encode(x=x, y=alt.value(0), text="text:N")] if starts else [])]
-    return alt.layer(*layers).properties(width=540, height=150, title=alt.Title(name, anchor="start", fontSize=12))
+    return alt.layer(*layers).properties(width=540, height=150, title=title)

@@ -17,7 +17,7 @@ import numpy as np
 
 from hftlab.bench.distribution import QUANTILES, Distribution
 from hftlab.bench.machine import describe, fingerprint
-from hftlab.bench.paired import Interval, Paired, check_rounds, interleave, quiet
+from hftlab.bench.paired import Paired, check_rounds, interleave, quiet
 from hftlab.bench.result import Result
 from hftlab.errors import ConfigError
 
@@ -98,14 +98,10 @@ def _empty_ns() -> float:
 
 @dataclass(frozen=True)
 class CellComparison(Result):
-    """The parts of one cell, in paired rounds, each against the first; `parts` are (text, what was found), the first being base.
-
-    control : the ratio of the first to itself
-    """
+    """The parts of one cell, in paired rounds: `parts` are (text, what it is against `base`, the first one)."""
 
     base: str
     parts: tuple[tuple[str, Paired], ...]
-    control: Interval
     rounds: int
     machine: dict[str, Any]
 
@@ -118,7 +114,8 @@ class CellComparison(Result):
         """One row per part: part, ns per execution, ratio (first / part; above 1: faster), low, high, verdict."""
         import polars as pl
 
-        first, control = self.parts[0][1], self.control
+        first = self.parts[0][1]
+        control = first.control
         rows: list[tuple[str, float, float, float, float, str]]
         rows = [(self.base, first.base_ns, control.median, control.low, control.high, "control: the first against itself")]
         for part, found in self.parts:
@@ -148,9 +145,8 @@ def compare_cell(parts: Mapping[str, CodeType], names: dict[str, Any], rounds: i
     first, *others = parts
     work = {name: _timed(code, names) for name, code in {**parts, _AGAIN: parts[first]}.items()}
     series = interleave(work, rounds, what="comparing")
-    control = Interval.of(series[first] / series[_AGAIN])
-    found = tuple((name, Paired.of(series[first], series[name], control)) for name in others)
-    return CellComparison(first, found, control, rounds, fingerprint())
+    found = tuple((name, Paired.of(series[first], series[name], series[_AGAIN])) for name in others)
+    return CellComparison(first, found, rounds, fingerprint())
 
 
 def _timed(code: CodeType, names: dict[str, Any]) -> Callable[[], float]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ from hftlab.replay import Engine
 
 #: Longest wait for the tool to open its pipe, in seconds.
 PATIENCE_S = 10.0
+#: Longest run of a tool, in seconds.
+WHOLE_S = 60
 
 
 class Unsendable(Missing):
@@ -51,6 +54,16 @@ def job(engine: Engine, feed: Feed) -> Iterator[Path]:
     with TemporaryDirectory(prefix="hftlab-profile-") as folder:
         (Path(folder) / "job").write_bytes(sent)
         yield Path(folder)
+
+
+def run(command: list[str]) -> list[str]:
+    """Run a tool with the child under it to its end; returns what it said on stderr, or its exit code if that is nothing."""
+    streams: dict[str, Any] = {"capture_output": True, "text": True, "errors": "replace", "stdin": subprocess.DEVNULL}
+    try:
+        done = subprocess.run(command, timeout=WHOLE_S, check=False, env=environment(), **streams)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return [type(error).__name__]
+    return [line.strip() for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
 
 
 def command(what: str, folder: Path, *words: str) -> list[str]:

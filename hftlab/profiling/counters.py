@@ -6,7 +6,6 @@ Virtual machines often have no counters of the processor; those of the kernel ar
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +41,6 @@ HARDWARE = (
 SOFTWARE = ("task-clock", "page-faults", "context-switches", "cpu-migrations")
 NOT_HERE = "counters: not supported here"
 SECONDS = 0.7
-PATIENCE_S = 60
 
 
 def look(engine: Engine, feed: Feed) -> Found:
@@ -85,21 +83,7 @@ def _stat(perf: str, folder: Path) -> str:
         "--",
         *child.command("loop", folder, str(SECONDS)),
     ]
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=PATIENCE_S,
-            check=False,
-            errors="replace",
-            env=child.environment(),
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return type(error).__name__
-    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return said[0] if said else f"exit code {done.returncode}"
+    return child.run(command)[0]
 
 
 def parse(text: str) -> dict[str, tuple[float, float]]:

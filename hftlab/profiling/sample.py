@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,6 @@ COLUMNS: dict[str, type] = {
 }
 SECONDS = 1.5
 RATE = 400  # looks per second
-PATIENCE_S = 60
 
 _FRAME = re.compile(r"^(?P<name>.*) \((?P<file>.*?)(?::\d+)?\)$")
 _HASH = re.compile(r"^h[0-9a-f]{16}$")
@@ -70,24 +68,11 @@ def _record(spy: str, folder: Path, native: bool) -> tuple[str, str]:
     out = folder / "raw"
     words = ["record", "--format", "raw", "--full-filenames", "--function", "--rate", str(RATE), "--output", str(out)]
     command = [spy, *words, *(["--native"] if native else []), "--", *child.command("loop", folder, str(SECONDS))]
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=PATIENCE_S,
-            check=False,
-            errors="replace",
-            env=child.environment(),
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return "", f"{type(error).__name__}"
+    said = child.run(command)
     if (folder / "ran").is_file() and out.is_file() and (raw := out.read_text(errors="replace")):
         out.unlink()
         return raw, ""
-    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return "", (said[-1] if said else f"exit code {done.returncode}").removeprefix("Reason: ")
+    return "", said[-1].removeprefix("Reason: ")
 
 
 def parse(raw: str, places: Places) -> list[tuple[list[Call], int]]:

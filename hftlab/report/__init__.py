@@ -49,12 +49,21 @@ def report(
 
 
 def rebuild(paths: Iterable[str | Path], out: str | Path | None = None, markdown: str | Path | None = None) -> ReportPage:
-    """The page again from stored results, without measuring; see `hftlab.report.facts.read`."""
+    """The page again from stored results, without measuring; see `hftlab.report.facts.read`.
+
+    raises : also FeedError for results that lack what the page shows, having been edited, or stored by another version
+    """
+    from hftlab.errors import FeedError
     from hftlab.report.facts import read
     from hftlab.report.making import write
     from hftlab.report.page import ReportPage
 
-    page = ReportPage(read(paths))
+    page = ReportPage(read(paths := [*paths]))
+    try:
+        page.document  # noqa: B018 - drawn from the facts, which somebody may have edited
+    except (AttributeError, IndexError, KeyError, StopIteration, TypeError) as error:
+        told = ", ".join(map(str, paths))
+        raise FeedError(f"{told}: what is stored is not complete ({type(error).__name__}: {error}); measure anew") from None
     write(page, out, markdown)
     return page
 

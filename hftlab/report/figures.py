@@ -75,7 +75,7 @@ def forest(facts: Facts) -> Iterator[Figure]:
     rows = [{name: str(step[name]) if name in ("from", "to") else step[name] for name in columns} for step in found["steps"]]
     caption = (
         "A dot is how many times as fast an engine is after one switch, its line the 95 % interval; right of 1 is faster. The "
-        "grey band is the A/A control, an engine against itself: what overlaps it has not been seen to differ."
+        "grey band is the A/A control, an engine against itself: a dot within it is no difference."
     )
     told = source(facts, "ablation", f"{found['messages']:,} messages, {found['rounds']} paired rounds")
     yield figure("forest", "What each switch is worth", forest_chart(frame(rows)), caption, told)

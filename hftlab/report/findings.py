@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from hftlab.bench.paired import SMALLEST, Interval, Paired
 from hftlab.report import figures
 from hftlab.report.conditions import bench_source, source
 from hftlab.report.document import Section, Table, number, table, text
@@ -84,7 +85,10 @@ def verdicts(facts: Facts) -> Section:
     said = [*_ratios(facts), *_switches(facts)]
     if not said:
         return Section("All comparisons in words", (text("Nothing was compared here."),))
-    lead = "Faster or slower is said only where the 95 % interval lies clear of the control's; otherwise no difference was seen."
+    lead = (
+        "Faster or slower is said only where the 95 % interval lies on one side of 1, for each copy of what it is compared with, "
+        f"and the ratio is outside its control and more than {SMALLEST:.1%} from 1; otherwise no difference was seen."
+    )
     return Section("All comparisons in words", (text(lead), text(*said, kind="list")))
 
 
@@ -96,12 +100,11 @@ def _ratios(facts: Facts) -> Iterator[str]:
             yield f"{label} against {base}: {_word(ratio, control)}, {times(ratio)} the messages per second."
 
 
-def _word(ratio: dict[str, float], control: dict[str, Any] | None) -> str:
-    """As `hftlab.bench.paired.Comparison.word` has it."""
-    low, high = (min(control["low"], 1.0), max(control["high"], 1.0)) if control else (1.0, 1.0)
-    if ratio["low"] <= high and low <= ratio["high"]:
-        return "no difference seen"
-    return "faster" if ratio["median"] > 1 else "slower"
+def _word(ratio: dict[str, float], control: dict[str, float] | None) -> str:
+    """By the rule of the bench; of a report there is one copy of the base, and without a control 1 stands for it."""
+    own = Interval(ratio["median"], ratio["low"], ratio["high"])
+    nothing = Interval(control["median"], control["low"], control["high"]) if control else Interval(1.0, 1.0, 1.0)
+    return Paired(0.0, 0.0, own, nothing).word
 
 
 def _switches(facts: Facts) -> Iterator[str]:
@@ -165,5 +168,5 @@ def _widest(rows: list[tuple[str, ...]]) -> str:
     edges = far[3].replace(" to ", " times to ")
     return (
         f"{holding} of {len(rows)} controls hold 1 in their interval; the one that reaches furthest, {far[1]} ({far[0]}), goes "
-        f"from {edges} times with nothing changed. A comparison inside its own control is no difference."
+        f"from {edges} times with nothing changed. A ratio inside its own control is no difference."
     )

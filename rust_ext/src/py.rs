@@ -7,8 +7,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
 
-mod clocks;
 mod allocations;
+mod clocks;
 mod result;
 mod settings;
 
