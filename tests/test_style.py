@@ -26,12 +26,12 @@ FLOORS: list[tuple[str, ...]] = [
     ("verify",),
     ("charts",),
     ("bench",),
-    ("doctor", "options", "tables"),
+    ("doctor", "options", "shared_options", "tables"),
     ("profiling",),
     ("report",),
     ("jupyter",),
     ("net",),
-    ("measuring", "comparing"),
+    ("measuring", "comparing", "reporting"),
     ("cli",),
 ]
 MAX_MODULE_LINES = 250
