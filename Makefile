@@ -91,7 +91,7 @@ instructions: $(INSTALLED)  ## count instructions per message with valgrind and 
 notebooks: setup  ## regenerate the notebooks from their text pairs and execute them in place
 	$(if $(NOTEBOOKS),,$(error there is no text pair notebooks/[0-9]*.py))
 	$(PY) -m jupytext --quiet --update --to ipynb $(NOTEBOOKS)
-	$(PY) -m nbconvert --log-level WARN --to notebook --execute --inplace --ExecutePreprocessor.timeout=600 \
+	CI=1 $(PY) -m nbconvert --log-level WARN --to notebook --execute --inplace --ExecutePreprocessor.timeout=600 \
 		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS:.py=.ipynb)
 
 rust: $(if $(CARGO),$(RUST_BUILT))  ## build and install the Rust engine, for every processor of this architecture
