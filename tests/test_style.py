@@ -30,6 +30,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("profiling",),
     ("report",),
     ("jupyter",),
+    ("course",),
     ("net",),
     ("measuring", "comparing"),
     ("cli",),
