@@ -59,8 +59,8 @@ bench: setup  ## time every engine and variant on a generated feed, or on FEED=p
 	@mkdir -p out
 	$(VENV)/bin/hftlab bench --out out/bench.json $(if $(FEED),--feed "$(FEED)")
 
-lab: setup  ## open JupyterLab on the notebooks
-	$(PY) -m jupyterlab notebooks
+lab: setup  ## open JupyterLab on the course; it needs no network
+	$(VENV)/bin/hftlab lab
 
 test: setup  ## run the Rust tests, then the Python tests and every notebook
 ifneq ($(CARGO),)

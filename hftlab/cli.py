@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hftlab import comparing, measuring
+from hftlab import comparing, learning, measuring
 from hftlab.errors import FeedError, HftlabError
 from hftlab.measuring import generated, placement, print_json
 from hftlab.options import parser
@@ -189,6 +189,8 @@ COMMANDS = {
     "generate": _generate,
     "variants": _variants,
     "doctor": _doctor,
+    "course": learning.course,
+    "lab": learning.lab,
 }
 
 if __name__ == "__main__":

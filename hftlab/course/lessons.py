@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hftlab import html
+from hftlab.bench.result import Result
 from hftlab.course import progress
 from hftlab.course.exercise import exercises
 
@@ -39,38 +43,103 @@ LESSONS = (
 )
 
 
+def notebooks() -> Path | None:
+    """Where the notebooks are: the folder we stand in, else that of the checkout hftlab is imported from, else None."""
+    names = [one.notebook for one in LESSONS]
+    for folder in (Path.cwd(), Path(__file__).resolve().parents[2] / "notebooks"):
+        if any((folder / name).is_file() for name in names):
+            return folder
+    return None
+
+
 @dataclass(frozen=True)
-class Course:
-    """Every lesson, its minutes and its exercises, and which of these have been passed."""
+class Course(Result):
+    """Every lesson, its minutes and its exercises, and which of these have been passed.
+
+    folder : of the notebooks; lessons whose notebook is not in it are left out. None: it is not known, and all are listed
+    """
 
     passed: dict[str, str]
+    folder: Path | None = None
+
+    def lessons(self) -> tuple[Lesson, ...]:
+        """The lessons that are there."""
+        return tuple(one for one in LESSONS if self.folder is None or (self.folder / one.notebook).is_file())
 
     def frame(self) -> pl.DataFrame:
         """One row per lesson: lesson, title, question, minutes, exercises, passed, notebook."""
         import polars as pl
 
         rows = []
-        for one in LESSONS:
+        for one in self.lessons():
             numbers = [each.number for each in exercises(one.number)]
             done = sum(number in self.passed for number in numbers)
             rows.append((one.number, one.title, one.question, one.minutes, len(numbers), done, one.notebook))
-        columns = ["lesson", "title", "question", "minutes", "exercises", "passed", "notebook"]
-        return pl.DataFrame(rows, schema=columns, orient="row")
+        names, kinds = ("lesson", "title", "question", "minutes", "exercises", "passed", "notebook"), "sssiiis"
+        schema = {name: pl.String if kind == "s" else pl.Int64 for name, kind in zip(names, kinds, strict=True)}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def lines(self) -> list[str]:
+        """How far one has come, and where to go on."""
+        frame = self.frame()
+        done, of, minutes = (int(frame[name].sum()) for name in ("passed", "exercises", "minutes"))
+        hours = f"{minutes} minutes" if minutes < 90 else f"about {minutes / 60:.0f} hours"
+        out = [f"{done} of {of} exercises passed; {hours} in all"]
+        open_ = [row for row in frame.to_dicts() if row["passed"] < row["exercises"]]
+        if open_:
+            out.append(f"next: {open_[0]['lesson']} {open_[0]['title']}, {open_[0]['minutes']} minutes")
+        elif of:
+            out.append("all of them passed")
+        return out
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"schema": progress.SCHEMA, "lessons": self.frame().to_dicts(), "passed": self.passed}
 
     def __str__(self) -> str:
         out = []
         for row in self.frame().to_dicts():
             state = f"{row['passed']} of {row['exercises']} passed" if row["exercises"] else "no exercises"
             out.append(f"{row['lesson']}  {row['title']:<26} {row['minutes']:>3} min  {state:<16} {row['question']}")
-        return "\n".join(out)
+        return "\n".join([*out, "", *self.lines()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        frame = self.frame()
-        return html.block("The course", html.table(frame.columns, frame.rows()))
+        """A list of links to the notebooks, a dot for every exercise, filled if it has been passed."""
+        left, right = ("text-align:left;vertical-align:top", "text-align:right;vertical-align:top;white-space:nowrap")
+        heads = zip(("", "lesson", "minutes", "exercises"), (left, left, right, left), strict=True)
+        head = "".join(f"<th style='{style}'>{name}</th>" for name, style in heads)
+        rows = []
+        for one in self.lessons():
+            title = f"<b>{escape(one.title)}</b>"
+            if self.folder is not None:
+                title = f"<a href='{escape(_link(self.folder / one.notebook), quote=True)}'>{title}</a>"
+            cells = (
+                f"<td style='{left}'>{one.number}</td><td style='{left}'>{title}<br>{escape(one.question)}</td>"
+                f"<td style='{right}'>{one.minutes}</td><td style='{left};white-space:nowrap'>{self._dots(one.number)}</td>"
+            )
+            rows.append(f"<tr>{cells}</tr>")
+        table = f"<table style='margin:6px 0'><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        return html.block("The course", table, self.lines())
+
+    def _dots(self, lesson: str) -> str:
+        dots = []
+        for one in exercises(lesson):
+            done = self.passed.get(one.number)
+            said = f"{one.number} {one.title}, {one.minutes} minutes" + (f", passed {done[:10]}" if done else "")
+            dots.append(f"<span title='{escape(said, quote=True)}' style='color:{'#009E73' if done else '#888888'}'>")
+            dots[-1] += f"{'●' if done else '○'}</span>"
+        return " ".join(dots)
+
+
+def _link(notebook: Path) -> str:
+    """From where we stand to a notebook, as a link: JupyterLab opens it."""
+    try:
+        return Path(os.path.relpath(notebook)).as_posix()
+    except ValueError:  # another drive
+        return notebook.as_posix()
 
 
 def course() -> Course:
     """The lessons, and how far one has come. Raises HftlabError for a progress file that is something else."""
-    return Course(progress.read())
+    return Course(progress.read(), notebooks())

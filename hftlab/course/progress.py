@@ -20,7 +20,7 @@ def file() -> Path:
 def read() -> dict[str, str]:
     """Number of every exercise that was passed, and when first (UTC, ISO 8601).
 
-    raises : HftlabError for a file that is something else, which is never written over
+    raises : HftlabError for a file that is something else, which is never written over, or that cannot be read
     """
     try:
         told = json.loads(file().read_text())
@@ -29,13 +29,32 @@ def read() -> dict[str, str]:
         return {str(number): str(time) for number, time in told["passed"].items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except OSError as error:
+        raise HftlabError(f"{file()}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise HftlabError(f"{file()}: this is not the progress of a course; move it away to begin anew") from None
 
 
 def passed(number: str) -> None:
-    """Keep that an exercise was passed; the first time counts."""
+    """Keep that an exercise was passed; the first time counts. Raises HftlabError as `read` does, or if it cannot be written."""
     with locked(file()):
-        known = {number: datetime.now(UTC).isoformat(timespec="seconds"), **read()}
+        known = read()
+        if number in known:
+            return
+        known[number] = datetime.now(UTC).isoformat(timespec="seconds")
         text = json.dumps({"schema": SCHEMA, "passed": dict(sorted(known.items()))}, indent=1) + "\n"
         replace(file(), lambda path: path.write_text(text))
+
+
+def reset() -> Path | None:
+    """Begin anew: the file is moved beside itself, under the time, and nothing is lost. Returns its new place; None if there
+    was no file. Raises HftlabError for a file that is something else, or if it cannot be moved."""
+    if not file().exists():
+        return None
+    with locked(file()):
+        read()
+        aside = file().with_name(f"course.until-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json")
+        try:
+            return file().rename(aside)
+        except OSError as error:
+            raise HftlabError(f"{file()}: cannot be moved: {error.strerror or error}") from None
