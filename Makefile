@@ -46,7 +46,7 @@ endef
 export RUST_ABSENT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench lab test lint instructions notebooks rust native profile clean rust-or-notice $(STALE)
+.PHONY: help setup bench report lab test lint instructions notebooks rust native profile clean rust-or-notice $(STALE)
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
@@ -58,6 +58,9 @@ setup: $(INSTALLED) rust-or-notice  ## create .venv, install hftlab with its too
 bench: setup  ## time every engine and variant on a generated feed, or on FEED=path
 	@mkdir -p out
 	$(VENV)/bin/hftlab bench --out out/bench.json $(if $(FEED),--feed "$(FEED)")
+
+report: setup  ## measure everything and write out/report.html, on a generated feed or on FEED=path
+	$(VENV)/bin/hftlab report --out out/report.html $(if $(FEED),--feed "$(FEED)")
 
 lab: setup  ## open JupyterLab on the course; it needs no network
 	$(VENV)/bin/hftlab lab

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hftlab import comparing, learning, measuring
+from hftlab import comparing, learning, measuring, reporting
 from hftlab.errors import FeedError, HftlabError
 from hftlab.measuring import generated, placement, print_json
 from hftlab.options import parser
@@ -181,6 +181,7 @@ COMMANDS = {
     "history": comparing.history,
     "scale": measuring.scale,
     "border": measuring.border,
+    "report": reporting.report,
     "seed": measuring.seed,
     "profile": measuring.profile,
     "run": _run,

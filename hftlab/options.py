@@ -6,6 +6,7 @@ import argparse
 
 from hftlab import __version__
 from hftlab.learning_options import add_course, add_lab
+from hftlab.shared_options import engine_options, generator_options, placement_options, result_options, with_option
 
 _EPILOG = """\
 examples:
@@ -17,6 +18,7 @@ examples:
   hftlab history                                 what every bench gave, and when it changed for good
   hftlab scale --axis depth                      ns per message against orders, instruments or price levels
   hftlab border                                  what each way from Python into Rust costs
+  hftlab report                                  all of it measured and put on one page, out/report.html
   hftlab seed                                    the method of the project's first table, reproduced and taken apart
   hftlab profile --how memory --backend rust     what the engine asks of the allocator; --how line, calls, sample, ...
   hftlab generate day.itch --regime market --messages 1000000
@@ -51,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
         _add_scale,
         _add_profile,
         _add_border,
+        _add_report,
         _add_seed,
         _add_run,
         _add_verify,
@@ -68,34 +71,27 @@ def parser() -> argparse.ArgumentParser:
 def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     bench = commands.add_parser("bench", help="time every engine, stage by stage, on one feed")
     bench.add_argument("--feed", metavar="FILE", help="measure on this file instead of a generated feed")
-    _generator_options(bench, messages=100_000)
+    generator_options(bench, messages=100_000)
     bench.add_argument("--ablate", action="store_true", help="switch one optimisation of the Rust engine at a time instead")
     bench.add_argument("--rounds", type=int, default=None, help="interleaved rounds (default 5; with --ablate 21)")
-    bench.add_argument(
-        "--with",
-        dest="engines",
-        metavar="ENGINE",
-        action="append",
-        default=[],
-        help="time this one, too; may be repeated",
-    )
+    with_option(bench)
     bench.add_argument("--save", metavar="NAME", help="keep the report as a baseline, for `hftlab compare NAME`")
-    _placement_options(bench)
-    _result_options(bench)
+    placement_options(bench)
+    result_options(bench)
 
 
 def _add_latency(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     latency = commands.add_parser("latency", help="time one engine: per stage and end to end, warm and cold")
     latency.add_argument("engine", metavar="ENGINE", nargs="*", help="and its variant: rust book=btree (default: auto)")
     latency.add_argument("--feed", metavar="FILE", help="measure on this file instead of a generated feed")
-    _generator_options(latency, messages=100_000)
+    generator_options(latency, messages=100_000)
     latency.add_argument("--rounds", type=int, default=5, help="every kind of pass once in each (default 5)")
     latency.add_argument("--rate", type=float, default=None, help="messages per second, to be sent in an open loop, too")
     latency.add_argument("--slowest", type=int, default=5, help="how many of the slowest messages are kept (default 5)")
     latency.add_argument("--trace", metavar="FILE", help="write the slowest messages as a trace that the Perfetto UI opens")
     latency.add_argument("--hgrm", metavar="FOLDER", help="write the percentile distributions for HdrHistogram's tools")
-    _placement_options(latency)
-    _result_options(latency)
+    placement_options(latency)
+    result_options(latency)
 
 
 def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -111,10 +107,10 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     compare.add_argument("--rounds", type=int, default=None, help="default 21 for engines; the baseline's for a baseline")
     compare.add_argument("--force", action="store_true", help="compare with a baseline though machine, versions or feed differ")
     compare.add_argument("--feed", metavar="FILE", help="two engines: measure on this file instead of a generated feed")
-    _generator_options(compare, messages=100_000)
-    _placement_options(compare)
+    generator_options(compare, messages=100_000)
+    placement_options(compare)
     compare.set_defaults(**dict.fromkeys(("until", "regime", "messages", "seed")))  # a baseline brings its own
-    _result_options(compare)
+    result_options(compare)
 
 
 def _add_history(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -122,18 +118,18 @@ def _add_history(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     history.add_argument("--engine", metavar="LABEL", help="only this one, e.g. 'rust best'")
     history.add_argument("--metric", help="only this one: ns/message, p50, p99 or p99.9")
     history.add_argument("--baselines", action="store_true", help="list the baselines instead")
-    _result_options(history)
+    result_options(history)
 
 
 def _add_profile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     profile = commands.add_parser("profile", help="find the line, the function, the cache miss or the allocation that costs")
     profile.add_argument("--how", default="line", help="line, calls, sample, instructions, counters or memory (default line)")
     profile.add_argument("--feed", metavar="FILE", help="run the head of this file instead of a generated feed")
-    _engine_options(profile)
-    _generator_options(profile, messages=None)
+    engine_options(profile)
+    generator_options(profile, messages=None)
     profile.set_defaults(backend="python")
     profile.add_argument("--chart", metavar="PATH", help="write the chart: .html, .png, .svg or .json")
-    _result_options(profile)
+    result_options(profile)
 
 
 def _add_scale(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -150,8 +146,8 @@ def _add_scale(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     scale.add_argument("--rounds", type=int, default=11, help="interleaved rounds (default 11)")
     scale.add_argument("--messages", type=int, default=100_000, help="per round (default 100,000)")
     scale.add_argument("--seed", type=int, default=1, help="default 1")
-    _placement_options(scale)
-    _result_options(scale)
+    placement_options(scale)
+    result_options(scale)
 
 
 def _add_border(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -159,8 +155,30 @@ def _add_border(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     border.add_argument("--rounds", type=int, default=11, help="interleaved rounds (default 11)")
     border.add_argument("--messages", type=int, default=20_000, help="default 20,000")
     border.add_argument("--seed", type=int, default=1, help="default 1")
-    _placement_options(border)
-    _result_options(border)
+    placement_options(border)
+    result_options(border)
+
+
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    report = commands.add_parser("report", help="measure everything and write one page that needs no network")
+    report.add_argument("--feed", metavar="FILE", help="default: a generated feed")
+    generator_options(report, messages=None, said="default 100,000; with --quick 20,000")
+    report.add_argument("--rounds", type=int, default=None, help="interleaved rounds (default 11; with --quick 5)")
+    report.add_argument("--quick", action="store_true", help="less of everything: more percentiles are n/a, intervals are wider")
+    with_option(report)
+    report.add_argument(
+        "--out", metavar="PATH", default="out/report.html", help="the page (default out/report.html); its facts: .json"
+    )
+    report.add_argument("--markdown", metavar="PATH", help="write Markdown, too, its pictures in a folder beside it")
+    report.add_argument(
+        "--from",
+        dest="stored",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="build the page from a stored report, or from results of bench and bench --ablate; may be repeated",
+    )
+    placement_options(report)
 
 
 def _add_seed(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -168,13 +186,13 @@ def _add_seed(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     seed.add_argument("--iterations", type=int, default=1_000, help="of its method, and of each round (default 1,000)")
     seed.add_argument("--rounds", type=int, default=101, help="interleaved rounds of the proper measurement (default 101)")
     seed.add_argument("--seed", type=int, default=1, help="of the inputs and of the order (default 1)")
-    _result_options(seed)
+    result_options(seed)
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run = commands.add_parser("run", help="run one engine over a file")
     run.add_argument("file", metavar="FILE")
-    _engine_options(run)
+    engine_options(run)
     run.add_argument("--record", default=None, help="all, top or none; default all with --out, else none")
     run.add_argument("--out", metavar="PATH", help="write the recorded rows as Parquet")
     run.add_argument("--order-stream", metavar="PATH", help="write the exact OUCH bytes sent")
@@ -187,7 +205,7 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     verify.add_argument("a", metavar="ENGINE", help="e.g. python")
     verify.add_argument("b", metavar="ENGINE", help="another, e.g. rust")
     verify.add_argument("file", metavar="FILE", nargs="?", help="default: a generated feed")
-    _generator_options(verify, messages=200_000)
+    generator_options(verify, messages=200_000)
     verify.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -201,7 +219,7 @@ def _add_conform(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     generate = commands.add_parser("generate", help="write a synthetic feed, the same bytes for the same arguments")
     generate.add_argument("file", metavar="FILE", help="compressed if it ends in .gz")
-    _generator_options(generate, messages=200_000)
+    generator_options(generate, messages=200_000)
 
 
 def _add_variants(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -213,34 +231,3 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     doctor = commands.add_parser("doctor", help="what this machine can do, and what is missing and why")
     doctor.add_argument("--quick", action="store_true", help="leave out the spin that measures the noise floor")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
-
-
-def _result_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", metavar="PATH", help="write the result as JSON, too")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
-
-
-def _placement_options(parser: argparse.ArgumentParser) -> None:
-    """What `hftlab.measuring.placement` puts in force around the command."""
-    place = parser.add_argument_group("placement", "undone afterwards; what the system refuses is said, and the command goes on")
-    place.add_argument("--pin", type=int, metavar="CORE", help="stay on this core")
-    place.add_argument("--fifo", action="store_true", help="real-time scheduling, SCHED_FIFO with priority 50")
-
-
-def _generator_options(parser: argparse.ArgumentParser, messages: int | None) -> None:
-    default = "default: as many as the way can bear" if messages is None else f"default {messages:,}"
-    parser.add_argument("--regime", default="calm", help="calm, burst, cancel_storm, deep or market (default calm)")
-    parser.add_argument("--messages", type=int, default=messages, help=default)
-    parser.add_argument("--seed", type=int, default=1, help="default 1")
-    parser.add_argument("--symbols", type=int, default=None, help="default: the regime's own number")
-
-
-def _engine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backend", default="auto", help="auto, python, rust or an installed one (default %(default)s)")
-    parser.add_argument("--book", default="ladder", help="price levels: btree, sorted or ladder (rust)")
-    parser.add_argument("--orders", default="flat", help="order index: std, fast or flat (rust)")
-    parser.add_argument("--pool", action=argparse.BooleanOptionalAction, default=True, help="orders in a slab (rust)")
-    parser.add_argument("--signal", default="incremental", help="recompute or incremental (rust)")
-    parser.add_argument("--until", default="order", help="last stage: tick, book, signal or order (default order)")
-    parser.add_argument("--strict", action="store_true", help="stop at the first fault or unknown message type")
-    parser.add_argument("--symbol", action="append", default=[], help="keep only this stock; may be repeated")

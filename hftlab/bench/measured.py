@@ -102,6 +102,7 @@ class Measured:
             "first_ns": [row.to_dict() for row in self.first],
             "until_ns_per_message": self.until_ns,
             "stage_ns_per_message": self.stage_ns,
+            "stage_means_ns": self.stage_means,
             "stamped_ns_per_message": self.stamped_ns,
             "agreement": {stage: {"agree": agree, "said": said} for stage, (agree, said) in self.agreement().items()},
             "rounds_ns_per_message": list(self.rounds_ns),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hftlab.errors import HftlabError
@@ -85,9 +86,15 @@ def altair() -> Any:
         import altair
     except ImportError:
         raise HftlabError("charts need altair, which is not installed: pip install altair") from None
-    if THEME not in altair.theme.names():
-        altair.theme.register(THEME, enable=altair.theme.active == "default")(theme)  # type: ignore[arg-type]
+    _register(altair)
     return altair
+
+
+@cache
+def _register(altair: Any) -> None:
+    """Once: to ask Altair which themes it knows is to look through every installed package."""
+    if THEME not in altair.theme.names():
+        altair.theme.register(THEME, enable=altair.theme.active == "default")(theme)
 
 
 def head(title: str, subtitle: str | Iterable[str] = "", **more: Any) -> Any:

@@ -18,6 +18,8 @@ from hftlab.jupyter import kernel
 
 SETTINGS = Path(__file__).with_name("settings")
 LANDING = "index.ipynb"
+#: Not listed in the file browser: text pairs of the notebooks, which whoever writes lessons opens in an editor; litter.
+HIDDEN = ("[0-9][0-9]_*.py", "index.py", "conftest.py", "__pycache__", "*.pyc", "*~")
 
 
 def command(folder: Path, *, port: int | None = None, browser: bool = True) -> list[str]:
@@ -26,6 +28,7 @@ def command(folder: Path, *, port: int | None = None, browser: bool = True) -> l
     words = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", "--ServerApp.ip=127.0.0.1"]
     words += [f"--LabApp.default_url=/lab/tree/{first}"] if first else []
     words += [f"--LabApp.app_settings_dir={SETTINGS}", "--LabApp.news_url=None", "--LabApp.extension_manager=readonly"]
+    words += [f"--ContentsManager.hide_globs={name}" for name in HIDDEN]
     words += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     words += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"] if port is not None else []
     words += [] if browser else ["--no-browser"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hftlab.errors import ConfigError, HftlabError, UnknownName
+from hftlab.progress import track
 from hftlab.verify import cases, contract, parity, ways, wire
 from hftlab.verify.candidate import Candidate, Failed
 from hftlab.verify.checks import CHECKS, Check, Result, raised
@@ -95,7 +96,7 @@ def conformance(candidate: Any, *, checks: Iterable[str] = (), rounds: int = 5) 
         why = str(error) if isinstance(error, Failed) else raised(error)
         opens = Result("opens", "can a session be opened?", "failed", why)
         return Report(str(candidate), (opens,), no_speed="it cannot be opened")
-    results = tuple(one(judged) for one in chosen)
+    results = tuple(one(judged) for one in track(chosen, "checks", len(chosen)))
     report = Report(judged.base.label, results)
     if rounds and not report:
         return Report(report.candidate, results, no_speed="there is no clock before equality")

@@ -1,0 +1,29 @@
+"""Is progress shown to whoever looks, and to nobody else?"""
+
+import io
+import sys
+
+import pytest
+
+from hftlab import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("ci", "stream", "shown"), [("", Terminal, True), ("true", Terminal, False), ("", io.StringIO, False)])
+def test_a_bar_for_a_terminal_alone(ci: str, stream: type, shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(progress, "DELAY_S", 0)
+    monkeypatch.setattr(sys, "stderr", said := stream())
+    assert list(progress.track(range(5), "rounds of a test")) == [0, 1, 2, 3, 4]
+    assert ("rounds of a test" in said.getvalue()) is shown
+
+
+def test_what_is_over_at_once_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "")
+    monkeypatch.setattr(sys, "stderr", said := Terminal())
+    assert list(progress.track("ab", "letters")) == ["a", "b"]
+    assert "letters" not in said.getvalue()
