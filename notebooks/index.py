@@ -14,11 +14,11 @@
 # %% [markdown]
 # # hftlab
 #
-# A laboratory for the tick-to-trade path: exchange messages come in as bytes, and orders go out as bytes. What happens in between is
-# written twice, in Python to be read and in Rust to be fast. Here you measure it, take it apart, and make it faster.
+# A laboratory for the tick-to-trade path: exchange messages come in as bytes, and orders go out as bytes. What happens in
+# between is written twice, in Python to be read and in Rust to be fast. Here you measure it, take it apart, and make it faster.
 #
-# **You can start with no more than Python.** No lesson needs a network, a data file or knowledge of markets: each word is explained
-# when it comes up. Run a cell with `Shift+Enter`.
+# **You can start with no more than Python.** No lesson needs a network, a data file or knowledge of markets: each word is
+# explained when it comes up. Run a cell with `Shift+Enter`.
 
 # %% tags=["nbval-check-output"]
 import hftlab
@@ -28,9 +28,9 @@ charts.enable()
 hftlab.course()
 
 # %% [markdown]
-# The links open the lessons. Begin with the Quickstart; the others build on each other, and any of them can be read alone. A dot is an
-# exercise; it fills when `hftlab.check(...)` has passed your answer. What the lessons solve themselves does not count. Run the cell
-# above again to see how far you have come.
+# The links open the lessons. Begin with the Quickstart; the others build on each other, and any of them can be read alone. A dot
+# is an exercise; it fills when `hftlab.check(...)` has passed your answer. What the lessons solve themselves does not count. Run
+# the cell above again to see how far you have come.
 #
 # ## The map
 #

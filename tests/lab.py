@@ -1,4 +1,4 @@
-"""JupyterLab on a copy of the notebooks, and a browser without a way out of this machine: what the tests in a browser stand on."""
+"""JupyterLab on a folder, and a browser without a way out of this machine: what the tests in a browser stand on."""
 
 import os
 import secrets
@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,8 @@ class Lab:
 def running(folder: Path, scratch: Path, **more: str) -> Iterator[Lab]:
     """`hftlab lab` on a folder, everything it keeps in `scratch`, ended with all its kernels."""
     token, home = secrets.token_hex(16), scratch / "home"
-    folders = {name: str(scratch / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
+    own = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    folders = {name: str(scratch / name) for name in own}
     kept = {"HFTLAB_HOME": str(home), "JUPYTERLAB_SETTINGS_DIR": str(scratch / "settings"), "JUPYTER_TOKEN": token}
     env = {**os.environ, **folders, **kept, "HFTLAB_BACKEND": "auto", **more}
     log = scratch / "lab.log"
@@ -104,14 +105,10 @@ def _end(server: subprocess.Popen[bytes]) -> None:
     """End the server; it ends its kernels. What is left of its own process group after ten seconds is killed."""
     if server.poll() is None:
         server.send_signal(signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             server.wait(10)
-        except subprocess.TimeoutExpired:
-            pass
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(server.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     server.wait(10)
 
 

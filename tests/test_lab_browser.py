@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lab as stage
 import nbformat
 import pytest
-
-import lab as stage
 from lab import ROOT, Lab, Window
 
 NOTEBOOKS = ROOT / "notebooks"

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "hftlab"
 # Lowest first. A module may import from its own floor and from those below it.
 # Modules that share a floor stand in one tuple; `__init__` stands above all and may import any.
 FLOORS: list[tuple[str, ...]] = [
-    ("callable_module", "errors", "html", "learning_options", "progress"),
+    ("callable_module", "errors", "html", "progress"),
     ("events", "histogram"),
     ("settings",),
     ("feeds",),
@@ -26,7 +26,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("verify",),
     ("charts",),
     ("bench",),
-    ("doctor", "options", "shared_options", "tables"),
+    ("doctor", "learning_options", "options", "shared_options", "tables"),
     ("profiling",),
     ("report",),
     ("jupyter",),

@@ -49,8 +49,7 @@ def house_chart(title: str = "The way of a message, and who watches it") -> alt.
         own = [row for row in texts if (row["size"], row["weight"]) == (size, weight)]
         mark = alt.Chart(alt.Data(values=own)).mark_text(fontSize=size, fontWeight=weight, baseline="middle")
         layers.append(mark.encode(x=x, y=y, text="text:N", color=alt.Color("ink:N", scale=None)))
-    drawing = alt.layer(*layers).properties(width=width, height=_TALL, title=head(title))
-    return drawing  # type: ignore[no-any-return]
+    return alt.layer(*layers).properties(width=width, height=_TALL, title=head(title))  # type: ignore[no-any-return]
 
 
 def _scale(axis: str, reach: float) -> Any:
