@@ -148,10 +148,14 @@ class Window:
         self.page.get_by_role("menuitem", name=names[1], exact=True).click()
 
     def run_all(self, seconds: float) -> None:
-        """Clear what is stored, run all cells, wait until each has run or one has failed."""
+        """Clear what is stored, run all cells, wait for them."""
         self.idle()
         self.menu("Edit", "Clear Outputs of All Cells")
         self.menu("Run", "Run All Cells")
+        self.wait_for_all(seconds)
+
+    def wait_for_all(self, seconds: float) -> None:
+        """Wait until each cell has run or one has failed, and what they gave is drawn."""
         self.page.wait_for_function(_DONE, arg=PANEL, timeout=seconds * 1e3)
         self.idle(seconds)
         self.page.wait_for_timeout(1_000)  # a chart is drawn after its cell has ended

@@ -9,7 +9,7 @@ import notebook_rules
 import pytest
 from notebook_rules import LESSON_RULES, RULES, Rule, Stored, texts
 
-from hftlab.course.lessons import LESSONS, course
+from hftlab.course.lessons import LESSONS, Course
 
 jupytext = pytest.importorskip("jupytext", reason="jupytext (extra dev) is not installed")
 nbformat = pytest.importorskip("nbformat", reason="nbformat (extra dev) is not installed")
@@ -44,7 +44,7 @@ def test_each_notebook_has_a_text_pair() -> None:
 def test_the_course_lists_every_lesson_and_the_landing_page_links_them() -> None:
     there = [path.with_suffix(".ipynb").name for path in LESSON_PAIRS]
     assert [one.notebook for one in LESSONS if one.notebook in there] == there
-    assert course().frame()["notebook"].to_list() == there
+    assert Course({}, FOLDER).frame()["notebook"].to_list() == there
     shown = texts([out for cell in stored(LANDING).cells for out in cell.get("outputs", [])])
     assert re.findall(r"href='([^']+)'", shown) == there, "run `make notebooks`"
 
