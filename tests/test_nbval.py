@@ -25,7 +25,7 @@ import polars as pl
 from hftlab import charts
 charts.enable()
 run = hftlab.Engine("python").run(hftlab.synthetic("calm", 2_000, seed={}))
-rows = run.frame.filter(pl.col("instrument") == 1)
+rows = charts.thin(run.frame.filter(pl.col("instrument") == 1), 50)
 """
 DRAWN = ("charts.price_chart(rows, 10_000)", "charts.depth_chart(run.book(run.name(1)), 10_000)", "charts.house_chart()")
 
