@@ -68,8 +68,8 @@ def raised(error: BaseException) -> str:
     """The exception, and the line of the answer that raised it: the last frame that is not our own or a library's."""
     text = " ".join(str(error).split())
     name = type(error).__name__
-    if isinstance(error, NotImplementedError):
-        return f"still to be written{f': {text}' if text else ''}"
+    if isinstance(error, NotImplementedError) and not text:
+        return "still to be written"
     own = [frame for frame in extract_tb(error.__traceback__) if _of_the_reader(frame.filename)]
     where = f" (line {own[-1].lineno} of {own[-1].name}: {shown_line(own[-1].line)})" if own and own[-1].line else ""
     return f"{name}: {text}{where}" if text else f"{name}{where}"
