@@ -130,7 +130,7 @@ def test_the_verdict_is_three_sentences_of_the_numbers(page: ReportPage, facts: 
     assert len(page.lines()) == 3
     best = facts.fastest
     assert best is not None
-    assert best["label"] in page.lines()[0]
+    assert best["label"] in page.lines()[0].lower()  # a label that begins the sentence has a capital letter
     told = [one["agree"] for engine in facts.engines for one in engine["agreement"].values()]
     assert f"agree for {sum(told)} of {len(told)} stages" in page.lines()[2]
 
@@ -190,14 +190,22 @@ def test_markdown_holds_the_same_tables_and_links_pictures_that_are_there(page: 
             assert "| " + " | ".join(escape(cell) or " " for cell in row) + " |" in lines
 
 
+def renamed(told: Any, own: str) -> Any:
+    """An engine under a hostile name, wherever results speak of it; a fingerprint speaks of versions."""
+    if isinstance(told, dict):
+        return {HOSTILE if key == own else key: one if key == "machine" else renamed(one, own) for key, one in told.items()}
+    if isinstance(told, list):
+        return [renamed(one, own) for one in told]
+    return HOSTILE if told == own else told
+
+
 @pytest.fixture(scope="session")
 def hostile(facts: Facts) -> ReportPage:
     told = copy.deepcopy(facts.told)
     told["bench"]["feed"] = HOSTILE
     if told["ablation"]:
         told["ablation"]["feed"] = HOSTILE
-    own, other = told["bench"]["engines"][-1]["label"], HOSTILE
-    told = json.loads(json.dumps(told).replace(json.dumps(own), json.dumps(other)))
+    told = renamed(told, told["bench"]["engines"][-1]["label"])
     told["how"] |= {"feed": HOSTILE, "command": "hftlab report --feed '```</code><b>'"}
     told["missing"] = {HOSTILE: HOSTILE}
     return ReportPage(Facts(told))

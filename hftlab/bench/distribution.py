@@ -107,8 +107,11 @@ class Distribution:
         edge = 10 ** (np.arange(len(found) + 1) / per_decade)
         return [{"low_ns": edge[i], "high_ns": edge[i + 1], "count": int(found[i])} for i in np.flatnonzero(found)]
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         if not self.n:
-            return f"<Distribution of {TITLES[self.part]}: no sample>"
+            return "no sample"
         told = ", ".join(f"{name} {ns:,.0f}" for name, ns in self.quantiles.items() if ns is not None)
-        return f"<Distribution of {TITLES[self.part]}: {told} ns, n {self.n:,}>"
+        return f"{told} ns, n {self.n:,}"
+
+    def __repr__(self) -> str:
+        return f"<Distribution of {TITLES[self.part]}: {self}>"

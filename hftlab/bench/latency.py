@@ -142,7 +142,8 @@ class LatencyReport(Result):
 
     def lines(self) -> list[str]:
         """What a table cannot say, a sentence each."""
-        out = [f"{self.feed}, {self.messages:,} messages, {self.rounds} rounds; {self.warm_up}", *self.measured.lines()]
+        out = [f"latencies in ns; {self.feed}, {self.messages:,} messages, {self.rounds} rounds; {self.warm_up}"]
+        out += self.measured.lines()
         out += [said for _, said in self.measured.agreement().values()]
         out += self.open_loop.lines() if self.open_loop else []
         return [*out, describe(self.machine)]
@@ -166,7 +167,8 @@ class LatencyReport(Result):
         }
 
     def __repr__(self) -> str:
-        return f"<LatencyReport of {self.label} on {self.feed}: {self['total'] if self.measured.rows else 'no stamps'}>"
+        told = f"end to end {self['total']}" if self.measured.rows else "no stamps"
+        return f"<LatencyReport of {self.label} on {self.feed}: {told}>"
 
 
 def latency(

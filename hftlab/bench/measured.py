@@ -86,7 +86,7 @@ class Measured:
         clock = self.clock
         out = [
             f"{self.label}: clock {clock.name}, a reading costs {clock.cost_p50_ns:.0f} ns (median, subtracted) "
-            f"and counts in steps of {clock.grain_ns or clock.resolution_ns:.0f} ns"
+            f"and counts in steps of {clock.grain_ns or clock.resolution_ns:.3g} ns"
         ]
         if self.overhead is not None:
             out[0] += f"; stamping every stage makes a pass {self.overhead:.2f}x as long"

@@ -60,7 +60,7 @@ class CellLatency(Result):
         return {"schema": SCHEMA, "machine": self.machine, **phases, "histogram": self.warm.raw.to_dict()}
 
     def __repr__(self) -> str:
-        return f"<CellLatency: {self.warm!r}>".replace("<Distribution of end to end: ", "").replace(">>", ">")
+        return f"<CellLatency: {self.warm}>"
 
 
 def measure_cell(code: CodeType, names: dict[str, Any], executions: int | None = None) -> CellLatency:
