@@ -1,5 +1,6 @@
 """JupyterLab on a folder, and a browser without a way out of this machine: what the tests in a browser stand on."""
 
+import json
 import os
 import secrets
 import shutil
@@ -101,6 +102,16 @@ def _answers(lab: Lab, server: subprocess.Popen[bytes]) -> bool:
     return False
 
 
+def end_kernels(lab: Lab) -> None:
+    """What a notebook has left running would slow the next one down."""
+    told = f"token={lab.token}"
+    with urllib.request.urlopen(f"{lab.url}/api/sessions?{told}", timeout=30) as found:
+        sessions = json.load(found)
+    for one in sessions:
+        asked = urllib.request.Request(f"{lab.url}/api/sessions/{one['id']}?{told}", method="DELETE")
+        urllib.request.urlopen(asked, timeout=30).close()
+
+
 def _end(server: subprocess.Popen[bytes]) -> None:
     """End the server; it ends its kernels. What is left of its own process group after ten seconds is killed."""
     if server.poll() is None:
@@ -126,9 +137,9 @@ class Window:
         """The notebook in front."""
         return self.page.locator(PANEL)
 
-    def start(self) -> None:
-        """Come to the landing page as `make lab` does: through the server's own address."""
-        self.page.goto(f"{self.lab.url}/?token={self.lab.token}")
+    def start(self, path: str = "/") -> None:
+        """Come to the landing page as `make lab` does, through the server's own address; or to `path`, with nothing else open."""
+        self.page.goto(f"{self.lab.url}{path}{'?' if path == '/' else '?reset&'}token={self.lab.token}")
         self.panel.locator(".jp-Cell").first.wait_for(timeout=60_000)
         self.idle()
 
@@ -163,6 +174,11 @@ class Window:
     def state(self) -> dict[str, Any]:
         """What is to be seen in the notebook in front."""
         return self.page.evaluate(_STATE, PANEL)
+
+    def save(self) -> None:
+        """Save the notebook in front by its key."""
+        self.page.keyboard.press("Control+s")
+        self.page.locator(".lm-TabBar-tab.jp-mod-current:not(.jp-mod-dirty)").wait_for(timeout=30_000)
 
     def dialogs(self) -> list[str]:
         """Text of every dialog that is open."""

@@ -8,10 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jupytext
 import lab as stage
 import nbformat
 import pytest
 from lab import ROOT, Lab, Window
+
+jupytext = pytest.importorskip("jupytext", reason="jupytext (extra dev) is not installed")
+nbformat = pytest.importorskip("nbformat", reason="nbformat (extra dev) is not installed")
 
 NOTEBOOKS = ROOT / "notebooks"
 #: Run from the menu; the lessons among them as soon as they are there.
@@ -46,6 +50,7 @@ def chrome(executable: str) -> Iterator[Any]:
 def window(chrome: Any, lab: Lab) -> Iterator[Window]:
     with stage.window(chrome, lab) as found:
         yield found
+        stage.end_kernels(lab)
         assert not found.outside, f"requests that leave the machine: {sorted(set(found.outside))}"
         errors = [error for error in found.errors if not any(word in error for word in HARMLESS)]
         assert not errors, "\n".join(errors)
@@ -70,7 +75,7 @@ def test_the_landing_page_can_be_read_without_running_it(window: Window) -> None
 
 @pytest.mark.parametrize("path", [pytest.param(path, marks=pytest.mark.rust, id=path.stem[:5]) for path in RUN])
 def test_run_all_from_the_menu(window: Window, path: Path) -> None:
-    window.start()
+    window.start("/lab/tree/index.ipynb")
     if path.stem != "index":
         window.open(path.name)
     window.run_all(RUN_S)
@@ -81,10 +86,21 @@ def test_run_all_from_the_menu(window: Window, path: Path) -> None:
     assert window.dialogs() == []
     assert state["blank"] == 0
     assert state["charts"] >= charts_in(path)
+    window.save()
+    assert window.dialogs() == []
+    assert pair_agrees(window.lab.folder / path.name)
     moved = move_widgets(window)
     if moved:
         window.picture(f"{path.stem}_moved")
     assert moved or path.stem[:2] not in ("02", "11"), "there is nothing to move"
+
+
+def pair_agrees(path: Path) -> bool:
+    """Whether a saved notebook holds the cells of its text pair, as both were before."""
+    sources = [
+        [cell.source for cell in jupytext.read(one).cells] for one in (path, path.with_suffix(".py"), NOTEBOOKS / path.name)
+    ]
+    return sources[0] == sources[1] == sources[2]
 
 
 def move_widgets(window: Window) -> int:
@@ -175,4 +191,6 @@ def test_checks_and_progress_are_seen(chrome: Any, tmp_path: Path) -> None:
         assert found.panel.locator(".widget-hprogress").count() == 0, "the bar stays when all is done"
         assert found.dialogs() == []
         assert not found.outside
+        found.page.evaluate("fetch('https://example.org/figures.json').catch(() => 0)")
+        assert found.outside == ["https://example.org/figures.json"], "a way out is found"
         assert json.loads((server.home / "course.json").read_text())["passed"].keys() == {"99.1"}
