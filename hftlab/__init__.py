@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hftlab.bench.latency import LatencyReport as LatencyReport
     from hftlab.bench.latency import latency as latency
     from hftlab.bench.scale import scale as scale
+    from hftlab.course.exercise import check as check
     from hftlab.errors import HftlabError as HftlabError
     from hftlab.events import EVENT_DTYPE as EVENT_DTYPE
     from hftlab.events import Fault as Fault
@@ -44,6 +45,7 @@ _HOME = {
     "border": "hftlab.bench.border",
     "latency": "hftlab.bench.latency",
     "LatencyReport": "hftlab.bench.latency",
+    "check": "hftlab.course.exercise",
     "compare": "hftlab.bench.compare",
     "Comparison": "hftlab.bench.compare",
     "history": "hftlab.bench.history",
@@ -70,7 +72,7 @@ _HOME = {
     "SignalConfig": "hftlab.settings",
 }
 # Modules that are called like functions; see callable_module.py.
-_MODULES = ("backends", "bench", "doctor", "report", "verify")
+_MODULES = ("course", "backends", "bench", "doctor", "report", "verify")
 
 __all__ = ["__version__", *_MODULES, *_HOME]
 

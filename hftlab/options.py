@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from hftlab import __version__
+from hftlab.learning_options import add_course, add_lab
 from hftlab.shared_options import engine_options, generator_options, placement_options, result_options, with_option
 
 _EPILOG = """\
@@ -26,6 +27,7 @@ examples:
   hftlab conform mine                            every check of the contract, asked of one engine
   hftlab bench --with my_book.py:MyBook          a class or object of one's own beside the others
   hftlab doctor                                  what this machine can do, and what is missing
+  hftlab lab                                     JupyterLab on the course; `hftlab course` says what there is to learn
 
 FILE is NASDAQ TotalView-ITCH 5.0 in BinaryFILE framing, plain or gzip. ENGINE is the name of a backend, alone or
 with a variant ("rust naive", "rust book=btree"), or module:attribute or path.py:attribute of a backend, of the class of a
@@ -59,6 +61,8 @@ def parser() -> argparse.ArgumentParser:
         _add_generate,
         _add_variants,
         _add_doctor,
+        add_course,
+        add_lab,
     ):
         add(commands)
     return parser

@@ -26,12 +26,14 @@ FLOORS: list[tuple[str, ...]] = [
     ("verify",),
     ("charts",),
     ("bench",),
-    ("doctor", "options", "shared_options", "tables"),
+    ("doctor", "learning_options", "options", "shared_options", "tables"),
     ("profiling",),
     ("report",),
     ("jupyter",),
+    ("course",),
     ("net",),
     ("measuring", "comparing", "reporting"),
+    ("learning",),
     ("cli",),
 ]
 MAX_MODULE_LINES = 250

@@ -16,6 +16,7 @@ from hftlab.charts.distribution import ridge_chart as ridge_chart
 from hftlab.charts.forest import comparison_chart as comparison_chart
 from hftlab.charts.heat import heat_chart as heat_chart
 from hftlab.charts.history import history_chart as history_chart
+from hftlab.charts.house import house_chart as house_chart
 from hftlab.charts.icicle import bars_chart as bars_chart
 from hftlab.charts.icicle import dots_chart as dots_chart
 from hftlab.charts.icicle import icicle_chart as icicle_chart

@@ -42,4 +42,4 @@ def clock_chart(clocks: pl.DataFrame, subtitle: str = "") -> alt.LayerChart:
         tooltip=["clock:N", "percentile:N", alt.Tooltip("ns:Q", format=",.1f"), alt.Tooltip("n:Q", format=",")],
     )
     title = alt.Title("What reading a clock costs", subtitle=subtitle or "two readings back to back", anchor="start")
-    return (base.mark_line(strokeWidth=2) + dots).properties(width=520, height=300, title=title)  # type: ignore[no-any-return]
+    return (base.mark_line(strokeWidth=2) + dots).properties(width=450, height=300, title=title)  # type: ignore[no-any-return]

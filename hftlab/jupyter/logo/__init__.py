@@ -1,0 +1,1 @@
+"""The logo of the kernel, and the code that has drawn it."""

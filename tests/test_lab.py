@@ -1,0 +1,150 @@
+"""Does JupyterLab start on the course as it should: alone on this machine, with its kernel and logo, or say why not?"""
+
+import importlib.util
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from hftlab import charts
+from hftlab.charts.house import QUESTIONS, STAGES
+from hftlab.cli import COMMANDS, main
+from hftlab.errors import ConfigError, HftlabError
+from hftlab.jupyter import kernel
+from hftlab.jupyter import lab as starter
+from hftlab.jupyter.logo.draw import SIZES, svg
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    head = path.read_bytes()[:24]
+    assert head.startswith(b"\x89PNG")
+    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+
+
+def test_the_kernel_is_written_once_with_its_logo(tmp_path: Path) -> None:
+    folder = kernel.install(tmp_path)
+    assert folder == tmp_path / "share/jupyter/kernels/hftlab"
+    told = json.loads((folder / "kernel.json").read_text())
+    assert told["argv"][0] == sys.executable
+    assert "--ext=hftlab" in told["argv"]
+    assert told["language"] == "python"
+    assert {path.name for path in folder.iterdir()} == {"kernel.json", "logo-svg.svg", "logo-32x32.png", "logo-64x64.png"}
+    written = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    kernel.install(tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == written
+    (folder / "kernel.json").write_text("{}")
+    kernel.install(tmp_path)
+    assert json.loads((folder / "kernel.json").read_text()) == told
+
+
+def test_jupyter_finds_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    kernel.install(tmp_path)
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
+    assert KernelSpecManager().get_kernel_spec("hftlab").display_name == "hftlab"
+
+
+def test_a_kernel_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "share").write_text("a file in the way")
+    with pytest.raises(HftlabError, match="the kernel cannot be written"):
+        kernel.install(tmp_path)
+
+
+def test_the_logo_is_the_one_the_code_draws() -> None:
+    assert (kernel.LOGO / "logo-svg.svg").read_text() == svg()
+    assert {size: png_size(kernel.LOGO / f"logo-{size}x{size}.png") for size in SIZES} == {size: (size, size) for size in SIZES}
+
+
+def test_jupyterlab_asks_nobody_outside(tmp_path: Path) -> None:
+    words = starter.command(tmp_path, browser=False)
+    for word in (
+        "--ServerApp.ip=127.0.0.1",
+        "--LabApp.news_url=None",
+        "--LabApp.extension_manager=readonly",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        f"--LabApp.app_settings_dir={starter.SETTINGS}",
+        "--no-browser",
+    ):
+        assert word in words
+    told = json.loads((starter.SETTINGS / "overrides.json").read_text())
+    assert told["@jupyterlab/apputils-extension:notification"] == {"fetchNews": "false", "checkForUpdates": False}
+    assert told["@jupyterlab/extensionmanager-extension:plugin"] == {"enabled": False}
+
+
+def test_it_opens_the_landing_page_where_there_is_one(tmp_path: Path) -> None:
+    assert not [word for word in starter.command(tmp_path) if "default_url" in word]
+    (tmp_path / "00_quickstart.ipynb").touch()
+    assert "--LabApp.default_url=/lab/tree/00_quickstart.ipynb" in starter.command(tmp_path)
+    (tmp_path / "index.ipynb").touch()
+    assert "--LabApp.default_url=/lab/tree/index.ipynb" in starter.command(tmp_path)
+    assert "--no-browser" not in starter.command(tmp_path)
+    assert {"--ServerApp.port=9000", "--ServerApp.port_retries=0"} <= set(starter.command(tmp_path, port=9000))
+
+
+def test_its_windows_are_kept_apart(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_PATH", "mine")
+    assert starter.environment()["JUPYTERLAB_WORKSPACES_DIR"] == str(home / "lab" / "workspaces")
+    assert starter.environment()["JUPYTER_PATH"] == "mine"
+    other = starter.environment(tmp_path)["JUPYTER_PATH"].split(os.pathsep)
+    assert other == [str(tmp_path / "share" / "jupyter"), "mine"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--port", "0"], "port is 0; allowed is 1 to 65,535"),
+        (["--port", "70000"], "port is 70000"),
+        (["no-such-folder"], "no-such-folder: this is not a folder"),
+    ],
+)
+def test_bad_words_are_a_sentence(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = [] if words[0].startswith("no-") else [str(ROOT / "tests")]
+    assert main(["lab", *folder, *words]) == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_without_jupyterlab_or_notebooks_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(starter, "find_spec", lambda name: None if name == "jupyterlab" else find(name))
+    with pytest.raises(HftlabError, match="JupyterLab is not installed"):
+        starter.start(tmp_path)
+    monkeypatch.setattr("hftlab.course.lessons.notebooks", lambda: None)
+    assert main(["lab"]) == 2
+    with pytest.raises(ConfigError, match="this is not a folder"):
+        starter.start(tmp_path / "nowhere")
+
+
+def test_a_kernel_that_is_refused_does_not_keep_it_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = []
+    monkeypatch.setattr(os, "execve", lambda *words: started.append(words))
+    monkeypatch.setattr(starter.subprocess, "run", lambda *words, **more: type("Done", (), {"returncode": 0}))
+    (tmp_path / "share").write_text("a file in the way")
+    starter.start(tmp_path, browser=False, prefix=tmp_path)
+    assert started
+    assert "going on without it" in capsys.readouterr().err
+
+
+def test_the_map_names_what_is_there() -> None:
+    """Every file, folder and command that the picture shows; no two texts of one row in one place."""
+    told = charts.house_chart().to_dict()
+    texts = [row for layer in told["layer"] for row in layer["data"]["values"] if "text" in row]
+    assert len({(row["x"], row["y"]) for row in texts}) == len(texts)
+    shown = {row["text"] for row in texts}
+    for stage in STAGES:
+        for path in stage[2:]:
+            folder, _, file = path.rpartition("/")
+            assert {file, f"{folder}/"} <= shown
+            assert (ROOT / path).is_file(), path
+    for _, where, command in QUESTIONS:
+        assert (ROOT / where).is_dir(), where
+        name = re.match(r"hftlab (\w+)", command)
+        assert name
+        assert name[1] in COMMANDS

@@ -1,0 +1,196 @@
+"""In a real browser: does JupyterLab open on the landing page, run the lessons from its menu, draw the charts, move the widgets,
+and never ask anybody outside of this machine? Pictures of it are in out/."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import lab as stage
+import nbformat
+import pytest
+from lab import ROOT, Lab, Window
+
+jupytext = pytest.importorskip("jupytext", reason="jupytext (extra dev) is not installed")
+nbformat = pytest.importorskip("nbformat", reason="nbformat (extra dev) is not installed")
+
+NOTEBOOKS = ROOT / "notebooks"
+#: Run from the menu; the lessons among them as soon as they are there.
+RUN = [path for name in ("index", "00_*", "02_*", "11_*") for path in sorted(NOTEBOOKS.glob(f"{name}.ipynb"))]
+RUN_S = 240  # one notebook, on a busy machine
+VEGA = "application/vnd.vegalite.v5+json"
+#: Said by JupyterLab itself on a page that is as it should be.
+HARMLESS = ("favicon", "ResizeObserver loop")
+
+
+@pytest.fixture(scope="module")
+def executable() -> str:
+    return stage.chromium()
+
+
+@pytest.fixture(scope="module")
+def lab(executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    scratch = tmp_path_factory.mktemp("lab")
+    ignored = shutil.ignore_patterns("__pycache__", ".*", "conftest.py")
+    shutil.copytree(NOTEBOOKS, scratch / "notebooks", ignore=ignored)
+    with stage.running(scratch / "notebooks", scratch) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def chrome(executable: str) -> Iterator[Any]:
+    with stage.browser(executable) as found:
+        yield found
+
+
+@pytest.fixture
+def window(chrome: Any, lab: Lab) -> Iterator[Window]:
+    with stage.window(chrome, lab) as found:
+        yield found
+        stage.end_kernels(lab)
+        assert not found.outside, f"requests that leave the machine: {sorted(set(found.outside))}"
+        errors = [error for error in found.errors if not any(word in error for word in HARMLESS)]
+        assert not errors, "\n".join(errors)
+
+
+def charts_in(path: Path) -> int:
+    """Charts that the stored notebook holds."""
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    return sum(VEGA in out.get("data", {}) for cell in cells for out in cell.outputs)
+
+
+def test_the_landing_page_can_be_read_without_running_it(window: Window) -> None:
+    window.start()
+    window.picture("landing")
+    state = window.state()
+    assert state["charts"] + state["pictures"] >= 1  # the picture stands in for the chart where a clone is not trusted
+    assert "Quickstart" in state["links"]
+    assert window.dialogs() == []
+    window.panel.locator("a", has_text="Quickstart").click()
+    window.page.locator(".lm-TabBar-tab.jp-mod-current", has_text="00_quickstart.ipynb").wait_for(timeout=30_000)
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, marks=pytest.mark.rust, id=path.stem[:5]) for path in RUN])
+def test_run_all_from_the_menu(window: Window, path: Path) -> None:
+    window.start("/lab/tree/index.ipynb")
+    if path.stem != "index":
+        window.open(path.name)
+    window.run_all(RUN_S)
+    window.picture(path.stem)
+    state = window.state()
+    assert not state["failed"], state["failed"]
+    assert not state["warned"], state["warned"]
+    assert window.dialogs() == []
+    assert state["blank"] == 0
+    assert state["charts"] >= charts_in(path)
+    window.save()
+    assert window.dialogs() == []
+    assert pair_agrees(window.lab.folder / path.name)
+    moved = move_widgets(window)
+    if moved:
+        window.picture(f"{path.stem}_moved")
+    assert moved or path.stem[:2] not in ("02", "11"), "there is nothing to move"
+
+
+def pair_agrees(path: Path) -> bool:
+    """Whether a saved notebook holds the cells of its text pair, as both were before."""
+    sources = [
+        [cell.source for cell in jupytext.read(one).cells] for one in (path, path.with_suffix(".py"), NOTEBOOKS / path.name)
+    ]
+    return sources[0] == sources[1] == sources[2]
+
+
+def move_widgets(window: Window) -> int:
+    """Push every slider of the notebook in front by the arrow keys, and switch its first switches; what stands around them must
+    change. Returns how many there were."""
+    sliders = window.panel.locator(".jp-OutputArea-output .noUi-handle")
+    for place in range(sliders.count()):
+        handle = sliders.nth(place)
+        at, largest = (handle.get_attribute(f"aria-value{name}") for name in ("now", "max"))
+        key = "ArrowLeft" if float(at or 0) >= float(largest or 0) else "ArrowRight"
+        handle.scroll_into_view_if_needed()
+        with changes_around(window, handle, ".widget-slider"):
+            handle.focus()
+            for _ in range(3):
+                handle.press(key)
+        assert handle.get_attribute("aria-valuenow") != at, "the slider does not move"
+    switches = window.panel.locator(".jp-OutputArea-output .widget-toggle-button")
+    tried = min(switches.count(), 3)
+    for place in range(tried):
+        switch = switches.nth(place)
+        switch.scroll_into_view_if_needed()
+        with changes_around(window, switch, ".widget-toggle-button"):
+            switch.click()
+    return sliders.count() + tried
+
+
+@contextmanager
+def changes_around(window: Window, widget: Any, kind: str) -> Iterator[None]:
+    """What is done within changes the output in which `widget` stands, and not itself alone."""
+    area = widget.locator("xpath=ancestor::div[contains(concat(' ', @class, ' '), ' jp-OutputArea-output ')][last()]")
+    mask = [area.locator(kind)]
+    before = area.screenshot(mask=mask)
+    yield
+    for _ in range(20):
+        window.page.wait_for_timeout(500)
+        if area.screenshot(mask=mask) != before:
+            return
+    pytest.fail(f"{kind} moves, and nothing with it")
+
+
+EXERCISES = """
+import hftlab
+from hftlab.course.exercise import Step, exercise
+
+def largest(answer):
+    yield Step.expect("correct", answer([3, 9, 4]), 9, "the largest of [3, 9, 4]")
+    yield Step.expect("hidden", answer(list(range(1_000))), 999, "the largest of a thousand")
+
+for number in ("99.1", "99.2"):
+    exercise(number, "The largest", minutes=1)(largest)
+"""
+SCRATCH = [
+    EXERCISES,
+    "hftlab.check('99.1', lambda values: values[0])",
+    "hftlab.check('99.1', lambda values: 1 / 0)",
+    "hftlab.check('99.1', max)",
+    "hftlab.check('99.2', max)  # tagged solution",
+    "import time\nfrom hftlab.progress import track\nfor _ in track(range(25), 'rounds'):\n    time.sleep(0.2)",
+    "%latency python --messages 1000 --rounds 3",
+]
+
+
+def test_checks_and_progress_are_seen(chrome: Any, tmp_path: Path) -> None:
+    """A wrong answer, one that raises, a right one, a bar that moves; by the kernel "hftlab", which needs no %load_ext. What a
+    cell tagged "solution" solves is not kept."""
+    cells = list(map(nbformat.v4.new_code_cell, SCRATCH))
+    cells[4].metadata["tags"] = ["solution"]
+    kernel = {"kernelspec": {"name": "hftlab", "display_name": "hftlab", "language": "python"}}
+    (tmp_path / "work").mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "work" / "index.ipynb")
+    with (
+        stage.running(tmp_path / "work", tmp_path, CI="") as server,  # in CI there is no bar
+        stage.window(chrome, server, height=1500) as found,
+    ):
+        found.start()
+        found.menu("Run", "Run All Cells")
+        found.panel.locator(".widget-hprogress").wait_for(timeout=60_000)
+        found.page.wait_for_timeout(500)
+        found.picture("checks_and_progress")
+        found.wait_for_all(120)
+        state = found.state()
+        assert not state["failed"], state["failed"]
+        text = found.panel.inner_text()
+        assert text.count("99.1 The largest: not yet") == 2
+        assert "3, expected 9" in text
+        assert "ZeroDivisionError: division by zero (line 1 of <lambda>" in text
+        assert "99.2 The largest: passed" in text
+        assert found.panel.locator(".widget-hprogress").count() == 0, "the bar stays when all is done"
+        assert found.dialogs() == []
+        assert not found.outside
+        found.page.evaluate("fetch('https://example.org/figures.json').catch(() => 0)")
+        assert found.outside == ["https://example.org/figures.json"], "a way out is found"
+        assert json.loads((server.home / "course.json").read_text())["passed"].keys() == {"99.1"}
