@@ -52,7 +52,7 @@ tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=2, thousands_s
 # hftlab grew from a small engine whose page showed this table, in microseconds (us). *p95* is the 95th percentile: 95 of 100
 # calls took at most so long. *End to end* is the whole way from the message to the order.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 seed = seed_method(ITERATIONS, SEED, rounds=31)
 
 # %% tags=["nbval-check-output"]
@@ -341,7 +341,7 @@ assert np.quantile(response, 0.5) == np.quantile(service, 0.5)
 
 # %% [markdown]
 # The whole second hides in one sample of the service times, beyond every percentile that the sample bears. The response times
-# show it, and the *median* of both is the same: averages would not have warned you.
+# show it. The *median* of both is the same: it would not have warned you.
 #
 # ### Exercise 01.2: from service to response
 #
@@ -434,8 +434,9 @@ assert drowned
 # You changed a line and the benchmark says it is quicker. Is it? Measure the *same* thing twice, one after the other, and look
 # at the difference: that is what your machine makes out of nothing. **A/A control** is its name. `hftlab.compare` always runs
 # one: each round runs A, B and A once more in random order, and the ratio of each round is taken, so that a slow spell hits
-# all of them. The interval beside a ratio (square brackets) holds the true median with 95 % confidence. It is a *bootstrap*
-# interval: the rounds are drawn anew, with repetition, thousands of times, and the middle 95 % of the medians are kept.
+# all of them. The interval beside a ratio (square brackets in text, a bar in the chart) holds the true median with 95 %
+# confidence. It is a *bootstrap* interval: the rounds are drawn anew, with repetition, thousands of times, and the middle 95 %
+# of the medians are kept.
 #
 # Here both sides are the Python engine. **Predict:** how far from 1 will the ratios be?
 

@@ -140,9 +140,8 @@ assert min(calls.slowdown, lines.slowdown) > 1.25
 # | `calls` | cProfile | told of every call | lines; what a built-in does inside | every call: small functions look dear |
 # | `line` | line_profiler | stamps every line | inside of what a line calls | every line: cheap lines look dear |
 # | `sample` | py-spy | stops another process now and then | what is rare; how often something is called | hardly |
-# | `instructions` | callgrind | counts what the processor is asked to do | waiting for memory, time | makes it many times
-# slower, but the count stays true | | `memory` | memray | counts every request to the allocator | time | slow, but the count
-# stays true |
+# | `instructions` | callgrind | counts what the processor is asked to do | waiting for memory | slow, but the count stays true |
+# | `memory` | memray | counts every request to the allocator | time | slow, but the count stays true |
 #
 # Where a tool is missing, the profile is empty and says why; nothing is made up.
 
@@ -191,9 +190,11 @@ assert dear
 # %%
 guess_walked = 1.0  # times as many levels
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-ignore-output"]
 deeper = deep(LEVELS)
 deeper_lines = hftlab.profile(deeper, feed, "line", messages=MESSAGES)
+
+# %% tags=["nbval-check-output"]
 SUM = "total += level.qty"  # the line in stages/book.py that walks
 walked = {
     n: next(row["hits"] for row in one.rows if row["source"].strip() == SUM) for n, one in ((5, lines), (LEVELS, deeper_lines))
@@ -219,9 +220,8 @@ assert hot == {"HalfBook.depth_qty"}
 #
 # *Easy, 10 minutes.* Given the frame of any line profile, `profile(...).frame()`, return `(function, line)` of the line of a
 # stage on which most time is spent *itself*. The columns: `file`, `function`, `line`, `source`, `hits`, `ns` (with what it
-# calls),
-# `ns_per_hit`, `share`, `stage` ("engine" is the loop around the stages), `calls` (it calls a function that has rows of its
-# own). The rows come in any order. The start below takes the dearest row.
+# calls), `ns_per_hit`, `share`, `stage` ("engine" is the loop around the stages), `calls` (it calls a function
+# that has rows of its own). The rows come in any order. The start below takes the dearest row.
 
 
 # %% tags=["nbval-check-output"]
