@@ -307,8 +307,9 @@ assert grows
 
 # %% [markdown]
 # The bars grow with each further walk: that step *is* the part. It need not be the same step each time: the first walk fetches
-# the levels into the caches, the next ones find them there. So "done twice" is rather a low estimate, "left out" a high one.
-# Now look at the profilers in the table. They are good enough to find the spot, and not good enough to promise a gain.
+# the levels into the caches, the next ones find them there, so "done twice" ought to come out a little below "left out". On a
+# busy machine the noise is larger than that; the intervals beside the bars say how large. Now look at the profilers in the
+# table. They are good enough to find the spot, and not good enough to promise a gain.
 #
 # ## What a part can give at most
 #
