@@ -25,7 +25,7 @@
 # %% tags=["parameters"]
 SEED = 1
 ITERATIONS = 1_000  # of the old method; it used as many
-ROUNDS = 3  # 11 for a calmer picture
+ROUNDS = 5  # 11 for a calmer picture
 MESSAGES = 10_000  # of the feed; 200_000 for deeper percentiles
 READINGS = 100_000  # of each clock; 1_000_000 for a p99.99
 COMPARED = 3_000  # messages of the comparison at the end; 20_000 for narrower intervals
