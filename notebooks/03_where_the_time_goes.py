@@ -279,7 +279,8 @@ for times in (2, 0):
     print(f"walking({times}) equals the reference:", bool(hftlab.verify(deeper, deep(LEVELS, book=walking(times)), feed)))
 
 # %% [markdown]
-# All of them are run in *paired rounds*, in random order, so that a slow spell of the machine hits all (lesson 01).
+# All of them are run in *paired rounds*, in random order, so that a slow spell of the machine hits all (lesson 01). A pass is so
+# short that an interruption hits it whole or not at all, so of three in a row the fastest counts, for each of them alike.
 
 # %% tags=["nbval-ignore-output"]
 series = walks(feed, ROUNDS, levels=LEVELS)
@@ -301,7 +302,8 @@ twice, left_out = share_of(whole[2].median, 2), share_of(whole[0].median, 0)
 pl.DataFrame({"way": ["line_profiler", "cProfile", "done twice", "left out"], "share": [line_share, call_share, twice, left_out]})
 
 # %% tags=["nbval-check-output"]
-grows = whole[0].median < whole[2].median < whole[4].median
+fastest = {n: ns.min() for n, ns in series.items()}
+grows = fastest[0] < fastest[1] < fastest[2] < fastest[4]
 print("the more often it walks, the longer the pass:", grows)
 assert grows
 
