@@ -4,6 +4,7 @@
 specification for those that draw, a PNG for those that do not. `save(chart, path)` writes a file. All wear one theme.
 """
 
+from hftlab.charts.amdahl import amdahl_chart as amdahl_chart
 from hftlab.charts.base import PALETTE as PALETTE
 from hftlab.charts.base import nothing as nothing
 from hftlab.charts.base import theme as theme

@@ -50,13 +50,18 @@ def stage_chart(stages: pl.DataFrame, subtitle: str = "", title: str = "Where th
 
 
 def budget_chart(
-    frame: pl.DataFrame, title: str = "The budget of a message", subtitle: str = "", scale: str = "auto"
+    frame: pl.DataFrame,
+    title: str = "The budget of a message",
+    subtitle: str = "",
+    scale: str = "auto",
+    what: str = "ns per message",
 ) -> alt.LayerChart | alt.VConcatChart | alt.Chart:
     """Stacked bars of ns per message by stage, a bar per engine, from 0 on a linear scale; each part says its share.
 
     frame : columns engine, stage, ns (per message); a stage at or below 0, which differenced passes can give, is drawn as 0
     scale : "shared", one for all engines; "own", one for each, so that the parts of a quick one can be seen beside a slow one;
             "auto", own where totals lie more than 8 times apart
+    what   : what `ns` holds; anything but ns per message, shares of a pass for instance, has no total written beside the bars
     raises : HftlabError for another scale
     """
     from hftlab.errors import UnknownName
@@ -83,7 +88,7 @@ def budget_chart(
     for place, (engine, found) in enumerate(parts.items()):
         reach = totals[engine] if own else max(totals.values())
         found = [{**part, "ink": _TEXT_ON[colours[part["stage"]]]} for part in found]
-        chart = _bar(found, engine, reach, color, axis=own, title=place == len(parts) - 1)
+        chart = _bar(found, engine, reach, color, axis=own, title=place == len(parts) - 1, what=what)
         charts.append(chart.properties(width=WIDTH - 130 - left, height=34))
     return alt.vconcat(*charts, spacing=14 if own else 6).properties(title=head(title, said))  # type: ignore[no-any-return]
 
@@ -99,12 +104,12 @@ def _parts(rows: list[dict[str, Any]], stages: list[str]) -> list[dict[str, Any]
     return out
 
 
-def _bar(parts: list[dict[str, Any]], engine: str, reach: float, color: Any, *, axis: bool, title: bool) -> Any:
+def _bar(parts: list[dict[str, Any]], engine: str, reach: float, color: Any, *, axis: bool, title: bool, what: str) -> Any:
     alt = altair()
     texts = [{**part, "text": f"{part['share']:.0%}"} for part in parts]
     texts = [part for part in texts if (part["end"] - part["start"]) / reach > 0.07]
     x = alt.X("start:Q").scale(domain=[0, reach], nice=False)
-    named = "ns per message (linear scale)" if title else None
+    named = f"{what} (linear scale)" if title else None
     x = x.axis(title=named, tickCount=6, format=",~r", grid=False) if axis or title else x.axis(None)
     name = broken(engine, 30)
     beside = {"labelExpr": json.dumps(name), "labelLimit": 260, "labelFontSize": 11.5, "labelOffset": -7 * (len(name) - 1)}
@@ -120,6 +125,6 @@ def _bar(parts: list[dict[str, Any]], engine: str, reach: float, color: Any, *, 
         .mark_text(fontSize=11)
         .encode(x="middle:Q", y=y, text="text:N", color=alt.Color("ink:N", scale=None))
     )
-    total = [{"engine": engine, "end": parts[-1]["end"], "text": say_ns(parts[-1]["end"])}]
+    total = [{"engine": engine, "end": parts[-1]["end"], "text": say_ns(parts[-1]["end"]) if what == "ns per message" else ""}]
     sums = alt.Chart(alt.Data(values=total)).mark_text(align="left", dx=8, fontSize=12, fontWeight="bold")
     return alt.layer(bars, shares, sums.encode(x="end:Q", y=y, text="text:N"))

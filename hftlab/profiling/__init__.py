@@ -78,4 +78,5 @@ def profile(engine: Any = "python", feed: Feed | None = None, how: str = "line",
         notes=tuple(found.notes),
         tree=tuple(found.tree),
         missing=found.missing,
+        slowdown=found.slowdown,
     )

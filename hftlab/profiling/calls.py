@@ -67,8 +67,9 @@ def look(engine: Engine, feed: Feed) -> Found:
     rows.sort(key=lambda row: -row["own_ns"])
     node = Node(called(root), total * 1e9, stats[root][2] * 1e9)
     _descend(node, root, stats, _callees(stats), called, (root,), total * 1e9)
-    notes = [slowdown("cProfile", session.elapsed_ns, plain) + ": it adds to every call, so small functions look dearer"]
-    return Found(rows, notes, rectangles(node))
+    times = session.elapsed_ns / max(plain, 1)
+    notes = [slowdown("cProfile", times) + ": it adds to every call, so small functions look dearer"]
+    return Found(rows, notes, rectangles(node), slowdown=times)
 
 
 _DISABLE = "<method 'disable' of '_lsprof.Profiler' objects>"

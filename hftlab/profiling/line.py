@@ -71,11 +71,12 @@ def look(engine: Engine, feed: Feed) -> Found:
         for code, lines in times.items():
             times[code] = {line: min(seen, again.get(code, {}).get(line, seen)) for line, seen in lines.items()}
     rows = _rows(functions, times, Places(engine))
+    slower = seen_ns / max(plain, 1)
     notes = [
-        slowdown("line_profiler", seen_ns, plain) + ", and cheap lines suffer most: compare shares, not nanoseconds",
+        slowdown("line_profiler", slower) + ", and cheap lines suffer most: compare shares, not nanoseconds",
         *_hottest(rows),
     ]
-    return Found(rows, notes)
+    return Found(rows, notes, slowdown=slower)
 
 
 def _pass(profiler_of: Any, functions: list[FunctionType], engine: Engine, feed: Feed) -> tuple[Times, float]:

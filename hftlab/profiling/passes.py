@@ -47,6 +47,6 @@ def is_python(method: Callable[..., Any]) -> bool:
     return hasattr(getattr(method, "__func__", None), "__code__")
 
 
-def slowdown(tool: str, seen_ns: float, plain: float) -> str:
+def slowdown(tool: str, times: float) -> str:
     """A sentence: how much a tool slows down what it looks at."""
-    return f"under {tool} the pass took {seen_ns / max(plain, 1):.1f} times as long as the plain one beside it"
+    return f"under {tool} the pass took {times:.1f} times as long as the plain one beside it"

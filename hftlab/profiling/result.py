@@ -30,6 +30,7 @@ class Found:
     notes: list[str] = field(default_factory=list)
     tree: list[Row] = field(default_factory=list)
     missing: str = ""  # what could not be seen, although something was
+    slowdown: float | None = None  # times as long as the plain pass beside it, where the tool works in this process
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,6 +46,7 @@ class Profile(Result):
     notes    : sentences about this profile
     tree     : the rectangles of the icicle; empty where there is none
     missing  : "" or one sentence: what cannot be seen here, and why
+    slowdown : how many times as long a pass took under the tool as the plain one beside it; None where that is not known
 
     A profile without a row is false.
     """
@@ -59,6 +61,7 @@ class Profile(Result):
     notes: tuple[str, ...] = ()
     tree: tuple[Row, ...] = ()
     missing: str = ""
+    slowdown: float | None = None
 
     def __bool__(self) -> bool:
         return bool(self.rows)
@@ -68,6 +71,20 @@ class Profile(Result):
         import polars as pl
 
         return pl.DataFrame(list(self.rows), schema=dict(self.columns), orient="row")
+
+    def by_stage(self) -> pl.DataFrame:
+        """stage, share (0 to 1, of the whole): what each stage takes by this way of looking, in the order of the path.
+
+        calls, sample, line  : own time, by the file that the code stands in; what a library does counts for who called it
+        memory, instructions : allocations, instructions, by what a pass asks for more when it runs until this stage, too
+        counters             : no row, nothing is told apart by stage
+        """
+        import polars as pl
+
+        from hftlab.profiling.where import shares
+
+        rows = list(shares(self.how, self.rows, self.tree).items())
+        return pl.DataFrame(rows, schema={"stage": pl.String, "share": pl.Float64}, orient="row")
 
     def plot(self) -> Any:
         """An Altair chart; where there is nothing to draw, the sentence that says why."""
@@ -95,6 +112,7 @@ class Profile(Result):
             "messages": self.messages,
             "machine": dict(self.machine),
             "missing": self.missing,
+            "slowdown": self.slowdown,
             "notes": list(self.notes),
             "rows": list(self.rows),
             "tree": list(self.tree),

@@ -1,0 +1,444 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 03 Where the time goes
+#
+# **Which line of the Python engine is the dear one, and what would it give to make it quicker?**
+#
+# About 45 minutes, 22 of them for two exercises. Afterwards you will be able to
+#
+# - find the hot spot of a program with five different tools, before you touch a line of it,
+# - say what each of them cannot see, and how much it disturbs what it looks at,
+# - say what an optimisation can give *at most*, before you spend a week on it.
+
+# %% tags=["parameters"]
+SEED = 1
+MESSAGES = 4_000  # of the feed; 20_000 for steadier shares
+COUNTED = 400  # messages for the slow tools; 2_000
+LEVELS = 50  # how deep the second engine looks
+ROUNDS = 7  # 21 for narrower intervals
+
+# %%
+# %load_ext hftlab
+import math
+
+import polars as pl
+
+import hftlab
+from hftlab import charts
+from hftlab.bench.amdahl import share_of, speed_up
+from hftlab.bench.paired import Interval
+from hftlab.course.lesson03 import TOLERANCE, deep, swap, walking, walks
+
+tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=3, thousands_separator=True, tbl_cols=20, fmt_str_lengths=70)
+
+# %% [markdown]
+# ## The patient
+#
+# The Python engine takes each message through four stages: **tick** decodes it, **book** keeps every order, **signal**
+# computes nine numbers, **order** decides and sends. One of the nine numbers compares the quantity on the best levels of both
+# sides, five levels a side by default. The feed is a generated one with a deep book.
+#
+# **Predict first.** Which stage takes the most time? Which function? If you had to bet on one line, which would it be?
+
+# %%
+guess = """
+The stage: ...
+The function: ...
+The line: ...
+"""
+
+# %% tags=["nbval-check-output"]
+feed = hftlab.synthetic("deep", MESSAGES, seed=SEED)
+engine = hftlab.Engine("python")
+print(f"{engine} on {feed.name}, the best {engine.settings().signals.levels} levels a side")
+
+# %% [markdown]
+# ## Calls: who calls whom
+#
+# `how="calls"` is Python's own **cProfile**. It is told of every call and every return, and writes down two times per function:
+#
+# - **own** time, spent in its own lines,
+# - **cumulative** time, with everything it called.
+#
+# The picture is an *icicle*: a function hangs below its caller, as wide as its cumulative time. What of a function's width is not
+# covered from below is its own time.
+
+# %% tags=["nbval-ignore-output"]
+calls = hftlab.profile(engine, feed, "calls", messages=MESSAGES)
+calls.plot()
+
+# %% tags=["nbval-ignore-output"]
+calls.frame().select("function", "stage", "calls", "own_ns_per_call", "cumulative_ns_per_call", "share").head(8)
+
+# %% [markdown]
+# Read the column `calls` before the times. It is exact, the same on every machine and every day, and it often tells the story
+# alone: what is called once per message must be short, what is called many times per message must be very short.
+
+# %% tags=["nbval-check-output"]
+by_function = {row["function"]: row for row in calls.frame().to_dicts()}
+update, apply = by_function["Signal.update"], by_function["Book.apply"]
+print(f"{MESSAGES:,} messages: Signal.update {update['calls']:,} calls, Book.apply {apply['calls']:,} calls")
+print("Signal.update takes more than Book.apply, calls included:", update["cumulative_ns"] > apply["cumulative_ns"])
+assert update["cumulative_ns"] > apply["cumulative_ns"]
+
+# %% [markdown]
+# ## Lines
+#
+# A function is a large place. `how="line"` is **line_profiler**: it stamps every line of the stages. The bars leave out lines
+# that call a function which is looked at itself; their time belongs to the callee. Beside each bar: ns per hit, times hits. (A
+# statement that is written over several lines is stamped at each of them, so its first line may show more hits than there are
+# messages.)
+
+# %% tags=["nbval-ignore-output"]
+lines = hftlab.profile(engine, feed, "line", messages=MESSAGES)
+lines.plot()
+
+
+# %% tags=["nbval-check-output"]
+def dearest(profile):
+    return profile.frame().filter(~pl.col("calls") & (pl.col("stage") != "engine")).sort("ns", descending=True)
+
+
+print("the dearest line of all is less than a tenth of the loop:", dearest(lines)["share"][0] < 0.1)
+assert dearest(lines)["share"][0] < 0.1
+
+# %% [markdown]
+# **What surprised us here:** there is no hot line. The time is spread over dozens of short ones. That is what Python looks like
+# when nobody has done anything silly: the interpreter itself is the cost, a little at each line. (Evaluate `lines` in a cell of
+# its own: it shows the whole source, the dear lines in a warmer colour.)
+#
+# ## Five ways to look, and what they cost
+#
+# Every tool changes what it looks at. Two of ours work inside of this process, and can say by how much they slowed it down:
+
+# %% tags=["nbval-ignore-output"]
+for one in (calls, lines):
+    print("-", one.notes[0])
+
+# %% tags=["nbval-check-output"]
+print("both make the pass at least a quarter longer:", calls.slowdown > 1.25, lines.slowdown > 1.25)
+assert min(calls.slowdown, lines.slowdown) > 1.25
+
+# %% [markdown]
+# Of a line that is shorter than a reading of the clock, a profiler shows mostly the reading. So **compare shares, not
+# nanoseconds**, and look in more than one way:
+#
+# | `how=` | tool | how it looks | cannot see | disturbs |
+# |---|---|---|---|---|
+# | `calls` | cProfile | told of every call | lines; what a built-in does inside | every call: small functions look dear |
+# | `line` | line_profiler | stamps every line | inside of what a line calls | every line: cheap lines look dear |
+# | `sample` | py-spy | stops another process now and then | what is rare; how often something is called | hardly |
+# | `instructions` | callgrind | counts what the processor is asked to do | waiting for memory | slow, but the count stays true |
+# | `memory` | memray | counts every request to the allocator | time | slow, but the count stays true |
+#
+# Where a tool is missing, the profile is empty and says why; nothing is made up.
+
+# %% tags=["nbval-ignore-output"]
+ways = {
+    "calls": calls,
+    "line": lines,
+    "sample": hftlab.profile(engine, feed, "sample", messages=MESSAGES),
+    "instructions": hftlab.profile(engine, feed, "instructions", messages=COUNTED),
+    "memory": hftlab.profile(engine, feed, "memory", messages=COUNTED),
+}
+for how, one in ways.items():
+    print(f"{how:<13} {one!r}")
+
+# %% tags=["nbval-ignore-output"]
+shares = [
+    {"engine": how, "stage": row["stage"], "ns": 100 * row["share"]}
+    for how, one in ways.items()
+    for row in one.by_stage().to_dicts()
+]
+charts.budget_chart(
+    pl.DataFrame(shares), "Five looks at one engine", feed.name, what="% of the whole: time, instructions, allocations"
+)
+
+# %% [markdown]
+# They agree on the great lines, and hardly on a number. Two differences are worth understanding:
+#
+# - `calls`, `line` and `sample` give time to the file in which the code *stands*. `instructions` and `memory` run the engine
+#   once until each stage and subtract, so they give everything to the stage that *asked for it*. When signal asks the book for a
+#   depth, the first group bills the book, the second bills signal.
+# - The engine's own loop is apart in the first group, and part of every stage in the second.
+
+# %% tags=["nbval-check-output"]
+asked = [one.by_stage().sort("share") for how, one in ways.items() if how in ("instructions", "memory")]
+dear = all(one["stage"][-1] == "signal" for one in asked if len(one))
+print("where those are billed who asked, signal is the dearest stage:", dear)
+assert dear
+
+# %% [markdown]
+# ## Change one thing: look deeper
+#
+# Suppose research asks for the quantity of the best `LEVELS` levels instead of five. One number in the settings.
+#
+# **Predict:** how many times as many levels does the engine walk now? And what happens to the picture of the lines?
+
+# %%
+guess_walked = 1.0  # times as many levels
+
+# %% tags=["nbval-ignore-output"]
+deeper = deep(LEVELS)
+deeper_lines = hftlab.profile(deeper, feed, "line", messages=MESSAGES)
+
+# %% tags=["nbval-check-output"]
+SUM = "total += level.qty"  # the line in stages/book.py that walks
+walked = {
+    n: next(row["hits"] for row in one.rows if row["source"].strip() == SUM) for n, one in ((5, lines), (LEVELS, deeper_lines))
+}
+print({f"{n} levels": f"{hits:,} levels walked, {hits / MESSAGES:.1f} per message" for n, hits in walked.items()})
+assert walked[LEVELS] > 5 * walked[5]
+
+# %% tags=["nbval-ignore-output"]
+print(f"{walked[LEVELS] / walked[5]:.1f} times as many (your guess: {guess_walked})")
+deeper_lines.plot()
+
+# %% [markdown]
+# Same plot, other picture: now there *is* a hot spot, one loop of two lines in `HalfBook.depth_qty`
+# (`hftlab/stages/book.py`). The exact count of hits explains it; no clock was needed.
+
+# %% tags=["nbval-check-output"]
+hot = set(dearest(deeper_lines)["function"].head(2))
+print("the two dearest lines stand in", *hot)
+assert hot == {"HalfBook.depth_qty"}
+
+# %% [markdown]
+# ### Exercise 03.1: the hottest line
+#
+# *Easy, 10 minutes.* Given the frame of any line profile, `profile(...).frame()`, return `(function, line)` of the line of a
+# stage on which most time is spent *itself*. The columns: `file`, `function`, `line`, `source`, `hits`, `ns` (with what it
+# calls), `ns_per_hit`, `share`, `stage` ("engine" is the loop around the stages), `calls` (it calls a function
+# that has rows of its own). The rows come in any order. The start below takes the dearest row.
+
+
+# %% tags=["nbval-check-output"]
+def my_hottest(frame):
+    return frame.sort("ns", descending=True).select("function", "line").row(0)
+
+
+hftlab.check("03.1", my_hottest)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Which rows count time that is spent elsewhere? `frame.filter(~pl.col("calls"))` keeps the others.
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_hottest(frame):
+#     own = frame.filter(~pl.col("calls") & (pl.col("hits") > 0) & (pl.col("stage") != "engine"))
+#     return own.sort("ns", descending=True).select("function", "line").row(0)
+# ```
+# </details>
+
+
+# %% tags=["solution"]
+def solved_hottest(frame):
+    own = frame.filter(~pl.col("calls") & (pl.col("hits") > 0) & (pl.col("stage") != "engine"))
+    return own.sort("ns", descending=True).select("function", "line").row(0)
+
+
+solved = hftlab.check("03.1", solved_hottest)
+assert solved
+solved
+
+# %% [markdown]
+# ## How large is it really?
+#
+# Both profilers disturbed the walk while they looked at it: one stamps each turn of the loop, the other does not see the loop but
+# pays for each call. What is the truth? There is a way to measure a part without any profiler: **do it twice**. If the pass takes
+# so much longer, that much is the part.
+#
+# `walking(2)` is the reference book with one method replaced, so it computes the same bits:
+#
+# ```python
+# def depth_qty(self, instrument, side, n):
+#     super().depth_qty(instrument, side, n)
+#     return super().depth_qty(instrument, side, n)
+# ```
+#
+# `walking(0)` leaves the walk out and says 0. It is a *ruler*, not an answer: `hftlab.verify` refuses it.
+
+# %% tags=["nbval-check-output"]
+for times in (2, 0):
+    print(f"walking({times}) equals the reference:", bool(hftlab.verify(deeper, deep(LEVELS, book=walking(times)), feed)))
+
+# %% [markdown]
+# All of them are run in *paired rounds*, in random order, so that a slow spell of the machine hits all (lesson 01). A pass is so
+# short that an interruption hits it whole or not at all, so of three in a row the fastest counts, for each of them alike.
+
+# %% tags=["nbval-ignore-output"]
+series = walks(feed, ROUNDS, levels=LEVELS)
+whole = {n: Interval.of(ns / series[1]) for n, ns in series.items()}
+bars = [
+    {"label": f"walked {n} times", "value": whole[n].median, "group": "book", "text": f"{whole[n]}"}
+    for n in sorted(whole)
+    if n != 1
+]
+bars.insert(1, {"label": "walked once", "value": 1.0, "group": "book", "text": "the reference"})
+charts.bars_chart(bars, "A part, measured by doing it again", feed.name, "a pass, in passes that walk once")
+
+# %% tags=["nbval-ignore-output"]
+line_share = sum(row["share"] for row in deeper_lines.rows if "book.depth_qty(" in row["source"])
+deeper_calls = hftlab.profile(deeper, feed, "calls", messages=MESSAGES)
+known = {row["function"]: row["cumulative_ns"] for row in deeper_calls.rows}
+call_share = known["Book.depth_qty"] / known["PythonSession.push"]
+twice, left_out = share_of(whole[2].median, 2), share_of(whole[0].median, 0)
+pl.DataFrame({"way": ["line_profiler", "cProfile", "done twice", "left out"], "share": [line_share, call_share, twice, left_out]})
+
+# %% tags=["nbval-check-output"]
+fastest = {n: ns.min() for n, ns in series.items()}
+grows = fastest[0] < fastest[1] < fastest[2] < fastest[4]
+print("the more often it walks, the longer the pass:", grows)
+assert grows
+
+# %% [markdown]
+# The bars grow with each further walk: that step *is* the part. It need not be the same step each time: the first walk fetches
+# the levels into the caches, the next ones find them there, so "done twice" ought to come out a little below "left out". On a
+# busy machine the noise is larger than that; the intervals beside the bars say how large. Now look at the profilers in the
+# table. They are good enough to find the spot, and not good enough to promise a gain.
+#
+# ## What a part can give at most
+#
+# If a part takes the share $p$ of the whole and becomes $k$ times as fast, then the whole becomes
+#
+# $$\frac{1}{(1 - p) + p / k}$$
+#
+# times as fast. That is **Amdahl's law** (1967). However large $k$ is, the answer stays below $1 / (1 - p)$.
+#
+# ### Exercise 03.2: what can it give?
+#
+# *Easy, 12 minutes.* Write it: `share` is p, `times` is k, which may be infinite, or below 1 for a part that becomes slower. The
+# check then goes to the engine: a careless book walks four times where once is enough; the share of that walk is measured by
+# leaving it out; your function predicts what the swap for the plain book gives; and the swap is measured. The start below is
+# wishful.
+
+
+# %% tags=["nbval-check-output"]
+def my_speed_up(share, times):
+    return 1 + share * (times - 1)
+
+
+hftlab.check("03.2", my_speed_up)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Let the whole take 1. How long does the rest take, and how long does the part take now? Python divides by `math.inf` without a
+# complaint.
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_speed_up(share, times):
+#     return 1 / ((1 - share) + share / times)
+# ```
+#
+# In the house: `hftlab.bench.amdahl.speed_up`.
+# </details>
+
+
+# %% tags=["solution"]
+def solved_speed_up(share, times):
+    return 1 / ((1 - share) + share / times)
+
+
+solved = hftlab.check("03.2", solved_speed_up)
+assert solved
+solved
+
+# %% [markdown]
+# Now the law as a picture, with the shares measured above: the walk in the plain engine, and in the careless one. The dot is the
+# swap that was measured.
+
+# %% tags=["nbval-ignore-output"]
+careless_share, measured = swap(series)
+parts = pl.DataFrame(
+    {
+        "part": ["the walk, in the careless engine", "the walk, in the plain engine"],
+        "share": [careless_share, left_out],
+        "times": [4.0, None],
+        "speed_up": [measured, None],
+    }
+)
+charts.amdahl_chart(parts, "What the walk can give at most", f"{LEVELS} levels, {feed.name}", "the walk")
+
+# %% tags=["nbval-ignore-output"]
+for name, share in (("careless", careless_share), ("plain", left_out)):
+    print(f"{name}: {share:.0%} of a pass; at most {speed_up(share, math.inf):.2f} times as fast, whatever we do to the walk")
+print(f"predicted for the swap {speed_up(careless_share, 4):.2f}, measured {measured:.2f}")
+
+# %% tags=["nbval-check-output"]
+predicted = speed_up(careless_share, 4)
+near = max(predicted, measured) < TOLERANCE * min(predicted, measured)
+print(f"prediction and measurement lie within a factor of {TOLERANCE} of one another:", near)
+assert near
+
+# %% [markdown]
+# ## A hot spot that does not give in
+#
+# So let us write the loop better. The obvious idea: let C do it, `sum(map(attrgetter("qty"), levels))` instead of a `for` loop.
+# The book is a class in this cell, the engine takes it as it is; `compare` first makes sure that the bits are the same.
+
+# %%
+from operator import attrgetter
+
+from hftlab.stages.book import Book
+
+QTY = attrgetter("qty")
+
+
+class Mapped(Book):
+    def depth_qty(self, instrument, side, n):
+        halves = self.halves.get(instrument)
+        return sum(map(QTY, halves[side - 1].ranked[-n:])) if halves else 0
+
+
+# %% tags=["nbval-ignore-output"]
+tried = hftlab.compare(deeper, deeper.replace(book=Mapped), feed, rounds=ROUNDS)
+print(f"measured: {tried.verdict}")
+print(f"the most that any change of this function could give: {speed_up(left_out):.2f}x")
+
+# %% [markdown]
+# Look at the verdict, and at the limit below it, before you believe the idea. Newer Pythons make a plain loop over objects with
+# `__slots__` quick, and a call per element is not free, even from C. The walk is not *written* badly, it is *done* too often: one
+# level changes per message, and all `LEVELS` of them are added up. Doing less beats doing it faster. How to keep the sum instead,
+# and still give the same bits, is lesson 08.
+#
+# ## Takeaway
+#
+# - Count first: calls, hits, instructions, allocations. A count is the same tomorrow; a time is not.
+# - Look in two ways that disturb differently. Where they part, measure the part without a profiler: do it twice, or leave it out.
+# - Amdahl before the keyboard: a part of share p gives at most 1 / (1 - p).
+#
+# ### What did not work
+#
+# - The default engine has no hot line: nothing on that list is worth a week.
+# - `sum(map(...))`, the loop in C: see the verdict above.
+# - `how="counters"`, the processor's own counters, is the sixth way. Virtual machines seldom show them; ask for it and it says
+#   so.
+#
+# ### Where it is
+#
+# `hftlab/profiling/` one module a way, `calls.py` `line.py` `sample.py` `instructions.py` `memory.py` `counters.py` ·
+# `hftlab/bench/amdahl.py` the law · `hftlab/bench/paired.py` paired rounds · `hftlab/stages/book.py` the walk.
+#
+# On the command line: `hftlab profile --how line`, `make profile HOW=calls`.
+#
+# **Next:** [04 The fallback, tuned](04_the_fallback_tuned.ipynb): how far pure Python goes when the cost is everywhere.
