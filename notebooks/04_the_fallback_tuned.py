@@ -46,8 +46,8 @@ from hftlab.stages.book import Book
 # ## The book one would write first
 #
 # Each order is an object. Each price level is a list of orders, in the order in which they came. What is asked for is computed
-# when it is asked for: the best price by sorting all prices, the shares of a level by adding up its orders. It is 200 lines of
-# plain code (`hftlab/course/naivebook.py`), and this is how it answers:
+# when it is asked for: the best price by sorting all prices, the shares of a level by adding up its orders. It is plain code
+# (`hftlab/course/naivebook.py`), and this is how it answers:
 
 # %% tags=["nbval-check-output"]
 print(getsource(NaiveBook.best_prices), getsource(NaiveBook.total), sep="\n")
@@ -70,7 +70,7 @@ print(verdict)
 
 # %%
 guess = {"times as fast": 2, "helps most": "__slots__"}  # yours
-HANDLERS = [getattr(NaiveBook, f"on_{kind.name.lower()}") for kind in Kind]
+HANDLERS = [getattr(NaiveBook, f"on_{kind.name.lower()}") for kind in Kind]  # for step 1
 
 # %% [markdown]
 # ## Step 1: integers instead of names
