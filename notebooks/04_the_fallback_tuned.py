@@ -379,7 +379,8 @@ by_dots(book)
 by_name(book)
 
 # %% [markdown]
-# All steps together, interleaved:
+# All steps together, interleaved. A bar says which way the median moved. Whether that is more than the machine's own noise,
+# the verdicts in the table below it say:
 
 # %% tags=["nbval-ignore-output"]
 books["ours"] = Book

@@ -153,9 +153,10 @@ times = {"orders=std": stamps("orders=std")}
 timeline(times)
 
 # %% [markdown]
-# Peaks, each about twice as high and twice as far along as the one before. When the table is full, a table of twice the size
-# is allocated, and *every* order moves into it. The message that happens to come then waits for all of them. No percentile
-# tells you:
+# Peaks, each about twice as high and twice as far along as the one before. (Where there are others, all of one height and at
+# equal distances: they are something else, and we come to them.) When the table is full, a table of twice the size is
+# allocated, and *every* order moves into it. The message that happens to come then waits for all of them. No percentile tells
+# you:
 
 
 # %% tags=["nbval-ignore-output"]
