@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hftlab.backends import use_backend as use_backend
     from hftlab.bench.ablate import ablate as ablate
     from hftlab.bench.border import border as border
+    from hftlab.bench.chain import chain as chain
     from hftlab.bench.compare import Comparison as Comparison
     from hftlab.bench.compare import compare as compare
     from hftlab.bench.history import history as history
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 _HOME = {
     "ablate": "hftlab.bench.ablate",
     "border": "hftlab.bench.border",
+    "chain": "hftlab.bench.chain",
     "latency": "hftlab.bench.latency",
     "LatencyReport": "hftlab.bench.latency",
     "check": "hftlab.course.exercise",

@@ -56,6 +56,7 @@ WAYS = pl.DataFrame(
     schema=["way", "until", "messages_per_crossing", "ns_per_message"],
     orient="row",
 ).with_columns(low=pl.col("ns_per_message"), high=pl.col("ns_per_message"), min=pl.col("ns_per_message"))
+COUNTS = pl.DataFrame({"series": ["one", "one", "other"], "x": [1, 10, 10], "y": [0.5, 2.0, 30.0]})
 STAGES = pl.DataFrame({"engine": ["python", "rust"], "stage": ["book", "book"], "ns_per_message": [1_500.0, 30.0]})
 
 CHARTS: dict[str, tuple[Any, list[str]]] = {
@@ -74,6 +75,10 @@ CHARTS: dict[str, tuple[Any, list[str]]] = {
     "border": (
         charts.border_chart(WAYS, "here"),
         ["ns per message (log scale)", "messages per crossing (log scale)", "push_events", "until tick", "Python engine"],
+    ),
+    "lines": (
+        charts.line_chart(COUNTS, "Counted", "here", x="levels", y="reads", log_y=True),
+        ["Counted", "levels", "reads (log scale)", "one", "other"],
     ),
     "stages": (charts.stage_chart(STAGES, "here"), ["ns per message (log scale)", "book", "python"]),
 }

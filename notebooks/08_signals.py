@@ -1,0 +1,528 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 08 Signals
+#
+# **How does one compute less and give the same bits?** 40 minutes. Afterwards you can
+#
+# - say what a signal costs by counting what it reads, before any clock runs;
+# - keep a sum instead of walking for it, and prove that nothing has changed;
+# - tell a harmless rewrite of a formula from one that changes its last bit, and say what that bit costs.
+#
+# A *signal* is a number computed after each message from the book: here nine of them, of which the last, `score`, decides
+# whether an order is sent. They are written down once, in `hftlab/stages/signal.py`; every engine must give the same 64 bits.
+
+# %% tags=["parameters"]
+MESSAGES = 6_000  # larger: 100_000
+COUNTED = 2_000  # messages under valgrind; larger: 20_000
+DEPTHS = (1, 2, 5, 10, 20, 40)  # levels a side that are summed
+SEED = 1
+
+# %%
+# %load_ext hftlab
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+
+import numpy as np
+import polars as pl
+
+import hftlab
+from hftlab import OrderConfig, RiskConfig, SignalConfig, charts
+from hftlab.course.walked import walk
+from hftlab.stages.signal import NAMES, Signal, order_flow_imbalance
+
+# %% [markdown]
+# ## Nine numbers after one message
+#
+# `bid` and `ask` are the best prices, each with its shares. `mid` lies half-way between them. `microprice` leans to the side
+# with fewer shares, since that side will give way first. `depth_imbalance` compares the shares of the best levels of both
+# sides, five a side unless you say otherwise. `ofi` (order-flow imbalance) and `flow` remember: each event adds to them, and
+# what was there before fades.
+
+# %% tags=["nbval-check-output"]
+feed = hftlab.synthetic("calm", MESSAGES, SEED, symbols=1)
+run = hftlab.Engine("python").run(feed)
+last = run.frame.filter(pl.col("instrument") > 0).row(-1, named=True)  # the last message of all is about no instrument
+print("bid", last["bid_price"], "x", last["bid_qty"], "   ask", last["ask_price"], "x", last["ask_qty"])
+for name in NAMES:
+    print(f"{name:16} {last[name]!r}")
+
+# Two of them by hand: integers become floating-point numbers at the last moment.
+bid, bid_qty, ask, ask_qty = (last[name] for name in ("bid_price", "bid_qty", "ask_price", "ask_qty"))
+by_hand = (float(bid) * ask_qty + float(ask) * bid_qty) / (float(bid_qty) + ask_qty)
+assert by_hand == last["microprice"]
+assert float(bid_qty - ask_qty) / float(bid_qty + ask_qty) == last["imbalance"]
+print("the same bits by hand:", by_hand.hex())
+
+# %% [markdown]
+# ## What does it cost? Predict first
+#
+# Eight of the nine need only the best bid and ask. `depth_imbalance` needs sums over several levels: that is where work can
+# grow. The obvious way is to *recompute*: after each event, walk the best levels of both sides and add them up.
+#
+# **Write your guess down:** with five levels a side, of how many levels per event would one get by with, if one were clever?
+
+# %%
+guess = 5.0  # levels read per event; yours
+
+# %% [markdown]
+# ## Measure: count the levels
+#
+# A clock on a shared machine wavers. A count does not. `walk` runs the feed through the reference book, tells an object what
+# each event has changed, and counts the levels that the object reads. This is the obvious way:
+
+
+# %% tags=["nbval-check-output"]
+class Recompute:
+    """Walk both sides after each event."""
+
+    def __init__(self, levels):
+        self.levels = levels
+
+    def changed(self, sides, change):
+        return [sum(qty for _, qty in side.best(self.levels)) for side in sides]
+
+
+def grows(rows):
+    frame = pl.DataFrame(rows, schema=["series", "x", "y"], orient="row")
+    title = "Levels read per event, against the levels that are summed"
+    return charts.line_chart(frame, title, feed.name, x="levels a side", y="levels read per event")
+
+
+counted = [("recompute: walk both sides", depth, walk(feed, Recompute, depth).per_event) for depth in DEPTHS]
+print({depth: round(read, 2) for _, depth, read in counted})
+assert counted[2][2] > 1.9 * DEPTHS[2]
+
+# %%
+grows(counted)
+
+# %% [markdown]
+# A straight line, until the book has no more levels to give.
+#
+# ## Change one thing
+#
+# An event acts on one side. The other side's sum still stands. `change.side` says which one it was. First equal, then fewer:
+
+
+# %% tags=["nbval-check-output"]
+class ChangedSide:
+    """Walk the side that changed; remember the other sum."""
+
+    def __init__(self, levels):
+        self.levels, self.sums = levels, [0, 0]
+
+    def changed(self, sides, change):
+        self.sums[change.side] = sum(qty for _, qty in sides[change.side].best(self.levels))
+        return self.sums
+
+
+counted += [("walk the side that changed", depth, walk(feed, ChangedSide, depth).per_event) for depth in DEPTHS]
+both, one = walk(feed, Recompute, 5), walk(feed, ChangedSide, 5)
+assert [tuple(sums) for sums in both.sums] == one.sums
+print("the same sums after each of", one.events, "events; levels read:", both.levels_read, "->", one.levels_read)
+print("claim, fewer than 0.6 times as many:", one.levels_read < 0.6 * both.levels_read)
+assert one.levels_read < 0.6 * both.levels_read
+
+# %%
+grows(counted)
+
+# %% [markdown]
+# This is what the Python engine does (`Signal.update` in `hftlab/stages/signal.py`). Half of the work is gone, but the line is
+# as straight as before. The next step is yours.
+#
+# ## Exercise 08.1: Walk less
+#
+# *Medium, 15 minutes.* Write a class that reads fewer levels and gives the same sums. `change` tells you
+#
+# - `side`: 0 for bids, 1 for asks;
+# - `key`: of the best level that changed. Keys are prices with a sign: the larger, the better, on both sides;
+# - `gained`: the shares that this level gained (negative: lost);
+# - `reshaped`: a level appeared or vanished, or more than one changed. Then `gained` says nothing.
+#
+# `sides[i].best(n)` gives `(key, shares)` of the best n levels, best first, and is what is counted. The start below adds up
+# what was gained. It reads no level at all. What does it miss?
+
+
+# %% tags=["nbval-check-output"]
+class Sums:
+    def __init__(self, levels):
+        self.levels, self.sums = levels, [0, 0]
+
+    def changed(self, sides, change):
+        self.sums[change.side] += change.gained
+        return self.sums
+
+
+hftlab.check("08.1", Sums)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Two questions per event. Did it happen among the best levels at all? For that, remember the key of the last level that you
+# summed. And if so, did a level come or go? Only then must you walk. While the side has fewer levels than you sum, every
+# change is among the best.
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# class Kept:
+#     def __init__(self, levels):
+#         self.levels, self.sums, self.ends = levels, [0, 0], [None, None]
+#
+#     def changed(self, sides, change):
+#         i = change.side
+#         if self.ends[i] is None or change.key >= self.ends[i]:
+#             if change.reshaped:
+#                 best = sides[i].best(self.levels)
+#                 self.sums[i] = sum(qty for _, qty in best)
+#                 self.ends[i] = best[-1][0] if len(best) == self.levels else None
+#             else:
+#                 self.sums[i] += change.gained
+#         return self.sums
+# ```
+# </details>
+
+
+# %% tags=["solution"]
+class Kept:
+    def __init__(self, levels):
+        self.levels, self.sums, self.ends = levels, [0, 0], [None, None]
+
+    def changed(self, sides, change):
+        i = change.side
+        if self.ends[i] is None or change.key >= self.ends[i]:
+            if change.reshaped:
+                best = sides[i].best(self.levels)
+                self.sums[i] = sum(qty for _, qty in best)
+                self.ends[i] = best[-1][0] if len(best) == self.levels else None
+            else:
+                self.sums[i] += change.gained
+        return self.sums
+
+
+assert hftlab.check("08.1", Kept)
+counted += [("keep the sum", depth, walk(feed, Kept, depth).per_event) for depth in DEPTHS]
+
+# %% [markdown]
+# The same picture with one more curve:
+
+# %%
+grows(counted)
+
+# %% tags=["nbval-check-output"]
+kept = walk(feed, Kept, 5)
+assert kept.sums == one.sums
+print(
+    "levels read per event, five a side:", round(both.per_event, 2), "->", round(one.per_event, 2), "->", round(kept.per_event, 2)
+)
+print("claim, less than a tenth of recompute:", kept.levels_read < 0.1 * both.levels_read)
+assert kept.levels_read < 0.1 * both.levels_read
+
+# %% [markdown]
+# ## Why may one keep a sum?
+#
+# Because shares are integers, and integers forget nothing: add 7, take 7 away, and the sum is what it was. A sum of
+# floating-point numbers is not. Here the same ten thousand numbers come, and then go, in both kinds:
+
+# %% tags=["nbval-check-output"]
+lots = np.random.default_rng(SEED).integers(1, 1_000, 10_000).tolist()
+in_floats, in_integers = 0.0, 0
+for lot in lots:
+    in_floats += lot / 10
+    in_integers += lot
+for lot in lots:
+    in_floats -= lot / 10
+    in_integers -= lot
+print("after everything has gone again: integers", in_integers, "| floats", in_floats)
+assert in_integers == 0
+assert in_floats != 0.0
+
+# %% [markdown]
+# ## The same step in Rust
+#
+# `signal=recompute` and `signal=incremental` are two small files, `rust_ext/src/signal/recompute.rs` and `incremental.rs`. The
+# second keeps the sums and the values of the touch (the best bid and ask), too. Equality first:
+
+# %% tags=["nbval-check-output"]
+for depth in (5, 40):
+    deep = SignalConfig(levels=depth)
+    for variant in ("recompute", "incremental"):
+        told = hftlab.verify(hftlab.Engine("python", signals=deep), hftlab.Engine("rust", signal=variant, signals=deep), feed)
+        assert told
+        print(f"{variant:12} with {depth:2} levels a side: the same bits on {told.messages:,} messages")
+
+# %% [markdown]
+# Then the cost, in instructions of the processor. Valgrind's callgrind runs the engine and counts them; it is slow, but
+# whatever else the machine does, it counts the same. So two may count at the same time. The table shows the signal stage
+# alone.
+
+# %%
+# %%capture
+asked = [(variant, depth) for variant in ("recompute", "incremental") for depth in (5, 40)]
+engines = [hftlab.Engine("rust", signal=variant, signals=SignalConfig(levels=depth)) for variant, depth in asked]
+with ThreadPoolExecutor(2) as pool:
+    profiles = list(pool.map(lambda engine: hftlab.profile(engine, feed, "instructions", messages=COUNTED), engines))
+
+# %% tags=["nbval-ignore-output"]
+cost = {
+    asked[place]: row["per_message"]
+    for place, profile in enumerate(profiles)
+    for row in profile.rows
+    if row["stage"] == "signal" and row["event"] == "instructions"
+}
+rows = [(variant, depth, round(per_message)) for (variant, depth), per_message in cost.items()]
+pl.DataFrame(rows, ["variant", "levels a side", "instructions per message"], orient="row") if cost else profiles[0].missing
+
+# %% tags=["nbval-check-output"]
+claims = {"fewer instructions": True, "grows less than half as much with depth": True, "a smaller gain than in levels read": True}
+if cost:  # without valgrind nothing is claimed
+    grown = {variant: cost[variant, 40] - cost[variant, 5] for variant in ("recompute", "incremental")}
+    fewer = cost["recompute", 5] / cost["incremental", 5]
+    holds = (fewer > 1.2, grown["incremental"] < 0.5 * grown["recompute"], fewer < both.levels_read / kept.levels_read)
+    claims = dict(zip(claims, holds, strict=True))
+print(claims)
+assert all(claims.values())
+
+# %% [markdown]
+# The instructions gain less than the levels read. Why? The divisions, the score and the fading sums are due after every event,
+# whoever keeps what. Keeping a sum takes away the part that grows, not the part that stands.
+#
+# ## The same bits: what may one rewrite?
+#
+# A float64 holds 53 significant bits. Each operation rounds its exact result to them. Rewriting a formula is allowed in
+# mathematics; in floating point it moves the roundings. **Predict first:** which of these give the same bits on every row of
+# our run?
+#
+# 1. `mid`: halve the sum of bid and ask, or multiply it by 0.5
+# 2. `imbalance`: subtract the shares as integers, or as floats
+# 3. `microprice`: as the contract has it, or as a mean with weights, each price times its share of the quantity
+# 4. `score`: add its five terms from left to right, or from right to left
+
+# %%
+same_bits = {"mid": True, "imbalance": True, "microprice": True, "score": True}  # your guess
+
+# %% tags=["nbval-check-output"]
+c = {name: column for name, column in run.columns.items() if name != "index"}
+rows_with_both = np.flatnonzero((c["bid_qty"] > 0) & (c["ask_qty"] > 0) & (c["spread"] > 0))
+c = {name: column[rows_with_both] for name, column in c.items()}
+bid, ask, bid_qty, ask_qty = (c[name].astype(float) for name in ("bid_price", "ask_price", "bid_qty", "ask_qty"))
+config = SignalConfig()
+w0, w1, w2, w3, w4 = config.weights
+terms = [
+    w0 * c["imbalance"],
+    w1 * c["depth_imbalance"],
+    (w2 * (c["microprice"] - c["mid"])) / c["spread"],
+    (w3 * c["ofi"]) / (abs(c["ofi"]) + config.k),
+    (w4 * c["flow"]) / (abs(c["flow"]) + config.k),
+]
+rewritten = {
+    "mid": (bid + ask) * 0.5,
+    "imbalance": (bid_qty - ask_qty) / (bid_qty + ask_qty),
+    "microprice": bid * (ask_qty / (bid_qty + ask_qty)) + ask * (bid_qty / (bid_qty + ask_qty)),
+    "score": terms[0] + (terms[1] + (terms[2] + (terms[3] + terms[4]))),
+}
+differ = {name: int((values != c[name]).sum()) for name, values in rewritten.items()}
+for name, n in differ.items():
+    print(f"{name:11} other bits on {n:5,} of {len(bid):,} rows")
+assert differ["mid"] == differ["imbalance"] == 0
+assert differ["microprice"] > 0
+assert differ["score"] > 0
+assert ((((terms[0] + terms[1]) + terms[2]) + terms[3]) + terms[4] == c["score"]).all()
+
+# %% [markdown]
+# Halving is exact: it changes the exponent alone. Differences of whole numbers below 2^53 are exact. The other two round in
+# other places. A compiler that is allowed to "optimise" floating point (`-ffast-math`) does such things to you in silence, and
+# a vectorised sum that adds four lanes at once is an order of its own. Rust and Python do neither unless told to.
+#
+# ## What a fused multiply-add would break
+#
+# Many processors can compute `a * b + c` in one instruction, with one rounding instead of two (*fused multiply-add*, FMA). It
+# is faster, and it is more exact. It is also another number. `Fraction` is exact, and turning one into a float rounds once, so
+# this is what the instruction gives:
+
+
+# %%
+def fused(a, b, c):
+    """a * b + c, rounded once."""
+    return float(Fraction(a) * Fraction(b) + Fraction(c))
+
+
+# %% [markdown]
+# `ofi` is a candidate: after each event it becomes `ofi * decay + e`, with e a whole number of shares. Here is the first
+# message of our run on which the two disagree:
+
+# %% tags=["nbval-check-output"]
+decay = config.decay
+top = run.frame.select("bid_price", "bid_qty", "ask_price", "ask_qty").rows()
+ofi = run.columns["ofi"].tolist()
+steps = [(i, ofi[i - 1], order_flow_imbalance(top[i - 1], top[i])) for i in range(1, len(top))]
+applied = [step for step in steps if step[1] * decay + step[2] == ofi[step[0]]]  # a message that changes no book leaves it alone
+i, before, e = next(step for step in applied if fused(step[1], decay, step[2]) != ofi[step[0]])
+exact = Fraction(before) * Fraction(decay) + e
+print(f"message {i}: {before!r} * {decay} + {e}")
+print("two roundings", (before * decay + e).hex(), " error", f"{float(abs(Fraction(before * decay + e) - exact)):.2e}")
+print("one rounding ", fused(before, decay, e).hex(), " error", f"{float(abs(Fraction(fused(before, decay, e)) - exact)):.2e}")
+assert abs(Fraction(fused(before, decay, e)) - exact) < abs(Fraction(before * decay + e) - exact)
+
+# %% [markdown]
+# The two part in the last bits, and the fused one is the better number: its error is the smaller one. Why care? Because `ofi`
+# remembers. Let us put a fused `ofi` into the engine and see. A signal stage of one's own needs two methods; this one asks
+# ours and changes `ofi` and, with it, `score`.
+
+
+# %%
+class FusedSignal(Signal):
+    """Ours, but ofi is computed as a processor with FMA would."""
+
+    def update(self, book, instrument, kind, qty, side, before, after):
+        state = self.states.get(instrument)
+        ofi = fused(state.ofi if state else 0.0, self.decay, order_flow_imbalance(before, after))
+        values = dict(zip(NAMES, super().update(book, instrument, kind, qty, side, before, after), strict=True))
+        score, flow = 0.0, values["flow"]
+        if values["spread"] > 0:
+            w0, w1, w2, w3, w4 = self.weights
+            score = w0 * values["imbalance"] + w1 * values["depth_imbalance"]
+            score += (w2 * (values["microprice"] - values["mid"])) / values["spread"]
+            score += (w3 * ofi) / (abs(ofi) + self.k)
+            score += (w4 * flow) / (abs(flow) + self.k)
+        state = self.states[instrument]
+        state.ofi = ofi
+        state.values = tuple({**values, "ofi": ofi, "score": score}.values())
+        return state.values
+
+
+# %% tags=["nbval-check-output"]
+verdict = hftlab.verify("python", hftlab.Engine("python", signal=FusedSignal), feed)
+assert not verdict
+print(verdict)
+
+# %% tags=["nbval-check-output"]
+other = hftlab.Engine("python", signal=FusedSignal).run(feed)
+parted = {name: int((run.columns[name] != other.columns[name]).sum()) for name in ("ofi", "score")}
+same = [name for name in NAMES if np.array_equal(run.columns[name], other.columns[name], equal_nan=True)]
+print("rows with other bits:", parted, "of", run.messages)
+print("untouched:", ", ".join(same))
+assert parted["ofi"] > 0.5 * run.messages
+
+# %% [markdown]
+# Most rows of `ofi` differ; of `score` fewer, since a small error is often rounded away when it is added to something larger.
+# Would FMA have changed `microprice`, too? Prices and shares are whole numbers, so the products are exact, and rounding once
+# or twice is then the same:
+
+# %% tags=["nbval-check-output"]
+whole = zip(bid.tolist(), ask_qty.tolist(), ask.tolist(), bid_qty.tolist(), strict=True)
+unlike = sum(fused(b, qa, a * qb) != b * qa + a * qb for b, qa, a, qb in whole)
+print("rows on which a fused microprice would differ:", unlike)
+assert unlike == 0
+
+# %% [markdown]
+# ## Why bit-identical matters: the order stream
+#
+# A score is compared with a threshold. An error in the last place matters only if a score lies just there; then it decides
+# whether an order is sent. We look for such a case with malice: the threshold is set to a score that has been seen and that
+# the fused engine puts one bit higher. Seldom, you say? A day has hundreds of millions of messages.
+
+# %% tags=["nbval-check-output"]
+plain, bits = np.abs(run.columns["score"]), np.abs(other.columns["score"])
+i = int(np.flatnonzero((plain < bits) & (plain > 0.4))[0])
+act = OrderConfig(threshold=float(plain[i]), cooldown=1)
+loose = RiskConfig(position_limit=10**9, max_orders_per_sec=1_000_000)  # so that nothing but the score decides
+ours = hftlab.Engine("python", order=act, risk=loose).run(feed)
+theirs = hftlab.Engine("python", order=act, risk=loose, signal=FusedSignal).run(feed)
+print(f"message {i}: score {float(plain[i])!r} in ours, which is the threshold, and {float(bits[i])!r} in the fused engine")
+print("orders sent by ours", ours.orders.height, "| by the fused engine", theirs.orders.height)
+print("the order streams are the same bytes:", ours.order_stream == theirs.order_stream)
+assert i not in ours.orders["index"]
+assert i in theirs.orders["index"]
+assert ours.order_stream != theirs.order_stream
+
+# %% [markdown]
+# One bit, one order more. From then on the two disagree about the position, the number of each later order and what risk still
+# allows. Which of them has the bug? Nobody can say, and no test that compares "to nine digits" sees it. Equal bits are a
+# cheaper promise: two engines either agree or you are shown the message where they part. That is why the contract fixes the
+# order of every operation, and why FMA is left out in all engines here, although it is faster and more exact.
+#
+# ## Exercise 08.2: The score of a whole day, to the last bit
+#
+# *Medium, 15 minutes.* For research you want the scores of a whole day at once, by NumPy, from the columns of a run. Write a
+# function `scores(columns, config)` that gives the bits of the engine, and is faster than a loop over the rows. The start
+# below is what everybody writes: five terms times five weights is a matrix product. The check uses weights of its own.
+
+
+# %% tags=["nbval-ignore-output"]
+def scores(c, config):
+    terms = [
+        c["imbalance"],
+        c["depth_imbalance"],
+        (c["microprice"] - c["mid"]) / c["spread"],
+        c["ofi"] / (abs(c["ofi"]) + config.k),
+        c["flow"] / (abs(c["flow"]) + config.k),
+    ]
+    told = np.stack(terms, axis=1) @ np.array(config.weights)
+    return np.where(np.isnan(told), 0.0, told)
+
+
+wrong = hftlab.check("08.2", scores)
+assert not wrong
+wrong
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Two things go wrong. The matrix product may add in any order, and may fuse. And each weight must be where the contract has
+# it: `(w2 * d) / spread` is not `w2 * (d / spread)`, unless the weight is a power of two, as our default weights are.
+# Elementwise operations of NumPy are plain float64 operations, in the order in which you write them.
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def by_columns(c, config):
+#     w0, w1, w2, w3, w4 = config.weights
+#     told = w0 * c["imbalance"] + w1 * c["depth_imbalance"]
+#     told = told + (w2 * (c["microprice"] - c["mid"])) / c["spread"]
+#     told = told + (w3 * c["ofi"]) / (abs(c["ofi"]) + config.k)
+#     told = told + (w4 * c["flow"]) / (abs(c["flow"]) + config.k)
+#     return np.where(np.isnan(told) | ~(c["spread"] > 0), 0.0, told)
+# ```
+# </details>
+
+
+# %% tags=["solution"]
+def by_columns(c, config):
+    w0, w1, w2, w3, w4 = config.weights
+    told = w0 * c["imbalance"] + w1 * c["depth_imbalance"]
+    told = told + (w2 * (c["microprice"] - c["mid"])) / c["spread"]
+    told = told + (w3 * c["ofi"]) / (abs(c["ofi"]) + config.k)
+    told = told + (w4 * c["flow"]) / (abs(c["flow"]) + config.k)
+    return np.where(np.isnan(told) | ~(c["spread"] > 0), 0.0, told)
+
+
+assert hftlab.check("08.2", by_columns)
+
+# %% [markdown]
+# ## Takeaway
+#
+# - Count before you time. The levels read told us what to keep; the clock had not been asked.
+# - Sums of integers may be kept, in any order. Sums of floats may not, if the bits are to stay.
+# - Bit-identical is a practical promise, not a matter of taste: it turns "nearly the same" into the number of a message.
+#
+# **What did not help.** In Rust, keeping the sums takes away far less than the levels read suggest: what is due after each
+# event stays due. And FMA, which the processor offers for nothing, was not worth an engine that cannot be compared.
+#
+# **Where it is.** `hftlab/stages/signal.py` (the contract in code), `rust_ext/src/signal/recompute.rs` and `incremental.rs`,
+# `hftlab/verify/` (the comparison), `hftlab/course/walked.py` (the counting).
+#
+# **Next:** 11 The result. What was each step worth, all together?
