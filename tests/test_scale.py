@@ -73,6 +73,7 @@ def test_the_build_up_is_not_counted(engine: None) -> None:
     expected = {"naive": 100, "book=btree": 80, "book=sorted": 70, "orders=std": 90, "best": 60, AGAIN: 60}
     assert ns == {(name, size): cost for name, cost in expected.items() for size in (16, 200)}
     assert [point.live_orders for point in found.points] == [16] * 6 + [200] * 6
+    assert found.frame()["min"].to_list() == [point.ns.median for point in found.points]  # every planted round is the same
     assert found.frame()["variant"].unique(maintain_order=True).to_list() == list(expected)
 
 
