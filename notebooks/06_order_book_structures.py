@@ -241,7 +241,7 @@ print("summed over the sizes, the tree takes more than 1.05 times the time of th
 # with each naive one?). The grey band is the A/A control: an engine against itself.
 
 # %% tags=["nbval-ignore-output"]
-ablation = hftlab.ablate(hftlab.synthetic("deep", MESSAGES, seed=SEED), rounds=max(ROUNDS, 11), seed=SEED)
+ablation = hftlab.ablate(hftlab.synthetic("deep", MESSAGES, seed=SEED), rounds=max(ROUNDS, 31), seed=SEED)
 ablation.forest()
 
 # %% tags=["nbval-check-output"]
