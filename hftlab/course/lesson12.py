@@ -34,7 +34,7 @@ BOOK_CHECKS = (
 )
 #: What counts as faster: less could be this machine's doing. And how much slower the slowest hundredth may be.
 FASTER, TAIL = 1.2, 0.9
-MESSAGES, ROUNDS, ATTEMPTS = 12_000, 7, 2  # a p99 needs 10,000
+MESSAGES, ROUNDS, ATTEMPTS = 12_000, 7, 3  # a p99 needs 10,000
 
 
 @exercise("12.1", "Mend the hasty book", minutes=15)
@@ -76,11 +76,11 @@ def _events() -> EventFeed:
 
 
 def _compared(answer: Any) -> Comparison:
-    """Against the reference; once more if too little was seen, which a disturbed machine can do to anybody."""
+    """Against the reference; again if less was seen than p50, the steadiest figure, promises: the machine was disturbed."""
     for seed in range(1, ATTEMPTS + 1):
         found = compare("python", answer, _events(), rounds=ROUNDS, until="book", seed=seed)
         enough = found.faster and _ratio(found, 0) >= FASTER and _ratio(found, 2) > TAIL
-        if enough or _ratio(found, 1) < 1:
+        if enough or _ratio(found, 1) < FASTER:
             break
     return found
 
