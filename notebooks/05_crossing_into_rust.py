@@ -22,7 +22,7 @@
 
 # %% tags=["parameters"]
 MESSAGES = 10_000  # 100_000 for figures to be quoted
-ROUNDS = 7  # 21 for figures to be quoted
+ROUNDS = 11  # 21 for figures to be quoted
 SEED = 1
 
 # %% tags=["nbval-ignore-output"]

@@ -22,7 +22,7 @@
 
 # %% tags=["parameters"]
 MESSAGES = 10_000  # per round; 100_000 gives narrower intervals
-ROUNDS = 7  # 21 for figures to be quoted
+ROUNDS = 11  # 21 for figures to be quoted
 SEED = 1
 DEPTHS = [1, 10, 100, 1_000, 10_000]  # price levels a side
 ORDERS = [100, 1_000, 10_000, 100_000, 1_000_000]  # live orders
@@ -110,11 +110,13 @@ guess_crossing = 100  # your guess: levels a side
 
 # %% tags=["nbval-ignore-output"]
 two = hftlab.scale("depth", DEPTHS, ["book=btree", "book=sorted"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
-two.plot()
+two.plot(fastest=True)
 
 # %% [markdown]
-# (A dot is the median of the rounds, the bar through it the 95 % interval of that median. A long bar says that the machine was
-# disturbed there.) Two lines that lie close together, up to a depth at which the vector breaks away. Why there? To insert at a
+# (Each dot is the fastest of the rounds: whatever else the machine did can only have made a round slower. `plot()` without
+# `fastest` shows medians with their intervals.)
+#
+# Two lines that lie close together, up to a depth at which the vector breaks away. Why there? To insert at a
 # random place, a vector of *n* levels moves *n*/2 of them; an entry takes 16 bytes (price and slot). The table says how many
 # bytes that is. Moving a few hundred bytes is a matter of nanoseconds: that is why the vector keeps up for so long. The tree
 # never moves much, but each step down is an address it has to wait for.
@@ -127,11 +129,10 @@ pl.DataFrame({"levels": DEPTHS, "bytes moved by an insertion, on the average": [
 
 # %% tags=["nbval-ignore-output"]
 three = hftlab.scale("depth", DEPTHS, ["book=btree", "book=sorted", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
-three.plot()
+three.plot(fastest=True)
 
 # %% [markdown]
-# What can be claimed of it? For ratios on a busy machine the fastest round of each is the steadiest figure (column `min`):
-# whatever else the machine did can only have made a round slower.
+# What can be claimed of it? The figures of the plot, as a table:
 
 # %% tags=["nbval-ignore-output"]
 depth = three.frame().pivot("variant", index="size", values="min")
@@ -169,7 +170,7 @@ guess_hundred, guess_million = 1.2, 1.2  # your guesses
 
 # %% tags=["nbval-ignore-output"]
 orders = hftlab.scale("orders", ORDERS, ["orders=std", "orders=fast", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
-orders.plot()
+orders.plot(fastest=True)
 
 # %% tags=["nbval-ignore-output"]
 live = orders.frame().pivot("variant", index="size", values="min")
@@ -213,7 +214,7 @@ guess_memory = 2.0  # your guess: level bytes of the ladder / of the tree
 
 # %% tags=["nbval-ignore-output"]
 wide = hftlab.scale("instruments", INSTRUMENTS, ["book=btree", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
-wide.plot()
+wide.plot(fastest=True)
 
 # %% tags=["nbval-check-output"]
 bytes_ = wide.frame().pivot("variant", index="size", values="level_bytes").drop("best again")
