@@ -61,6 +61,17 @@ class LosesPriority(Book):
         return said
 
 
+class FallsBack(Book):
+    """What is left of an order after a partial cancel or execution goes to the end of the queue."""
+
+    def apply(self, kind: int, instrument: int, side: int, order_id: int, new_order_id: int, price: int, qty: int) -> int:
+        said = super().apply(kind, instrument, side, order_id, new_order_id, price, qty)
+        if kind in (Kind.CANCEL, Kind.EXECUTE) and said > 0 and order_id in self.orders:
+            queue = self.orders[order_id].queue
+            queue[order_id] = queue.pop(order_id)
+        return said
+
+
 class ForgetsCooldown(OrderEntry):
     """Only an accepted order starts the cooldown."""
 
@@ -144,6 +155,7 @@ def sessions(kind: type[PythonSession]) -> PythonBackend:
     ("candidate", "check", "text"),
     [
         (LosesPriority, "queue_position", "the queue is"),
+        (FallsBack, "queue_position", "the queue is"),
         (hftlab.Engine("python", entry=ForgetsCooldown), "cooldown_after_a_refusal", "rejects differs"),
         (sessions(MiscountsAFault), "refusals_of_execute", "first_faults differs"),
         (LastBit, "crossed_book", "microprice differs at message"),

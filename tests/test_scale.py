@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import planted
@@ -73,7 +74,17 @@ def test_the_build_up_is_not_counted(engine: None) -> None:
     expected = {"naive": 100, "book=btree": 80, "book=sorted": 70, "orders=std": 90, "best": 60, AGAIN: 60}
     assert ns == {(name, size): cost for name, cost in expected.items() for size in (16, 200)}
     assert [point.live_orders for point in found.points] == [16] * 6 + [200] * 6
+    assert found.frame()["min"].to_list() == [point.ns.median for point in found.points]  # every planted round is the same
     assert found.frame()["variant"].unique(maintain_order=True).to_list() == list(expected)
+
+
+def test_the_chart_shows_medians_or_the_fastest_rounds(engine: None) -> None:
+    found = scale("orders", [16, 200], ["best"], backend="planted", rounds=3, messages=100)
+    found = replace(found, points=tuple(replace(point, min_ns=50.0) for point in found.points))
+    shown = {fastest: json.dumps(found.plot(fastest=fastest).to_dict()) for fastest in (False, True)}
+    assert '"ns_per_message": 60.0' in shown[False]
+    assert '"ns_per_message": 50.0' in shown[True]
+    assert "the fastest of each" in shown[True]
 
 
 def test_contenders_are_chosen_by_name(engine: None) -> None:

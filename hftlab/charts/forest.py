@@ -61,7 +61,7 @@ def _points(metrics: pl.DataFrame) -> Any:
         if row["low"] is None:
             continue
         word = next(word for word in _MARKS if row["verdict"].startswith(word))
-        times = f"{row['a']:,.4g} → {row['b']:,.4g} ns"
+        times = " → ".join(f"{ns:,.0f}" if ns >= 1_000 else f"{ns:.4g}" for ns in (row["a"], row["b"])) + " ns"
         keys = {name: row[name] for name in ("metric", "a", "b")}
         yield {**keys, "word": word, "control": "false", "text": times} | {name: row[name] for name in ("ratio", "low", "high")}
         if row["control"] is not None:

@@ -187,11 +187,11 @@ def queue_position(candidate: Candidate) -> None:
     from hftlab.verify.contract import BID, add, feed, row
 
     candidate.needs("push_events", "queue", "locate")
-    rows = [add(i, 100, 10, BID) for i in (1, 2, 3, 4)]
+    rows = [add(i, 100, 10, BID) for i in (1, 2, 3, 4, 5)]  # 5 is left alone: whoever falls back, falls behind it
     rows += [row(Kind.CANCEL, 2, qty=4), row(Kind.EXECUTE, 3, qty=1), row(Kind.REPLACE, 1, 100, 20, new_order_id=1)]
     run = candidate.run(feed([*rows, row(Kind.DELETE, 4), add(4, 100, 5, BID)], "one queue"))
-    expect("the queue", run.queue("ABC", "bid", 100).rows(), [(2, 6), (3, 9), (1, 20), (4, 5)])
-    expect("the positions of 2, 3, 1, 4, 9", [run.queue_position(i) for i in (2, 3, 1, 4, 9)], [0, 1, 2, 3, None])
+    expect("the queue", run.queue("ABC", "bid", 100).rows(), [(2, 6), (3, 9), (5, 10), (1, 20), (4, 5)])
+    expect("the positions of 2, 3, 5, 1, 4, 9", [run.queue_position(i) for i in (2, 3, 5, 1, 4, 9)], [0, 1, 2, 3, 4, None])
 
 
 @check

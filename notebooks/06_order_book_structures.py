@@ -1,0 +1,468 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 06 Order-book structures
+#
+# **Which structure wins, where, and why?** About 55 minutes with the exercises. Afterwards you will be able to
+#
+# - name the two look-ups of an order book, and three structures for each,
+# - read a scale curve: where a structure is quick, where it stops being quick, and which cache it has outgrown there,
+# - choose a structure by the traffic it will see, and say what the choice costs in memory.
+
+# %% tags=["parameters"]
+MESSAGES = 10_000  # per round; 100_000 gives narrower intervals
+ROUNDS = 11  # 21 for figures to be quoted
+SEED = 1
+DEPTHS = [1, 10, 100, 1_000, 10_000]  # price levels a side
+ORDERS = [100, 1_000, 10_000, 100_000, 1_000_000]  # live orders
+INSTRUMENTS = [1, 10, 100, 1_000, 10_000]
+
+# %% tags=["nbval-ignore-output"]
+# %load_ext hftlab
+import polars as pl
+
+import hftlab
+
+# %% [markdown]
+# ## Two look-ups
+#
+# An **order book** holds every order that waits at an exchange. Each message that changes it asks two questions:
+#
+# 1. **Which order?** A delete says "order 4711", nothing else. So there is a table from order id to order.
+# 2. **Which price level?** All orders at one price stand in one queue, a **level**. An add says "buy at 50.01": is there a
+# level at 50.01 already? And when the best level goes, which one is next? So there is an *ordered* table from price to level.
+#
+# Here are the structures that the Rust engine has for each, the naive one first.
+
+# %% tags=["nbval-check-output"]
+names = hftlab.variants().frame().filter(pl.col("axis").is_in(["book", "orders"]))
+print("\n".join(f"{axis:<7} {name:<7} {good_at}" for axis, name, good_at in names.select("axis", "name", "good_at").iter_rows()))
+
+# %% [markdown]
+# The three books of price levels, drawn for the asks (the best is the lowest price):
+#
+# ```text
+# btree    [50.03 | 50.07]              a tree: walk from node to node, each somewhere else in memory
+#         /       |       \
+# [50.01 50.02] [50.05] [50.09 51.00]
+#
+# sorted   51.00 50.09 50.07 50.05 50.03 50.02 50.01     a vector, the best at its end: a new best is an append,
+#                                          ^ best        a new price far from it moves all that stand behind
+#
+# ladder   slot  0  1  2  3  4  5  6 ... 255             one slot a tick; the slot of a price is computed, not searched
+#          bits  1  1  1  0  1  0  1 ...   0             the best is the lowest bit that is set: one instruction a word
+# ```
+#
+# The ladder covers a window of ticks (a **tick** is the step of prices, here one cent). Prices outside of the window live in a
+# sorted list beside it: nothing is lost.
+#
+# ## Where does the traffic happen?
+#
+# Before any clock, count. How far from the best price of its side does a new order rest?
+#
+# **Predict first:** what share of the adds rests less than 8 ticks from the best price? Less than 224 ticks, which is what a
+# freshly placed ladder of 256 slots reaches?
+
+# %%
+guess_near = 0.50  # your guess: share of adds less than 8 ticks away
+guess_window = 0.80  # your guess: less than 224 ticks away
+
+# %% tags=["nbval-check-output"]
+rows = []
+for regime in ("calm", "market", "deep"):
+    feed = hftlab.synthetic(regime, 20_000, SEED)
+    events, run = hftlab.decode(feed), hftlab.Engine("rust", until="book").run(feed)
+    prices = pl.DataFrame({name: events[name] for name in ("kind", "side", "price")}).hstack(run.frame)
+    away = pl.when(pl.col("side") == hftlab.Side.BID)
+    away = away.then(pl.col("bid_price") - pl.col("price")).otherwise(pl.col("price") - pl.col("ask_price")) // 100
+    ticks = prices.filter(pl.col("kind") == hftlab.Kind.ADD).select(away=away)["away"]
+    rows.append((regime, ticks.quantile(0.5), ticks.quantile(0.99), (ticks < 8).mean(), (ticks < 224).mean()))
+reach = pl.DataFrame(rows, schema=["regime", "median", "p99", "share below 8 ticks", "share below 224"], orient="row")
+assert reach["share below 224"].min() > 0.95
+reach
+
+# %% [markdown]
+# The activity is at the **touch**, the best price, in every regime; but each has a tail that reaches far. A structure for a book
+# should be quick at the touch and must be right everywhere.
+#
+# ## Change one thing: depth
+#
+# `hftlab.scale` builds a population of orders first, which is not timed. Then it times traffic that keeps the population as
+# large as it is and **touches it at random**: the opposite of the table above, and the worst that a structure can meet. All
+# contenders run interleaved, and `best again` is a second copy of the best engine: what lies between the two is the machine's
+# own doing.
+#
+# **Predict first:** at how many price levels a side does the sorted vector become slower than the tree?
+
+# %%
+guess_crossing = 100  # your guess: levels a side
+
+# %% tags=["nbval-ignore-output"]
+two = hftlab.scale("depth", DEPTHS, ["book=btree", "book=sorted"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
+two.plot(fastest=True)
+
+# %% [markdown]
+# (Each dot is the fastest of the rounds: whatever else the machine did can only have made a round slower. `plot()` without
+# `fastest` shows medians with their intervals.)
+#
+# Two lines that lie close together, up to a depth at which the vector breaks away. Why there? To insert at a
+# random place, a vector of *n* levels moves *n*/2 of them; an entry takes 16 bytes (price and slot). The table says how many
+# bytes that is. Moving a few hundred bytes is a matter of nanoseconds: that is why the vector keeps up for so long. The tree
+# never moves much, but each step down is an address it has to wait for.
+
+# %% tags=["nbval-check-output"]
+pl.DataFrame({"levels": DEPTHS, "bytes moved by an insertion, on the average": [levels // 2 * 16 for levels in DEPTHS]})
+
+# %% [markdown]
+# Now the same plot with one more curve: the ladder, which is what `best` uses.
+
+# %% tags=["nbval-ignore-output"]
+three = hftlab.scale("depth", DEPTHS, ["book=btree", "book=sorted", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
+three.plot(fastest=True)
+
+# %% [markdown]
+# What can be claimed of it? The figures of the plot, as a table:
+
+# %% tags=["nbval-ignore-output"]
+depth = three.frame().pivot("variant", index="size", values="min")
+depth
+
+# %% tags=["nbval-check-output"]
+at = {size: depth.row(by_predicate=pl.col("size") == size, named=True) for size in DEPTHS}
+claims = {
+    "in a deep book the sorted vector takes more than 1.4 times the time of the tree": at[10_000]["book=sorted"]
+    > 1.4 * at[10_000]["book=btree"],
+    "while all levels fit into its window, the ladder beats the tree": at[100]["book=btree"] > 1.1 * at[100]["best"],
+    "once they do not, its time is constant no more: ten times the levels take it more than 1.4 times as long": at[1_000]["best"]
+    > 1.4 * at[100]["best"],
+}
+assert all(claims.values()), depth
+for claim, holds in claims.items():
+    print(f"{claim}: {holds}")
+
+# %% [markdown]
+# **What surprises** is the last line. The ladder is no faster structure; it is a bet that what happens next happens near the
+# touch. Traffic at random over thousands of levels is where the bet is lost: most prices have no slot, and the list beside the
+# window does the work. The table at the beginning says why the bet is good on a market.
+#
+# ## The other look-up: orders by id
+#
+# All three are hash tables or close to it, so on paper each look-up takes the same time however many orders there are.
+# `std` is Rust's standard hash map. It uses a hash (SipHash) that nobody can attack with chosen keys. `fast` is the same map
+# with a cheap hash. `flat` uses that an exchange numbers its orders upwards: neighbouring references share a **cache line**,
+# the 64 bytes that a processor fetches at once.
+#
+# **Predict first:** by what factor is `std` slower than `flat` with a hundred live orders, and with a million?
+
+# %%
+guess_hundred, guess_million = 1.2, 1.2  # your guesses
+
+# %% tags=["nbval-ignore-output"]
+orders = hftlab.scale("orders", ORDERS, ["orders=std", "orders=fast", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
+orders.plot(fastest=True)
+
+# %% tags=["nbval-ignore-output"]
+live = orders.frame().pivot("variant", index="size", values="min")
+live.with_columns(
+    (pl.col("orders=std") / pl.col("best")).alias("std / flat"), (pl.col("orders=fast") / pl.col("best")).alias("fast / flat")
+)
+
+# %% tags=["nbval-check-output"]
+first, last = live.row(0, named=True), live.row(-1, named=True)
+claims = {
+    "few orders, all in the nearest cache: std takes more than 1.5 times the time of flat (that is the hash)": first["orders=std"]
+    > 1.5 * first["best"],
+    "many orders: the factor between std and flat is larger still (that is the memory)": last["orders=std"] / last["best"]
+    > 1.3 * first["orders=std"] / first["best"],
+    "no structure here takes constant time: flat takes more than 1.5 times as long with many orders": last["best"]
+    > 1.5 * first["best"],
+}
+assert all(claims.values()), live
+for claim, holds in claims.items():
+    print(f"{claim}: {holds}")
+
+# %% [markdown]
+# ## Caches, seen in the curves
+#
+# On the left of the plot the difference is arithmetic: one hash costs more instructions than the other. On the right, all
+# curves rise although the number of steps stays the same: what rises is the time that a step **waits for memory**. The dotted
+# rules mark where the bytes of the book outgrow a cache of this machine.
+#
+# Why does `flat` rise least? Ask how many cache lines a look-up touches that nobody touched lately. A hash scatters
+# neighbouring references over the whole table on purpose: every look-up is a line of its own. In `flat` a new order's cell is in
+# the line of the order before it, which has just been used. In `rust_ext/src/ahead.rs` the engine goes one step further: it asks
+# for the lines of the *next* messages while it works on this one (prefetching).
+#
+# ## What the ladder costs
+#
+# A window per side of every instrument. **Predict first:** 10,000 instruments with a few levels each: how many times the memory
+# of the tree?
+
+# %%
+guess_memory = 2.0  # your guess: level bytes of the ladder / of the tree
+
+# %% tags=["nbval-ignore-output"]
+wide = hftlab.scale("instruments", INSTRUMENTS, ["book=btree", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
+wide.plot(fastest=True)
+
+# %% tags=["nbval-check-output"]
+bytes_ = wide.frame().pivot("variant", index="size", values="level_bytes").drop("best again")
+most = bytes_.row(-1, named=True)
+assert most["best"] > 5 * most["book=btree"]
+bytes_.rename({"size": "instruments", "book=btree": "bytes of levels, tree", "best": "bytes of levels, ladder"})
+
+# %% [markdown]
+# Memory is counted, so this table is the same on every machine. Yet the ladder is still the quicker one in the plot above, as
+# the next cell asserts. A message touches a few lines of a window, however large it is: *bytes reserved* and *bytes touched*
+# are two things, and caches only care about the second.
+
+# %% tags=["nbval-check-output"]
+cost = wide.frame().group_by("variant").agg(pl.col("min").sum())
+total = dict(cost.iter_rows())
+assert total["book=btree"] > 1.05 * min(total["best"], total["best again"]), cost
+print("summed over the sizes, the tree takes more than 1.05 times the time of the ladder: True")
+
+# %% [markdown]
+#
+# ## Is it worth anything on a market?
+#
+# So far each structure met traffic that was made to hurt it. `hftlab.ablate` switches one axis at a time of the whole engine, on
+# a deep generated book: from the naive engine (what does each better structure gain?) and from the best one (what does one lose
+# with each naive one?). The grey band is the A/A control: an engine against itself.
+
+# %% tags=["nbval-ignore-output"]
+ablation = hftlab.ablate(hftlab.synthetic("deep", MESSAGES, seed=SEED), rounds=max(ROUNDS, 31), seed=SEED)
+ablation.forest()
+
+# %% tags=["nbval-check-output"]
+steps = ablation.frame().filter(start="best")
+ratio = {
+    (axis, to): value
+    for axis, to, value in steps.filter(pl.col("verdict") != "control").select("axis", "to", "ratio").iter_rows()
+}
+lost = 1 / ratio["orders", "std"]
+assert lost > 1.1, ratio
+print("giving up flat for std makes the whole path, tick to order, more than 1.1 times as long:", lost > 1.1)
+
+# %% [markdown]
+# ## What did not get faster
+#
+# The feed above has few instruments. Now a young market: many instruments, and so early in the day that most of them have just
+# seen their first order. **Predict first:** is the ladder faster there than the tree, and by what factor?
+
+# %%
+guess_young = 1.2  # your guess: time of the tree / time of the ladder
+
+# %% tags=["nbval-ignore-output"]
+young = hftlab.synthetic("market", MESSAGES, seed=SEED)
+opening = {
+    label: hftlab.compare("rust", f"rust book={label}", young, until="book", rounds=ROUNDS, seed=SEED)
+    for label in ("btree", "sorted")
+}
+for label, found in opening.items():
+    print(f"{label:<7} against the ladder: {found.verdict}")
+
+# %% tags=["nbval-check-output"]
+instruments = len(set(hftlab.decode(young)["instrument"].tolist()) - {0})
+tree = opening["btree"].metrics[0].found.ratio
+assert tree.median > 1.2, opening["btree"]
+print(f"{MESSAGES:,} messages, {instruments:,} instruments: {MESSAGES / instruments:.0f} messages each")
+print("there the tree takes less time than the ladder, by a factor of more than 1.2:", tree.median > 1.2)
+
+# %% [markdown]
+# The tree wins, clearly. Each side of each instrument makes its window when its first order comes: memory to ask for, to clear,
+# and to fetch for the first time. The tree starts with a small node. Over a long day the windows pay for themselves; in the
+# first seconds they do not. And near the touch **all three structures are quick**. Whoever shows only one curve, sells you a
+# structure. What decides is your feed: its distances, its instruments, and how long it runs.
+#
+# ## Exercise 06.1: a toy ladder
+#
+# *Medium, 20 minutes.* Write a ladder for the asks in Python: a window of `slots` ticks from `base` on.
+#
+# - `put(price)` marks a level and returns True; it returns False, and changes nothing, for a price that has no slot
+# - `drop(price)` unmarks it
+# - `best()` is the lowest price that is marked, None if there is none, **and takes the same time for 2 levels and for 2,048**
+#
+# The start below is right, but it searches.
+
+
+# %%
+class Start:
+    def __init__(self, base, tick, slots):
+        self.base, self.tick, self.slots = base, tick, slots
+        self.prices = set()
+
+    def put(self, price):
+        slot, rest = divmod(price - self.base, self.tick)
+        if rest or not 0 <= slot < self.slots:
+            return False
+        self.prices.add(price)
+        return True
+
+    def drop(self, price):
+        self.prices.discard(price)
+
+    def best(self):
+        return min(self.prices, default=None)
+
+
+# %% tags=["nbval-ignore-output"]
+answer = hftlab.check("06.1", Start)
+assert not answer
+answer
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# A Python integer is a bitmap of any width. `bits & -bits` leaves only the lowest bit that is set. `(8).bit_length()` is 4.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# class Ladder(Start):
+#     def __init__(self, base, tick, slots):
+#         self.base, self.tick, self.slots = base, tick, slots
+#         self.bits = 0
+#
+#     def put(self, price):
+#         slot, rest = divmod(price - self.base, self.tick)
+#         if rest or not 0 <= slot < self.slots:
+#             return False
+#         self.bits |= 1 << slot
+#         return True
+#
+#     def drop(self, price):
+#         self.bits &= ~(1 << (price - self.base) // self.tick)
+#
+#     def best(self):
+#         if not self.bits:
+#             return None
+#         return self.base + self.tick * ((self.bits & -self.bits).bit_length() - 1)
+# ```
+#
+# `rust_ext/src/levels/ladder.rs` does the same with four words of 64 bits, and finds the lowest bit with `trailing_zeros`, a
+# single instruction.
+#
+# </details>
+
+
+# %% tags=["solution", "nbval-ignore-output"]
+class Ladder(Start):
+    def __init__(self, base, tick, slots):
+        self.base, self.tick, self.slots = base, tick, slots
+        self.bits = 0
+
+    def put(self, price):
+        slot, rest = divmod(price - self.base, self.tick)
+        if rest or not 0 <= slot < self.slots:
+            return False
+        self.bits |= 1 << slot
+        return True
+
+    def drop(self, price):
+        self.bits &= ~(1 << (price - self.base) // self.tick)
+
+    def best(self):
+        if not self.bits:
+            return None
+        return self.base + self.tick * ((self.bits & -self.bits).bit_length() - 1)
+
+
+answer = hftlab.check("06.1", Ladder)
+assert answer, answer
+answer
+
+# %% [markdown]
+# ## Exercise 06.2: where do they cross?
+#
+# *Easy, 15 minutes.* "The vector loses from about a thousand levels on", somebody says, and points at a plot. Write
+# `crossing(frame, a, b)`: the size from which on `b` **is seen to be** slower than `a`, at that size and at every larger one;
+# None if there is none. `frame` is that of `hftlab.scale`: variant, size, ns_per_message, low, high. Two intervals that overlap
+# show no difference.
+#
+# The start compares medians and takes the first size that it finds.
+
+
+# %%
+def start(frame, a, b):
+    one = frame.filter(variant=a).sort("size")
+    other = frame.filter(variant=b).sort("size")
+    slower = (other["ns_per_message"] > one["ns_per_message"]).to_list()
+    return next((size for size, is_slower in zip(one["size"], slower, strict=True) if is_slower), None)
+
+
+# %% tags=["nbval-check-output"]
+answer = hftlab.check("06.2", start)
+assert not answer
+print(answer)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# `b` is seen to be slower where its `low` lies above the `high` of `a`. `all(slower[at:])` asks for the rest of the curve.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def crossing(frame, a, b):
+#     one = frame.filter(variant=a).sort("size")
+#     other = frame.filter(variant=b).sort("size")
+#     slower = (other["low"] > one["high"]).to_list()
+#     return next((size for at, size in enumerate(one["size"]) if all(slower[at:])), None)
+# ```
+#
+# </details>
+
+
+# %% tags=["solution", "nbval-check-output"]
+def crossing(frame, a, b):
+    one = frame.filter(variant=a).sort("size")
+    other = frame.filter(variant=b).sort("size")
+    slower = (other["low"] > one["high"]).to_list()
+    return next((size for at, size in enumerate(one["size"]) if all(slower[at:])), None)
+
+
+answer = hftlab.check("06.2", crossing)
+assert answer, answer
+print(answer)
+
+# %% tags=["nbval-ignore-output"]
+print(
+    "on this machine, just now: sorted is slower than the tree from",
+    crossing(three.frame(), "book=btree", "book=sorted"),
+    "levels a side on",
+)
+print("your guess was", guess_crossing)
+
+# %% [markdown]
+# ## Takeaway
+#
+# - A book answers two questions, and a structure for one of them says nothing about the other. Switch one at a time.
+# - Steps on paper are equal; **cache lines touched** are not. Curves rise where the data outgrows a cache, not only where the
+#   algorithm gets worse.
+# - Count where your traffic happens before you choose. The ladder is a bet on the touch; the flat table is a bet on references
+#   that grow.
+#
+# **What did not get faster:** the ladder under traffic at random depth, and in a young market; see the claims above.
+#
+# **Where it is in the code:** `rust_ext/src/levels/` (btree, sorted, ladder, a file each), `rust_ext/src/orders/` (std, fast,
+# flat), `rust_ext/src/ahead.rs` (prefetching), `hftlab/bench/scale.py` and `hftlab/feeds/steady.py` (the curves),
+# `hftlab/stages/book.py` (the reference, a sorted list with the best at its end). Try `hftlab scale --axis depth --full` on a
+# machine of your own.
+#
+# **Next:** 07 Memory: where do the orders themselves live, and what do allocations do to the tail?
