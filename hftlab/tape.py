@@ -1,0 +1,251 @@
+"""A feed that can be wound to any of its messages: the book, the queues and the signals after it, exactly.
+
+One pass forward runs the engine and, every so many messages, writes the whole book down as the adds that make it again: each
+live order once, level by level, the front of a queue first. To wind to a message is to open a session, add what the checkpoint
+before it holds, and apply the messages from there on. Signals come from the rows of the run, so they are those of the engine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hftlab.backends import Session
+from hftlab.errors import ConfigError, FeedError
+from hftlab.events import EVENT_DTYPE, Events, Kind, Side, describe
+from hftlab.feeds.feed import Feed
+from hftlab.feeds.itch import Frames, Joiner
+from hftlab.feeds.messages import fields
+from hftlab.replay import Engine, decode
+from hftlab.run import Run
+from hftlab.stages.signal import NAMES, NO_VALUES
+
+if TYPE_CHECKING:
+    import polars as pl
+
+CHECKPOINTS, CLOSEST = 64, 1_000  # so many in a feed, but not closer together than so many messages
+MOST = 5_000_000  # messages of a tape: rows and events are kept in memory
+
+
+@dataclass(frozen=True)
+class Trade:
+    """An execution against the book, or a trade against a hidden order. `price` in units."""
+
+    index: int
+    ts_ns: int
+    price: int
+    qty: int
+    hidden: bool
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One instrument after message `index`. `top`: bid price, its quantity, ask price, its quantity; 0 for an empty side.
+
+    said : the message in words; wire: its bytes without the length, b"" where the feed has none; ts_ns: its time
+    trade: the last one of the instrument up to here, None before the first
+    """
+
+    index: int
+    ts_ns: int
+    symbol: str
+    instrument: int
+    said: str
+    wire: bytes
+    top: tuple[int, int, int, int]
+    signals: dict[str, float]
+    trade: Trade | None
+    _tape: Tape
+
+    @property
+    def _session(self) -> Session:
+        return self._tape._wound(self.index + 1)  # asked anew: meanwhile the tape may have been wound elsewhere
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The message field by field, as the wire has it; empty where there are no bytes."""
+        return fields(self.wire) if self.wire else {}
+
+    def levels(self, side: str) -> list[tuple[int, int, int]]:
+        """(price, quantity, orders) of "bid" or "ask", best first."""
+        wanted = Side.BID if side == "bid" else Side.ASK
+        return [(price, qty, n) for s, price, qty, n in self._session.depth(self.instrument) if s == wanted]
+
+    def orders_at(self, side: str, price: int | None = None) -> list[tuple[int, int]]:
+        """(order id, quantity) of one level, the front first; default the best one of that side."""
+        if price is None:
+            price = self.top[0 if side == "bid" else 2]
+        return list(self._session.queue(self.instrument, int(Side.BID if side == "bid" else Side.ASK), price))
+
+    def book(self) -> pl.DataFrame:
+        """side, price, qty, orders; bids then asks, best first: what `Run.book` gives at the end of a run."""
+        import polars as pl
+
+        schema = {"side": pl.String, "price": pl.Int64, "qty": pl.UInt64, "orders": pl.UInt32}
+        return pl.DataFrame([(side, *one) for side in ("bid", "ask") for one in self.levels(side)], schema=schema, orient="row")
+
+    def queue(self, side: str, price: int | None = None) -> pl.DataFrame:
+        """order_id, qty of one level, the front first; default the best one of that side."""
+        import polars as pl
+
+        return pl.DataFrame(self.orders_at(side, price), schema={"order_id": pl.UInt64, "qty": pl.UInt32}, orient="row")
+
+    def position(self, order_id: int) -> tuple[int, int] | None:
+        """How many orders, and how many shares or lots, stand before a live order in its level; None if it is not live."""
+        session = self._session
+        place = session.locate(order_id)
+        if place is None:
+            return None
+        queue = session.queue(*place[:3])
+        rank = [number for number, _ in queue].index(order_id)
+        return rank, sum(qty for _, qty in queue[:rank])
+
+
+class Tape:
+    """A feed, run once, that can be wound to any message.
+
+    feed   : up to 5,000,000 messages
+    engine : what runs it, and what answers at each message; default: the one that "auto" means
+    every  : messages from one checkpoint to the next; default about a 64th of the feed
+    raises : FeedError for a feed that breaks off, or that is too long; ConfigError
+    """
+
+    def __init__(self, feed: Feed, engine: Engine | None = None, *, every: int | None = None) -> None:
+        self.feed, self.engine = feed, engine or Engine()
+        self.events: Events = decode(feed, self.engine)
+        if len(self.events) > MOST:
+            raise FeedError(f"{feed.name} has {len(self.events):,} messages; a tape holds at most {MOST:,}: take its head")
+        self.every = max(CLOSEST, len(self.events) // CHECKPOINTS) if every is None else every
+        if self.every < 1:
+            raise ConfigError(f"every is {every}; allowed is a whole number from 1")
+        self.run: Run = self.engine.run(feed)
+        self._books = self.engine.replace(until="book")
+        self._rows: dict[int, np.ndarray[Any, Any]] = {}
+        self._trades = _trades(self.events)
+        self._checkpoints = self._written()
+        self._at: tuple[int, Session] | None = None  # messages applied, and to what
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def __repr__(self) -> str:
+        return f"<Tape of {self.feed.name} on {self.engine.backend}: {len(self):,} messages, a checkpoint every {self.every:,}>"
+
+    @property
+    def symbols(self) -> list[str]:
+        """The instruments that have a book, the busiest first."""
+        numbers, counts = np.unique(self.events["instrument"][self.events["kind"] == Kind.ADD], return_counts=True)
+        return [self.run.name(int(number)) for number in numbers[np.argsort(-counts, kind="stable")]]
+
+    def at(self, index: int, symbol: str | None = None) -> Moment:
+        """One instrument after message `index`, counted from 0.
+
+        symbol : default: the instrument of that message, or where it has none the busiest one
+        raises : ConfigError for an index that is not there; UnknownName for another symbol
+        """
+        if not 0 <= index < len(self):
+            raise ConfigError(f"message {index} is not there; {self.feed.name} has messages 0 to {len(self) - 1}")
+        event = self.events[index]
+        instrument = self.run.instrument(symbol) if symbol else int(event["instrument"])
+        if not symbol and not self.run.name(instrument):
+            instrument = self.run.instrument(self.symbols[0]) if self.symbols else 0
+        row = self._row(index, instrument)
+        columns = self.run.columns
+        touch = ("bid_price", "bid_qty", "ask_price", "ask_qty")
+        return Moment(
+            index=index,
+            ts_ns=int(event["ts_ns"]),
+            symbol=self.run.name(instrument),
+            instrument=instrument,
+            said=describe(event),
+            wire=self._wire[index] if self.feed.wire == "itch" else b"",
+            top=(0, 0, 0, 0) if row is None else tuple(int(columns[name][row]) for name in touch),  # type: ignore[arg-type]
+            signals={name: float(NO_VALUES[at] if row is None else columns[name][row]) for at, name in enumerate(NAMES)},
+            trade=self._trade(index, instrument),
+            _tape=self,
+        )
+
+    def trades(self, symbol: str) -> list[Trade]:
+        """Every trade of an instrument, in order. Raises UnknownName."""
+        return self._trades.get(self.run.instrument(symbol), [])
+
+    def frame(self, symbol: str) -> pl.DataFrame:
+        """The rows of `Run.frame` of one instrument. Raises UnknownName."""
+        frame = self.run.frame
+        return frame.filter(frame["instrument"] == self.run.instrument(symbol))
+
+    @cached_property
+    def _wire(self) -> list[bytes]:
+        out, joiner = [], Joiner(self.feed.name)
+        for block in self.feed.blocks():
+            data = bytes(joiner.join(block))
+            frames = Frames(data)
+            out += [data[at : at + size] for at, size in frames]
+            joiner.used(data, frames.used)
+        return out
+
+    def _row(self, index: int, instrument: int) -> int | None:
+        """The row of the last message of an instrument up to `index`; None before the first."""
+        if instrument not in self._rows:
+            self._rows[instrument] = np.flatnonzero(self.events["instrument"] == instrument)
+        place = int(np.searchsorted(self._rows[instrument], index, side="right"))
+        return int(self._rows[instrument][place - 1]) if place else None
+
+    def _trade(self, index: int, instrument: int) -> Trade | None:
+        found = self._trades.get(instrument, [])
+        place = int(np.searchsorted([trade.index for trade in found], index, side="right"))
+        return found[place - 1] if place else None
+
+    def _written(self) -> list[Events]:
+        """The adds that make the book before message 0, `every`, 2 * `every`, ..."""
+        session, numbers = self._open(), np.unique(self.events["instrument"]).tolist()
+        out: list[Events] = []
+        for start in range(0, max(len(self), 1), self.every):
+            out.append(_adds(session, numbers))
+            session.push_events(self.events[start : start + self.every])
+        return out
+
+    def _open(self) -> Session:
+        return self._books.open(self._books.settings(self.feed, record="none"))
+
+    def _wound(self, count: int) -> Session:
+        """A session to which exactly the first `count` messages have been applied: the last one is wound on where that is near."""
+        if self._at and self._at[0] <= count < self._at[0] + self.every:
+            start, session = self._at
+        else:
+            place = min(count // self.every, len(self._checkpoints) - 1)
+            start, session = place * self.every, self._open()
+            session.push_events(self._checkpoints[place])
+        session.push_events(self.events[start:count])
+        self._at = (count, session)
+        return session
+
+
+def _adds(session: Session, instruments: list[int]) -> Events:
+    """Every live order as an ADD."""
+    rows = [
+        (0, number, 0, price, qty, instrument, int(Kind.ADD), side)
+        for instrument in instruments
+        for side, price, _, _ in session.depth(instrument)
+        for number, qty in session.queue(instrument, side, price)
+    ]
+    return np.array(rows, EVENT_DTYPE)
+
+
+def _trades(events: Events) -> dict[int, list[Trade]]:
+    """Trades by instrument. An execution names an order, whose price and instrument are looked up; hidden ones say both."""
+    out: dict[int, list[Trade]] = {}
+    prices: dict[int, int] = {}
+    for index in np.flatnonzero(np.isin(events["kind"], [Kind.ADD, Kind.REPLACE, Kind.EXECUTE, Kind.TRADE])).tolist():
+        ts_ns, order_id, new_order_id, price, qty, instrument, kind, _ = events[index].item()
+        if kind == Kind.ADD:
+            prices[order_id] = price
+        elif kind == Kind.REPLACE:
+            prices[new_order_id] = price
+        elif price or order_id in prices:
+            found = out.setdefault(instrument, [])
+            found.append(Trade(index, ts_ns, price or prices[order_id], qty, kind == Kind.TRADE))
+    return out
