@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 CHECKPOINTS, CLOSEST = 64, 1_000  # so many in a feed, but not closer together than so many messages
+_SIDES = {"bid": int(Side.BID), "ask": int(Side.ASK)}
 MOST = 5_000_000  # messages of a tape: rows and events are kept in memory
 
 
@@ -61,8 +62,8 @@ class Moment:
     _tape: Tape
 
     @property
-    def _session(self) -> Session:
-        return self._tape._wound(self.index + 1)  # asked anew: meanwhile the tape may have been wound elsewhere
+    def _session(self) -> Session:  # asked anew each time: meanwhile the tape may have been wound elsewhere
+        return self._tape._wound(self.index + 1)
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -71,14 +72,13 @@ class Moment:
 
     def levels(self, side: str) -> list[tuple[int, int, int]]:
         """(price, quantity, orders) of "bid" or "ask", best first."""
-        wanted = Side.BID if side == "bid" else Side.ASK
-        return [(price, qty, n) for s, price, qty, n in self._session.depth(self.instrument) if s == wanted]
+        return [level[1:] for level in self._session.depth(self.instrument) if level[0] == _SIDES[side]]
 
     def orders_at(self, side: str, price: int | None = None) -> list[tuple[int, int]]:
         """(order id, quantity) of one level, the front first; default the best one of that side."""
         if price is None:
             price = self.top[0 if side == "bid" else 2]
-        return list(self._session.queue(self.instrument, int(Side.BID if side == "bid" else Side.ASK), price))
+        return list(self._session.queue(self.instrument, _SIDES[side], price))
 
     def book(self) -> pl.DataFrame:
         """side, price, qty, orders; bids then asks, best first: what `Run.book` gives at the end of a run."""
@@ -116,8 +116,8 @@ class Tape:
     def __init__(self, feed: Feed, engine: Engine | None = None, *, every: int | None = None) -> None:
         self.feed, self.engine = feed, engine or Engine()
         self.events: Events = decode(feed, self.engine)
-        if len(self.events) > MOST:
-            raise FeedError(f"{feed.name} has {len(self.events):,} messages; a tape holds at most {MOST:,}: take its head")
+        if (there := len(self.events)) > MOST:
+            raise FeedError(f"{feed.name} has {there:,} messages; a tape holds at most {MOST:,}: take its head")
         self.every = max(CLOSEST, len(self.events) // CHECKPOINTS) if every is None else every
         if self.every < 1:
             raise ConfigError(f"every is {every}; allowed is a whole number from 1")
@@ -201,8 +201,7 @@ class Tape:
 
     def _written(self) -> list[Events]:
         """The adds that make the book before message 0, `every`, 2 * `every`, ..."""
-        session, numbers = self._open(), np.unique(self.events["instrument"]).tolist()
-        out: list[Events] = []
+        session, numbers, out = self._open(), np.unique(self.events["instrument"]).tolist(), []
         for start in range(0, max(len(self), 1), self.every):
             out.append(_adds(session, numbers))
             session.push_events(self.events[start : start + self.every])
@@ -212,7 +211,7 @@ class Tape:
         return self._books.open(self._books.settings(self.feed, record="none"))
 
     def _wound(self, count: int) -> Session:
-        """A session to which exactly the first `count` messages have been applied: the last one is wound on where that is near."""
+        """A session to which exactly the first `count` messages have been applied: the last one, wound on, where it is near."""
         if self._at and self._at[0] <= count < self._at[0] + self.every:
             start, session = self._at
         else:
