@@ -110,3 +110,23 @@ def trades_of(events: Events) -> dict[int, list[Trade]]:
             found = out.setdefault(instrument, [])
             found.append(Trade(index, ts_ns, price or prices[order_id], qty, kind == Kind.TRADE))
     return out
+
+
+def lives_of(events: Events) -> list[tuple[int, int, int | None, str | None, int]]:
+    """(order id, message that made it, message that ended it, how, quantity executed) by order, in the order of their making."""
+    live: dict[int, list[Any]] = {}
+    done: list[list[Any]] = []
+    for index, (_, order_id, new_order_id, _, qty, _, kind, _) in enumerate(events.tolist()):
+        if kind == Kind.ADD:
+            live[order_id] = [order_id, index, None, None, 0, qty]
+        elif kind in (Kind.EXECUTE, Kind.CANCEL, Kind.DELETE, Kind.REPLACE) and (one := live.get(order_id)):
+            taken = qty if kind in (Kind.EXECUTE, Kind.CANCEL) else one[5]
+            one[4] += qty if kind == Kind.EXECUTE else 0
+            one[5] -= taken
+            if one[5] <= 0:
+                one[2:4] = index, Kind(kind).name
+                done.append(live.pop(order_id))
+            if kind == Kind.REPLACE:
+                live[new_order_id] = [new_order_id, index, None, None, 0, qty]
+    found = sorted([*done, *live.values()], key=lambda one: one[1])
+    return [tuple(one[:5]) for one in found]  # type: ignore[misc]

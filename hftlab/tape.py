@@ -17,7 +17,7 @@ from hftlab.errors import ConfigError, FeedError
 from hftlab.events import EVENT_DTYPE, Events, Kind, describe
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.itch import Frames, Joiner
-from hftlab.moment import Moment, Trade, trades_of
+from hftlab.moment import Moment, Trade, lives_of, trades_of
 from hftlab.replay import Engine, decode
 from hftlab.run import Run
 from hftlab.stages.signal import NAMES, NO_VALUES
@@ -96,6 +96,48 @@ class Tape:
     def trades(self, symbol: str) -> list[Trade]:
         """Every trade of an instrument, in order. Raises UnknownName."""
         return self._trades.get(self.run.instrument(symbol), [])
+
+    def lives(self) -> pl.DataFrame:
+        """A row per order: order_id, born and gone (message numbers), end ("EXECUTE", "DELETE", "REPLACE", "CANCEL"; with `gone`
+        null while it lives), executed (shares or lots). A replaced order ends; the one in its place is another."""
+        import polars as pl
+
+        rows = lives_of(self.events)
+        schema = {"order_id": pl.UInt64, "born": pl.Int64, "gone": pl.Int64, "end": pl.String, "executed": pl.Int64}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def follow(self, order_id: int, most: int = 100_000) -> pl.DataFrame:
+        """An order's way through its queue, a row where something changed: index, kind (of the message), orders_ahead, ahead
+        (shares or lots), qty (its own, left). It ends with the message that took it off the book (null, null, 0), or after `most`.
+
+        raises : ConfigError for an order that never comes
+        """
+        import polars as pl
+
+        made = np.flatnonzero(
+            ((self.events["order_id"] == order_id) & (self.events["kind"] == Kind.ADD))
+            | ((self.events["new_order_id"] == order_id) & (self.events["kind"] == Kind.REPLACE))
+        )
+        if not made.size:
+            raise ConfigError(f"order {order_id} never comes in {self.feed.name}")
+        rows: list[tuple[int, str, int | None, int | None, int]] = []
+        for index in range(int(made[0]), min(len(self), int(made[0]) + most)):
+            told = self._place(index, order_id)
+            if not rows or told != rows[-1][2:]:
+                rows.append((index, Kind(int(self.events["kind"][index])).name, *told))
+            if not told[2]:
+                break
+        return pl.DataFrame(rows, schema=["index", "kind", "orders_ahead", "ahead", "qty"], orient="row")
+
+    def _place(self, index: int, order_id: int) -> tuple[int | None, int | None, int]:
+        """Orders and quantity before an order, and its own, after a message; None, None, 0 when it is gone."""
+        session = self._wound(index + 1)
+        place = session.locate(order_id)
+        if place is None:
+            return None, None, 0
+        queue = session.queue(*place[:3])
+        rank = [number for number, _ in queue].index(order_id)
+        return rank, sum(qty for _, qty in queue[:rank]), queue[rank][1]
 
     def frame(self, symbol: str) -> pl.DataFrame:
         """The rows of `Run.frame` of one instrument. Raises UnknownName."""

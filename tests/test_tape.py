@@ -102,3 +102,34 @@ def test_the_real_morning(data_dir) -> None:  # type: ignore[no-untyped-def]
     for index in (1_000, 9_999, 5_000):
         same(tape, index)
     assert len(tape.trades("AAPL")) == 849 + 240
+
+
+def test_the_lives_of_orders_are_those_of_the_book() -> None:
+    tape = Tape(hftlab.synthetic("calm", 4_000, seed=7))
+    lives = tape.lives()
+    live = lives.filter(lives["end"].is_null())
+    assert len(live) == tape.run.memory["live_orders"]
+    assert lives["order_id"].n_unique() == len(lives)
+    for order_id, born, gone, end, executed in lives.head(200).rows():
+        assert tape.at(born).position(order_id) is not None
+        assert born == 0 or tape.at(born - 1).position(order_id) is None
+        if end is not None:
+            assert tape.at(gone).position(order_id) is None
+            assert tape.at(gone - 1).position(order_id) is not None
+            assert tape.at(gone).said.startswith(end)
+        assert (end == "EXECUTE") <= (executed > 0)
+
+
+def test_an_order_is_followed_through_its_queue() -> None:
+    rows = [(0, 1, 0, 100, 10, 1, 1, 1), (1, 2, 0, 100, 20, 1, 1, 1), (2, 3, 0, 100, 30, 1, 1, 1), (3, 9, 0, 99, 5, 1, 1, 1)]
+    rows += [(4, 1, 0, 0, 4, 1, 2, 0), (5, 2, 0, 0, 0, 1, 4, 0), (6, 1, 0, 0, 6, 1, 2, 0), (7, 3, 0, 0, 30, 1, 2, 0)]
+    tape = Tape(hftlab.EventFeed(np.array(rows, hftlab.EVENT_DTYPE), symbols=["", "ABC"]))
+    assert tape.follow(3).rows() == [
+        (2, "ADD", 2, 30, 30),
+        (4, "EXECUTE", 2, 26, 30),
+        (5, "DELETE", 1, 6, 30),
+        (6, "EXECUTE", 0, 0, 30),
+        (7, "EXECUTE", None, None, 0),
+    ]
+    with pytest.raises(ConfigError, match="order 77 never comes"):
+        tape.follow(77)

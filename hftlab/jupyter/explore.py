@@ -80,8 +80,10 @@ class Explorer(Panel):
             for other in others:
                 first.add(other)
             found[part] = Distribution(part, first, cost)
-        words = {True: "pool", False: "no pool"}
-        name = " ".join([f"{self.feed.value}: {self.engine.value}", *(words.get(one, one) for one in engine.variant.values())])  # type: ignore[call-overload]
+        words: dict[Any, str] = {True: "pool", False: "no pool"}
+        name = " ".join(
+            [f"{self.feed.value}: {self.engine.value}", *(words.get(one, str(one)) for one in engine.variant.values())]
+        )
         self.measured.pop(name, None)
         self.measured[name] = found
         for old in list(self.measured)[:-MOST]:
