@@ -129,4 +129,4 @@ def lives_of(events: Events) -> list[tuple[int, int, int | None, str | None, int
             if kind == Kind.REPLACE:
                 live[new_order_id] = [new_order_id, index, None, None, 0, qty]
     found = sorted([*done, *live.values()], key=lambda one: one[1])
-    return [tuple(one[:5]) for one in found]  # type: ignore[misc]
+    return [tuple(one[:5]) for one in found]

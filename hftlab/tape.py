@@ -108,7 +108,7 @@ class Tape:
 
     def follow(self, order_id: int, most: int = 100_000) -> pl.DataFrame:
         """An order's way through its queue, a row where something changed: index, kind (of the message), orders_ahead, ahead
-        (shares or lots), qty (its own, left). It ends with the message that took it off the book (null, null, 0), or after `most`.
+        (shares or lots), qty (its own, left). It ends with the message that took it off the book (null, null, 0), or after `most`
 
         raises : ConfigError for an order that never comes
         """
