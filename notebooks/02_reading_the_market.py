@@ -14,7 +14,7 @@
 # %% [markdown]
 # # 02 Reading the market
 #
-# **What do the messages of an exchange say, and how does a book come of them?**
+# **How do the messages of an exchange become a book?**
 #
 # 45 minutes. After it you can
 #
