@@ -23,8 +23,7 @@ class Measured:
 
     rows        : distributions of the four stages and of end to end, by stamps, without the first messages of each pass
     first       : the same of the first messages alone
-    until_ns    : whole unstamped passes in ns per message (of short ones the fastest of three a round), by last stage, median
-                  over the rounds
+    until_ns    : whole unstamped passes in ns per message, by last stage, median over the rounds
     rounds_ns   : whole unstamped passes over the whole path, ns per message, by round
     stamped_ns  : passes that stamp every stage, ns per message, median over the rounds; None for an engine without stamps
     stage_means : mean of the stamps of each stage less the clock's cost, ns, median over the rounds

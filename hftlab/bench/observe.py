@@ -11,7 +11,6 @@ from statistics import median
 from typing import cast
 
 from hftlab.bench.clock import ClockReport, clock_of
-from hftlab.bench.compare import SHORT_NS
 from hftlab.bench.distribution import Distribution
 from hftlab.bench.gate import PREFIX, head, release
 from hftlab.bench.measured import Measured
@@ -48,7 +47,6 @@ class Observer:
         self.warm = {part: Histogram() for part in PARTS}
         self.first = {part: Histogram() for part in PARTS}
         self.messages = self.record_messages = 0
-        self.tries = 1  # unstamped passes of a round, of which the fastest counts; more where a pass is short
         self._head: Feed
         self._record_feed: Feed
         self._memory: dict[str, int] = {}
@@ -59,7 +57,6 @@ class Observer:
             for until in self.stages:
                 run = self._plain(until, feed)
             self.messages, self._memory = run.messages, run.memory
-            self.tries = 3 if run.elapsed_ns < SHORT_NS else 1
             self._head = head(feed, PREFIX)
             self._record_feed = feed if run.ns_per_message < SLOW_NS else self._head
             for mode in ("stages", "total"):
@@ -76,16 +73,13 @@ class Observer:
 
     def plain(self, feed: Feed) -> float:
         """ns per message of one unstamped pass over the whole path."""
-        return self._fastest(self.base.until, feed)
-
-    def _fastest(self, until: str, feed: Feed) -> float:
-        return min(self._plain(until, feed).ns_per_message for _ in range(self.tries))
+        return self._plain(self.base.until, feed).ns_per_message
 
     def _plain(self, until: str, feed: Feed) -> Run:
         return self.base.replace(until=until).run(feed, record="none")
 
     def _pass(self, until: str, feed: Feed) -> None:
-        self.passes[until].append(self._fastest(until, feed))
+        self.passes[until].append(self._plain(until, feed).ns_per_message)
 
     def _record(self, mode: str) -> None:
         run = self.base.run(self._record_feed, record=cast(Record, mode))
