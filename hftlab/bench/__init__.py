@@ -11,6 +11,8 @@ latency.py              one engine in depth; swept.py: caches swept before each 
 paired.py               interleaved rounds, ratios with their intervals, the A/A control; the next four stand on it
 compare.py percentiles.py  A/B: two engines, and what of the distribution changed
 ablate.py               what each optimisation is worth
+lattice.py              every combination of them, and the fair share of each
+floor.py                what a message would cost if only the unavoidable were done
 scale.py                what a message costs as the book grows
 border.py crossing.py   what each way from Python into Rust costs
 flight.py trace.py      what happened around the slowest messages

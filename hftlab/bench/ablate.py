@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hftlab.axes import Axes, VariantSet, best, naive, setting
+from hftlab.bench.compare import SHORT_NS
 from hftlab.bench.gate import agree, release
 from hftlab.bench.machine import describe, fingerprint
 from hftlab.bench.paired import Paired, Series, check_rounds, interleave
@@ -160,7 +161,8 @@ def ablate(
 
     feed     : default: a calm generated feed of `messages` messages
     until    : last stage to run
-    rounds   : paired, interleaved rounds, 3 to 1000; one more is run first, to warm up, and not counted
+    rounds   : paired, interleaved rounds, 3 to 1000, of short passes the fastest of three; one more is run first, to warm up, and
+               not counted
     seed     : of the order within a round, of the bootstrap, and of the generated feed
     raises   : BackendMissing; HftlabError for an engine without variants, one that differs from the reference, or a debug build
     """
@@ -172,11 +174,11 @@ def ablate(
     switches = list(plan(axes))
     engines = {_key(one): Engine(backend, until=until, **one) for switch in switches for one in (switch.before, switch.after)}  # type: ignore[arg-type]
     agree([Engine("python", until=until), *engines.values()], feed)
-    ran = next(iter(engines.values())).run(feed, record="none").messages
+    ran = next(iter(engines.values())).run(feed, record="none")
     bases = dict.fromkeys(_key(switch.before) for switch in switches)
-    series = _measure(engines, bases, feed, rounds, seed)
+    series = _measure(engines, bases, feed, rounds, seed, 3 if ran.elapsed_ns < SHORT_NS else 1)
     steps = tuple(_steps(switches, series, seed))
-    return Ablation(feed.name, ran, rounds, backend, until, fingerprint(), steps)
+    return Ablation(feed.name, ran.messages, rounds, backend, until, fingerprint(), steps)
 
 
 def plan(axes: Axes) -> Iterator[Switch]:
@@ -199,12 +201,13 @@ def _key(variant: VariantSet) -> Key:
 
 
 def _measure(
-    engines: dict[Key, Engine], bases: Iterable[Key], feed: Feed, rounds: int, seed: int
+    engines: dict[Key, Engine], bases: Iterable[Key], feed: Feed, rounds: int, seed: int, passes: int
 ) -> dict[tuple[Key, int], Series]:
-    """ns per message by (variant set, copy); whatever something is compared with has a second copy, its A/A control."""
+    """ns per message by (variant set, copy), the fastest of `passes` a round; whatever something is compared with has a second
+    copy, its A/A control."""
 
     def run(engine: Engine) -> Callable[[], float]:
-        return lambda: engine.run(feed, record="none").ns_per_message
+        return lambda: min(engine.run(feed, record="none").ns_per_message for _ in range(passes))
 
     contenders = {(key, 0): run(engine) for key, engine in engines.items()}
     contenders |= {(key, 1): run(engines[key]) for key in bases}

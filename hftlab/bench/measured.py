@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from hftlab.bench.clock import ClockReport
 from hftlab.bench.distribution import TITLES, Distribution
+from hftlab.bench.paired import Interval
 
 #: Two ways agree within so much of the greater, or within one reading of the clock.
 TOLERANCE = 0.25
@@ -27,6 +28,7 @@ class Measured:
     stamped_ns  : passes that stamp every stage, ns per message, median over the rounds; None for an engine without stamps
     stage_means : mean of the stamps of each stage less the clock's cost, ns, median over the rounds
     control     : A/A ratios by round, if it was the control
+    passes_ns   : whole unstamped passes by last stage, ns per message, by round
     record_ns   : whole passes in ns per message by record mode, over the first `record_messages` messages
     """
 
@@ -45,6 +47,7 @@ class Measured:
     record_messages: int
     live_orders: int
     order_bytes: int
+    passes_ns: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def whole_ns(self) -> float:
@@ -60,6 +63,14 @@ class Measured:
         """What each stage adds to a whole pass, ns per message."""
         spent = list(self.until_ns.values())
         return dict(zip(self.until_ns, np.diff([0.0, *spent]).tolist(), strict=True))
+
+    def intervals(self) -> dict[str, Interval]:
+        """What each stage adds to a whole pass of its round, and the whole as "total", ns per message with its 95 % interval."""
+        out, before = {}, np.array(0.0)
+        for stage, values in self.passes_ns.items():
+            out[stage] = Interval.of(np.array(values) - before)
+            before = np.array(values)
+        return {**out, "total": Interval.of(before)} if out else {}
 
     @property
     def overhead(self) -> float | None:

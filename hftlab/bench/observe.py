@@ -130,6 +130,7 @@ class Observer:
             record_messages=self.record_messages,
             live_orders=self._memory["live_orders"],
             order_bytes=self._memory["order_bytes"],
+            passes_ns={stage: tuple(values) for stage, values in self.passes.items()},
         )
 
 

@@ -62,6 +62,17 @@ class Report(Result):
         ]
         return pl.DataFrame(rows)
 
+    def intervals(self) -> pl.DataFrame:
+        """One row per engine and stage, and end to end: ns per message of unstamped passes, low and high of the 95 % interval."""
+        import polars as pl
+
+        rows = [
+            (one.label, TITLES[part], found.median, found.low, found.high)
+            for one in self.measured
+            for part, found in one.intervals().items()
+        ]
+        return pl.DataFrame(rows, schema=["engine", "stage", "ns_per_message", "low", "high"], orient="row")
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "schema": SCHEMA,

@@ -23,6 +23,7 @@ from hftlab.charts.icicle import dots_chart as dots_chart
 from hftlab.charts.icicle import icicle_chart as icicle_chart
 from hftlab.charts.icicle import panels_chart as panels_chart
 from hftlab.charts.lines import line_chart as line_chart
+from hftlab.charts.lines import lines_chart as lines_chart
 from hftlab.charts.load import hockey_chart as hockey_chart
 from hftlab.charts.market import depth_chart as depth_chart
 from hftlab.charts.market import queue_chart as queue_chart

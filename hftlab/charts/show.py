@@ -25,22 +25,22 @@ ENDINGS = (".html", ".json", ".png", ".svg")
 
 def render(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
     """The bundle a notebook stores for a chart: live, as a picture, as text. Without vl-convert there is no picture."""
-    return _bundle(spec)[0]
+    return bundle(spec)[0]
 
 
-def _bundle(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def bundle(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The bundle, and the size at which its picture is shown: it holds more pixels than that, to be sharp."""
-    bundle: dict[str, Any] = {_MIME: {**spec, "$schema": _V5}, "text/plain": f"<chart: {title_of(spec)}>"}
+    out: dict[str, Any] = {_MIME: {**spec, "$schema": _V5}, "text/plain": f"<chart: {title_of(spec)}>"}
     try:
         import vl_convert
     except ImportError:
-        return bundle, {}
+        return out, {}
     for ppi in _SHARPNESS:
-        bundle["image/png"] = png = packed(vl_convert.vegalite_to_png(spec, ppi=ppi))
+        out["image/png"] = png = packed(vl_convert.vegalite_to_png(spec, ppi=ppi))
         if len(png) <= _MOST_BYTES:
             break
     width, height = png_size(png)
-    return bundle, {"image/png": {"width": round(width * 72 / ppi), "height": round(height * 72 / ppi)}}
+    return out, {"image/png": {"width": round(width * 72 / ppi), "height": round(height * 72 / ppi)}}
 
 
 def title_of(spec: dict[str, Any]) -> str:
@@ -78,7 +78,7 @@ def enable() -> None:
     """Use this renderer and this theme for every chart of the session. Raises HftlabError without altair."""
     alt = altair()
     alt.theme.enable(THEME)
-    alt.renderers.register("hftlab", _bundle)
+    alt.renderers.register("hftlab", bundle)
     alt.renderers.enable("hftlab")
 
 

@@ -31,7 +31,7 @@ class Lesson:
 LESSONS = (
     Lesson("00", "Quickstart", "What is here, in ten minutes?", 10, "00_quickstart.ipynb"),
     Lesson("01", "Measuring a microsecond", "Why could the seed's table not be believed?", 50, "01_measuring.ipynb"),
-    Lesson("02", "Reading the market", "What do the messages of an exchange say?", 45, "02_reading_the_market.ipynb"),
+    Lesson("02", "Reading the market", "How do the messages of an exchange become a book?", 45, "02_reading_the_market.ipynb"),
     Lesson("03", "Where the time goes", "Which line of the Python engine is the dear one?", 45, "03_where_the_time_goes.ipynb"),
     Lesson("04", "The fallback, tuned", "How far does pure Python go?", 50, "04_the_fallback_tuned.ipynb"),
     Lesson("05", "Crossing into Rust", "What does the border cost?", 45, "05_crossing_into_rust.ipynb"),

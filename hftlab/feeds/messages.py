@@ -100,6 +100,19 @@ def fields(message: bytes) -> dict[str, Any]:
     return {part.name: _value(message, part) for part in known.parts}
 
 
+def anatomy(message: bytes) -> list[dict[str, int | str]]:
+    """A whole message (without its length prefix) taken apart, a row per field: name, offset, width (bytes), hex, value.
+
+    raises : KeyError for an unknown letter
+    """
+    parts = MESSAGES[chr(message[0])].parts
+    cut = [message[part.offset : part.offset + part.width].hex(" ") for part in parts]
+    return [
+        {"field": part.name, "offset": part.offset, "width": part.width, "hex": raw, "value": str(_value(message, part))}
+        for part, raw in zip(parts, cut, strict=True)
+    ]
+
+
 def _value(message: bytes, part: Part) -> int | str:
     raw = message[part.offset : part.offset + part.width]
     if not part.ascii:

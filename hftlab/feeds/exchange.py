@@ -1,0 +1,30 @@
+"""Real exchange data, where somebody has it: never downloaded, never shipped."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hftlab.errors import FeedError
+from hftlab.feeds.itch import ItchFeed
+
+#: The first 10,000 messages of one stock on one real morning.
+AAPL_MORNING = "itch50/aapl_20200130_first10k.itch"
+
+
+def folder() -> Path | None:
+    """The folder that HFTLAB_DATA names, or ../shared/data beside the checkout; None where there is none.
+
+    raises : FeedError if HFTLAB_DATA names something that is no folder
+    """
+    named = os.environ.get("HFTLAB_DATA")
+    found = Path(named).expanduser() if named else Path(__file__).resolve().parents[3] / "shared" / "data"
+    if named and not found.is_dir():
+        raise FeedError(f"HFTLAB_DATA is {named!r}, which is not a folder")
+    return found if found.is_dir() else None
+
+
+def real(name: str = AAPL_MORNING) -> ItchFeed | None:
+    """A file below that folder as a feed, None where it is not there. Raises FeedError as `folder` does."""
+    where = folder()
+    return ItchFeed(where / name) if where and (where / name).is_file() else None

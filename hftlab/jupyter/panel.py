@@ -1,0 +1,54 @@
+"""What every interactive piece is: a box of controls beside a picture, and a chart of the same state for all that run nothing.
+
+The bundle that a notebook stores holds the live view, and a PNG of the chart: a clone or a code host, where no kernel answers the
+controls, shows the picture. Nothing is loaded from anywhere; every change runs in the kernel, so that a test can set a control's
+`.value` and look at what came of it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import ipywidgets as widgets
+
+from hftlab.charts.base import THEME, altair
+from hftlab.charts.show import bundle
+
+
+class Panel(ABC):
+    """`box` is the widget to be shown or put into another; `chart()` is what it shows now, as an Altair chart."""
+
+    box: Any
+
+    @abstractmethod
+    def chart(self) -> Any:
+        """The state it is in, as a chart: what is stored beside the live view."""
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        live = self.box._repr_mimebundle_()
+        with altair().theme.enable(THEME):
+            still, sizes = bundle(self.chart().to_dict())
+        pictures = {kind: still[kind] for kind in ("image/png",) if kind in still}
+        return {**live, **pictures, "text/plain": repr(self)}, sizes
+
+
+def column(*parts: Any) -> Any:
+    """Widgets one under the other, as wide as a chart."""
+    return widgets.VBox(list(parts), layout=widgets.Layout(width="700px"))
+
+
+def row(*parts: Any) -> Any:
+    """Widgets side by side, in a second line where they do not fit."""
+    return widgets.HBox(list(parts), layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
+
+
+def picture(chart: Any) -> str:
+    """A chart as SVG, to be shown without anything that draws; a sentence where vl-convert is not installed."""
+    with altair().theme.enable(THEME):
+        spec = chart.to_dict()
+    try:
+        import vl_convert
+    except ImportError:
+        return "<p>the picture needs vl-convert, which is not installed: pip install vl-convert-python</p>"
+    return str(vl_convert.vegalite_to_svg(spec))
