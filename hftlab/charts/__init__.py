@@ -23,7 +23,6 @@ from hftlab.charts.icicle import dots_chart as dots_chart
 from hftlab.charts.icicle import icicle_chart as icicle_chart
 from hftlab.charts.icicle import panels_chart as panels_chart
 from hftlab.charts.lines import line_chart as line_chart
-from hftlab.charts.lines import lines_chart as lines_chart
 from hftlab.charts.load import hockey_chart as hockey_chart
 from hftlab.charts.market import depth_chart as depth_chart
 from hftlab.charts.market import queue_chart as queue_chart
@@ -31,6 +30,7 @@ from hftlab.charts.prices import price_chart as price_chart
 from hftlab.charts.prices import signal_chart as signal_chart
 from hftlab.charts.prices import thin as thin
 from hftlab.charts.seed import seed_chart as seed_chart
+from hftlab.charts.series import lines_chart as lines_chart
 from hftlab.charts.show import check_file as check_file
 from hftlab.charts.show import enable as enable
 from hftlab.charts.show import render as render
