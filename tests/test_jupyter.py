@@ -50,13 +50,13 @@ def test_latency_of_a_cell(ip) -> None:  # type: ignore[no-untyped-def]
 
 def test_comparison_of_cells(ip) -> None:  # type: ignore[no-untyped-def]
     ip.user_ns["values"] = list(range(20_000))
-    cell = "sum(values)\n# vs\nsum(values); sum(values); sum(values)\n# vs\nsum(values)  # again"
+    cell = "sum(values)\n# vs\nfor _ in range(10):\n    sum(values)\n# vs\nsum(values)  # again"
     found = ip.run_cell_magic("compare", "-r 11", cell)
     assert isinstance(found, CellComparison)
     assert found.verdict.startswith("slower")
     frame = found.frame()
     assert frame["part"].to_list()[0] == "sum(values)"
-    assert frame["ratio"][1] == pytest.approx(1 / 3, rel=0.5)
+    assert frame["ratio"][1] < 0.5  # ten times the work
     assert frame["verdict"][0].startswith("control")
     json.dumps(found.to_dict())
 
