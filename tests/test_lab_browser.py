@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import jupytext
 import lab as stage
-import nbformat
 import pytest
 from lab import ROOT, Lab, Window
 
