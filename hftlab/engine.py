@@ -43,7 +43,11 @@ class PythonSession:
         self.tick: TickStage = build("tick", stages["tick"], names, strict=settings.strict)
         self.book: BookStage = build("book", stages["book"])
         self.signal: SignalStage = build("signal", stages["signal"], settings.signals)
-        self.order: EntryStage = build("entry", stages["entry"], settings.order, settings.risk, names, settings.price_scale)
+        live: dict[str, Any] = {}  # a stage of one's own need know nothing of what replay does not use
+        if settings.fills == "reported" or settings.first_ref > 1:
+            live = {"reported": settings.fills == "reported", "first": settings.first_ref}
+        entry = (settings.order, settings.risk, names, settings.price_scale)
+        self.order: EntryStage = build("entry", stages["entry"], *entry, **live)
         self.messages = self.elapsed_ns = 0
         self.counts = [0] * 256
         self.faults = [0] * len(Fault)
@@ -147,6 +151,16 @@ class PythonSession:
             raise problem.error(0, "message")
         framed = len(message).to_bytes(2, "big") + message
         return self._run(self.tick.events(framed))
+
+    def react(self, data: Block) -> tuple[list[bytes], int, Problem | None]:
+        """Like `push`; before that, the Enter Orders that left on these messages."""
+        used, problem = self.push(data)
+        return self.entry.take(), used, problem
+
+    @property
+    def entry(self) -> Any:
+        """The order stage, which hftlab.live tells of fills and faults."""
+        return self.order
 
     def _fault(self, index: int, reason: int, event: Event) -> bool:
         """Count a refusal and keep the first ones; true if the run must stop."""

@@ -15,6 +15,7 @@ STAGES = ("tick", "book", "signal", "order")
 RECORDS = ("none", "top", "all")
 LATENCIES = ("off", "stages", "total")
 KEEPS = ("samples", "histogram", "both")
+FILLS = ("assumed", "reported")
 
 #: Variant names by axis, naive to best. An engine may have some of them; one without an axis has one way only.
 AXES: dict[str, tuple[str, ...]] = {
@@ -50,6 +51,7 @@ Stage = Literal["tick", "book", "signal", "order"]
 Record = Literal["none", "top", "all"]
 Latency = Literal["off", "stages", "total"]
 Keep = Literal["samples", "histogram", "both"]
+Fills = Literal["assumed", "reported"]
 
 
 def _whole(name: str, value: object, low: int, high: int) -> None:
@@ -149,6 +151,8 @@ class Settings:
                       engine may ignore it and keep samples
     slowest, around : how many of the slowest messages are kept (0 to 1,000), and how many before and after each (0 to 1,000);
                       an engine may ignore them
+    fills           : "assumed": an order is filled at its limit at once, as in replay; "reported": fills are told, see hftlab.live
+    first_ref       : UserRefNum of the first order, 1 to 2^32-1
     """
 
     book: str = "ladder"
@@ -167,6 +171,8 @@ class Settings:
     signals: SignalConfig = field(default_factory=SignalConfig)
     order: OrderConfig = field(default_factory=OrderConfig)
     risk: RiskConfig = field(default_factory=RiskConfig)
+    fills: Fills = "assumed"
+    first_ref: int = 1
 
     def __post_init__(self) -> None:
         for what, value, known in (
@@ -174,6 +180,7 @@ class Settings:
             ("record mode", self.record, RECORDS),
             ("latency mode", self.latency, LATENCIES),
             ("way to keep stamps", self.keep, KEEPS),
+            ("way to take fills", self.fills, FILLS),
         ):
             if value not in known:
                 raise UnknownName(what, value, known)
@@ -183,3 +190,4 @@ class Settings:
         _whole("slowest", self.slowest, 0, 1_000)
         _whole("around", self.around, 0, 1_000)
         _whole("price_scale", self.price_scale, 1, 10**12)
+        _whole("first_ref", self.first_ref, 1, 2**32 - 1)

@@ -22,7 +22,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("backends",),
     ("axes",),
     ("replay", "run"),
-    ("adopt", "moment", "tape"),
+    ("adopt", "live", "moment", "tape"),
     ("verify",),
     ("charts",),
     ("bench",),

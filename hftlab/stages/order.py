@@ -1,6 +1,8 @@
 """ORDER: decide, check the risk, encode an OUCH 5.0 Enter Order.
 
 In replay nobody answers, so an order that passes is taken as filled at its limit at once: it moves the position, nothing else.
+Live, the exchange answers: an order then works until its reports have closed it, only fills move the position, and risk looks at
+the worst case, as if everything that works on the order's side were filled.
 """
 
 from __future__ import annotations
@@ -30,30 +32,58 @@ _KILL, _QTY, _NOTIONAL, _COLLAR, _POSITION, _RATE = range(1, 7)  # 0 is "accepte
 Accepted = tuple[int, int, int, int, int, int, float, int, int]
 
 
+#: Why an instrument is not traded, the bits of State.blocked: halted by the exchange, its own book stale, every book stale.
+HALTED, STALE, ALL_STALE = 1, 2, 4
+
+_LAST_NUMBER = 2**32 - 1  # UserRefNum is a u32 that only grows
+
+
 class State:
-    """What the stage knows of one instrument: applied events until it may act, position in shares, halted or not."""
+    """What the stage knows of one instrument: applied events until it may act, why it may not, and shares.
 
-    __slots__ = ("halted", "position", "wait")
+    blocked  : HALTED, STALE and ALL_STALE; 0 if it is traded
+    position : shares, negative for a short position
+    working  : shares that orders may still buy and sell, where the exchange reports; else 0
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("blocked", "position", "wait", "working")
+
+    def __init__(self, blocked: int = 0) -> None:
         self.wait = 0
         self.position = 0
-        self.halted = False
+        self.blocked = blocked
+        self.working = [0, 0]
 
 
 class OrderEntry:
     """Decide, risk and encode for all instruments.
 
-    names   : 8-byte symbol by instrument, shared with the tick stage, which learns it from the feed
-    stream  : the exact bytes sent, one 47-byte message per accepted order
-    orders  : the accepted orders
-    rejects : refusals by index into REJECTS
+    names    : 8-byte symbol by instrument, shared with the tick stage, which learns it from the feed
+    reported : fills come by `report`; else an order is filled at once
+    first    : UserRefNum of the first order
+    stream   : the exact bytes sent, one 47-byte message per accepted order
+    orders   : the accepted orders
+    rejects  : refusals by index into REJECTS
+    number   : the latest UserRefNum
+    open     : where fills are reported: [instrument, side, shares that still work] by UserRefNum
     """
 
-    def __init__(self, config: OrderConfig, risk: RiskConfig, names: dict[int, bytes], price_scale: int = _OUCH_SCALE) -> None:
+    def __init__(
+        self,
+        config: OrderConfig,
+        risk: RiskConfig,
+        names: dict[int, bytes],
+        price_scale: int = _OUCH_SCALE,
+        *,
+        reported: bool = False,
+        first: int = 1,
+    ) -> None:
         self.config, self.risk, self.names, self.price_scale = config, risk, names, price_scale
+        self.reported, self.number, self.killed = reported, first - 1, risk.kill
+        self.open: dict[int, list[int]] = {}
         self.threshold, self.cooldown = config.threshold, config.cooldown
         self.states: dict[int, State] = {}
+        self._blank = 0  # what the `blocked` of an instrument that has not been seen yet begins with
         self.orders: list[Accepted] = []
         self.rejects = [0] * len(REJECTS)
         self.stream = bytearray()
@@ -62,7 +92,67 @@ class OrderEntry:
 
     def status(self, instrument: int, code: int) -> None:
         """The trading state of an instrument changed; `code` is its ASCII letter. Only T is trading."""
-        self._state(instrument).halted = code != _TRADING
+        self._block(self._state(instrument), HALTED, code != _TRADING)
+
+    def stale(self, instrument: int | None, stale: bool) -> None:
+        """Trade, or do not trade, one instrument whose book is not to be relied on; all, also those yet to come, for None."""
+        if instrument is not None:
+            self._block(self._state(instrument), STALE, stale)
+            return
+        self._blank = ALL_STALE if stale else 0
+        for state in self.states.values():
+            self._block(state, ALL_STALE, stale)
+
+    def kill(self, on: bool) -> None:
+        """The kill switch of RiskConfig, at run time."""
+        self.killed = on
+
+    def report(self, user_ref: int, filled: int, canceled: int, closed: bool) -> bool:
+        """What the exchange says of an order: shares filled and canceled since the last report, and whether it is over.
+
+        An order is over, too, when nothing of it is left. False if it is not open: then nothing has changed.
+        """
+        order = self.open.get(user_ref)
+        if order is None:
+            return False
+        instrument, side, left = order
+        rest = 0 if closed else max(left - filled - canceled, 0)
+        state = self._state(instrument)
+        state.position += filled if side == _BID else -filled
+        state.working[side - 1] -= left - rest
+        order[2] = rest
+        if not rest:
+            del self.open[user_ref]
+        return True
+
+    def move(self, instrument: int, shares: int) -> None:
+        """Move a position by what no order of this run has done: carried over, or corrected."""
+        self._state(instrument).position += shares
+
+    def adopt(self, user_ref: int, instrument: int, side: int, left: int) -> None:
+        """Take over an order that an earlier session has sent: `left` shares of it still work."""
+        self.open[user_ref] = [instrument, side, left]
+        self._state(instrument).working[side - 1] += left
+
+    def instruments(self) -> list[tuple[int, int, int, int, int]]:
+        """(instrument, position, shares that orders may still buy, and sell, HALTED and STALE) of those where any is not 0."""
+        all_ = ((i, one.position, *one.working, one.blocked & ~ALL_STALE) for i, one in sorted(self.states.items()))
+        return [one for one in all_ if any(one[1:])]
+
+    def working(self) -> list[tuple[int, int, int, int]]:
+        """(UserRefNum, instrument, side, shares left) of every open order, oldest first."""
+        return [(ref, *order) for ref, order in sorted(self.open.items())]
+
+    def accepted(self) -> list[Accepted]:
+        """The accepted orders since the last call."""
+        orders, self.orders = self.orders, []
+        return orders
+
+    def take(self) -> list[bytes]:
+        """The messages of `stream`, which is empty afterwards."""
+        stream = bytes(self.stream)
+        self.stream.clear()
+        return [stream[at : at + ENTER_BYTES] for at in range(0, len(stream), ENTER_BYTES)]
 
     def update(self, index: int, ts_ns: int, instrument: int, top: Top, score: float) -> None:
         """Act, or not, on one applied event of an instrument."""
@@ -71,28 +161,36 @@ class OrderEntry:
             state.wait -= 1
             if state.wait:
                 return
-        if -self.threshold <= score <= self.threshold or state.halted or not (top[1] and top[3]):
+        if -self.threshold <= score <= self.threshold or state.blocked or not (top[1] and top[3]):
             return
         state.wait = self.cooldown  # an attempt counts, whatever risk says
         side, price = (_BID, top[2]) if score > 0 else (_ASK, top[0])
-        limit = self._ouch_price(price, side)
-        position = state.position + (self.config.lot if side == _BID else -self.config.lot)
+        limit, lot = self._ouch_price(price, side), self.config.lot
+        working = state.working[side - 1] + lot
+        position = state.position + (working if side == _BID else -working)
         if refused := self._refuses(ts_ns, price, limit, top, position):
             self.rejects[refused - 1] += 1
             return
-        state.position = position
+        self.number += 1
+        if self.reported:
+            state.working[side - 1] = working
+            self.open[self.number] = [instrument, side, lot]
+        else:
+            state.position = position
         self._recent.append(ts_ns)
-        number = len(self.orders) + 1
-        self._encode(number, side, instrument, limit)
-        self.orders.append((index, ts_ns, instrument, side, self.config.lot, price, score, position, number))
+        self._encode(self.number, side, instrument, limit)
+        self.orders.append((index, ts_ns, instrument, side, lot, price, score, position, self.number))
 
     def _state(self, instrument: int) -> State:
-        return self.states.setdefault(instrument, State())
+        return self.states.setdefault(instrument, State(self._blank))
+
+    def _block(self, state: State, bit: int, on: bool) -> None:
+        state.blocked = state.blocked | bit if on else state.blocked & ~bit
 
     def _refuses(self, ts_ns: int, price: int, limit: int, top: Top, position: int) -> int:
         """The first limit that the order breaks, 0 if none. Integers only, so that a boundary is a boundary."""
         risk, lot, twice_mid = self.risk, self.config.lot, top[0] + top[2]
-        if risk.kill:
+        if self.killed or self.number == _LAST_NUMBER:
             return _KILL
         if lot > risk.max_order_qty:
             return _QTY

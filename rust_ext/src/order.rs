@@ -1,10 +1,15 @@
 //! ORDER: decide, check the risk, encode an OUCH 5.0 Enter Order. In replay an order that passes is taken as filled at its limit at
-//! once: it moves the position, nothing else.
+//! once: it moves the position, nothing else. Live, an order works until its reports have closed it, only fills move the position,
+//! and risk looks at the worst case, as if everything that works on the order's side were filled.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use crate::book::Top;
 use crate::event::{ASK, BID};
+
+mod live;
+
+pub use live::Instrument;
 
 /// Number of limits that risk tests, in the order of Python's `REJECTS`.
 pub const REJECTS: usize = 6;
@@ -16,6 +21,20 @@ const SECOND_NS: u64 = 1_000_000_000;
 const TRADING: u32 = b'T' as u32;
 /// Time in force IOC, display visible, capacity principal, no intermarket sweep, cross type continuous.
 const CHOICES: &[u8; 5] = b"3YPNN";
+/// Bytes of an Enter Order.
+pub const ENTER_BYTES: usize = 47;
+/// Open orders for which there is room from the start, where fills are reported.
+const OPEN: usize = 1024;
+
+/// Why an instrument is not traded.
+pub mod blocked {
+    /// Its last trading state was not T.
+    pub const HALTED: u32 = 1;
+    /// Its own book is not to be relied on.
+    pub const STALE: u32 = 2;
+    /// No book is to be relied on.
+    pub const ALL_STALE: u32 = 4;
+}
 
 /// When to act, and the limits before acting.
 #[derive(Clone, Debug)]
@@ -40,6 +59,10 @@ pub struct Config {
     pub max_orders_per_sec: usize,
     /// Price units per 1.0 of currency.
     pub price_scale: u64,
+    /// Fills come by `report`; else an order is filled at once.
+    pub reported: bool,
+    /// UserRefNum of the first order, from 1.
+    pub first: u32,
 }
 
 /// What the stage knows of one instrument.
@@ -47,10 +70,21 @@ pub struct Config {
 struct State {
     /// Applied events until it may act.
     wait: u32,
-    /// Last trading state was not T.
-    halted: bool,
+    /// Why it is not traded, of `blocked`; 0 if it is.
+    blocked: u32,
     /// Shares.
     position: i64,
+}
+
+/// An order that the exchange has not closed yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Open {
+    /// Dense instrument number.
+    pub instrument: u16,
+    /// `event::BID` buys, `event::ASK` sells.
+    pub side: u8,
+    /// Shares that still work.
+    pub left: u32,
 }
 
 /// An accepted order, `Config::lot` shares of it.
@@ -68,7 +102,7 @@ pub struct Accepted {
     pub price: i64,
     /// The score that caused it: above the threshold for a buy, below minus the threshold for a sell.
     pub score: f64,
-    /// Shares of the instrument after it, negative for a short position.
+    /// Shares of the instrument after it, negative for a short position; where fills are reported, if all that works is filled.
     pub position: i64,
 }
 
@@ -76,9 +110,19 @@ pub struct Accepted {
 pub struct OrderEntry {
     config: Config,
     states: Vec<State>,
+    /// What the `blocked` of an instrument that has not been seen yet begins with.
+    blank: u32,
+    /// Refuse everything, for now.
+    killed: bool,
+    /// The latest UserRefNum.
+    number: u32,
+    /// Open orders by UserRefNum, where fills are reported.
+    open: HashMap<u32, Open>,
+    /// Shares that these may buy and sell, by instrument; shorter than `states`, and empty in replay.
+    working: Vec<[u64; 2]>,
     /// Event times of the latest accepted orders, at most `max_orders_per_sec`.
     recent: VecDeque<u64>,
-    /// The accepted orders; UserRefNum is the place plus one.
+    /// The accepted orders; the UserRefNum of the last is the latest, that of each other one less than of the next.
     pub orders: Vec<Accepted>,
     /// Refused attempts by the first limit broken: kill switch, quantity, notional, collar, position, rate.
     pub rejects: [u64; REJECTS],
@@ -91,8 +135,13 @@ impl OrderEntry {
     pub fn new(config: Config) -> Self {
         let recent = VecDeque::with_capacity(config.max_orders_per_sec);
         OrderEntry {
-            config,
             states: Vec::new(),
+            blank: 0,
+            killed: config.kill,
+            number: config.first.saturating_sub(1),
+            open: HashMap::with_capacity(if config.reported { OPEN } else { 0 }),
+            working: Vec::new(),
+            config,
             recent,
             orders: Vec::new(),
             rejects: [0; REJECTS],
@@ -109,14 +158,15 @@ impl OrderEntry {
     fn state(&mut self, instrument: u16) -> &mut State {
         let i = instrument as usize;
         if self.states.len() <= i {
-            self.states.resize_with(i + 1, State::default);
+            let blocked = self.blank;
+            self.states.resize_with(i + 1, || State { blocked, ..State::default() });
         }
         &mut self.states[i]
     }
 
     /// The trading state of an instrument changed; `code` is its ASCII letter. Only T is trading.
     pub fn status(&mut self, instrument: u16, code: u32) {
-        self.state(instrument).halted = code != TRADING;
+        block(self.state(instrument), blocked::HALTED, code != TRADING);
     }
 
     /// Whether to attempt an order on one applied event of an instrument.
@@ -127,7 +177,7 @@ impl OrderEntry {
         state.wait = state.wait.saturating_sub(1);
         state.wait == 0
             && !(-threshold..=threshold).contains(&score)
-            && !state.halted
+            && state.blocked == 0
             && top.qty[0] > 0
             && top.qty[1] > 0
     }
@@ -143,17 +193,23 @@ impl OrderEntry {
         score: f64,
         name: &[u8; 8],
     ) {
-        let (cooldown, lot) = (self.config.cooldown, self.config.lot as i64);
+        let (cooldown, lot) = (self.config.cooldown, self.config.lot);
         let (side, price) = if score > 0.0 { (BID, top.price[1]) } else { (ASK, top.price[0]) };
         let limit = self.ouch_price(price, side);
+        let working = self.working_of(instrument)[side as usize - 1] + lot as u64;
         let state = self.state(instrument);
         state.wait = cooldown;
-        let position = state.position + if side == BID { lot } else { -lot };
+        let position = state.position + if side == BID { working as i64 } else { -(working as i64) };
         if let Some(limit) = self.refuses(ts_ns, price, limit, top, position) {
             self.rejects[limit] += 1;
             return;
         }
-        self.state(instrument).position = position;
+        self.number += 1;
+        if self.config.reported {
+            self.adopt(self.number, Open { instrument, side, left: lot });
+        } else {
+            self.state(instrument).position = position;
+        }
         if self.recent.len() == self.config.max_orders_per_sec {
             self.recent.pop_front();
         }
@@ -170,7 +226,7 @@ impl OrderEntry {
         let distance = (2 * price - twice_mid).abs();
         let recent = self.recent.front().filter(|_| self.recent.len() == config.max_orders_per_sec);
         [
-            config.kill,
+            self.killed || self.number == u32::MAX,
             config.lot > config.max_order_qty,
             lot * price.abs() > config.max_notional as i128 * config.price_scale as i128,
             distance * 10_000 > config.collar_bps as i128 * twice_mid.abs()
@@ -190,7 +246,7 @@ impl OrderEntry {
     }
 
     fn encode(&mut self, side: u8, limit: u64, name: &[u8; 8]) {
-        let number = self.orders.len() as u32;
+        let number = self.number;
         let mut digits = [b'0'; 12];
         let mut rest = number;
         for digit in digits.iter_mut().rev() {
@@ -208,4 +264,9 @@ impl OrderEntry {
         self.stream.extend_from_slice(&digits);
         self.stream.extend_from_slice(&0u16.to_be_bytes());
     }
+}
+
+/// Set or clear one reason of an instrument.
+fn block(state: &mut State, bit: u32, on: bool) {
+    state.blocked = if on { state.blocked | bit } else { state.blocked & !bit };
 }

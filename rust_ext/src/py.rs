@@ -5,10 +5,11 @@ use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 mod allocations;
 mod clocks;
+mod live;
 mod result;
 mod settings;
 
@@ -17,6 +18,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{EVENT_BYTES, Event, FIELDS};
 use crate::frames::{self, Batch, Next};
+use crate::order::Open;
 use crate::runner::Runner;
 
 /// Messages between two looks at Ctrl-C.
@@ -238,6 +240,49 @@ mod hftlab_rust {
                 stopped.is_none()
             })?;
             Ok(stopped.map(problem))
+        }
+
+        /// Like `push`; before that, the Enter Orders that left on these messages.
+        fn react<'py>(
+            &mut self,
+            py: Python<'py>,
+            data: PyBuffer<u8>,
+        ) -> PyResult<(Bound<'py, PyList>, usize, Option<Problem>)> {
+            live::react(py, &mut *self.runner, bytes(&data)?)
+        }
+
+        fn report(&mut self, user_ref: u32, filled: u32, canceled: u32, closed: bool) -> bool {
+            self.runner.entry().report(user_ref, filled, canceled, closed)
+        }
+
+        fn stale(&mut self, instrument: Option<u16>, stale: bool) {
+            self.runner.entry().stale(instrument, stale);
+        }
+
+        fn kill(&mut self, on: bool) {
+            self.runner.entry().kill(on);
+        }
+
+        #[pyo3(name = "move")]
+        fn move_by(&mut self, instrument: u16, shares: i64) {
+            self.runner.entry().move_by(instrument, shares);
+        }
+
+        fn adopt(&mut self, user_ref: u32, instrument: u16, side: u8, left: u32) {
+            self.runner.entry().adopt(user_ref, Open { instrument, side, left });
+        }
+
+        fn instruments(&self) -> Vec<(u16, i64, u64, u64, u32)> {
+            live::instruments(self.runner.orders())
+        }
+
+        fn working(&self) -> Vec<(u32, u16, u8, u32)> {
+            live::working(self.runner.orders())
+        }
+
+        /// The accepted orders since the last call.
+        fn accepted(&mut self) -> Vec<live::Accepted> {
+            live::accepted(self.runner.entry())
         }
 
         #[allow(clippy::too_many_arguments)]

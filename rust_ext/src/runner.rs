@@ -88,6 +88,8 @@ pub trait Runner: Send + Sync {
     fn tally(&mut self) -> &mut Tally;
     /// The order stage.
     fn orders(&self) -> &OrderEntry;
+    /// The order stage, to be told of fills and stale books, and to have its `stream` and `orders` taken away.
+    fn entry(&mut self) -> &mut OrderEntry;
     /// Best price and quantity of each side; see `Book::top`.
     fn best(&self, instrument: u16) -> Top;
     /// See `Book::depth`.

@@ -69,6 +69,10 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Runner for Engine<L, I, P, S> {
         &self.orders
     }
 
+    fn entry(&mut self) -> &mut OrderEntry {
+        &mut self.orders
+    }
+
     fn best(&self, instrument: u16) -> Top {
         self.book.top(instrument)
     }

@@ -52,6 +52,8 @@ pub struct Settings {
     signals: SignalSettings,
     order: OrderSettings,
     risk: RiskSettings,
+    fills: String,
+    first_ref: u32,
 }
 
 fn one_of<T: Copy>(
@@ -111,6 +113,8 @@ impl Settings {
                 position_limit: self.risk.position_limit,
                 max_orders_per_sec: self.risk.max_orders_per_sec,
                 price_scale: self.price_scale,
+                reported: one_of("way to take fills", &self.fills, &["assumed", "reported"], &[false, true])?,
+                first: self.first_ref,
             },
             names: self.symbols.iter().map(|name| ouch_name(name)).collect(),
         })

@@ -90,6 +90,8 @@ pub fn settings(until: Until) -> Settings {
             position_limit: 1_000,
             max_orders_per_sec: 100,
             price_scale: 10_000,
+            reported: false,
+            first: 1,
         },
         names: Vec::new(),
     }
