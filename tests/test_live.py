@@ -73,7 +73,9 @@ def test_only_reports_move_positions_and_the_worst_case_is_tested(backend: str, 
     assert not live.positions
     buying = {i: sum(left for _, j, side, left in live.working if (i, 1) == (j, side)) for i in live.names}
     selling = {i: sum(left for _, j, side, left in live.working if (i, 2) == (j, side)) for i in live.names}
-    assert max(buying.values()) == 300, "100 shares an order, and nothing known to be filled: three of them reach the limit of 300"
+    assert max(buying.values()) == 300, (
+        "100 shares an order, and nothing known to be filled: three of them reach the limit of 300"
+    )
     assert max(selling.values()) <= 300
     assert len(sent) == len(live.working) == sum(buying.values()) // 100 + sum(selling.values()) // 100
     assert live.result()["rejects"][4] > 0
@@ -174,7 +176,12 @@ def test_orders_of_an_earlier_engine_are_taken_over(backend: str, day: list[byte
 
 def test_what_cannot_be_is_refused() -> None:
     live = Live("python")
-    for wrong in (lambda: live.stale(0, True), lambda: live.stale(70_000, True), lambda: live.report(-1), lambda: live.move(1, 10**13)):
+    for wrong in (
+        lambda: live.stale(0, True),
+        lambda: live.stale(70_000, True),
+        lambda: live.report(-1),
+        lambda: live.move(1, 10**13),
+    ):
         with pytest.raises(ConfigError, match="allowed is a whole number from"):
             wrong()
     with pytest.raises(ConfigError, match="first_ref is 0"):

@@ -2,7 +2,7 @@
 //! once: it moves the position, nothing else. Live, an order works until its reports have closed it, only fills move the position,
 //! and risk looks at the worst case, as if everything that works on the order's side were filled.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::book::Top;
 use crate::event::{ASK, BID};
@@ -23,8 +23,6 @@ const TRADING: u32 = b'T' as u32;
 const CHOICES: &[u8; 5] = b"3YPNN";
 /// Bytes of an Enter Order.
 pub const ENTER_BYTES: usize = 47;
-/// Open orders for which there is room from the start, where fills are reported.
-const OPEN: usize = 1024;
 
 /// Why an instrument is not traded.
 pub mod blocked {
@@ -117,7 +115,7 @@ pub struct OrderEntry {
     /// The latest UserRefNum.
     number: u32,
     /// Open orders by UserRefNum, where fills are reported.
-    open: HashMap<u32, Open>,
+    open: BTreeMap<u32, Open>,
     /// Shares that these may buy and sell, by instrument; shorter than `states`, and empty in replay.
     working: Vec<[u64; 2]>,
     /// Event times of the latest accepted orders, at most `max_orders_per_sec`.
@@ -139,7 +137,7 @@ impl OrderEntry {
             blank: 0,
             killed: config.kill,
             number: config.first.saturating_sub(1),
-            open: HashMap::with_capacity(if config.reported { OPEN } else { 0 }),
+            open: BTreeMap::new(),
             working: Vec::new(),
             config,
             recent,

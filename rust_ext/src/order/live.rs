@@ -83,13 +83,85 @@ impl OrderEntry {
 
     /// Open orders, oldest first.
     pub fn open(&self) -> Vec<(u32, Open)> {
-        let mut all: Vec<_> = self.open.iter().map(|(&user_ref, &order)| (user_ref, order)).collect();
-        all.sort_unstable_by_key(|order| order.0);
-        all
+        self.open.iter().map(|(&user_ref, &order)| (user_ref, order)).collect()
     }
 
     /// The latest UserRefNum.
     pub fn number(&self) -> u32 {
         self.number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, ENTER_BYTES, OrderEntry};
+    use super::*;
+    use crate::book::Top;
+    use crate::event::ASK;
+
+    /// An order of 100 shares whenever it is asked, up to 300 on one side.
+    fn entry() -> OrderEntry {
+        OrderEntry::new(Config {
+            threshold: 0.5,
+            lot: 100,
+            cooldown: 1,
+            kill: false,
+            max_order_qty: 1_000,
+            max_notional: 1_000_000,
+            collar_bps: 10_000,
+            position_limit: 300,
+            max_orders_per_sec: 1_000,
+            price_scale: 10_000,
+            reported: true,
+            first: 5,
+        })
+    }
+
+    /// How many of four attempts on instrument 2 leave as orders.
+    fn attempts(entry: &mut OrderEntry, score: f64) -> usize {
+        let (before, top) =
+            (entry.stream.len(), Top { price: [10_000, 10_100], qty: [1, 1], ..Top::default() });
+        for _ in 0..4 {
+            if entry.acts(2, &top, score) {
+                entry.attempt(0, 0, 2, &top, score, b"HLAAA   ");
+            }
+        }
+        (entry.stream.len() - before) / ENTER_BYTES
+    }
+
+    #[test]
+    fn what_works_counts_as_filled_until_reports_say_otherwise() {
+        let mut entry = entry();
+        assert_eq!(attempts(&mut entry, 1.0), 3);
+        assert_eq!(attempts(&mut entry, -1.0), 3);
+        assert_eq!(entry.working_of(2), [300, 300]);
+        assert_eq!(entry.open().iter().map(|order| order.0).collect::<Vec<_>>(), [5, 6, 7, 8, 9, 10]);
+        assert!(entry.report(5, 40, 0, false) && entry.report(8, 100, 0, false));
+        assert!(!entry.report(8, 1, 0, false) && !entry.report(4, 1, 0, false));
+        assert_eq!(entry.working_of(2), [260, 200]);
+        assert!(entry.report(5, 0, 60, false));
+        let seen = Instrument { instrument: 2, position: -60, working: [200, 200], blocked: 0 };
+        assert_eq!(entry.instruments(), [seen]);
+        assert_eq!(attempts(&mut entry, 1.0), 1, "-60 + 200 + 100 <= 300, and no more");
+        entry.adopt(4, Open { instrument: 2, side: ASK, left: 40 });
+        assert_eq!(attempts(&mut entry, -1.0), 0, "-60 - 240 - 100 < -300");
+    }
+
+    #[test]
+    fn nothing_leaves_while_blocked() {
+        let mut entry = entry();
+        entry.stale(None, true);
+        assert_eq!(attempts(&mut entry, 1.0), 0, "also an instrument that comes later");
+        entry.stale(Some(2), true);
+        entry.stale(None, false);
+        assert_eq!(attempts(&mut entry, 1.0), 0);
+        entry.status(2, b'H' as u32);
+        entry.stale(Some(2), false);
+        assert_eq!(attempts(&mut entry, 1.0), 0);
+        entry.status(2, b'T' as u32);
+        entry.kill(true);
+        assert_eq!((attempts(&mut entry, 1.0), entry.rejects[0]), (0, 4));
+        entry.kill(false);
+        assert_eq!(attempts(&mut entry, 1.0), 3);
     }
 }
