@@ -38,7 +38,6 @@ COUNTS = (
     "heartbeats",  # datagrams without messages, ends of session included
 )
 _STRANGERS = 3  # datagrams of one other session in a row that mean that the session has changed
-_LOST_KEPT = 1024  # ranges
 
 
 class Delivery(NamedTuple):
@@ -87,7 +86,7 @@ class Arbiter:
         """Begin anew, with another session or another number; the counts go on."""
         self.session, self.expected = session, expected
         self.heard: dict[int, int] = {}  # line -> when it last brought something of this session, ns
-        self.lost: deque[tuple[int, int]] = deque(maxlen=_LOST_KEPT)  # (from, until) of what was given up, the latest 1024
+        self.lost: deque[tuple[int, int]] = deque(maxlen=1024)  # (from, until) of what was given up, the latest 1024
         self.changed: bytes | None = None  # the session that has taken the place of ours
         self._stranger, self._strangers = b"", 0
         self._held = Window(self.window, self.window_bytes)
@@ -141,9 +140,8 @@ class Arbiter:
         if not self._broken or now_ns < self._due_ns or self._asked >= self.give_up or not (hole := self.gap):
             return []
         count = min(hole[1] - hole[0], self.window)
-        self._asked += 1
+        self._asked, self._due_ns = self._asked + 1, now_ns + self.retry_ns
         self._asked_until = max(self._asked_until, hole[0] + count)
-        self._due_ns = now_ns + self.retry_ns
         self.counts["requests"] += 1
         return [Request(self.session or b"", hole[0], count)]
 
@@ -152,11 +150,10 @@ class Arbiter:
         runs = []
         while hole := self.gap:
             self._lose(hole[1])
-            if (run := self._run()).count:
-                runs.append(run)
+            runs.append(self._run())
         self.counts["messages"] += sum(run.count for run in runs)
         self._broken = False
-        return runs
+        return [run for run in runs if run.count]
 
     @property
     def _missing(self) -> bool:
@@ -172,14 +169,12 @@ class Arbiter:
         except WireError:
             self.counts["malformed"] += 1
             return None
-        if self.session is None:
-            self.session = packet.session
+        self.session = self.session or packet.session
         if packet.session != self.session:
             self.counts["foreign_session"] += 1
             self._strangers = self._strangers + 1 if packet.session == self._stranger else 1
             self._stranger = packet.session
-            if self._strangers >= _STRANGERS:
-                self.changed = packet.session
+            self.changed = packet.session if self._strangers >= _STRANGERS else self.changed
             return None
         self.changed, self._stranger, self._strangers = None, b"", 0
         self.counts["heartbeats"] += not packet.messages
