@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hftlab.backends import Backend
     from hftlab.stages.order import Accepted
 
-_WANTED = ["report", "stale", "kill", "move", "adopt", "instruments", "working", "accepted"]
+_WANTED = ["report", "stale", "kill", "move", "adopt", "instruments", "working", "accepted", "renumber"]
 _MOST = 2**32 - 1
 
 
@@ -134,6 +134,16 @@ class Live:
         _within("side", side, 1, 2)
         _within("left", left, 1, _MOST)
         self._entry.adopt(user_ref, instrument, side, left)
+
+    def renumber(self, first_ref: int) -> None:
+        """The next order gets this UserRefNum, or a later one if it has been used."""
+        _within("first_ref", first_ref, 1, _MOST)
+        self._entry.renumber(first_ref)
+
+    @property
+    def next_ref(self) -> int:
+        """The UserRefNum of the next order."""
+        return int(self._entry.renumber(1))
 
     @property
     def killed(self) -> bool:

@@ -151,7 +151,7 @@ class Settings:
                       engine may ignore it and keep samples
     slowest, around : how many of the slowest messages are kept (0 to 1,000), and how many before and after each (0 to 1,000);
                       an engine may ignore them
-    fills           : "assumed": an order is filled at its limit at once, as in replay; "reported": fills are told, see hftlab.live
+    fills           : "assumed": an order is filled at its limit at once, as in replay; "reported": as told, see hftlab.live
     first_ref       : UserRefNum of the first order, 1 to 2^32-1
     """
 

@@ -73,13 +73,11 @@ def test_only_reports_move_positions_and_the_worst_case_is_tested(backend: str, 
     assert not live.positions
     buying = {i: sum(left for _, j, side, left in live.working if (i, 1) == (j, side)) for i in live.names}
     selling = {i: sum(left for _, j, side, left in live.working if (i, 2) == (j, side)) for i in live.names}
-    assert max(buying.values()) == 300, (
-        "100 shares an order, and nothing known to be filled: three of them reach the limit of 300"
-    )
+    assert max(buying.values()) == 300, "nothing is known to be filled: three orders of 100 reach the limit"
     assert max(selling.values()) <= 300
     assert len(sent) == len(live.working) == sum(buying.values()) // 100 + sum(selling.values()) // 100
     assert live.result()["rejects"][4] > 0
-    ref, instrument, side, left = live.working[0]
+    ref, instrument, side, _ = live.working[0]
     sign = 1 if side == 1 else -1
     assert live.report(ref, filled=30)
     assert (live.positions, live.working[0][3]) == ({instrument: 30 * sign}, 70)
@@ -157,9 +155,23 @@ def test_numbers_go_on_where_they_are_told_to_and_end_at_the_last(backend: str, 
     live = Live(backend, first_ref=2**32 - 3, **EAGER)
     sent = live.push(b"".join(day))
     assert [reference(order) for order in sent] == [2**32 - 3, 2**32 - 2, 2**32 - 1]
+    live.renumber(7)
     assert sent[0][31:45] == b"HL004294967293"
     assert [row[-1] for row in live.accepted()] == [2**32 - 3, 2**32 - 2, 2**32 - 1]
     assert live.result()["rejects"][0] > 0
+
+
+@each_engine
+def test_numbers_leap_forward_and_never_back(backend: str, day: list[bytes]) -> None:
+    live = Live(backend, **EAGER)
+    first = live.push(b"".join(day[:1_000]))
+    assert live.next_ref == len(first) + 1 > 1
+    live.renumber(1)
+    live.renumber(5_000)
+    assert live.next_ref == 5_000
+    later = live.push(b"".join(day[1_000:]))
+    assert [reference(order) for order in later] == list(range(5_000, 5_000 + len(later)))
+    assert [row[-1] for row in live.accepted()] == [reference(order) for order in first + later]
 
 
 @each_engine

@@ -134,6 +134,11 @@ class OrderEntry:
         self.open[user_ref] = [instrument, side, left]
         self._state(instrument).working[side - 1] += left
 
+    def renumber(self, first: int) -> int:
+        """The next UserRefNum shall be `first`, if it is not beyond that already; returns the one that it is."""
+        self.number = max(self.number, first - 1)
+        return self.number + 1
+
     def instruments(self) -> list[tuple[int, int, int, int, int]]:
         """(instrument, position, shares that orders may still buy, and sell, HALTED and STALE) of those where any is not 0."""
         all_ = ((i, one.position, *one.working, one.blocked & ~ALL_STALE) for i, one in sorted(self.states.items()))

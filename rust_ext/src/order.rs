@@ -96,6 +96,8 @@ pub struct Accepted {
     pub instrument: u16,
     /// `event::BID` buys, `event::ASK` sells.
     pub side: u8,
+    /// UserRefNum.
+    pub number: u32,
     /// The quote it aims at, in price units of the feed.
     pub price: i64,
     /// The score that caused it: above the threshold for a buy, below minus the threshold for a sell.
@@ -120,7 +122,7 @@ pub struct OrderEntry {
     working: Vec<[u64; 2]>,
     /// Event times of the latest accepted orders, at most `max_orders_per_sec`.
     recent: VecDeque<u64>,
-    /// The accepted orders; the UserRefNum of the last is the latest, that of each other one less than of the next.
+    /// The accepted orders.
     pub orders: Vec<Accepted>,
     /// Refused attempts by the first limit broken: kill switch, quantity, notional, collar, position, rate.
     pub rejects: [u64; REJECTS],
@@ -212,7 +214,8 @@ impl OrderEntry {
             self.recent.pop_front();
         }
         self.recent.push_back(ts_ns);
-        self.orders.push(Accepted { index, ts_ns, instrument, side, price, score, position });
+        let number = self.number;
+        self.orders.push(Accepted { index, ts_ns, instrument, side, number, price, score, position });
         self.encode(side, limit as u64, name);
     }
 

@@ -274,6 +274,10 @@ mod hftlab_rust {
             self.runner.entry().adopt(user_ref, Open { instrument, side, left });
         }
 
+        fn renumber(&mut self, first: u32) -> u64 {
+            self.runner.entry().renumber(first)
+        }
+
         fn instruments(&self) -> Vec<(u16, i64, u64, u64, u32)> {
             live::instruments(self.runner.orders())
         }

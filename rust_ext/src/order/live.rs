@@ -86,9 +86,10 @@ impl OrderEntry {
         self.open.iter().map(|(&user_ref, &order)| (user_ref, order)).collect()
     }
 
-    /// The latest UserRefNum.
-    pub fn number(&self) -> u32 {
-        self.number
+    /// The next UserRefNum shall be `first`, if it is not beyond that already; returns the one that it is.
+    pub fn renumber(&mut self, first: u32) -> u64 {
+        self.number = self.number.max(first.saturating_sub(1));
+        self.number as u64 + 1
     }
 }
 

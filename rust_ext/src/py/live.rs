@@ -49,10 +49,10 @@ pub type Accepted = (u64, u64, u16, u8, u32, i64, f64, i64, u32);
 /// The accepted orders that are kept, which are forgotten.
 pub fn accepted(entry: &mut OrderEntry) -> Vec<Accepted> {
     let orders = std::mem::take(&mut entry.orders);
-    let (lot, before) = (entry.lot(), entry.number() - orders.len() as u32);
-    let one = |(order, number): (&order::Accepted, u32)| {
-        let &order::Accepted { index, ts_ns, instrument, side, price, score, position } = order;
+    let lot = entry.lot();
+    let one = |order: &order::Accepted| {
+        let &order::Accepted { index, ts_ns, instrument, side, number, price, score, position } = order;
         (index, ts_ns, instrument, side, lot, price, score, position, number)
     };
-    orders.iter().zip(before + 1..).map(one).collect()
+    orders.iter().map(one).collect()
 }

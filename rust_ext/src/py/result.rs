@@ -81,8 +81,7 @@ fn orders<'py>(py: Python<'py>, entry: &order::OrderEntry) -> PyResult<Bound<'py
     out.set_item("price", column(py, all.iter().map(|order| order.price).collect()))?;
     out.set_item("score", column(py, all.iter().map(|order| order.score).collect()))?;
     out.set_item("position", column(py, all.iter().map(|order| order.position).collect()))?;
-    let before = entry.number() - all.len() as u32;
-    out.set_item("user_ref_num", column(py, (1..=all.len() as u32).map(|i| before + i).collect()))?;
+    out.set_item("user_ref_num", column(py, all.iter().map(|order| order.number).collect()))?;
     Ok(out)
 }
 
