@@ -11,7 +11,7 @@ same messages and reports give the same bytes in every engine, live or replayed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hftlab.errors import ConfigError, FeedError
 from hftlab.feeds.messages import SIZES
@@ -58,7 +58,7 @@ class Live:
         self.engine = made if isinstance(made, Engine) else Engine(made, **options)
         more: dict[str, Any] = {"price_scale": price_scale, "symbols": tuple(symbols), "fills": fills, "first_ref": first_ref}
         self.settings = self.engine.settings(record="none", **more)
-        self.session: Any = self.engine.open(self.settings)
+        self.session = cast(Any, self.engine.open(self.settings))
         self._entry: Any = getattr(self.session, "entry", self.session)
         if missing := [*lacking(self.session, ["react"]), *lacking(self._entry, _WANTED)]:
             raise ConfigError(f"{self.engine.label} cannot run live: it lacks {', '.join(missing)}")

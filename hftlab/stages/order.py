@@ -141,12 +141,13 @@ class OrderEntry:
 
     def instruments(self) -> list[tuple[int, int, int, int, int]]:
         """(instrument, position, shares that orders may still buy, and sell, HALTED and STALE) of those where any is not 0."""
-        all_ = ((i, one.position, *one.working, one.blocked & ~ALL_STALE) for i, one in sorted(self.states.items()))
+        states = sorted(self.states.items())
+        all_ = [(i, one.position, one.working[0], one.working[1], one.blocked & ~ALL_STALE) for i, one in states]
         return [one for one in all_ if any(one[1:])]
 
     def working(self) -> list[tuple[int, int, int, int]]:
         """(UserRefNum, instrument, side, shares left) of every open order, oldest first."""
-        return [(ref, *order) for ref, order in sorted(self.open.items())]
+        return [(ref, instrument, side, left) for ref, (instrument, side, left) in sorted(self.open.items())]
 
     def accepted(self) -> list[Accepted]:
         """The accepted orders since the last call."""
