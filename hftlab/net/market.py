@@ -30,16 +30,20 @@ _ADD, _EXECUTE, _CANCEL = int(Kind.ADD), int(Kind.EXECUTE), int(Kind.CANCEL)
 _DELETE, _REPLACE, _TRADE = int(Kind.DELETE), int(Kind.REPLACE), int(Kind.TRADE)
 _STATUS, _CLEAR = int(Kind.STATUS), int(Kind.CLEAR)
 _TRADING = ord("T")
+MATCHES = 1 << 62
 
 
-#: Called for every fill: order, shares, price, whether it took liquidity.
-Fill = Callable[[Order, int, int, bool], None]
+#: Called for every fill: order, shares, price, whether it took liquidity, match number.
+Fill = Callable[[Order, int, int, bool, int], None]
 #: Called before `taker` would trade with `maker` of the same account: shares, price. It must cancel one of them.
 SelfTrade = Callable[[Order, Order, int, int], None]
 
 
 class Market:
-    """All instruments. `fill` is told of every fill and keeps `left`; `self_trade` decides between two orders of one account."""
+    """All instruments. `fill` is told of every fill and keeps `left`; `self_trade` decides between two orders of one account.
+
+    Match numbers start at 2^62, where no feed has its own.
+    """
 
     def __init__(self, fill: Fill, self_trade: SelfTrade) -> None:
         self.book = Book()
@@ -47,6 +51,7 @@ class Market:
         self.taken: dict[int, int] = {}  # displayed order -> shares of it that we have
         self.resting = Resting()
         self._fill, self._self_trade = fill, self_trade
+        self._match = MATCHES
 
     # History goes on ------------------------------------------------------------------------------------------------------
 
@@ -123,11 +128,11 @@ class Market:
                 if room > 0:
                     self._take_of(order_id, self._give(order, room))
 
-    def _give(self, order: Order, shares: int) -> int:
+    def _give(self, order: Order, shares: int, match: int = 0) -> int:
         """Fill a resting order at its price, at most `shares`; returns how many."""
         shares = min(shares, order.left)
         if shares:
-            self._fill(order, shares, order.price, False)
+            self._fill(order, shares, order.price, False, match or self._next_match())
             if not order.left:
                 self.resting.remove(order)
         return shares
@@ -172,15 +177,20 @@ class Market:
                     self._trade_with(taker, maker)
                 elif shares := min(taker.left, self._available(maker)):
                     self._take_of(maker, shares)
-                    self._fill(taker, shares, price, True)
+                    self._fill(taker, shares, price, True, self._next_match())
 
     def _trade_with(self, taker: Order, maker: Order) -> None:
         shares = min(taker.left, maker.left)
         if maker.account == taker.account:
             self._self_trade(taker, maker, shares, maker.price)
             return
-        self._fill(taker, shares, maker.price, True)
-        self._give(maker, shares)
+        match = self._next_match()
+        self._fill(taker, shares, maker.price, True, match)
+        self._give(maker, shares, match)
+
+    def _next_match(self) -> int:
+        self._match += 1
+        return self._match
 
     def _prices(self, instrument: int, side: int) -> Iterator[int]:
         """Every price of one side, displayed or ours, best first; found as they are asked for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from hftlab.events import Side
 
@@ -28,7 +29,7 @@ class Order:
         self.executed = 0
         self.expires_ns = 0  # 0: with the session
         self.ahead: set[int] = set()
-        self.terms: object = None  # what the matcher keeps with it; the market does not look
+        self.terms: Any = None  # what the matcher keeps with it; the market does not look
 
 
 #: The queues of one side: price -> orders, the first in time first.
