@@ -14,34 +14,19 @@ Decisions where the specification leaves room:
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
-from heapq import heappop, heappush
+from typing import Any
 
 from hftlab.net import ouch, rules
-from hftlab.net.market import Market
+from hftlab.net.ledger import Account, Ledger, Report
 from hftlab.net.ouch import EnterOrder, Message
 from hftlab.net.resting import ASK, BID, Order
 from hftlab.stages.tick import Tick
 
-Report = tuple[str, Message]
-
-ORDERS = 1 << 62  # our order references start here, where no feed has its own
 _NEVER_UP = {("S", "E"), ("S", "T"), ("E", "T")}  # the changes of side that a modify may make
-_SECOND_NS = 1_000_000_000
 
 
-class Account:
-    """One port: the next UserRefNum that is new, its live orders by UserRefNum, and whether it may enter orders."""
-
-    def __init__(self) -> None:
-        self.next_ref = 1
-        self.live: dict[int, Order] = {}
-        self.disabled = False
-
-
-class Matcher:
+class Matcher(Ledger):
     """One session.
 
     most_live : live orders an account may have; more are rejected
@@ -50,16 +35,10 @@ class Matcher:
     """
 
     def __init__(self, *, most_live: int = 10_000) -> None:
+        super().__init__()
         self.most_live, self.accepting, self.closed = most_live, True, False
-        self.accounts: dict[str, Account] = {}
         self.tick = Tick()
-        self.market = Market(self._fill, self._self_trade)
-        self.counts: Counter[str] = Counter()
-        self._now = 0
-        self._number = ORDERS
-        self._out: list[Report] = []
         self._instruments: dict[str, int] = {}
-        self._expiring: list[tuple[int, int, Order]] = []
 
     # What happens -----------------------------------------------------------------------------------------------------------
 
@@ -162,7 +141,7 @@ class Matcher:
         changed = {key: getattr(message, key) for key in (*message.CODES, "appendage") if key != "orig_user_ref"}
         terms = replace(old.terms, **changed)
         left = message.quantity - old.executed
-        if self.market.halted and old.instrument in self.market.halted:
+        if old.instrument in self.market.halted:
             self._cancel(old, old.left, "H")
         elif rules.refuses(terms) or left <= 0 or own.disabled:
             self._cancel(old, old.left, "U")
@@ -212,67 +191,7 @@ class Matcher:
         response = ouch.DisableResponse if own.disabled else ouch.EnableResponse
         self._say(name, response(self._now, message.user_ref, message.firm))
 
-    # Orders -----------------------------------------------------------------------------------------------------------------
 
-    def _order(self, name: str, terms: EnterOrder, instrument: int, side: int, left: int, executed: int = 0) -> Order:
-        self._number += 1
-        order = Order(name, terms.user_ref, self._number, instrument, side, terms.price, left)
-        order.terms, order.executed = terms, executed
-        if terms.time_in_force == rules.UNTIL_TIME:
-            order.expires_ns = terms.option("expire_time") * _SECOND_NS
-            heappush(self._expiring, (order.expires_ns, order.number, order))
-        self.accounts[name].live[order.ref] = order
-        return order
-
-    def _work(self, order: Order) -> None:
-        self.market.trade(order)
-        if order.left and order.terms.time_in_force == rules.IMMEDIATE:
-            self._cancel(order, order.left, "I")
-        elif order.left:
-            self.market.rest(order)
-
-    def _fill(self, order: Order, shares: int, price: int, took: bool, match: int) -> None:
-        order.left -= shares
-        order.executed += shares
-        self.counts["executed_shares"] += shares
-        self._say(order.account, ouch.Executed(self._now, order.ref, shares, price, "R" if took else "A", match))
-        if not order.left:
-            self.accounts[order.account].live.pop(order.ref, None)
-
-    def _self_trade(self, taker: Order, maker: Order, shares: int, price: int) -> None:
-        self._say(maker.account, ouch.AiqCanceled(self._now, maker.ref, maker.left, "Q", shares, price, "A", "O"))
-        maker.left = 0
-        self._gone(maker)
-
-    def _cancel(self, order: Order, shares: int, reason: str) -> None:
-        order.left -= shares
-        self._say(order.account, ouch.Canceled(self._now, order.ref, shares, reason))
-        if not order.left:
-            self._gone(order)
-
-    def _cancel_all(self, orders: Iterable[Order], reason: str) -> None:
-        for order in list(orders):
-            self._cancel(order, order.left, reason)
-
-    def _gone(self, order: Order) -> None:
-        self.market.resting.remove(order)
-        self.accounts[order.account].live.pop(order.ref, None)
-
-    def _expire(self) -> None:
-        while self._expiring and self._expiring[0][0] <= self._now:
-            order = heappop(self._expiring)[2]
-            if self.accounts[order.account].live.get(order.ref) is order:
-                self._cancel(order, order.left, "T")
-
-    def _say(self, account: str, message: Message) -> None:
-        self.counts[message.NAME] += 1
-        self._out.append((account, message))
-
-    def _taken(self) -> list[Report]:
-        out, self._out = self._out, []
-        return out
-
-
-def _terms(order: EnterOrder) -> dict[str, object]:
+def _terms(order: EnterOrder) -> dict[str, Any]:
     """The fields that an accepted or replaced order has in common with what was asked for."""
     return {key: getattr(order, key) for key in (*order.CODES, "appendage")}
