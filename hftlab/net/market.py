@@ -51,7 +51,7 @@ class Market:
         self.taken: dict[int, int] = {}  # displayed order -> shares of it that we have
         self.resting = Resting()
         self._fill, self._self_trade = fill, self_trade
-        self._match = MATCHES
+        self.last_match = MATCHES
 
     # History goes on ------------------------------------------------------------------------------------------------------
 
@@ -189,8 +189,8 @@ class Market:
         self._give(maker, shares, match)
 
     def _next_match(self) -> int:
-        self._match += 1
-        return self._match
+        self.last_match += 1
+        return self.last_match
 
     def _prices(self, instrument: int, side: int) -> Iterator[int]:
         """Every price of one side, displayed or ours, best first; found as they are asked for."""

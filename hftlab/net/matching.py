@@ -49,6 +49,13 @@ class Matcher(Ledger):
             self._out.append((account, ouch.SystemEvent(now_ns, "S")))
         return self._taken()
 
+    def restore(self, account: str, next_ref: int, order_number: int, match_number: int) -> None:
+        """An account of a session that is taken up again: its numbers go on after these."""
+        self.accounts[account] = own = Account()
+        own.next_ref = next_ref
+        self._number = max(self._number, order_number)
+        self.market.last_match = max(self.market.last_match, match_number)
+
     def feed(self, blocks: bytes, now_ns: int) -> list[Report]:
         """Whole framed ITCH messages, as they were published."""
         self._now = now_ns

@@ -87,6 +87,11 @@ class Bucket:
         self._left -= many
         return True
 
+    def spend(self, now_ns: int, many: int) -> None:
+        """Take so many in any case; the debt has to be made up for before there is anything again."""
+        self._fill(now_ns)
+        self._left -= many
+
     def left(self, now_ns: int) -> int:
         """How many could be taken now."""
         self._fill(now_ns)
