@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from hftlab.exchange_options import add_exchange
+
 
 def add_net(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     net = commands.add_parser("net", help="the wire: transports, what they cost, and what this machine has of them")
@@ -17,4 +19,4 @@ def _add_transports(commands: argparse._SubParsersAction[argparse.ArgumentParser
     transports.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-_ADD = (_add_transports,)
+_ADD = (_add_transports, add_exchange)

@@ -24,6 +24,13 @@ def _transports(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _exchange(arguments: argparse.Namespace) -> int:
+    from hftlab.net.exchange_process import exchange
+
+    return exchange(arguments)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "transports": _transports,
+    "exchange": _exchange,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,23 @@ def messages(feed: Feed) -> Iterator[tuple[int, bytes]]:
         joiner.used(data, frames.used)
         index = frames.index
     joiner.finish(index)
+
+
+def directory(feed: Feed, most: int = 200_000) -> tuple[dict[int, bytes], int]:
+    """What a feed says of its stocks before its first order: 8-byte symbol by stock locate; and its first timestamp, ns.
+
+    most : messages looked at, where no order comes
+    """
+    names: dict[int, bytes] = {}
+    first = 0
+    with suppress(FeedError):  # it is published as far as it goes, and reported then
+        for _, (ts_ns, framed) in zip(range(most), messages(feed), strict=False):
+            first = first or ts_ns
+            if framed[2:3] in (b"A", b"F"):
+                break
+            if framed[2:3] == b"R":
+                names[int.from_bytes(framed[3:5], "big")] = framed[13:21]
+    return names, first
 
 
 class Publisher:
@@ -91,6 +109,7 @@ class Publisher:
         self._messages = messages(feed)
         self._waiting: tuple[int | None, int, bytes] | None = None  # intended ns, timestamp, framed message
         self._beat_ns: int | None = None
+        self._left_ns: int | None = None  # when the latest message left
 
     @property
     def next(self) -> int:
@@ -114,15 +133,22 @@ class Publisher:
         while len(out) < most and self._due(now_ns):
             out.append(self._datagram(now_ns))
         if out:
-            self._beat_ns = now_ns
+            self._beat_ns = self._left_ns = now_ns
         return out
 
     def due_ns(self) -> int | None:
         """When the next message is meant to leave: None if there is none, 0 for at once."""
         return None if self._waiting is None else self._waiting[0] or 0
 
+    def time_ns(self, now_ns: int) -> int:
+        """The time of day in the feed, ns: that of the latest message, and with the feed's own pace what has passed since."""
+        if self.schedule.pace.kind != "event" or self._left_ns is None:
+            return self.ts_ns
+        passed = self.ts_ns + int((now_ns - self._left_ns) * self.schedule.pace.value)
+        return max(self.ts_ns, min(passed, self._waiting[1])) if self._waiting else passed
+
     def beat(self, now_ns: int) -> bytes | None:
-        """A heartbeat, or after the last message the end of the session, if nothing was sent for `heartbeat_ns`."""
+        """A heartbeat, if nothing was sent for `heartbeat_ns`."""
         if self._beat_ns is not None and now_ns - self._beat_ns < self.heartbeat_ns:
             return None
         self._beat_ns = now_ns
@@ -134,6 +160,11 @@ class Publisher:
         self._waiting, self.finished, self._beat_ns = None, True, now_ns
         self.counts["ends"] += 1
         return moldudp64.end(self.session, self.next)
+
+    def end_again(self, now_ns: int) -> bytes | None:
+        """The end of the session once more, if it was not sent for `heartbeat_ns`: to be repeated for a while."""
+        silent = self._beat_ns is None or now_ns - self._beat_ns >= self.heartbeat_ns
+        return self.end(now_ns) if silent else None
 
     def lags(self) -> Histogram:
         """How late messages left, ns, by when they were meant to."""
