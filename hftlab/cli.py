@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hftlab import comparing, learning, measuring, reporting
+from hftlab import comparing, learning, measuring, networking, reporting
 from hftlab.errors import FeedError, HftlabError
 from hftlab.measuring import generated, placement, print_json
 from hftlab.options import parser
@@ -192,6 +192,7 @@ COMMANDS = {
     "doctor": _doctor,
     "course": learning.course,
     "lab": learning.lab,
+    "net": networking.net,
 }
 
 if __name__ == "__main__":

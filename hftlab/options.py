@@ -6,6 +6,7 @@ import argparse
 
 from hftlab import __version__
 from hftlab.learning_options import add_course, add_lab
+from hftlab.net_options import add_net
 from hftlab.shared_options import engine_options, generator_options, placement_options, result_options, with_option
 
 _EPILOG = """\
@@ -28,6 +29,7 @@ examples:
   hftlab bench --with my_book.py:MyBook          a class or object of one's own beside the others
   hftlab doctor                                  what this machine can do, and what is missing
   hftlab lab                                     JupyterLab on the course; `hftlab course` says what there is to learn
+  hftlab net transports                          which ways from one process to another this machine has
 
 FILE is NASDAQ TotalView-ITCH 5.0 in BinaryFILE framing, plain or gzip. ENGINE is the name of a backend, alone or
 with a variant ("rust naive", "rust book=btree"), or module:attribute or path.py:attribute of a backend, of the class of a
@@ -63,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
         _add_doctor,
         add_course,
         add_lab,
+        add_net,
     ):
         add(commands)
     return parser

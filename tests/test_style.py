@@ -26,14 +26,14 @@ FLOORS: list[tuple[str, ...]] = [
     ("verify",),
     ("charts",),
     ("bench",),
-    ("doctor", "learning_options", "options", "shared_options", "tables"),
+    ("doctor", "exchange_options", "learning_options", "net_options", "options", "shared_options", "tables"),
     ("profiling",),
     ("report",),
     ("jupyter",),
     ("course",),
     ("net",),
     ("measuring", "comparing", "reporting"),
-    ("learning",),
+    ("learning", "networking"),
     ("cli",),
 ]
 MAX_MODULE_LINES = 250

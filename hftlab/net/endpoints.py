@@ -1,0 +1,89 @@
+"""Sockets of the exchange: addresses read and checked, datagrams out, requests and connections in.
+
+Everything binds to loopback unless another address is named. Multicast leaves by one interface only, and with a time to live of
+0 where that is loopback: it never reaches a wire.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from ipaddress import IPv4Address
+from typing import NamedTuple
+
+from hftlab.errors import ConfigError
+
+LOOPBACK = "127.0.0.1"
+
+
+class Address(NamedTuple):
+    """An IPv4 address and a port; port 0 is any that is free."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str, what: str) -> Address:
+        """From HOST:PORT, HOST being an IPv4 address or localhost. raises : ConfigError"""
+        host, colon, port = text.rpartition(":")
+        try:
+            if not colon or not port.isascii() or not port.isdigit() or int(port) > 0xFFFF:
+                raise ValueError
+            return cls(str(IPv4Address(LOOPBACK if host == "localhost" else host)), int(port))
+        except ValueError:
+            raise ConfigError(f"{what} is {text!r}; allowed is an IPv4 address and a port, e.g. {LOOPBACK}:0") from None
+
+    @property
+    def multicast(self) -> bool:
+        return IPv4Address(self.host).is_multicast
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def destination(address: Address, what: str) -> Address:
+    """Where a line goes to: a multicast group with port 0 gets a free port. raises : ConfigError for a port 0 elsewhere"""
+    if address.port:
+        return address
+    if not address.multicast:
+        raise ConfigError(f"{what} is {address}; allowed is port 0 for multicast groups only, since somebody must listen there")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("", 0))
+        return address._replace(port=probe.getsockname()[1])
+
+
+def sender(interface: str) -> socket.socket:
+    """A socket for datagrams to anywhere; multicast leaves by the interface with this address. raises : ConfigError"""
+    host = Address.parse(f"{interface}:0", "interface").host
+    out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        out.setblocking(False)
+        out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(host))
+        local = IPv4Address(host).is_loopback
+        out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, struct.pack("b", 0 if local else 1))
+        out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
+    except OSError as error:
+        out.close()
+        raise ConfigError(f"interface {interface}: {error.strerror}") from None
+    return out
+
+
+def bound(kind: socket.SocketKind, address: Address, what: str, backlog: int = 0) -> socket.socket:
+    """A datagram socket, or with a backlog a listening one, that does not block. raises : ConfigError"""
+    made = socket.socket(socket.AF_INET, kind)
+    try:
+        made.setblocking(False)
+        if backlog:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        if backlog:
+            made.listen(backlog)
+    except OSError as error:
+        made.close()
+        raise ConfigError(f"{what} {address}: cannot be listened to: {error.strerror}") from None
+    return made
+
+
+def name(made: socket.socket | None) -> str:
+    """HOST:PORT of a bound socket."""
+    return str(Address(*made.getsockname())) if made else ""

@@ -1,0 +1,91 @@
+"""A line: what happens to datagrams between the publisher and its listeners, on purpose and reproducibly.
+
+Each line has its own seeded chances of losing, repeating and delaying a datagram, so that two lines lose independently, and the
+same seed loses the same datagrams again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hftlab.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Chances:
+    """Probabilities per datagram, each in [0, 1]. depth : how many later datagrams overtake a delayed one, 1 to `depth`."""
+
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    depth: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("loss", "duplicate", "reorder"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; allowed is a probability from 0 to 1")
+        if not 1 <= self.depth <= 1000:
+            raise ConfigError(f"depth is {self.depth}; allowed is 1 to 1000 datagrams")
+
+
+class Line:
+    """One of the two lines.
+
+    down   : while True nothing gets through
+    mangle : what is done to each datagram that gets through, for faults; b"" swallows it
+    counts : sent, lost, duplicated, delayed, dropped (line down)
+    """
+
+    def __init__(self, name: str, chances: Chances | None = None, seed: int = 1) -> None:
+        self.name, self.chances = name, chances or Chances()
+        self.down = False
+        self.mangle: Callable[[bytes], bytes] | None = None
+        self.counts: Counter[str] = Counter()
+        self._random = random.Random(f"{seed}/{name}")
+        self._held: list[tuple[int, bytes]] = []  # (datagrams still to overtake it, datagram)
+        self._plain = not (self.chances.loss or self.chances.duplicate or self.chances.reorder)
+
+    def carry(self, datagram: bytes) -> list[bytes]:
+        """What arrives because this one was sent: none, one or more datagrams."""
+        if self.down:
+            self.counts["dropped"] += 1
+            return []
+        if self._plain and not self.mangle:
+            self.counts["sent"] += 1
+            return [datagram]
+        out = self._chance(datagram)
+        if self._held:
+            self._held = [(left - 1, held) for left, held in self._held]
+            out += [held for left, held in self._held if left <= 0]
+            self._held = [(left, held) for left, held in self._held if left > 0]
+        return self._through(out)
+
+    def flush(self) -> list[bytes]:
+        """What is still delayed; to be sent when nothing follows that could overtake it."""
+        out, self._held = [held for _, held in self._held], []
+        return self._through(out) if not self.down else []
+
+    def _chance(self, datagram: bytes) -> list[bytes]:
+        # The three numbers are always drawn, so that one chance does not change what another one hits.
+        lose, repeat, delay = self._random.random(), self._random.random(), self._random.random()
+        overtaken = self._random.randint(1, self.chances.depth)
+        if lose < self.chances.loss:
+            self.counts["lost"] += 1
+            return []
+        copies = [datagram]
+        if repeat < self.chances.duplicate:
+            self.counts["duplicated"] += 1
+            copies.append(datagram)
+        if delay < self.chances.reorder:
+            self.counts["delayed"] += 1
+            self._held.append((overtaken + 1, copies.pop()))
+        return copies
+
+    def _through(self, out: list[bytes]) -> list[bytes]:
+        if self.mangle:
+            out = [mangled for datagram in out if (mangled := self.mangle(datagram))]
+        self.counts["sent"] += len(out)
+        return out

@@ -1,0 +1,103 @@
+"""When a message is meant to leave: in the feed's own time at any speed, at a fixed rate, or at once. And a bound on rates.
+
+The intended time of a message does not depend on when those before it really left (Gil Tene's coordinated omission): a publisher
+that has fallen behind sends what is overdue at once, and the lag says by how much it was late.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import NamedTuple
+
+from hftlab.errors import ConfigError
+
+SECOND_NS = 1_000_000_000
+_ALLOWED = "allowed is e.g. 1x, 8x, 0.5x (the feed's time), 50000/s (messages per second) or max (as fast as possible)"
+_PACE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(x|/s)")
+
+
+class Pace(NamedTuple):
+    """How a feed is paced. kind : "event" (its own time, `value` times as fast), "rate" (`value` messages per second), "max"."""
+
+    kind: str
+    value: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Pace:
+        """From "8x", "50000/s" or "max". raises : ConfigError"""
+        if text == "max":
+            return cls("max")
+        found = _PACE.fullmatch(text)
+        value = float(found[1]) if found else 0.0
+        if not found or not 1e-6 <= value <= 1e9:
+            raise ConfigError(f"pace is {text!r}; {_ALLOWED}")
+        return cls("event" if found[2] == "x" else "rate", value)
+
+    def __str__(self) -> str:
+        return "max" if self.kind == "max" else f"{self.value:g}" + ("x" if self.kind == "event" else "/s")
+
+
+class Schedule:
+    """Intended times of one publication, message after message.
+
+    longest_lull_ns : a longer wait between two messages of an "event" pace is cut to this, in real time (feeds start hours
+                      before the market does); how many were cut is in `lulls_cut`
+    """
+
+    def __init__(self, pace: Pace, longest_lull_ns: float = math.inf) -> None:
+        self.pace, self.longest_lull_ns = pace, longest_lull_ns
+        self.lulls_cut = 0
+        self._at = 0.0  # ns since the start
+        self._count = 0
+        self._last_ts: int | None = None
+
+    def next(self, ts_ns: int) -> int | None:
+        """ns after the start at which the message with this timestamp is meant to leave; None: at once."""
+        if self.pace.kind == "max":
+            return None
+        if self.pace.kind == "rate":
+            self._at = self._count * SECOND_NS / self.pace.value
+            self._count += 1
+            return int(self._at)
+        if self._last_ts is None or not ts_ns:  # what has no timestamp goes with the message before it
+            self._last_ts = self._last_ts or ts_ns or None
+            return int(self._at)
+        wait = max(0, ts_ns - self._last_ts) / self.pace.value
+        if wait > self.longest_lull_ns:
+            wait = self.longest_lull_ns
+            self.lulls_cut += 1
+        self._last_ts = max(self._last_ts, ts_ns)
+        self._at += wait
+        return int(self._at)
+
+
+class Bucket:
+    """At most `rate` per second on average, and `burst` at once. The clock is the caller's."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self.rate, self.burst = rate, burst
+        self._left, self._at = float(burst), 0
+
+    def take(self, now_ns: int, many: int = 1) -> bool:
+        """Take so many if they are there."""
+        self._fill(now_ns)
+        if self._left < many:
+            return False
+        self._left -= many
+        return True
+
+    def spend(self, now_ns: int, many: int) -> None:
+        """Take so many in any case; the debt has to be made up for before there is anything again."""
+        self._fill(now_ns)
+        self._left -= many
+
+    def left(self, now_ns: int) -> int:
+        """How many could be taken now."""
+        self._fill(now_ns)
+        return int(self._left)
+
+    def _fill(self, now_ns: int) -> None:
+        if now_ns > self._at:
+            self._left = min(self.burst, self._left + (now_ns - self._at) * self.rate / SECOND_NS)
+            self._at = now_ns

@@ -1,0 +1,254 @@
+"""Does the publisher send every message once, in order, when it is meant to leave, and again when it is asked for?"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from hftlab.errors import ConfigError
+from hftlab.events import EVENT_DTYPE
+from hftlab.feeds.feed import EventFeed
+from hftlab.feeds.itch import ItchFeed
+from hftlab.feeds.messages import build
+from hftlab.feeds.synthetic import generate
+from hftlab.net import moldudp64
+from hftlab.net.kept import Kept, Resender
+from hftlab.net.lines import Chances, Line
+from hftlab.net.pacing import Bucket, Pace, Schedule
+from hftlab.net.publisher import Publisher
+
+SESSION = b"TEST000001"
+MS, SECOND = 1_000_000, 1_000_000_000
+
+
+def feed_at(*times_ns: int) -> ItchFeed:
+    return ItchFeed(b"".join(moldudp64.frame(build("D", locate=1, ts=SECOND + ts, ref=ref)) for ref, ts in enumerate(times_ns)))
+
+
+def publish(publisher: Publisher, step_ns: int = MS) -> list[tuple[int, moldudp64.Packet]]:
+    """Everything it sends, with the time of the poll, from time 0 in steps."""
+    publisher.begin(0)
+    sent, now = [], 0
+    while not publisher.finished:
+        sent += [(now, moldudp64.decode(datagram.data)) for datagram in publisher.poll(now)]
+        now += step_ns
+    return sent
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_every_message_once_and_in_order(batch: bool) -> None:
+    raw = generate("calm", 3000, seed=3)
+    sent = publish(Publisher(ItchFeed(raw), SESSION, Pace("max"), batch=batch))
+    assert b"".join(packet.blocks for _, packet in sent) == raw
+    expected = 1
+    for _, packet in sent:
+        assert (packet.session, packet.sequence) == (SESSION, expected)
+        assert packet.count == 1 or batch
+        assert len(packet.blocks) <= 1400
+        expected = packet.next
+    assert expected == 3001
+    if batch:
+        assert len(sent) < 3000 / 20
+
+
+def test_the_feeds_own_time_at_any_speed() -> None:
+    feed = feed_at(5 * SECOND, 5 * SECOND + 80 * MS, 5 * SECOND + 80 * MS, 5 * SECOND + 160 * MS)
+    for pace, times in (("1x", [0, 80, 80, 160]), ("8x", [0, 10, 10, 20]), ("0.5x", [0, 160, 160, 320])):
+        sent = publish(Publisher(feed, SESSION, Pace.parse(pace)))
+        assert [now // MS for now, _ in sent] == times, pace
+
+
+def test_a_fixed_rate_and_no_pace_at_all() -> None:
+    feed = feed_at(*range(0, 50 * MS, MS))
+    assert [now // MS for now, _ in publish(Publisher(feed, SESSION, Pace.parse("250/s")))] == list(range(0, 200, 4))
+    assert {now for now, _ in publish(Publisher(feed, SESSION, Pace.parse("max")))} == {0}
+
+
+def test_a_late_poll_sends_what_is_overdue_and_the_lag_tells() -> None:
+    publisher = Publisher(feed_at(0, 10 * MS, 20 * MS, 500 * MS), SESSION, Pace.parse("1x"))
+    publisher.begin(0)
+    assert len(publisher.poll(100 * MS)) == 3
+    assert publisher.due_ns() == 500 * MS
+    assert publisher.poll(499 * MS) == []
+    (last,) = publisher.poll(500 * MS)
+    assert last.intended_ns == 500 * MS
+    lags = publisher.lags()
+    assert (lags.max, lags.min) == (100 * MS, 0)
+    assert lags.total == (100 + 90 + 80) * MS
+
+
+def test_lulls_are_cut_and_counted() -> None:
+    schedule = Schedule(Pace.parse("2x"), longest_lull_ns=SECOND)
+    times = [schedule.next(ts) for ts in (SECOND, 2 * SECOND, 8000 * SECOND, 0, 7999 * SECOND, 8001 * SECOND)]
+    assert times == [0, SECOND // 2, 3 * SECOND // 2, 3 * SECOND // 2, 3 * SECOND // 2, 2 * SECOND]
+    assert schedule.lulls_cut == 1
+
+
+@pytest.mark.parametrize("text", ["", "x", "0x", "-1x", "8", "8/m", "1e3x", "fast", "nanx"])
+def test_a_pace_that_is_none(text: str) -> None:
+    with pytest.raises(ConfigError, match="allowed is e"):
+        Pace.parse(text)
+
+
+def test_heartbeats_when_idle_and_the_end() -> None:
+    publisher = Publisher(feed_at(0, 5 * SECOND), SESSION, Pace.parse("1x"))
+    assert moldudp64.decode(publisher.beat(0) or b"") == (SESSION, 1, moldudp64.HEARTBEAT, b"")
+    assert publisher.beat(SECOND - 1) is None
+    publisher.begin(SECOND)
+    assert len(publisher.poll(SECOND)) == 1
+    assert publisher.beat(2 * SECOND - 1) is None
+    assert moldudp64.decode(publisher.beat(2 * SECOND) or b"").sequence == 2
+    assert len(publisher.poll(6 * SECOND)) == 1
+    assert publisher.finished
+    assert moldudp64.decode(publisher.end(7 * SECOND)) == (SESSION, 3, moldudp64.END, b"")
+
+
+def test_a_feed_that_breaks_off_is_published_up_to_there() -> None:
+    raw = generate("calm", 100, seed=1)
+    publisher = Publisher(ItchFeed(raw[:-3]), SESSION, Pace("max"))
+    assert sum(packet.count for _, packet in publish(publisher)) == 99
+    assert "cut off" in str(publisher.error)
+
+
+def test_a_session_taken_up_again_goes_on_with_the_next_number() -> None:
+    raw = generate("calm", 500, seed=1)
+    publisher = Publisher(ItchFeed(raw), SESSION, Pace("max"))
+    before = b"".join(publisher.skip(301))
+    sent = publish(publisher)
+    assert sent[0][1].sequence == 301
+    assert before + b"".join(packet.blocks for _, packet in sent) == raw
+    assert publisher.kept.get(1, 500, 10**6) == [moldudp64.frame(message) for message in moldudp64.split(raw)]
+
+
+def test_event_records_cannot_be_published() -> None:
+    with pytest.raises(ConfigError, match="event records"):
+        Publisher(EventFeed(np.zeros(1, EVENT_DTYPE)), SESSION, Pace("max"))
+
+
+# Sent again -------------------------------------------------------------------------------------------------------------
+
+
+def kept(count: int, most: int = 1 << 20) -> Kept:
+    store = Kept(most)
+    for number in range(1, count + 1):
+        store.append(moldudp64.frame(b"%06d" % number))
+    return store
+
+
+def test_requests_are_answered_with_what_fits() -> None:
+    resender = Resender(kept(1000), SESSION, limit=80)
+    answer = moldudp64.decode(resender.answer(moldudp64.request(SESSION, 991, 5), 0) or b"")
+    assert (answer.sequence, moldudp64.split(answer.blocks)) == (991, [b"%06d" % n for n in range(991, 996)])
+    assert moldudp64.decode(resender.answer(moldudp64.request(SESSION, 1, 65535), 0) or b"").count == 10
+    assert moldudp64.decode(resender.answer(moldudp64.request(SESSION, 1000, 50), 0) or b"").count == 1
+    assert resender.counts == {"requests": 3, "answered": 3, "messages": 16}
+
+
+def test_a_message_that_is_longer_than_a_datagram_goes_alone() -> None:
+    assert len(kept(3).get(1, 3, 4)) == 1
+
+
+def test_what_cannot_be_answered_is_counted_by_reason() -> None:
+    resender = Resender(kept(20_000, most=1000), SESSION, rate=1, burst=2)
+    first = resender.kept.first
+    assert 1000 <= 20_000 + 1 - first <= 1000 + 3 * 4096
+    wrong = {
+        "malformed": [b"", b"short", moldudp64.request(SESSION, first, 1) + b"!"],
+        "foreign_session": [moldudp64.request(b"OTHER00001", first, 1)],
+        "nothing_asked": [moldudp64.request(SESSION, first, 0)],
+        "not_kept": [moldudp64.request(SESSION, first - 1, 1), moldudp64.request(SESSION, 0, 1)],
+        "not_yet": [moldudp64.request(SESSION, 20_001, 1), moldudp64.request(SESSION, (1 << 64) - 1, 65535)],
+    }
+    for datagrams in wrong.values():
+        assert not any(resender.answer(datagram, 0) for datagram in datagrams)
+    fine = moldudp64.request(SESSION, first, 1)
+    assert [bool(resender.answer(fine, at)) for at in (0, 0, 0, SECOND, SECOND)] == [True, True, False, True, False]
+    assert {reason: resender.counts[reason] for reason in wrong} == {reason: len(sent) for reason, sent in wrong.items()}
+    assert resender.counts["throttled"] == 2
+
+
+def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
+    bucket = Bucket(rate=10, burst=3)
+    given = sum(bucket.take(now) for now in range(0, 2 * SECOND, MS))
+    assert given in (22, 23)
+    assert not bucket.take(2 * SECOND, 4)
+    assert bucket.left(9 * SECOND) == 3
+
+
+# Lines ------------------------------------------------------------------------------------------------------------------
+
+
+def carried(line: Line, count: int) -> list[int]:
+    out = [got for number in range(count) for got in line.carry(b"%d" % number)] + line.flush()
+    return [int(datagram) for datagram in out]
+
+
+def test_a_line_without_chances_changes_nothing() -> None:
+    assert carried(Line("A"), 100) == list(range(100))
+
+
+def test_lines_lose_independently_and_reproducibly() -> None:
+    lost = {name: set(range(20_000)) - set(carried(Line(name, Chances(loss=0.1), seed=5), 20_000)) for name in "AB"}
+    assert lost["A"] == set(range(20_000)) - set(carried(Line("A", Chances(loss=0.1), seed=5), 20_000))
+    for numbers in lost.values():
+        assert 0.09 < len(numbers) / 20_000 < 0.11
+    assert 0.005 < len(lost["A"] & lost["B"]) / 20_000 < 0.015
+
+
+def test_duplication_and_reordering_lose_nothing() -> None:
+    line = Line("A", Chances(duplicate=0.2, reorder=0.2, depth=4))
+    got = carried(line, 5000)
+    assert set(got) == set(range(5000))
+    assert set(Counter(got).values()) == {1, 2}
+    assert len(got) - 5000 == line.counts["duplicated"] > 500
+    assert line.counts["sent"] == len(got)
+    shifts = [place - number for place, number in enumerate(carried(Line("B", Chances(reorder=0.2, depth=4)), 5000))]
+    assert 0 < max(shifts) <= 5
+    assert min(shifts) < 0
+
+
+def test_one_chance_does_not_change_what_another_one_hits() -> None:
+    plain = carried(Line("A", Chances(loss=0.3)), 500)
+    assert sorted(set(carried(Line("A", Chances(loss=0.3, duplicate=0.5)), 500))) == plain
+
+
+def test_a_dead_line_and_a_mangling_one() -> None:
+    line = Line("A")
+    line.down = True
+    assert line.carry(b"x") == []
+    line.down, line.mangle = False, lambda datagram: datagram[:1]
+    assert line.carry(b"xyz") == [b"x"]
+    line.mangle = lambda datagram: b""
+    assert line.carry(b"xyz") == []
+    assert line.counts == {"dropped": 1, "sent": 1}
+
+
+@pytest.mark.parametrize("wrong", [{"loss": 1.1}, {"duplicate": -0.1}, {"reorder": float("nan")}, {"depth": 0}])
+def test_chances_that_are_none(wrong: dict) -> None:
+    with pytest.raises(ConfigError, match="allowed is"):
+        Chances(**wrong)
+
+
+def test_whatever_a_line_did_the_other_one_and_requests_give_back_everything() -> None:
+    """A listener written down here in ten lines: it takes what is next from either line, and asks for the rest."""
+    raw = generate("calm", 2000, seed=9)
+    publisher, rng = Publisher(ItchFeed(raw), SESSION, Pace("max")), random.Random(1)
+    lines = [Line(name, Chances(loss=0.2, duplicate=0.1, reorder=0.1), seed=2) for name in "AB"]
+    got: dict[int, bytes] = {}
+    publisher.begin(0)
+    while sent := publisher.poll(0):
+        for datagram in sent:
+            for line in rng.sample(lines, 2):
+                for data in line.carry(datagram.data):
+                    packet = moldudp64.decode(data)
+                    got.update(enumerate(moldudp64.split(packet.blocks), packet.sequence))
+    resender = Resender(publisher.kept, SESSION)
+    missing = [number for number in range(1, 2001) if number not in got]
+    assert missing
+    for number in missing:
+        packet = moldudp64.decode(resender.answer(moldudp64.request(SESSION, number, 1), 0) or b"")
+        got[number] = moldudp64.split(packet.blocks)[0]
+    assert [got[number] for number in range(1, 2001)] == moldudp64.split(raw)
