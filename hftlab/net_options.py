@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from hftlab.exchange_options import add_exchange
+from hftlab.trade_options import add_trade
 
 
 def add_net(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -19,4 +20,4 @@ def _add_transports(commands: argparse._SubParsersAction[argparse.ArgumentParser
     transports.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-_ADD = (_add_transports, add_exchange)
+_ADD = (_add_transports, add_exchange, add_trade)

@@ -30,7 +30,14 @@ def _exchange(arguments: argparse.Namespace) -> int:
     return exchange(arguments)
 
 
+def _trade(arguments: argparse.Namespace) -> int:
+    from hftlab.net.trader_process import trade
+
+    return trade(arguments)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "transports": _transports,
     "exchange": _exchange,
+    "trade": _trade,
 }

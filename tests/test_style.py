@@ -26,7 +26,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("verify",),
     ("charts",),
     ("bench",),
-    ("doctor", "exchange_options", "learning_options", "net_options", "options", "shared_options", "tables"),
+    ("doctor", "exchange_options", "learning_options", "net_options", "options", "shared_options", "tables", "trade_options"),
     ("profiling",),
     ("report",),
     ("jupyter",),

@@ -1,0 +1,36 @@
+"""What holds orders back, the gravest first, and when there is nothing left to wait for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hftlab.net.gateway import REFUSED
+from hftlab.net.trader_settings import MS_NS
+
+if TYPE_CHECKING:
+    from hftlab.net.trader import Trader
+
+_LAST_WORDS_NS = 300 * MS_NS  # after the end of the feed's session, for the end of the other one
+
+
+def reason(trader: Trader, now_ns: int) -> str:
+    """Why nothing may leave now; "" if nothing is against it."""
+    if trader.killed:
+        return f"killed: {trader.killed}"
+    if trader.journal.failing:
+        return "journal"
+    if not trader.gateway.ready:
+        return "order connection"
+    if trader.feed.arbiter.finished:
+        return "feed: over"
+    feed = trader.feed.state(now_ns)
+    return "" if feed == "fresh" else f"feed: {feed}"
+
+
+def over(trader: Trader, since_ns: int, now_ns: int) -> bool:
+    """Whether it can go home: the login is refused, or the feed's session, over since then, has left nothing open."""
+    if trader.gateway.state == REFUSED:
+        return True
+    if not since_ns or trader.settings.stay:
+        return False
+    return not trader.gateway.ready or (not trader.books.open and now_ns - since_ns > _LAST_WORDS_NS)
