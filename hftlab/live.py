@@ -137,8 +137,8 @@ class Live:
 
     def renumber(self, first_ref: int) -> None:
         """The next order gets this UserRefNum, or a later one if it has been used."""
-        _within("first_ref", first_ref, 1, _MOST)
-        self._entry.renumber(first_ref)
+        _within("first_ref", first_ref, 1, _MOST + 1)
+        self._entry.renumber(min(first_ref, _MOST))
 
     @property
     def next_ref(self) -> int:

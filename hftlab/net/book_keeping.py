@@ -64,6 +64,8 @@ class BookKeeping:
         """One message of the exchange."""
         change = self.positions.hear(message)
         note("in", message=told(message))
+        if isinstance(message, ouch.Accepted):
+            self.live.renumber(message.user_ref + 1)  # of an earlier process, it may be ahead of the engine's
         if change:
             self.tell(change)
 
@@ -108,10 +110,11 @@ class BookKeeping:
             note("order", ref=order.ref, state=order.state, reason=order.reason)
         self._doubtful.clear()
 
-    def reconcile(self) -> None:
+    def reconcile(self, note: Note) -> None:
         """Teach the engine what it does not know: positions, and open orders of others than itself."""
         if not self._pending:
             return
+        before = len(self._pending)
         self.instruments |= {symbol: instrument for instrument, symbol in self.live.names.items()}
         held, working = self.live.positions, {ref for ref, *_ in self.live.working}
         for symbol in [symbol for symbol in self._pending if symbol in self.instruments]:
@@ -121,6 +124,8 @@ class BookKeeping:
                 if order.symbol == symbol and order.ref not in working:
                     self.live.adopt(order.ref, instrument, 1 if order.sign > 0 else 2, order.left)
             self._pending.discard(symbol)
+        if len(self._pending) < before:
+            note("reconciled")
 
     def mids(self) -> dict[str, float]:
         """The mid of every symbol that we hold and whose book has two sides, in 1/10,000."""

@@ -4,10 +4,12 @@
       ^------------- after a wait that doubles -----|
 
 After a login the exchange repeats what it has said since we last heard, then answers our account query with the next UserRefNum
-that it will take: then we are ready. Orders that were on their way when the connection broke are not sent again, since a price
-seconds old is not what was decided on: those with a number that the exchange still expects never arrived (`lost`), of the others
-it has spoken meanwhile. Where no answer comes, silence ends the wait, and orders it has not spoken of are `unknown`.
-A login that is refused is not tried again.
+that it will take: then we are ready. Where it repeats a session from its first message, answers to earlier queries are among it,
+so the last one counts, once nothing has followed it for a tenth of `settle_ms`.
+
+Orders that were on their way when the connection broke are not sent again, since a price seconds old is not what was decided on:
+those with a number that the exchange still expects never arrived (`lost`), of the others it has spoken meanwhile. Where no answer
+comes, silence ends the wait, and orders it has not spoken of are `unknown`. A login that is refused is not tried again.
 """
 
 from __future__ import annotations
@@ -58,6 +60,8 @@ class Gateway:
         self._wait_ms = settings.reconnect_ms
         self._due_ns = 0
         self._heard_ns = 0
+        self._answer = 0  # of an account query, while something may follow it
+        self._from_first = True
 
     @property
     def ready(self) -> bool:
@@ -116,9 +120,10 @@ class Gateway:
             return self._down(now_ns, self.client.closed)
         if len(self._outbox) > _OUTBOX:
             return self._down(now_ns, f"the exchange does not read: {len(self._outbox)} bytes wait for it")
-        if self.state == SETTLING and now_ns - self._heard_ns > self.settings.settle_ms * MS_NS:
+        wait_ms = self.settings.settle_ms / 10 if self._answer else self.settings.settle_ms
+        if self.state == SETTLING and now_ns - self._heard_ns > wait_ms * MS_NS:
             self.state = READY
-            return [Happening("settled")]
+            return [Happening("settled", next=self._answer)]
         return []
 
     def close(self, now_ns: int) -> None:
@@ -173,6 +178,7 @@ class Gateway:
     def _event(self, event: Event, now_ns: int) -> list[Happening]:
         if event.kind == "accepted":
             self.state, self._heard_ns, self._wait_ms = SETTLING, now_ns, self.settings.reconnect_ms
+            self._answer, self._from_first = 0, event.sequence <= 1
             self.counts["logins"] += 1
             self._outbox += self.client.send(ouch.AccountQuery().encode(), now_ns)
             return [Happening("up", text=event.payload.decode("latin-1"))]
@@ -193,10 +199,12 @@ class Gateway:
         except WireError as error:
             return [Happening("unreadable", text=str(error))]
         found = [Happening("message", message)]
-        if isinstance(message, ouch.AccountQueryResponse):
-            if self.state == SETTLING:
-                self.state = READY
-            found.append(Happening("settled", next=message.user_ref))
+        answer = message.user_ref if isinstance(message, ouch.AccountQueryResponse) else 0
+        if self.state == SETTLING and self._from_first:
+            self._answer = answer
+        elif answer:
+            self.state = READY
+            found.append(Happening("settled", next=answer))
         return found
 
     def _flush(self) -> None:

@@ -39,7 +39,6 @@ __all__ = ["Settings", "Trader"]
 _TIDY_NS = 10 * MS_NS  # between two looks at timers
 _SOON, _LATER = 0.002, 0.02  # seconds: the longest wait while messages are missing, and else
 _TURNS = 64  # of a spinning loop between two looks at the clock for that
-_GOODBYE_NS = 1_000 * MS_NS  # for the last cancels to be answered
 
 
 class Trader:
@@ -111,16 +110,11 @@ class Trader:
             return True
         return self._round(self.clock())
 
-    def run(self) -> None:
-        """Poll until it is over."""
-        while self.poll():
-            pass
-
     def stop(self) -> dict[str, Any]:
-        """Cancel what is open, log out, close; returns the summary. Takes a second at most."""
+        """Cancel what is open, wait a moment for the answers, log out, close; returns the summary."""
         if self._loop is not None:
             self._hold("stopping")
-            until = self.clock() + _GOODBYE_NS
+            until = self.clock() + int(self.settings.goodbye_ms * MS_NS)
             self._cancel_all()
             while self.books.open and self.gateway.ready and self.clock() < until:
                 self._hear(self.gateway.poll(self.clock()))
@@ -222,7 +216,7 @@ class Trader:
         if now_ns >= self._tidy_ns:
             self._tidy_ns = now_ns + _TIDY_NS
             self._hear(self.gateway.due(now_ns))
-            self.books.reconcile()
+            self.books.reconcile(self._note)
             if why := self._asked or self.books.breaks(self.settings):
                 self.kill(why)
             self._anew(self.feed.state(now_ns))

@@ -31,6 +31,7 @@ class Settings:
     settle_ms    : after a login the exchange's answer, or so long a silence, ends what it had to repeat
     reconnect_ms : wait before a new connection, doubled each time up to longest_ms
     connect_ms   : for a connection to stand and a login to be answered; dead_ms: the exchange may be silent for so long
+    goodbye_ms   : at the end, for the last cancels to be answered
     spin         : never sleep; stay : do not end with the feed's session, but wait for another one
     """
 
@@ -55,6 +56,7 @@ class Settings:
     longest_ms: float = 5_000.0
     connect_ms: float = 5_000.0
     dead_ms: float = 15_000.0
+    goodbye_ms: float = 1_000.0
     spin: bool = False
     stay: bool = False
 
