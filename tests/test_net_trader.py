@@ -84,6 +84,8 @@ class Exchange:
 
     def pump(self) -> None:
         """Everything that has come."""
+        if self.tcp.fileno() < 0:
+            return
         try:
             link, _ = self.tcp.accept()
             if self.link:
@@ -623,6 +625,21 @@ def test_it_ends_with_the_session_and_says_so(exchange: Exchange, run: Callable[
     assert trader.held == "feed: over"
     assert trader.stop()["messages"] == len(day)
     assert trader.poll() is False
+
+
+def test_it_ends_though_messages_are_missing_when_nobody_is_there_any_more(
+    exchange: Exchange, run: Callable[..., Trader], day: list[bytes]
+) -> None:
+    trader = run(exchange, exchange.settings(silence_ms=100.0))
+    ready(trader, exchange)
+    feed(trader, exchange, day[:100])
+    exchange.send(moldudp64.end(SESSION, 200))
+    idle(trader, exchange, 0.2)
+    assert trader.poll(), "whoever holds the order connection may still send the rest"
+    exchange.tcp.close()
+    exchange.reset()
+    drive(trader, exchange, lambda: not trader.poll(0.002))
+    assert trader.feed.arbiter.gap == (101, 200)
 
 
 def test_positions_are_what_was_executed_and_not_broken() -> None:

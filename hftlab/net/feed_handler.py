@@ -19,19 +19,22 @@ from collections.abc import Callable
 from hftlab.errors import ConfigError
 from hftlab.net.arbiter import Arbiter, Delivery
 from hftlab.net.endpoints import Address, bound
+from hftlab.net.moldudp64 import END, HEADER
 from hftlab.net.trader_settings import Settings
 
 _LARGEST = 65_536  # no datagram is longer
 _BURST = 64  # datagrams taken from one socket before the others have their turn
 _RECEIVE_BUFFER = 1 << 22  # bytes asked of the system for each line
+_END = END.to_bytes(2, "big")
 ANSWERS = 2  # the line number of answers to requests
 
 
 class FeedHandler:
     """Sockets and arbiter.
 
-    counts    : strangers (answers from elsewhere), refused (requests that the system did not take)
-    heard_ns  : when something of our session came last
+    counts   : strangers (answers from elsewhere), refused (requests that the system did not take)
+    heard_ns : when something of our session came last
+    ending   : the latest that was heard without messages was the end of the session
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -41,7 +44,7 @@ class FeedHandler:
             give_up=settings.give_up if settings.requests else 0,
         )  # fmt: skip
         self.counts: Counter[str] = Counter()
-        self.heard_ns = 0
+        self.heard_ns, self.ending = 0, False
         self.lines: list[socket.socket] = []
         self.requests: socket.socket | None = None
         self._server = Address.parse(settings.requests, "requests") if settings.requests else None
@@ -97,6 +100,7 @@ class FeedHandler:
             delivery = self.arbiter.receive(number, datagram, now_ns)
             if heard.get(number) == now_ns:
                 self.heard_ns = now_ns
+                self.ending = datagram[18:20] == _END if len(datagram) == HEADER.size else self.ending
             take(delivery, now_ns)
         return _BURST
 

@@ -15,6 +15,8 @@ _LAST_WORDS_NS = 300 * MS_NS  # after the end of the feed's session, for the end
 
 def reason(trader: Trader, now_ns: int) -> str:
     """Why nothing may leave now; "" if nothing is against it."""
+    if trader.stopping:
+        return "stopping"
     if trader.killed:
         return f"killed: {trader.killed}"
     if trader.journal.failing:
@@ -28,9 +30,15 @@ def reason(trader: Trader, now_ns: int) -> str:
 
 
 def over(trader: Trader, since_ns: int, now_ns: int) -> bool:
-    """Whether it can go home: the login is refused, or the feed's session, over since then, has left nothing open."""
+    """Whether it can go home: the login is refused, or the feed's session, over since then, has left nothing open.
+
+    Also where messages are missing still, when the session has ended and nobody is there any more who could send them.
+    """
     if trader.gateway.state == REFUSED:
         return True
-    if not since_ns or trader.settings.stay:
+    if trader.settings.stay:
         return False
+    if not since_ns:
+        silent = now_ns - trader.feed.heard_ns > trader.settings.silence_ns
+        return trader.feed.ending and silent and not trader.gateway.ready
     return not trader.gateway.ready or (not trader.books.open and now_ns - since_ns > _LAST_WORDS_NS)

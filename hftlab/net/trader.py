@@ -74,7 +74,7 @@ class Trader:
         self.books = BookKeeping(self.live)
         self.live.stale(None, True)
         self._loop: Loop | None = None
-        self._asked = ""
+        self._asked, self.stopping = "", False
         self._whole, self._turns, self._tidy_ns, self._over_ns = True, 0, 0, 0
 
     # Life -------------------------------------------------------------------------------------------------------------------
@@ -113,6 +113,7 @@ class Trader:
     def stop(self) -> dict[str, Any]:
         """Cancel what is open, wait a moment for the answers, log out, close; returns the summary."""
         if self._loop is not None:
+            self.stopping = True
             self._hold("stopping")
             until = self.clock() + int(self.settings.goodbye_ms * MS_NS)
             self._cancel_all()

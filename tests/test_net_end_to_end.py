@@ -1,0 +1,223 @@
+"""A real exchange and a real trader, each a process of its own, on loopback: do both tell one story, and is it the replay's?"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any
+
+import pytest
+
+import hftlab
+from hftlab.net.audit import lines, told
+from hftlab.net.exchange import Exchange, Settings
+from hftlab.net.ouch import decode_inbound
+from hftlab.net.retrace import retrace
+from hftlab.settings import OrderConfig
+
+MESSAGES, SEED = 4_000, 3
+EAGER = {"order": OrderConfig(threshold=0.2, cooldown=5)}
+EAGER_WORDS = ["--threshold", "0.2", "--cooldown", "5"]
+PASSWORD = "S3CRETPASS"
+LONGEST = 25.0  # seconds that anything may take
+
+
+class Process:
+    """`hftlab net COMMAND --json`, its lines read as they come."""
+
+    def __init__(self, command: str, *words: str, **environment: str) -> None:
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("HFTLAB_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "hftlab.cli", "net", command, "--json", *words],
+            env={**variables, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.said: Queue[dict[str, Any] | None] = Queue()
+        self.reader = Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said.put(json.loads(line))
+        self.said.put(None)
+
+    def hear(self, event: str) -> dict[str, Any]:
+        """The next thing it says, which must be this."""
+        try:
+            said = self.said.get(timeout=LONGEST)
+        except Empty:
+            said = None
+        if said is None or said["event"] != event:
+            self.process.kill()
+            pytest.fail(f"{event} was to be said, not {said}; {self.process.stderr and self.process.stderr.read()}")
+        return said
+
+    def end(self) -> tuple[int, str]:
+        """Its exit code, and what it said on stderr."""
+        code = self.process.wait(LONGEST)
+        assert self.process.stderr is not None
+        return code, self.process.stderr.read()
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(LONGEST)
+        self.reader.join(LONGEST)
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe:
+                pipe.close()
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., Process]]:
+    processes: list[Process] = []
+
+    def start(command: str, *words: str, **environment: str) -> Process:
+        processes.append(Process(command, *words, **environment))
+        return processes[-1]
+
+    yield start
+    for process in reversed(processes):
+        process.close()
+
+
+def exchange(start: Callable[..., Process], folder: Path, *words: str, wait: int = 1) -> tuple[Process, dict[str, Any]]:
+    """An exchange on free ports that waits for us."""
+    groups = ["--line-a", "239.255.71.1:0", "--line-b", "239.255.71.2:0", "--requests", "127.0.0.1:0", "--orders", "127.0.0.1:0"]
+    feed = ["--regime", "burst", "--messages", str(MESSAGES), "--seed", str(SEED), "--pace", "3000/s", "--wait", str(wait)]
+    end = ["--stay", "0.6", "--linger", "0.3", "--heartbeat", "0.1", "--audit", str(folder / "audit")]
+    made = start("exchange", *groups, *feed, *end, *words, HFTLAB_ACCOUNTS=f"TRADER:{PASSWORD}")
+    return made, made.hear("listening")
+
+
+def trader(start: Callable[..., Process], folder: Path, at: dict[str, Any], *words: str, password: str = PASSWORD) -> Process:
+    place = ["--line", at["line_a"], "--line", at["line_b"], "--requests", at["requests"], "--orders", at["orders"]]
+    return start("trade", *place, *EAGER_WORDS, "--journal", str(folder / "journal"), *words, HFTLAB_PASSWORD=password)
+
+
+def position(journal: list[dict[str, Any]]) -> dict[str, int]:
+    """What the exchange executed, from what it says it has sent, by symbol."""
+    terms, held = {}, Counter[str]()
+    for line in journal:
+        if line["event"] == "out" and (message := line["message"])["type"] in ("Accepted", "Executed"):
+            if message["type"] == "Accepted":
+                terms[message["user_ref"]] = message
+            else:
+                order = terms[message["user_ref"]]
+                held[order["symbol"]] += message["quantity"] if order["side"] == "B" else -message["quantity"]
+    return {symbol: shares for symbol, shares in sorted(held.items()) if shares}
+
+
+@pytest.mark.parametrize(
+    ("backend", "loss"),
+    [
+        pytest.param("python", "0.05,0", id="python-one line loses"),
+        pytest.param("rust", "0", marks=pytest.mark.rust, id="rust-nothing is lost"),
+        pytest.param("rust", "0.05,0.05", marks=pytest.mark.rust, id="rust-both lines lose"),
+    ],
+)
+def test_both_sides_tell_the_story_that_the_replay_tells(
+    started: Callable[..., Process], tmp_path: Path, backend: str, loss: str
+) -> None:
+    made, at = exchange(started, tmp_path, "--loss", loss)
+    ours = trader(started, tmp_path, at, "--backend", backend, "--out", str(tmp_path / "orders.parquet"))
+    ours.hear("listening")
+    mine, theirs = ours.hear("summary"), made.hear("summary")
+    assert (ours.end(), made.end()) == ((0, ""), (0, ""))
+    assert (mine["messages"], mine["lost"], mine["restarts"]) == (MESSAGES, 0, 0)
+    assert (theirs["published"]["messages"], theirs["lines"]["A"].get("lost", 0) > 0) == (MESSAGES, loss != "0")
+
+    audit, feed = list(lines(tmp_path / "audit")), hftlab.synthetic("burst", MESSAGES, seed=SEED)
+    entered = [line["message"] for line in audit if line["event"] == "in" and line["message"]["type"] == "EnterOrder"]
+    again = retrace(tmp_path / "journal", feed, backend, **EAGER)
+    assert len(entered) > 50
+    assert entered == [told(decode_inbound(raw)) for raw in again.orders]
+    # The same orders, told to the other engine, are the same bytes; and both books are that of the file.
+    offline = hftlab.Engine("python").run(feed, record="none")
+    assert [again.live.book(i) for i in sorted(again.live.names)] == [offline._session.depth(i) for i in sorted(again.live.names)]
+
+    named = {again.live.names[instrument]: shares for instrument, shares in again.live.positions.items()}
+    assert mine["positions"] == position(audit) == named
+    assert mine["sent"] == mine["accepted"] == len(entered)
+    assert sum(mine["orders"].values()) == len(entered), "every order has an end"
+    assert set(mine["orders"]) <= {"executed", "canceled"}
+    import polars as pl
+
+    frame = pl.read_parquet(tmp_path / "orders.parquet")
+    assert frame.height == len(entered)
+    assert PASSWORD not in (tmp_path / "journal").read_text() + (tmp_path / "audit").read_text() + json.dumps(mine)
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGUSR1"])
+def test_signals_end_it_in_order(started: Callable[..., Process], tmp_path: Path, how: str) -> None:
+    made, at = exchange(started, tmp_path)
+    ours = trader(started, tmp_path, at, "--backend", "python")
+    ours.hear("listening")
+    end = time.monotonic() + LONGEST
+    while '"event":"order"' not in (tmp_path / "journal").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    ours.process.send_signal(getattr(signal, how))
+    mine = ours.hear("summary")
+    assert ours.end() == (0, "")
+    theirs = made.hear("summary")
+    if how == "SIGTERM":
+        assert (mine["held"], mine["messages"] < MESSAGES) == ("stopping", True)
+        assert theirs["connections"]["closed"] == {"logout": 1}
+    else:
+        assert (mine["killed"], mine["messages"]) == ("SIGUSR1", MESSAGES)
+    assert mine["sent"] == theirs["orders"]["entered"]
+    assert mine["positions"] == position(list(lines(tmp_path / "audit")))
+
+
+def test_a_wrong_password_is_one_sentence_that_does_not_repeat_it(started: Callable[..., Process], tmp_path: Path) -> None:
+    _, at = exchange(started, tmp_path)
+    ours = trader(started, tmp_path, at, password="WRONGONE")
+    ours.hear("listening")
+    assert ours.hear("summary")["sent"] == 0
+    code, said = ours.end()
+    assert (code, said) == (2, f"hftlab: error: orders {at['orders']}: login rejected: not authorised\n")
+    missing = started("trade", "--orders", at["orders"])
+    assert missing.end() == (2, missing_password())
+
+
+def missing_password() -> str:
+    return "hftlab: error: there is no password for 'TRADER': name a file with --accounts FILE, or set HFTLAB_PASSWORD\n"
+
+
+@pytest.mark.rust
+def test_who_comes_late_asks_for_what_was_before_and_then_trades(started: Callable[..., Process], tmp_path: Path) -> None:
+    feed = hftlab.synthetic("burst", MESSAGES, seed=SEED)
+    paused = [0]
+    settings = Settings(pace="2000/s", stay_s=1.0, linger_s=0.5, heartbeat_s=0.1)
+    made = Exchange(feed, {"TRADER": PASSWORD}, settings, clock=lambda: time.monotonic_ns() - paused[0])
+    at, end = made.start(), time.monotonic() + LONGEST
+    try:
+        while made.publisher.next <= MESSAGES // 2:
+            made.poll()
+        began = time.monotonic_ns()
+        ours = trader(started, tmp_path, at, "--backend", "rust")
+        ours.hear("listening")
+        paused[0] = time.monotonic_ns() - began
+        while made.poll():
+            assert time.monotonic() < end
+        mine = ours.hear("summary")
+    finally:
+        made.crash()
+    assert (mine["messages"], mine["lost"]) == (MESSAGES, 0)
+    assert mine["recovered"] >= MESSAGES // 2
+    assert mine["sent"] == made.matcher.counts["entered"] > 0
+    again = retrace(tmp_path / "journal", feed, "rust", **EAGER)
+    assert len(again.orders) == mine["sent"]
