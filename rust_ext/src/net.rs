@@ -1,6 +1,6 @@
 //! The wire around the engine. The protocols hold no socket and no clock: bytes and nanoseconds in, bytes and views on bytes out.
 
-//pub mod arbiter;
+pub mod arbiter;
 pub mod error;
 pub mod moldudp64;
 pub mod ouch;

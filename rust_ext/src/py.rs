@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 mod allocations;
 mod clocks;
+mod net;
 mod result;
 mod settings;
 
@@ -71,6 +72,12 @@ mod hftlab_rust {
 
     #[pymodule_export]
     use super::clocks::{clock_info, clock_stamps, jitter};
+
+    #[pymodule_export]
+    use super::net::{
+        SoupFramer, mold_decode, mold_decode_request, mold_pack, ouch_decode_inbound, ouch_decode_outbound,
+        soup_decode_accepted, soup_decode_login, soup_packet,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -73,7 +73,7 @@ impl Framer {
     }
 
     /// Bytes of a packet that is not whole yet.
-    pub fn pending(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.end - self.start
     }
 
