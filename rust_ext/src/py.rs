@@ -75,8 +75,8 @@ mod hftlab_rust {
 
     #[pymodule_export]
     use super::net::{
-        SoupFramer, mold_decode, mold_decode_request, mold_pack, ouch_decode_inbound, ouch_decode_outbound,
-        soup_decode_accepted, soup_decode_login, soup_packet,
+        MoldArbiter, SoupClient, SoupFramer, SoupServer, mold_decode, mold_decode_request, mold_pack,
+        ouch_decode_inbound, ouch_decode_outbound, soup_decode_accepted, soup_decode_login, soup_packet,
     };
 
     #[pymodule_init]

@@ -3,14 +3,17 @@
 //!
 //! What comes in order is delivered where it stands, without a copy; only what must wait is copied.
 
+mod config;
 mod counts;
+mod holes;
 #[cfg(test)]
 mod tests;
 mod window;
 
 use std::collections::VecDeque;
 
-use super::moldudp64::{END, HEADER, Header, Packet, Session, bytes_of, decode};
+use super::moldudp64::{END, HEADER, Packet, Session, bytes_of, decode};
+pub use config::Config;
 pub use counts::Counts;
 use window::Window;
 
@@ -20,36 +23,6 @@ const STRANGERS: u64 = 3;
 const LOST_KEPT: usize = 1024;
 /// Bytes of the largest datagram.
 const DATAGRAM: usize = 65_535;
-
-/// Times in nanoseconds of whatever clock `now` comes from.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// Messages ahead of the expected one that may wait, in [1, 65,535].
-    pub window: u16,
-    /// Bytes they may take, their lengths included.
-    pub window_bytes: usize,
-    /// How long a hole may wait for the other line before it is asked for.
-    pub patience_ns: i64,
-    /// How long an answer may take.
-    pub retry_ns: i64,
-    /// Requests without any answer after which a hole is lost; 0 to ask for nothing.
-    pub give_up: u64,
-    /// How long a number ahead counts that is not repeated.
-    pub doubt_ns: i64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            window: 1024,
-            window_bytes: 1 << 20,
-            patience_ns: 2_000_000,
-            retry_ns: 50_000_000,
-            give_up: 10,
-            doubt_ns: 3_000_000_000,
-        }
-    }
-}
 
 /// Messages in order, as the engine reads them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,13 +106,6 @@ impl Arbiter {
         (self.broken, self.asked, self.asked_until, self.due_ns) = (false, 0, 0, 0);
     }
 
-    /// The first hole: the first missing number and the one after the last missing; None while the stream is whole.
-    pub fn gap(&self) -> Option<(u64, u64)> {
-        let far = self.far.map_or(0, |far| far.0);
-        let tail = if self.tail > self.expected { self.tail } else { far };
-        self.missing().then(|| (self.expected, self.held.least(self.expected).unwrap_or(tail)))
-    }
-
     /// Whether what was delivered is not all there is: a hole is known or was given up, or the session has changed.
     #[inline]
     pub fn stale(&self) -> bool {
@@ -187,39 +153,6 @@ impl Arbiter {
         // Nothing has waited: the datagram itself is what is delivered.
         let blocks = if self.out.is_empty() { &packet.blocks[skipped..] } else { &self.out[..] };
         Delivery { blocks, sequence: first, count }
-    }
-
-    /// The request to send now, if there is one to send. Ask often, it is cheap.
-    #[inline]
-    pub fn due(&mut self, now_ns: i64) -> Option<Header> {
-        if !self.broken || now_ns < self.due_ns || self.asked >= self.config.give_up {
-            return None;
-        }
-        let (from, until) = self.gap()?;
-        let count = (until - from).min(self.config.window as u64);
-        self.asked += 1;
-        self.asked_until = self.asked_until.max(from + count);
-        self.due_ns = now_ns.saturating_add(self.config.retry_ns);
-        self.counts.requests += 1;
-        Some(Header { session: self.session.unwrap_or_default(), sequence: from, count: count as u16 })
-    }
-
-    /// Give up every hole, where no more datagrams will come: what waited behind the next one, until there is none.
-    pub fn abandon(&mut self) -> Option<Delivery<'_>> {
-        self.out.clear();
-        while let Some((_, until)) = self.gap() {
-            self.lose(until);
-            let (sequence, count) = self.run();
-            if count > 0 {
-                self.counts.messages += count;
-                return Some(Delivery { blocks: &self.out, sequence, count });
-            }
-            if let Some((_, next)) = self.far.filter(|far| far.0 == self.expected) {
-                self.lose(next); // what was beyond the window is not kept
-            }
-        }
-        self.broken = false;
-        None
     }
 
     /// The packet, if it is whole and of our session.
@@ -286,90 +219,5 @@ impl Arbiter {
             self.out.extend_from_slice(&packet.blocks[skipped..]);
         }
         (skipped, first, next - first + self.run().1)
-    }
-
-    /// A datagram that begins beyond a hole; the same as of `timely`.
-    #[cold]
-    fn early(&mut self, packet: Packet, now_ns: i64) -> (usize, u64, u64) {
-        let (sequence, messages) = (packet.header.sequence, packet.header.messages() as u64);
-        let (next, window) = (sequence + messages, self.config.window as u64);
-        self.ahead_ns = now_ns;
-        let mut hopeless = self.broken && self.asked >= self.config.give_up && now_ns >= self.due_ns;
-        if sequence - self.expected >= window {
-            let agrees = self.far.is_some_and(|far| sequence.abs_diff(far.1) <= window);
-            self.far = Some((sequence, next));
-            if hopeless && agrees && self.held() == 0 {
-                self.lose(sequence);
-                return self.timely(packet, now_ns);
-            }
-            self.counts.overflow += messages;
-            hopeless = hopeless && agrees;
-        } else {
-            self.tail = self.tail.max(next);
-            let mut at = 0;
-            for number in sequence..next {
-                let end = at + bytes_of(&packet.blocks[at..], 1).unwrap_or(0);
-                self.hold(number, &packet.blocks[at..end]);
-                at = end;
-            }
-        }
-        if hopeless {
-            self.lose(self.held.least(self.expected).unwrap_or(sequence));
-        }
-        let (first, count) = self.run();
-        (packet.blocks.len(), first, count)
-    }
-
-    fn hold(&mut self, number: u64, block: &[u8]) {
-        let fits = number - self.expected < self.config.window as u64;
-        if fits && self.held.holds(number) {
-            self.counts.duplicates += 1;
-        } else if fits && self.held.hold(number, block) {
-            self.counts.buffered += 1;
-            self.counts.recovered += (number < self.asked_until) as u64;
-        } else {
-            self.counts.overflow += 1;
-        }
-    }
-
-    /// What waited and is expected now goes to `out`: the number of the first, and how many.
-    fn run(&mut self) -> (u64, u64) {
-        let first = self.expected;
-        while self.held() > 0 && self.held.release(self.expected, Some(&mut self.out)) {
-            self.expected += 1;
-        }
-        (first, self.expected - first)
-    }
-
-    fn lose(&mut self, until: u64) {
-        if self.lost.len() == LOST_KEPT {
-            self.lost.pop_front();
-        }
-        self.lost.push_back((self.expected, until));
-        self.counts.lost += until - self.expected;
-        self.expected = until;
-    }
-
-    /// See whether the stream is broken, or whole again, and when to ask next.
-    #[inline(always)]
-    fn watch(&mut self, before: u64, now_ns: i64) {
-        let window = self.config.window as u64;
-        // A number that the stream has passed is near, too.
-        if let Some((_, next)) = self.far.filter(|far| far.0.saturating_sub(self.expected) < window) {
-            (self.tail, self.far) = (self.tail.max(next), None);
-        }
-        let patience_ns = self.config.patience_ns;
-        if !self.missing() {
-            self.broken = false;
-        } else if !self.broken {
-            self.broken = true;
-            self.counts.gaps += 1;
-            (self.asked, self.due_ns) = (0, now_ns.saturating_add(patience_ns));
-        } else if self.expected > before {
-            // Part of an answer: the rest of it may be on its way, so ask again soon, but not at once.
-            let soon = self.expected <= self.asked_until;
-            let wait_ns = if soon { patience_ns / 8 } else { patience_ns };
-            (self.asked, self.due_ns) = (0, now_ns.saturating_add(wait_ns));
-        }
     }
 }

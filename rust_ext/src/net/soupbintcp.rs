@@ -1,15 +1,21 @@
 //! SoupBinTCP 3.00 to 4.10: packets of a length, a kind and a payload over one TCP connection. The server's sequenced messages are
 //! numbered by both ends counting them; everything else is not numbered.
 
-//pub mod client;
+mod accounts;
+pub mod client;
 mod framer;
 mod login;
-//pub mod server;
+pub mod server;
+mod state;
+mod store;
 #[cfg(test)]
 mod tests;
 
+pub use accounts::Accounts;
 pub use framer::Framer;
 pub use login::{Accepted, Login};
+pub use state::{Closed, State};
+pub use store::Store;
 
 /// Kinds of packets.
 pub mod kind {

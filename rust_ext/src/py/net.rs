@@ -4,6 +4,10 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+mod sessions;
+
+pub use sessions::{MoldArbiter, SoupClient, SoupServer};
+
 use crate::net::error::WireError;
 use crate::net::{moldudp64, ouch, soupbintcp};
 
@@ -149,23 +153,25 @@ fn value(py: Python<'_>, value: ouch::Value) -> Py<PyAny> {
     .unwrap_or_else(|never| match never {})
 }
 
-macro_rules! ouch_function {
-    ($name:ident) => {
-        /// A message of this direction; ValueError(text, offset) if it is none.
-        #[pyfunction]
-        pub fn $name<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Message<'py>> {
-            let message = ouch::$name(data)?;
-            let (mut fields, mut out) = (Vec::new(), Vec::new());
-            message.each(|name, field| fields.push((name, value(py, field))));
-            message.encode(&mut out);
-            let options = message.appendage().iter().map(|(tag, value)| (tag, value.to_vec())).collect();
-            Ok((message.name(), fields, options, PyBytes::new(py, &out)))
-        }
-    };
+/// What a message of either direction gives.
+macro_rules! message {
+    ($py:expr, $message:expr) => {{
+        let (message, mut fields, mut out) = ($message, Vec::new(), Vec::new());
+        message.each(|name, field| fields.push((name, value($py, field))));
+        message.encode(&mut out);
+        let options = message.appendage().iter().map(|(tag, value)| (tag, value.to_vec())).collect();
+        (message.name(), fields, options, PyBytes::new($py, &out))
+    }};
 }
-mod ouch_functions {
-    use super::*;
-    ouch_function!(decode_inbound);
-    ouch_function!(decode_outbound);
+
+/// A message of a client; ValueError(text, offset) if it is none.
+#[pyfunction]
+pub fn ouch_decode_inbound<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Message<'py>> {
+    Ok(message!(py, ouch::decode_inbound(data)?))
 }
-pub use ouch_functions::{decode_inbound as ouch_decode_inbound, decode_outbound as ouch_decode_outbound};
+
+/// A message of a host; ValueError(text, offset) if it is none.
+#[pyfunction]
+pub fn ouch_decode_outbound<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Message<'py>> {
+    Ok(message!(py, ouch::decode_outbound(data)?))
+}

@@ -48,28 +48,40 @@ impl Framer {
         n
     }
 
+    /// Length and kind of the next packet, if it is whole.
+    #[inline(always)]
+    fn look(&mut self) -> Result<Option<(usize, u8)>, WireError> {
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
+        let Some((head, rest)) = self.buffer[self.start..self.end].split_first_chunk() else {
+            return Ok(None);
+        };
+        let length = u16::from_be_bytes(*head) as usize;
+        if length == 0 || length > self.most {
+            let what = "length of a SoupBinTCP packet";
+            let error = WireError::new(what, self.offset as usize, length, 1..=self.most);
+            self.broken = Some(error);
+            return Err(error);
+        }
+        Ok(rest.first().filter(|_| rest.len() >= length).map(|&kind| (length, kind)))
+    }
+
+    /// The kind of the packet that `next` will give.
+    #[inline]
+    pub fn kind(&mut self) -> Result<Option<u8>, WireError> {
+        Ok(self.look()?.map(|(_, kind)| kind))
+    }
+
     /// The next whole packet. After an error there is no finding the way back, and it stays.
     #[inline]
     #[allow(clippy::should_implement_trait)] // an iterator could not lend
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, WireError> {
-        if let Some(error) = self.broken {
-            return Err(error);
-        }
-        let Some(head) = self.buffer[self.start..self.end].first_chunk() else { return Ok(None) };
-        let length = u16::from_be_bytes(*head) as usize;
-        if length == 0 || length > self.most {
-            let error =
-                WireError::new("length of a SoupBinTCP packet", self.offset as usize, length, 1..=self.most);
-            self.broken = Some(error);
-            return Err(error);
-        }
+        let Some((length, kind)) = self.look()? else { return Ok(None) };
         let at = self.start + 2;
-        if self.end - at < length {
-            return Ok(None);
-        }
         self.start = at + length;
         self.offset += 2 + length as u64;
-        Ok(Some(Frame { kind: self.buffer[at], payload: &self.buffer[at + 1..at + length] }))
+        Ok(Some(Frame { kind, payload: &self.buffer[at + 1..at + length] }))
     }
 
     /// Bytes of a packet that is not whole yet.
