@@ -1,39 +1,26 @@
 """Does real exchange data decode to the published fields, and build the published book, on every engine?"""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from captures import frames, payload
 
 import hftlab
 from hftlab.errors import FeedError
 from hftlab.events import Side
 from hftlab.feeds.messages import MESSAGES, build, fields
+from hftlab.net import moldudp64
 
 ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
 AAPL = "itch50/aapl_20200130_first10k.itch"
 
 
-def packets(path: Path) -> Iterator[bytes]:
-    """Frames of a little-endian pcap file."""
-    data, at = path.read_bytes(), 24
-    while at < len(data):
-        size = int.from_bytes(data[at + 8 : at + 12], "little")
-        yield data[at + 16 : at + 16 + size]
-        at += 16 + size
-
-
-def mold_messages(frame: bytes) -> Iterator[bytes]:
-    """Messages of a MoldUDP64 packet in Ethernet (with or without a VLAN tag), IPv4, UDP."""
-    ip = 18 if frame[12:14] == b"\x81\x00" else 14
-    mold = frame[ip + (frame[ip] & 15) * 4 + 8 :]
-    at = 20
-    for _ in range(int.from_bytes(mold[18:20], "big")):
-        size = int.from_bytes(mold[at : at + 2], "big")
-        yield mold[at + 2 : at + 2 + size]
-        at += 2 + size
+def captured_messages(path: Path) -> list[bytes]:
+    """The ITCH messages of all MoldUDP64 packets of a capture."""
+    packets = [moldudp64.decode(payload(frame)) for frame in frames(path)]
+    return [message for packet in packets for message in moldudp64.split(packet.blocks)]
 
 
 def framed(messages: list[bytes]) -> hftlab.ItchFeed:
@@ -105,19 +92,18 @@ def test_golden_messages(data_dir: Path) -> None:
 def test_every_captured_message_decodes_and_encodes_again(data_dir: Path) -> None:
     seen: dict[str, list[bytes]] = {}
     for path in sorted(data_dir.glob("pcap/itch50*/*.pcap")):
-        for frame in packets(path):
-            for message in mold_messages(frame):
-                decoded = fields(message)
-                letter = decoded.pop("type")
-                assert len(message) == MESSAGES[letter].size
-                assert build(letter, **decoded) == message
-                seen.setdefault(letter, []).append(message)
+        for message in captured_messages(path):
+            decoded = fields(message)
+            letter = decoded.pop("type")
+            assert len(message) == MESSAGES[letter].size
+            assert build(letter, **decoded) == message
+            seen.setdefault(letter, []).append(message)
     assert set("ADEFHIJLPQSUXY") <= set(seen)
     assert fields(seen["C"][0])["price"] == 224_800
     assert "FLTU" in {fields(message)["mpid"] for message in seen["F"]}
 
     def captured(name: str) -> bytes:
-        return next(mold_messages(next(packets(data_dir / f"pcap/itch50_rewrapped_20230822/{name}.pcap"))))
+        return captured_messages(data_dir / f"pcap/itch50_rewrapped_20230822/{name}.pcap")[0]
 
     names = ("OrderExecutedWithPrice", "CrossTrade", "StockTradingAction", "OrderReplace")
     events = hftlab.decode(framed([captured(name) for name in names]), "python")
@@ -129,7 +115,7 @@ def test_every_captured_message_decodes_and_encodes_again(data_dir: Path) -> Non
 
 @pytest.mark.rust
 def test_both_engines_decode_every_captured_message_alike(data_dir: Path) -> None:
-    messages = [m for p in data_dir.glob("pcap/itch50*/*.pcap") for frame in packets(p) for m in mold_messages(frame)]
+    messages = [m for p in data_dir.glob("pcap/itch50*/*.pcap") for m in captured_messages(p)]
     feed = framed(messages)
     assert np.array_equal(hftlab.decode(feed, "python"), hftlab.decode(feed, "rust"))
     assert hftlab.verify("python", "rust", feed)

@@ -136,10 +136,10 @@ def pack(session: bytes, sequence: int, messages: Sequence[bytes], limit: int = 
 
     raises : WireError as `encode`
     """
-    first, size = 0, 0
+    first, size, limit = 0, 0, min(limit, LARGEST)
     for index, message in enumerate(messages):
         more = _LENGTH + len(message)
-        if index > first and (size + more > limit or index - first == MOST_MESSAGES):
+        if index > first and size + more > limit:
             yield encode(session, sequence + first, messages[first:index])
             first, size = index, 0
         size += more
