@@ -25,7 +25,7 @@ def either(function: Callable[..., Any], *args: Any) -> Any:
     except WireError as error:
         return ("wrong", error.offset)
     except ValueError as error:  # Rust's: text and offset
-        return ("wrong", error.args[0][1])
+        return ("wrong", error.args[1])
 
 
 def in_python(decode: Callable[[bytes], Message], data: bytes) -> Any:

@@ -72,7 +72,8 @@ fn both_ends_of_soupbintcp_take_any_stream() {
             input.extend_from_slice(b"\0\x1fA        S1                   1");
         }
         for _ in 0..random.below(40) {
-            let size = random.below_usize(if random.below(9) == 0 { 600 } else { 40 });
+            let most = if random.below(9) == 0 { 600 } else { 40 };
+            let size = random.below_usize(most);
             input.extend_from_slice(&(size as u16 + 1).to_be_bytes());
             input.push(KINDS[if random.below(3) > 0 { 3 } else { random.below_usize(KINDS.len()) }]);
             input.resize(input.len() + size, b'0' + random.below(10) as u8);

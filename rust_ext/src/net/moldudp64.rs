@@ -14,6 +14,9 @@ pub const END: u16 = 0xffff;
 /// Bytes of message blocks that fit below the usual MTU, with all headers.
 pub const LIMIT: usize = 1400;
 
+/// Bytes of message blocks in the largest datagram of IPv4.
+pub const LARGEST: usize = 65_507 - HEADER;
+
 /// Ten letters, compared as they are.
 pub type Session = [u8; 10];
 
@@ -141,21 +144,20 @@ pub struct Builder {
 impl Builder {
     /// Packets of a session of at most `limit` bytes of message blocks each, from message `sequence` on.
     pub fn new(session: Session, sequence: u64, limit: usize) -> Self {
-        let header = Header { session, sequence, count: 0 };
+        let (header, limit) = (Header { session, sequence, count: 0 }, limit.min(LARGEST));
         let mut packet = Vec::with_capacity(HEADER + limit);
         packet.extend_from_slice(&header.bytes());
         Builder { packet, header, limit }
     }
 
-    /// Add a message; false if it does not fit any more. A message alone in a packet always fits.
+    /// Add a message; false if it does not fit any more. One that is larger than the limit goes alone, if a datagram can hold it.
     #[inline]
     pub fn push(&mut self, message: &[u8]) -> bool {
-        let Ok(length) = u16::try_from(message.len()) else { return false };
-        let full =
-            self.packet.len() - HEADER + 2 + message.len() > self.limit || self.header.count == END - 1;
-        if full && self.header.count > 0 {
+        let size = self.packet.len() - HEADER + 2 + message.len();
+        if size > if self.header.count == 0 { LARGEST } else { self.limit } {
             return false;
         }
+        let length = message.len() as u16;
         self.packet.extend_from_slice(&length.to_be_bytes());
         self.packet.extend_from_slice(message);
         self.header.count += 1;
@@ -201,7 +203,7 @@ mod tests {
         builder.next();
         assert_eq!(builder.packet(), Header { session: SESSION, sequence: 10, count: HEARTBEAT }.bytes());
         assert_eq!(builder.end(), Header { session: SESSION, sequence: 10, count: END }.bytes());
-        assert!(builder.push(&[0; 100]), "a message alone in a packet always fits");
+        assert!(!builder.push(&[0; LARGEST - 1]) && builder.push(&[0; 100]) && !builder.push(b""));
         assert_eq!(decode(builder.packet()).map(|packet| packet.header.sequence), Ok(10));
     }
 
