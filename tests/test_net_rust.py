@@ -1,10 +1,15 @@
 """The protocols of the wire in Rust against Python's, which are the reference: the same messages, the same refusals."""
 
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
 from struct import calcsize
 from typing import Any
 
 import pytest
+from captures import payloads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +18,7 @@ from hftlab.net import moldudp64, ouch, soupbintcp
 from hftlab.net.ouch_fields import BY_NUMBER, Message, encode_appendage
 
 pytestmark = pytest.mark.rust
-rust: Any = pytest.importorskip("hftlab_rust")
+rust: Any = import_module("hftlab_rust") if find_spec("hftlab_rust") else None
 
 EXAMPLES = settings(max_examples=300, deadline=None)
 
@@ -85,7 +90,7 @@ def same(python: Callable[..., Any], compiled: Callable[..., Any], *args: Any) -
     return expected
 
 
-# -- MoldUDP64 ---------------------------------------------------------------------------------------------------------------------
+# -- MoldUDP64 ---------------------------------------------------------------------------------------------------------
 
 sessions = st.binary(min_size=10, max_size=10)
 numbers = st.one_of(st.integers(0, 100), st.integers(2**64 - 5, 2**64 - 1), st.integers(0, 2**64 - 1))
@@ -124,7 +129,17 @@ def test_mold_packets_are_filled_alike(session: bytes, sequence: int, some: list
     assert rust.mold_pack(session, sequence, some, limit) == expected
 
 
-# -- SoupBinTCP --------------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("folder", ["itch50_moldudp64", "itch50_rewrapped_20230822"])
+def test_every_captured_datagram_is_read_alike(data_dir: Path, folder: str) -> None:
+    for datagram in payloads(data_dir / "pcap" / folder):
+        session, sequence, _, blocks = same(moldudp64.decode, mold_in_rust, datagram)
+        again = rust.mold_pack(session, sequence, moldudp64.split(blocks), len(blocks))
+        assert again == [datagram, moldudp64.end(session, moldudp64.decode(datagram).next)]
+        for end in range(len(datagram)):
+            assert same(moldudp64.decode, mold_in_rust, datagram[:end])[0] == "wrong"
+
+
+# -- SoupBinTCP --------------------------------------------------------------------------------------------------------
 
 packets = st.lists(st.tuples(st.sampled_from([b"+", b"A", b"S", b"U", b"H", b"Z", b"?"]), st.binary(max_size=70)), max_size=15)
 tails = st.sampled_from([b"", b"\0", b"\0\0", b"\0\x05S12", b"\0\x60", b"\xff\xffS"])
@@ -132,13 +147,14 @@ tails = st.sampled_from([b"", b"\0", b"\0\0", b"\0\x05S12", b"\0\x60", b"\xff\xf
 
 def pieces(stream: bytes, cuts: list[int]) -> list[bytes]:
     edges = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
-    return [stream[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [stream[start:end] for start, end in pairwise(edges)]
 
 
 def framed(framer: soupbintcp.Framer, piece: bytes) -> Any:
-    found = []
+    found: list[Any] = []
     try:
-        found.extend((kind[0], payload) for kind, payload in framer.feed(piece))
+        for kind, payload in framer.feed(piece):
+            found.append((kind[0], payload))
     except WireError as error:
         return found, error.offset
     return found, None
@@ -151,14 +167,7 @@ def test_tcp_is_cut_into_the_same_packets(some: Any, tail: bytes, cuts: list[int
     for parts in (pieces(stream, cuts), [stream[i : i + 1] for i in range(len(stream))], [stream]):
         python, compiled = soupbintcp.Framer(limit), rust.SoupFramer(limit)
         for part in parts:
-            seen: list[Any] = []
-            # A generator that has raised keeps what it gave before only where it is collected one by one.
-            offset = None
-            try:
-                for kind, payload in python.feed(part):
-                    seen.append((kind[0], payload))
-            except WireError as error:
-                offset = error.offset
+            seen, offset = framed(python, part)
             assert compiled.feed(part) == (seen, offset)
             assert compiled.offset == python.offset
             if offset is not None:
@@ -204,7 +213,13 @@ def test_any_payload_is_read_alike_as_a_login(payload: bytes) -> None:
     same(accepted, accepted_in_rust, payload)
 
 
-# -- OUCH --------------------------------------------------------------------------------------------------------------------------
+def test_a_number_of_more_than_64_bits_is_refused() -> None:
+    for digits, good in ((b"18446744073709551615", True), (b"18446744073709551616", False), (b"9" * 20, False)):
+        for found in (either(login_in_rust, b" " * 26 + digits), either(accepted_in_rust, b" " * 10 + digits)):
+            assert (found[0] != "wrong") == good
+
+
+# -- OUCH --------------------------------------------------------------------------------------------------------------
 
 DIRECTIONS = {
     "inbound": (ouch.INBOUND, ouch.decode_inbound, "ouch_decode_inbound"),
@@ -233,10 +248,14 @@ def options(draw: st.DrawFn) -> bytes:
 
 @pytest.mark.parametrize(("direction", "kind"), KINDS)
 def test_every_ouch_message_is_read_alike(direction: str, kind: type[Message]) -> None:
-    fixed = kind.SIZE if kind.OPTIONAL or kind.LETTER == "S" and direction == "outbound" else kind.SIZE - 2
+    fixed = kind.SIZE if kind.OPTIONAL or (kind.LETTER == "S" and direction == "outbound") else kind.SIZE - 2
 
     @settings(max_examples=60, deadline=None)
-    @given(st.binary(min_size=fixed - 1, max_size=fixed - 1), st.one_of(st.just(b""), st.just(b"\0\0"), options()), st.integers(0, 200))
+    @given(
+        st.binary(min_size=fixed - 1, max_size=fixed - 1),
+        st.one_of(st.just(b""), st.just(b"\0\0"), options()),
+        st.integers(0, 200),
+    )
     def check(body: bytes, tail: bytes, cut: int) -> None:
         data = kind.LETTER.encode() + body + tail
         ouch_alike(direction, data)
@@ -249,3 +268,22 @@ def test_every_ouch_message_is_read_alike(direction: str, kind: type[Message]) -
 @given(st.sampled_from(sorted(DIRECTIONS)), st.binary(max_size=90))
 def test_any_bytes_are_read_alike_as_ouch(direction: str, data: bytes) -> None:
     ouch_alike(direction, data)
+
+
+def test_every_captured_packet_of_order_entry_is_read_alike(data_dir: Path) -> None:
+    read = []
+    for stream in [one for folder in ("ouch50_soupbintcp", "soupbintcp_login") for one in payloads(data_dir / "pcap" / folder)]:
+        found, broken = framed(soupbintcp.Framer(), stream)
+        assert broken is None
+        assert rust.SoupFramer().feed(stream) == (found, None)
+        for kind, payload in found:
+            again: Any = b""
+            if kind in b"SU":
+                *message, again = ouch_alike("inbound" if kind == ord("U") else "outbound", payload)
+                read.append(message[0])
+            elif kind == ord("L"):
+                again = same(login, login_in_rust, payload)[1][3:]
+            elif kind == ord("A"):
+                again = same(accepted, accepted_in_rust, payload)[-1][3:]
+            assert again == payload
+    assert sorted(read) == ["Accepted", "CancelOrder", "Canceled", "EnterOrder"]
