@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 mod allocations;
 mod clocks;
 mod live;
+mod net;
 mod result;
 mod settings;
 
@@ -75,6 +76,12 @@ mod hftlab_rust {
 
     #[pymodule_export]
     use super::clocks::{clock_info, clock_stamps, jitter};
+
+    #[pymodule_export]
+    use super::net::{
+        MoldArbiter, SoupClient, SoupFramer, SoupServer, mold_decode, mold_decode_request, mold_pack,
+        ouch_decode_inbound, ouch_decode_outbound, soup_decode_accepted, soup_decode_login, soup_packet,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -12,6 +12,14 @@ use std::cell::Cell;
 
 use common::{BEST, NAIVE, engine, feed, offset, settings};
 use hftlab_rust::choose::Variant;
+use hftlab_rust::net::arbiter::{Arbiter, Config};
+use hftlab_rust::net::moldudp64::{Builder, split};
+use hftlab_rust::net::ouch::{
+    Accepted, Appendage, EnterOrder, Inbound, Outbound, decode_inbound, decode_outbound,
+};
+use hftlab_rust::net::soupbintcp::client::{self, Client, Event};
+use hftlab_rust::net::soupbintcp::server::{self, Server};
+use hftlab_rust::net::soupbintcp::{Accounts, Store};
 use hftlab_rust::runner::Until;
 
 /// What one thread has asked of the heap while it was watched.
@@ -153,4 +161,123 @@ fn the_counter_sees_what_a_vector_does() {
         (0..9u64).for_each(|n| values.push(std::hint::black_box(n)));
     });
     assert!(asked.allocations >= 2 && asked.frees == 1, "{asked:?}");
+}
+
+/// The way of a feed over the wire: packets on two lines, arbitrated, through the engine, and an order out for each packet.
+#[test]
+fn nothing_on_the_wire_asks_the_heap_for_anything() {
+    let data = feed("calm", MESSAGES, 1);
+    let session = *b"20260101AB";
+    let (mut packets, mut builder) = (Vec::new(), Builder::new(session, 1, 1400));
+    for message in split(&data) {
+        if !builder.push(message) {
+            packets.push(builder.packet().to_vec());
+            builder.next();
+            assert!(builder.push(message));
+        }
+    }
+    packets.push(builder.packet().to_vec());
+
+    let mut settings = settings(Until::Order);
+    settings.order.kill = true;
+    let mut engine = engine(BEST, settings);
+    let mut arbiter = Arbiter::new(Some(session), 1, Config::default());
+    let (mut client, mut server) = soup();
+    let (mut store, accounts) =
+        (Store::with_capacity(10_000, 1_000_000), Accounts::new([("user", "secret")]));
+    up(client.connected(0), &mut server);
+    assert!(server.next_message(&accounts, &store).is_none());
+    assert!(down(server.outgoing(&store, 1 << 16), &mut client) == 0);
+
+    let (mut orders, mut accepted) = (0, 0);
+    let mut tick = |n: usize, packets: &[Vec<u8>]| {
+        // Line A loses every fifth packet, line B is one packet behind: a hole, then a copy of what is known.
+        for line in [0, 1] {
+            let Some(packet) = n.checked_sub(line).map(|at| &packets[at]).filter(|_| line > 0 || n % 5 > 0)
+            else {
+                continue;
+            };
+            let given = arbiter.receive(line as u32, packet, n as i64);
+            assert_eq!(engine.run_bytes(given.blocks, usize::MAX), (given.blocks.len(), None));
+        }
+        let sent = client.send(n as i64, |to| order(n as u32).encode(to)).expect("logged in");
+        up(sent, &mut server);
+        while let Some(message) = server.next_message(&accounts, &store) {
+            let Ok(Inbound::EnterOrder(order)) = decode_inbound(message) else { panic!("no Enter Order") };
+            orders += (order.user_ref as usize == n) as usize;
+            store.push(|to| answer(&order).encode(to));
+        }
+        server.publish(&store);
+        accepted += down(server.outgoing(&store, 1 << 16), &mut client);
+    };
+    let warm = packets.len() / 2;
+    (0..warm).for_each(|n| tick(n, &packets));
+    let asked = watched(true, || (warm..packets.len()).for_each(|n| tick(n, &packets)));
+    assert_eq!(asked, Asked::default());
+    assert_eq!((orders, accepted), (packets.len(), packets.len()));
+    let counts = arbiter.counts;
+    assert!(counts.buffered > MESSAGES / 10 && counts.gaps > 100 && counts.lost == 0, "{counts:?}");
+    assert!(MESSAGES - engine.tally().messages < 100, "{} messages", engine.tally().messages);
+}
+
+fn soup() -> (Client, Server) {
+    (
+        Client::new("user", "secret", "", 1, client::Config::default()),
+        Server::new("S1", server::Config::default()),
+    )
+}
+
+fn up(sent: &[u8], server: &mut Server) {
+    server.space()[..sent.len()].copy_from_slice(sent);
+    server.received(sent.len(), 0);
+}
+
+/// Accepted orders that reach the client.
+fn down(sent: &[u8], client: &mut Client) -> usize {
+    client.space()[..sent.len()].copy_from_slice(sent);
+    client.received(sent.len(), 0);
+    let mut accepted = 0;
+    while let Some(event) = client.next_event() {
+        if let Event::Message(message, _) = event {
+            accepted += matches!(decode_outbound(message), Ok(Outbound::Accepted(_))) as usize;
+        }
+    }
+    accepted
+}
+
+fn order(user_ref: u32) -> EnterOrder<'static> {
+    EnterOrder {
+        user_ref,
+        side: b'B',
+        quantity: 100,
+        symbol: *b"AAPL    ",
+        price: 1_234_500,
+        time_in_force: b'3',
+        display: b'Y',
+        capacity: b'P',
+        intermarket_sweep: b'N',
+        cross_type: b'N',
+        cl_ord_id: *b"HL000000000001",
+        appendage: Appendage::default(),
+    }
+}
+
+fn answer(order: &EnterOrder) -> Accepted<'static> {
+    Accepted {
+        ts_ns: 1,
+        user_ref: order.user_ref,
+        side: order.side,
+        quantity: order.quantity,
+        symbol: order.symbol,
+        price: order.price,
+        time_in_force: order.time_in_force,
+        display: order.display,
+        order_reference: 7,
+        capacity: order.capacity,
+        intermarket_sweep: order.intermarket_sweep,
+        cross_type: order.cross_type,
+        order_state: b'L',
+        cl_ord_id: order.cl_ord_id,
+        appendage: Appendage::default(),
+    }
 }

@@ -1,0 +1,342 @@
+//! What has a state: the arbiter, and both ends of a SoupBinTCP connection.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::net::arbiter::{self, Arbiter};
+use crate::net::soupbintcp::client::{self, Client, Event};
+use crate::net::soupbintcp::server::{self, Server};
+use crate::net::soupbintcp::{Accounts, Closed, State, Store, kind};
+
+/// The arbiter of `hftlab.net.arbiter`, with the same arguments and attributes.
+#[pyclass]
+pub struct MoldArbiter {
+    arbiter: Arbiter,
+}
+
+/// Blocks, number of the first message, messages.
+type Delivery<'py> = (Bound<'py, PyBytes>, u64, u64);
+
+fn delivery<'py>(py: Python<'py>, given: arbiter::Delivery) -> Delivery<'py> {
+    (PyBytes::new(py, given.blocks), given.sequence, given.count)
+}
+
+#[pymethods]
+impl MoldArbiter {
+    #[new]
+    #[pyo3(signature = (session=None, expected=1, window=1024, patience_ns=2_000_000, retry_ns=50_000_000, give_up=10, *,
+        window_bytes=1 << 20, doubt_ns=3_000_000_000))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        session: Option<[u8; 10]>,
+        expected: u64,
+        window: u16,
+        patience_ns: i64,
+        retry_ns: i64,
+        give_up: u64,
+        window_bytes: usize,
+        doubt_ns: i64,
+    ) -> Self {
+        let config = arbiter::Config { window, window_bytes, patience_ns, retry_ns, give_up, doubt_ns };
+        MoldArbiter { arbiter: Arbiter::new(session, expected, config) }
+    }
+
+    fn receive<'py>(&mut self, py: Python<'py>, line: u32, datagram: &[u8], now_ns: i64) -> Delivery<'py> {
+        delivery(py, self.arbiter.receive(line, datagram, now_ns))
+    }
+
+    /// Receive (line, datagram, ns) one after the other without making anything for Python: messages and bytes delivered, and what
+    /// that asked of this extension's heap, in allocations.
+    fn receive_all(&mut self, datagrams: Vec<(u32, Vec<u8>, i64)>) -> (u64, u64, u64) {
+        let (mut messages, mut bytes) = (0, 0);
+        let before = crate::py::allocations::asked().0;
+        for (line, datagram, now_ns) in &datagrams {
+            let given = self.arbiter.receive(*line, datagram, *now_ns);
+            messages += given.count;
+            bytes += given.blocks.len() as u64;
+            self.arbiter.due(*now_ns);
+        }
+        (messages, bytes, crate::py::allocations::asked().0 - before)
+    }
+
+    fn due(&mut self, now_ns: i64) -> Vec<([u8; 10], u64, u16)> {
+        let request = self.arbiter.due(now_ns);
+        request.iter().map(|header| (header.session, header.sequence, header.count)).collect()
+    }
+
+    fn abandon<'py>(&mut self, py: Python<'py>) -> Vec<Delivery<'py>> {
+        std::iter::from_fn(|| self.arbiter.abandon().map(|given| delivery(py, given))).collect()
+    }
+
+    fn restart(&mut self, session: Option<[u8; 10]>, expected: u64) {
+        self.arbiter.restart(session, expected);
+    }
+
+    #[getter]
+    fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let out = PyDict::new(py);
+        for (name, count) in self.arbiter.counts.each() {
+            out.set_item(name, count)?;
+        }
+        Ok(out)
+    }
+
+    #[getter]
+    fn session(&self) -> Option<[u8; 10]> {
+        self.arbiter.session
+    }
+
+    #[getter]
+    fn changed(&self) -> Option<[u8; 10]> {
+        self.arbiter.changed
+    }
+
+    #[getter]
+    fn expected(&self) -> u64 {
+        self.arbiter.expected
+    }
+
+    #[getter]
+    fn gap(&self) -> Option<(u64, u64)> {
+        self.arbiter.gap()
+    }
+
+    #[getter]
+    fn stale(&self) -> bool {
+        self.arbiter.stale()
+    }
+
+    #[getter]
+    fn finished(&self) -> bool {
+        self.arbiter.finished()
+    }
+
+    #[getter]
+    fn held(&self) -> usize {
+        self.arbiter.held()
+    }
+
+    #[getter]
+    fn lost(&self) -> Vec<(u64, u64)> {
+        self.arbiter.lost.iter().copied().collect()
+    }
+
+    #[getter]
+    fn heard(&self) -> Vec<(u32, i64)> {
+        self.arbiter.heard.clone()
+    }
+}
+
+fn state(state: State) -> &'static str {
+    match state {
+        State::Idle => "idle",
+        State::Login => "login",
+        State::Open => "open",
+        State::Closed => "closed",
+    }
+}
+
+/// Why, in a word; "" for a connection that is not closed.
+fn why(closed: Option<Closed>) -> &'static str {
+    closed.map_or("", |closed| closed.word())
+}
+
+/// The client of `hftlab.net.soup_client`.
+#[pyclass]
+pub struct SoupClient {
+    client: Client,
+}
+
+#[pymethods]
+impl SoupClient {
+    #[new]
+    #[pyo3(signature = (username, password, session="", next=1, heartbeat_ns=1_000_000_000, dead_ns=15_000_000_000, version="4.00"))]
+    fn new(
+        username: &str,
+        password: &str,
+        session: &str,
+        next: u64,
+        heartbeat_ns: i64,
+        dead_ns: i64,
+        version: &str,
+    ) -> Self {
+        let config = client::Config { heartbeat_ns, dead_ns, tells_timeout: version == "4.10" };
+        SoupClient { client: Client::new(username, password, session, next, config) }
+    }
+
+    fn connected<'py>(&mut self, py: Python<'py>, now_ns: i64) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.client.connected(now_ns))
+    }
+
+    /// (kind, payload, sequence) of each event.
+    fn receive<'py>(
+        &mut self,
+        py: Python<'py>,
+        mut data: &[u8],
+        now_ns: i64,
+    ) -> Vec<(&'static str, Bound<'py, PyBytes>, u64)> {
+        let mut events = Vec::new();
+        loop {
+            let space = self.client.space();
+            let n = space.len().min(data.len());
+            space[..n].copy_from_slice(&data[..n]);
+            data = &data[n..];
+            self.client.received(n, now_ns);
+            while let Some(event) = self.client.next_event() {
+                let (kind, payload, sequence) = match event {
+                    Event::Accepted(accepted) => ("accepted", accepted.session, accepted.sequence),
+                    Event::Rejected(reason) => ("rejected", &[reason][..], 0),
+                    Event::Message(message, sequence) => ("message", message, sequence),
+                    Event::Unsequenced(message) => ("unsequenced", message, 0),
+                    Event::Debug(text) => ("debug", text, 0),
+                    Event::End(next) => ("end", &[][..], next),
+                };
+                events.push((kind, PyBytes::new(py, payload), sequence));
+            }
+            if data.is_empty() || n == 0 {
+                return events;
+            }
+        }
+    }
+
+    fn send<'py>(&mut self, py: Python<'py>, payload: &[u8], now_ns: i64) -> Option<Bound<'py, PyBytes>> {
+        let packet = self.client.send(now_ns, |to| to.extend_from_slice(payload));
+        packet.map(|packet| PyBytes::new(py, packet))
+    }
+
+    fn due<'py>(&mut self, py: Python<'py>, now_ns: i64) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.client.due(now_ns))
+    }
+
+    fn logout<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.client.logout())
+    }
+
+    fn lost(&mut self) {
+        self.client.lost();
+    }
+
+    #[getter]
+    fn state(&self) -> &'static str {
+        state(self.client.state())
+    }
+
+    #[getter]
+    fn closed(&self) -> &'static str {
+        why(self.client.closed())
+    }
+
+    #[getter]
+    fn session(&self) -> &[u8] {
+        &self.client.session
+    }
+
+    #[getter]
+    fn next(&self) -> u64 {
+        self.client.next
+    }
+
+    #[getter]
+    fn missed(&self) -> Vec<(u64, u64)> {
+        self.client.missed.clone()
+    }
+}
+
+/// The server of `hftlab.net.soup_server`, with a store of its own: `append` to it, then `publish`.
+#[pyclass]
+pub struct SoupServer {
+    server: Server,
+    accounts: Accounts,
+    store: Store,
+}
+
+#[pymethods]
+impl SoupServer {
+    #[new]
+    #[pyo3(signature = (accounts, session, *, heartbeat_ns=1_000_000_000, dead_ns=15_000_000_000, login_ns=30_000_000_000,
+        backlog=65_536, limit=crate::net::soupbintcp::LONGEST))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        accounts: Vec<(String, String)>,
+        session: &str,
+        heartbeat_ns: i64,
+        dead_ns: i64,
+        login_ns: i64,
+        backlog: usize,
+        limit: usize,
+    ) -> Self {
+        let config = server::Config { heartbeat_ns, dead_ns, login_ns, backlog, limit };
+        SoupServer {
+            server: Server::new(session, config),
+            accounts: Accounts::new(accounts.iter().map(|(name, password)| (&name[..], &password[..]))),
+            store: Store::default(),
+        }
+    }
+
+    fn append(&mut self, message: &[u8]) -> bool {
+        self.store.push(|to| to.extend_from_slice(message))
+    }
+
+    fn receive<'py>(&mut self, py: Python<'py>, mut data: &[u8], now_ns: i64) -> Vec<Bound<'py, PyBytes>> {
+        let mut messages = Vec::new();
+        loop {
+            let space = self.server.space();
+            let n = space.len().min(data.len());
+            space[..n].copy_from_slice(&data[..n]);
+            data = &data[n..];
+            self.server.received(n, now_ns);
+            while let Some(message) = self.server.next_message(&self.accounts, &self.store) {
+                messages.push(PyBytes::new(py, message));
+            }
+            if data.is_empty() || n == 0 {
+                return messages;
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        self.server.publish(&self.store);
+    }
+
+    #[pyo3(signature = (payload, kind=kind::UNSEQUENCED))]
+    fn send(&mut self, payload: &[u8], kind: u8) -> bool {
+        self.server.send(kind, payload)
+    }
+
+    #[pyo3(signature = (limit=server::PIECE))]
+    fn outgoing<'py>(&mut self, py: Python<'py>, limit: usize) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.server.outgoing(&self.store, limit))
+    }
+
+    fn due(&mut self, now_ns: i64) {
+        self.server.due(now_ns, &self.store);
+    }
+
+    fn end(&mut self) {
+        self.server.end();
+    }
+
+    fn lost(&mut self) {
+        self.server.lost();
+    }
+
+    #[getter]
+    fn state(&self) -> &'static str {
+        state(self.server.state())
+    }
+
+    #[getter]
+    fn closed(&self) -> &'static str {
+        why(self.server.closed())
+    }
+
+    #[getter]
+    fn sent(&self) -> usize {
+        self.server.sent()
+    }
+
+    #[getter]
+    fn waiting(&self) -> usize {
+        self.server.waiting(&self.store)
+    }
+}
