@@ -30,9 +30,10 @@ def _pingpong(arguments: argparse.Namespace) -> int:
 
     if arguments.chart:
         check_file(arguments.chart)
-    names = ("rounds", "size", "messages", "fifo", "netns", "processes", "bare", "seed")
+    names = ("rounds", "size", "messages", "netns", "processes", "bare", "seed")
+    plan = {name: getattr(arguments, name) for name in names}
     cores = (arguments.cores[0], arguments.cores[1]) if arguments.cores else None
-    found = pingpong(arguments.transports, cores=cores, **{name: getattr(arguments, name) for name in names})
+    found = pingpong(arguments.transports, cores=cores, fifo=arguments.real_time, **plan)
     if arguments.chart:
         save(found.plot(), arguments.chart)
     if arguments.out:

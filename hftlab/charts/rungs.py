@@ -18,7 +18,7 @@ _MARKS = {"p50": (PALETTE[0], "circle"), "p99": (PALETTE[1], "diamond"), "p99.9"
 def ladder_chart(
     frame: pl.DataFrame, subtitle: str = "", title: str = "What a message there and back takes", measure: str = "round trip"
 ) -> alt.LayerChart | alt.Chart:
-    """p50, p99 and p99.9 by transport on a logarithmic axis, the quickest at the top; a percentile the sample cannot bear is left out.
+    """p50, p99 and p99.9 by transport on a logarithmic axis, the quickest at the top; what a sample cannot bear is left out.
 
     frame   : columns transport, p50 (ns, > 0), p99, p99.9; optional measure, of which `measure` is drawn
     """
@@ -36,22 +36,15 @@ def ladder_chart(
     y = alt.Y("transport:N", sort=names).axis(title=None, labelLimit=160, grid=True, gridColor="#f4f4f4")
     lines = alt.Chart(alt.Data(values=spans)).mark_rule(color=GREY, strokeWidth=1.5)
     lines = lines.encode(y=y, x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q")
-    marks = list(_MARKS)
+    marks, (colours, shapes) = list(_MARKS), zip(*_MARKS.values(), strict=True)
     key = legend(marks, symbolSize=90)
-    points = (
-        alt.Chart(alt.Data(values=dots))
-        .mark_point(filled=True, size=75, opacity=1)
-        .encode(
-            y=y,
-            x=alt.X("ns:Q", scale=scale, axis=axis),
-            color=alt.Color("percentile:N", sort=marks, legend=key).scale(
-                domain=marks, range=[_MARKS[name][0] for name in marks]
-            ),
-            shape=alt.Shape("percentile:N", sort=marks, legend=key).scale(
-                domain=marks, range=[_MARKS[name][1] for name in marks]
-            ),
-            tooltip=["transport:N", "percentile:N", alt.Tooltip("ns:Q", format=",.0f", title="ns")],
-        )
+    points = alt.Chart(alt.Data(values=dots)).mark_point(filled=True, size=75, opacity=1)
+    points = points.encode(
+        y=y,
+        x=alt.X("ns:Q", scale=scale, axis=axis),
+        color=alt.Color("percentile:N", sort=marks, legend=key).scale(domain=marks, range=colours),
+        shape=alt.Shape("percentile:N", sort=marks, legend=key).scale(domain=marks, range=shapes),
+        tooltip=["transport:N", "percentile:N", alt.Tooltip("ns:Q", format=",.0f", title="ns")],
     )
     told = [{**_keys(row), "ns": row["p50"], "text": say_ns(row["p50"])} for row in rows]
     text = alt.Chart(alt.Data(values=told)).mark_text(align="right", dx=-9, fontSize=10.5, color=QUIET)

@@ -160,7 +160,7 @@ def _measure(
 
         found, why = programs(runs, seats)
         contenders.update(found)
-        counts.update({name: messages or MESSAGES["spins"] for name in found})
+        counts.update(dict.fromkeys(found, messages or MESSAGES["spins"]))
         skipped = [*skipped, *why]
     pools = {name: _Pool(run, counts[name]) for name, run in contenders.items()}
     series = interleave({name: pool.round for name, pool in pools.items()}, rounds, seed, "ping-pong")
@@ -169,6 +169,13 @@ def _measure(
     refused = tuple(dict.fromkeys(text for pool in pools.values() for text in pool.refused))
     size, fifo, cores = seats["size"], seats["fifo"], seats["cores"]
     return Ladder(base, rungs, rounds, size, cores, fifo, wire, clock_ns, tuple(skipped), refused, fingerprint(), seed)
+
+
+def _messages(name: str) -> int:
+    if name in ("memory", "shm"):
+        return MESSAGES["memory"]
+    sleeps = next(row[3] for row in engine().transports() if row[0] == name)
+    return MESSAGES["sleeps" if sleeps else "spins"]
 
 
 class _Pool:

@@ -92,5 +92,8 @@ def transports() -> Transports:
     """Try every transport: make a pair, carry a message. Raises BackendMissing without the Rust engine."""
     module = engine()
     rows = module.transports()
-    probes = (Probe(name, what, *module.transport_probe(name), needs, sleeps) for name, what, needs, sleeps in rows)
+    probes = []
+    for name, what, needs, sleeps in rows:
+        works, errno, why = module.transport_probe(name)
+        probes.append(Probe(name, what, works, errno, why, needs, sleeps))
     return Transports(tuple(probes), fingerprint())
