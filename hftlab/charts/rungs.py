@@ -32,7 +32,8 @@ def ladder_chart(
     names = [row["transport"] for row in rows]
     dots = [{"transport": row["transport"], "percentile": name, "ns": row[name]} for row in rows for name in _MARKS if row[name]]
     spans = [{**_keys(row), "low": row["p50"], "high": max(row[name] for name in _MARKS if row[name])} for row in rows]
-    scale, axis = time_axis(measure, [dot["ns"] for dot in dots], margin=1.5)
+    low, high = min(dot["ns"] for dot in dots), max(dot["ns"] for dot in dots)
+    scale, axis = time_axis(measure, [low / (1.2 * (high / low) ** 0.13), high])  # room for the text at the left
     y = alt.Y("transport:N", sort=names).axis(title=None, labelLimit=160, grid=True, gridColor="#f4f4f4")
     lines = alt.Chart(alt.Data(values=spans)).mark_rule(color=GREY, strokeWidth=1.5)
     lines = lines.encode(y=y, x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q")
