@@ -170,3 +170,12 @@ def test_the_command_writes_result_and_chart(tmp_path: Path, capsys: pytest.Capt
     assert said["rows"] == kept["rows"]
     assert np.isfinite(said["medians_ns"]["memory"]).all()
     assert "vega-lite" in chart.read_text()
+
+
+def test_who_spins_is_left_out_where_there_is_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hftlab.bench.system.affinity", lambda: [0])
+    found = pingpong(rounds=3, messages=20)
+    assert {rung.name for rung in found.rungs} <= {"udp", "udp again", "epoll", "uring", "tcp"}
+    assert "udp-spin: it spins, and there is one core for both ends" in found.skipped
+    with pytest.raises(HftlabError, match="there is one core"):
+        pingpong(["udp-spin"], rounds=3)

@@ -68,8 +68,9 @@ def pingpong(
         raise ConfigError(f"size is {size}; allowed is 16 to 1472")
     if messages is not None and not 1 <= messages <= 10_000_000:
         raise ConfigError(f"messages is {messages}; allowed is 1 to 10,000,000")
-    names, skipped = _chosen(tuple(transports), netns=netns, processes=processes)
     seats = {"cores": _cores(cores), "fifo": fifo, "size": size}
+    alone = seats["cores"] == (None, None)
+    names, skipped = _chosen(tuple(transports), netns=netns, processes=processes, alone=alone)
     if netns:
         with veth() as wire:
             runs = {name: _run(name, seats, processes, wire) for name in names}
@@ -78,17 +79,19 @@ def pingpong(
     return _measure(runs, skipped, bare, rounds, messages, seats, seed, "loopback")
 
 
-def _chosen(asked: tuple[str, ...], *, netns: bool, processes: bool) -> tuple[list[str], list[str]]:
-    """Names to be measured, and why the others are not, a sentence each."""
+def _chosen(asked: tuple[str, ...], *, netns: bool, processes: bool, alone: bool) -> tuple[list[str], list[str]]:
+    """Names to be measured, and why the others are not, a sentence each. alone : both ends are on the only core there is."""
     module = engine()
-    known = [row[0] for row in module.transports()]
+    known = {row[0]: row[3] for row in module.transports()}
     for name in asked:
         if name not in known:
             raise UnknownName("transport", name, known)
     names, skipped = [], []
     for name in dict.fromkeys(asked or known):
         works, errno, why = module.transport_probe(name)
-        if processes and works:
+        if works and alone and not known[name]:
+            why = "it spins, and there is one core for both ends"
+        elif works and processes:
             why = _no_processes(name, netns=netns)
         if why:
             skipped.append(f"{name}: {why}" + (f" (errno {errno})" if errno else ""))

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use pyo3::exceptions::PyOSError;
+use pyo3::exceptions::{PyEOFError, PyOSError};
 
 use super::*;
 use crate::net::pingpong::{self, Plan, Samples, Seat};
@@ -58,7 +58,8 @@ pub fn transport_probe(py: Python<'_>, name: &str) -> (bool, i32, String) {
     }
 }
 
-/// One end of a connection; see the trait `Transport` in net/transport.rs, which says what each method does.
+/// One end of a connection; see the trait `Transport` in net/transport.rs, which says what each method does. That the other end is
+/// gone is told by EOFError or by the ConnectionError of the system.
 #[pyclass(frozen)]
 pub struct Endpoint {
     transport: Mutex<Option<Box<dyn Transport>>>,
@@ -125,6 +126,7 @@ impl Endpoint {
 fn error(error: io::Error) -> PyErr {
     match error.kind() {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => PyValueError::new_err(error.to_string()),
+        io::ErrorKind::UnexpectedEof => PyEOFError::new_err("the other end is gone"),
         _ => error.into(), // the subclass of OSError that belongs to its kind
     }
 }
