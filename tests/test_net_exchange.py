@@ -374,6 +374,19 @@ def test_a_slow_reader_is_disconnected_and_its_orders_canceled(house: House) -> 
     until(exchange, lambda: not exchange.wires.wires)  # though it never reads
 
 
+def test_orders_behind_the_one_that_was_too_much_are_not_looked_at() -> None:
+    matcher = Matcher()
+    matcher.feed(SMALL, 5_000)
+    desk = Desk(matcher, ACCOUNTS, "DAY1", Audit(None, "DAY1"), backlog=3)
+    port = desk.connect("test", Bucket(1e9, 1e9), 0)
+    desk.received(port, soupbintcp.login("ME", "SECRET"), 0)
+    orders = [ouch.EnterOrder(ref, "B", 10, "ABC", 98_0000) for ref in range(1, 11)]
+    desk.received(port, b"".join(soupbintcp.packet(b"U", order.encode()) for order in orders), 1)
+    assert desk.closed == {"slow_reader": 1}
+    assert matcher.accounts["ME"].live == {}
+    assert matcher.counts["entered"] < 10
+
+
 def test_connections_are_bounded(house: House) -> None:
     exchange = house.open(connections=2)
     first, second = house.client(exchange), house.client(exchange, name="YOU", password="HIDDEN")
@@ -438,7 +451,9 @@ class Listener:
             made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
             made.bind((host, int(port)))
-            made.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(host) + socket.inet_aton("127.0.0.1"))
+            if not host.startswith("127."):
+                member = socket.inet_aton(host) + socket.inet_aton("127.0.0.1")
+                made.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
             self.lines.append(made)
         self.asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         host, port = addresses["requests"].split(":")
@@ -512,6 +527,25 @@ def test_two_lossy_lines_and_requests_give_the_whole_feed(house: House) -> None:
         listener.close()
 
 
+def test_lines_may_go_to_single_hosts_and_one_of_them_may_be_dead(house: House) -> None:
+    free = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    for made in free:
+        made.bind(("127.0.0.1", 0))
+    line_a, line_b = (f"127.0.0.1:{made.getsockname()[1]}" for made in free)
+    for made in free:
+        made.close()
+    raw = generate("calm", 500, seed=2)
+    exchange = house.open(raw, line_a=line_a, line_b=line_b, delay_s=0.1, batch=True, stay_s=0, linger_s=30)
+    exchange.lines["A"].down = True
+    listener = Listener(exchange.addresses)
+    try:
+        until(exchange, lambda: (listener.read(), listener.ended)[1])
+        assert b"".join(listener.got[number] for number in range(1, 501)) == raw
+        assert exchange.summary()["lines"]["A"].keys() == {"dropped"}
+    finally:
+        listener.close()
+
+
 def test_what_is_no_request_is_counted_and_met_with_silence(house: House) -> None:
     exchange = house.open()
     listener = Listener(exchange.addresses)
@@ -543,6 +577,17 @@ def test_our_resting_order_is_filled_when_the_feed_trades_through_it(house: Hous
     assert struct.unpack_from(">Q", client.heard[2], 1) == (3_000_006_000,)  # the feed's own time
     assert struct.unpack_from(">Q", client.heard[1], 1)[0] < 3_000_006_000
     assert exchange.summary()["lulls_cut"] == 1
+
+
+def test_an_order_that_is_good_until_a_time_expires_though_nothing_else_happens(house: House) -> None:
+    later = framed("E", locate=1, ts=9_000_000_000, ref=1, shares=50, match=9)
+    exchange = house.open(SMALL + later, pace="8x", longest_lull_s=60, wait=1)
+    client = house.client(exchange)
+    client.until(lambda: exchange.publisher.next == 6)
+    client.packet("U", ouch.EnterOrder(1, "B", 10, "ABC", 98_0000, "6", appendage=ouch.appendage(expire_time=1)).encode())
+    client.until_letters("SAC")
+    assert struct.unpack_from(">IIc", client.heard[2], 9) == (1, 10, b"T")
+    assert exchange.publisher.next == 6
 
 
 def test_the_end_of_the_session(house: House) -> None:

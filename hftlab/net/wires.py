@@ -86,7 +86,8 @@ class Wires:
             self._drop(wire, now_ns)
 
     def due(self, now_ns: int) -> None:
-        """Let time pass: heartbeats, silence, and connections whose end has come."""
+        """Let time pass: orders that expire, heartbeats, silence, and connections whose end has come."""
+        self.desk.tick(now_ns)
         for wire in list(self.wires):
             self.desk.due(wire.port, now_ns)
             if wire.deadline_ns is not None and now_ns >= wire.deadline_ns:
