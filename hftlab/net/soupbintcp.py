@@ -63,13 +63,15 @@ class Framer:
         self.limit = limit
         self.offset = 0  # bytes of the stream that were whole packets
         self._rest = bytearray()
+        self._broken = ""
 
     def feed(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Take what was received; iterate for (type, payload) of each packet that is whole by now.
 
-        raises : WireError, after the packets before it, for a length of 0 or above the limit; and again whenever it is fed
+        raises : WireError, after the packets before it, for a length of 0 or above the limit; from then on whenever it is fed
         """
-        self._rest += data
+        if not self._broken:
+            self._rest += data
         return self._packets()
 
     @property
@@ -80,21 +82,24 @@ class Framer:
     def _packets(self) -> Iterator[tuple[bytes, bytes]]:
         rest, at = self._rest, 0
         try:
-            while at + 2 <= len(rest):
+            while at + 2 <= len(rest) and not self._broken:
                 length = rest[at] << 8 | rest[at + 1]
                 if not 1 <= length <= self.limit:
-                    where = self.offset + at
-                    raise WireError(
-                        f"SoupBinTCP stream: offset {where}: packet length {length}; allowed is 1 to {self.limit}", offset=where
+                    self._broken = (
+                        f"SoupBinTCP stream: offset {self.offset + at}: packet length {length}; allowed is 1 to {self.limit}"
                     )
+                    break
                 start, end = at + 2, at + 2 + length
                 if end > len(rest):
-                    return
+                    break
                 at = end
                 yield bytes(rest[start : start + 1]), bytes(rest[start + 1 : end])
         finally:
             del rest[:at]
             self.offset += at
+        if self._broken:
+            rest.clear()
+            raise WireError(self._broken, offset=self.offset)
 
 
 def login(username: str, password: str, session: str = "", sequence: int = 1, heartbeat_ms: int | None = None) -> bytes:

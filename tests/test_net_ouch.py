@@ -1,0 +1,334 @@
+"""Are OUCH 5.0 messages of both directions read and written byte for byte, with their options, and wrong ones refused?"""
+
+import contextlib
+import dataclasses
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from captures import frames, patient, payload
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hftlab.errors import WireError
+from hftlab.net import ouch
+from hftlab.net.ouch_fields import BY_NUMBER
+from hftlab.stages import order
+
+ALL = [*ouch.INBOUND.values(), *ouch.OUTBOUND.values()]
+each = pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+
+#: Offsets of the specification: where each field stands (bytes), by direction and letter; the last number is the fixed size.
+LAYOUT = {
+    "inbound": {
+        "O": "user_ref 1 side 5 quantity 6 symbol 10 price 18 time_in_force 26 display 27 capacity 28 intermarket_sweep 29 "
+        "cross_type 30 cl_ord_id 31 appendage 45",
+        "U": "orig_user_ref 1 user_ref 5 quantity 9 price 13 time_in_force 21 display 22 intermarket_sweep 23 cl_ord_id 24 "
+        "appendage 38",
+        "X": "user_ref 1 quantity 5 appendage 9",
+        "M": "user_ref 1 side 5 quantity 6 appendage 10",
+        "Q": "appendage 1",
+        "C": "user_ref 1 firm 5 symbol 9 appendage 17",
+        "D": "user_ref 1 firm 5 appendage 9",
+        "E": "user_ref 1 firm 5 appendage 9",
+    },
+    "outbound": {
+        "S": "ts_ns 1 event 9",
+        "A": "ts_ns 1 user_ref 9 side 13 quantity 14 symbol 18 price 26 time_in_force 34 display 35 order_reference 36 "
+        "capacity 44 intermarket_sweep 45 cross_type 46 order_state 47 cl_ord_id 48 appendage 62",
+        "U": "ts_ns 1 orig_user_ref 9 user_ref 13 side 17 quantity 18 symbol 22 price 30 time_in_force 38 display 39 "
+        "order_reference 40 capacity 48 intermarket_sweep 49 cross_type 50 order_state 51 cl_ord_id 52 appendage 66",
+        "C": "ts_ns 1 user_ref 9 quantity 13 reason 17 appendage 18",
+        "D": "ts_ns 1 user_ref 9 quantity 13 reason 17 prevented 18 price 22 liquidity 30 strategy 31 appendage 32",
+        "E": "ts_ns 1 user_ref 9 quantity 13 price 17 liquidity 25 match_number 26 appendage 34",
+        "B": "ts_ns 1 user_ref 9 match_number 13 reason 21 cl_ord_id 22 appendage 36",
+        "J": "ts_ns 1 user_ref 9 reason 13 cl_ord_id 15 appendage 29",
+        "P": "ts_ns 1 user_ref 9 appendage 13",
+        "I": "ts_ns 1 user_ref 9 appendage 13",
+        "T": "ts_ns 1 user_ref 9 price 13 display 21 order_reference 22 appendage 30",
+        "M": "ts_ns 1 user_ref 9 side 13 quantity 14 appendage 18",
+        "R": "ts_ns 1 user_ref 9 reason 13 appendage 14",
+        "Q": "ts_ns 1 user_ref 9 appendage 13",
+        "X": "ts_ns 1 user_ref 9 firm 13 symbol 17 appendage 25",
+        "G": "ts_ns 1 user_ref 9 firm 13 appendage 17",
+        "K": "ts_ns 1 user_ref 9 firm 13 appendage 17",
+    },
+}
+#: Bytes without an appendage: the length field of one that must be there is counted.
+SIZES = {
+    "inbound": "O:47 U:40 X:9 M:10 Q:1 C:19 D:11 E:11",
+    "outbound": "S:10 A:64 U:68 C:18 D:32 E:36 B:36 J:29 P:13 I:13 T:30 M:18 R:16 Q:13 X:27 G:19 K:19",
+}
+
+
+def decode(message: ouch.Message, data: bytes) -> ouch.Message:
+    inbound = ouch.INBOUND.get(message.LETTER) is type(message)
+    return (ouch.decode_inbound if inbound else ouch.decode_outbound)(data)
+
+
+@st.composite
+def options(draw: st.DrawFn) -> ouch.Appendage:
+    """Known and unknown options, in any order."""
+    known = st.sampled_from(sorted(BY_NUMBER)).flatmap(
+        lambda tag: st.tuples(st.just(tag), st.binary(min_size=(n := struct.calcsize(BY_NUMBER[tag].code)), max_size=n))
+    )
+    unknown = st.tuples(st.integers(0, 255).filter(lambda tag: tag not in BY_NUMBER), st.binary(max_size=254))
+    return tuple(draw(st.lists(known | unknown, max_size=5)))
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> ouch.Message:
+    """Any message with any values that fit."""
+    kind = draw(st.sampled_from(ALL))
+    values: dict[str, Any] = {}
+    for name, code in kind.CODES.items():
+        size = struct.calcsize(code)
+        if code.endswith("s"):
+            text = st.text(st.characters(max_codepoint=255), min_size=size == 1, max_size=size)
+            values[name] = draw(text if size == 1 else text.map(lambda one: one.rstrip(" ")))
+        else:
+            values[name] = draw(st.integers(0, (1 << 8 * size) - 1))
+    if any(field.name == "appendage" for field in dataclasses.fields(kind)):  # type: ignore[arg-type]
+        values["appendage"] = draw(options())
+    return kind(**values)
+
+
+def plain(kind: type[ouch.Message], **values: Any) -> ouch.Message:
+    """A message of zeros and spaces."""
+    return kind(**{name: " " if code.endswith("s") else 0 for name, code in kind.CODES.items()} | values)
+
+
+# --- the layout
+
+
+@pytest.mark.parametrize("direction", ["inbound", "outbound"])
+def test_every_field_stands_where_the_specification_says(direction: str) -> None:
+    kinds = ouch.INBOUND if direction == "inbound" else ouch.OUTBOUND
+    assert list(kinds) == list(LAYOUT[direction])
+    assert " ".join(f"{letter}:{kind.SIZE}" for letter, kind in kinds.items()) == SIZES[direction]
+    for letter, kind in kinds.items():
+        words = LAYOUT[direction][letter].split()
+        offsets = dict(zip(words[::2], map(int, words[1::2]), strict=True))
+        assert [field.name for field in dataclasses.fields(kind)] == list(offsets)  # type: ignore[arg-type]
+        blank = plain(kind).encode()
+        assert blank[:1] == letter.encode()
+        for name, code in kind.CODES.items():
+            full = "x" * struct.calcsize(code) if code.endswith("s") else (1 << 8 * struct.calcsize(code)) - 1
+            changed = [at for at, byte in enumerate(plain(kind, **{name: full}).encode()) if byte != blank[at]]
+            assert changed == list(range(offsets[name], offsets[name] + struct.calcsize(code)))
+        if "appendage" in offsets:
+            assert plain(kind, appendage=((99, b"?"),)).encode()[offsets["appendage"] :] == b"\0\3\2\x63?"
+
+
+def test_the_engine_writes_the_same_order() -> None:
+    entry = order.OrderEntry(order.OrderConfig(), order.RiskConfig(), {0: b"AAPL"})
+    entry._encode(7, order._BID, 0, 1_234_500)
+    message = ouch.decode_inbound(bytes(entry.stream))
+    wanted = ouch.EnterOrder(7, "B", order.OrderConfig().lot, "AAPL", 1_234_500, time_in_force="3", cl_ord_id="HL000000000007")
+    assert message == wanted
+    assert wanted.encode() == bytes(entry.stream)
+
+
+def test_every_captured_message_is_read_and_written_again(data_dir: Path) -> None:
+    def captured(name: str) -> bytes:
+        [frame] = frames(data_dir / f"pcap/ouch50_soupbintcp/{name}Message.pcap")
+        return payload(frame)[3:]
+
+    enter = ouch.EnterOrder(0x71, "T", 225, "CVLT", 630_200, "0", "Y", "A", "N", "N", "H8FUB8IV", ouch.appendage(firm="LIME"))
+    accepted = ouch.Accepted(
+        0x289B4D64AF87, 0x753A8D, "B", 40, "ADBE", 4_777_800, "5", "Y", 0x0F56B4F5, "A", "N", "N", "L", "7682701", ()
+    )
+    assert ouch.decode_inbound(captured("EnterOrder")) == enter
+    seen = ouch.decode_outbound(captured("OrderAccepted"))
+    assert dataclasses.replace(seen, appendage=()) == accepted  # type: ignore[type-var]
+    assert seen.options == {"firm": "MLRO", "bbo_weight_indicator": "0"}
+    assert ouch.decode_inbound(captured("CancelOrder")) == ouch.CancelOrder(0x75_2E71)
+    assert ouch.decode_outbound(captured("Canceled")) == ouch.Canceled(0x289B4D681317, 0x753A8D, 40, "U")
+    for name in ("EnterOrder", "CancelOrder"):
+        assert ouch.encode(ouch.decode_inbound(captured(name))) == captured(name)
+    for name in ("OrderAccepted", "Canceled"):
+        assert ouch.encode(ouch.decode_outbound(captured(name))) == captured(name)
+
+
+# --- any message, any bytes
+
+
+@patient
+@given(messages())
+def test_what_is_written_is_read_again(message: ouch.Message) -> None:
+    assert decode(message, message.encode()) == message
+    assert set(message.options) <= set(ouch.TAGS)
+
+
+@patient
+@given(messages(), st.data())
+def test_damaged_messages_are_read_or_refused(message: ouch.Message, data: st.DataObject) -> None:
+    damaged = bytearray(message.encode())
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    damaged = damaged[: data.draw(st.integers(0, len(damaged)))] + data.draw(st.binary(max_size=3))
+    read_or_refuse(bytes(damaged))
+
+
+@patient
+@given(
+    st.binary(max_size=100)
+    | st.tuples(st.sampled_from("OUXMQCDESABJPITRGK"), st.binary(max_size=90)).map(lambda p: p[0].encode() + p[1])
+)
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    read_or_refuse(data)
+
+
+def read_or_refuse(data: bytes) -> None:
+    for read in (ouch.decode_inbound, ouch.decode_outbound):
+        with contextlib.suppress(WireError):
+            message = read(data)
+            again = message.encode()
+            # An empty appendage that may be absent is not written.
+            assert data in (again, again + b"\0\0")
+
+
+def test_the_same_letter_means_different_things() -> None:
+    one = ouch.CancelPending(1, 2)
+    assert one != ouch.CancelReject(1, 2)
+    assert isinstance(ouch.decode_inbound(b"U" + bytes(39)), ouch.ReplaceOrder)
+    assert isinstance(ouch.decode_outbound(b"U" + bytes(67)), ouch.Replaced)
+
+
+# --- options
+
+
+def test_options_by_name() -> None:
+    wanted: dict[str, int | str] = {
+        "secondary_order_reference": 1 << 63,
+        "firm": "LIME",
+        "min_qty": 100,
+        "customer_type": "R",
+        "max_floor": 5,
+        "price_type": "m",
+        "peg_offset": -10_000,
+        "discretion_price": 7,
+        "discretion_price_type": "L",
+        "discretion_peg_offset": -1,
+        "post_only": "P",
+        "random_reserves": 3,
+        "route": "SCAN",
+        "expire_time": 86_399,
+        "trade_now": " ",
+        "handle_inst": "I",
+        "bbo_weight_indicator": "S",
+        "display_quantity": 9,
+        "display_price": 8,
+        "group_id": 65_535,
+        "shares_located": "Y",
+        "locate_broker": "ABC",
+        "side": "E",
+        "user_ref_idx": 255,
+    }
+    assert set(wanted) == set(ouch.TAGS)
+    sizes = "1:8 2:4 3:4 4:1 5:4 6:1 7:4 9:8 10:1 11:4 12:1 13:4 14:4 15:4 16:1 17:1 18:1 22:4 23:8 24:2 25:1 26:4 27:1 28:1"
+    message = ouch.EnterOrder(1, "B", 100, "A", 1, appendage=ouch.appendage(**wanted))
+    assert " ".join(f"{tag}:{len(value)}" for tag, value in message.appendage) == sizes
+    again = ouch.decode_inbound(message.encode())
+    assert again.options == wanted
+    assert (again.option("peg_offset"), ouch.EnterOrder(1, "B", 1, "A", 1).option("peg_offset")) == (-10_000, None)
+    for name in ("secondary", "FIRM", ""):
+        with pytest.raises(WireError, match="known: secondary_order_reference, firm"):
+            message.option(name)
+    with pytest.raises(WireError, match="option 'Firm'; known"):
+        ouch.appendage(Firm="LIME")
+    assert ouch.SystemEvent(1, "S").options == {}
+
+
+def test_unknown_options_are_kept() -> None:
+    message = ouch.CancelOrder(1, 0, ((200, b"later"), *ouch.appendage(user_ref_idx=3)))
+    assert message.encode() == b"X" + bytes((0, 0, 0, 1, 0, 0, 0, 0)) + b"\0\x0a\6\xc8later\2\x1c\3"
+    again = ouch.decode_inbound(message.encode())
+    assert (again, again.options) == (message, {"user_ref_idx": 3})
+
+
+@each
+def test_an_empty_appendage_may_be_absent_where_only_edition_b_has_one(kind: type[ouch.Message]) -> None:
+    data = plain(kind).encode()
+    read = ouch.decode_inbound if kind in ouch.INBOUND.values() else ouch.decode_outbound
+    if kind.OPTIONAL:
+        assert read(data) == read(data + b"\0\0")
+    else:
+        with pytest.raises(WireError, match=r"allowed are|bytes follow"):
+            read(data + b"\0\0")
+    for size in range(1, len(data)):
+        with pytest.raises(WireError, match=rf"offset 0: {size} bytes; allowed are {kind.SIZE}"):
+            read(data[:size])
+
+
+@pytest.mark.parametrize(
+    ("tail", "text"),
+    [
+        (b"", "offset 0: 45 bytes; allowed are 47 and an appendage"),
+        (b"\0", "offset 0: 46 bytes; allowed are 47 and an appendage"),
+        (b"\0\1", "offset 45: appendage of 1 bytes; 0 bytes follow"),
+        (b"\0\0x", "offset 45: appendage of 0 bytes; 1 bytes follow"),
+        (b"\0\1\0", "offset 47: option length 0; allowed is 1 to 0"),
+        (b"\0\4\1\x63\0\1", "offset 49: option length 0; allowed is 1 to 1"),
+        (b"\0\3\5\2L", "offset 47: option length 5; allowed is 1 to 2"),
+        (b"\0\3\2\2L", r"offset 47: option firm \(2\) of 1 bytes; allowed are 4"),
+        (b"\xff\xff\2\2L", "offset 45: appendage of 65535 bytes; 3 bytes follow"),
+    ],
+)
+def test_broken_appendages_are_refused_with_a_sentence(tail: bytes, text: str) -> None:
+    with pytest.raises(WireError, match=text) as caught:
+        ouch.decode_inbound(ouch.EnterOrder(1, "B", 100, "A", 1).encode()[:45] + tail)
+    assert caught.value.offset is not None
+    assert str(caught.value).startswith("OUCH enter order (O): ")
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "inbound message: offset 0: no bytes; allowed types are O U X M Q C D E"),
+        (b"Z" * 47, "inbound message: offset 0: unknown type 'Z'; known: O U X M Q C D E"),
+        (b"\0", "unknown type '0x00'"),
+    ],
+)
+def test_unknown_types_are_refused_with_a_sentence(data: bytes, text: str) -> None:
+    with pytest.raises(WireError, match=text):
+        ouch.decode_inbound(data)
+    with pytest.raises(WireError, match="outbound"):
+        ouch.decode_outbound(data or b"F" + bytes(48))  # a trade correction: not in the specification any more
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"user_ref": -1}, "enter order user_ref is -1; allowed is an integer from 0 to 4294967295"),
+        ({"quantity": 1 << 32}, "quantity is 4294967296; allowed is an integer from 0 to 4294967295"),
+        ({"price": 1.5}, "price is 1.5; allowed is an integer"),
+        ({"symbol": "TOOLONGER"}, "symbol is 'TOOLONGER'; allowed are at most 8 Latin-1 characters"),
+        ({"symbol": "€"}, "symbol is '€'; allowed are at most 8 Latin-1"),
+        ({"side": "BUY"}, "side is 'BUY'; allowed are at most 1"),
+        ({"side": 66}, "side is 66; allowed are at most 1"),
+        ({"appendage": ((256, b""),)}, "option 256 of 0 bytes; allowed are tags 0 to 255"),
+        ({"appendage": ((1, bytes(255)),)}, "option 1 of 255 bytes; allowed are tags 0 to 255 and at most 254 bytes"),
+        ({"appendage": ((99, bytes(254)),) * 300}, "appendage of 76800 bytes; allowed are at most 65535"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused_with_a_sentence(values: dict[str, Any], text: str) -> None:
+    with pytest.raises(WireError, match=text):
+        dataclasses.replace(ouch.EnterOrder(1, "B", 100, "A", 1), **values).encode()
+
+
+def test_option_values_that_do_not_fit_are_refused() -> None:
+    for name, value in (("peg_offset", 1 << 31), ("min_qty", -1), ("firm", "LIMES"), ("firm", 5), ("group_id", "1")):
+        with pytest.raises(WireError, match=f"option {name} is {value!r}; allowed"):
+            ouch.appendage(**{name: value})  # type: ignore[arg-type]
+
+
+def test_the_codes_of_the_specification() -> None:
+    assert set(ouch.CANCEL_REASONS) == set("DEFGHIKQSTUXZe")
+    assert sorted(ouch.REJECT_REASONS) == list(range(1, 0x2B))
+    assert (ouch.REJECT_REASONS[0x24], ouch.REJECT_REASONS[0x18]) == ("risk: ISO not allowed", "test")
+    assert ouch.HIGHEST_LIMIT == 1_999_999_900
