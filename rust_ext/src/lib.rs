@@ -20,6 +20,7 @@ pub mod frames;
 pub mod itch;
 pub mod jitter;
 pub mod levels;
+pub mod net;
 pub mod order;
 pub mod orders;
 pub mod pages;

@@ -1,0 +1,4 @@
+//! The wire.
+
+pub mod pingpong;
+pub mod transport;

@@ -1,0 +1,160 @@
+//! Datagrams over a connected socket: asleep in the kernel until one comes (`udp`), or asked again and again (`udp-spin`).
+
+use std::io;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use super::socket::{self, Patience, parse, within};
+use super::{Address, End, Failure, Options, Pair, Step, Transport, invalid, oversize, spin};
+
+/// One socket each way; they are the same but for multicast.
+pub(super) struct Sockets {
+    pub into: UdpSocket,
+    pub out: Option<UdpSocket>,
+}
+
+impl From<UdpSocket> for Sockets {
+    fn from(both: UdpSocket) -> Sockets {
+        Sockets { into: both, out: None }
+    }
+}
+
+impl Sockets {
+    /// Send a datagram; never sleeps.
+    #[inline]
+    pub fn send(&self, message: &[u8], limit: usize) -> io::Result<()> {
+        if message.len() > limit {
+            return Err(oversize(message.len(), limit));
+        }
+        let out = self.out.as_ref().unwrap_or(&self.into).as_raw_fd();
+        // SAFETY: the message has so many bytes, and they are only read.
+        let sent = unsafe { libc::send(out, message.as_ptr().cast(), message.len(), libc::MSG_DONTWAIT) };
+        if sent < 0 {
+            let error = io::Error::last_os_error();
+            let full = error.raw_os_error() == Some(libc::ENOBUFS);
+            return Err(if full { io::ErrorKind::WouldBlock.into() } else { error });
+        }
+        Ok(())
+    }
+}
+
+/// Two sockets on the loopback interface, connected to each other.
+pub(super) fn connected() -> Result<[UdpSocket; 2], Failure> {
+    let [one, other] =
+        [(); 2].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).step("bind(AF_INET, SOCK_DGRAM)"));
+    let (one, other) = (one?, other?);
+    for (from, to) in [(&one, &other), (&other, &one)] {
+        from.connect(to.local_addr().step("getsockname")?).step("connect(SOCK_DGRAM)")?;
+        socket::queue(from);
+    }
+    Ok([one, other])
+}
+
+/// One end, bound to its own place and connected to the other's.
+pub(super) fn at(address: &Address, end: End) -> Result<UdpSocket, Failure> {
+    let (own, other) = (address.at(end), address.at(end.other()));
+    let (from, to) = (parse(&own.name)?, parse(&other.name)?);
+    within(own.netns.as_deref(), || {
+        let socket = UdpSocket::bind(from).step(&format!("bind({from})"))?;
+        socket.connect(to).step(&format!("connect({to})"))?;
+        socket::queue(&socket);
+        Ok(socket)
+    })
+}
+
+/// Receive into `buffer`: the length of a whole datagram, which may be longer than the buffer.
+#[inline(always)]
+pub(super) fn receive(
+    socket: &UdpSocket,
+    buffer: &mut [u8],
+    flags: libc::c_int,
+) -> io::Result<Option<usize>> {
+    let (start, room) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: the buffer has so much room.
+    socket::bytes(unsafe { libc::recv(socket.as_raw_fd(), start, room, flags | libc::MSG_TRUNC) })
+}
+
+/// Datagrams over one socket each way.
+pub(super) struct Udp {
+    sockets: Sockets,
+    buffer: Box<[u8]>,
+    length: usize,
+    /// Whether to sleep while waiting.
+    sleeps: bool,
+    patience: Patience,
+}
+
+impl Udp {
+    pub fn new(sockets: Sockets, options: &Options, sleeps: bool) -> Udp {
+        let buffer = vec![0; options.size].into();
+        Udp { sockets, buffer, length: 0, sleeps, patience: Patience::default() }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, flags: libc::c_int) -> io::Result<bool> {
+        self.length = 0;
+        let Some(length) = receive(&self.sockets.into, &mut self.buffer, flags)? else { return Ok(false) };
+        if length > self.buffer.len() {
+            return Err(invalid(format!("a datagram of {length} bytes; at most {} are taken", self.limit())));
+        }
+        self.length = length;
+        Ok(true)
+    }
+}
+
+impl Transport for Udp {
+    #[inline]
+    fn poll(&mut self) -> io::Result<bool> {
+        self.take(libc::MSG_DONTWAIT)
+    }
+
+    #[inline]
+    fn message(&self) -> &[u8] {
+        &self.buffer[..self.length]
+    }
+
+    #[inline]
+    fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        self.sockets.send(message, self.buffer.len())
+    }
+
+    fn limit(&self) -> usize {
+        self.buffer.len()
+    }
+
+    #[inline]
+    fn wait(&mut self, limit: Duration) -> io::Result<Option<&[u8]>> {
+        let there = if self.sleeps {
+            self.patience.set(&self.sockets.into, limit)?;
+            self.take(0)?
+        } else {
+            spin(limit, || self.poll())?
+        };
+        Ok(if there { Some(self.message()) } else { None })
+    }
+
+    fn lost(&mut self) -> u64 {
+        socket::dropped(&self.sockets.into)
+    }
+}
+
+/// Both ends over connected sockets, each made into an endpoint.
+pub(super) fn pair_of<T: Transport + 'static>(
+    make: impl Fn(UdpSocket) -> Result<T, Failure>,
+) -> Result<Pair, Failure> {
+    let [one, other] = connected()?;
+    Ok((Box::new(make(one)?), Box::new(make(other)?)))
+}
+
+pub(super) fn pair<const SLEEPS: bool>(options: &Options) -> Result<Pair, Failure> {
+    pair_of(|socket| Ok(Udp::new(socket.into(), options, SLEEPS)))
+}
+
+pub(super) fn open<const SLEEPS: bool>(
+    address: &Address,
+    end: End,
+    options: &Options,
+) -> Result<Box<dyn Transport>, Failure> {
+    Ok(Box::new(Udp::new(at(address, end)?.into(), options, SLEEPS)))
+}
