@@ -22,6 +22,7 @@ pub mod jitter;
 pub mod levels;
 pub mod order;
 pub mod orders;
+pub mod pace;
 pub mod pages;
 pub mod pool;
 mod prefetch;
