@@ -32,6 +32,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("jupyter",),
     ("course",),
     ("net",),
+    ("stress",),
     ("measuring", "comparing", "reporting"),
     ("learning",),
     ("cli",),
