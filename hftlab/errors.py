@@ -2,6 +2,7 @@
 
 HftlabError (ValueError)
     FeedError        bytes or arrays that cannot be read; has .offset and .index
+    WireError        network bytes that break their protocol, or a value no field can carry; has .offset
     FaultError       an event the book refuses, raised only with strict=True; has .index and .reason
     UnknownName      a backend, variant, stage, regime or symbol that does not exist; the message lists the known ones
     BackendMissing   a backend that exists but cannot be used here, with the reason
@@ -30,6 +31,14 @@ class FeedError(HftlabError):
         self.events: Any = None  # what was decoded before the error, where events were asked for
         self.offset = offset
         self.index = index
+
+
+class WireError(HftlabError):
+    """Network bytes that break their protocol, or a value no field can carry. `offset` is in bytes of the packet or stream."""
+
+    def __init__(self, text: str, *, offset: int | None = None) -> None:
+        super().__init__(text)
+        self.offset = offset
 
 
 class FaultError(HftlabError):

@@ -1,0 +1,181 @@
+"""SoupBinTCP 3.00, 4.00 and 4.10: the packets on one TCP connection, and the frames they come in.
+
+    u16 length | type | payload      (big-endian; the length counts type and payload, so it is at least 1)
+
+Packets say nothing about their number: both ends count the S packets. The sessions themselves, without sockets, are in
+`soup_client` and `soup_server`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from hftlab.errors import WireError
+
+DEBUG = b"+"
+ACCEPTED, REJECTED = b"A", b"J"
+SEQUENCED, UNSEQUENCED = b"S", b"U"
+SERVER_HEARTBEAT, CLIENT_HEARTBEAT = b"H", b"R"
+END, LOGIN, LOGOUT = b"Z", b"L", b"O"
+NOT_AUTHORISED, NO_SESSION = "A", "S"  # why a login is rejected
+
+LONGEST = 0xFFFF  # the largest value of the length field
+_USERNAME, _PASSWORD, _SESSION, _DIGITS, _TIMEOUT = 6, 10, 10, 20, 5
+_LOGIN_BYTES = _USERNAME + _PASSWORD + _SESSION + _DIGITS  # 46; with a heartbeat timeout (4.10) 51
+
+
+@dataclass(frozen=True)
+class Login:
+    """A login request. sequence : next number wanted, 0 for the most recent message. heartbeat_ms : 4.10 only, else None."""
+
+    username: str
+    password: str = field(repr=False)
+    session: str = ""
+    sequence: int = 1
+    heartbeat_ms: int | None = None
+
+
+class LoginAccepted(NamedTuple):
+    """The session, and the number of the next S packet."""
+
+    session: str
+    sequence: int
+
+
+def packet(kind: bytes, payload: bytes = b"") -> bytes:
+    """One whole packet. raises : WireError for a type that is not one byte, or a payload above 65,534 bytes."""
+    if len(kind) != 1:
+        raise WireError(f"SoupBinTCP packet type {kind!r}; allowed is one byte")
+    if len(payload) >= LONGEST:
+        raise WireError(f"SoupBinTCP payload of {len(payload)} bytes; allowed are at most {LONGEST - 1}")
+    return (1 + len(payload)).to_bytes(2, "big") + kind + payload
+
+
+class Framer:
+    """Cuts a TCP stream into packets, wherever it was split or joined.
+
+    limit : the largest length field that is allowed; at most `limit` + 1 bytes wait for their rest
+    """
+
+    def __init__(self, limit: int = LONGEST) -> None:
+        self.limit = limit
+        self.offset = 0  # bytes of the stream that were whole packets
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Take what was received; iterate for (type, payload) of each packet that is whole by now.
+
+        raises : WireError, after the packets before it, for a length of 0 or above the limit; and again whenever it is fed
+        """
+        self._rest += data
+        return self._packets()
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of a packet whose rest has not come yet."""
+        return len(self._rest)
+
+    def _packets(self) -> Iterator[tuple[bytes, bytes]]:
+        rest, at = self._rest, 0
+        try:
+            while at + 2 <= len(rest):
+                length = rest[at] << 8 | rest[at + 1]
+                if not 1 <= length <= self.limit:
+                    where = self.offset + at
+                    raise WireError(
+                        f"SoupBinTCP stream: offset {where}: packet length {length}; allowed is 1 to {self.limit}", offset=where
+                    )
+                start, end = at + 2, at + 2 + length
+                if end > len(rest):
+                    return
+                at = end
+                yield bytes(rest[start : start + 1]), bytes(rest[start + 1 : end])
+        finally:
+            del rest[:at]
+            self.offset += at
+
+
+def login(username: str, password: str, session: str = "", sequence: int = 1, heartbeat_ms: int | None = None) -> bytes:
+    """A login request packet: 49 bytes, or 54 where `heartbeat_ms` (4.10) is given.
+
+    raises : WireError for what does not fit its field; it never repeats the password
+    """
+    text = _text("username", username, _USERNAME).ljust(_USERNAME)
+    text += _text("password", password, _PASSWORD, secret=True).ljust(_PASSWORD)
+    text += _text("session", session, _SESSION).rjust(_SESSION) + _number("sequence", sequence, _DIGITS)
+    if heartbeat_ms is not None:
+        text += _number("heartbeat timeout", heartbeat_ms, _TIMEOUT)
+    return packet(LOGIN, text)
+
+
+def decode_login(payload: bytes) -> Login:
+    """The payload of an L packet, trimmed on both sides. raises : WireError; it never repeats the password."""
+    if len(payload) not in (_LOGIN_BYTES, _LOGIN_BYTES + _TIMEOUT):
+        allowed = f"{1 + _LOGIN_BYTES}, or {1 + _LOGIN_BYTES + _TIMEOUT} (4.10)"
+        text = f"SoupBinTCP login: offset 0: length {1 + len(payload)}; allowed is {allowed}"
+        raise WireError(text, offset=0)
+    timeout = payload[_LOGIN_BYTES:]
+    return Login(
+        _trimmed("username", payload, 0, _USERNAME),
+        _trimmed("password", payload, _USERNAME, _PASSWORD, secret=True),
+        _trimmed("session", payload, _USERNAME + _PASSWORD, _SESSION),
+        _digits("sequence", payload, _LOGIN_BYTES - _DIGITS, _DIGITS),
+        _digits("heartbeat timeout", payload, _LOGIN_BYTES, _TIMEOUT) if timeout else None,
+    )
+
+
+def accepted(session: str, sequence: int) -> bytes:
+    """A login accepted packet, 33 bytes. raises : WireError for what does not fit."""
+    return packet(ACCEPTED, _text("session", session, _SESSION).rjust(_SESSION) + _number("sequence", sequence, _DIGITS))
+
+
+def decode_accepted(payload: bytes) -> LoginAccepted:
+    """The payload of an A packet. raises : WireError."""
+    if len(payload) != _SESSION + _DIGITS:
+        text = f"SoupBinTCP login accepted: offset 0: length {1 + len(payload)}; allowed is {1 + _SESSION + _DIGITS}"
+        raise WireError(text, offset=0)
+    return LoginAccepted(_trimmed("session", payload, 0, _SESSION), _digits("sequence", payload, _SESSION, _DIGITS))
+
+
+def rejected(reason: str) -> bytes:
+    """A login rejected packet: "A" not authorised, "S" session not available."""
+    if reason not in (NOT_AUTHORISED, NO_SESSION):
+        raise WireError(f"SoupBinTCP login rejected: reason {reason!r}; allowed is {NOT_AUTHORISED} or {NO_SESSION}")
+    return packet(REJECTED, reason.encode())
+
+
+def decode_rejected(payload: bytes) -> str:
+    """The reason letter of a J packet. raises : WireError unless it is one byte."""
+    if len(payload) != 1:
+        raise WireError(f"SoupBinTCP login rejected: offset 0: length {1 + len(payload)}; allowed is 2", offset=0)
+    return payload.decode("latin-1")
+
+
+def _text(name: str, value: str, width: int, secret: bool = False) -> bytes:
+    if len(value) > width or not value.isascii() or not (value == "" or value.isalnum()):
+        shown = f"of {len(value)} characters" if secret else repr(value)
+        raise WireError(f"SoupBinTCP {name} {shown}; allowed are at most {width} ASCII letters and digits")
+    return value.encode("ascii")
+
+
+def _number(name: str, value: int, width: int) -> bytes:
+    if not 0 <= value < 10**width:
+        raise WireError(f"SoupBinTCP {name} {value}; allowed is 0 to {10**width - 1}")
+    return b"%*d" % (width, value)
+
+
+def _trimmed(name: str, payload: bytes, at: int, width: int, secret: bool = False) -> str:
+    raw = payload[at : at + width].strip(b" ")
+    if raw and not (raw.isascii() and raw.isalnum()):
+        shown = "(not shown)" if secret else repr(raw)
+        raise WireError(f"SoupBinTCP login: offset {at}: {name} {shown}; allowed are ASCII letters and digits", offset=at)
+    return raw.decode("ascii")
+
+
+def _digits(name: str, payload: bytes, at: int, width: int) -> int:
+    raw = payload[at : at + width].strip(b" ")
+    if not raw.isdigit():
+        raise WireError(f"SoupBinTCP login: offset {at}: {name} {raw!r}; allowed are ASCII digits, padded with spaces", offset=at)
+    return int(raw)
