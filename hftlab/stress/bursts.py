@@ -20,6 +20,7 @@ import numpy as np
 from hftlab.bench.distribution import Distribution
 from hftlab.bench.machine import describe, fingerprint
 from hftlab.bench.result import Result
+from hftlab.callable_module import make_callable
 from hftlab.errors import ConfigError
 from hftlab.feeds.feed import Feed
 from hftlab.progress import track
@@ -233,3 +234,6 @@ def _line(run: Driven, part: slice, end: int) -> Iterator[tuple[float, int]]:
     at = np.linspace(start - 0.05 * span, start + 1.1 * span, _POINTS).astype(np.int64)
     for when, depth in zip(at.tolist(), waiting(at, run.due, run.done).tolist(), strict=True):
         yield (when - start) / 1e6, depth
+
+
+make_callable(__name__)

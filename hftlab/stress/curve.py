@@ -24,9 +24,7 @@ KEEPS_UP = (
     "sustained: in most rounds, some call in the last tenth of the run was done within 1 % of the run's length after it was due; "
     "capacity is the highest rate that was"
 )
-KNEE = (
-    f"knee: from there on p99 of the response time is above {LEAVES:g} times its median at loads up to {LIGHT:.0%} of the capacity"
-)
+KNEE = f"knee: from there on p99 of the response time is above {LEAVES:g} times its median at loads up to {LIGHT:.0%} of the capacity"
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,9 @@ class LoadPoint:
         for time in TIMES:
             seen = [np.quantile(getattr(run, time), list(PERCENTILES.values())) for run in rounds]
             columns = zip(*(one.tolist() for one in seen), strict=True)
-            ns[time] = {name: values if tells(n, PERCENTILES[name]) else None for name, values in zip(PERCENTILES, columns, strict=True)}
+            ns[time] = {
+                name: values if tells(n, PERCENTILES[name]) else None for name, values in zip(PERCENTILES, columns, strict=True)
+            }
         return cls(
             offered=offered,
             achieved=median(len(run.due) * 1e9 / max(int(run.done[-1]), 1) for run in rounds),

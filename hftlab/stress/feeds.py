@@ -12,7 +12,7 @@ import numpy as np
 
 from hftlab.errors import ConfigError, UnknownName
 from hftlab.feeds.itch import Frames, ItchFeed
-from hftlab.feeds.steady import LOT, Seats, added, framed, fill_head, steady
+from hftlab.feeds.steady import LOT, Seats, added, fill_head, framed, steady
 from hftlab.feeds.synthetic import generate
 
 STORMS: dict[str, str] = {
@@ -136,7 +136,9 @@ def repeatable(data: bytes) -> bytes:
                 del live[order]
                 live[new] = [qty, instrument]
     except KeyError as error:
-        raise ConfigError(f"order {error.args[0]} is not live where a message names it; allowed are messages without faults") from None
+        raise ConfigError(
+            f"order {error.args[0]} is not live where a message names it; allowed are messages without faults"
+        ) from None
     out = np.zeros(len(live), framed("D"))
     if live:
         fill_head(out, "D", np.array([instrument for _, instrument in live.values()]), len(events) + np.arange(len(live)))

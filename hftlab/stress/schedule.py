@@ -43,7 +43,9 @@ def burst_at(base: float, factor: float, length_ns: float, lead: int, tail: int)
         raise ConfigError(f"a burst of {factor} times {base} messages/s; allowed are a factor and a rate above 0")
     count = int(base * factor * length_ns / 1e9)
     if count < 2:
-        raise ConfigError(f"a burst of {length_ns / 1e6:g} ms at {base * factor:,.0f} messages/s has {count} messages; allowed is 2 or more")
+        raise ConfigError(
+            f"a burst of {length_ns / 1e6:g} ms at {base * factor:,.0f} messages/s has {count} messages; allowed is 2 or more"
+        )
     gaps = np.repeat([1e9 / base, 1e9 / base / factor, 1e9 / base], [lead, count, tail])
     return (np.cumsum(gaps) - gaps[0]).astype(np.int64), slice(lead, lead + count)
 

@@ -1,177 +1,139 @@
-"""The soak: the same messages again and again through one session, under load, for as long as one likes, and what creeps is found.
+"""The soak: the same messages again and again through one session, under load, for as long as one likes.
 
 A pass ends with an empty book (`hftlab.stress.feeds.repeatable`), so after each the engine must have the memory it had before. Its
 kill switch is set: orders are decided and refused by risk, since what a run keeps of the orders it sends would grow by design.
-
-Every sample holds the latencies of some passes, the memory of the process and of the engine, and what was allocated. The first
-fifth of them warms up and is not judged. What is judged are the Theil-Sen slopes of the rest (`hftlab.stress.trend`):
-
-    memory grows : the slope lies above 0 with 95 % confidence, and makes more than 1 % and 1 MiB over the run (the process), 1 % and
-                   4 KiB (the engine), 1 % and 5,000 blocks (the heap of Python)
-    latency drifts : likewise, and more than 10 % of the median service time. It is said, but is no failure: a machine drifts, too
+Every sample holds the latencies of some passes, the memory of the process and of the engine, and what was allocated; `soaked.py`
+judges them. Ctrl-C ends it early, and what was seen by then is the result.
 """
 
 from __future__ import annotations
 
-import resource
+import os
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from hftlab.adopt import adopt
 from hftlab.bench import system
-from hftlab.bench.machine import describe, fingerprint
-from hftlab.bench.result import Result
+from hftlab.bench.machine import fingerprint
+from hftlab.callable_module import make_callable
 from hftlab.errors import ConfigError
 from hftlab.feeds.feed import Feed
 from hftlab.replay import synthetic
-from hftlab.settings import RiskConfig
 from hftlab.stress.feeds import repeatable
-from hftlab.stress.schedule import due_at
+from hftlab.stress.schedule import Times, due_at
+from hftlab.stress.soaked import Soak
 from hftlab.stress.target import Calls, Driven, EngineTarget, Line, Target, Work
 from hftlab.stress.targets import flat_out, targets_of
-from hftlab.stress.trend import FEWEST, Trend
 
-if TYPE_CHECKING:
-    import polars as pl
-
-SCHEMA = "hftlab-stress-soak/1"
 LONGEST_S = 7 * 86_400
-#: What must not grow: column of the frame -> its name, and what it may grow by in any case.
-MEMORY = {"rss_bytes": ("process", 1 << 20), "engine_bytes": ("engine", 4 << 10), "heap_blocks": ("heap of Python", 5_000)}
-SHARE = 0.01  # that memory may grow by in any case
-DRIFT = 0.10  # that the median service time may grow by
-_WARMS = 0.2
-_SAMPLES = 120
+_SAMPLES = 120  # of a soak of any length
+_SHORTEST_S = 0.05  # a sample
+_FLAT_OUT_S = 0.1
 
 
-@dataclass(frozen=True)
-class Soak(Result):
-    """What was seen, a sample each, and what of it creeps.
+def soak(
+    target: Any = "auto",
+    feed: Feed | None = None,
+    *,
+    seconds: float = 120.0,
+    load: float = 0.5,
+    messages: int = 20_000,
+    seed: int = 1,
+) -> Soak:
+    """Soak one target.
 
-    rate        : calls/s that were offered, `load` of what the target does flat out
-    asked_s     : how long it should have run; interrupted: it was stopped before
-    samples     : rows of `frame`
+    target   : as for `hftlab.stress.sweep`; default the default engine
+    seconds  : 0.1 to a week
+    load     : share of what it does flat out, above 0 and at most 0.95, evenly spaced
+    messages : of a pass; the feed is cut there
+    raises   : ConfigError; HftlabError for an engine that differs from the reference, or a debug build
     """
+    if not 0.1 <= seconds <= LONGEST_S or not 0 < load <= 0.95:
+        raise ConfigError(f"a soak of {seconds} s at a load of {load}; allowed are 0.1 to {LONGEST_S} s, and above 0 to 0.95")
+    work = Work.of(synthetic("calm", messages, seed) if feed is None else feed, 0, messages)
+    calls = Calls.of(repeatable(work.calls.data))
+    (found,) = targets_of([target], work)
+    rate = load * flat_out(found, Work(work.name, b"", calls), 3, _FLAT_OUT_S)
+    return _Soaking(_killed(found), calls, due_at(len(calls), rate, "even")).run(seconds, work.name, rate, load)
 
-    target: str
-    feed: str
-    rate: float
-    load: float
-    asked_s: float
-    interrupted: bool
-    machine: dict[str, Any]
-    samples: tuple[dict[str, Any], ...]
 
-    def frame(self) -> pl.DataFrame:
-        """One row per sample: at_s (its end), messages (so far), passes (of the sample), rss_bytes (of the process; null where
-        untold), engine_bytes, live_orders (after the pass), heap_blocks (alive, of Python), allocations (of the Rust engine, per
-        message; null for another), faults (so far), service_p50, service_p99, response_p50, response_p99, response_max (ns)."""
-        import polars as pl
+def _killed(target: Target) -> Target:
+    """An engine with its kill switch set; any other target as it is."""
+    if not isinstance(target, EngineTarget):
+        return target
+    risk = replace(target.engine.settings().risk, kill=True)
+    return EngineTarget(target.engine.replace(risk=risk), target.label)
 
-        return pl.DataFrame(list(self.samples), infer_schema_length=None)
 
-    @property
-    def judged(self) -> tuple[dict[str, Any], ...]:
-        """The samples without those that warm up."""
-        return self.samples[int(np.ceil(_WARMS * len(self.samples))) :]
+class _Soaking:
+    """Passes of one target on one line, and the samples so far."""
 
-    def trend(self, column: str) -> Trend | None:
-        """Of one column, per second; None where it is not known, or the samples are too few."""
-        rows = [(row["at_s"], row[column]) for row in self.judged if row[column] is not None]
-        return Trend.of(*zip(*rows, strict=True)) if rows else None
+    def __init__(self, target: Target, calls: Calls, due: Times) -> None:
+        self.label, self.line, self.calls, self.due = target.label, target.open(), calls, due
+        self.asked = _allocations(target)
+        self.samples: list[dict[str, Any]] = []
+        self.messages = 0
 
-    @property
-    def growing(self) -> list[str]:
-        """What of MEMORY grows, by its name."""
-        found = {column: self.trend(column) for column in MEMORY}
-        return [
-            name
-            for column, (name, free) in MEMORY.items()
-            if (trend := found[column]) and trend.climbs(max(free, SHARE * abs(trend.level)))
-        ]
+    def run(self, seconds: float, feed: str, rate: float, load: float) -> Soak:
+        interrupted, begin = False, perf_counter()
+        each = max(_SHORTEST_S, seconds / _SAMPLES)
+        try:
+            while perf_counter() - begin < seconds:
+                self.samples.append(self._sample(begin, each))
+        except KeyboardInterrupt:
+            interrupted = True
+        return Soak(self.label, feed, rate, load, seconds, interrupted, fingerprint(), tuple(self.samples))
 
-    @property
-    def drifts(self) -> bool:
-        trend = self.trend("service_p50")
-        return bool(trend and trend.climbs(DRIFT * trend.level))
-
-    @property
-    def faults(self) -> int:
-        return int(self.samples[-1]["faults"]) if self.samples else 0
-
-    @property
-    def left_over(self) -> int:
-        """Orders still live after a pass that deletes them all, at most."""
-        return max((row["live_orders"] for row in self.samples), default=0)
-
-    @property
-    def failures(self) -> list[str]:
-        """What is wrong, a sentence each; a drift of the latency is none."""
-        out = [f"soak of {self.target}: memory of the {name} grows{self._by(name)}" for name in self.growing]
-        out += [f"soak of {self.target}: {self.faults:,} messages were refused"] if self.faults else []
-        return out + ([f"soak of {self.target}: {self.left_over:,} orders live in an empty book"] if self.left_over else [])
-
-    def _by(self, name: str) -> str:
-        column = next(column for column, told in MEMORY.items() if told[0] == name)
-        trend = self.trend(column)
-        unit = "blocks" if column == "heap_blocks" else "bytes"
-        return f", {trend.change:+,.0f} {unit} in {trend.span:,.1f} s [{trend.low:,.0f}, {trend.high:,.0f} a second]" if trend else ""
-
-    @property
-    def verdict(self) -> str:
-        """One word or two: "sound", "unsound", or that there is too little to judge."""
-        if self.failures:
-            return "unsound"
-        return "sound" if len(self.judged) >= FEWEST else f"not judged: {len(self.judged)} samples, {FEWEST} are needed"
-
-    def to_dict(self) -> dict[str, Any]:
-        trends = {column: self.trend(column) for column in (*MEMORY, "service_p50", "response_p99")}
+    def _sample(self, begin: float, seconds: float) -> dict[str, Any]:
+        """Passes for so long, and what is there after them."""
+        runs: list[Driven] = []
+        end, asked = perf_counter() + seconds, self.asked()
+        while not runs or perf_counter() < end:
+            runs.append(self.line.drive(self.calls, self.due))
+        allocations = None if asked is None else (self.asked() or 0) - asked
+        messages = len(runs) * len(self.calls)
+        self.messages += messages
+        service, response = (np.concatenate([getattr(run, time) for run in runs]) for time in ("service", "response"))
+        p50, p99 = np.quantile(service, [0.5, 0.99])
         return {
-            "schema": SCHEMA,
-            "target": self.target,
-            "feed": self.feed,
-            "offered_per_s": self.rate,
-            "load": self.load,
-            "asked_s": self.asked_s,
-            "interrupted": self.interrupted,
-            "verdict": self.verdict,
-            "failures": self.failures,
-            "latency_drifts": self.drifts,
-            "trends": {column: trend and trend.to_dict() for column, trend in trends.items()},
-            "machine": self.machine,
-            "samples": list(self.samples),
+            "at_s": perf_counter() - begin,
+            "messages": self.messages,
+            "passes": len(runs),
+            "rss_bytes": rss_bytes(),
+            **_memory(self.line),
+            "heap_blocks": getattr(sys, "getallocatedblocks", lambda: None)(),
+            "allocations": None if allocations is None else allocations / messages,
+            "service_p50": float(p50),
+            "service_p99": float(p99),
+            "response_p50": float(np.quantile(response, 0.5)),
+            "response_p99": float(np.quantile(response, 0.99)),
+            "response_max": float(response.max()),
         }
 
-    def plot(self) -> Any:
-        """Memory and latency against time."""
-        from hftlab.charts import soak_chart
 
-        return soak_chart(self.frame(), f"{self.target}: {self.feed}, {self.rate:,.0f} messages/s ({self.load:.0%} of flat out)")
+def _memory(line: Line) -> dict[str, int]:
+    """Of the engine itself, between two passes."""
+    result = line.result()
+    memory = result["memory"]
+    size = memory.get("order_bytes", 0) + memory.get("level_bytes", 0)
+    return {"engine_bytes": size, "live_orders": memory.get("live_orders", 0), "faults": int(sum(result["faults"]))}
 
-    def lines(self) -> list[str]:
-        """What it says, a sentence each."""
-        seconds, messages = (self.samples[-1]["at_s"], self.samples[-1]["messages"]) if self.samples else (0.0, 0)
-        early = f", interrupted before {self.asked_s:,.0f} s" if self.interrupted else ""
-        out = [f"soak of {self.target}: {messages:,} messages in {seconds:,.1f} s at {self.rate:,.0f} a second{early}: {self.verdict}"]
-        out += self.failures
-        trend = self.trend("service_p50")
-        if trend:
-            word = "drifts" if self.drifts else "no drift seen"
-            out.append(
-                f"soak of {self.target}: median service {trend.level:,.0f} ns, {word}: {trend.change:+,.1f} ns over {trend.span:,.1f} s "
-                f"[{trend.low * trend.span:+,.1f}, {trend.high * trend.span:+,.1f}]"
-            )
-        asked = [row["allocations"] for row in self.judged if row["allocations"] is not None]
-        out += [f"soak of {self.target}: {sum(asked) / len(asked):.4f} allocations per message"] if asked else []
-        return [*out, describe(self.machine)]
 
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
+def _allocations(target: Target) -> Callable[[], int | None]:
+    """A reader of how often an engine has asked its heap; one that always says None where it does not count."""
+    backend = target.engine.implementation if isinstance(target, EngineTarget) else None
+    counter = getattr(backend, "allocations", None)
+    return (lambda: int(counter()[0])) if counter else (lambda: None)
 
-    def __repr__(self) -> str:
-        return f"<Soak of {self.target}: {len(self.samples)} samples, {self.verdict}>"
+
+def rss_bytes() -> int | None:
+    """Memory of this process that is in RAM; None where the system does not tell."""
+    pages = system.read("proc/self/statm").split()
+    return int(pages[1]) * os.sysconf("SC_PAGE_SIZE") if len(pages) > 1 else None
+
+
+make_callable(__name__)

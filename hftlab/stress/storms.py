@@ -19,6 +19,7 @@ from hftlab.bench.distribution import Distribution
 from hftlab.bench.machine import describe, fingerprint
 from hftlab.bench.paired import Interval, quiet
 from hftlab.bench.result import Result
+from hftlab.callable_module import make_callable
 from hftlab.errors import ConfigError
 from hftlab.progress import track
 from hftlab.replay import Engine
@@ -114,7 +115,9 @@ class Storms(Result):
             calm = next((other for other in self.weathered if other.storm == "calm" and other.target == one.target), None)
             times = f", {one.ns.median / calm.ns.median:.2f} times calm" if calm and calm is not one else ""
             live, size = one.memory.get("live_orders", 0), one.memory.get("order_bytes", 0) + one.memory.get("level_bytes", 0)
-            out.append(f"{one.storm}: {one.target} {one.ns.median:,.1f} ns/message{times}; {live:,} orders live in {size / 1e6:,.1f} MB")
+            out.append(
+                f"{one.storm}: {one.target} {one.ns.median:,.1f} ns/message{times}; {live:,} orders live in {size / 1e6:,.1f} MB"
+            )
         return [*out, *(self.failures or ["every target ended as the reference did, without faults"]), describe(self.machine)]
 
     def __str__(self) -> str:
@@ -179,7 +182,9 @@ def _weather(target: Target, feed: Storm, wanted: dict[str, Any]) -> Weathered:
     calls = Calls.of(feed.traffic)
     driven = again.drive(calls, np.zeros(len(calls), np.int64))
     ends = (ended, state(target, feed, again))
-    differs = sorted({name for end in ends for name in wanted if name != "memory" and list_of(end[name]) != list_of(wanted[name])})
+    differs = sorted(
+        {name for end in ends for name in wanted if name != "memory" and list_of(end[name]) != list_of(wanted[name])}
+    )
     return Weathered(
         storm=feed.name,
         target=target.label,
@@ -205,3 +210,6 @@ def _passes(line: Line, feed: Storm) -> Iterator[float]:
             start = perf_counter_ns()
             line.push(piece)
             yield (perf_counter_ns() - start) / min(cut.each, feed.messages)
+
+
+make_callable(__name__)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hftlab.bench.machine import describe, fingerprint
 from hftlab.bench.result import Result
+from hftlab.callable_module import make_callable
 from hftlab.errors import ConfigError
 from hftlab.feeds.feed import Feed
 from hftlab.progress import track
@@ -129,7 +130,9 @@ def sweep(
     """
     loads = tuple(sorted(set(loads)))
     if not loads or not loads[0] > 0 or rounds < 1 or not seconds > 0:
-        raise ConfigError(f"{len(loads)} loads, {rounds} rounds of {seconds} s; allowed are loads above 0, and 1 round or more above 0 s")
+        raise ConfigError(
+            f"{len(loads)} loads, {rounds} rounds of {seconds} s; allowed are loads above 0, and 1 round or more above 0 s"
+        )
     work = Work.of(synthetic("calm", messages + warm, seed) if feed is None else feed, warm, messages // each, each)
     found = targets_of(targets, work)
     run = _Runs(work, arrivals, rounds, seconds, seed)
@@ -175,3 +178,6 @@ class _Runs:
             if curve.capacity and curve.above:
                 curve = tried((curve.capacity + curve.above) / 2)
         return curve
+
+
+make_callable(__name__)

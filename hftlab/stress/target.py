@@ -59,7 +59,11 @@ class Calls:
 
     def head(self, calls: int) -> Calls:
         """The first so many."""
-        return self if calls >= len(self) else Calls(self.data[: self.ends[calls - 1]] if calls else b"", self.ends[:calls], self.each)
+        return (
+            self
+            if calls >= len(self)
+            else Calls(self.data[: self.ends[calls - 1]] if calls else b"", self.ends[:calls], self.each)
+        )
 
     @cached_property
     def pieces(self) -> list[bytes]:
@@ -141,7 +145,9 @@ class Work:
             raise ConfigError(f"{feed.name} carries event records; allowed under load is a feed of wire bytes")
         cut = Calls.of(b"".join(map(bytes, head(feed, warm + calls * each).blocks())))
         if len(cut) <= warm + each:
-            raise ConfigError(f"{feed.name} has {len(cut):,} messages; allowed is more than {warm + each:,}, {warm:,} of them to warm up")
+            raise ConfigError(
+                f"{feed.name} has {len(cut):,} messages; allowed is more than {warm + each:,}, {warm:,} of them to warm up"
+            )
         start = int(cut.ends[warm - 1]) if warm else 0
         return cls(feed.name, cut.data[:start], Calls.of(cut.data[start:], each), warm)
 
