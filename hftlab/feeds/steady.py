@@ -118,7 +118,7 @@ class Seats:
 
 
 def added(seats: Seats, seat: Array, first: int = 1, number: Array | int = 0) -> bytes:
-    """An order into each of some seats, their references from `first` upwards; number: of the message, which makes its timestamp."""
+    """An order into each of some seats, their references from `first` upwards; number: of the message, for its timestamp."""
     adds = np.zeros(len(seat), _ADD)
     fill_head(adds, "A", seats.locate[seat], number)
     fill_add(adds, seats, seat, first + np.arange(len(seat)))

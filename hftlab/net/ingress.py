@@ -1,19 +1,20 @@
 """What happens when more comes than can be worked off: the policy, and the bounded ring of datagrams that keeps it.
 
-An L3 feed cannot be conflated: each message changes the book, and a book that has missed one is wrong until it is filled in. So:
+An L3 feed cannot be conflated: each message changes the book, and a book that has missed one is wrong until it has it. So:
 
-1. queue    up to a bound. Nothing is lost; but what waits longer than `late_ns` shows the book as it was, so while it does no order
-            leaves (`may_trade`). Every message is still applied.
-2. shed     when a datagram finds the ring full, the book is stale from that moment, and no order leaves. That datagram and all
-            behind it are dropped, at no cost to the engine, until the ring has drained to `resume`. The newest are dropped, not the
-            oldest: what waits stays an unbroken run, and what is missing is one range, not many. (Were every datagram that finds
-            room let in, a sustained overload would leave hundreds of holes, each to be asked for while there is no time for it.)
-3. recover  what comes next is let in; it shows the hole to the arbiter behind the ring, which asks for the range and holds back what
-            came early. When all that was dropped is in the book (`recovered`), orders may leave again. A hole that cannot be filled
-            leaves the book stale: until another session, nothing is traded.
+1. queue    up to a bound. Nothing is lost; but while something waits longer than `late_ns` the book shows what was, and no
+            order leaves (`may_trade`). Every message is still applied.
+2. shed     when a datagram finds the ring full, the book is stale from that moment, and no order leaves. That datagram and
+            all behind it are dropped, at no cost to the engine, until the ring has drained to `resume`. The newest are
+            dropped, not the oldest: what waits stays an unbroken run, and what is missing is one range, not many. (Were
+            every datagram that finds room let in, a sustained overload would leave hundreds of holes, each to be asked for
+            while there is no time for it.)
+3. recover  what comes next is let in; it shows the hole to the arbiter behind the ring, which asks for the range and holds
+            back what came early. When all that was dropped is in the book (`recovered`), orders may leave again. A hole that
+            cannot be filled leaves the book stale: until another session, nothing is traded.
 
-Never dropped: what is not market data. Answers to requests are asked for one at a time, and reports about our own orders come over
-a connection with flow control; neither passes this ring. Everything that is dropped is counted by reason.
+Never dropped: what is not market data. Answers to requests are asked for one at a time, and reports about our own orders come
+over a connection with flow control; neither passes this ring. Everything that is dropped is counted by reason.
 
 No sockets, no clock: bytes and times in, bytes out. Memory is bounded by datagrams and by bytes.
 """
@@ -69,8 +70,8 @@ class Ingress:
     ) -> None:
         if datagrams < 1 or size < longest or not 0 <= resume < 1 or late_ns < 0 or longest < 1:
             raise ConfigError(
-                f"an ingress of {datagrams} datagrams and {size} bytes, resumed at {resume}, late after {late_ns} ns, datagrams of "
-                f"{longest} bytes; allowed are 1 or more, room for a longest one, 0 to below 1, 0 or more, and 1 or more"
+                f"an ingress of {datagrams} datagrams and {size} bytes, resumed at {resume}, late after {late_ns} ns, "
+                f"datagrams of {longest} bytes; allowed are 1 or more, room for the longest, 0 to below 1, 0 or more, 1 or more"
             )
         self.datagrams, self.size, self.late_ns, self.longest = datagrams, size, late_ns, longest
         self.resume = int(resume * datagrams)
@@ -126,7 +127,7 @@ class Ingress:
         return oldest
 
     def recovered(self, expected: int, now_ns: int) -> bool:
-        """Told that every message before number `expected` is in the book; whether nothing that was dropped is missing any more."""
+        """Told that every message before number `expected` is in the book; whether nothing that was dropped is missing now."""
         if self._stale_since is None:
             return True
         if self.shedding or expected < self._owed:
@@ -154,8 +155,7 @@ class Ingress:
         return "full" if len(self._ring) >= self.datagrams or self.bytes + len(datagram) > self.size else ""
 
     def _owe(self, datagram: bytes, now_ns: int) -> None:
-        """The book is stale until what this datagram brought is in it. One whose number is damaged may leave it so for good: the safe
-        side."""
+        """The book is stale until what this datagram brought is in it. A damaged number may leave it so for good."""
         if self._stale_since is None:
             self._stale_since = now_ns
         if len(datagram) >= HEADER.size:

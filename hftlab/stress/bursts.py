@@ -1,4 +1,4 @@
-"""Microbursts: for a few milliseconds the load is ten to a hundred times what it was. How long is the queue, and how long is it there?
+"""Microbursts: for a few milliseconds the load is ten to a hundred times what it was. How long does the queue grow and last?
 
     base load ....|||||||||||||||||||.... base load
                   burst             `--- drain: from when the last call of the burst was due until nothing is due any more
@@ -19,6 +19,7 @@ import numpy as np
 
 from hftlab.bench.distribution import Distribution
 from hftlab.bench.machine import describe, fingerprint
+from hftlab.bench.paired import quiet
 from hftlab.bench.result import Result
 from hftlab.callable_module import make_callable
 from hftlab.errors import ConfigError
@@ -44,12 +45,12 @@ _FLAT_OUT_S = 0.1  # of a run
 class Burst:
     """One target and factor over some rounds.
 
-    base, rate            : calls/s before and after the burst, and in it
-    capacity              : calls/s of the target flat out, which the theory is told
-    calls                 : of the burst
-    peak, drain_ns        : longest queue, and time from when the last call of the burst was due until the queue was gone; by round
-    response              : of the calls of the burst, from when they were due, ns, all rounds together
-    queue                 : (ms since the burst began, calls waiting) of the round whose drain is the median
+    base, rate     : calls/s before and after the burst, and in it
+    capacity       : calls/s of the target flat out, which the theory is told
+    calls          : of the burst
+    peak, drain_ns : longest queue; time from when the last call of the burst was due until the queue was gone; by round
+    response       : of the calls of the burst, from when they were due, ns, all rounds together
+    queue          : (ms since the burst began, calls waiting) of the round whose drain is the median
     """
 
     target: str
@@ -106,9 +107,9 @@ class Bursts(Result):
     bursts: tuple[Burst, ...]
 
     def frame(self) -> pl.DataFrame:
-        """One row per target and factor: target, factor, base_per_s, burst_per_s, load (burst / capacity), calls, peak_queue (median,
-        peak_low and peak_high over the rounds, peak_theory), drain_ns (likewise), p50, p99, p99.9, max (response of the calls of the
-        burst, ns; null where the sample is too small), n."""
+        """One row per target and factor: target, factor, base_per_s, burst_per_s, load (burst / capacity), calls, peak_queue
+        (median, peak_low and peak_high over the rounds, peak_theory), drain_ns (likewise), p50, p99, p99.9, max (response of
+        the calls of the burst, ns; null where the sample is too small), n."""
         import polars as pl
 
         return pl.DataFrame([burst.row() for burst in self.bursts], schema_overrides=dict.fromkeys(PERCENTILES, pl.Float64))
@@ -140,8 +141,8 @@ class Bursts(Result):
             row = one.row()
             out.append(
                 f"{one.target}: {one.factor:g}x ({row['load']:.0%} of its capacity, {one.calls:,} calls): at most "
-                f"{row['peak_queue']:,.0f} waiting (theory {one.peak_theory:,.0f}), gone {row['drain_ns'] / 1e6:,.2f} ms after the "
-                f"burst (theory {one.drain_theory_ns / 1e6:,.2f}), slowest {one.response.max / 1e6:,.2f} ms"
+                f"{row['peak_queue']:,.0f} waiting (theory {one.peak_theory:,.0f}), gone {row['drain_ns'] / 1e6:,.2f} ms after "
+                f"it (theory {one.drain_theory_ns / 1e6:,.2f}), slowest {one.response.max / 1e6:,.2f} ms"
             )
         return [*out, describe(self.machine)]
 
@@ -185,8 +186,9 @@ def bursts(
     seen: dict[tuple[str, float], list[Driven]] = {cell: [] for cell in plans}
     order, named = random.Random(seed), {target.label: target for target in found}
     for _ in track(range(rounds), "bursts"):
-        for label, factor in order.sample(list(plans), len(plans)):
-            seen[label, factor].append(work.drive(named[label], plans[label, factor][0]))
+        with quiet():
+            for label, factor in order.sample(list(plans), len(plans)):
+                seen[label, factor].append(work.drive(named[label], plans[label, factor][0]))
     made = [_burst(cell, base, rates[cell[0]], plans[cell][1], runs) for cell, runs in seen.items()]
     return Bursts(work.name, length_ms, rounds, fingerprint(), tuple(made))
 

@@ -24,7 +24,7 @@ KEEPS_UP = (
     "sustained: in most rounds, some call in the last tenth of the run was done within 1 % of the run's length after it was due; "
     "capacity is the highest rate that was"
 )
-KNEE = f"knee: from there on p99 of the response time is above {LEAVES:g} times its median at loads up to {LIGHT:.0%} of the capacity"
+KNEE = f"knee: from there on p99 of the response is above {LEAVES:g} times its median at loads up to {LIGHT:.0%} of the capacity"
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Curve:
         above = f"{self.above:,.0f} were not" if self.above else "no higher rate was tried"
         out = [f"{self.target}: capacity {self.capacity:,.0f} calls/s ({above}); {self.flat_out:,.0f} when all are due at once"]
         out.append(
-            f"{self.target}: {self.percentile} leaves at {self.knee:,.0f} calls/s, {self.knee / self.capacity:.0%} of the capacity"
+            f"{self.target}: {self.percentile} leaves at {self.knee:,.0f} calls/s, {self.knee / self.capacity:.0%} of capacity"
             if self.knee
             else f"{self.target}: {self.percentile} does not leave within the loads that were offered"
         )

@@ -41,7 +41,7 @@ class Size:
     wide: int = 10_000
 
 
-QUICK = Size(messages=20_000, deep=20_000, deep_levels=1_000, wide=1_000)
+QUICK = Size(messages=10_000, deep=10_000, deep_levels=1_000, wide=1_000)
 
 
 @dataclass(frozen=True)

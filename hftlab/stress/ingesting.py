@@ -1,9 +1,9 @@
-"""The receiving path in one thread: ring, arbiter and engine, driven at intended send times, and a publisher that answers requests."""
+"""The receiving path in one thread: ring, arbiter and engine, driven at intended send times; a publisher answers requests."""
 
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any
@@ -15,14 +15,13 @@ from hftlab.bench.paired import quiet
 from hftlab.feeds.itch import ItchFeed
 from hftlab.net.arbiter import Arbiter, Delivery
 from hftlab.net.ingress import Ingress
-from hftlab.net.moldudp64 import HEADER, Request, decode, end, pack, split
+from hftlab.net.moldudp64 import HEADER, Request, decode, end
 from hftlab.stress.schedule import Times
 from hftlab.stress.target import EngineTarget
 
 SESSION = b"STRESS0001"
 #: A request and its answer are under way for so long.
 ROUND_TRIP_NS = 200_000
-_LIMIT = 1_400  # bytes of messages in a datagram of an answer
 _END_EVERY_NS = 5_000_000  # the end of the session is said again and again, as the protocol wants it
 _PATIENCE_NS = 10_000_000_000  # after the last datagram was due
 #: What the book is while a message is applied.
@@ -56,7 +55,7 @@ class Seen:
 
 
 class Publisher:
-    """The store behind the retransmission port: numbers -> datagrams."""
+    """The store behind the retransmission port: it answers with the datagrams as they were sent."""
 
     def __init__(self, datagrams: list[bytes]) -> None:
         self.datagrams = datagrams
@@ -64,19 +63,9 @@ class Publisher:
         self.next = decode(datagrams[-1]).next
 
     def answer(self, request: Request) -> list[bytes]:
-        """The datagrams for a request, as far as there are such messages."""
-        out: list[bytes] = []
-        until = min(request.sequence + request.count, self.next)
-        number = max(request.sequence, 1)
-        messages: list[bytes] = []
-        place = max(bisect_right(self.firsts, number) - 1, 0)
-        while place < len(self.datagrams) and self.firsts[place] < until:
-            packet = decode(self.datagrams[place])
-            low, high = max(number - packet.sequence, 0), min(until, packet.next) - packet.sequence
-            messages += split(packet.blocks)[low:high]
-            place += 1
-        out += pack(SESSION, number, messages, _LIMIT)
-        return out
+        """The datagrams that hold what is asked for, as far as there is such."""
+        first = max(bisect_right(self.firsts, request.sequence) - 1, 0)
+        return self.datagrams[first : bisect_left(self.firsts, request.sequence + request.count)]
 
 
 class Path:
@@ -86,10 +75,15 @@ class Path:
         self.target, self.ring, self.late_ns = target, ring, late_ns
 
     def flat_out(self, datagrams: list[bytes]) -> float:
-        """Datagrams/s when all are due at once and none is dropped."""
-        start = perf_counter_ns()
-        _Run(self.target, Ingress(len(datagrams) + 1, 1 << 30), datagrams).drive(np.zeros(len(datagrams), np.int64))
-        return len(datagrams) * 1e9 / (perf_counter_ns() - start)
+        """Datagrams/s when all are due at once and none is dropped: of three times the best, since it is to be exceeded."""
+        took = []
+        for _ in range(3):
+            run = _Run(self.target, Ingress(len(datagrams) + 1, 1 << 30), datagrams)
+            with quiet():
+                start = perf_counter_ns()
+                run.drive(np.zeros(len(datagrams), np.int64))
+                took.append(perf_counter_ns() - start)
+        return len(datagrams) * 1e9 / min(took)
 
     def run(self, datagrams: list[bytes], due: Times) -> Seen:
         """Each datagram offered when it is due, until all has arrived or nothing more will."""

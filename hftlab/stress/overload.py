@@ -104,9 +104,9 @@ class Overload(Result):
     engines: tuple[Overloaded, ...]
 
     def frame(self) -> pl.DataFrame:
-        """One row per engine: target, factor (offered / capacity), capacity_per_s, datagrams, peak_queue, longest_wait_ns, late (taken
-        after more than 1 ms), dropped_full, dropped_shedding (datagrams), overflows, stale_ms, requests, recovered, lost (messages),
-        orders, withheld, equal (to the run without overload)."""
+        """One row per engine: target, factor (offered / capacity), capacity_per_s, datagrams, peak_queue, longest_wait_ns, late
+        (datagrams taken too late), dropped_full, dropped_shedding (datagrams), overflows, stale_ms, requests, recovered, lost
+        (messages), orders, withheld, equal (to the run without overload)."""
         import polars as pl
 
         return pl.DataFrame([one.row() for one in self.engines])
@@ -123,7 +123,9 @@ class Overload(Result):
             "feed": self.feed,
             "length_ms": self.length_ms,
             "machine": self.machine,
-            "engines": [{**one.row(), "differs": one.differs, **{name: getattr(one.seen, name) for name in names}} for one in self.engines],
+            "engines": [
+                {**one.row(), "differs": one.differs, **{name: getattr(one.seen, name) for name in names}} for one in self.engines
+            ],
             "failures": self.failures,
         }
 
@@ -148,13 +150,18 @@ class Overload(Result):
         out = []
         for one in self.engines:
             row = one.row()
+            dropped = row["dropped_full"] + row["dropped_shedding"]
             out.append(
-                f"overload of {one.target}: {one.factor:g} times {one.capacity:,.0f} datagrams/s for {self.length_ms:g} ms: at most "
-                f"{row['peak_queue']:,} waiting, {row['dropped_full'] + row['dropped_shedding']:,} of {one.datagrams:,} dropped, "
+                f"overload of {one.target}: {one.factor:g} times {one.capacity:,.0f} datagrams/s for {self.length_ms:g} ms: at "
+                f"most {row['peak_queue']:,} waiting, {dropped:,} of {one.datagrams:,} dropped, "
                 f"the book stale for {row['stale_ms']:,.1f} ms, {row['recovered']:,} messages asked for and recovered, "
                 f"{one.withheld:,} of {one.orders:,} orders withheld"
             )
-        return [*out, *(self.failures or ["after the overload every book was as without it, bit for bit"]), describe(self.machine)]
+        return [
+            *out,
+            *(self.failures or ["after the overload every book was as without it, bit for bit"]),
+            describe(self.machine),
+        ]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -174,14 +181,15 @@ def overload(
 ) -> Overload:
     """Offer every engine more than its path can do, and see what becomes of its book.
 
-    engines   : as `hftlab.adopt.adopt` takes them; default every engine there is
+    engines   : as `hftlab.adopt.adopt` takes them, or targets of them; default every engine there is
     factor    : offered load during the overload, times what the path does flat out, above 1
     length_ms : of the overload; ring: datagrams that may wait; late_ns: how long before the book counts as late
     raises    : ConfigError for a number out of range
     """
     if not factor > 1 or not 0 < length_ms <= 10_000:
         raise ConfigError(f"an overload of {factor} for {length_ms} ms; allowed are above 1, and above 0 to 10000 ms")
-    found = [engine_target(one) for one in (every_engine() if engines is None else engines)]
+    asked: Iterable[Any] = every_engine() if engines is None else engines
+    found = [one if isinstance(one, EngineTarget) else engine_target(one) for one in asked]
     made = [_overload(target, factor, length_ms, ring, late_ns, seed) for target in found]
     return Overload("calm", length_ms, fingerprint(), tuple(made))
 
@@ -194,7 +202,9 @@ def _overload(target: EngineTarget, factor: float, length_ms: float, ring: int, 
     # What is left over, dropped or waiting, comes again once the load is calm.
     behind = int(calm * length_ms / 1e3 * factor) + _TAIL
     datagrams, messages = _datagrams(12 * (_LEAD + count + behind), seed)
-    gaps = np.repeat([1e9 / calm, 1e9 / high, 1e9 / calm], [_LEAD, count, max(len(datagrams) - _LEAD - count, 0)])[: len(datagrams)]
+    gaps = np.repeat([1e9 / calm, 1e9 / high, 1e9 / calm], [_LEAD, count, max(len(datagrams) - _LEAD - count, 0)])[
+        : len(datagrams)
+    ]
     due: Times = (np.cumsum(gaps) - gaps[0]).astype(np.int64)
     seen = path.run(datagrams, due)
     orders, withheld, differs = path.judge(ItchFeed(messages, name="calm"), seen)

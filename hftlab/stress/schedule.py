@@ -30,7 +30,8 @@ def due_at(n: int, rate: float, arrivals: str = "poisson", seed: int = 1) -> Tim
         return (np.arange(n) * (1e9 / rate)).astype(np.int64)
     at = np.concatenate([[0.0], np.cumsum(np.random.default_rng(seed).exponential(size=n - 1))])
     # The length is that of even gaps: offered is what it says, and chance decides only how it is shared out.
-    return (at * ((n - 1) * 1e9 / rate / at[-1])).astype(np.int64)
+    scaled: Times = (at * ((n - 1) * 1e9 / rate / at[-1])).astype(np.int64)
+    return scaled
 
 
 def burst_at(base: float, factor: float, length_ns: float, lead: int, tail: int) -> tuple[Times, slice]:
@@ -56,7 +57,7 @@ def waiting(at: Times, due: Times, done: Times) -> Times:
 
 
 def idle_again(due: Times, done: Times, after: int) -> int:
-    """When the queue in which message `after` stands is worked off: the first moment from its completion on at which nothing is due."""
+    """When the queue that message `after` stands in is worked off: the first moment from its end on when nothing is due."""
     last = after
     while True:
         came = int(np.searchsorted(due, done[last], "right")) - 1  # the last that was due by then

@@ -1,9 +1,9 @@
 """The soak: the same messages again and again through one session, under load, for as long as one likes.
 
-A pass ends with an empty book (`hftlab.stress.feeds.repeatable`), so after each the engine must have the memory it had before. Its
-kill switch is set: orders are decided and refused by risk, since what a run keeps of the orders it sends would grow by design.
-Every sample holds the latencies of some passes, the memory of the process and of the engine, and what was allocated; `soaked.py`
-judges them. Ctrl-C ends it early, and what was seen by then is the result.
+A pass ends with an empty book (`hftlab.stress.feeds.repeatable`), so after each the engine must have the memory it had before.
+Its kill switch is set: orders are decided and refused by risk, since what a run keeps of the orders it sends would grow by
+design. Every sample holds the latencies of some passes, the memory of the process and of the engine, and what was allocated;
+`soaked.py` judges them. Ctrl-C ends it early, and what was seen by then is the result.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 
 from hftlab.bench import system
 from hftlab.bench.machine import fingerprint
+from hftlab.bench.paired import quiet
 from hftlab.callable_module import make_callable
 from hftlab.errors import ConfigError
 from hftlab.feeds.feed import Feed
@@ -27,7 +28,7 @@ from hftlab.stress.feeds import repeatable
 from hftlab.stress.schedule import Times, due_at
 from hftlab.stress.soaked import Soak
 from hftlab.stress.target import Calls, Driven, EngineTarget, Line, Target, Work
-from hftlab.stress.targets import flat_out, targets_of
+from hftlab.stress.targets import FEWEST, flat_out, targets_of
 
 LONGEST_S = 7 * 86_400
 _SAMPLES = 120  # of a soak of any length
@@ -49,16 +50,22 @@ def soak(
     target   : as for `hftlab.stress.sweep`; default the default engine
     seconds  : 0.1 to a week
     load     : share of what it does flat out, above 0 and at most 0.95, evenly spaced
-    messages : of a pass; the feed is cut there
+    messages : of a pass, at most; fewer where a sample has no time for so many
     raises   : ConfigError; HftlabError for an engine that differs from the reference, or a debug build
     """
     if not 0.1 <= seconds <= LONGEST_S or not 0 < load <= 0.95:
         raise ConfigError(f"a soak of {seconds} s at a load of {load}; allowed are 0.1 to {LONGEST_S} s, and above 0 to 0.95")
     work = Work.of(synthetic("calm", messages, seed) if feed is None else feed, 0, messages)
-    calls = Calls.of(repeatable(work.calls.data))
     (found,) = targets_of([target], work)
-    rate = load * flat_out(found, Work(work.name, b"", calls), 3, _FLAT_OUT_S)
+    rate = load * flat_out(found, work, 3, _FLAT_OUT_S)
+    pieces = work.calls.head(max(FEWEST, int(rate * _sample_s(seconds))))
+    calls = Calls.of(repeatable(pieces.data))
     return _Soaking(_killed(found), calls, due_at(len(calls), rate, "even")).run(seconds, work.name, rate, load)
+
+
+def _sample_s(seconds: float) -> float:
+    """How long a sample of a soak of so many seconds is."""
+    return max(_SHORTEST_S, seconds / _SAMPLES)
 
 
 def _killed(target: Target) -> Target:
@@ -80,10 +87,9 @@ class _Soaking:
 
     def run(self, seconds: float, feed: str, rate: float, load: float) -> Soak:
         interrupted, begin = False, perf_counter()
-        each = max(_SHORTEST_S, seconds / _SAMPLES)
         try:
             while perf_counter() - begin < seconds:
-                self.samples.append(self._sample(begin, each))
+                self.samples.append(self._sample(begin, _sample_s(seconds)))
         except KeyboardInterrupt:
             interrupted = True
         return Soak(self.label, feed, rate, load, seconds, interrupted, fingerprint(), tuple(self.samples))
@@ -91,9 +97,10 @@ class _Soaking:
     def _sample(self, begin: float, seconds: float) -> dict[str, Any]:
         """Passes for so long, and what is there after them."""
         runs: list[Driven] = []
-        end, asked = perf_counter() + seconds, self.asked()
-        while not runs or perf_counter() < end:
-            runs.append(self.line.drive(self.calls, self.due))
+        with quiet():  # which collects first: what is left of the sample before is not of this one
+            end, asked = perf_counter() + seconds, self.asked()
+            while not runs or perf_counter() < end:
+                runs.append(self.line.drive(self.calls, self.due))
         allocations = None if asked is None else (self.asked() or 0) - asked
         messages = len(runs) * len(self.calls)
         self.messages += messages

@@ -3,9 +3,9 @@
 The first fifth of the samples warms up and is not judged. What is judged are the Theil-Sen slopes of the rest
 (`hftlab.stress.trend`):
 
-    memory grows   : the slope lies above 0 with 95 % confidence, and makes more than 1 % and 1 MiB over the run (the process), 1 %
-                     and 4 KiB (the engine), 1 % and 5,000 blocks (the heap of Python)
-    latency drifts : likewise, and more than 10 % of the median service time. It is said, but is no failure: a machine drifts, too
+    memory grows   : the slope lies above 0 with 95 % confidence, and makes more than 1 % and 1 MiB over the run (the process),
+                     1 % and 4 KiB (the engine), 1 % and 5,000 blocks (the heap of Python)
+    latency drifts : likewise, and more than 10 % of the median service time. It is said, but is no failure: a machine drifts
 """
 
 from __future__ import annotations
@@ -142,17 +142,13 @@ class Soak(Result):
         """What it says, a sentence each."""
         seconds, messages = (self.samples[-1]["at_s"], self.samples[-1]["messages"]) if self.samples else (0.0, 0)
         early = f", interrupted before {self.asked_s:,.0f} s" if self.interrupted else ""
-        out = [
-            f"soak of {self.target}: {messages:,} messages in {seconds:,.1f} s at {self.rate:,.0f} a second{early}: {self.verdict}"
-        ]
-        out += self.failures
+        pace = f"{messages:,} messages in {seconds:,.1f} s at {self.rate:,.0f} a second"
+        out = [f"soak of {self.target}: {pace}{early}: {self.verdict}", *self.failures]
         trend = self.trend("service_p50")
         if trend:
             word = "drifts" if self.drifts else "no drift seen"
-            out.append(
-                f"soak of {self.target}: median service {trend.level:,.0f} ns, {word}: {trend.change:+,.1f} ns over {trend.span:,.1f} s "
-                f"[{trend.low * trend.span:+,.1f}, {trend.high * trend.span:+,.1f}]"
-            )
+            change = f"{trend.change:+,.1f} ns [{trend.low * trend.span:+,.1f}, {trend.high * trend.span:+,.1f}]"
+            out.append(f"soak of {self.target}: median service {trend.level:,.0f} ns, {word}: {change} over {trend.span:,.1f} s")
         asked = [row["allocations"] for row in self.judged if row["allocations"] is not None]
         out += [f"soak of {self.target}: {sum(asked) / len(asked):.4f} allocations per message"] if asked else []
         return [*out, describe(self.machine)]

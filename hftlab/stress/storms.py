@@ -81,8 +81,8 @@ class Storms(Result):
     weathered: tuple[Weathered, ...]
 
     def frame(self) -> pl.DataFrame:
-        """One row per storm and target: storm, target, messages (timed), live_orders (at the end), ns_per_message (low, high: 95 %
-        interval of its median), p50, p99, p99.9, max (ns of a message alone; null where the sample is too small), faults,
+        """One row per storm and target: storm, target, messages (timed), live_orders (at the end), ns_per_message (low, high:
+        95 % interval of its median), p50, p99, p99.9, max (ns of a message alone; null where the sample is too small), faults,
         order_bytes, level_bytes, equal."""
         import polars as pl
 
@@ -103,10 +103,12 @@ class Storms(Result):
         }
 
     def plot(self) -> Any:
-        """ns per message and p99.9 of every storm, a panel per target."""
+        """ns per message and the tail of every storm, a colour per target."""
         from hftlab.charts import storm_chart
 
-        return storm_chart(self.frame(), "traffic over a standing book; p99.9 of messages sent alone, the call with it")
+        return storm_chart(
+            self.frame(), "traffic over a standing book: pushed in pieces, and message by message, the call with it"
+        )
 
     def lines(self) -> list[str]:
         """What it says, a sentence each."""
@@ -180,7 +182,8 @@ def _weather(target: Target, feed: Storm, wanted: dict[str, Any]) -> Weathered:
     again = target.open()
     again.push(feed.build)
     calls = Calls.of(feed.traffic)
-    driven = again.drive(calls, np.zeros(len(calls), np.int64))
+    with quiet():
+        driven = again.drive(calls, np.zeros(len(calls), np.int64))
     ends = (ended, state(target, feed, again))
     differs = sorted(
         {name for end in ends for name in wanted if name != "memory" and list_of(end[name]) != list_of(wanted[name])}

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hftlab.bench.machine import describe, fingerprint
+from hftlab.bench.paired import quiet
 from hftlab.bench.result import Result
 from hftlab.callable_module import make_callable
-from hftlab.errors import ConfigError
+from hftlab.errors import ConfigError, UnknownName
 from hftlab.feeds.feed import Feed
 from hftlab.progress import track
 from hftlab.replay import synthetic
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 SCHEMA = "hftlab-stress-sweep/1"
 #: Offered rates as shares of the rate flat out.
 LOADS = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.3)
+TAIL = 10_000  # calls of all rounds together, to bear p99
 _HALVINGS = 4  # of the gap between the highest rate that was sustained and the next
 _MOST_ABOVE = 6  # steps up, while everything is sustained
 
@@ -51,8 +53,9 @@ class Sweep(Result):
     curves: tuple[Curve, ...]
 
     def frame(self) -> pl.DataFrame:
-        """One row per target, offered rate, time ("response", "service") and percentile: target, offered_per_s, load (share of the
-        capacity), achieved_per_s, sustained, time, percentile, ns (median over the rounds), low, high (least and greatest round), n."""
+        """One row per target, offered rate, time ("response", "service") and percentile: target, offered_per_s, load (share of
+        the capacity), achieved_per_s, sustained, time, percentile, ns (median over the rounds; null where the sample is too
+        small), low, high (least and greatest round), n."""
         import polars as pl
 
         rows = [row for curve in self.curves for point in curve.points for row in point.rows(curve.target, curve.capacity)]
@@ -60,7 +63,10 @@ class Sweep(Result):
         return pl.DataFrame(rows, schema_overrides=schema)
 
     def __getitem__(self, target: str) -> Curve:
-        return next(curve for curve in self.curves if curve.target == target)
+        for curve in self.curves:
+            if curve.target == target:
+                return curve
+        raise UnknownName("target", target, [curve.target for curve in self.curves])
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -75,28 +81,32 @@ class Sweep(Result):
             "curves": [curve.to_dict() for curve in self.curves],
         }
 
-    def plot(self, target: str | None = None, percentiles: Sequence[str] = ("p50", "p99", "p99.9")) -> Any:
-        """The hockey stick. Of one target its percentiles, response beside service time; of several p50 and p99 against the share of
-        each one's own capacity.
+    def plot(self, target: str | None = None, *, quietest: bool = False) -> Any:
+        """The hockey stick: response beside service time, the percentiles of one target, or p50 and p99 of several against the
+        share of each one's own capacity.
 
-        target : one of several; default all of them
+        target   : one of several; default all of them
+        quietest : the least of the rounds instead of their median; steadier on a machine that is disturbed
         """
         from hftlab.charts import hockey_chart
 
-        one = self[target] if target else self.curves[0] if len(self.curves) == 1 else None
-        frame = self.frame().drop_nulls("ns")
-        said = f"{self.feed}, {self.arrivals} arrivals, median of {self.rounds} rounds"
+        one = self[target or self.curves[0].target] if target or len(self.curves) == 1 else None
+        frame = self.frame()
+        frame = frame.with_columns(frame["low"].alias("ns")) if quietest else frame
+        frame = frame.drop_nulls("ns")
+        said = f"{self.feed}, {self.arrivals} arrivals, {'the least' if quietest else 'median'} of {self.rounds} rounds"
         if one is None:
             frame = frame.filter(frame["percentile"].is_in(["p50", "p99"])).rename({"target": "series"})
             return hockey_chart(frame.drop_nulls("load"), title="Latency under load", subtitle=said)
-        frame = frame.filter((frame["target"] == one.target) & frame["percentile"].is_in(list(percentiles)))
+        frame = frame.filter((frame["target"] == one.target) & frame["percentile"].is_in(["p50", "p99", "p99.9"]))
         frame = frame.drop("load").rename({"offered_per_s": "load"})
         load = "offered load (calls/s)"
         return hockey_chart(frame, load, f"Latency of {one.target} under load", said, load_format="~s", knee=one.knee)
 
     def lines(self) -> list[str]:
         """What a table cannot say, a sentence each."""
-        head = f"open loop: {self.feed}, {self.arrivals} arrivals, {self.each} message{'s' * (self.each > 1)} a call, {self.rounds} rounds"
+        calls = f"{self.each} message{'s' * (self.each > 1)} a call"
+        head = f"open loop: {self.feed}, {self.arrivals} arrivals, {calls}, {self.rounds} rounds"
         return [head, *(line for curve in self.curves for line in curve.lines()), KEEPS_UP, KNEE, describe(self.machine)]
 
     def __str__(self) -> str:
@@ -150,7 +160,9 @@ class _Runs:
         self.random = random.Random(seed)
 
     def run(self, target: Target, rate: float) -> Driven:
-        calls = min(max(FEWEST, int(rate * self.seconds)), len(self.work.calls))
+        # As many as there is time for, and up to four times as long where p99 needs as many.
+        wanted = min(TAIL // self.rounds + 1, 4 * int(rate * self.seconds))
+        calls = min(max(FEWEST, int(rate * self.seconds), wanted), len(self.work.calls))
         return self.work.drive(target, due_at(calls, rate, self.arrivals, self.random.randrange(1 << 32)))
 
     def grid(self, targets: Sequence[Target], rates: dict[str, list[float]]) -> dict[str, list[LoadPoint]]:
@@ -158,8 +170,9 @@ class _Runs:
         cells = [(target, rate) for target in targets for rate in rates[target.label]]
         seen: dict[tuple[str, float], list[Driven]] = {(target.label, rate): [] for target, rate in cells}
         for _ in track(range(self.rounds), "rounds"):
-            for target, rate in self.random.sample(cells, len(cells)):
-                seen[target.label, rate].append(self.run(target, rate))
+            with quiet():
+                for target, rate in self.random.sample(cells, len(cells)):
+                    seen[target.label, rate].append(self.run(target, rate))
         return {label: [LoadPoint.of(rate, seen[label, rate]) for rate in asked] for label, asked in rates.items()}
 
     def closed_in(self, target: Target, curve: Curve) -> Curve:
@@ -167,7 +180,8 @@ class _Runs:
         points = {point.offered: point for point in curve.points}
 
         def tried(rate: float) -> Curve:
-            points[rate] = LoadPoint.of(rate, [self.run(target, rate) for _ in range(self.rounds)])
+            with quiet():
+                points[rate] = LoadPoint.of(rate, [self.run(target, rate) for _ in range(self.rounds)])
             return Curve(curve.target, curve.flat_out, tuple(points[at] for at in sorted(points)))
 
         for _ in range(_MOST_ABOVE):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from time import perf_counter_ns
 from typing import Any, Protocol
 
@@ -16,7 +17,6 @@ import numpy as np
 
 from hftlab.backends import Session
 from hftlab.bench.gate import head, release
-from hftlab.bench.paired import quiet
 from hftlab.errors import ConfigError, HftlabError
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.itch import Frames, Problem
@@ -69,7 +69,7 @@ class Calls:
     def pieces(self) -> list[bytes]:
         """Each call alone."""
         ends = [0, *self.ends.tolist()]
-        return [self.data[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+        return [self.data[start:end] for start, end in pairwise(ends)]
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class Driven:
 
     @property
     def kept_up(self) -> bool:
-        """Whether the queue did not grow: in the last tenth of the run some call was done within 1 % of the run's length after it was
-        due. Who keeps up is done with the queue now and then, whatever a stall has done to it; who does not is later and later."""
+        """Whether the queue did not grow: in the last tenth of the run some call was done within 1 % of the run's length after
+        it was due. Who keeps up is done with the queue now and then, whatever a stall does; who does not is later and later."""
         last = max(len(self.due) // 10, 1)
         return bool(self.response[-last:].min() <= 0.01 * self.due[-1])
 
@@ -108,7 +108,7 @@ class Line(Protocol):
         """Framed messages, all at once and untimed: to build a book, to warm up."""
 
     def drive(self, calls: Calls, due: Times) -> Driven:
-        """Send each call when it is due, or as soon after as the one before it is done."""
+        """Send each call when it is due, or as soon after as the one before it is done. The caller stops garbage collection."""
 
     def result(self) -> dict[str, Any]:
         """As `hftlab.backends.Session.result`, as far as the target knows."""
@@ -187,8 +187,7 @@ class EngineLine:
         if paced is None:
             return _drive(self.session, calls, due)
         began, done = np.zeros(len(due), np.int64), np.zeros(len(due), np.int64)
-        with quiet():
-            _check(paced(calls.data, calls.ends, due, began, done))
+        _check(paced(calls.data, calls.ends, due, began, done))
         return Driven(due, began, done)
 
     def result(self) -> dict[str, Any]:
@@ -203,14 +202,13 @@ def _drive(session: Session, calls: Calls, due: Times) -> Driven:
     push, clock = session.push, perf_counter_ns
     began, done = array("q", bytes(8 * len(due))), array("q", bytes(8 * len(due)))
     pieces, times = calls.pieces, due.tolist()
-    with quiet():
-        begin = clock()
-        for i, data in enumerate(pieces):
-            at = begin + times[i]
-            while (now := clock()) < at:
-                pass
-            push(data)
-            began[i], done[i] = now, clock()
+    begin = clock()
+    for i, data in enumerate(pieces):
+        at = begin + times[i]
+        while (now := clock()) < at:
+            pass
+        push(data)
+        began[i], done[i] = now, clock()
     return Driven(due, np.frombuffer(began, np.int64) - begin, np.frombuffer(done, np.int64) - begin)
 
 

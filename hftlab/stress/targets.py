@@ -11,6 +11,7 @@ import numpy as np
 from hftlab.adopt import adopt
 from hftlab.backends import backends
 from hftlab.bench.gate import agree
+from hftlab.bench.paired import quiet
 from hftlab.errors import ConfigError
 from hftlab.feeds.itch import ItchFeed
 from hftlab.replay import Engine
@@ -32,7 +33,8 @@ def targets_of(given: Iterable[Any] | None, work: Work | None = None) -> list[Ta
     given  : as `hftlab.adopt.adopt` takes them, or targets; None: every engine that comes with hftlab and is there
     raises : ConfigError for none, or two of one name; HftlabError for an engine that differs
     """
-    made = [one if _is_target(one) else engine_target(one) for one in (every_engine() if given is None else given)]
+    asked: Iterable[Any] = every_engine() if given is None else given
+    made: list[Target] = [one if _is_target(one) else engine_target(one) for one in asked]
     labels = [target.label for target in made]
     if not made or len(set(labels)) < len(labels):
         raise ConfigError(f"the targets are {', '.join(labels) or 'none'}; allowed is one or more, of different names")
@@ -47,16 +49,18 @@ def targets_of(given: Iterable[Any] | None, work: Work | None = None) -> list[Ta
 def engine_target(given: Any) -> EngineTarget:
     """One engine, called what it was asked for by, or else by its own name."""
     engine = adopt(given)
-    return EngineTarget(engine, given if isinstance(given, str) and ":" not in given else _name(engine))
+    named = isinstance(given, str) and ":" not in given and given != "auto"
+    return EngineTarget(engine, given if named else _name(engine))
 
 
 def flat_out(target: Target, work: Work, rounds: int, seconds: float) -> float:
     """Calls/s of a target when all are due at once, median over the rounds; seconds: about, of each."""
     calls = min(FIRST, len(work.calls))  # to know how many there is time for
-    for _ in range(2):
-        rate = _rate(work.drive(target, np.zeros(calls, np.int64)))
-        calls = min(max(FEWEST, int(rate * seconds)), len(work.calls))
-    return median(_rate(work.drive(target, np.zeros(calls, np.int64))) for _ in range(rounds))
+    with quiet():
+        for _ in range(2):
+            rate = _rate(work.drive(target, np.zeros(calls, np.int64)))
+            calls = min(max(FEWEST, int(rate * seconds)), len(work.calls))
+        return median(_rate(work.drive(target, np.zeros(calls, np.int64))) for _ in range(rounds))
 
 
 def _rate(run: Driven) -> float:
