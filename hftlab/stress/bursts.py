@@ -183,6 +183,8 @@ def bursts(
     plans = {(label, factor): _plan(rate, base, factor, length_ms) for label, rate in rates.items() for factor in factors}
     most = max(len(due) for due, _ in plans.values())
     work = Work.of(feed or synthetic("calm", most + warm, seed), warm, most)
+    if len(work.calls) < most:
+        raise ConfigError(f"{work.name} has {len(work.calls):,} messages after {warm:,} to warm up; these bursts need {most:,}")
     seen: dict[tuple[str, float], list[Driven]] = {cell: [] for cell in plans}
     order, named = random.Random(seed), {target.label: target for target in found}
     for _ in track(range(rounds), "bursts"):

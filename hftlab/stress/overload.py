@@ -190,6 +190,8 @@ def overload(
         raise ConfigError(f"an overload of {factor} for {length_ms} ms; allowed are above 1, and above 0 to 10000 ms")
     asked: Iterable[Any] = every_engine() if engines is None else engines
     found = [one if isinstance(one, EngineTarget) else engine_target(one) for one in asked]
+    if not found:
+        raise ConfigError("0 engines; allowed is one or more")
     made = [_overload(target, factor, length_ms, ring, late_ns, seed) for target in found]
     return Overload("calm", length_ms, fingerprint(), tuple(made))
 

@@ -139,9 +139,10 @@ def sweep(
     raises   : ConfigError, UnknownName; HftlabError for engines that differ, or a debug build
     """
     loads = tuple(sorted(set(loads)))
-    if not loads or not loads[0] > 0 or rounds < 1 or not seconds > 0:
+    if not loads or not loads[0] > 0 or rounds < 1 or not seconds > 0 or each < 1:
         raise ConfigError(
-            f"{len(loads)} loads, {rounds} rounds of {seconds} s; allowed are loads above 0, and 1 round or more above 0 s"
+            f"{len(loads)} loads, {rounds} rounds of {seconds} s, {each} messages a call; allowed are loads above 0, 1 round or "
+            "more above 0 s, and 1 message or more"
         )
     work = Work.of(synthetic("calm", messages + warm, seed) if feed is None else feed, warm, messages // each, each)
     found = targets_of(targets, work)

@@ -191,12 +191,13 @@ def whole(
     some = {} if rounds is None else {"rounds": rounds}
     swept = {**(QUICK_SWEEP if quick else {}), **some, "arrivals": arrivals, "each": each}
     burst = {**(QUICK_BURSTS if quick else {}), **some}
+    default = QUICK_SOAK_S if quick else SOAK_S
     calls: dict[str, Callable[[], Any]] = {
         "sweep": lambda: sweep(found, feed, seed=seed, **swept),
         "bursts": lambda: bursts(found, feed, seed=seed, **burst),
         "storms": lambda: storms(found, quick=quick, seed=seed),
         "overload": lambda: _overload(found, seed),
-        "soak": lambda: _soaks(found, feed, QUICK_SOAK_S if quick and seconds is None else seconds or SOAK_S, seed),
+        "soak": lambda: _soaks(found, feed, default if seconds is None else seconds, seed),
     }
     noise, results, interrupted = jitter(_NOISE_S), {}, False
     try:
