@@ -171,6 +171,7 @@ def test_the_result_tells_it_all(found: Overload) -> None:
     for word in ("datagrams waiting", "time (ms)", "stale", "overload"):
         assert word in text
     none = pl.DataFrame(schema={"target": pl.String, "ms": pl.Float64, "waiting": pl.Int64, "book": pl.String})
+    none = pl.DataFrame(schema={"target": pl.String, "ms": pl.Float64, "waiting": pl.Int64, "book": pl.String})
     assert "no data" in json.dumps(overload_chart(none, {}).to_dict())
 
 

@@ -8,6 +8,7 @@ design. Every sample holds the latencies of some passes, the memory of the proce
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -53,8 +54,11 @@ def soak(
     messages : of a pass, at most; fewer where a sample has no time for so many
     raises   : ConfigError; HftlabError for an engine that differs from the reference, or a debug build
     """
-    if not 0.1 <= seconds <= LONGEST_S or not 0 < load <= 0.95:
-        raise ConfigError(f"a soak of {seconds} s at a load of {load}; allowed are 0.1 to {LONGEST_S} s, and above 0 to 0.95")
+    if not 0.1 <= seconds <= LONGEST_S or not 0 < load <= 0.95 or messages < FEWEST:
+        raise ConfigError(
+            f"a soak of {seconds} s at a load of {load}, {messages} messages a pass; "
+            f"allowed are 0.1 to {LONGEST_S} s, above 0 to 0.95, and {FEWEST} or more"
+        )
     work = Work.of(synthetic("calm", messages, seed) if feed is None else feed, 0, messages)
     (found,) = targets_of([target], work)
     rate = load * flat_out(found, work, 3, _FLAT_OUT_S)
@@ -87,11 +91,15 @@ class _Soaking:
 
     def run(self, seconds: float, feed: str, rate: float, load: float) -> Soak:
         interrupted, begin = False, perf_counter()
+        gc.collect()
+        gc.freeze()  # what was there before need not be looked through after every sample
         try:
             while perf_counter() - begin < seconds:
                 self.samples.append(self._sample(begin, _sample_s(seconds)))
         except KeyboardInterrupt:
             interrupted = True
+        finally:
+            gc.unfreeze()
         return Soak(self.label, feed, rate, load, seconds, interrupted, fingerprint(), tuple(self.samples))
 
     def _sample(self, begin: float, seconds: float) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 The first fifth of the samples warms up and is not judged. What is judged are the Theil-Sen slopes of the rest
 (`hftlab.stress.trend`):
 
-    memory grows   : the slope lies above 0 with 95 % confidence, and makes more than 1 % and 1 MiB over the run (the process),
+    memory grows   : the slope lies above 0 with 99.9 % confidence, and makes more than 1 % and 1 MiB over the run (the process),
                      1 % and 4 KiB (the engine), 1 % and 5,000 blocks (the heap of Python)
     latency drifts : likewise, and more than 10 % of the median service time. It is said, but is no failure: a machine drifts
 """

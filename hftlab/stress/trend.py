@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 FEWEST = 8  # samples; the interval of fewer says nothing
-_Z = 1.959964  # both ends of 95 %
+_Z = 3.290527  # both ends of 99.9 %: three series are judged in every soak, and an alarm by chance is one too many
 
 
 @dataclass(frozen=True)
 class Trend:
-    """A slope per unit of x, and the interval in which it lies with 95 % confidence.
+    """A slope per unit of x, and the interval in which it lies with 99.9 % confidence.
 
     level : median of the series; span: from the first x to the last
     """
