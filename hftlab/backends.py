@@ -33,7 +33,6 @@ class Session(Protocol):
 
     What an engine does not offer it leaves out or answers with NotImplementedError, and the conformance suite skips it: `push`
     and `message` where there is no wire format, `push_events`, `apply`, and the questions `best`, `depth`, `queue`, `locate`.
-    Optional: `paced(data, ends, due_ns, began, done)`, to push calls at their times without Python (rust_ext/src/pace.rs).
     """
 
     messages: int  # run so far

@@ -69,14 +69,14 @@ class LeakyBook(Book):
 
 
 class ForgetfulBook(Book):
-    """Ignores every thousandth delete: the order stays."""
+    """Ignores every hundredth delete: the order stays."""
 
     def __init__(self) -> None:
         super().__init__()
         self.deletes = itertools.count(1)
 
     def apply(self, kind: int, *rest: int) -> int:
-        if kind == 4 and not next(self.deletes) % 1_000:
+        if kind == 4 and not next(self.deletes) % 100:
             return 0
         return super().apply(kind, *rest)
 

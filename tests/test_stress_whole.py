@@ -16,6 +16,7 @@ import hftlab
 from hftlab.cli import main
 from hftlab.errors import ConfigError, UnknownName
 from hftlab.stress import PARTS
+from hftlab.stress.feeds import Size
 from hftlab.stress.whole import StressResult
 
 HERE = Path(__file__).resolve().parent
@@ -46,7 +47,8 @@ def test_the_command_prints_tables_and_sentences(capsys: pytest.CaptureFixture[s
         assert word in text
 
 
-def test_an_engine_that_is_wrong_gives_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_engine_that_is_wrong_gives_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("hftlab.stress.storms.QUICK", Size(messages=2_000, deep=500, deep_levels=100, wide=50))
     place = f"{HERE / 'planted_stress.py'}:FORGETFUL"
     assert main(["stress", "storms", "--quick", "--engine", place]) == 1
     text = capsys.readouterr().out

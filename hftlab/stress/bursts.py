@@ -179,16 +179,18 @@ def bursts(
             f"bursts of {length_ms} ms, {factors} times a base of {base}, {rounds} rounds; "
             "allowed are above 0 to 1000 ms, factors from 1, a base between 0 and 1, and 1 round or more"
         )
-    found, rates = _rates(targets, feed, capacity or {}, warm, rounds, seed)
-    plans = {(label, factor): _plan(rate, base, factor, length_ms) for label, rate in rates.items() for factor in factors}
-    most = max(len(due) for due, _ in plans.values())
-    work = Work.of(feed or synthetic("calm", most + warm, seed), warm, most)
-    if len(work.calls) < most:
-        raise ConfigError(f"{work.name} has {len(work.calls):,} messages after {warm:,} to warm up; these bursts need {most:,}")
-    seen: dict[tuple[str, float], list[Driven]] = {cell: [] for cell in plans}
-    order, named = random.Random(seed), {target.label: target for target in found}
-    for _ in track(range(rounds), "bursts"):
-        with quiet():
+    with quiet():
+        found, rates = _rates(targets, feed, capacity or {}, warm, rounds, seed)
+        plans = {(label, factor): _plan(rate, base, factor, length_ms) for label, rate in rates.items() for factor in factors}
+        most = max(len(due) for due, _ in plans.values())
+        work = Work.of(feed or synthetic("calm", most + warm, seed), warm, most)
+        if len(work.calls) < most:
+            raise ConfigError(
+                f"{work.name} has {len(work.calls):,} messages after {warm:,} to warm up; these bursts need {most:,}"
+            )
+        seen: dict[tuple[str, float], list[Driven]] = {cell: [] for cell in plans}
+        order, named = random.Random(seed), {target.label: target for target in found}
+        for _ in track(range(rounds), "bursts"):
             for label, factor in order.sample(list(plans), len(plans)):
                 seen[label, factor].append(work.drive(named[label], plans[label, factor][0]))
     made = [_burst(cell, base, rates[cell[0]], plans[cell][1], runs) for cell, runs in seen.items()]

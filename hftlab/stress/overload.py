@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hftlab.bench.machine import describe, fingerprint
+from hftlab.bench.paired import quiet
 from hftlab.bench.result import Result
 from hftlab.callable_module import make_callable
 from hftlab.errors import ConfigError
@@ -192,7 +193,8 @@ def overload(
     found = [one if isinstance(one, EngineTarget) else engine_target(one) for one in asked]
     if not found:
         raise ConfigError("0 engines; allowed is one or more")
-    made = [_overload(target, factor, length_ms, ring, late_ns, seed) for target in found]
+    with quiet():
+        made = [_overload(target, factor, length_ms, ring, late_ns, seed) for target in found]
     return Overload("calm", length_ms, fingerprint(), tuple(made))
 
 

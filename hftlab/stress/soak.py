@@ -61,7 +61,8 @@ def soak(
         )
     work = Work.of(synthetic("calm", messages, seed) if feed is None else feed, 0, messages)
     (found,) = targets_of([target], work)
-    rate = load * flat_out(found, work, 3, _FLAT_OUT_S)
+    with quiet():
+        rate = load * flat_out(found, work, 3, _FLAT_OUT_S)
     pieces = work.calls.head(max(FEWEST, int(rate * _sample_s(seconds))))
     calls = Calls.of(repeatable(pieces.data))
     return _Soaking(_killed(found), calls, due_at(len(calls), rate, "even")).run(seconds, work.name, rate, load)

@@ -150,7 +150,8 @@ def storms(
     for name in track(names, "storms"):
         feed = storm(name, size or (QUICK if quick else Size()), seed)
         wanted = state(_reference(found), feed)
-        seen = {target.label: _weather(target, feed, wanted) for target in order.sample(found, len(found))}
+        with quiet():
+            seen = {target.label: _weather(target, feed, wanted) for target in order.sample(found, len(found))}
         out += [seen[target.label] for target in found]
     return Storms(fingerprint(), tuple(out))
 
@@ -182,8 +183,7 @@ def _weather(target: Target, feed: Storm, wanted: dict[str, Any]) -> Weathered:
     again = target.open()
     again.push(feed.build)
     calls = Calls.of(feed.traffic)
-    with quiet():
-        driven = again.drive(calls, np.zeros(len(calls), np.int64))
+    driven = again.drive(calls, np.zeros(len(calls), np.int64))
     ends = (ended, state(target, feed, again))
     differs = sorted(
         {name for end in ends for name in wanted if name != "memory" and list_of(end[name]) != list_of(wanted[name])}
@@ -208,11 +208,10 @@ def list_of(value: Any) -> Any:
 def _passes(line: Line, feed: Storm) -> Iterator[float]:
     """The traffic in pieces at once, ns per message each."""
     cut = Calls.of(feed.traffic, each=-(-feed.messages // PIECES))
-    with quiet():
-        for piece in cut.pieces:
-            start = perf_counter_ns()
-            line.push(piece)
-            yield (perf_counter_ns() - start) / min(cut.each, feed.messages)
+    for piece in cut.pieces:
+        start = perf_counter_ns()
+        line.push(piece)
+        yield (perf_counter_ns() - start) / min(cut.each, feed.messages)
 
 
 make_callable(__name__)

@@ -147,9 +147,10 @@ def sweep(
     work = Work.of(synthetic("calm", messages + warm, seed) if feed is None else feed, warm, messages // each, each)
     found = targets_of(targets, work)
     run = _Runs(work, arrivals, rounds, seconds, seed)
-    flat = {target.label: flat_out(target, work, rounds, seconds) for target in found}
-    points = run.grid(found, {target.label: [load * flat[target.label] for load in loads] for target in found})
-    curves = [run.closed_in(target, Curve(target.label, flat[target.label], tuple(points[target.label]))) for target in found]
+    with quiet():
+        flat = {target.label: flat_out(target, work, rounds, seconds) for target in found}
+        points = run.grid(found, {target.label: [load * flat[target.label] for load in loads] for target in found})
+        curves = [run.closed_in(one, Curve(one.label, flat[one.label], tuple(points[one.label]))) for one in found]
     return Sweep(work.name, arrivals, each, rounds, seconds, fingerprint(), tuple(curves))
 
 
@@ -171,9 +172,8 @@ class _Runs:
         cells = [(target, rate) for target in targets for rate in rates[target.label]]
         seen: dict[tuple[str, float], list[Driven]] = {(target.label, rate): [] for target, rate in cells}
         for _ in track(range(self.rounds), "rounds"):
-            with quiet():
-                for target, rate in self.random.sample(cells, len(cells)):
-                    seen[target.label, rate].append(self.run(target, rate))
+            for target, rate in self.random.sample(cells, len(cells)):
+                seen[target.label, rate].append(self.run(target, rate))
         return {label: [LoadPoint.of(rate, seen[label, rate]) for rate in asked] for label, asked in rates.items()}
 
     def closed_in(self, target: Target, curve: Curve) -> Curve:
@@ -181,8 +181,7 @@ class _Runs:
         points = {point.offered: point for point in curve.points}
 
         def tried(rate: float) -> Curve:
-            with quiet():
-                points[rate] = LoadPoint.of(rate, [self.run(target, rate) for _ in range(self.rounds)])
+            points[rate] = LoadPoint.of(rate, [self.run(target, rate) for _ in range(self.rounds)])
             return Curve(curve.target, curve.flat_out, tuple(points[at] for at in sorted(points)))
 
         for _ in range(_MOST_ABOVE):

@@ -159,8 +159,8 @@ class Work:
 
 
 class EngineTarget:
-    """An engine in this process. It is called from Rust where its session can be (`paced`), from Python elsewhere; what the call
-    costs is part of its service time.
+    """An engine in this process. It is called from Rust where its session has `paced(data, ends, due_ns, began, done)` (see
+    rust_ext/src/pace.rs), from Python elsewhere; what the call costs is part of its service time.
 
     raises : HftlabError for a debug build
     """

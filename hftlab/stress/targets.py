@@ -11,7 +11,6 @@ import numpy as np
 from hftlab.adopt import adopt
 from hftlab.backends import backends
 from hftlab.bench.gate import agree
-from hftlab.bench.paired import quiet
 from hftlab.errors import ConfigError
 from hftlab.feeds.itch import ItchFeed
 from hftlab.replay import Engine
@@ -56,11 +55,10 @@ def engine_target(given: Any) -> EngineTarget:
 def flat_out(target: Target, work: Work, rounds: int, seconds: float) -> float:
     """Calls/s of a target when all are due at once, median over the rounds; seconds: about, of each."""
     calls = min(FIRST, len(work.calls))  # to know how many there is time for
-    with quiet():
-        for _ in range(2):
-            rate = _rate(work.drive(target, np.zeros(calls, np.int64)))
-            calls = min(max(FEWEST, int(rate * seconds)), len(work.calls))
-        return median(_rate(work.drive(target, np.zeros(calls, np.int64))) for _ in range(rounds))
+    for _ in range(2):
+        rate = _rate(work.drive(target, np.zeros(calls, np.int64)))
+        calls = min(max(FEWEST, int(rate * seconds)), len(work.calls))
+    return median(_rate(work.drive(target, np.zeros(calls, np.int64))) for _ in range(rounds))
 
 
 def _rate(run: Driven) -> float:

@@ -181,13 +181,7 @@ def whole(
     rounds   : of the sweep and the bursts; arrivals, each: as for `sweep`
     raises   : UnknownName, ConfigError; HftlabError for engines that differ, or a debug build
     """
-    parts = tuple(parts)
-    for part in parts:
-        if part not in PARTS:
-            raise UnknownName("part of the stress", part, PARTS)
-    if not parts:
-        raise ConfigError(f"0 parts; allowed is one or more of {', '.join(PARTS)}")
-    found = targets_of(targets)
+    parts, found = _known(parts), targets_of(targets)
     some = {} if rounds is None else {"rounds": rounds}
     swept = {**(QUICK_SWEEP if quick else {}), **some, "arrivals": arrivals, "each": each}
     burst = {**(QUICK_BURSTS if quick else {}), **some}
@@ -212,6 +206,16 @@ def whole(
     interrupted = interrupted or any(one.interrupted for one in soaks)
     labels = tuple(target.label for target in found)
     return StressResult(labels, fingerprint(), noise, **results, soaks=soaks, interrupted=interrupted)
+
+
+def _known(parts: Sequence[str]) -> tuple[str, ...]:
+    """The parts, if there are such."""
+    for part in parts:
+        if part not in PARTS:
+            raise UnknownName("part of the stress", part, PARTS)
+    if not parts:
+        raise ConfigError(f"0 parts; allowed is one or more of {', '.join(PARTS)}")
+    return tuple(parts)
 
 
 def _overload(targets: Sequence[Target], seed: int) -> Overload | None:
