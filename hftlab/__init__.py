@@ -74,7 +74,7 @@ _HOME = {
     "SignalConfig": "hftlab.settings",
 }
 # Modules that are called like functions; see callable_module.py.
-_MODULES = ("course", "backends", "bench", "doctor", "report", "verify")
+_MODULES = ("course", "backends", "bench", "doctor", "report", "stress", "verify")
 
 __all__ = ["__version__", *_MODULES, *_HOME]
 

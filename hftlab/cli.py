@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hftlab import comparing, learning, measuring, networking, reporting
+from hftlab import comparing, learning, measuring, networking, reporting, stressing
 from hftlab.errors import FeedError, HftlabError
 from hftlab.measuring import generated, placement, print_json
 from hftlab.options import parser
@@ -183,6 +183,7 @@ COMMANDS = {
     "border": measuring.border,
     "report": reporting.report,
     "seed": measuring.seed,
+    "stress": stressing.stress,
     "profile": measuring.profile,
     "run": _run,
     "verify": _verify,

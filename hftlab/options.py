@@ -8,6 +8,7 @@ from hftlab import __version__
 from hftlab.learning_options import add_course, add_lab
 from hftlab.net_options import add_net
 from hftlab.shared_options import engine_options, generator_options, placement_options, result_options, with_option
+from hftlab.stress_options import add_stress
 
 _EPILOG = """\
 examples:
@@ -20,6 +21,7 @@ examples:
   hftlab scale --axis depth                      ns per message against orders, instruments or price levels
   hftlab border                                  what each way from Python into Rust costs
   hftlab report                                  all of it measured and put on one page, out/report.html
+  hftlab stress                                  load swept to saturation, bursts, storms, overload, a soak
   hftlab seed                                    the method of the project's first table, reproduced and taken apart
   hftlab profile --how memory --backend rust     what the engine asks of the allocator; --how line, calls, sample, ...
   hftlab generate day.itch --regime market --messages 1000000
@@ -58,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
         _add_border,
         _add_report,
         _add_seed,
+        add_stress,
         _add_run,
         _add_verify,
         _add_conform,

@@ -41,4 +41,8 @@ from hftlab.charts.stages import stage_chart as stage_chart
 from hftlab.charts.steps import forest_chart as forest_chart
 from hftlab.charts.steps import steps_waterfall as steps_waterfall
 from hftlab.charts.steps import waterfall_chart as waterfall_chart
+from hftlab.charts.stress import burst_chart as burst_chart
+from hftlab.charts.stress import overload_chart as overload_chart
+from hftlab.charts.stress import soak_chart as soak_chart
+from hftlab.charts.stress import storm_chart as storm_chart
 from hftlab.charts.timeline import timeline_chart as timeline_chart

@@ -32,14 +32,14 @@ _OPEN = 34_200_000_000_000  # 9:30 in ns since midnight
 Array = np.ndarray[Any, Any]
 
 
-def _dtype(letter: str) -> np.dtype[np.void]:
+def framed(letter: str) -> np.dtype[np.void]:
     """A framed message; tracking number and timestamp as one word, as in simulation/wire.py."""
     body = [(part.name, f"S{part.width}" if part.ascii else f">u{part.width}") for part in MESSAGES[letter].parts[4:]]
     return np.dtype([("length", ">u2"), ("type", "S1"), ("locate", ">u2"), ("stamp", ">u8"), *body])
 
 
-_ADD = _dtype("A")
-_CYCLE = np.dtype([(str(place), _dtype(letter)) for place, letter in enumerate(_PATTERN)])
+_ADD = framed("A")
+_CYCLE = np.dtype([(str(place), framed(letter)) for place, letter in enumerate(_PATTERN)])
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def steady(orders: int, instruments: int = 1, levels: int = 50, messages: int = 
     if messages % CYCLE or messages < CYCLE:
         raise ConfigError(f"messages is {messages}; allowed is a multiple of {CYCLE} from {CYCLE}")
     turns = _Turns(orders, messages // CYCLE, np.random.default_rng(seed))
-    seats = _Seats(orders + turns.lag, instruments, levels)
-    return Steady(_build(seats, turns.first), _traffic(seats, turns), messages)
+    seats = Seats(orders + turns.lag, instruments, levels)
+    return Steady(added(seats, turns.first), _traffic(seats, turns), messages)
 
 
 class _Turns:
@@ -104,7 +104,7 @@ class _Turns:
         self.touched = touched.reshape(-1, 2)[:cycles]
 
 
-class _Seats:
+class Seats:
     """Instrument, side, price and stock of every seat, dealt out in turn."""
 
     def __init__(self, count: int, instruments: int, levels: int) -> None:
@@ -117,14 +117,15 @@ class _Seats:
         self.stocks = np.char.mod("S%05d  ", np.arange(instruments + 1)).astype("S8")
 
 
-def _build(seats: _Seats, live: Array) -> bytes:
-    adds = np.zeros(len(live), _ADD)
-    _head(adds, "A", seats.locate[live], 0)
-    _fill_add(adds, seats, live, 1 + np.arange(len(live)))
+def added(seats: Seats, seat: Array, first: int = 1, number: Array | int = 0) -> bytes:
+    """An order into each of some seats, their references from `first` upwards; number: of the message, for its timestamp."""
+    adds = np.zeros(len(seat), _ADD)
+    fill_head(adds, "A", seats.locate[seat], number)
+    fill_add(adds, seats, seat, first + np.arange(len(seat)))
     return adds.tobytes()
 
 
-def _traffic(seats: _Seats, turns: _Turns) -> bytes:
+def _traffic(seats: Seats, turns: _Turns) -> bytes:
     live, cycles = turns.first, len(turns.emptied)
     acting = np.empty((cycles, CYCLE), np.int64)
     acting[:, _PLACES["D"]], acting[:, _PLACES["A"]] = turns.emptied, turns.filled
@@ -133,10 +134,10 @@ def _traffic(seats: _Seats, turns: _Turns) -> bytes:
     out = np.zeros(cycles, _CYCLE)
     for place, letter in enumerate(_PATTERN):
         part, seat = out[str(place)], acting[:, place]
-        _head(part, letter, seats.locate[seat], len(live) + CYCLE * np.arange(cycles) + place)
+        fill_head(part, letter, seats.locate[seat], len(live) + CYCLE * np.arange(cycles) + place)
         part["ref"] = before[:, place]
         if letter == "A":
-            _fill_add(part, seats, seat, after[:, place])
+            fill_add(part, seats, seat, after[:, place])
         elif letter == "E":
             part["shares"] = 1
         elif letter == "U":
@@ -144,12 +145,12 @@ def _traffic(seats: _Seats, turns: _Turns) -> bytes:
     return out.tobytes()
 
 
-def _head(part: Array, letter: str, locate: Array, number: Array | int) -> None:
+def fill_head(part: Array, letter: str, locate: Array, number: Array | int) -> None:
     part["length"], part["type"], part["locate"] = MESSAGES[letter].size, letter.encode(), locate
     part["stamp"] = _OPEN + 1_000 * np.asarray(number)
 
 
-def _fill_add(part: Array, seats: _Seats, seat: Array, reference: Array) -> None:
+def fill_add(part: Array, seats: Seats, seat: Array, reference: Array) -> None:
     part["ref"], part["shares"], part["price"] = reference, LOT, seats.price[seat]
     part["side"], part["stock"] = np.where(seats.bid[seat], b"B", b"S"), seats.stocks[seats.locate[seat]]
 

@@ -23,6 +23,7 @@ pub mod levels;
 pub mod net;
 pub mod order;
 pub mod orders;
+pub mod pace;
 pub mod pages;
 pub mod pool;
 mod prefetch;

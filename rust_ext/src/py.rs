@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use numpy::{IntoPyArray, PyArray1, PyArrayDescr};
+use numpy::{IntoPyArray, PyArray1, PyArrayDescr, PyReadonlyArray1, PyReadwriteArray1};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -23,10 +23,13 @@ use crate::error::Error;
 use crate::event::{EVENT_BYTES, Event, FIELDS};
 use crate::frames::{self, Batch, Next};
 use crate::order::Open;
+use crate::pace::{Pace, Schedule};
 use crate::runner::Runner;
 
 /// Messages between two looks at Ctrl-C.
 const CHUNK: usize = 1 << 16;
+/// Nanoseconds between two looks at Ctrl-C.
+const SLICE_NS: f64 = 1e8;
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
@@ -239,6 +242,35 @@ mod hftlab_rust {
                 n > 0 && stopped.is_none()
             })?;
             Ok((used, stopped.map(problem)))
+        }
+
+        /// Push call i, `data[ends[i-1]:ends[i]]`, when `due_ns[i]` have passed since now, or as soon after as the engine is free; when
+        /// each began and was done goes to `began` and `done`, ns. All four are (n,) int64.
+        fn paced(
+            &mut self,
+            py: Python<'_>,
+            data: PyBuffer<u8>,
+            ends: PyReadonlyArray1<'_, i64>,
+            due_ns: PyReadonlyArray1<'_, i64>,
+            mut began: PyReadwriteArray1<'_, i64>,
+            mut done: PyReadwriteArray1<'_, i64>,
+        ) -> PyResult<Option<Problem>> {
+            let schedule =
+                Schedule { data: bytes(&data)?, ends: ends.as_slice()?, due_ns: due_ns.as_slice()? };
+            let (began, done) = (began.as_slice_mut()?, done.as_slice_mut()?);
+            if !schedule.is_sound() || began.len() != schedule.ends.len() || done.len() != began.len() {
+                return Err(PyValueError::new_err(
+                    "ends and due_ns must not descend, all be of one length, and end within data",
+                ));
+            }
+            py.detach(|| self.runner.reserve(frames::count(schedule.data)));
+            let (mut pace, mut stopped) = (Pace::new(schedule, Clock::get()), None);
+            self.chunks(py, |runner| {
+                let (more, problem) = pace.run(runner, SLICE_NS, began, done);
+                stopped = problem.map(super::problem);
+                more
+            })?;
+            Ok(stopped)
         }
 
         fn push_events(&mut self, py: Python<'_>, events: &Bound<'_, PyAny>) -> PyResult<Option<Problem>> {

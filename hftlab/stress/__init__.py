@@ -1,0 +1,41 @@
+"""Under stress: what an engine does when more comes than usual. `hftlab.stress()` runs all of it and gives a StressResult.
+
+schedule.py target.py  when messages are due; the seam: what can be driven at those times
+sweep.py curve.py      open loop, load swept to saturation: the hockey stick, capacity and knee, the closed loop beside it
+bursts.py              ten to a hundred times the load for some milliseconds: the queue, and how long it takes to drain
+storms.py feeds.py     cancel storms, deep books, thousands of instruments, with equality checked
+overload.py ingesting.py  more than can be worked off, on purpose: the policy of hftlab.net.ingress with the real parts around it
+soak.py soaked.py trend.py  the same for minutes or days: memory, faults and latency watched, and what creeps found
+whole.py table.py      all of them in one run, and its tables
+
+A new kind of target needs `hftlab.stress.target.Target` and `Line` alone. Nothing here says how slow is too slow: what fails is
+what is wrong (faults, ends that differ, memory that grows, a book that does not recover).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hftlab.callable_module import make_callable
+
+if TYPE_CHECKING:
+    from hftlab.stress.whole import StressResult
+
+PARTS = ("sweep", "bursts", "storms", "overload", "soak")
+
+
+def stress(*given: Any, **more: Any) -> StressResult:
+    """Run every part, or some; see `hftlab.stress.whole.whole`."""
+    from hftlab.stress.whole import whole
+
+    return whole(*given, **more)
+
+
+def __getattr__(name: str) -> Any:
+    if name in PARTS:  # modules that can be called, like this one
+        return import_module(f"hftlab.stress.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+make_callable(__name__)

@@ -1,0 +1,33 @@
+"""The command stress: runs the parts, saves what they found, prints tables and sentences or JSON."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from hftlab.measuring import _give
+
+
+def stress(arguments: argparse.Namespace) -> int:
+    """Exit code 0 sound, 1 unsound, 130 interrupted (what was seen by then is printed first)."""
+    from hftlab.replay import load
+    from hftlab.stress import PARTS
+    from hftlab.stress.table import tables
+    from hftlab.stress.whole import whole
+
+    found = whole(
+        arguments.engines or None,
+        arguments.parts or PARTS,
+        feed=load(arguments.feed) if arguments.feed else None,
+        quick=arguments.quick,
+        seconds=arguments.seconds,
+        rounds=arguments.rounds,
+        arrivals=arguments.arrivals,
+        each=arguments.each,
+        seed=arguments.seed,
+    )
+    if arguments.charts:
+        for path in found.save_charts(arguments.charts):
+            print(f"written: {path}", file=sys.stderr)
+    _give(found, arguments, tables(found), found.lines())
+    return 130 if found.interrupted else 1 if found.failures else 0

@@ -1,0 +1,96 @@
+"""Targets and engines whose behaviour under load is planted: a server in computed time, a leak, a drift, a wrong book."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+from known_latency import wait_until
+
+from hftlab.replay import Engine
+from hftlab.stages.book import Book
+from hftlab.stages.tick import Tick
+from hftlab.stress.target import Calls, Driven
+
+
+class Server:
+    """A target that takes `service_ns` for each call, by the book: nothing is timed, so theory must be met exactly.
+
+    service : call numbers -> ns, to plant stalls; on_drive : called before each run, may raise
+    """
+
+    def __init__(
+        self,
+        service_ns: float = 100_000,
+        label: str = "server",
+        service: Callable[[Any], Any] | None = None,
+        on_drive: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.label, self.on_drive = label, on_drive
+        self.service = service or (lambda calls: np.full(len(calls), service_ns))
+
+    def open(self) -> "ServerLine":
+        return ServerLine(self)
+
+
+class ServerLine:
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    def push(self, data: bytes) -> None:
+        pass
+
+    def drive(self, calls: Calls, due: Any) -> Driven:
+        self.server.on_drive()
+        assert len(calls) == len(due)
+        service = self.server.service(np.arange(len(due)))
+        spent = np.cumsum(service)  # Lindley 1952: idle before some call, and busy since
+        done = spent + np.maximum.accumulate(due - (spent - service))
+        return Driven(due, (done - service).astype(np.int64), done.astype(np.int64))
+
+    def result(self) -> dict[str, Any]:
+        return {"memory": {"live_orders": 0, "order_bytes": 1_000, "level_bytes": 500}, "faults": [0], "messages": 0}
+
+    def depth(self, instrument: int) -> list[tuple[int, int, int, int]]:
+        return []
+
+
+class LeakyBook(Book):
+    """Keeps 600 bytes of every event for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[bytearray] = []
+
+    def apply(self, *event: int) -> int:
+        self.kept.append(bytearray(600))
+        return super().apply(*event)
+
+
+class ForgetfulBook(Book):
+    """Ignores every hundredth delete: the order stays."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deletes = itertools.count(1)
+
+    def apply(self, kind: int, *rest: int) -> int:
+        if kind == 4 and not next(self.deletes) % 100:
+            return 0
+        return super().apply(kind, *rest)
+
+
+class SlowingTick(Tick):
+    """Every message takes a little longer than the one before it."""
+
+    def events(self, data: Any) -> Iterator[Any]:
+        for event in super().events(data):
+            self.seen = getattr(self, "seen", 0) + 1
+            wait_until(perf_counter_ns() + 20_000 + 20 * self.seen)
+            yield event
+
+
+LEAKY = Engine(book=LeakyBook)
+FORGETFUL = Engine(book=ForgetfulBook)
+SLOWING = Engine(tick=SlowingTick)

@@ -1,0 +1,144 @@
+"""Are the hard feeds valid, as hard as they say, and equal in every engine; and is an engine that is wrong on them found?"""
+
+import json
+from typing import Any
+
+import pytest
+from planted_stress import FORGETFUL, Server
+
+import hftlab
+from hftlab.errors import ConfigError, UnknownName
+from hftlab.events import Kind
+from hftlab.feeds.itch import ItchFeed
+from hftlab.feeds.steady import steady
+from hftlab.settings import Settings
+from hftlab.stress import storms
+from hftlab.stress.feeds import STORMS, Size, repeatable, storm
+from hftlab.stress.storms import Storms, state
+from hftlab.stress.target import EngineTarget
+
+SMALL = Size(messages=4_000, deep=2_000, deep_levels=300, wide=400)
+
+
+@pytest.mark.parametrize("name", STORMS)
+def test_every_feed_is_valid_and_the_same_each_time(name: str) -> None:
+    made = storm(name, SMALL)
+    assert (made.build, made.traffic) == (storm(name, SMALL).build, storm(name, SMALL).traffic)
+    assert made.traffic != storm(name, SMALL, seed=2).traffic
+    run = hftlab.Engine("python", strict=True).run(made.feed(), record="none")  # strict: the first fault would raise
+    assert not run.unknown
+    traffic = hftlab.decode(ItchFeed(made.traffic), "python")
+    assert len(traffic) == made.messages >= 0.99 * SMALL.messages
+    assert int(traffic["instrument"].max()) <= made.instruments
+
+
+@pytest.mark.rust
+@pytest.mark.parametrize("name", STORMS)
+def test_both_engines_end_every_feed_equal(name: str) -> None:
+    made = storm(name, SMALL)
+    python, rust = (state(EngineTarget(hftlab.Engine(backend)), made) for backend in ("python", "rust"))
+    python.pop("memory"), rust.pop("memory")
+    assert python == {**rust, "counts": list(rust["counts"]), "rejects": list(rust["rejects"])}
+    assert python["depth"] != [[] for _ in python["depth"]]
+
+
+def test_a_mass_cancel_empties_the_book_and_fills_it_again() -> None:
+    made = storm("mass_cancel", SMALL)
+    session = hftlab.Engine("python").open(Settings(until="book", record="none"))
+    session.push(made.build)
+    full = session.result()["memory"]["live_orders"]
+    events = hftlab.decode(ItchFeed(made.traffic), "python")
+    third = len(events) // 6
+    assert events["kind"].tolist() == 2 * (third * [Kind.CANCEL] + third * [Kind.DELETE] + third * [Kind.ADD])
+    cut = sum(2 + 23 for _ in range(third)) + sum(2 + 19 for _ in range(third))  # X has 23 bytes, D 19
+    session.push(made.traffic[:cut])
+    assert session.result()["memory"]["live_orders"] == 0
+    session.push(made.traffic[cut:])
+    assert session.result()["memory"]["live_orders"] == full == third
+
+
+def test_a_deep_book_is_deep_and_a_wide_market_is_wide() -> None:
+    deep, wide = storm("deep", SMALL), storm("wide", SMALL)
+    session = hftlab.Engine("python").open(Settings(until="book", record="none"))
+    session.push(deep.build + deep.traffic)
+    assert session.result()["memory"]["live_orders"] == 2_000
+    assert len(session.depth(1)) > 500
+    events = hftlab.decode(ItchFeed(wide.traffic), "python")
+    assert len(set(events["instrument"].tolist())) == wide.instruments == 400
+    assert (events["instrument"][1:] == events["instrument"][:-1]).mean() < 0.05
+
+
+def test_an_unknown_storm_or_an_impossible_size_is_refused() -> None:
+    with pytest.raises(UnknownName, match="known: calm, burst"):
+        storm("hail")
+    with pytest.raises(ConfigError, match="allowed is 16 to"):
+        storm("deep", Size(deep=1))
+    with pytest.raises(ConfigError, match="0 storms"):
+        storms(["python"], [])
+
+
+@pytest.mark.parametrize("data", [b"".join(hftlab.synthetic("burst", 3_000).blocks()), steady(500, 3, 5, 2_000).feed()._data])
+def test_a_repeatable_feed_ends_with_an_empty_book_each_time(data: bytes) -> None:
+    again = repeatable(data)
+    assert again.startswith(data)
+    session = hftlab.Engine("python").open(Settings(until="order", record="none"))
+    for passes in (1, 2, 3):
+        session.push(again)
+        result = session.result()
+        assert (sum(result["faults"]), result["memory"]["live_orders"]) == (0, 0)
+        assert result["messages"] == passes * len(hftlab.decode(ItchFeed(again), "python"))
+
+
+def test_a_feed_with_faults_cannot_be_repeated() -> None:
+    made = steady(100, messages=100)
+    with pytest.raises(ConfigError, match="is not live where a message names it"):
+        repeatable(made.steady)
+
+
+@pytest.fixture(scope="module")
+def found() -> Storms:
+    return storms(["python", FORGETFUL], ["calm", "mass_cancel"], size=SMALL)
+
+
+def test_an_engine_that_ends_otherwise_is_found_and_nobody_else(found: Storms) -> None:
+    frame = found.frame()
+    assert frame.filter(frame["target"] == "python")["equal"].to_list() == [True, True]
+    wrong = frame.filter(frame["target"] != "python")
+    assert not wrong.filter(wrong["storm"] == "mass_cancel")["equal"].any()
+    assert "differs from the reference in" in found.failures[0]
+    assert all("ForgetfulBook" in failure for failure in found.failures)
+
+
+def test_the_frame_and_the_chart_have_every_figure(found: Storms) -> None:
+    columns = {
+        "ns_per_message",
+        "low",
+        "high",
+        "p50",
+        "p99",
+        "p99.9",
+        "max",
+        "faults",
+        "order_bytes",
+        "level_bytes",
+        "live_orders",
+    }
+    assert columns <= set(found.frame().columns)
+    assert (found.frame()["ns_per_message"] > 0).all()
+    assert json.loads(json.dumps(found.to_dict()))["schema"] == "hftlab-stress-storms/1"
+    text = json.dumps(found.plot().to_dict())
+    for word in ("mass_cancel", "ns per message", "log scale"):
+        assert word in text
+
+
+def test_a_target_that_is_no_engine_is_compared_with_the_reference() -> None:
+    class Mute(Server):
+        def open(self) -> Any:
+            line = super().open()
+            told = {"counts": [], "order_stream": b"", "rejects": []}
+            result = line.result
+            line.result = lambda: {**result(), **told}  # type: ignore[method-assign]
+            return line
+
+    found = storms([Mute()], ["calm"], size=SMALL)
+    assert "counts, depth" in found.failures[0]

@@ -1,0 +1,132 @@
+"""Does the whole of it run from the command line, say what is wrong with its exit code, and never that something is slow?"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from planted_stress import Server
+
+import hftlab
+from hftlab.cli import main
+from hftlab.errors import ConfigError, UnknownName
+from hftlab.stress import PARTS
+from hftlab.stress.feeds import Size
+from hftlab.stress.whole import StressResult
+
+HERE = Path(__file__).resolve().parent
+FEED = hftlab.synthetic(messages=30_000)
+
+
+def test_the_command_writes_one_json_object_with_every_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, charts = tmp_path / "stress.json", tmp_path / "charts"
+    words = ["stress", "sweep", "soak", "--quick", "--engine", "python", "--rounds", "1", "--seconds", "1"]
+    assert main([*words, "--out", str(out), "--charts", str(charts), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads(out.read_text())
+    assert told["schema"] == "hftlab-stress/1"
+    assert set(told) == {
+        *("schema", "verdict", "failures", "interrupted", "targets", "machine", "noise", "summary", "soaks"),
+        *(part for part in PARTS if part != "soak"),
+    }
+    assert (told["verdict"], told["failures"], told["targets"]) == ("sound", [], ["python"])
+    assert told["summary"][0]["capacity_per_s"] > 0
+    assert (told["bursts"], told["storms"], told["overload"]) == (None, None, None)
+    assert {path.stem for path in charts.iterdir()} == {"sweep", "soak_python"}
+
+
+def test_the_command_prints_tables_and_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stress", "overload", "bursts", "--quick", "--engine", "python", "--rounds", "1"]) == 0
+    text = capsys.readouterr().out
+    for word in ("bursts of 2 ms", "overload for 50 ms", "orders withheld", "verdict: sound", "noise of the machine"):
+        assert word in text
+
+
+def test_an_engine_that_is_wrong_gives_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("hftlab.stress.storms.QUICK", Size(messages=2_000, deep=500, deep_levels=100, wide=50))
+    place = f"{HERE / 'planted_stress.py'}:FORGETFUL"
+    assert main(["stress", "storms", "--quick", "--engine", place]) == 1
+    text = capsys.readouterr().out
+    assert "verdict: unsound" in text
+    assert "differs from the reference" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["hail"], "unknown part of the stress 'hail'; known: sweep, bursts, storms, overload, soak"),
+        (["sweep", "--arrivals", "never"], "unknown arrivals 'never'"),
+        (["soak", "--seconds", "0"], "a soak of 0.0 s"),
+        (["sweep", "--engine", "fortran"], "unknown backend 'fortran'"),
+        (["sweep", "--rounds", "0"], "0 rounds"),
+        (["sweep", "--feed", "nowhere.itch"], "nowhere.itch"),
+    ],
+)
+def test_bad_input_is_one_sentence(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    more = [] if "--engine" in words else ["--engine", "python"]
+    assert main(["stress", *words, *more, "--quick"]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_ctrl_c_in_a_soak_prints_what_was_seen() -> None:
+    command = [sys.executable, "-m", "hftlab.cli", "stress", "soak", "--engine", "python", "--seconds", "300"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "CI": "1"})
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and child.poll() is None:
+            time.sleep(3)
+            child.send_signal(signal.SIGINT)
+            try:
+                out, _ = child.communicate(timeout=20)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+    finally:
+        child.kill()
+    assert child.returncode == 130
+    if "soak of python" not in out:  # struck before the first sample
+        pytest.skip("the machine is too slow to have begun in 3 s")
+    assert "interrupted before" in out
+
+
+def planted(**more: Any) -> StressResult:
+    return hftlab.stress([Server(10_000)], ("sweep", "bursts", "soak"), feed=FEED, quick=True, seconds=0.6, rounds=1, **more)
+
+
+def test_the_summary_has_a_row_per_target_and_a_target_needs_no_engine() -> None:
+    found = planted(arrivals="even")
+    (row,) = found.frame().to_dicts()
+    assert row["target"] == "server"
+    assert row["capacity_per_s"] == pytest.approx(1e5, rel=0.02)
+    assert row["p50"] == row["p99"] == 10_000
+    assert (row["worst_storm"], row["stale_ms"]) == (None, None)
+    assert set(found.parts) == {"sweep", "bursts", "soak server"}
+    assert set(found.charts()) == {"sweep", "bursts", "soak_server"}
+    assert "offered load" in json.dumps(found.plot().to_dict())
+    assert repr(found).startswith("<StressResult of server")
+
+
+def test_what_was_done_before_ctrl_c_is_there() -> None:
+    drives = iter(range(1_000_000))
+
+    def strike() -> None:
+        if next(drives) == 17:
+            raise KeyboardInterrupt
+
+    found = hftlab.stress([Server(10_000, on_drive=strike)], ("sweep", "bursts"), feed=FEED, quick=True, rounds=1)
+    assert found.interrupted
+    assert found.verdict.endswith("as far as it came")
+
+
+def test_parts_that_are_none_are_refused() -> None:
+    with pytest.raises(ConfigError, match="0 parts"):
+        hftlab.stress(["python"], ())
+    with pytest.raises(UnknownName, match="known: sweep"):
+        hftlab.stress(["python"], ["hail"])
