@@ -107,7 +107,7 @@ for name, (steady_, growing) in seen.items():
 assert seen["+ pool"][0] < 0.02 * seen["naive"][0]
 assert seen["+ flat: best"][0] == 0
 
-# %%
+# %% tags=["nbval-ignore-output"]
 drawn(seen)
 
 # %% [markdown]
