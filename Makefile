@@ -47,7 +47,7 @@ endef
 export RUST_ABSENT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench report lab test lint instructions notebooks rust native profile clean rust-or-notice $(STALE)
+.PHONY: help setup bench report lab test lint instructions notebooks pictures rust native profile clean rust-or-notice $(STALE)
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
@@ -96,6 +96,9 @@ notebooks: setup  ## regenerate the notebooks from their text pairs and execute 
 	home="$$(mktemp -d)" && trap 'rm -rf "$$home"' EXIT && CI=true HFTLAB_HOME="$$home" $(PY) -m nbconvert --log-level WARN \
 		--to notebook --execute --inplace --ExecutePreprocessor.timeout=600 --ExecutePreprocessor.record_timing=False \
 		$(NOTEBOOKS:.py=.ipynb)
+
+pictures: setup  ## draw the pictures of the README anew, on this machine
+	$(PY) examples/pictures.py notebooks/pictures
 
 rust: $(if $(CARGO),$(RUST_BUILT))  ## build and install the Rust engine, for every processor of this architecture
 	$(if $(CARGO),@:,$(error the Rust engine cannot be built: there is no cargo on PATH))
