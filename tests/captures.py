@@ -7,11 +7,16 @@ from pathlib import Path
 from struct import Struct
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 _ETHERNET = bytes(12) + b"\x08\x00"
 _IPV4 = Struct(">BBHHHBBH4s4s")
 _LOOPBACK = bytes((127, 0, 0, 1))
 _UDP, _TCP = 17, 6
+
+#: Of tests with drawn examples, on a machine that is busy with other things.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 PORT = 40_000  # of the server, in captures written here
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from captures import PORT, frames, payload, payloads, tshark, write
+from captures import PORT, frames, patient, payload, payloads, tshark, write
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +66,7 @@ def seen(datagram: bytes) -> list[str]:
     return [packet.session.decode().rstrip("\0"), str(packet.sequence), str(packet.count), lengths]
 
 
+@patient
 @given(messages, st.integers(0, mold.HIGHEST - 40))
 def test_what_is_written_is_read_again(many: list[bytes], sequence: int) -> None:
     packet = mold.decode(mold.encode(SESSION, sequence, many))
@@ -76,6 +77,7 @@ def test_what_is_written_is_read_again(many: list[bytes], sequence: int) -> None
         assert mold.split(mold.skip(packet.blocks, count)) == many[count:]
 
 
+@patient
 @given(messages, st.integers(22, 200))
 def test_packing_keeps_order_numbers_and_the_limit(many: list[bytes], limit: int) -> None:
     packets = [mold.decode(datagram) for datagram in mold.pack(SESSION, 9, many, limit)]
@@ -150,6 +152,7 @@ def test_what_no_packet_can_carry_is_refused() -> None:
             mold.request(SESSION, 1, count)
 
 
+@patient
 @given(
     st.binary(max_size=120)
     | st.builds(mold.HEADER.pack, st.just(SESSION), numbers, st.integers(0, 5)).flatmap(

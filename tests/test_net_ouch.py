@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from captures import frames, payload
+from captures import frames, patient, payload
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -154,12 +154,14 @@ def test_every_captured_message_is_read_and_written_again(data_dir: Path) -> Non
 # --- any message, any bytes
 
 
+@patient
 @given(messages())
 def test_what_is_written_is_read_again(message: ouch.Message) -> None:
     assert decode(message, message.encode()) == message
     assert set(message.options) <= set(ouch.TAGS)
 
 
+@patient
 @given(messages(), st.data())
 def test_damaged_messages_are_read_or_refused(message: ouch.Message, data: st.DataObject) -> None:
     damaged = bytearray(message.encode())
@@ -169,6 +171,7 @@ def test_damaged_messages_are_read_or_refused(message: ouch.Message, data: st.Da
     read_or_refuse(bytes(damaged))
 
 
+@patient
 @given(
     st.binary(max_size=100)
     | st.tuples(st.sampled_from("OUXMQCDESABJPITRGK"), st.binary(max_size=90)).map(lambda p: p[0].encode() + p[1])

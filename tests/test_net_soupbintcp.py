@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from captures import PORT, frames, payload, payloads, tshark, write
+from captures import PORT, frames, patient, payload, payloads, tshark, write
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,6 +97,7 @@ def test_tshark_sees_the_same_in_packets_written_here(tmp_path: Path) -> None:
     ]
 
 
+@patient
 @given(packets, st.lists(st.integers(0, 2000), max_size=20))
 def test_any_split_of_a_stream_gives_the_same_packets(many: list[tuple[bytes, bytes]], cuts: list[int]) -> None:
     stream = b"".join(soup.packet(*one) for one in many)
@@ -105,6 +106,7 @@ def test_any_split_of_a_stream_gives_the_same_packets(many: list[tuple[bytes, by
     assert (framer.offset, framer.waiting) == (len(stream), 0)
 
 
+@patient
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=10), st.integers(1, 100))
 def test_any_bytes_are_packets_or_an_error_that_stays(stream: bytes, cuts: list[int], limit: int) -> None:
     framer, seen = soup.Framer(limit), b""
@@ -141,6 +143,7 @@ def test_packets_that_were_not_looked_at_come_first_the_next_time() -> None:
     assert list(framer.feed(soup.packet(b"U", b"3"))) == [(b"U", b"2"), (b"U", b"3")]
 
 
+@patient
 @given(alnum, alnum, alnum, st.integers(0, 10**20 - 1), st.none() | st.integers(0, 99_999))
 def test_logins_round_trip(name: str, password: str, session: str, sequence: int, timeout: int | None) -> None:
     login = soup.Login(name[:6], password[:10], session[:10], sequence, timeout)
@@ -201,6 +204,7 @@ def test_what_no_packet_can_carry_is_refused() -> None:
         soup.rejected("X")
 
 
+@patient
 @given(
     st.binary(max_size=60)
     | st.binary(min_size=46, max_size=46)
@@ -240,6 +244,7 @@ def test_a_session_from_login_to_its_end() -> None:
     assert joined(next_one, other) == [Event("accepted", b"S002", 1), Event("message", b"new", 1)]
 
 
+@patient
 @given(st.lists(st.binary(max_size=50), max_size=20), st.lists(st.integers(0, 5000), max_size=20), st.integers(20, 200))
 def test_any_split_tells_the_client_the_same(store: list[bytes], cuts: list[int], piece: int) -> None:
     one, other = server(store), client()
@@ -253,6 +258,7 @@ def test_any_split_tells_the_client_the_same(store: list[bytes], cuts: list[int]
     assert (other.next, one.sent) == (len(store) + 1, len(store))
 
 
+@patient
 @given(st.lists(st.binary(max_size=50), max_size=20), st.lists(st.integers(0, 5000), max_size=20))
 def test_any_split_tells_the_server_the_same(bodies: list[bytes], cuts: list[int]) -> None:
     one, other = server(), client(version="4.10")
@@ -516,6 +522,7 @@ def test_an_end_before_a_login_closes() -> None:
     assert broken.closed == "reset by peer"
 
 
+@patient
 @given(
     st.lists(st.binary(max_size=80) | packets.map(lambda many: b"".join(soup.packet(*one) for one in many)), max_size=6),
     st.booleans(),

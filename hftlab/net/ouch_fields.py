@@ -111,6 +111,12 @@ def pack_value(what: str, code: str, value: int | str) -> bytes:
     return struct.pack(">" + code, value)
 
 
+def _padded(value: str, width: int) -> bytes:
+    if len(value) > width:
+        raise ValueError(width)
+    return value.encode("latin-1").ljust(width)
+
+
 def _unpacked(raw: int | bytes) -> int | str:
     if isinstance(raw, int):
         return raw
@@ -133,6 +139,8 @@ class Message:
     OPTIONAL: ClassVar[bool]
     CODES: ClassVar[dict[str, str]]
     _STRUCT: ClassVar[struct.Struct]
+    _WIDTHS: ClassVar[tuple[tuple[str, int], ...]]  # of text fields, 0 of integers
+    _WHAT: ClassVar[str]
     _APPENDED: ClassVar[bool]
 
     def __init_subclass__(cls, *, letter: str = "", optional: bool = False) -> None:
@@ -146,12 +154,14 @@ class Message:
         cls._STRUCT = struct.Struct(">c" + "".join(cls.CODES.values()))
         cls.LETTER, cls.OPTIONAL = letter, optional
         cls.NAME = (cls.__doc__ or "").partition(".")[0].lower()
+        cls._WHAT = f"OUCH {cls.NAME} ({letter})"
+        cls._WIDTHS = tuple((name, struct.calcsize(code) if code[-1] == "s" else 0) for name, code in cls.CODES.items())
         cls.SIZE = cls._STRUCT.size + (2 if cls._APPENDED and not optional else 0)
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """The message in `data`, whose first byte is the type. raises : WireError for a wrong size or a broken appendage."""
-        fixed, what = cls._STRUCT.size, f"OUCH {cls.NAME} ({cls.LETTER})"
+        fixed, what = cls._STRUCT.size, cls._WHAT
         if len(data) < cls.SIZE or (len(data) > fixed and not cls._APPENDED):
             more = " and an appendage" if cls._APPENDED else ""
             raise WireError(f"{what}: offset 0: {len(data)} bytes; allowed are {cls.SIZE}{more}", offset=0)
@@ -163,9 +173,15 @@ class Message:
 
     def encode(self) -> bytes:
         """The bytes of the message. raises : WireError for a value that does not fit its field."""
-        out = self.LETTER.encode()
-        for name, code in self.CODES.items():
-            out += pack_value(f"{self.NAME} {name}", code, getattr(self, name))
+        fields = vars(self)
+        try:
+            raw = [_padded(fields[name], width) if width else fields[name] for name, width in self._WIDTHS]
+            out = self._STRUCT.pack(self.LETTER.encode(), *raw)
+        except (struct.error, ValueError, TypeError, AttributeError):
+            # Field by field, to say which one it is.
+            out = self.LETTER.encode()
+            for name, code in self.CODES.items():
+                out += pack_value(f"{self.NAME} {name}", code, fields[name])
         options: Appendage = getattr(self, "appendage", ())
         return out + encode_appendage(options) if options or (self._APPENDED and not self.OPTIONAL) else out
 
