@@ -41,7 +41,7 @@ pub fn mold(input: &[u8]) -> u64 {
         let mut datagram = Vec::new();
         match piece.split_first_chunk() {
             Some((&[sequence, count], rest)) if head & 64 == 0 => {
-                let (sequence, count) = (next + sequence as u64 % 8, count as u16 % 8);
+                let (sequence, count) = (u64::saturating_add(next, sequence as u64 % 8), count as u16 % 8);
                 datagram.extend_from_slice(&moldudp64::Header { session: SESSION, sequence, count }.bytes());
                 datagram.extend_from_slice(rest);
             }
@@ -117,7 +117,8 @@ pub fn soup(input: &[u8]) -> u64 {
     let mut store = Store::default();
     (0..head % 4).for_each(|n| assert!(store.push(|to| to.push(n))));
     let mut server = Server::new("S1", server::Config { backlog: 200, ..Default::default() });
-    let mut client = Client::new("user", "secret", "", head as u64 % 3, client::Config::default());
+    let mut client =
+        Client::new("user", "secret", "", head as u64 % 3, client::Config::default()).expect("it fits");
     client.connected(0);
     if head & 1 > 0 {
         copy(server.space(), client.connected(0));

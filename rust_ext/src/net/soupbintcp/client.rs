@@ -1,6 +1,7 @@
 //! The client's end of a connection, without the connection: received bytes in, events and bytes to send out. It outlives its
 //! connections and asks again for what comes next. The rules stand in `hftlab.net.soup_client`.
 
+pub use super::config::ClientConfig as Config;
 use super::{Accepted, Closed, Framer, Login, State, kind, put, put_with};
 use crate::net::error::WireError;
 
@@ -26,23 +27,6 @@ pub enum Event<'a> {
     End(u64),
 }
 
-/// How a client behaves; times in nanoseconds.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// Silence after which a heartbeat is sent.
-    pub heartbeat_ns: i64,
-    /// Silence of the server after which the connection is dead.
-    pub dead_ns: i64,
-    /// Tell the server to wait no longer for us, either: 4.10.
-    pub tells_timeout: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config { heartbeat_ns: 1_000_000_000, dead_ns: 15_000_000_000, tells_timeout: false }
-    }
-}
-
 /// One client of a server.
 pub struct Client {
     config: Config,
@@ -64,9 +48,18 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client with all the memory it needs. Names longer than their fields are cut.
-    pub fn new(username: &str, password: &str, session: &str, next: u64, config: Config) -> Self {
-        Client {
+    /// A client with all the memory it needs; an error for what does not fit its field of a login.
+    pub fn new(
+        username: &str,
+        password: &str,
+        session: &str,
+        next: u64,
+        config: Config,
+    ) -> Result<Self, WireError> {
+        let names = (username.as_bytes(), password.as_bytes(), session.as_bytes());
+        let (username, password, session) = names;
+        Login { username, password, session, sequence: next, heartbeat_ms: None }.fits()?;
+        Ok(Client {
             config,
             username: username.into(),
             password: password.into(),
@@ -80,7 +73,7 @@ impl Client {
             sent_ns: 0,
             heard_ns: 0,
             ended: false,
-        }
+        })
     }
 
     /// Where the connection is.
