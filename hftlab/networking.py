@@ -36,8 +36,30 @@ def _trade(arguments: argparse.Namespace) -> int:
     return trade(arguments)
 
 
+def _pingpong(arguments: argparse.Namespace) -> int:
+    from hftlab.charts import check_file, save
+    from hftlab.net.pingpong import pingpong
+
+    if arguments.chart:
+        check_file(arguments.chart)
+    names = ("rounds", "size", "messages", "netns", "processes", "bare", "seed")
+    plan = {name: getattr(arguments, name) for name in names}
+    cores = (arguments.cores[0], arguments.cores[1]) if arguments.cores else None
+    found = pingpong(arguments.transports, cores=cores, fifo=arguments.real_time, **plan)
+    if arguments.chart:
+        save(found.plot(), arguments.chart)
+    if arguments.out:
+        found.save(arguments.out)
+    if arguments.json:
+        print_json(found.to_dict())
+    else:
+        print(found)
+    return 0
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "transports": _transports,
     "exchange": _exchange,
     "trade": _trade,
+    "pingpong": _pingpong,
 }

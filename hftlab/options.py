@@ -30,6 +30,7 @@ examples:
   hftlab doctor                                  what this machine can do, and what is missing
   hftlab lab                                     JupyterLab on the course; `hftlab course` says what there is to learn
   hftlab net transports                          which ways from one process to another this machine has
+  hftlab net exchange day.itch --pace 8x         a small exchange on loopback: the feed out, orders in
 
 FILE is NASDAQ TotalView-ITCH 5.0 in BinaryFILE framing, plain or gzip. ENGINE is the name of a backend, alone or
 with a variant ("rust naive", "rust book=btree"), or module:attribute or path.py:attribute of a backend, of the class of a

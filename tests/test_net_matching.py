@@ -144,6 +144,13 @@ def test_a_replaced_order_of_history_goes_behind_us(floor: Floor) -> None:
     assert fills(floor.feed("E", ref=2, shares=10, match=1)) == [(1, 10, 100_00, "A")]
 
 
+def test_it_goes_behind_us_even_under_its_old_reference(floor: Floor) -> None:
+    floor.add(1, B, 100, 100_00)
+    floor.enter(1, B, 50, 100_00)
+    floor.feed("U", ref=1, new_ref=1, shares=100, price=100_00)
+    assert fills(floor.feed("E", ref=1, shares=10, match=1)) == [(1, 10, 100_00, "A")]
+
+
 def test_nothing_trades_while_halted_and_what_crosses_trades_when_it_resumes(floor: Floor) -> None:
     floor.enter(1, B, 100, 100_00)
     floor.feed("H", stock="ABC", state="H")
@@ -261,15 +268,17 @@ def test_a_modify_keeps_the_place_in_the_queue(floor: Floor) -> None:
 def test_until_a_time_until_the_line_is_cut_until_the_end(floor: Floor) -> None:
     floor.enter(1, B, 10, 100_00, tif="6", appendage=ouch.appendage(expire_time=34_201))
     floor.enter(2, B, 20, 100_00)
+    floor.enter(3, B, 5, 100_00, tif="6", appendage=ouch.appendage(expire_time=34_201))
+    floor.send(ouch.CancelOrder(3))
     assert floor.matcher.feed(b"", NOW) == []
     assert cancels(floor.matcher.feed(b"", NOW + 1_000_000_000)) == [(1, 10, "T")]
     assert cancels(floor.matcher.disconnected("ME", NOW)) == [(2, 20, "Z")]
-    floor.enter(3, B, 30, 100_00)
+    floor.enter(4, B, 30, 100_00)
     floor.enter(1, B, 40, 100_00, account="YOU")
     ended = floor.matcher.close(NOW)
-    assert cancels(ended) == [(3, 30, "E"), (1, 40, "E")]
+    assert cancels(ended) == [(4, 30, "E"), (1, 40, "E")]
     assert [(name, m.event) for name, m in ended if isinstance(m, ouch.SystemEvent)] == [("ME", "E"), ("YOU", "E")]
-    assert floor.enter(4, B, 30, 100_00)[0] == Rejected(NOW, 4, rules.CLOSED, "")
+    assert floor.enter(5, B, 30, 100_00)[0] == Rejected(NOW, 5, rules.CLOSED, "")
     assert floor.matcher.close(NOW) == []
 
 

@@ -80,6 +80,22 @@ def test_a_late_poll_sends_what_is_overdue_and_the_lag_tells() -> None:
     assert lags.total == (100 + 90 + 80) * MS
 
 
+def test_the_time_of_day_goes_on_between_messages_but_never_past_the_next_one() -> None:
+    publisher = Publisher(feed_at(0, 100 * MS, 101 * MS), SESSION, Pace.parse("2x"), longest_lull_ns=100 * MS)
+    publisher.begin(7 * SECOND)
+    assert publisher.time_ns(7 * SECOND) == 0  # nothing has left
+    publisher.poll(7 * SECOND)
+    assert publisher.time_ns(7 * SECOND + 20 * MS) == SECOND + 40 * MS
+    assert publisher.time_ns(7 * SECOND + 60 * MS) == SECOND + 100 * MS  # the poll is late
+    publisher.poll(7 * SECOND + 60 * MS)
+    assert publisher.finished
+    assert publisher.time_ns(8 * SECOND + 60 * MS) == 3 * SECOND + 101 * MS
+    rated = Publisher(feed_at(0, 100 * MS), SESSION, Pace.parse("10/s"))
+    rated.begin(0)
+    rated.poll(0)
+    assert rated.time_ns(50 * MS) == SECOND
+
+
 def test_lulls_are_cut_and_counted() -> None:
     schedule = Schedule(Pace.parse("2x"), longest_lull_ns=SECOND)
     times = [schedule.next(ts) for ts in (SECOND, 2 * SECOND, 8000 * SECOND, 0, 7999 * SECOND, 8001 * SECOND)]

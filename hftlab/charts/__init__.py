@@ -29,6 +29,7 @@ from hftlab.charts.market import queue_chart as queue_chart
 from hftlab.charts.prices import price_chart as price_chart
 from hftlab.charts.prices import signal_chart as signal_chart
 from hftlab.charts.prices import thin as thin
+from hftlab.charts.rungs import ladder_chart as ladder_chart
 from hftlab.charts.seed import seed_chart as seed_chart
 from hftlab.charts.series import lines_chart as lines_chart
 from hftlab.charts.show import check_file as check_file

@@ -115,6 +115,10 @@ class Desk:
         port.due(now_ns)
         self.ended(port, now_ns)
 
+    def tick(self, now_ns: int) -> None:
+        """Let time pass for the orders: some are good until a time."""
+        self.report(self.matcher.feed(b"", self.time_ns), now_ns)
+
     def opened(self, port: Port, now_ns: int) -> list[bytes]:
         """A login was accepted; returns what this account has been told so far, which grows from here on."""
         name = port.account

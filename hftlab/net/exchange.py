@@ -34,9 +34,8 @@ from hftlab.net.wires import Wire, Wires
 __all__ = ["Exchange", "Settings"]
 
 WAITING, OPEN, STAYING, ENDING, CLOSING, DONE = "waiting", "open", "staying", "ending", "closing", "done"
-_TIDY_NS = 10_000_000  # between two looks at timers
+_TIDY_NS, _CLOSING_NS = 10_000_000, 2 * SECOND_NS  # between two looks at timers; for the last words
 _BUSY_NS = 2_000_000  # a wait shorter than this is spent looking, since the system wakes nobody that exactly
-_CLOSING_NS = 2 * SECOND_NS
 
 
 class Exchange:
@@ -111,7 +110,7 @@ class Exchange:
 
     def poll(self, timeout: float = 0.05) -> bool:
         """One round: what has come, what is due; False when the session is over. Waits at most `timeout` seconds."""
-        if self._selector is None or self.phase == DONE:
+        if self._selector is None:
             return False
         events = self._selector.select(self._wait(timeout))
         now_ns = self.clock()
@@ -121,7 +120,7 @@ class Exchange:
                 self.broadcast.answer(now_ns)
             elif isinstance(key.data, Wires):
                 self.wires.accept(now_ns)
-            elif isinstance(key.data, Wire) and mask & EVENT_READ:
+            elif mask & EVENT_READ and isinstance(key.data, Wire):
                 self.wires.readable(key.data, now_ns)
         self._publish(now_ns)
         if now_ns >= self._tidy_ns:
@@ -150,7 +149,7 @@ class Exchange:
 
     def crash(self) -> None:
         """Stop as a machine that fails does: no end of session, connections reset, nothing written any more."""
-        if self._selector is not None and self.phase != DONE:
+        if self._selector:
             self.audit.close()
             self.desk.cancel_on_disconnect = False
             self._close(reset=True)
@@ -177,12 +176,10 @@ class Exchange:
         names, self.desk.time_ns = directory(self._feed)
         self.matcher.tick.names.update(names)
         self._enter(WAITING, now_ns)
-        if self._state:
-            for framed in self.publisher.skip(self._state.published):
-                self.matcher.feed(framed, self.publisher.ts_ns)
-            self.desk.time_ns = self.publisher.ts_ns or self.desk.time_ns
-            self.desk.restore(self._state.streams, now_ns)
-        self.audit.flush(now_ns)
+        for framed in self.publisher.skip(self._state.published if self._state else 1):
+            self.matcher.feed(framed, self.publisher.ts_ns)
+        self.desk.time_ns = self.publisher.ts_ns or self.desk.time_ns
+        self.desk.restore(self._state.streams if self._state else {}, now_ns)
 
     def _wait(self, timeout: float) -> float:
         due_ns = self.publisher.due_ns() if self.phase == OPEN else None
@@ -244,8 +241,9 @@ class Exchange:
         now_ns = self.clock()
         self._note(now_ns)
         self.wires.close(now_ns, reset=reset)
-        assert self._selector is not None
-        self._selector.close()
+        if self._selector:
+            self._selector.close()
+        self._selector = None
         self.broadcast.close()
         self.phase = DONE
         self.audit.line(now_ns, "phase", phase=DONE)

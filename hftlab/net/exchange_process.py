@@ -81,7 +81,8 @@ def _state(arguments: argparse.Namespace) -> State | None:
 
 def _chances(arguments: argparse.Namespace) -> tuple[Chances, Chances]:
     pairs = [_pair(name, getattr(arguments, name)) for name in ("loss", "duplicate", "reorder")]
-    return Chances(*(pair[0] for pair in pairs)), Chances(*(pair[1] for pair in pairs))
+    (loss_a, loss_b), (duplicate_a, duplicate_b), (reorder_a, reorder_b) = pairs
+    return Chances(loss_a, duplicate_a, reorder_a), Chances(loss_b, duplicate_b, reorder_b)
 
 
 def _pair(name: str, text: str) -> tuple[float, float]:

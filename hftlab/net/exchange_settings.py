@@ -6,6 +6,8 @@ import math
 import time
 from dataclasses import dataclass, fields
 
+import numpy as np
+
 from hftlab.errors import ConfigError
 from hftlab.net.endpoints import LOOPBACK
 from hftlab.net.lines import Chances
@@ -80,8 +82,8 @@ class Settings:
             raise ConfigError(f"session is {self.session!r}; allowed are at most 10 ASCII letters and digits")
 
     def session_now(self) -> str:
-        """The session's name: the one that was chosen, or one made of the day and the time."""
-        return self.session or time.strftime("HL%d%H%M%S")
+        """The session's name: the one that was chosen, or one made of the time in ms, so that no two are the same."""
+        return self.session or "HL" + np.base_repr(time.time_ns() // 1_000_000, 36)[-8:]
 
     def limits(self) -> dict[str, int]:
         """Those of one connection, for `soup_server.Server`."""

@@ -25,7 +25,8 @@ class Probe:
 
     errno : of the step that failed; 0 if it works, or if no call of the system was to blame
     why   : the step and what the system said, "" if it works
-    needs : rights or devices it needs, "" for none
+    needs : rights it needs, "" for none
+    sleeps: whether it sleeps in the kernel while it waits; otherwise it keeps a core busy
     """
 
     name: str
@@ -34,6 +35,7 @@ class Probe:
     errno: int
     why: str
     needs: str
+    sleeps: bool
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,11 @@ class Transports(Result):
         return tuple(probe.name for probe in self.probes if probe.works)
 
     def frame(self) -> pl.DataFrame:
-        """One row per transport: name, works, errno, why, needs, what."""
+        """One row per transport: name, works, errno, why, needs, sleeps, what."""
         import polars as pl
 
         names = {"name": pl.String, "works": pl.Boolean, "errno": pl.Int64, "why": pl.String, "needs": pl.String}
-        schema = {**names, "what": pl.String}
+        schema = {**names, "sleeps": pl.Boolean, "what": pl.String}
         return pl.DataFrame([{name: getattr(probe, name) for name in schema} for probe in self.probes], schema=schema)
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,5 +91,9 @@ def engine() -> Any:
 def transports() -> Transports:
     """Try every transport: make a pair, carry a message. Raises BackendMissing without the Rust engine."""
     module = engine()
-    probes = (Probe(name, what, *module.transport_probe(name), needs) for name, what, needs in module.transports())
+    rows = module.transports()
+    probes = []
+    for name, what, needs, sleeps in rows:
+        works, errno, why = module.transport_probe(name)
+        probes.append(Probe(name, what, works, errno, why, needs, sleeps))
     return Transports(tuple(probes), fingerprint())

@@ -16,6 +16,7 @@ from hftlab.net.desk import Desk, Port
 from hftlab.net.pacing import SECOND_NS, Bucket
 
 _RECEIVE = 4096  # bytes of one read
+_SEND_BUFFER = 1 << 18  # bytes that the system keeps for a slow reader, before we do
 _ACCEPTS = 16  # new connections of one round
 _WRITES = 4  # pieces written to one connection in one round
 HANG_UP_NS = SECOND_NS  # for a closed connection's last bytes, and for its client to close
@@ -61,6 +62,7 @@ class Wires:
             self.counts["connections"] += 1
             link.setblocking(False)
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
             wire = Wire(link, self.desk.connect(f"{peer[0]}:{peer[1]}", Bucket(self.rate, self.burst), now_ns))
             self.wires.add(wire)
             self.selector.register(link, EVENT_READ, wire)
@@ -84,7 +86,8 @@ class Wires:
             self._drop(wire, now_ns)
 
     def due(self, now_ns: int) -> None:
-        """Let time pass: heartbeats, silence, and connections whose end has come."""
+        """Let time pass: orders that expire, heartbeats, silence, and connections whose end has come."""
+        self.desk.tick(now_ns)
         for wire in list(self.wires):
             self.desk.due(wire.port, now_ns)
             if wire.deadline_ns is not None and now_ns >= wire.deadline_ns:

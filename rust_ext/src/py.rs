@@ -14,6 +14,7 @@ mod clocks;
 mod live;
 mod result;
 mod settings;
+mod transports;
 
 use crate::choose::{self, VARIANTS, Variant};
 use crate::clock::Clock;
@@ -75,6 +76,11 @@ mod hftlab_rust {
 
     #[pymodule_export]
     use super::clocks::{clock_info, clock_stamps, jitter};
+    #[pymodule_export]
+    use super::transports::{
+        Endpoint, transport_alternate, transport_echo, transport_open, transport_pair, transport_ping,
+        transport_pingpong, transport_probe, transports,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -7,6 +7,7 @@ use super::{Address, End, Failure, Options, Pair, Step, Transport, memory, multi
 #[cfg(target_os = "linux")]
 use super::{epoll, packet, recvmmsg, shm, uring, xdp};
 
+type Text = &'static str;
 /// Makes both ends.
 type MakePair = fn(&Options) -> Result<Pair, Failure>;
 /// Makes one end.
@@ -20,17 +21,19 @@ pub struct Kind {
     pub what: &'static str,
     /// Rights that it needs; "" for none.
     pub needs: &'static str,
+    /// Whether it sleeps in the kernel while it waits; otherwise it keeps a core busy.
+    pub sleeps: bool,
     pair: MakePair,
     open: Open,
 }
 
 /// A row of what only Linux has.
 macro_rules! linux {
-    ($name:expr, $what:expr, $needs:expr, $pair:expr, $open:expr) => {{
+    ($how:ident, $name:expr, $what:expr, $needs:expr, $pair:expr, $open:expr) => {{
         #[cfg(target_os = "linux")]
-        const ROW: Kind = kind($name, $what, $needs, $pair, $open);
+        const ROW: Kind = $how($name, $what, $needs, $pair, $open);
         #[cfg(not(target_os = "linux"))]
-        const ROW: Kind = kind($name, $what, $needs, elsewhere_pair, elsewhere_open);
+        const ROW: Kind = $how($name, $what, $needs, elsewhere_pair, elsewhere_open);
         ROW
     }};
 }
@@ -40,9 +43,10 @@ const PROGRAM: &str = "root (CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF; CAP_SYS_ADMIN 
 
 /// Each in the order of the ladder: nothing but memory, around the kernel, through it awake, through it asleep.
 pub const KINDS: &[Kind] = &[
-    kind("memory", "a ring in the memory of two threads", "", memory::pair, alone),
-    linux!("shm", "a ring in memory shared by two processes", "", shm::pair, shm::open),
+    spins("memory", "a ring in the memory of two threads", "", memory::pair, alone),
+    linux!(spins, "shm", "a ring in memory shared by two processes", "", shm::pair, shm::open),
     linux!(
+        spins,
         "xdp-skb",
         "AF_XDP, generic: frames past the protocols, copied",
         PROGRAM,
@@ -50,45 +54,68 @@ pub const KINDS: &[Kind] = &[
         xdp::open::<true>
     ),
     linux!(
+        spins,
         "xdp-drv",
         "AF_XDP, native in the driver, copied",
         PROGRAM,
         xdp::pair::<false>,
         xdp::open::<false>
     ),
-    kind("udp-spin", "UDP, asked again and again", "", udp::pair::<false>, udp::open::<false>),
-    linux!("recvmmsg", "UDP, received in batches, spinning", "", recvmmsg::pair, recvmmsg::open),
-    kind("multicast", "UDP to a group, spinning", "", multicast::pair, multicast::open),
+    spins("udp-spin", "UDP, asked again and again", "", udp::pair::<false>, udp::open::<false>),
+    linux!(spins, "recvmmsg", "UDP, received in batches", "", recvmmsg::pair, recvmmsg::open),
+    spins("multicast", "UDP to a group", "", multicast::pair, multicast::open),
     linux!(
+        spins,
         "epoll-spin",
         "UDP behind epoll that never sleeps",
         "",
         epoll::pair::<false>,
         epoll::open::<false>
     ),
-    linux!("packet", "AF_PACKET, a mapped ring of frames (TPACKET_V2)", FRAMES, packet::pair, packet::open),
     linux!(
+        spins,
+        "packet",
+        "AF_PACKET, a mapped ring of frames (TPACKET_V2)",
+        FRAMES,
+        packet::pair,
+        packet::open
+    ),
+    linux!(
+        spins,
         "uring-spin",
-        "UDP through io_uring, multishot, spinning",
+        "UDP through io_uring, multishot",
         "",
         uring::pair::<false>,
         uring::open::<false>
     ),
-    kind("tcp-spin", "TCP without delay, asked again and again", "", tcp::pair::<false>, tcp::open::<false>),
-    kind("udp", "UDP, asleep until something comes", "", udp::pair::<true>, udp::open::<true>),
-    linux!("epoll", "UDP behind epoll, asleep", "", epoll::pair::<true>, epoll::open::<true>),
-    linux!("uring", "UDP through io_uring, multishot, asleep", "", uring::pair::<true>, uring::open::<true>),
-    kind("tcp", "TCP without delay, asleep until something comes", "", tcp::pair::<true>, tcp::open::<true>),
+    spins("tcp-spin", "TCP without delay, asked again and again", "", tcp::pair::<false>, tcp::open::<false>),
+    sleeps("udp", "UDP, asleep until something comes", "", udp::pair::<true>, udp::open::<true>),
+    linux!(sleeps, "epoll", "UDP behind epoll, asleep", "", epoll::pair::<true>, epoll::open::<true>),
+    linux!(
+        sleeps,
+        "uring",
+        "UDP through io_uring, multishot, asleep",
+        "",
+        uring::pair::<true>,
+        uring::open::<true>
+    ),
+    sleeps(
+        "tcp",
+        "TCP without delay, asleep until something comes",
+        "",
+        tcp::pair::<true>,
+        tcp::open::<true>,
+    ),
 ];
 
-const fn kind(
-    name: &'static str,
-    what: &'static str,
-    needs: &'static str,
-    pair: MakePair,
-    open: Open,
-) -> Kind {
-    Kind { name, what, needs, pair, open }
+/// A row of one that spins.
+const fn spins(name: Text, what: Text, needs: Text, pair: MakePair, open: Open) -> Kind {
+    Kind { name, what, needs, sleeps: false, pair, open }
+}
+
+/// A row of one that sleeps.
+const fn sleeps(name: Text, what: Text, needs: Text, pair: MakePair, open: Open) -> Kind {
+    Kind { name, what, needs, sleeps: true, pair, open }
 }
 
 #[cfg(not(target_os = "linux"))]

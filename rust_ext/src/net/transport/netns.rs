@@ -87,8 +87,7 @@ fn veth([one, other]: [&str; 2]) -> io::Result<()> {
     const INFO: [u8; size_of::<libc::ifinfomsg>()] = [0; size_of::<libc::ifinfomsg>()];
     let name = |name: &str| attribute(libc::IFLA_IFNAME, &[name.as_bytes(), &[0]].concat());
     let peer = attribute(VETH_INFO_PEER, &[&INFO[..], &name(other)].concat());
-    let link =
-        [attribute(libc::IFLA_INFO_KIND as u16, b"veth"), attribute(libc::IFLA_INFO_DATA as u16, &peer)];
+    let link = [attribute(libc::IFLA_INFO_KIND, b"veth"), attribute(libc::IFLA_INFO_DATA, &peer)];
     let body = [&INFO[..], &name(one), &attribute(libc::IFLA_LINKINFO, &link.concat())].concat();
 
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;

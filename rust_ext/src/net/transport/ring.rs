@@ -47,12 +47,8 @@ impl Layout {
     /// Whether it can be one at all: what another process wrote is not believed.
     pub fn sane(self) -> bool {
         let (slots, stride) = (self.slots as usize, self.stride as usize);
-        slots.is_power_of_two()
-            && slots >= 2
-            && slots <= 1 << 16
-            && stride % LINE == 0
-            && stride >= LINE
-            && stride <= 1 << 17
+        let lines = stride.is_multiple_of(LINE) && (LINE..=1 << 17).contains(&stride);
+        lines && slots.is_power_of_two() && (2..=1 << 16).contains(&slots)
     }
 }
 

@@ -19,6 +19,12 @@ const FRAMES: usize = 4;
 /// How often to look whether the other end has come.
 const LOOK: Duration = Duration::from_millis(2);
 
+/// Elsewhere the standard library has told the socket so.
+#[cfg(target_os = "linux")]
+const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
+#[cfg(not(target_os = "linux"))]
+const NO_SIGNAL: libc::c_int = 0;
+
 struct Tcp {
     stream: TcpStream,
     /// `start..end` is received and not yet taken; the message is at `message`.
@@ -99,7 +105,7 @@ impl Tcp {
     fn flush(&mut self) -> io::Result<bool> {
         while self.sent < self.framed {
             let rest = &self.outbox[self.sent..self.framed];
-            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+            let flags = libc::MSG_DONTWAIT | NO_SIGNAL;
             // SAFETY: the rest has so many bytes, and they are only read.
             let sent =
                 unsafe { libc::send(self.stream.as_raw_fd(), rest.as_ptr().cast(), rest.len(), flags) };
@@ -109,14 +115,20 @@ impl Tcp {
         Ok(true)
     }
 
+    /// Sleep until a whole frame is there; not for ever if it comes byte by byte.
     #[inline(always)]
-    fn take(&mut self, flags: libc::c_int) -> io::Result<bool> {
-        if self.sent < self.framed {
-            self.flush()?;
-        }
-        while !self.frame()? {
-            if !self.more(flags)? {
+    fn sleep(&mut self, limit: Duration) -> io::Result<bool> {
+        let (mut there, mut until) = (self.frame()?, None);
+        while !there {
+            if !self.more(0)? {
                 return Ok(false);
+            }
+            there = self.frame()?;
+            if !there {
+                let now = Instant::now(); // first read when a part has come
+                if now >= *until.get_or_insert(now + limit) {
+                    return Ok(false);
+                }
             }
         }
         Ok(true)
@@ -126,7 +138,15 @@ impl Tcp {
 impl Transport for Tcp {
     #[inline]
     fn poll(&mut self) -> io::Result<bool> {
-        self.take(libc::MSG_DONTWAIT)
+        if self.sent < self.framed {
+            self.flush()?;
+        }
+        while !self.frame()? {
+            if !self.more(libc::MSG_DONTWAIT)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     #[inline]
@@ -159,7 +179,7 @@ impl Transport for Tcp {
         // What is still to go must not wait for what is to come, so while something is, the stream is asked again and again.
         let there = if self.sleeps && self.sent == self.framed {
             self.patience.set(&self.stream, limit)?;
-            self.take(0)?
+            self.sleep(limit)?
         } else {
             spin(limit, || self.poll())?
         };

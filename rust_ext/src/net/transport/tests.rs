@@ -189,24 +189,54 @@ fn names_and_options_out_of_range_are_told() {
     assert!(open("udp", &address, End::First, &Options::default()).is_err());
 }
 
-#[test]
-fn a_stream_that_says_too_long_a_frame_ends() {
+/// The first end of a stream, and a plain socket at the other.
+fn stream(name: &str, options: &Options) -> (Box<dyn Transport>, std::net::TcpStream) {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let address = Address::parse(&port.to_string()).unwrap();
-    let options = Options { size: 100, ..Options::default() };
-    let mut first = thread::scope(|scope| {
-        let first = scope.spawn(|| open("tcp-spin", &address, End::First, &options).unwrap());
+    thread::scope(|scope| {
+        let first = scope.spawn(|| open(name, &address, End::First, options).unwrap());
         let until = Instant::now() + LIMIT;
-        let mut client = loop {
+        let client = loop {
             match std::net::TcpStream::connect(port) {
                 Ok(stream) => break stream,
                 Err(error) => assert!(Instant::now() < until, "{error}"),
             }
         };
-        io::Write::write_all(&mut client, b"\x00\x02ok\x00\x65").unwrap(); // 101 bytes are to come
-        first.join().unwrap()
-    });
+        (first.join().unwrap(), client)
+    })
+}
+
+#[test]
+fn a_stream_that_says_too_long_a_frame_ends() {
+    let (mut first, mut client) = stream("tcp-spin", &Options { size: 100, ..Options::default() });
+    io::Write::write_all(&mut client, b"\x00\x02ok\x00\x65").unwrap(); // 101 bytes are to come
     assert_eq!(first.wait(LIMIT).unwrap(), Some(&b"ok"[..]));
     assert_eq!(first.wait(LIMIT).unwrap_err().kind(), io::ErrorKind::InvalidData);
     assert!(first.wait(LIMIT).is_err(), "the stream has ended");
+}
+
+#[test]
+fn a_frame_that_comes_byte_by_byte_is_not_waited_for_for_ever() {
+    for name in ["tcp", "tcp-spin"] {
+        let (mut first, mut client) = stream(name, &Options::default());
+        let trickle = thread::spawn(move || {
+            for byte in b"\x00\x1ethirty bytes, one after another." {
+                io::Write::write_all(&mut client, &[*byte]).unwrap();
+                thread::sleep(Duration::from_millis(10));
+            }
+            client
+        });
+        let start = Instant::now();
+        let mut waits = 0;
+        let message = loop {
+            waits += 1;
+            if let Some(message) = first.wait(Duration::from_millis(20)).unwrap() {
+                break message;
+            }
+            assert!(start.elapsed() < LIMIT, "{name}");
+        };
+        assert_eq!(message, b"thirty bytes, one after anothe", "{name}");
+        assert!(waits > 2, "{name}: {waits} waits of 20 ms for what takes 300");
+        drop(trickle.join());
+    }
 }

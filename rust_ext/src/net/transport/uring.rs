@@ -40,12 +40,15 @@ struct Uring {
 
 impl Uring {
     fn new(socket: UdpSocket, options: &Options, sleeps: bool) -> Result<Uring, Failure> {
-        let ring = IoUring::builder()
-            .setup_coop_taskrun()
-            .setup_taskrun_flag()
-            .setup_cqsize(2 * options.slots as u32)
-            .build(8)
-            .step("io_uring_setup")?;
+        let mut builder = IoUring::builder();
+        match std::env::var("HFT_U").as_deref() {
+            Ok("ipi") => &mut builder,
+            Ok("defer") => {
+                builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag().setup_r_disabled()
+            }
+            _ => builder.setup_coop_taskrun().setup_taskrun_flag(),
+        };
+        let ring = builder.setup_cqsize(2 * options.slots as u32).build(8).step("io_uring_setup")?;
         let buffers = options.slots.min(1 << 15) as u16;
         let table = usize::from(buffers) * size_of::<BufRingEntry>();
         let bytes = table.next_multiple_of(4096) + usize::from(buffers) * (options.size + MORE);
