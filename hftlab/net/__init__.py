@@ -10,17 +10,33 @@ trader.py       the engine as a process: `Trader(TraderSettings(...), "rust")`; 
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hftlab.net.exchange import Exchange as Exchange
+    from hftlab.net.exchange_settings import Settings as Settings
+    from hftlab.net.pingpong import pingpong as pingpong
+    from hftlab.net.trader import Trader as Trader
+    from hftlab.net.trader_settings import Settings as TraderSettings  # noqa: F401
+    from hftlab.net.transports import transports as transports
+
+# Modules that are called like functions; see callable_module.py.
+_MODULES = ("pingpong", "transports")
+# What is public, and where it is: module and name.
+_NAMES = {
+    "Exchange": ("exchange", "Exchange"),
+    "Settings": ("exchange", "Settings"),
+    "Trader": ("trader", "Trader"),
+    "TraderSettings": ("trader", "Settings"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    """`Exchange` and its `Settings`, `Trader` and its `TraderSettings`, imported when they are asked for."""
-    if name in ("Exchange", "Settings"):
-        from hftlab.net import exchange
-
-        return getattr(exchange, name)
-    if name in ("Trader", "TraderSettings"):
-        from hftlab.net import trader
-
-        return getattr(trader, name.removeprefix("Trader") or name)
-    raise AttributeError(f"module 'hftlab.net' has no attribute {name!r}")
+    """Imported when it is asked for."""
+    if name in _MODULES:
+        return import_module(f"hftlab.net.{name}")
+    if name in _NAMES:
+        module, there = _NAMES[name]
+        return getattr(import_module(f"hftlab.net.{module}"), there)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
