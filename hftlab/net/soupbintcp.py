@@ -23,6 +23,7 @@ NOT_AUTHORISED, NO_SESSION = "A", "S"  # why a login is rejected
 
 LONGEST = 0xFFFF  # the largest value of the length field
 _USERNAME, _PASSWORD, _SESSION, _DIGITS, _TIMEOUT = 6, 10, 10, 20, 5
+_HIGHEST = 2**64 - 1  # of a sequence number, as MoldUDP64 carries it
 _LOGIN_BYTES = _USERNAME + _PASSWORD + _SESSION + _DIGITS  # 46; with a heartbeat timeout (4.10) 51
 
 
@@ -183,4 +184,6 @@ def _digits(name: str, payload: bytes, at: int, width: int) -> int:
     raw = payload[at : at + width].strip(b" ")
     if not raw.isdigit():
         raise WireError(f"SoupBinTCP login: offset {at}: {name} {raw!r}; allowed are ASCII digits, padded with spaces", offset=at)
+    if int(raw) > _HIGHEST:
+        raise WireError(f"SoupBinTCP login: offset {at}: {name} {int(raw)}; allowed is at most {_HIGHEST}", offset=at)
     return int(raw)
