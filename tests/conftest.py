@@ -6,8 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# How long an example takes says something about the machine, not about the code.
+settings.register_profile("hftlab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hftlab")
 
 
 @pytest.fixture(scope="session")
