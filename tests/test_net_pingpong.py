@@ -179,3 +179,10 @@ def test_who_spins_is_left_out_where_there_is_one_core(monkeypatch: pytest.Monke
     assert "udp-spin: it spins, and there is one core for both ends" in found.skipped
     with pytest.raises(HftlabError, match="there is one core"):
         pingpong(["udp-spin"], rounds=3)
+
+
+def test_the_modules_are_called_like_functions() -> None:
+    import hftlab.net
+
+    assert "memory" in hftlab.net.transports().working()
+    assert hftlab.net.pingpong(["memory"], rounds=3, messages=10).base == "memory"

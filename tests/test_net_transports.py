@@ -315,18 +315,17 @@ def test_it_goes_over_a_wire_between_two_namespaces(name: str, make: Make, wire:
 
 
 _NOBODY = """
-import os, hftlab_rust
-os.setgroups([])
-os.setgid(65534)
-os.setuid(65534)
+import contextlib, os, hftlab_rust
+with contextlib.suppress(PermissionError):  # who is not root, or root without rights, may less already
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
 for row in hftlab_rust.transports():
     print(row[0], *hftlab_rust.transport_probe(row[0]))
 """
 
 
 def test_who_may_not_is_told_the_errno() -> None:
-    if os.getuid() != 0:
-        pytest.skip("only root can become somebody who may less")
     done = subprocess.run([sys.executable, "-c", _NOBODY], capture_output=True, text=True, check=True)
     told = dict(line.split(" ", 1) for line in done.stdout.splitlines())
     for name in FRAMES:

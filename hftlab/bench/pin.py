@@ -152,7 +152,7 @@ def lock_refused() -> str:
         return "memory lock: only on Linux"
     import resource
 
-    if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY and not _capable(_CAP_IPC_LOCK):
+    if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY and not capable(_CAP_IPC_LOCK):
         return "memory lock: not permitted (needs CAP_IPC_LOCK, or an unlimited memlock)"
     return ""
 
@@ -169,7 +169,7 @@ def _hold_memory(undo: ExitStack) -> str:
     return ""
 
 
-def _capable(number: int) -> bool:
+def capable(number: int) -> bool:
     """Whether this process has a capability, by its number."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()

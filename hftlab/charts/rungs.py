@@ -37,7 +37,8 @@ def ladder_chart(
     y = alt.Y("transport:N", sort=names).axis(title=None, labelLimit=160, grid=True, gridColor="#f4f4f4")
     lines = alt.Chart(alt.Data(values=spans)).mark_rule(color=GREY, strokeWidth=1.5)
     lines = lines.encode(y=y, x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q")
-    marks, (colours, shapes) = list(_MARKS), zip(*_MARKS.values(), strict=True)
+    marks = [name for name in _MARKS if any(row[name] for row in rows)]
+    colours, shapes = zip(*(_MARKS[name] for name in marks), strict=True)
     key = legend(marks, symbolSize=90)
     points = alt.Chart(alt.Data(values=dots)).mark_point(filled=True, size=75, opacity=1)
     points = points.encode(

@@ -11,16 +11,17 @@ from dataclasses import replace
 
 from hftlab.bench.machine import fingerprint
 from hftlab.callable_module import make_callable
-from hftlab.doctor import clocks, engines, processor, rights, tools
+from hftlab.doctor import clocks, engines, network, processor, rights, tools
 from hftlab.doctor.finding import SCHEMA as SCHEMA
 from hftlab.doctor.finding import Diagnosis as Diagnosis
 from hftlab.doctor.finding import Finding as Finding
 
-#: Area -> who looks at it; each takes the fingerprint and whether to be quick. The network will have its own area after "system".
+#: Area -> who looks at it; each takes the fingerprint and whether to be quick.
 AREAS: dict[str, Callable[..., list[Finding]]] = {
     "engines": engines.look,
     "processor": processor.look,
     "system": processor.look_at_system,
+    "network": network.look,
     "clocks": clocks.look,
     "rights": rights.look,
     "tools": tools.look,

@@ -1,21 +1,39 @@
 """The wire: the protocols of a market data feed and of order entry, and the processes that speak them.
 
 transports.py   how messages get from one thread or process to another, by name; which of them this machine has
-exchange.py     the exchange as a process: `Exchange(feed, accounts)`
 pingpong.py     what each costs, in interleaved rounds; rungs.py: what was found; bare.py: the same in C
+wire.py         from a tick's bytes to an order's: the whole of it over transports, in interleaved rounds; tolls.py: what was found
 processes.py    the two ends in two processes
 netns.py        two network namespaces and a veth pair, for a while
+exchange.py     the exchange as a process: `Exchange(feed, accounts)`
+trader.py       the engine as a process: `Trader(TraderSettings(...), "rust")`; retrace.py runs its day again from its journal
 """
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hftlab.net.pingpong import pingpong as pingpong
+    from hftlab.net.transports import transports as transports
+
+# Modules that are called like functions; see callable_module.py.
+_MODULES = ("pingpong", "transports")
+# Name here -> module and name there.
+_NAMES = {
+    "Exchange": ("exchange", "Exchange"),
+    "Settings": ("exchange", "Settings"),
+    "Trader": ("trader", "Trader"),
+    "TraderSettings": ("trader", "Settings"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    """`Exchange` and `Settings`, imported when they are asked for."""
-    if name in ("Exchange", "Settings"):
-        from hftlab.net import exchange
-
-        return getattr(exchange, name)
-    raise AttributeError(f"module 'hftlab.net' has no attribute {name!r}")
+    """Imported when it is asked for."""
+    if name in _MODULES:
+        return import_module(f"hftlab.net.{name}")
+    if name in _NAMES:
+        module, there = _NAMES[name]
+        return getattr(import_module(f"hftlab.net.{module}"), there)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,6 +24,7 @@ from itertools import count
 from pathlib import Path
 from types import FrameType
 
+from hftlab.bench.pin import capable
 from hftlab.errors import HftlabError
 
 FOLDER = Path("/run/netns")
@@ -31,6 +32,7 @@ INTERFACE = "veth0"  # of either end, in its own namespace
 HOSTS = ("10.200.0.1", "10.200.0.2")
 GROUPS = ("239.200.0.1", "239.200.0.2")
 PORTS = (9001, 9002)
+_CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21
 _numbers = count()
 
 
@@ -64,8 +66,8 @@ def refused() -> str:
         return f"network namespaces: only on Linux (errno {errno.ENOSYS})"
     if shutil.which("ip") is None:
         return f"network namespaces: no `ip` on PATH, which iproute2 brings (errno {errno.ENOENT})"
-    if os.geteuid() != 0:
-        return f"network namespaces: only root may make them (errno {errno.EPERM})"
+    if os.geteuid() != 0 or not all(map(capable, (_CAP_NET_ADMIN, _CAP_SYS_ADMIN))):
+        return f"network namespaces: only root with CAP_NET_ADMIN and CAP_SYS_ADMIN may make them (errno {errno.EPERM})"
     return ""
 
 

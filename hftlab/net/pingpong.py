@@ -19,6 +19,7 @@ from hftlab.bench import system
 from hftlab.bench.clock import clock_of
 from hftlab.bench.machine import fingerprint
 from hftlab.bench.paired import check_rounds, interleave
+from hftlab.callable_module import make_callable
 from hftlab.errors import ConfigError, HftlabError, UnknownName
 from hftlab.histogram import Histogram
 from hftlab.net.netns import Veth, veth
@@ -201,3 +202,6 @@ class _Pool:
             self.there.record(found["there_ns"])
         self.warm = False
         return float(np.median(found["round_trip_ns"]))
+
+
+make_callable(__name__)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hftlab.backends import resolve
 from hftlab.bench.machine import describe, fingerprint
 from hftlab.bench.result import Result
+from hftlab.callable_module import make_callable
 from hftlab.errors import BackendMissing
 
 if TYPE_CHECKING:
@@ -97,3 +98,6 @@ def transports() -> Transports:
         works, errno, why = module.transport_probe(name)
         probes.append(Probe(name, what, works, errno, why, needs, sleeps))
     return Transports(tuple(probes), fingerprint())
+
+
+make_callable(__name__)
