@@ -22,6 +22,8 @@ from hftlab.net.audit import lines, told
 from hftlab.net.exchange import Exchange, Settings
 from hftlab.net.ouch import decode_inbound
 from hftlab.net.retrace import retrace
+from hftlab.net.trader import Settings as TraderSettings
+from hftlab.net.trader import Trader
 from hftlab.settings import OrderConfig
 
 MESSAGES, SEED = 4_000, 3
@@ -221,3 +223,51 @@ def test_who_comes_late_asks_for_what_was_before_and_then_trades(started: Callab
     assert mine["sent"] == made.matcher.counts["entered"] > 0
     again = retrace(tmp_path / "journal", feed, "rust", **EAGER)
     assert len(again.orders) == mine["sent"]
+
+
+@pytest.mark.parametrize("backend", ["python", pytest.param("rust", marks=pytest.mark.rust)])
+def test_an_exchange_that_fails_and_comes_back_meets_a_trader_that_has_lost_nothing(tmp_path: Path, backend: str) -> None:
+    feed = hftlab.synthetic("burst", MESSAGES, seed=SEED)
+    chosen = Settings(pace="6000/s", wait=1, stay_s=0.3, linger_s=0.3, heartbeat_s=0.1, audit=str(tmp_path / "audit"))
+    made = Exchange(feed, {"TRADER": PASSWORD}, chosen)
+    at, end = made.start(), time.monotonic() + LONGEST
+    there = made.bound
+    place = TraderSettings(
+        lines=(at["line_a"], at["line_b"]), orders=at["orders"], requests=at["requests"], password=PASSWORD,
+        journal=str(tmp_path / "journal"), reconnect_ms=20.0,
+    )  # fmt: skip
+    ours = Trader(place, backend, **EAGER)
+    ours.start()
+    try:
+        while made.publisher.next < MESSAGES // 2:
+            made.poll(0)
+            ours.poll(0)
+            assert time.monotonic() < end
+        made.crash()
+        while ours.gateway.ready:
+            ours.poll(0.01)
+        assert ours.held == "order connection"
+        before = made
+        made = Exchange(feed, {"TRADER": PASSWORD}, there, state=before.state())
+        made.start()
+        while made.poll(0):
+            ours.poll(0)
+            assert time.monotonic() < end
+        while ours.poll(0.01):
+            assert time.monotonic() < end
+    finally:
+        made.crash()
+        told_ = ours.stop()
+    assert (told_["messages"], told_["lost"], told_["connection"]["logins"]) == (MESSAGES, 0, 2)
+    audit = list(lines(tmp_path / "audit"))
+    entered = [line["message"]["user_ref"] for line in audit if line["event"] == "in" and line["message"]["type"] == "EnterOrder"]
+    assert len(entered) == len(set(entered)) > 50, "no order is sent twice"
+    states = Counter(order.state for order in ours.books.positions.orders.values())
+    known = {ref for ref, order in ours.books.positions.orders.items() if order.state != "lost"}
+    assert known == set(entered)
+    assert not states["unknown"]
+    assert told_["positions"] == position(audit)
+    offline = hftlab.Engine("python").run(feed, record="none")
+    assert [ours.live.book(i) for i in sorted(ours.live.names)] == [offline._session.depth(i) for i in sorted(ours.live.names)]
+    again = retrace(tmp_path / "journal", feed, backend, **EAGER)
+    assert [int.from_bytes(raw[1:5], "big") for raw in again.orders] == sorted(ours.books.positions.orders)

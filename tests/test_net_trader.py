@@ -596,6 +596,7 @@ def test_bytes_that_are_wrong_change_nothing(exchange: Exchange, run: Callable[.
     assert trader.gateway.ready
     assert books(trader.live) == books(whole(day))
     told = trader.summary()
+    assert told["heard"]["unreadable"] == 3
     assert told["feed"]["truncated"] == 6
     assert told["feed"]["malformed"] >= 6
     exchange.raw(b"\0\0")

@@ -15,6 +15,8 @@ from hftlab.stages.order import ENTER_BYTES
 
 KEEP = 100_000  # orders that are over and still remembered; the journal has them all
 
+MOST = 500_000  # orders at a time; of more, the exchange's word is not taken
+
 #: What an order may be. `withheld` was decided on and not sent, `lost` never reached the exchange, `unknown` may have.
 STATES = ("sent", "accepted", "executed", "canceled", "rejected", "withheld", "lost", "unknown")
 OVER = frozenset({"executed", "canceled", "rejected", "withheld", "lost"})
@@ -56,7 +58,7 @@ class Positions:
 
     orders : by UserRefNum; of those that are over the latest KEEP
     shares : by symbol, negative for a short position; cash : by symbol, in 1/10,000, negative for what was paid
-    counts : messages by name, and `unexpected` (of orders nobody knows, or that cannot be)
+    counts : messages by name, `unexpected` (of orders nobody knows, or that cannot be) and `unreadable`
     """
 
     def __init__(self) -> None:
@@ -118,8 +120,11 @@ class Positions:
                 total += cash + self.shares[symbol] * mids[symbol]
         return total / 10_000
 
-    def _accepted(self, message: ouch.Accepted) -> Change:
+    def _accepted(self, message: ouch.Accepted) -> Change | None:
         order = self.orders.get(message.user_ref)
+        if order is None and len(self.orders) >= MOST:
+            self.counts["unexpected"] += 1
+            return None
         if order is None:  # of an earlier process
             sign = 1 if message.side == "B" else -1
             order = Order(message.user_ref, message.symbol, sign, message.quantity, message.price, message.quantity)

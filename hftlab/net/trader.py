@@ -182,7 +182,9 @@ class Trader:
                 self.books.hear(one.message, self._note)
                 continue
             self._note(one.kind, **({"why": one.text} if one.text else {}), **({"next": one.next} if one.next else {}))
-            if one.kind == "down":
+            if one.kind == "unreadable":
+                self.books.positions.counts["unreadable"] += 1
+            elif one.kind == "down":
                 self.books.broken()
             elif one.kind == "settled":
                 self.books.settled(one.next, self._note)

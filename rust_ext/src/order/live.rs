@@ -120,8 +120,7 @@ mod tests {
 
     /// How many of four attempts on instrument 2 leave as orders.
     fn attempts(entry: &mut OrderEntry, score: f64) -> usize {
-        let (before, top) =
-            (entry.stream.len(), Top { price: [10_000, 10_100], qty: [1, 1], ..Top::default() });
+        let (before, top) = (entry.stream.len(), Top { price: [10_000, 10_100], qty: [1, 1] });
         for _ in 0..4 {
             if entry.acts(2, &top, score) {
                 entry.attempt(0, 0, 2, &top, score, b"HLAAA   ");
