@@ -200,7 +200,35 @@ def test_the_window_is_counted_from_the_expected_number() -> None:
     lone.feed(packet(11), 1)  # beyond the window: it takes another one near it
     assert lone.delivered == set()
     lone.feed(packet(12), 2)
-    assert lone.delivered == {12}
+    assert (lone.delivered, list(lone.arbiter.lost)) == ({12}, [(1, 12)])
+    across = Sink(Arbiter(window=10))
+    across.feed(packet(8, 5), 0)
+    assert (across.arbiter.held, across.arbiter.counts["overflow"], across.arbiter.gap) == (3, 2, (1, 8))
+
+
+def test_what_waits_is_not_skipped_for_what_is_farther() -> None:
+    sink = Sink(Arbiter(window=10, give_up=0, patience_ns=10))
+    for now, number in ((0, 50), (1, 5), (20, 51)):
+        sink.feed(packet(number), now)
+    assert (sink.delivered, list(sink.arbiter.lost), sink.arbiter.gap) == ({5}, [(1, 5)], (6, 51))
+
+
+def test_what_waits_is_dropped_where_it_comes_again_in_order() -> None:
+    sink = Sink(Arbiter())
+    sink.feed(packet(3), 0)
+    sink.feed(packet(5), 0)
+    assert sink.feed(packet(1, 4), 0).count == 5
+    assert (sink.arbiter.held, sink.arbiter._held.bytes, sink.arbiter.counts["duplicates"]) == (0, 0, 1)
+    sink.balanced()
+
+
+def test_a_hole_stays_known_while_the_stream_goes_on_before_it() -> None:
+    for reveals in (mold.heartbeat(SESSION, 9), packet(5000)):
+        sink, now = Sink(Arbiter()), 100_000 * MS
+        sink.feed(packet(1), now)
+        sink.feed(reveals, now)
+        sink.feed(packet(2), now + MS)
+        assert sink.arbiter.gap == (3, 9 if len(reveals) == 20 else 5000)
 
 
 def test_requests_are_patient_single_repeated_and_capped() -> None:
@@ -420,6 +448,13 @@ def test_our_own_session_ends_a_suspicion() -> None:
     assert (arbiter.changed, arbiter.stale) == (None, False)
 
 
+def test_strays_of_many_sessions_are_no_new_session() -> None:
+    arbiter = Arbiter(SESSION)
+    for turn in range(20):
+        arbiter.receive(A, packet(1, 1, b"OTHER%05d" % (turn % 2)), 0)
+    assert (arbiter.changed, arbiter.stale) == (None, False)
+
+
 def test_sessions_are_compared_whole() -> None:
     arbiter = Arbiter(b"S1        ")
     assert arbiter.receive(A, packet(1, 1, b"        S1"), 0).count == 0
@@ -440,6 +475,8 @@ def test_after_the_end_of_a_session_more_of_it_undoes_the_end() -> None:
     arbiter.receive(A, packet(1), 0)
     arbiter.receive(A, mold.end(SESSION, 2), 0)
     assert arbiter.finished
+    arbiter.receive(B, mold.end(SESSION, 1), 0)  # late, and wrong
+    assert arbiter.finished
     arbiter.receive(B, packet(2), 0)
     assert not arbiter.finished
 
@@ -453,6 +490,7 @@ def test_after_the_end_of_a_session_more_of_it_undoes_the_end() -> None:
         st.tuples(
             st.binary(max_size=40).filter(lambda some: some[:10] != SESSION)
             | st.builds(lambda first, cut: packet(first, 5)[:cut], st.integers(1, 80), st.integers(0, 24))
+            | st.builds(packet, st.integers(1, 30), st.integers(0, 8))
             | st.builds(packet, st.integers(1, 80), st.integers(0, 8))
             | st.builds(packet, st.integers(mold.HIGHEST - 40, mold.HIGHEST - 9), st.integers(0, 8))
             | st.builds(mold.heartbeat, st.just(SESSION), st.integers(0, 80) | st.integers(0, mold.HIGHEST))

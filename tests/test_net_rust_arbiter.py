@@ -72,7 +72,7 @@ def packet(sequence: int, count: int) -> bytes:
 windows = st.fixed_dictionaries(
     {
         "window": st.sampled_from([1, 2, 7, 64, 1024]),
-        "patience_ns": st.sampled_from([0, MS, 5 * MS]),
+        "patience_ns": st.sampled_from([0, MS, 8 * MS]),
         "retry_ns": st.sampled_from([0, 3 * MS]),
         "give_up": st.sampled_from([0, 1, 3]),
         "window_bytes": st.sampled_from([0, 100, 2000, 1 << 20]),
@@ -97,7 +97,7 @@ def test_two_bad_lines_give_the_same_stream(
     both, now_ns = Both(data.draw(st.sampled_from([None, SESSION])), expected, **options), 10_000 * MS
     sequence, late, answers = 1, [], []
     for size in sizes:
-        now_ns += data.draw(st.sampled_from([0, 1, MS, 4 * MS, 30 * MS]))
+        now_ns += data.draw(st.sampled_from([0, 1, MS, 4 * MS, 8 * MS, 30 * MS]))
         kinds = [packet(sequence, size), moldudp64.heartbeat(SESSION, sequence + size)]
         sequence += size
         for line in (0, 1):
@@ -115,6 +115,8 @@ def test_two_bad_lines_give_the_same_stream(
                     both.receive(line, datagram, now_ns)
         if late and data.draw(st.booleans()):
             both.receive(*late.pop(data.draw(st.integers(0, len(late) - 1))), now_ns)
+        answers += both.due(now_ns)
+        now_ns += data.draw(st.sampled_from([0, MS]))
         answers += both.due(now_ns)
         if answers and data.draw(st.booleans()):
             request = answers.pop()
@@ -150,6 +152,37 @@ def test_any_numbers_give_the_same(options: dict[str, int], steps: list[tuple[in
             header = SESSION + sequence.to_bytes(8, "big") + count.to_bytes(2, "big")
             both.receive(count % 2, header + b"\0\1x" * count, now_ns)
             both.due(now_ns)
+    both.abandon()
+
+
+def test_part_of_an_answer_is_waited_for_alike() -> None:
+    both = Both(patience_ns=8 * MS, retry_ns=50 * MS)
+    both.receive(0, packet(20, 1), 0)
+    assert [request.count for request in both.due(8 * MS)] == [19]
+    both.receive(9, packet(1, 5), 9 * MS)  # five of the nineteen: the rest may be on its way
+    assert [len(both.due(10 * MS + late)) for late in (-1, 0)] == [0, 1]
+    both.receive(9, packet(6, 5), 11 * MS)
+    both.receive(0, packet(11, 9), 11 * MS)
+    both.receive(0, packet(30, 1), 12 * MS)  # another hole, which nobody has been asked for
+    assert [len(both.due(20 * MS + late)) for late in (-1, 0)] == [0, 1]
+
+
+def test_an_end_that_was_seen_is_not_doubted() -> None:
+    both = Both(patience_ns=0, retry_ns=0, doubt_ns=10 * MS)
+    both.receive(0, moldudp64.end(SESSION, 9), 0)
+    both.receive(0, packet(1, 2), 20 * MS)
+    assert both.python.gap == (3, 9)
+    both.receive(0, packet(3, 6), 40 * MS)
+    assert both.python.finished
+
+
+def test_what_is_far_beyond_the_window_is_reached_alike() -> None:
+    both = Both(window=8, patience_ns=0, retry_ns=0, give_up=1, doubt_ns=10_000 * MS)
+    for step, sequence in enumerate([4, 100, 101, 500, 502, 503, 700, 505]):
+        both.receive(0, packet(sequence, 1), step)
+        both.due(step)
+    assert both.python.counts["lost"] > 0
+    assert both.python.counts["overflow"] > 0
     both.abandon()
 
 

@@ -185,3 +185,16 @@ def test_a_client_and_a_server_meet_across_languages() -> None:
             assert server.receive(client.send(b"order", 2), 2) == [b"order"]
             client.lost()
         assert seen == store
+
+
+@pytest.mark.parametrize("said", [soupbintcp.packet(b"+", b"hello"), b""])
+def test_talk_does_not_take_the_place_of_a_login(said: bytes) -> None:
+    python, compiled = soup_server.Server({}, "S1", []), rust.SoupServer([], "S1")
+    for server in (python, compiled):
+        for second in range(31):
+            assert server.receive(said, second * 1000 * MS) == []
+            server.due(second * 1000 * MS)
+        assert server.state == "login"
+        server.due(30_001 * MS)
+    server_alike(python, compiled)
+    assert compiled.closed == "silent"

@@ -5,6 +5,8 @@
 //!               ahead: what is next    levels, orders, pool    engine: the loop; choose: names -> types
 //! ```
 //!
+//! Around it `net` speaks the protocols: packets become the bytes in front, orders leave in the ones behind.
+//!
 //! Only `py` knows Python; everything else is tested by plain `cargo test`.
 
 #![deny(missing_docs)]

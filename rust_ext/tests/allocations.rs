@@ -193,7 +193,8 @@ fn nothing_on_the_wire_asks_the_heap_for_anything() {
     let mut tick = |n: usize, packets: &[Vec<u8>]| {
         // Line A loses every fifth packet, line B is one packet behind: a hole, then a copy of what is known.
         for line in [0, 1] {
-            let Some(packet) = n.checked_sub(line).map(|at| &packets[at]).filter(|_| line > 0 || n % 5 > 0)
+            let Some(packet) =
+                n.checked_sub(line).map(|at| &packets[at]).filter(|_| line > 0 || !n.is_multiple_of(5))
             else {
                 continue;
             };

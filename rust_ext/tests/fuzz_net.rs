@@ -125,3 +125,14 @@ fn short_inputs_are_inputs() {
         }
     }
 }
+
+#[test]
+fn a_stream_that_begins_at_the_end_of_64_bits() {
+    // Found by the fuzzer, in the target itself.
+    let mut input = vec![0x28, 2, 1, 10, 26, b'E', b'E', b'E', b'E', 1, 255, 0, 0, 0, 0, 0, 0];
+    input.extend_from_slice(&[255; 9]);
+    input.extend_from_slice(&[
+        0, 0, 0, 1, 0, 210, 0, 1, 1, 202, 1, 0, 0, 1, 0, 210, 0, 1, 1, 210, 1, 0, 0, 1, 0, 1, 0, 2,
+    ]);
+    target::mold(&input);
+}

@@ -179,8 +179,12 @@ impl Builder {
 
     /// The end of the session.
     pub fn end(&self) -> [u8; HEADER] {
-        Header { sequence: self.header.sequence + self.header.count as u64, count: END, ..self.header }
-            .bytes()
+        Header {
+            sequence: self.header.sequence.saturating_add(self.header.count as u64),
+            count: END,
+            ..self.header
+        }
+        .bytes()
     }
 }
 

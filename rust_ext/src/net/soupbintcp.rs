@@ -3,6 +3,7 @@
 
 mod accounts;
 pub mod client;
+mod config;
 mod framer;
 mod login;
 pub mod server;

@@ -4,9 +4,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-mod sessions;
+mod arbiter;
+mod soup;
 
-pub use sessions::{MoldArbiter, SoupClient, SoupServer};
+pub use arbiter::MoldArbiter;
+pub use soup::{SoupClient, SoupServer};
 
 use crate::net::error::WireError;
 use crate::net::{moldudp64, ouch, soupbintcp};

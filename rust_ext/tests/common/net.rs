@@ -41,7 +41,7 @@ pub fn mold(input: &[u8]) -> u64 {
         let mut datagram = Vec::new();
         match piece.split_first_chunk() {
             Some((&[sequence, count], rest)) if head & 64 == 0 => {
-                let (sequence, count) = (next + sequence as u64 % 8, count as u16 % 8);
+                let (sequence, count) = (u64::saturating_add(next, sequence as u64 % 8), count as u16 % 8);
                 datagram.extend_from_slice(&moldudp64::Header { session: SESSION, sequence, count }.bytes());
                 datagram.extend_from_slice(rest);
             }

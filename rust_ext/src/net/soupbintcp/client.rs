@@ -1,6 +1,7 @@
 //! The client's end of a connection, without the connection: received bytes in, events and bytes to send out. It outlives its
 //! connections and asks again for what comes next. The rules stand in `hftlab.net.soup_client`.
 
+pub use super::config::ClientConfig as Config;
 use super::{Accepted, Closed, Framer, Login, State, kind, put, put_with};
 use crate::net::error::WireError;
 
@@ -24,23 +25,6 @@ pub enum Event<'a> {
     Debug(&'a [u8]),
     /// The session has ended; this number will not come.
     End(u64),
-}
-
-/// How a client behaves; times in nanoseconds.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// Silence after which a heartbeat is sent.
-    pub heartbeat_ns: i64,
-    /// Silence of the server after which the connection is dead.
-    pub dead_ns: i64,
-    /// Tell the server to wait no longer for us, either: 4.10.
-    pub tells_timeout: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config { heartbeat_ns: 1_000_000_000, dead_ns: 15_000_000_000, tells_timeout: false }
-    }
 }
 
 /// One client of a server.

@@ -1,6 +1,7 @@
 //! The server's end of one connection, without the connection: received bytes in, messages and bytes to send out. All connections
 //! read the one store of their session, each as far as its client has come. The rules stand in `hftlab.net.soup_server`.
 
+pub use super::config::ServerConfig as Config;
 use super::{
     Accepted, Accounts, Closed, Framer, Login, NO_SUCH_SESSION, NOT_AUTHORISED, State, Store, kind, put,
 };
@@ -9,33 +10,6 @@ use super::{
 pub const PIECE: usize = 1 << 16;
 /// Nanoseconds of a millisecond.
 const MS: i64 = 1_000_000;
-
-/// How a server behaves; times in nanoseconds.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// Silence after which a heartbeat is sent.
-    pub heartbeat_ns: i64,
-    /// Silence of the client after which the connection is closed; the client's login may name its own.
-    pub dead_ns: i64,
-    /// Time for a login.
-    pub login_ns: i64,
-    /// Live messages, and bytes of other packets, that may wait for a slow reader.
-    pub backlog: usize,
-    /// The greatest length field of a packet of the client.
-    pub limit: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            heartbeat_ns: 1_000_000_000,
-            dead_ns: 15_000_000_000,
-            login_ns: 30_000_000_000,
-            backlog: 65_536,
-            limit: super::LONGEST,
-        }
-    }
-}
 
 /// One connection.
 pub struct Server {
