@@ -39,6 +39,7 @@ def _feed(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--longest-lull", dest="longest_lull_s", type=float, default=1.0, metavar="S", help="cut longer (default 1)"
     )
+    group.add_argument("--burst", type=int, default=16, metavar="N", help="datagrams sent between looks at orders (default 16)")
     group.add_argument("--wait", type=int, default=0, metavar="N", help="start when so many accounts are logged in (default 0)")
     group.add_argument("--delay", dest="delay_s", type=float, default=0.0, metavar="S", help="start not before this (default 0)")
     group.add_argument(
@@ -72,6 +73,7 @@ def _orders(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--rate", type=float, default=10_000, metavar="N", help="messages per second and connection (default 10,000)"
     )
+    group.add_argument("--rate-burst", dest="burst_in", type=int, default=2_000, metavar="N", help="at once (default 2,000)")
     group.add_argument("--login-timeout", dest="login_s", type=float, default=10.0, metavar="S", help="default 10")
     group.add_argument(
         "--dead-timeout", dest="dead_s", type=float, default=15.0, metavar="S", help="of a silent client (default 15)"
@@ -80,6 +82,7 @@ def _orders(group: argparse._ArgumentGroup) -> None:
         "--backlog", type=int, default=65_536, metavar="N", help="messages kept for a slow reader (default 65,536)"
     )
     group.add_argument("--most-live", type=int, default=10_000, metavar="N", help="live orders of an account (default 10,000)")
+    group.add_argument("--most-told", type=int, default=1 << 20, metavar="N", help="messages to an account (default 2^20)")
     group.add_argument(
         "--keep-orders",
         dest="cancel_on_disconnect",

@@ -746,7 +746,8 @@ def test_accounts_come_from_a_file_or_the_environment(tmp_path: Path) -> None:
 # As a process ---------------------------------------------------------------------------------------------------------------
 
 
-def test_the_process_from_its_first_line_to_its_last(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_process_from_its_first_line_to_its_last(tmp_path: Path, number: int) -> None:
     feed, audit = tmp_path / "small.itch", tmp_path / "audit.jsonl"
     feed.write_bytes(SMALL)
     free = "127.0.0.1:0"
@@ -766,7 +767,7 @@ def test_the_process_from_its_first_line_to_its_last(tmp_path: Path) -> None:
         client.enter(1, "B", 10, 101_0000)
         client.enter(2, "B", 10, 98_0000)
         wait_for(client, lambda: len(client.letters) == 4)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         wait_for(client, lambda: client.gone)
         out, err = process.communicate(timeout=LIMIT_S)
         assert (process.returncode, err) == (0, "")

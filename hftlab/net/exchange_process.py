@@ -17,7 +17,7 @@ from hftlab.net.exchange import Exchange, Settings
 from hftlab.net.lines import Chances
 from hftlab.net.state import State
 
-_FORWARDED = {field.name for field in fields(Settings)} - {"chances", "seed", "burst", "burst_in", "most_told"}
+_FORWARDED = {field.name for field in fields(Settings)} - {"chances", "seed"}
 
 
 def exchange(arguments: argparse.Namespace) -> int:
@@ -100,7 +100,13 @@ def _print(arguments: argparse.Namespace, event: str, said: dict[str, Any]) -> N
         print(json.dumps({"event": event, **said}), flush=True)
         return
     for name, value in said.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{key} {number}" for key, number in value.items() if number != {}) or "none"
-        if value != "":
-            print(f"{name.replace('_', ' '):<12} {value}", flush=True)
+        if (text := _text(value)) != "":
+            print(f"{name.replace('_', ' '):<12} {text}", flush=True)
+
+
+def _text(value: Any) -> str:
+    """A value for people: `sent 7, lost 2`, one level of names in brackets."""
+    if not isinstance(value, dict):
+        return str(value)
+    parts = [f"{name} ({_text(inner)})" if isinstance(inner, dict) else f"{name} {inner}" for name, inner in value.items()]
+    return ", ".join(parts) or "none"
