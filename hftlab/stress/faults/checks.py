@@ -64,7 +64,7 @@ def summary(rig: Rig) -> str:
     states = dict(sorted(rig.told["orders"].items()))
     withheld = states.pop("withheld", 0)
     orders = ", ".join(f"{n} {state}" for state, n in states.items()) or "none"
-    book = {"whole": "book as without the fault", "stale": "stale to the end", "refused": "book as without the fault"}
+    book = {"whole": "book as without the fault", "stale": "stale to the end", "refused": "login refused"}
     return f"{book[rig.fault.ends]}; orders sent: {orders}" + (f"; {withheld} withheld" if withheld else "")
 
 
@@ -81,6 +81,8 @@ def _book(rig: Rig) -> Iterator[str]:
     if rig.fault.ends == "stale":
         if rig.recovered_ms is not None:
             yield "the book cannot be whole, and the trader traded on it nevertheless"
+        return
+    if rig.fault.ends == "refused":
         return
     live, wanted = rig.trader.live, _reference(rig.feed.name, rig.seed, rig.fault.messages)
     if sorted(live.names) != sorted(wanted):
@@ -105,7 +107,7 @@ def _once(rig: Rig, story: Story) -> Iterator[str]:
     decided = {line["ref"] for line in audit.lines(rig.journal) if line["event"] == "order" and "index" in line}
     if strange := sorted(set(wire) - decided):
         yield f"order {strange[0]} left without a decision of the engine, as one that is sent again does"
-    if unseen := sorted(set(story.accepted) - set(wire) - {0}):
+    if unseen := sorted({ref for ref, times in story.accepted.items() if times} - set(wire)):
         yield f"order {unseen[0]} was accepted, and was never on the wire"
 
 

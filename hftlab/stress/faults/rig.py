@@ -188,7 +188,7 @@ class Rig:
     def restart(self, session: str = "") -> None:
         """It is back at the same place: with its session, from the audit log, or with a new one and the feed from its start."""
         state = None if session else State.read(self.audit)
-        settings = replace(self._bound, session=session or self._bound.session, wait=0)
+        settings = replace(self._bound, session=session or self._bound.session, wait=1 if session else 0)
         self.exchange = Exchange(self.feed, ACCOUNTS, settings, state=state, clock=self.clock)
         self.witness.session = self.exchange.session.ljust(10).encode()
         self.exchange.start()
