@@ -11,7 +11,7 @@ not ready, a feed that is not fresh. While something does, every book is stale t
 decided nevertheless is withheld, counted and reported to it. Messages that come late, after a gap, are run and not traded on.
 
 Messages lost for good, or unreadable, may have concerned any instrument. The session is then asked for again from its first
-message, into a new engine, if there is somewhere to ask; else, and after `replays` of these, nothing is traded until the next one.
+message, into a new engine, if there is somewhere to ask; else, and after `replays` of these, nothing is traded till the next one.
 """
 
 from __future__ import annotations

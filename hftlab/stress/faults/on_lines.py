@@ -209,7 +209,7 @@ def of_lines(dead_s: float) -> tuple[Fault, ...]:
         Fault("corruption", "a bit flipped in 10 %, in header or lengths", _mangled(_corrupted, "malformed")),
         Fault("corrupt checksum", "10 % come first with a bit flipped anywhere, under the old checksum", _damaged_checksum),
         Fault("truncated packets", "10 % of either line cut anywhere", _mangled(_cut, "truncated", "malformed")),
-        Fault("oversized packets", "10 % too long, up to 65,507 bytes, or with counts that are", _mangled(_too_long, "malformed")),
+        Fault("oversized packets", "10 % too long, up to 65,507 bytes, or their counts are", _mangled(_too_long, "malformed")),
         Fault("line A dead", "from a third of the feed on", _dead("A")),
         Fault("line B dead", "from a third of the feed on", _dead("B")),
         Fault("both lines dead", f"for {dead_s:g} s, while the feed goes on", _both_dead, rate=rate),

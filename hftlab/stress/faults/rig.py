@@ -163,7 +163,7 @@ class Rig:
                 and not self.trader.books.open
             ),
             "the trader has everything and trades",
-            60_000,
+            20_000,
         )
 
     def inject(self) -> None:
