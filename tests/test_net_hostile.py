@@ -120,13 +120,13 @@ def login(
 
 
 GOOD = {
-    "a number with 20 digits": login(number=b"9" * 20),
     "the last number of 64 bits": login(number=b"18446744073709551615"),
     "leading zeros": login(number=b"0" * 19 + b"1"),
     "padded on the left": b"    ME" + b"    SECRET" + login()[16:],
     "the longest heartbeat": login(beat=b"99999"),
 }
 BAD = {
+    "a number of 65 bits": login(number=b"18446744073709551616"),
     "a number below 0": login(number=b"-1"),
     "a number with a sign": login(number=b"+5"),
     "a number as programmers write it": login(number=b"1_0"),
@@ -215,7 +215,7 @@ def test_ten_megabytes_of_garbage_cost_no_memory(place: Place, kind: str, logged
     }[kind]
     rival = place.rival("ME" if logged_in else "")
     before, sent = memory(), 0
-    end = time.monotonic() + (1.0 if kind == "heartbeats" else LIMIT_S)  # three million packets take their time
+    end = time.monotonic() + (0.5 if kind == "heartbeats" else LIMIT_S)  # three million packets take their time
     while sent < 10 * MB and not rival.gone and time.monotonic() < end:
         if not rival.full:
             rival.raw(piece)
