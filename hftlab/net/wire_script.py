@@ -1,8 +1,8 @@
 """What goes over the wire and when, and what must come back: made before anything runs, from a run of the same engine without a wire.
 
-    feed:     | warm: run by the trader's engine before it logs in | data: packets over the wire                 |
-    packet:   MoldUDP64, one message or a few                        due: so long after the beginning, or at once
-    orders:   those that the engine makes of the same feed alone: their bytes, and the packet that causes each
+feed:     | warm: run by the trader's engine before it logs in | data: packets over the wire                 |
+packet:   MoldUDP64, one message or a few                        due: so long after the beginning, or at once
+orders:   those that the engine makes of the same feed alone: their bytes, and the packet that causes each
 """
 
 from __future__ import annotations
