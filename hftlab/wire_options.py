@@ -7,10 +7,10 @@ import argparse
 from hftlab.shared_options import result_options
 
 _ABOUT = """\
-Wire to wire: from a tick's bytes leaving the exchange to its order's bytes arriving there, both stamped by the exchange's own clock.
-A path is the name of a transport (see `hftlab net transports`) for both ways, or two of them, FEED+ORDERS: udp-spin+tcp-spin.
-Before anything is told every order is held against that of the same engine without a wire. This needs the Rust engine, in which
-exchange and trader are two threads; the path in Python is not measured by it.
+Wire to wire: from a tick's bytes leaving the exchange to its order's bytes arriving there, both stamped by the exchange's own
+clock. A path is the name of a transport (see `hftlab net transports`) for both ways, or two of them, FEED+ORDERS:
+udp-spin+tcp-spin. Before anything is told every order is held against that of the same engine without a wire. This needs the
+Rust engine, in which exchange and trader are two threads; the path in Python is not measured by it.
 """
 
 

@@ -23,8 +23,8 @@ _NARROW = 0.12
 def wire_chart(
     frame: pl.DataFrame, shares: pl.DataFrame, subtitle: str | list[str] = "", title: str = "From wire to wire"
 ) -> alt.HConcatChart | alt.Chart:
-    """Two panels, a row per path, the quickest at the top: the parts of its median as shares, since the paths lie further apart than
-    one linear axis of time could show; p50, p99 and p99.9 on a logarithmic axis.
+    """Two panels, a row per path, the quickest at the top: the parts of its median as shares, since the paths lie further apart
+    than one linear axis of time could show; p50, p99 and p99.9 on a logarithmic axis.
 
     frame  : columns path, p50 (ns, > 0), p99, p99.9; what a sample cannot bear is left out
     shares : columns path, part (transport, engine, scheduling), ns, share; of p50; none where the engine was not stamped

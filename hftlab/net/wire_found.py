@@ -33,8 +33,8 @@ AROUND = 0.005
 class Leg:
     """One path at one pace.
 
-    times    : by measure of MEASURES, raw ns: "service" from the tick leaving to the order arriving, "response" the same from when
-               the tick was due, "engine" in the trader (empty without its stamps), "transport alone" there and back
+    times    : by measure of MEASURES, raw ns: "service" from the tick leaving to the order arriving, "response" the same from
+               when the tick was due, "engine" in the trader (empty without its stamps), "transport alone" there and back
     shares   : (quantile, part, ns) of the response time; see `split`
     medians  : (rounds,) of the service time, raw ns; alone: of the transports alone
     messages : packets that left over all rounds; late: of those that left more than 10 us after they were due
@@ -140,9 +140,9 @@ class WireToWire(Result):
         return {name: Interval.of(self.beside[name] / self.beside[f"C {name}"], self.seed) for name in ours}
 
     def frame(self) -> pl.DataFrame:
-        """A row per path, pace and measure: path, pace, measure, n, min, p50 to p99.9, max (ns, less the clock; null where too few
-        samples lie beyond), low, high (95 % interval of the rounds' medians), least, most (their range); the last four are null but
-        for "service" and "transport alone"."""
+        """A row per path, pace and measure: path, pace, measure, n, min, p50 to p99.9, max (ns, less the clock; null where too
+        few samples lie beyond), low, high (95 % interval of the rounds' medians), least, most (their range); the last four are
+        null but for "service" and "transport alone"."""
         import polars as pl
 
         numbers = ("min", *QUANTILES, "max", "low", "high", "least", "most")
@@ -162,7 +162,7 @@ class WireToWire(Result):
         return {**head, **leg.quantiles(measure), **spread}
 
     def shares(self) -> pl.DataFrame:
-        """What p50 and p99 of the response time are made of: path, pace, quantile, part (transport, engine, scheduling), ns, share."""
+        """What p50 and p99 of the response time are made of: path, pace, quantile, part (one of PARTS), ns, share."""
         import polars as pl
 
         totals = {(leg.name, q): sum(ns for name, _, ns in leg.shares if name == q) for leg in self.legs for q in QUANTILES}
@@ -182,8 +182,8 @@ class WireToWire(Result):
         return pl.DataFrame(rows, schema={**texts, "ns": pl.Float64, "share": pl.Float64})
 
     def plot(self, pace: str = "") -> Any:
-        """Path by path at one pace (default the first), the quickest at the top: on the left whose time p50 is, on the right p50, p99
-        and p99.9 on a logarithmic axis; an Altair chart."""
+        """Path by path at one pace (default the first), the quickest at the top: on the left whose time p50 is, on the right p50,
+        p99 and p99.9 on a logarithmic axis; an Altair chart."""
         from hftlab.charts import wire_chart
 
         pace = pace or self.paces[0]

@@ -1,4 +1,4 @@
-"""Which way: the transport that the feed takes and the one that the orders take, by name: "udp-spin+tcp-spin", or "shm" for both."""
+"""Which way: the transport of the feed and that of the orders, by name: "udp-spin+tcp-spin", or "shm" for both."""
 
 from __future__ import annotations
 

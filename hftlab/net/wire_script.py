@@ -1,4 +1,4 @@
-"""What goes over the wire and when, and what must come back: made before anything runs, from a run of the same engine without a wire.
+"""What goes over the wire and when, and what must come back: made before anything runs, by the same engine without a wire.
 
 feed:     | warm: run by the trader's engine before it logs in | data: packets over the wire                 |
 packet:   MoldUDP64, one message or a few                        due: so long after the beginning, or at once
@@ -176,7 +176,7 @@ def _cut(index: Numbers, starts: Numbers) -> Numbers:
 
 
 def _together(due: Numbers, starts: Numbers) -> Numbers:
-    """Last message of each packet at a pace: those that are due at the same time leave together, as far as a packet holds them."""
+    """Last message of each packet at a pace: those that are due at the same time leave together, as many as a packet holds."""
     last, begin = [], 0
     for i in range(1, len(due)):
         if due[i] != due[begin] or starts[i + 1] - starts[begin] > MOST:

@@ -18,7 +18,7 @@ _SHOWN = ("min", "p50", "p99", "p99.9", "max")
 
 @dataclass(frozen=True)
 class Goal:
-    """Service times that a path in a closed loop should not exceed, ns; on two cores of their own, spinning, real-time scheduling."""
+    """Service times that a path in a closed loop should not exceed, ns; on two cores of its own with real-time scheduling."""
 
     path: str
     p50: float
