@@ -53,11 +53,7 @@ pub fn enter(
     ends.send_within(client.connected(now_ns), patience)?;
     while !shared.stop.load(Ordering::Relaxed) {
         if let Some(message) = ends.orders().wait(LOOK)? {
-            let body = Ends::body(framed, message);
-            let (length, room) = ((body.len() as u16).to_be_bytes(), client.space());
-            room[..2].copy_from_slice(&length);
-            room[2..2 + body.len()].copy_from_slice(body);
-            client.received(2 + body.len(), now_ns);
+            hear(&mut client, Ends::body(framed, message), now_ns);
             let let_in = matches!(client.next_event(), Some(Event::Accepted(_)));
             if !let_in || client.state() != State::Open {
                 return Err(unexpected("the trader was not let in"));
@@ -69,4 +65,13 @@ pub fn enter(
         }
     }
     Ok(None)
+}
+
+/// Kind and payload of a packet that came, for the client to take.
+#[inline]
+pub fn hear(client: &mut Client, body: &[u8], now_ns: i64) {
+    let (length, room) = ((body.len() as u16).to_be_bytes(), client.space());
+    room[..2].copy_from_slice(&length);
+    room[2..2 + body.len()].copy_from_slice(body);
+    client.received(2 + body.len(), now_ns);
 }
