@@ -16,6 +16,8 @@ const ANSWER: usize = 67;
 const LIMIT: Duration = Duration::from_millis(150);
 const LEAST: usize = 100;
 const STOP: u64 = u64::MAX;
+/// The kind of an answer, which no packet of SoupBinTCP has.
+pub const NOTHING: u8 = 0;
 
 /// The exchange's side: there and back, in ticks, after some to warm up.
 ///
@@ -27,6 +29,7 @@ pub fn measure(ends: &mut Ends, count: usize, patience: Duration) -> io::Result<
     let warm = count / 10 + 20;
     let mut answer = [0u8; ANSWER];
     answer[..2].copy_from_slice(&(ANSWER as u16 - 2).to_be_bytes());
+    answer[2] = NOTHING;
     for n in 0..(warm + count) as u64 {
         packet[..8].copy_from_slice(&n.to_le_bytes());
         let sent = clock.now();

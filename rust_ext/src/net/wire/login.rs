@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Ends, LOOK, SESSION, Shared, unexpected};
+use super::{Ends, LOOK, SESSION, Shared, floor, unexpected};
 use crate::net::soupbintcp::client::{Client, Config, Event};
 use crate::net::soupbintcp::{Accepted, Login, State, kind};
 
@@ -53,7 +53,11 @@ pub fn enter(
     ends.send_within(client.connected(now_ns), patience)?;
     while !shared.stop.load(Ordering::Relaxed) {
         if let Some(message) = ends.orders().wait(LOOK)? {
-            hear(&mut client, Ends::body(framed, message), now_ns);
+            let body = Ends::body(framed, message);
+            if body.first() == Some(&floor::NOTHING) {
+                continue; // left of what was measured before
+            }
+            hear(&mut client, body, now_ns);
             let let_in = matches!(client.next_event(), Some(Event::Accepted(_)));
             if !let_in || client.state() != State::Open {
                 return Err(unexpected("the trader was not let in"));
