@@ -27,7 +27,7 @@ from hftlab.net.transports import transports
 from hftlab.net.wire import wire
 from hftlab.net.wire_found import MEASURES, PARTS, Leg, WireToWire, split
 from hftlab.net.wire_path import Path, chosen
-from hftlab.net.wire_round import Faults, Sample, Seats, run
+from hftlab.net.wire_round import Faults, Sample, Seats, check, run
 from hftlab.net.wire_script import Script, acting, offsets, script
 from hftlab.net.wire_words import GOALS, Goal, against
 from hftlab.replay import Engine
@@ -106,6 +106,23 @@ def test_one_wrong_byte_and_nothing_is_told() -> None:
     wrong[47 * 200 + 20] ^= 1
     with pytest.raises(HftlabError, match=f"order {one.first + 200} is not the one of the run without a wire; nothing is told"):
         over("memory", replace(one, stream=bytes(wrong)))
+
+
+def test_an_order_may_get_lost_only_where_the_transport_may_lose_it() -> None:
+    one = made(messages=200)
+    orders = len(one.cause)
+    arrived = np.arange(float(orders))
+    arrived[[5, 6]] = np.nan
+    told: dict[str, Any] = {"sent_ns": np.arange(float(len(one.ends))), "arrived_ns": arrived, "received_ns": np.zeros(orders)}
+    told |= {"stream": one.stream, "stopped": "no order came any more", "counts": {}, "duplicates": 0, "foreign": 0}
+    assert np.flatnonzero(~check("udp", one, told, keeps=False)).tolist() == [5, 6]
+    with pytest.raises(HftlabError, match=f"tcp: no order came any more; {orders - 2} of {orders} orders came"):
+        check("tcp", one, told, keeps=True)
+    with pytest.raises(HftlabError, match="orders came"):
+        check("udp", one, {**told, "received_ns": np.zeros(orders - 1)}, keeps=False)
+    for what in ("duplicates", "foreign"):
+        with pytest.raises(HftlabError, match=f"1 {what} came over the wire of the orders; allowed is none"):
+            check("udp", one, {**told, what: 1}, keeps=False)
 
 
 @pytest.mark.parametrize("path", ["shm", "udp-spin+tcp-spin", "multicast+tcp-spin"])

@@ -98,10 +98,9 @@ def _losses(found: WireToWire) -> Iterator[str]:
     """What got lost on the way and was sent again, leg by leg."""
     for leg in found.legs:
         if leg.counts.get("gaps"):
-            yield (
-                f"{leg.name}: packets were lost {leg.counts['gaps']:,} times, and {leg.counts['resent']:,} were sent again; "
-                "every order came"
-            )
+            yield (f"{leg.name}: packets were lost {leg.counts['gaps']:,} times, and {leg.counts['resent']:,} were sent again")
+        if missing := leg.counts.get("missing"):
+            yield f"{leg.name}: {missing:,} orders were lost on the way, over a transport that does not send again"
 
 
 def table(found: WireToWire) -> list[str]:
