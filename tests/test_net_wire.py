@@ -18,11 +18,13 @@ import pytest
 from hftlab.charts import render, wire_chart
 from hftlab.cli import main
 from hftlab.errors import BackendMissing, ConfigError, HftlabError, UnknownName
+from hftlab.events import EVENT_DTYPE
+from hftlab.feeds.feed import EventFeed
 from hftlab.feeds.itch import ItchFeed
 from hftlab.feeds.synthetic import generate
 from hftlab.histogram import Histogram
 from hftlab.net import netns
-from hftlab.net.pingpong import cores_of
+from hftlab.net.pingpong import MESSAGES, cores_of
 from hftlab.net.transports import transports
 from hftlab.net.wire import wire
 from hftlab.net.wire_found import MEASURES, PARTS, Leg, WireToWire, split
@@ -267,7 +269,9 @@ def test_the_parts_of_a_quantile_sum_to_it() -> None:
 @pytest.fixture(scope="module")
 def found() -> WireToWire:
     paths = ["memory", "udp-spin+tcp-spin"]
-    return wire(paths, paces=["closed", "bursts"], rounds=3, messages=200, seconds=0.03, regime="burst", bare=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(MESSAGES, "spins", 500)
+        return wire(paths, paces=["closed", "bursts"], rounds=3, messages=200, seconds=0.03, regime="burst", bare=True)
 
 
 def test_paths_and_paces_are_measured_and_the_base_twice(found: WireToWire) -> None:
@@ -371,12 +375,17 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: File) -> None
         ({"seconds": 0.7, "fifo": True}, ConfigError, "seconds is 0.7; allowed is 0.01 to 0.6 with real-time scheduling"),
         ({"engine": "python"}, ConfigError, "the engine is python; allowed is rust in any variant"),
         ({"cores": (0, 9999)}, ConfigError, "core 9999 is not allowed"),
+        ({"feed": EventFeed(np.zeros(3, EVENT_DTYPE))}, ConfigError, "the feed is of events; allowed is one of ITCH"),
         (
             {"threshold": 1e6},
             HftlabError,
             "the feed causes no order in .* messages; allowed is one with some: lower the threshold",
         ),
-        ({"feed": ItchFeed(DATA), "warm": 8_000}, HftlabError, "the feed has 8,000 messages; 8,000 of them come before the wire"),
+        (
+            {"feed": ItchFeed(DATA)},
+            HftlabError,
+            "the feed has 8,000 messages; 20,000 of them come before the wire",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_sentence(words: dict[str, Any], error: type[Exception], says: str) -> None:
