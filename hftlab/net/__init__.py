@@ -1,10 +1,11 @@
 """The wire: the protocols of a market data feed and of order entry, and the processes that speak them.
 
 transports.py   how messages get from one thread or process to another, by name; which of them this machine has
-exchange.py     the exchange as a process: `Exchange(feed, accounts)`
 pingpong.py     what each costs, in interleaved rounds; rungs.py: what was found; bare.py: the same in C
+wire.py         from a tick's bytes to an order's over transports, in interleaved rounds; wire_found.py: what was found
 processes.py    the two ends in two processes
 netns.py        two network namespaces and a veth pair, for a while
+exchange.py     the exchange as a process: `Exchange(feed, accounts)`
 trader.py       the engine as a process: `Trader(TraderSettings(...), "rust")`; retrace.py runs its day again from its journal
 """
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from hftlab.net.trader import Trader as Trader
     from hftlab.net.trader_settings import Settings as TraderSettings  # noqa: F401
     from hftlab.net.transports import transports as transports
+    from hftlab.net.wire import wire as wire
 
 # Modules that are called like functions; see callable_module.py.
-_MODULES = ("pingpong", "transports")
+_MODULES = ("pingpong", "transports", "wire")
 # What is public, and where it is: module and name.
 _NAMES = {
     "Exchange": ("exchange", "Exchange"),

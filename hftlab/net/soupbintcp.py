@@ -23,7 +23,6 @@ NOT_AUTHORISED, NO_SESSION = "A", "S"  # why a login is rejected
 
 LONGEST = 0xFFFF  # the largest value of the length field
 _USERNAME, _PASSWORD, _SESSION, _DIGITS, _TIMEOUT = 6, 10, 10, 20, 5
-_HIGHEST = 2**64 - 1  # of a sequence number, as MoldUDP64 carries it
 _LOGIN_BYTES = _USERNAME + _PASSWORD + _SESSION + _DIGITS  # 46; with a heartbeat timeout (4.10) 51
 
 
@@ -182,8 +181,7 @@ def _trimmed(name: str, payload: bytes, at: int, width: int, secret: bool = Fals
 
 def _digits(name: str, payload: bytes, at: int, width: int) -> int:
     raw = payload[at : at + width].strip(b" ")
-    if not raw.isdigit():
-        raise WireError(f"SoupBinTCP login: offset {at}: {name} {raw!r}; allowed are ASCII digits, padded with spaces", offset=at)
-    if int(raw) > _HIGHEST:
-        raise WireError(f"SoupBinTCP login: offset {at}: {name} {int(raw)}; allowed is at most {_HIGHEST}", offset=at)
+    if not raw.isdigit() or int(raw) >= 1 << 64:
+        text = f"SoupBinTCP login: offset {at}: {name} {raw!r}; allowed are ASCII digits of 64 bits, padded with spaces"
+        raise WireError(text, offset=at)
     return int(raw)
