@@ -47,7 +47,7 @@ endef
 export RUST_ABSENT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench report lab test lint instructions notebooks rust native profile clean rust-or-notice $(STALE)
+.PHONY: help setup bench report lab test lint instructions notebooks pictures rust native profile clean rust-or-notice $(STALE)
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
@@ -92,10 +92,14 @@ instructions: $(INSTALLED)  ## count instructions per message with valgrind and 
 notebooks: setup  ## regenerate the notebooks from their text pairs and execute them in place
 	$(if $(NOTEBOOKS),,$(error there is no text pair notebooks/[0-9]*.py))
 	$(PY) -m jupytext --quiet --update --to ipynb $(NOTEBOOKS)
-	@# Without bars of progress, which CI has none of, and with nothing passed: the solutions shall not count for anybody.
-	home="$$(mktemp -d)" && trap 'rm -rf "$$home"' EXIT && CI=true HFTLAB_HOME="$$home" $(PY) -m nbconvert --log-level WARN \
-		--to notebook --execute --inplace --ExecutePreprocessor.timeout=600 --ExecutePreprocessor.record_timing=False \
-		$(NOTEBOOKS:.py=.ipynb)
+	@# Without bars of progress, which CI has none of. Each part has a home of its own: the landing page shows a course of which
+	@# nothing has been passed yet.
+	home="$$(mktemp -d)" && trap 'rm -rf "$$home"' EXIT && for part in "$(patsubst %.py,%.ipynb,$(filter-out %/index.py,$(NOTEBOOKS)))" notebooks/index.ipynb; do \
+		CI=true HFTLAB_HOME="$$home/$${part##*/}" $(PY) -m nbconvert --log-level ERROR --to notebook --execute --inplace \
+		--ExecutePreprocessor.timeout=600 --ExecutePreprocessor.record_timing=False $$part || exit 1; done
+
+pictures: setup  ## draw the pictures of the README anew, on this machine
+	$(PY) examples/pictures.py notebooks/pictures
 
 rust: $(if $(CARGO),$(RUST_BUILT))  ## build and install the Rust engine, for every processor of this architecture
 	$(if $(CARGO),@:,$(error the Rust engine cannot be built: there is no cargo on PATH))

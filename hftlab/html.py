@@ -7,8 +7,9 @@ from html import escape
 from typing import Any
 
 MOST_ROWS = 60
-_RIGHT = "text-align:right;font-variant-numeric:tabular-nums"
-_LEFT = "text-align:left"
+# With room of their own: a widget has none of the styles that JupyterLab gives to a table.
+_RIGHT = "text-align:right;padding:2px 8px;font-variant-numeric:tabular-nums"
+_LEFT = "text-align:left;padding:2px 8px"
 
 
 def cell(value: Any) -> str:
@@ -24,7 +25,8 @@ def cell(value: Any) -> str:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table, at most 60 rows of it."""
-    head = "".join(f"<th style='{_LEFT}'>{escape(name)}</th>" for name in columns)
+    aligned = [_aligned(value) for value in rows[0]] if rows else [_LEFT] * len(columns)
+    head = "".join(f"<th style='{style}'>{escape(name)}</th>" for name, style in zip(columns, aligned, strict=True))
     body = "".join(f"<tr>{''.join(map(_td, row))}</tr>" for row in rows[:MOST_ROWS])
     more = f"<p>... and {len(rows) - MOST_ROWS:,} rows more</p>" if len(rows) > MOST_ROWS else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
@@ -43,5 +45,10 @@ def block(title: str, body: str, lines: Iterable[str] = ()) -> str:
 
 
 def _td(value: Any) -> str:
+    return f"<td style='{_aligned(value)}'>{escape(cell(value))}</td>"
+
+
+def _aligned(value: Any) -> str:
+    """Numbers to the right, and what is not known with them."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return f"<td style='{_RIGHT if number or value is None else _LEFT}'>{escape(cell(value))}</td>"
+    return _RIGHT if number or value is None else _LEFT

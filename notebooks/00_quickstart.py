@@ -124,3 +124,5 @@ print("the best Rust variant makes more than 10 times the messages per second:",
 # - One feed, one contract, as many engines as you like; equality is checked before a clock starts.
 # - The stages have the same names everywhere: `hftlab/stages/` in Python, `rust_ext/src/` in Rust.
 # - On the command line: `hftlab bench`, `hftlab run FILE`, `hftlab verify python rust FILE`, `hftlab doctor`.
+#
+# **Next:** [01 Measuring a microsecond](01_measuring.ipynb): why the table above may be believed, and which tables may not.

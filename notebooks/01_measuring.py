@@ -328,7 +328,7 @@ pl.DataFrame(
     ]
 )
 
-# %%
+# %% tags=["nbval-check-output"]
 points = [{"series": name, **point} for name, ns in both.items() for point in Distribution.of("total", ns).spectrum()]
 charts.percentile_chart(pl.DataFrame(points), "One stall, seen and not seen", f"{len(service):,} messages, one of them stalls")
 

@@ -354,7 +354,7 @@ hftlab.chain({"with a dictionary": KeyedQueues, "__slots__": Slots}, feed, round
 # Python remember where they found an attribute. Does it still pay? Look at the verdict:
 
 
-# %% tags=["nbval-check-output"]
+# %%
 def by_dots(book):
     found = 0
     for order in range(1_000):

