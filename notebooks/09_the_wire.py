@@ -86,7 +86,9 @@ for together in (1, 2, 5, 10, 30):
     carried = sum(len(message) for group in groups for message in group)
     on_the_wire = sum(HEADERS + len(encode(SESSION, 1, group)) for group in groups)
     rows.append((together, on_the_wire / len(groups) / together, carried / on_the_wire))
-share = pl.DataFrame(rows, schema=["messages in a packet", "bytes on the wire per message", "share that are messages"], orient="row")
+share = pl.DataFrame(
+    rows, schema=["messages in a packet", "bytes on the wire per message", "share that are messages"], orient="row"
+)
 assert share["share that are messages"][0] < 0.5
 share
 
@@ -160,7 +162,15 @@ claims = {
 assert all(claims.values()), worst
 for claim, holds in claims.items():
     print(f"{claim}: {holds}")
-pl.DataFrame([{"time during which nothing may be traded": name, **dict(zip(map(str, LOSSES), frame["stale"])), } for name, frame in curves.items()])
+pl.DataFrame(
+    [
+        {
+            "time during which nothing may be traded": name,
+            **dict(zip(map(str, LOSSES), frame["stale"])),
+        }
+        for name, frame in curves.items()
+    ]
+)
 
 # %% [markdown]
 # **Why the square?** Both must lose the same number, and independent chances multiply: `p * p`. The trap shows what that rests
