@@ -35,6 +35,7 @@ REASONS = {
     "taken over": "taken_over",
     "told enough": "stream_full",
     "reset": "reset",
+    "made room": "made_room",
 }
 
 

@@ -55,6 +55,7 @@ class Gateway:
         self.client = Client(settings.username, settings.password, dead_ns=dead_ns, version=settings.version)
         self.counts: Counter[str] = Counter()
         self.why = ""  # it is down
+        self.over = False  # the session of the orders has ended, and no other was found
         self.socket: socket.socket | None = None
         self._outbox = bytearray()
         self._wait_ms = settings.reconnect_ms
@@ -178,9 +179,10 @@ class Gateway:
     def _event(self, event: Event, now_ns: int) -> list[Happening]:
         if event.kind == "accepted":
             self.state, self._heard_ns, self._wait_ms = SETTLING, now_ns, self.settings.reconnect_ms
-            self._answer, self._from_first = 0, event.sequence <= 1
+            self._answer, self._from_first, self.over = 0, event.sequence <= 1, False
             self.counts["logins"] += 1
-            self._outbox += self.client.send(ouch.AccountQuery().encode(), now_ns)
+            if self.client.state == OPEN:  # what came behind it may have broken the stream already
+                self._outbox += self.client.send(ouch.AccountQuery().encode(), now_ns)
             return [Happening("up", text=event.payload.decode("latin-1"))]
         if event.kind == "message":
             self._heard_ns = now_ns
@@ -191,7 +193,10 @@ class Gateway:
                 return [Happening("ended", text="the session is not available any more")]
             self.state = REFUSED
             return [Happening("refused", text=self.client.closed)]
-        return [Happening("ended", text="end of session")] if event.kind == "end" else []
+        if event.kind == "end":
+            self.over = True
+            return [Happening("ended", text="end of session")]
+        return []
 
     def _message(self, payload: bytes) -> list[Happening]:
         try:

@@ -32,7 +32,8 @@ def reason(trader: Trader, now_ns: int) -> str:
 def over(trader: Trader, since_ns: int, now_ns: int) -> bool:
     """Whether it can go home: the login is refused, or the feed's session, over since then, has left nothing open.
 
-    Also where messages are missing still, when the session has ended and nobody is there any more who could send them.
+    Also where messages are missing still, or the word that it has ended, when one of the two sessions is over and nobody is there
+    any more who could send them.
     """
     if trader.gateway.state == REFUSED:
         return True
@@ -40,5 +41,5 @@ def over(trader: Trader, since_ns: int, now_ns: int) -> bool:
         return False
     if not since_ns:
         silent = now_ns - trader.feed.heard_ns > trader.settings.silence_ns
-        return trader.feed.ending and silent and not trader.gateway.ready
+        return (trader.feed.ending or trader.gateway.over) and silent and not trader.gateway.ready
     return not trader.gateway.ready or (not trader.books.open and now_ns - since_ns > _LAST_WORDS_NS)

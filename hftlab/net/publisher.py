@@ -21,6 +21,7 @@ from hftlab.net import moldudp64
 from hftlab.net.kept import Kept
 from hftlab.net.pacing import SECOND_NS, Pace, Schedule
 
+_END_NS = SECOND_NS // 20  # between two ends of a session: who misses them all waits for it for ever
 _LAGS = 4096  # lags that are counted at once
 
 
@@ -162,8 +163,8 @@ class Publisher:
         return moldudp64.end(self.session, self.next)
 
     def end_again(self, now_ns: int) -> bytes | None:
-        """The end of the session once more, if it was not sent for `heartbeat_ns`: to be repeated for a while."""
-        silent = self._beat_ns is None or now_ns - self._beat_ns >= self.heartbeat_ns
+        """The end of the session once more, if it was not sent for a twentieth of a second: it may be lost on every line."""
+        silent = self._beat_ns is None or now_ns - self._beat_ns >= min(self.heartbeat_ns, _END_NS)
         return self.end(now_ns) if silent else None
 
     def lags(self) -> Histogram:

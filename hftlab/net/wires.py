@@ -50,12 +50,13 @@ class Wires:
 
     def accept(self, now_ns: int) -> None:
         """Take the connections that wait."""
+        before = set(self.wires)
         for _ in range(_ACCEPTS):
             try:
                 link, peer = self.listener.accept()
             except OSError:  # none is left, it has gone already, or there are no file descriptors: the next round tries again
                 return
-            if len(self.wires) >= self.most:
+            if len(self.wires) >= self.most and not self._make_room(before, now_ns):
                 self.counts["refused"] += 1
                 link.close()
                 continue
@@ -120,6 +121,19 @@ class Wires:
     def busy(self) -> bool:
         """Whether a connection is left that is still to be told something."""
         return any(wire.port.account or wire.pending for wire in self.wires)
+
+    def _make_room(self, before: set[Wire], now_ns: int) -> bool:
+        """Drop a connection that is closed, or the oldest without a login, so that those do not keep others out.
+
+        before : who was there when this round began; a newcomer is read once before it may have to go
+        """
+        useless = [wire for wire in before & self.wires if wire.port.closed or not wire.port.account]
+        if not useless:
+            return False
+        wire = min(useless, key=lambda one: (not one.port.closed, one.port.number))
+        wire.port.lost("made room: no login, and another connection came")
+        self._drop(wire, now_ns)
+        return True
 
     def _write(self, wire: Wire) -> None:
         for _ in range(_WRITES):

@@ -7,6 +7,7 @@ storms.py feeds.py     cancel storms, deep books, thousands of instruments, with
 overload.py ingesting.py  more than can be worked off, on purpose: the policy of hftlab.net.ingress with the real parts around it
 soak.py soaked.py trend.py  the same for minutes or days: memory, faults and latency watched, and what creeps found
 whole.py table.py      all of them in one run, and its tables
+faults/                every fault of the wire, injected into a real exchange and a real trader, and survived
 
 A new kind of target needs `hftlab.stress.target.Target` and `Line` alone. Nothing here says how slow is too slow: what fails is
 what is wrong (faults, ends that differ, memory that grows, a book that does not recover).
@@ -33,7 +34,7 @@ def stress(*given: Any, **more: Any) -> StressResult:
 
 
 def __getattr__(name: str) -> Any:
-    if name in PARTS:  # modules that can be called, like this one
+    if name in (*PARTS, "faults"):  # modules that can be called, like this one
         return import_module(f"hftlab.stress.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
