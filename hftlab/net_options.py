@@ -7,6 +7,7 @@ import argparse
 from hftlab.exchange_options import add_exchange
 from hftlab.shared_options import result_options
 from hftlab.trade_options import add_trade
+from hftlab.wire_options import add_bench
 
 
 def add_net(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -38,4 +39,4 @@ def _add_pingpong(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     result_options(pingpong)
 
 
-_ADD = (_add_transports, _add_pingpong, add_exchange, add_trade)
+_ADD = (_add_transports, _add_pingpong, add_bench, add_exchange, add_trade)

@@ -57,9 +57,33 @@ def _pingpong(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _bench(arguments: argparse.Namespace) -> int:
+    from hftlab.charts import check_file, save
+    from hftlab.net.wire import wire
+
+    if arguments.chart:
+        check_file(arguments.chart)
+    names = ("engine", "rounds", "messages", "seconds", "regime", "threshold", "cooldown", "netns", "bare", "stamps", "seed")
+    plan = {name: getattr(arguments, name) for name in names}
+    if arguments.paces:
+        plan["paces"] = arguments.paces
+    cores = (arguments.cores[0], arguments.cores[1]) if arguments.cores else None
+    found = wire(arguments.paths, cores=cores, fifo=arguments.real_time, **plan)
+    if arguments.chart:
+        save(found.plot(), arguments.chart)
+    if arguments.out:
+        found.save(arguments.out)
+    if arguments.json:
+        print_json(found.to_dict())
+    else:
+        print(found)
+    return 0
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "transports": _transports,
     "exchange": _exchange,
     "trade": _trade,
     "pingpong": _pingpong,
+    "bench": _bench,
 }

@@ -36,6 +36,7 @@ FLOORS: list[tuple[str, ...]] = [
         "stress_options",
         "tables",
         "trade_options",
+        "wire_options",
     ),
     ("profiling",),
     ("report",),

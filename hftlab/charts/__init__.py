@@ -46,3 +46,4 @@ from hftlab.charts.stress import overload_chart as overload_chart
 from hftlab.charts.stress import soak_chart as soak_chart
 from hftlab.charts.stress import storm_chart as storm_chart
 from hftlab.charts.timeline import timeline_chart as timeline_chart
+from hftlab.charts.wire import wire_chart as wire_chart

@@ -2,7 +2,7 @@
 
 transports.py   how messages get from one thread or process to another, by name; which of them this machine has
 pingpong.py     what each costs, in interleaved rounds; rungs.py: what was found; bare.py: the same in C
-wire.py         from a tick's bytes to an order's: the whole of it over transports, in interleaved rounds; tolls.py: what was found
+wire.py         from a tick's bytes to an order's over transports, in interleaved rounds; wire_found.py: what was found
 processes.py    the two ends in two processes
 netns.py        two network namespaces and a veth pair, for a while
 exchange.py     the exchange as a process: `Exchange(feed, accounts)`
@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hftlab.net.pingpong import pingpong as pingpong
     from hftlab.net.transports import transports as transports
+    from hftlab.net.wire import wire as wire
 
 # Modules that are called like functions; see callable_module.py.
-_MODULES = ("pingpong", "transports")
+_MODULES = ("pingpong", "transports", "wire")
 # Name here -> module and name there.
 _NAMES = {
     "Exchange": ("exchange", "Exchange"),

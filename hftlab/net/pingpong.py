@@ -69,7 +69,7 @@ def pingpong(
         raise ConfigError(f"size is {size}; allowed is 16 to 1472")
     if messages is not None and not 1 <= messages <= 10_000_000:
         raise ConfigError(f"messages is {messages}; allowed is 1 to 10,000,000")
-    seats = {"cores": _cores(cores), "fifo": fifo, "size": size}
+    seats = {"cores": cores_of(cores), "fifo": fifo, "size": size}
     alone = seats["cores"] == (None, None)
     names, skipped = _chosen(tuple(transports), netns=netns, processes=processes, alone=alone)
     if netns:
@@ -111,7 +111,8 @@ def _no_processes(name: str, *, netns: bool) -> str:
     return ""
 
 
-def _cores(cores: tuple[int, int] | None) -> tuple[int, int] | tuple[None, None]:
+def cores_of(cores: tuple[int, int] | None) -> tuple[int, int] | tuple[None, None]:
+    """Of two sides: as asked, or the first two that are allowed; None where there is one. Raises ConfigError."""
     allowed = system.affinity()
     if cores is None:
         return (allowed[0], allowed[1]) if len(allowed) > 1 else (None, None)
@@ -131,10 +132,11 @@ def _run(name: str, seats: dict[str, Any], processes: bool, wire: Veth | None) -
 
         return lambda messages: between(name, address, messages, limit=LIMIT, **seats)
     plan = {"limit": LIMIT, **seats}
-    return lambda messages: _timed(name, address, messages, plan)
+    return lambda messages: timed(name, address, messages, plan)
 
 
-def _timed(name: str, address: str | None, messages: int, plan: dict[str, Any]) -> dict[str, Any]:
+def timed(name: str, address: str | None, messages: int, plan: dict[str, Any]) -> dict[str, Any]:
+    """A round of a transport between two threads, as the Rust engine tells it. Raises HftlabError for what the transport says."""
     try:
         found: dict[str, Any] = engine().transport_pingpong(name, address, rounds=messages, warm=messages // 20 + 10, **plan)
     except (OSError, ValueError) as error:

@@ -7,3 +7,4 @@ pub mod ouch;
 pub mod pingpong;
 pub mod soupbintcp;
 pub mod transport;
+pub mod wire;

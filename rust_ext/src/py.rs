@@ -16,6 +16,7 @@ mod net;
 mod result;
 mod settings;
 mod transports;
+mod wire;
 
 use crate::choose::{self, VARIANTS, Variant};
 use crate::clock::Clock;
@@ -91,6 +92,8 @@ mod hftlab_rust {
         MoldArbiter, SoupClient, SoupFramer, SoupServer, mold_decode, mold_decode_request, mold_pack,
         ouch_decode_inbound, ouch_decode_outbound, soup_decode_accepted, soup_decode_login, soup_packet,
     };
+    #[pymodule_export]
+    use super::wire::wire_run;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

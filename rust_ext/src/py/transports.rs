@@ -23,7 +23,7 @@ impl From<Failure> for PyErr {
     }
 }
 
-fn seconds(given: f64) -> PyResult<Duration> {
+pub(super) fn seconds(given: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(given).map_err(|_| PyValueError::new_err(format!("{given} s is no time")))
 }
 
@@ -31,7 +31,7 @@ fn options(size: usize, slots: usize, patience: f64) -> PyResult<Options> {
     Ok(Options { size, slots, patience: seconds(patience)? })
 }
 
-fn address(text: Option<&str>) -> PyResult<Option<Address>> {
+pub(super) fn address(text: Option<&str>) -> PyResult<Option<Address>> {
     Ok(text.map(Address::parse).transpose()?)
 }
 
@@ -164,7 +164,7 @@ pub fn transport_open(
     Ok(Endpoint::new(py.detach(|| transport::open(name, &address, end, &options))?))
 }
 
-fn seat(core: Option<usize>, fifo: bool) -> Seat {
+pub(super) fn seat(core: Option<usize>, fifo: bool) -> Seat {
     Seat { core, fifo: fifo.then_some(PRIORITY) }
 }
 

@@ -1,0 +1,124 @@
+"""Wire to wire in words: under what conditions, against which goals, and what limits it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hftlab.bench.paired import Interval
+
+if TYPE_CHECKING:
+    from hftlab.net.wire_found import Leg, WireToWire
+
+#: A transport of ours that takes more than this in times the same in C has something to mend.
+AS_C = 1.10
+_SHOWN = ("min", "p50", "p99", "p99.9", "max")
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Service times that a path in a closed loop should not exceed, ns; on two cores of its own with real-time scheduling."""
+
+    path: str
+    p50: float
+    p99: float | None = None
+
+
+GOALS = (Goal("shm", 600), Goal("xdp-skb", 3_500, 5_000), Goal("udp-spin+tcp-spin", 8_000, 11_000))
+
+
+def conditions(found: WireToWire, pace: str = "") -> list[str]:
+    """How it was measured, a sentence each."""
+    where = f"cores {found.cores[0]} and {found.cores[1]}" if found.cores[0] is not None else "not pinned"
+    how = "real-time scheduling" if found.fifo and not found.refused else "default scheduling"
+    first = f"from a tick's bytes leaving the exchange to its order's bytes arriving there, {found.wire}, {where}, {how}"
+    if pace:
+        per_s = next((leg.per_s for leg in found.legs if leg.pace == pace), None)
+        speed = "closed loop" if pace == "closed" else f"{pace}: {per_s or 0.0:,.0f} messages/s on average"
+        return [f"{first}, {found.rounds} interleaved rounds", f"{speed}, {found.regime}, {found.engine}"]
+    stamp = (
+        f"the trader stamps when an order is ready, which costs it a reading of the clock per order, {found.clock_ns:.0f} ns"
+        if found.stamps
+        else "the trader does not stamp when an order is ready, so the engine's share is not told"
+    )
+    orders = sum(leg.counts["orders"] for leg in found.legs)
+    return [
+        f"{first}, {found.rounds} interleaved rounds; {found.engine}; feed {found.regime}",
+        found.strategy,
+        f"all {orders:,} orders are byte for byte those of the same engine without a wire",
+        f"less {found.clock_ns:.0f} ns, the cost of a reading of the clock; {stamp}",
+    ]
+
+
+def words(found: WireToWire) -> list[str]:
+    """What was found, a sentence each."""
+    out = [f"A/A control, {found.base} against itself: {found.control}"]
+    out += [_goal(goal, leg) for goal in GOALS for leg in found.legs if (leg.path, leg.pace) == (goal.path, "closed")]
+    out += [_as_c(name, interval) for name, interval in found.against_c().items()]
+    out += list(_losses(found))
+    sides = zip(("exchange", "trader"), found.quiet, strict=True)
+    out.append("; ".join(f"{lost:.1%} of the {side}'s core was lost before the rounds, longest gap {gap / 1e3:,.0f} us"
+                         for side, (lost, gap) in sides))  # fmt: skip
+    return out
+
+
+def _goal(goal: Goal, leg: Leg) -> str:
+    """Whether a goal is reached, and if not what stands in the way."""
+    told, parts = leg.quantiles(), []
+    reached = True
+    for name, most in (("p50", goal.p50), ("p99", goal.p99)):
+        if most is None:
+            continue
+        ns = told[name]
+        reached = reached and ns is not None and ns <= most
+        parts.append(f"{name} {'n/a' if ns is None else f'{ns / 1e3:,.2f}'} us, goal {most / 1e3:g}")
+    verdict = "reached" if reached else f"not reached: {_limits(goal, leg)}"
+    return f"{goal.path}: {'; '.join(parts)}: {verdict}"
+
+
+def _limits(goal: Goal, leg: Leg) -> str:
+    """What the time that is over goes to."""
+    alone = leg.quantiles("transport alone")["p50"] or 0.0
+    rest = (leg.quantiles()["p50"] or 0.0) - alone
+    share = alone / goal.p50
+    if share > 0.9:
+        return f"the transports alone take {alone / 1e3:,.2f} us here, {share:.0%} of the goal for p50"
+    return f"the transports alone take {alone / 1e3:,.2f} us, the engine and the rest {rest / 1e3:,.2f} us"
+
+
+def _as_c(name: str, ratio: Interval) -> str:
+    within = ratio.median <= AS_C
+    word = "within 10 %" if within else "more than 10 % above"
+    return f"{name} takes {ratio} the time of the same in C: {word}"
+
+
+def _losses(found: WireToWire) -> Iterator[str]:
+    """What got lost on the way and was sent again, leg by leg."""
+    for leg in found.legs:
+        if leg.counts.get("gaps"):
+            yield (
+                f"{leg.name}: packets were lost {leg.counts['gaps']:,} times, and {leg.counts['resent']:,} were sent again; "
+                "every order came"
+            )
+
+
+def table(found: WireToWire) -> list[str]:
+    """Response and service times in us, a line per leg and measure."""
+    width = max(len(leg.name) for leg in found.legs)
+    out = [f"{'wire to wire, us':<{width}} {'':<16}" + "".join(f"{name:>10}" for name in _SHOWN) + f"{'n':>10}"]
+    for pace in found.paces:
+        legs = [leg for leg in found.legs if leg.pace == pace]
+        for leg in sorted(legs, key=lambda leg: leg.quantiles()["p50"] or 0.0):
+            measures = ("service", *(("response",) if pace != "closed" else ()), "engine", "transport alone")
+            for place, measure in enumerate(measures):
+                if leg.times[measure].n:
+                    out.append(_row(leg, measure, "" if place else leg.name, width))
+    return out
+
+
+def _row(leg: Leg, measure: str, name: str, width: int) -> str:
+    told = leg.quantiles(measure)
+    values = [told[shown] for shown in _SHOWN]
+    cells = "".join(f"{'n/a' if ns is None else f'{ns / 1e3:,.2f}':>10}" for ns in values)
+    return f"{name:<{width}} {measure:<16}{cells}{leg.times[measure].n:>10,}"

@@ -1,0 +1,192 @@
+//! The trader's side: packets in, through the arbiter and the engine as it is, orders out.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use super::arrivals::NEVER;
+use super::{Ends, LOOK, Plan, SESSION, Shared, floor, gone, login, unexpected};
+use crate::clock::Clock;
+use crate::net::arbiter::{Arbiter, Config, Counts};
+use crate::net::soupbintcp::client::Client;
+use crate::order::ENTER_BYTES;
+use crate::runner::Runner;
+
+/// What the trader tells afterwards; see `Found`.
+#[derive(Debug, Default)]
+pub struct Traded {
+    pub received: Vec<u64>,
+    pub ready: Vec<u64>,
+    pub counts: Counts,
+    pub allocations: u64,
+    /// It has died, as it was told to.
+    pub died: bool,
+}
+
+/// All of it.
+///
+/// # Errors
+/// What the transports say; `InvalidData` where it is not let in, or for messages that the engine cannot read.
+pub fn work(ends: &mut Ends, plan: &Plan, runner: &mut dyn Runner, shared: &Shared) -> io::Result<Traded> {
+    if !floor::echo(ends, shared)? {
+        return Ok(Traded::default());
+    }
+    if runner.run_bytes(plan.warm, usize::MAX) != (plan.warm.len(), None) {
+        return Err(unexpected("the engine cannot read the messages before"));
+    }
+    forget(runner);
+    let orders = plan.orders.last().map_or(0, |&orders| orders as usize);
+    runner.entry().stream.reserve(1 << 16);
+    runner.entry().orders.reserve(1 << 12);
+    let clock = Clock::get();
+    let now_ns = (clock.now() as f64 * clock.ns_per_tick) as i64;
+    let Some(client) = login::enter(ends, shared, plan.patience, now_ns)? else {
+        return Ok(Traded::default());
+    };
+    let mut trader = Trader {
+        delay: (plan.faults.delay_ns as f64 / clock.ns_per_tick) as u64,
+        clock,
+        arbiter: Arbiter::new(Some(SESSION), 1, Config::default()),
+        client,
+        received: vec![NEVER; orders],
+        ready: vec![NEVER; if plan.stamps { orders } else { 0 }],
+        sent: 0,
+        packets: 0,
+        since: 0,
+    };
+    let died = match trader.run(ends, plan, runner, shared) {
+        Err(error) if gone(&error) => false,
+        died => died?,
+    };
+    let asked = if trader.packets > plan.settle { (plan.asked)() - trader.since } else { 0 };
+    trader.received.truncate(trader.sent);
+    trader.ready.truncate(trader.sent);
+    let Trader { received, ready, arbiter, .. } = trader;
+    Ok(Traded { received, ready, counts: arbiter.counts, allocations: asked, died })
+}
+
+/// The orders that have left, which would pile up otherwise.
+#[inline(always)]
+fn forget(runner: &mut dyn Runner) {
+    let entry = runner.entry();
+    entry.stream.clear();
+    entry.orders.clear();
+}
+
+struct Trader {
+    clock: Clock,
+    arbiter: Arbiter,
+    client: Client,
+    received: Vec<u64>,
+    ready: Vec<u64>,
+    /// Orders sent.
+    sent: usize,
+    /// Packets received.
+    packets: u64,
+    /// Allocations when it had settled.
+    since: u64,
+    /// Ticks to waste on every packet.
+    delay: u64,
+}
+
+impl Trader {
+    /// Until the session is over, or it is told to end. Whether it died.
+    fn run(
+        &mut self,
+        ends: &mut Ends,
+        plan: &Plan,
+        runner: &mut dyn Runner,
+        shared: &Shared,
+    ) -> io::Result<bool> {
+        let dies_after = plan.faults.dies_after as u64;
+        loop {
+            let Some(packet) = ends.feed.wait(LOOK)? else {
+                if shared.stop.load(Ordering::Relaxed) {
+                    return Ok(false);
+                }
+                self.ask(ends)?;
+                while shared.resting.load(Ordering::Relaxed) {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                continue;
+            };
+            let received = self.clock.now();
+            let now_ns = self.ns(received);
+            self.waste(received);
+            let blocks = self.arbiter.receive(0, packet, now_ns).blocks;
+            if !blocks.is_empty() {
+                if runner.run_bytes(blocks, usize::MAX) != (blocks.len(), None) {
+                    return Err(unexpected("the engine cannot read a message"));
+                }
+                self.send(ends, plan, runner, received)?;
+            }
+            self.packets += 1;
+            if self.packets == plan.settle {
+                self.since = (plan.asked)();
+            }
+            if self.arbiter.stale() {
+                self.ask(ends)?;
+            }
+            if self.arbiter.finished() || self.packets == dies_after {
+                return Ok(self.packets == dies_after);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn ns(&self, ticks: u64) -> i64 {
+        (ticks as f64 * self.clock.ns_per_tick) as i64
+    }
+
+    /// Every order that the engine has made, framed and sent.
+    #[inline(always)]
+    fn send(
+        &mut self,
+        ends: &mut Ends,
+        plan: &Plan,
+        runner: &mut dyn Runner,
+        received: u64,
+    ) -> io::Result<()> {
+        let entry = runner.entry();
+        if entry.stream.is_empty() {
+            return Ok(());
+        }
+        let now_ns = self.ns(received);
+        for order in entry.stream.chunks_exact(ENTER_BYTES) {
+            let packet = self.client.send(now_ns, |to| to.extend_from_slice(order));
+            let packet = packet.ok_or_else(|| unexpected("the session of the orders is not open"))?;
+            if let Some(ready) = self.ready.get_mut(self.sent) {
+                *ready = self.clock.now();
+            }
+            ends.send_within(packet, plan.patience)?;
+            if let Some(at) = self.received.get_mut(self.sent) {
+                *at = received;
+            }
+            self.sent += 1;
+        }
+        forget(runner);
+        Ok(())
+    }
+
+    /// Ask for what is missing, if it is time to.
+    #[cold]
+    fn ask(&mut self, ends: &mut Ends) -> io::Result<()> {
+        let now_ns = self.ns(self.clock.now());
+        let Some(request) = self.arbiter.due(now_ns) else { return Ok(()) };
+        match ends.feed.send(&request.bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            done => done,
+        }
+    }
+
+    /// A planted delay.
+    #[inline(always)]
+    fn waste(&self, since: u64) {
+        if self.delay > 0 {
+            while self.clock.now() - since < self.delay {
+                std::hint::spin_loop();
+            }
+        }
+    }
+}
