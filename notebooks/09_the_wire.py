@@ -28,6 +28,8 @@ LOSSES = [0.01, 0.02, 0.05, 0.1, 0.2]  # chances of losing a packet; a good line
 NUMBERED = 10_000  # messages of a lossy stream; 100_000 to see it at smaller chances
 ROUNDS = 7  # of the ladder, interleaved; 21 for figures to be quoted
 TRIPS = 1_500  # messages there and back a round and transport; 10_000 for a p99.9
+ROUNDS_WIRE = 5  # from wire to wire; 21
+TICKS = 2_500  # a round and path; 20_000
 
 # %% tags=["nbval-ignore-output"]
 # %load_ext hftlab
@@ -108,7 +110,7 @@ arrivals = [("A", 1, 0), ("B", 1, 90), ("A", 3, 200), ("B", 3, 290), ("A", 4, 40
 for line, number, now in arrivals:
     got = arbiter.receive("AB".index(line), encode(SESSION, number, [b"message %d" % number]), now)
     out = [message.decode() for message in split(got.blocks)]
-    print(f"line {line} brings {number}: {str(out):<15} missing: {arbiter.gap!s:<8} stale: {arbiter.stale}")
+    print(f"line {line} brings {number}: {out!s:<15} missing: {arbiter.gap!s:<8} stale: {arbiter.stale}")
 
 (asked,) = arbiter.due(2_000)
 print(f"nobody brought it in time, so we ask: {asked.count} message from number {asked.sequence} on, {len(asked.encode())} bytes")
@@ -162,15 +164,9 @@ claims = {
 assert all(claims.values()), worst
 for claim, holds in claims.items():
     print(f"{claim}: {holds}")
-pl.DataFrame(
-    [
-        {
-            "time during which nothing may be traded": name,
-            **dict(zip(map(str, LOSSES), frame["stale"])),
-        }
-        for name, frame in curves.items()
-    ]
-)
+stale = {"chance of losing a datagram": LOSSES, **{name: frame["stale"] for name, frame in curves.items()}}
+print("share of the time in which nothing may be traded:")
+pl.DataFrame(stale)
 
 # %% [markdown]
 # **Why the square?** Both must lose the same number, and independent chances multiply: `p * p`. The trap shows what that rests
@@ -280,7 +276,67 @@ assert kept50["xdp-skb"] < 0.75 * kept50["udp-spin"]
 print("past the protocols, a message takes less than three quarters of the time of UDP over the same cable: True")
 
 # %% [markdown]
-# WIRE SECTION
+# ## From wire to wire
+#
+# Now the whole way. One thread is the exchange: it stamps the time, sends a tick as a MoldUDP64 packet, and stamps again when
+# the order arrives. The other is the trader: arbiter, the engine as you know it, SoupBinTCP. Both stamps are by the *exchange's*
+# clock, so no two clocks need to agree. And every order is compared, byte for byte, with the one that the same engine makes
+# without a wire.
+#
+# A path has two names where the feed comes by one transport and the orders leave by another: feed by UDP, orders by TCP, as
+# exchanges want it. `shm` is shared memory both ways.
+#
+# The time is told apart in three: **transport** is what the same two transports take there and back with nothing between;
+# **engine** is from the packet's bytes to the order's; **scheduling** is the rest: waiting, being interrupted.
+#
+# **Predict:** what share of it is the engine: asleep, spinning, through shared memory?
+
+# %%
+guess_shares = {"udp+tcp": 0.3, "udp-spin+tcp-spin": 0.5, "shm": 0.9}
+
+# %% tags=["nbval-ignore-output"]
+paths = [path for path in guess_shares if set(path.split("+")) <= set(free)]
+spread = {"rounds": ROUNDS_WIRE, "messages": TICKS, "seed": SEED}
+wire = hftlab.net.wire(paths, paces=["closed"], **spread) if paths else stored("wire")
+wire.plot()
+
+# %% tags=["nbval-ignore-output"]
+shares = wire.shares().filter(quantile="p50").filter(pl.col("path").is_in(list(guess_shares)))
+parts = shares.pivot("part", index="path", values="ns")
+parts.with_columns(share=pl.col("engine") / pl.sum_horizontal("transport", "engine", "scheduling")).with_columns(
+    pl.col("path").replace_strict(guess_shares, return_dtype=pl.Float64).alias("you said")
+)
+
+# %% tags=["nbval-check-output"]
+took = {row["path"]: row for row in parts.to_dicts()}
+whole = {path: row["transport"] + row["engine"] + row["scheduling"] for path, row in took.items()}
+claims = []
+if {"udp+tcp", "udp-spin+tcp-spin"} <= took.keys():
+    claims += [whole["udp+tcp"] > 1.4 * whole["udp-spin+tcp-spin"], took["udp+tcp"]["engine"] < whole["udp+tcp"] / 4]
+if {"shm", "udp-spin+tcp-spin"} <= took.keys():
+    claims += [
+        whole["udp-spin+tcp-spin"] > 4 * whole["shm"],
+        took["shm"]["engine"] / whole["shm"] > 2 * took["udp-spin+tcp-spin"]["engine"] / whole["udp-spin+tcp-spin"],
+    ]
+assert all(claims), parts
+print("wherever it could be measured:")
+print("asleep, tick to order takes more than 1.4 times as long as spinning, and the engine is less than a quarter of it: True")
+print("spinning on sockets takes more than 4 times as long as shared memory, where the engine's share is more than double: True")
+
+# %% [markdown]
+# So whoever asks *is your engine fast?* asks about the smallest part of the bar, until the sockets are gone. Then it becomes the
+# largest.
+#
+# **What surprises:** the engine's own time, in the column `engine`. It is the same engine and the same messages, yet behind
+# sockets it takes longer. The kernel's code has run in between and has taken the caches; and after a sleep, everything is cold:
+# it is the *swept* phase of lesson 01, in real life.
+#
+# The same as root, stored, with AF_XDP among the paths:
+
+# %% tags=["nbval-check-output"]
+print(stored("wire").conditions)
+service = stored("wire").frame().filter(measure="service")
+service.select("path", "n", (pl.col("p50", "p99") / 1e3).name.suffix(" us"))
 
 # %% [markdown]
 # ## Exercise 09.1: one stream out of two lines

@@ -225,16 +225,15 @@ print("many symbols take more than 1.1 times as long a message as one:", worse)
 ring = Ingress(3, resume=0.4)
 for number in range(1, 7):
     let_in = ring.offer(0, encode(b"LESSON 10 ", number, [b"?"]), now_ns=number)
-    print(
-        f"message {number}: {'queued' if let_in else 'dropped'}, {len(ring)} wait, stale: {ring.stale}, may trade: {ring.may_trade(number)}"
-    )
+    print(f"message {number}: {'queued' if let_in else 'dropped'}, {len(ring)} wait, stale: {ring.stale}")
 for _ in range(3):
     ring.take(now_ns=10)
 print(f"worked off; {ring.counts['full']} was dropped for want of room, {ring.counts['shedding']} while the ring drained")
 print(
     "message 7:", "queued" if ring.offer(0, encode(b"LESSON 10 ", 7, [b"?"]), now_ns=11) else "dropped", "and stale:", ring.stale
 )
-print("4 to 6 were asked for and are in the book:", ring.recovered(expected=7, now_ns=12), "and stale:", ring.stale)
+whole = ring.recovered(expected=7, now_ns=12)
+print(f"4 to 6 were asked for and are in the book: {whole}, stale: {ring.stale}, may trade: {ring.may_trade(12)}")
 
 # %% [markdown]
 # Three decisions stand in that. The **newest** are dropped, not the oldest: what waits stays an unbroken run, and what is missing
@@ -269,7 +268,35 @@ for claim, holds in claims.items():
 # The book is stale for longer than the overload lasts: what was dropped comes again, and has to be worked off beside what is new.
 # That is the price of the policy, and it is paid in time without trading, never in a wrong book.
 #
-# FAULTS
+# ## Faults, and what is left after them
+#
+# Load is not the only stress. Lines die, connections break in the middle of an order, processes fail and come back.
+# `hftlab.stress.faults` sets up a real exchange and a real trader on loopback, breaks something, and looks afterwards. It accepts
+# two ends: the book is the fault-free one, bit for bit; or it is *stale*, and nothing is traded any more. No order may go out
+# twice, and none may be lost without a word.
+#
+# **Predict,** for each: is the book whole at the end? And is an order lost?
+
+# %%
+guess_whole = {"packet loss": True, "both lines dead": True, "lost for good": True, "TCP reset in an order": True}
+
+# %% tags=["nbval-ignore-output"]
+engine = ["rust" if "rust" in capacity else "python"]
+names = ["packet loss", "line A dead", "both lines dead", "lost for good", "TCP reset in an order", "exchange restart"]
+faults = hftlab.stress.faults(engine, names, seed=SEED)
+with pl.Config(fmt_str_lengths=80, tbl_width_chars=200):
+    print(faults.frame().select("fault", "how", "recovered_ms", "verdict", "said"))
+
+# %% tags=["nbval-check-output"]
+ended = {row.fault: row.said.partition(";")[0] for row in faults.rows}
+print("\n".join(f"{fault:<22} {said}" for fault, said in ended.items()))
+assert not faults.failures
+print("every fault was survived:", not faults.failures)
+
+# %% [markdown]
+# The one that ends stale is no failure. Messages that nobody can bring back leave a book that nobody should trade on, and to know
+# that is what the machinery is for. And read the last column of the table: an order whose connection broke is *reported* as lost.
+# The trader cannot know whether the exchange got it until it has logged in again and read what it missed.
 #
 # ## The soak
 #

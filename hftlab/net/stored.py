@@ -31,23 +31,33 @@ class Stored(Result):
     told: dict[str, Any]
 
     def frame(self) -> pl.DataFrame:
-        """The rows of the frame of the result (see `hftlab.net.pingpong`)."""
+        """The rows of the frame of the result: see `hftlab.net.rungs.Ladder`, `hftlab.net.wire_found.WireToWire`."""
         import polars as pl
 
         return pl.DataFrame(self.told["rows"], infer_schema_length=None)
+
+    def shares(self) -> pl.DataFrame:
+        """Whose time it is, of "wire"; see `WireToWire.shares`."""
+        import polars as pl
+
+        return pl.DataFrame(self.told["shares"], infer_schema_length=None)
 
     @property
     def conditions(self) -> str:
         """How it was measured."""
         told = self.told
         how = "real-time scheduling" if told["fifo"] else "default scheduling"
-        return f"stored, not measured here: {told['size']} bytes, {told['wire']}, {how}, {told['rounds']} interleaved rounds"
+        what = f"{told['size']} bytes" if "size" in told else told["engine"]
+        return f"stored, not measured here: {what}, {told['wire']}, {how}, {told['rounds']} interleaved rounds"
 
     def plot(self) -> Any:
-        """The ladder, marked as stored."""
-        from hftlab.charts import ladder_chart
+        """The chart of the result, marked as stored."""
+        from hftlab.charts import ladder_chart, wire_chart
 
-        return ladder_chart(self.frame(), self.conditions)
+        if self.name == "pingpong":
+            return ladder_chart(self.frame(), self.conditions)
+        response = self.frame().filter(measure="response", pace="closed")
+        return wire_chart(response, self.shares().filter(quantile="p50", pace="closed"), self.conditions)
 
     def to_dict(self) -> dict[str, Any]:
         return self.told
@@ -99,8 +109,16 @@ def _pingpong() -> dict[str, Any]:
     return {**told, "rows": [row for row in told["rows"] if row["measure"] == "round trip"]}
 
 
+def _wire() -> dict[str, Any]:
+    from hftlab.net.wire import wire
+
+    told = wire(paces=["closed"], netns=True, fifo=True).to_dict()
+    del told["medians_ns"], told["beside_ns"]
+    return told
+
+
 #: Name -> what measures it, as root.
-MEASURES: dict[str, Callable[[], dict[str, Any]]] = {"pingpong": _pingpong}
+MEASURES: dict[str, Callable[[], dict[str, Any]]] = {"pingpong": _pingpong, "wire": _wire}
 
 
 def main() -> None:
