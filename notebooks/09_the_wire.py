@@ -43,7 +43,7 @@ from hftlab.net.arbiter import Arbiter
 from hftlab.net.moldudp64 import encode, split
 from hftlab.net.stored import stored
 
-tables = pl.Config(tbl_hide_dataframe_shape=True, tbl_rows=40, fmt_str_lengths=70, tbl_width_chars=120)
+tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=2, tbl_rows=40, fmt_str_lengths=70, tbl_width_chars=120)
 
 # %% [markdown]
 # ## What is a packet?
@@ -133,7 +133,7 @@ guess_one_line, guess_two_lines = 10, 10  # your guesses: messages in a hundred
 
 # %% tags=["nbval-check-output"]
 curves = {"one line": losing(LOSSES, lines=1, messages=NUMBERED, seed=SEED)}
-axes = {"x": "chance of losing a datagram, each line (%)", "y": "messages that never came (%)", "log_x": True}
+axes = {"x": "chance of losing a datagram, each line (%)", "y": "messages that never came (%)"}
 drawn = [frame.select(series=pl.lit(name), x=100 * pl.col("loss"), y=100 * pl.col("lost")) for name, frame in curves.items()]
 charts.line_chart(pl.concat(drawn), "Lost for good", f"{NUMBERED:,} messages", **axes)
 
@@ -170,7 +170,7 @@ pl.DataFrame(stale)
 
 # %% [markdown]
 # **Why the square?** Both must lose the same number, and independent chances multiply: `p * p`. The trap shows what that rests
-# on. Lines that share a switch, a card or a cable are one line.
+# on: its curve lies on that of one line and hides it. Lines that share a switch, a card or a cable are one line.
 #
 # **What surprises** is the table. Nothing is lost with requests, yet at a high loss the book is stale for much of the time: an
 # answer takes its round trip, and whatever came meanwhile waits behind the hole. Without requests it is worse. A hole that

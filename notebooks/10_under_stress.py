@@ -142,16 +142,18 @@ print("\n".join(line for line in sweep.lines() if "capacity" in line or "closed 
 sweep.plot(quietest=True)
 
 # %% tags=["nbval-check-output"]
-capacity = {curve.target: curve.capacity for curve in sweep.curves}
-faster = "rust" not in capacity or capacity["rust"] > 5 * capacity["python"]
-assert faster, capacity
-print("the Rust engine, where it is installed, sustains more than 5 times the load of Python:", faster)
+flat_out = {curve.target: curve.flat_out for curve in sweep.curves}
+faster = "rust" not in flat_out or flat_out["rust"] > 5 * flat_out["python"]
+assert faster, flat_out
+print("the Rust engine, where it is installed, works off more than 5 times as many messages a second:", faster)
 last = {curve.target: curve.points[-1] for curve in sweep.curves}
 hidden = {name: point.median("response", "p50") > 10 * point.median("service", "p50") for name, point in last.items()}
 assert all(hidden.values()), sweep
 print("above capacity, even the median response is more than 10 times what a closed loop reports:", all(hidden.values()))
 
 # %% [markdown]
+# (Each dot is the quietest of the rounds: whatever else the machine did can only have made one slower.)
+#
 # The sticks look alike. **What surprises** is the tail far below the knee: a real machine has other things to do. A pause of
 # a millisecond is the same pause for both engines, but the quick one has thousands of messages waiting after it. To be fast is
 # to have a deeper queue after the same stall, and to be rid of it sooner.
@@ -207,13 +209,14 @@ storms.plot()
 assert not storms.failures
 print("every engine ended every storm as the reference did:", not storms.failures)
 ns = {(row["storm"], row["target"]): row["ns_per_message"] for row in storms.frame().to_dicts()}
-worse = all(ns["wide", target] > 1.1 * ns["calm", target] for _, target in ns)
+worse = "rust" not in flat_out or ns["wide", "rust"] > 1.2 * ns["calm", "rust"]
 assert worse, ns
-print("many symbols take more than 1.1 times as long a message as one:", worse)
+print("in Rust, many symbols take more than 1.2 times as long a message as one:", worse)
 
 # %% [markdown]
 # A cancel storm is less bad than its name: deletes are cheap, and the book gets small. What hurts is **memory**, as in lesson 06:
-# no two messages in a row touch the same lines of the cache. Here the feeds are small; `hftlab stress` has a million orders.
+# no two messages in a row touch the same lines of the cache. The quick engine feels it more, as ever: it has less else to do.
+# Here the feeds are small; `hftlab stress storms` has a million orders.
 #
 # ## More than can be worked off
 #
@@ -229,10 +232,8 @@ for number in range(1, 7):
 for _ in range(3):
     ring.take(now_ns=10)
 print(f"worked off; {ring.counts['full']} was dropped for want of room, {ring.counts['shedding']} while the ring drained")
-print(
-    "message 7:", "queued" if ring.offer(0, encode(b"LESSON 10 ", 7, [b"?"]), now_ns=11) else "dropped", "and stale:", ring.stale
-)
-whole = ring.recovered(expected=7, now_ns=12)
+let_in = ring.offer(0, encode(b"LESSON 10 ", 7, [b"?"]), now_ns=11)
+print(f"message 7: {'queued' if let_in else 'dropped'}, stale: {ring.stale}, may trade: {ring.may_trade(11)}")
 print(f"4 to 6 were asked for and are in the book: {whole}, stale: {ring.stale}, may trade: {ring.may_trade(12)}")
 
 # %% [markdown]
@@ -281,7 +282,7 @@ for claim, holds in claims.items():
 guess_whole = {"packet loss": True, "both lines dead": True, "lost for good": True, "TCP reset in an order": True}
 
 # %% tags=["nbval-ignore-output"]
-engine = ["rust" if "rust" in capacity else "python"]
+engine = ["rust" if "rust" in flat_out else "python"]
 names = ["packet loss", "line A dead", "both lines dead", "lost for good", "TCP reset in an order", "exchange restart"]
 faults = hftlab.stress.faults(engine, names, seed=SEED)
 with pl.Config(fmt_str_lengths=80, tbl_width_chars=200):
