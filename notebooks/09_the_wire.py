@@ -24,7 +24,7 @@
 
 # %% tags=["parameters"]
 SEED = 1
-LOSSES = [0.01, 0.02, 0.05, 0.1, 0.2]  # chances of losing a packet; a good line loses far fewer, and shows the same law later
+LOSSES = [0.01, 0.02, 0.05, 0.1, 0.15, 0.2]  # chances of losing a packet; real lines lose far fewer
 NUMBERED = 10_000  # messages of a lossy stream; 100_000 to see it at smaller chances
 ROUNDS = 7  # of the ladder, interleaved; 21 for figures to be quoted
 TRIPS = 1_500  # messages there and back a round and transport; 10_000 for a p99.9

@@ -234,6 +234,7 @@ for _ in range(3):
 print(f"worked off; {ring.counts['full']} was dropped for want of room, {ring.counts['shedding']} while the ring drained")
 let_in = ring.offer(0, encode(b"LESSON 10 ", 7, [b"?"]), now_ns=11)
 print(f"message 7: {'queued' if let_in else 'dropped'}, stale: {ring.stale}, may trade: {ring.may_trade(11)}")
+whole = ring.recovered(expected=7, now_ns=12)
 print(f"4 to 6 were asked for and are in the book: {whole}, stale: {ring.stale}, may trade: {ring.may_trade(12)}")
 
 # %% [markdown]

@@ -254,12 +254,12 @@ there = hftlab.net.transports().working()
 paths = [path for path in ("shm", "udp-spin+tcp-spin", "udp+tcp") if set(path.split("+")) <= set(there)]
 wire = hftlab.net.wire(paths, paces=["closed"], rounds=ROUNDS, messages=2_000, seed=SEED)
 told = wire.frame().filter(pl.col("path").is_in(paths))
-at_a_time = told.filter(measure="engine", path=paths[0]).select(pl.lit("engine, one message at a time").alias("transport"), "p50")
-whole_way = told.filter(measure="service").select(pl.format("wire to wire, {}", "path").alias("transport"), "p50", "p99", "p99.9")
-at_hand = [("engine, frames and fields", limit.ns[FRAMES]), ("engine, the whole path, messages at hand", limit.ns[WHOLE])]
+at_a_time = told.filter(measure="engine", path=paths[0]).select(pl.lit("engine, one at a time").alias("transport"), "p50")
+whole_way = told.filter(measure="service").select(pl.format("wire: {}", "path").alias("transport"), "p50", "p99", "p99.9")
+at_hand = [("frames and fields, at hand", limit.ns[FRAMES]), ("engine, at hand", limit.ns[WHOLE])]
 rows = [pl.DataFrame(at_hand, schema=["transport", "p50"], orient="row"), at_a_time, whole_way]
 charts.ladder_chart(
-    pl.concat(rows, how="diagonal"), "medians; whole passes for the first two", "The engine beside the wire", "time"
+    pl.concat(rows, how="diagonal"), "a message; wire: from the tick's bytes to the order's", "The engine beside the wire", "time"
 )
 
 # %% tags=["nbval-check-output"]
