@@ -41,7 +41,8 @@ class Live:
     first_ref   : UserRefNum of the first order, 1 to 2^32-1
     raises      : as Engine does; ConfigError for an engine that cannot be told of fills
 
-    malformed : messages that could not be read, by reason. One that may have changed a book makes every book stale.
+    malformed : messages that could not be read, by reason. One that may have changed a book makes every book stale,
+    spoiled   : and this is True from then on: the books are wrong for good, whatever `stale` is told
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Live:
         if missing := [*lacking(self.session, ["react"]), *lacking(self._entry, _WANTED)]:
             raise ConfigError(f"{self.engine.label} cannot run live: it lacks {', '.join(missing)}")
         self.malformed: dict[str, int] = {}
+        self.spoiled = False
         self._all_stale, self._killed = False, self.settings.risk.kill
         self._react = self.session.react
 
@@ -88,7 +90,8 @@ class Live:
             code, _, _, size, letter = problem or ("zero_length", 0, 0, 0, 0)
             self.malformed[code] = self.malformed.get(code, 0) + 1
             if code == "bad_length" and SIZES[letter] >= 0:
-                self.stale(None, True)  # of a known type: an event has been missed, and nobody knows of which instrument
+                self.spoiled = True  # of a known type: an event has been missed, and nobody knows of which instrument
+                self.stale(None, True)
             at += 2 + size
             more, used, problem = self._react(blocks[at:])
             orders += more

@@ -15,6 +15,9 @@ Open loop: every message has a time at which it is due, fixed before, and latenc
   overload  more than can be worked off: what is queued, dropped and recovered, and that the book is right afterwards
   soak      the same for minutes or days: memory, faults and latency drift watched; Ctrl-C gives what was seen
 
+With --faults instead: every fault of the wire, injected into a real exchange and a real trader on loopback, and survived: loss,
+damage, dead lines, resets, restarts, full disks, bad clients. PART is then the name of a fault (default: all of them).
+
 The exit code is 1 where something is wrong (faults, ends that differ, memory that grows), never because something is slow.
 """
 
@@ -29,6 +32,8 @@ def add_stress(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     stress.add_argument("parts", metavar="PART", nargs="*", help="sweep, bursts, storms, overload, soak (default: all of them)")
     said = "an engine to put under load, may be repeated (default: every engine there is)"
     stress.add_argument("--engine", dest="engines", metavar="ENGINE", action="append", default=[], help=said)
+    said = "inject faults instead; PART names one of them, e.g. 'packet loss'"
+    stress.add_argument("--faults", action="store_true", help=said)
     stress.add_argument("--quick", action="store_true", help="all of it in under 20 s")
     stress.add_argument("--seconds", type=float, default=None, help="of the soaks together (default 120; with --quick 3)")
     stress.add_argument("--feed", metavar="FILE", help="for sweep, bursts and soak, instead of a generated feed")

@@ -10,6 +10,8 @@ from hftlab.measuring import _give
 
 def stress(arguments: argparse.Namespace) -> int:
     """Exit code 0 sound, 1 unsound, 130 interrupted (what was seen by then is printed first)."""
+    if arguments.faults:
+        return _faults(arguments)
     from hftlab.replay import load
     from hftlab.stress import PARTS
     from hftlab.stress.table import tables
@@ -30,4 +32,14 @@ def stress(arguments: argparse.Namespace) -> int:
         for path in found.save_charts(arguments.charts):
             print(f"written: {path}", file=sys.stderr)
     _give(found, arguments, tables(found), found.lines())
+    return 130 if found.interrupted else 1 if found.failures else 0
+
+
+def _faults(arguments: argparse.Namespace) -> int:
+    """Exit code 0 all survived, 1 not, 130 interrupted."""
+    from hftlab.stress.faults import faults
+    from hftlab.stress.table import faults_table
+
+    found = faults(arguments.engines or None, arguments.parts or None, seed=arguments.seed)
+    _give(found, arguments, [faults_table(found)], found.lines())
     return 130 if found.interrupted else 1 if found.failures else 0

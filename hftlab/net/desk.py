@@ -93,8 +93,9 @@ class Desk:
 
     def received(self, port: Port, data: bytes, now_ns: int) -> None:
         """Bytes of a connection: whole messages reach the matching engine at once."""
+        before = port.packets
         payloads = port.receive(data, now_ns)
-        port.bucket.spend(now_ns, len(payloads))
+        port.bucket.spend(now_ns, port.packets - before)  # heartbeats and talk, too: they cost as much to read
         closed = port.closed  # by what came after these messages, which still count
         for payload in payloads:
             try:

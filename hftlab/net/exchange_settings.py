@@ -30,7 +30,7 @@ class Settings:
     wait, delay_s    : the feed starts when so many accounts are logged in, and not before this delay
     stay_s, linger_s : after the last message heartbeats go on for the one, then the end of the session is repeated for the other
     login_s, dead_s  : a connection may be silent so long before its login, and after it
-    rate, burst_in   : messages a connection may send per second, and at once; above, it is read more slowly
+    rate, burst_in   : packets a connection may send per second, and at once; above, it is read more slowly
     backlog          : messages that may wait for a slow reader before its connection is closed
     most_live        : live orders an account may have; most_told: messages it may be told in a session
     keep             : published messages that can be asked for again; resend_rate: answers per second

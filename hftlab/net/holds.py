@@ -25,8 +25,14 @@ def reason(trader: Trader, now_ns: int) -> str:
         return "order connection"
     if trader.feed.arbiter.finished:
         return "feed: over"
-    feed = trader.feed.state(now_ns)
-    return "" if feed == "fresh" else f"feed: {feed}"
+    said = feed(trader, now_ns)
+    return "" if said == "fresh" else f"feed: {said}"
+
+
+def feed(trader: Trader, now_ns: int) -> str:
+    """The state of the feed, in the words of `feed_handler`; or unreadable: a message came that nobody can read."""
+    said = trader.feed.state(now_ns)
+    return "unreadable" if trader.live.spoiled and said != "session" else said
 
 
 def over(trader: Trader, since_ns: int, now_ns: int) -> bool:

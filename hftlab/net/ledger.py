@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from hftlab.net import ouch, rules
 from hftlab.net.market import Market
@@ -18,6 +18,7 @@ Report = tuple[str, Message]
 
 ORDERS = 1 << 62  # our order references start here, where no feed has its own
 _SECOND_NS = 1_000_000_000
+_CROWDED = 4_096  # orders with a time of expiry, at which those that are gone are looked for
 
 
 class Account:
@@ -40,6 +41,7 @@ class Ledger:
         self._number = ORDERS
         self._out: list[Report] = []
         self._expiring: list[tuple[int, int, Order]] = []
+        self._crowded = _CROWDED
 
     def _order(self, name: str, terms: EnterOrder, instrument: int, side: int, left: int, executed: int = 0) -> Order:
         self._number += 1
@@ -48,6 +50,7 @@ class Ledger:
         if terms.time_in_force == rules.UNTIL_TIME:
             order.expires_ns = terms.option("expire_time") * _SECOND_NS
             heappush(self._expiring, (order.expires_ns, order.number, order))
+            self._tidy()
         self.accounts[name].live[order.ref] = order
         return order
 
@@ -90,6 +93,13 @@ class Ledger:
             order = heappop(self._expiring)[2]
             if self.accounts[order.account].live.get(order.ref) is order:
                 self._cancel(order, order.left, "T")
+
+    def _tidy(self) -> None:
+        """Forget orders that are gone before their time, once they may be half of those that wait for it."""
+        if len(self._expiring) > self._crowded:
+            self._expiring = [one for one in self._expiring if self.accounts[one[2].account].live.get(one[2].ref) is one[2]]
+            heapify(self._expiring)
+            self._crowded = max(_CROWDED, 2 * len(self._expiring))
 
     def _say(self, account: str, message: Message) -> None:
         self.counts[message.NAME] += 1

@@ -23,6 +23,7 @@ from hftlab.net.ouch import EnterOrder, Message
 from hftlab.net.resting import ASK, BID, Order
 from hftlab.stages.tick import Tick
 
+_LAST_REF = 2**32 - 1  # that fits; who has used it is told of it once more
 _NEVER_UP = {("S", "E"), ("S", "T"), ("E", "T")}  # the changes of side that a modify may make
 
 
@@ -80,7 +81,7 @@ class Matcher(Ledger):
             case ouch.ModifyOrder():
                 self._modify(own.live.get(message.user_ref), message)
             case ouch.AccountQuery():
-                self._say(account, ouch.AccountQueryResponse(now_ns, own.next_ref))
+                self._say(account, ouch.AccountQueryResponse(now_ns, min(own.next_ref, _LAST_REF)))
             case ouch.MassCancel() | ouch.DisableOrderEntry() | ouch.EnableOrderEntry():
                 self._whole_account(account, own, message)
         return self._taken()

@@ -50,6 +50,7 @@ class Server:
         self.state = LOGIN
         self.closed = ""  # why: send what `outgoing` still gives, then close the connection
         self.username = ""
+        self.packets = 0  # of any kind, received
         self.sent = 0  # sequenced messages of the store that were taken
         self._live = 0  # messages that were in the store at the login
         self._framer = soup.Framer(limit)
@@ -59,7 +60,7 @@ class Server:
         self._heard_ns = self._sent_ns = 0
 
     def __repr__(self) -> str:
-        why = f": {self.closed}" if self.closed else ""
+        why = f": {self.closed}" if self.closed and self.username else ""  # before a login it may repeat what was sent
         return f"Server({self.username!r}, session={self.session!r}, sent={self.sent}, {self.state}{why})"
 
     def receive(self, data: bytes, now_ns: int) -> list[bytes]:
@@ -70,6 +71,7 @@ class Server:
             return messages
         try:
             for kind, payload in self._framer.feed(data):
+                self.packets += 1
                 self._heard_ns = now_ns if self.state == OPEN else self._heard_ns
                 if kind == soup.UNSEQUENCED and self.state == OPEN:
                     messages.append(payload)

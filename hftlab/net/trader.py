@@ -10,8 +10,8 @@ An order leaves only while nothing holds it back: the kill switch, a journal tha
 not ready, a feed that is not fresh. While something does, every book is stale to the engine, so that it decides on none; what was
 decided nevertheless is withheld, counted and reported to it. Messages that come late, after a gap, are run and not traded on.
 
-Messages lost for good may have concerned any instrument. The session is then asked for again from its first message, into a new
-engine, if there is somewhere to ask; else, and after `replays` of these, nothing is traded until the next session.
+Messages lost for good, or unreadable, may have concerned any instrument. The session is then asked for again from its first
+message, into a new engine, if there is somewhere to ask; else, and after `replays` of these, nothing is traded till the next one.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Trader:
             if orders:
                 self.books.decided(self.live.accepted(), self._note)
         self._whole = whole
-        if self.held:
+        if self.held or self.live.spoiled:
             self._judge(came_ns)
 
     def _send(self, raw: bytes, came_ns: int) -> None:
@@ -222,7 +222,7 @@ class Trader:
             self.books.reconcile(self._note)
             if why := self._asked or self.books.breaks(self.settings):
                 self.kill(why)
-            self._anew(self.feed.state(now_ns))
+            self._anew(holds.feed(self, now_ns))
             self._judge(now_ns)
         self.journal.flush(now_ns)
         if self._loop is not None:
@@ -232,7 +232,7 @@ class Trader:
 
     def _anew(self, feed: str) -> None:
         """Begin again from the first message, where that helps: a new session, or messages that are lost but may be had again."""
-        again = feed == "lost" and self.settings.requests and self.restarts < self.settings.replays
+        again = feed in ("lost", "unreadable") and self.settings.requests and self.restarts < self.settings.replays
         if feed != "session" and not again:
             return
         session = self.feed.arbiter.changed if feed == "session" else self.feed.arbiter.session

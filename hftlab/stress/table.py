@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from hftlab.stress.curve import Curve
+from hftlab.stress.faults.survived import counted
 
 if TYPE_CHECKING:
+    from hftlab.stress.faults.survived import Faults
     from hftlab.stress.whole import StressResult
 
 #: Column of a frame -> its head in the table, and what a value is divided by.
@@ -55,6 +58,21 @@ _OVERLOAD = {
     "withheld": ("orders withheld", 1),
     "equal": ("equal", 0),
 }
+
+
+def faults_table(found: Faults) -> Table:
+    """One row per fault and engine."""
+    table = Table(title=f"faults, injected and survived: seed {found.seed}")
+    for name in ("fault", "engine", "how", "seen", "recovered ms", "verdict", "what came of it"):
+        table.add_column(name, justify="right" if name == "recovered ms" else "left")
+    before = ""
+    for row in found.rows:
+        again = row.fault == before
+        ms = "never" if row.recovered_ms is None else f"{row.recovered_ms:,.1f}"
+        head = ("", row.engine, "") if again else (row.fault, row.engine, row.how)
+        table.add_row(*map(escape, (*head, counted(row.seen), ms, row.verdict, row.said)))
+        before = row.fault
+    return table
 
 
 def tables(found: StressResult) -> Iterator[Table]:

@@ -80,7 +80,7 @@ def _audit_full(rig: Rig) -> None:
 
 def _journal_full(rig: Rig) -> None:
     _full(rig, rig.trader.journal)
-    rig.must(any(why == "journal" for _, _, why in rig.holds), "orders were not held back while the journal was full")
+    rig.must("journal" in rig.whys, "orders were not held back while the journal was full")
 
 
 def _full(rig: Rig, log: Audit) -> None:

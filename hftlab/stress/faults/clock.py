@@ -36,7 +36,7 @@ class Clock:
 
 @contextmanager
 def stepped_wall_clock(seconds: float) -> Iterator[None]:
-    """Every wall clock that the package reads is off by so many seconds: `time.time`, `time.time_ns`, the audit log's `datetime`."""
+    """Every wall clock is off by so many seconds: `time.time`, `time.time_ns`, and the `datetime` of the audit log."""
     from hftlab.net import audit
 
     class Stepped(datetime):
@@ -44,7 +44,11 @@ def stepped_wall_clock(seconds: float) -> Iterator[None]:
         def now(cls, tz: tzinfo | None = None) -> Any:
             return datetime.now(tz) + timedelta(seconds=seconds)
 
-    before: list[tuple[Any, str, Any]] = [(time, "time", time.time), (time, "time_ns", time.time_ns), (audit, "datetime", datetime)]
+    before: list[tuple[Any, str, Any]] = [
+        (time, "time", time.time),
+        (time, "time_ns", time.time_ns),
+        (audit, "datetime", datetime),
+    ]
     wall, wall_ns = time.time, time.time_ns
     now: list[Any] = [lambda: wall() + seconds, lambda: wall_ns() + int(seconds * 1e9), Stepped]
     for (place, name, _), stepped in zip(before, now, strict=True):

@@ -165,6 +165,35 @@ def _udp(right: bytes, wrong: bytes, target: tuple[str, int]) -> bytes:
     return struct.pack(">HHHH", port, port, size, (folded ^ 0xFFFF) or 0xFFFF) + wrong
 
 
+def _unreadable(rig: Rig) -> None:
+    """A message that changes a book comes shorter than it is, on both lines; datagram and checksum are right."""
+    rig.publish(1 / 3)
+    rig.inject()
+    for line in rig.exchange.lines.values():
+        line.mangle = _shortened(rig)
+    rig.publish(1 / 2)
+    for line in rig.exchange.lines.values():
+        line.mangle = None
+    rig.trades()
+    rig.publish()
+    rig.calm()
+    rig.seen["restarts"] = rig.trader.restarts
+    rig.must("feed: unreadable" in rig.whys, "nobody noticed the message that cannot be read")
+
+
+def _shortened(rig: Rig) -> Callable[[bytes], bytes]:
+    done = [False]
+
+    def once(datagram: bytes) -> bytes:
+        if done[0] or datagram[22:23] not in (b"A", b"E", b"D"):
+            return datagram
+        done[0] = True
+        rig.seen["damaged"] += 1
+        return datagram[:20] + struct.pack(">H", 15) + datagram[22:37]
+
+    return once
+
+
 def _chances(**one: float) -> dict[str, tuple[Chances, Chances]]:
     return {"chances": (Chances(**one), Chances(**one))}  # type: ignore[arg-type]
 
@@ -180,11 +209,12 @@ def of_lines(dead_s: float) -> tuple[Fault, ...]:
         Fault("corruption", "a bit flipped in 10 %, in header or lengths", _mangled(_corrupted, "malformed")),
         Fault("corrupt checksum", "10 % come first with a bit flipped anywhere, under the old checksum", _damaged_checksum),
         Fault("truncated packets", "10 % of either line cut anywhere", _mangled(_cut, "truncated", "malformed")),
-        Fault("oversized packets", "10 % too long, up to 65,507 bytes, or with counts that are", _mangled(_too_long, "malformed")),
+        Fault("oversized packets", "10 % too long, up to 65,507 bytes, or their counts are", _mangled(_too_long, "malformed")),
         Fault("line A dead", "from a third of the feed on", _dead("A")),
         Fault("line B dead", "from a third of the feed on", _dead("B")),
         Fault("both lines dead", f"for {dead_s:g} s, while the feed goes on", _both_dead, rate=rate),
         Fault("gap above window", "500 messages missing, a window of 64", _both_dead, trader={"window": 64}),
+        Fault("unreadable message", "on both lines, a message shorter than its type", _unreadable, retraces=False),
         Fault(
             "lost for good", "250 messages missing, nobody to ask", _nobody_to_ask, ends="stale", trader={"requests": ""}
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from hftlab.stress.faults.rig import ACCOUNTS, Fault, Rig
 from hftlab.stress.faults.rivals import Rival
 
@@ -50,7 +52,7 @@ def _silent_exchange(rig: Rig) -> None:
     rig.publish(1 / 3)
     rig.inject()
     rig.relay.hold = True
-    rig.until(lambda: rig.trader.gateway.counts["breaks"], "the trader gives up a connection that says nothing", 40_000, 5.0)
+    rig.until(lambda: rig.trader.gateway.counts["breaks"], "the trader gives up a connection that says nothing", 40_000, 20.0)
     rig.relay.hold = False
     rig.relay.reset()
     rig.trades()
@@ -67,6 +69,10 @@ def _slow_reader(rig: Rig) -> None:
     slow, ref = Rival(rig.exchange.addresses["orders"], reads=False, buffer=_SMALL_BUFFER), 0
     rig.rivals.append(slow)
     slow.login(*_RIVAL)
+    rig.until(lambda: "RIVAL" in rig.exchange.desk.open, "the rival is logged in")
+    for wire in rig.exchange.wires.wires:  # else the system keeps half a megabyte for it first
+        if wire.port.account == "RIVAL":
+            wire.link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SMALL_BUFFER)
     before = len(rig.witness.sent)
     while not rig.exchange.desk.closed["slow_reader"]:
         for _ in range(0 if slow.full else 80):
@@ -95,7 +101,7 @@ def _half_open(rig: Rig) -> None:
     rig.turn()
     rig.trades()
     rig.publish()
-    rig.run(12_000, 5.0)
+    rig.run(3_500, 10.0)
     rig.calm()
     gone, wires = sum(rival.gone for rival in rig.rivals), rig.exchange.wires
     _logins(rig)
@@ -109,7 +115,7 @@ def _unanswered_login(rig: Rig) -> None:
     rig.inject()
     rig.relay.swallow = True
     rig.relay.reset()
-    rig.until(lambda: rig.relay.taken >= 3, "another connection is tried", 60_000, 5.0)
+    rig.until(lambda: rig.relay.taken >= 3, "another connection is tried", 60_000, 20.0)
     rig.relay.swallow = False
     rig.trades()
     rig.publish()
@@ -148,7 +154,7 @@ FAULTS = (
         "slow reader", "a rival sends orders, and never reads", _slow_reader,
         exchange={"backlog": 500, "rate": 1e7, "burst_in": 10_000_000},
     ),
-    Fault("half-open logins", "100 connections with half a login, then ours breaks", _half_open),
+    Fault("half-open logins", "100 connections with half a login, then ours breaks", _half_open, exchange={"login_s": 2.0}),
     Fault("unanswered login", "our connections are taken, our logins not answered", _unanswered_login),
     Fault(
         "wrong password", "ours is wrong, and a rival guesses 100 times", _wrong_password, ends="refused",

@@ -36,7 +36,7 @@ _ARRIVE_S = 0.02  # for what was sent on loopback to arrive
 _IDLE_NS = MS_NS
 
 
-class Missed(Exception):
+class Missed(Exception):  # noqa: N818 - it reads as what it is
     """Something did not happen in time; the sentence says what."""
 
 
@@ -67,7 +67,7 @@ class Rig:
 
     seen     : what was seen of the fault, by name
     failures : what is wrong, one sentence each
-    holds    : (since when, until when or None, why) of every time at which the trader held its orders back
+    holds    : (since when, until when or None) of every time at which the trader held its orders back; whys : why, since it began
     """
 
     def __init__(self, fault: Fault, backend: Any, seed: int, folder: Path, *, real: bool = False) -> None:
@@ -77,7 +77,8 @@ class Rig:
         self.audit, self.journal = str(folder / "audit"), str(folder / "journal")
         self.seen: Counter[str] = Counter()
         self.failures: list[str] = []
-        self.holds: list[tuple[int, int | None, str]] = []
+        self.holds: list[tuple[int, int | None]] = []
+        self.whys: set[str] = set()
         self.injected_ns: int | None = None
         self.over_ns: int | None = None
         self.rivals: list[Rival] = []
@@ -135,7 +136,8 @@ class Rig:
         end = self.clock() + int(ms * MS_NS)
         while not so():
             if self.clock() > end:
-                raise Missed(f"{what}: not within {ms:,.0f} ms (held {self.trader.held!r}, connection {self.trader.gateway.state})")
+                state = f"held {self.trader.held!r}, connection {self.trader.gateway.state}"
+                raise Missed(f"{what}: not within {ms:,.0f} ms ({state})")
             self.turn(int(step_ms * MS_NS))
 
     def run(self, ms: float, step_ms: float = 0.0) -> None:
@@ -161,12 +163,13 @@ class Rig:
                 and not self.trader.books.open
             ),
             "the trader has everything and trades",
-            60_000,
+            20_000,
         )
 
     def inject(self) -> None:
         """The fault begins now."""
         self.injected_ns = self.clock()
+        self.whys.clear()
 
     def finish(self) -> None:
         """The session ends, and both go home."""
@@ -209,7 +212,7 @@ class Rig:
         """The longest time for which orders were held back since the fault began; None if they still were at the end."""
         since, end = self.injected_ns or 0, self.over_ns or self.clock()
         longest = 0
-        for start, until, _ in self.holds:
+        for start, until in self.holds:
             if start >= since and start < end:
                 if until is None or until > end:
                     return None
@@ -217,11 +220,12 @@ class Rig:
         return longest / MS_NS
 
     def _hear(self) -> None:
-        now, last = self.clock(), self.holds[-1] if self.holds else None
-        if last and last[1] is None and last[2] != self.trader.held:
-            self.holds[-1] = (last[0], now, last[2]) if not self.trader.held else (last[0], None, self.trader.held)
-        elif self.trader.held and (not last or last[1] is not None):
-            self.holds.append((now, None, self.trader.held))
+        held, open_ = bool(self.trader.held), bool(self.holds) and self.holds[-1][1] is None
+        if held and not open_:
+            self.holds.append((self.clock(), None))
+        elif open_ and not held:
+            self.holds[-1] = (self.holds[-1][0], self.clock())
+        self.whys |= {self.trader.held} - {""}
 
     def _on_lines(self) -> int:
         return sum(line.counts["sent"] for line in self.exchange.lines.values()) - self.exchange.broadcast.counts["send_failed"]

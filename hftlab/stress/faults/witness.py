@@ -1,6 +1,7 @@
 """What the trader was handed, and when it sent: read by offsets of the specification, apart from the trader's own opinion.
 
-A trader that sends an order while it has seen a message beyond one that it lacks has traded on a stale book.
+A trader that sends an order while it has seen a message beyond one that it lacks has traded on a stale book; and one that sends
+on messages which had to wait for such a one, on old news.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Witness:
         self.stale: list[str] = []
         self.sent: list[bytes] = []
         self.datagrams = 0
+        self._late = False  # whether a message was missing before the latest datagram
         self.counts: Counter[str] = Counter()
         self._receive, self._send = trader.feed.arbiter.receive, trader.gateway.send
         doors: list[tuple[Any, str, Any]] = [
@@ -61,6 +63,8 @@ class Witness:
 
     def _received(self, line: int, datagram: bytes, now_ns: int) -> Delivery:
         self.datagrams += line < 2
+        now = self.sessions.get(self.session, Seen())
+        self._late = now.top > now.whole
         if (found := read(datagram)) and found[0] == self.session and found[1] + found[2] <= self.published():
             self.sessions.setdefault(self.session, Seen()).take(found[1], found[2])
         else:
@@ -82,6 +86,8 @@ class Witness:
         seen = self.sessions.get(ours, Seen())
         if seen.top > seen.whole:
             self.stale.append(f"order {ref} left while message {seen.whole} was missing, and {seen.top - 1} had come")
+        elif self._late:
+            self.stale.append(f"order {ref} left on messages that had to wait for one that was missing")
 
 
 def read(datagram: bytes) -> tuple[bytes, int, int] | None:

@@ -1,0 +1,303 @@
+"""Is every fault survived, and would it be noticed if one was not?"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hftlab.cli import main
+from hftlab.errors import ConfigError, UnknownName
+from hftlab.net import holds, ouch
+from hftlab.stress import faults
+from hftlab.stress.faults.clock import stepped_wall_clock
+from hftlab.stress.faults.rig import ACCOUNTS, Rig
+from hftlab.stress.faults.survived import Faults, Survived
+
+EVERY = {fault.name: fault for fault in faults.known()}
+ON_BOTH = ("nothing", "packet loss", "lost for good", "TCP reset in an order", "exchange restart", "unreadable message")
+TAKE_TURNS = [(name, ("python", "rust")[number % 2]) for number, name in enumerate(EVERY) if name not in ON_BOTH]
+
+
+def survive(name: str, engine: str = "python", **more: Any) -> Survived:
+    return faults.survive(EVERY[name], engine, label=engine, **more)
+
+
+@pytest.mark.parametrize(
+    ("name", "engine"), [pytest.param(*one, marks=[pytest.mark.rust] if one[1] == "rust" else []) for one in TAKE_TURNS]
+)
+def test_every_fault_is_survived(name: str, engine: str) -> None:
+    row = survive(name, engine)
+    if row.verdict == "skipped":
+        pytest.skip(row.said)
+    assert (row.verdict, row.failures) == ("ok", ())
+
+
+@pytest.mark.rust
+@pytest.mark.parametrize("name", ON_BOTH)
+def test_both_engines_go_through_it_in_the_same_way(name: str) -> None:
+    python, rust = (survive(name, engine) for engine in ("python", "rust"))
+    assert (python.verdict, python.failures) == ("ok", ())
+    assert (rust.seen, rust.recovered_ms, rust.said, rust.failures) == (python.seen, python.recovered_ms, python.said, ())
+
+
+def test_the_table_has_every_fault_that_was_asked_for() -> None:
+    asked = (
+        "packet loss, duplication, reordering, corruption, truncated packets, oversized packets, line A dead, line B dead, "
+        "both lines dead, gap above window, session change, exchange restart, TCP reset in an order, slow reader, "
+        "half-open logins, wrong password, clock step, audit disk full, journal disk full"
+    )
+    assert set(asked.split(", ")) <= set(EVERY)
+
+
+def test_a_seed_gives_the_same_run_and_another_one_another() -> None:
+    first, again, other = (survive("packet loss", seed=seed) for seed in (4, 4, 5))
+    assert first == again
+    assert first.seen != other.seen
+    assert other.verdict == "ok"
+
+
+@pytest.mark.parametrize("name", ["both lines dead", "TCP reset in an answer"])
+def test_it_is_survived_by_the_machine_s_clock_too(name: str) -> None:
+    (row,) = faults(["python"], [name], clock="machine", dead_s=0.2).rows
+    assert (row.verdict, row.failures) == ("ok", ())
+
+
+# What is wrong is found ---------------------------------------------------------------------------------------------------------
+
+
+def replaced(place: object, name: str, by: Callable[..., Any]) -> None:
+    """`by` gets what was there, and then what that was called with."""
+    before = getattr(place, name)
+    setattr(place, name, lambda *given, **more: by(before, *given, **more))
+
+
+def sends_again(rig: Rig, *, under_a_new_number: bool) -> None:
+    """After a login, orders that never arrived are sent once more."""
+    trader = rig.trader
+
+    def settled(before: Callable[..., None], following: int, note: Any) -> None:
+        before(following, note)
+        for order in [one for one in trader.books.positions.orders.values() if one.state == "lost"][:1]:
+            ref = trader.live.next_ref if under_a_new_number else order.ref
+            raw = ouch.EnterOrder(ref, "B" if order.sign > 0 else "S", order.quantity, order.symbol, order.price, "3").encode()
+            trader.live.renumber(ref + 1)
+            trader.books.positions.sent(raw)
+            trader.gateway.send(raw, rig.clock())
+
+    replaced(trader.books, "settled", settled)
+
+
+def misses_a_message(rig: Rig) -> None:
+    numbers = iter(range(10_000))
+    replaced(rig.trader.live, "push", lambda before, blocks: [] if next(numbers) in range(1_400, 1_430) else before(blocks))
+
+
+def trades_while_stale(rig: Rig) -> None:
+    replaced(rig.trader, "_hold", lambda before, why: before("" if why.startswith("feed: gap") else why))
+
+
+def never_trades_again(rig: Rig) -> None:
+    replaced(rig.trader, "_hold", lambda before, why: before(why or ("" if rig.exchange.publisher.next < 1_450 else "no reason")))
+
+
+def forgets_orders(rig: Rig) -> None:
+    def broken(before: Callable[[], None]) -> None:
+        before()
+        orders = rig.trader.books.positions.orders
+        for ref in [ref for ref, order in orders.items() if order.state == "sent"]:
+            del orders[ref]
+
+    replaced(rig.trader.books, "broken", broken)
+
+
+def does_not_say_that_orders_are_lost(rig: Rig) -> None:
+    def settled(_: Callable[..., None], following: int, _note: Any) -> None:
+        rig.trader.live.renumber(following or 1)
+        for order in rig.trader.books.open:
+            order.left = 0
+
+    replaced(rig.trader.books, "settled", settled)
+
+
+def counts_fills_twice(rig: Rig) -> None:
+    def move(before: Callable[..., None], *given: Any) -> None:
+        before(*given)
+        before(*given)
+
+    replaced(rig.trader.books.positions, "_move", move)
+
+
+def tells_the_engine_nothing(rig: Rig) -> None:
+    replaced(rig.trader.live, "report", lambda _, *given: True)
+
+
+def accepts_twice(rig: Rig) -> None:
+    matcher = rig.exchange.matcher
+
+    def inbound(before: Callable[..., list[Any]], account: str, message: Any, now_ns: int) -> list[Any]:
+        said = before(account, message, now_ns)
+        if isinstance(message, ouch.EnterOrder):
+            matcher.accounts[account].next_ref = message.user_ref
+            said += before(account, message, now_ns)
+        return said
+
+    replaced(matcher, "inbound", inbound)
+
+
+def dies(rig: Rig) -> None:
+    def poll(before: Callable[..., bool], timeout: float) -> bool:
+        if rig.exchange.publisher.next > 600:
+            raise ZeroDivisionError("planted")
+        return before(timeout)
+
+    replaced(rig.trader, "poll", poll)
+
+
+def writes_its_password(rig: Rig) -> None:
+    rig.trader.journal.line(0, "note", messages=0, text=ACCOUNTS["TRADER"])
+
+
+def has_no_faults(rig: Rig) -> None:
+    for line in rig.exchange.lines.values():
+        line._plain = True
+
+
+PLANTED: dict[str, tuple[Callable[[Rig], None], str, str]] = {
+    "sends again": (lambda rig: sends_again(rig, under_a_new_number=False), "TCP reset in an order", "sent twice"),
+    "sends again, new number": (
+        lambda rig: sends_again(rig, under_a_new_number=True), "TCP reset in an order", "without a decision of the engine",
+    ),
+    "misses a message": (misses_a_message, "nothing", "the book of"),
+    "trades while stale": (trades_while_stale, "reordering", "had to wait for one that was missing"),
+    "trades in a gap": (trades_while_stale, "packet loss", "was missing"),
+    "never trades again": (never_trades_again, "nothing", "the trader has everything and trades"),
+    "forgets orders": (forgets_orders, "TCP reset in an order", "has forgotten it"),
+    "does not say what is lost": (does_not_say_that_orders_are_lost, "TCP reset in an order", "nobody said so"),
+    "counts fills twice": (counts_fills_twice, "nothing", "by the exchange it is"),
+    "tells the engine nothing": (tells_the_engine_nothing, "nothing", "the engine holds"),
+    "accepts twice": (accepts_twice, "nothing", "was accepted 2 times"),
+    "dies": (dies, "line A dead", "it died: ZeroDivisionError: planted"),
+    "writes its password": (writes_its_password, "nothing", "a password can be read"),
+    "has no faults": (has_no_faults, "reordering", "the fault did not happen"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("tamper", "name", "said"), PLANTED.values(), ids=PLANTED)
+def test_what_is_planted_makes_the_row_fail(tamper: Callable[[Rig], None], name: str, said: str) -> None:
+    row = survive(name, tamper=tamper)
+    assert row.verdict == "FAILED"
+    assert any(said in sentence for sentence in row.failures), row.failures
+    assert row.said == row.failures[0]
+
+
+def test_what_is_left_open_is_found() -> None:
+    left: list[socket.socket] = []
+    row = survive("nothing", tamper=lambda _: left.append(socket.socket()))
+    left[0].close()
+    assert row.failures == ("1 files or sockets were left open",)
+
+
+def test_a_trader_with_nobody_to_ask_stays_out_after_a_message_that_cannot_be_read() -> None:
+    """The books are wrong for good: also after the connection was lost and is back."""
+    seen: list[str] = []
+
+    def ask_nobody(rig: Rig) -> None:
+        replaced(rig.trader, "_anew", lambda before, feed: before(feed) if feed == "session" else None)
+
+        def trades(before: Callable[[], None]) -> None:
+            if not rig.seen["damaged"]:
+                return before()
+            rig.relay.reset()
+            rig.until(lambda: rig.trader.gateway.counts["logins"] == 2 and rig.trader.gateway.ready, "it is back")
+            sent = len(rig.witness.sent)
+            rig.publish()
+            rig.run(50)
+            seen.extend((rig.trader.held, f"{len(rig.witness.sent) - sent} orders"))
+            raise ZeroDivisionError
+
+        replaced(rig, "trades", trades)
+
+    survive("unreadable message", tamper=ask_nobody)
+    assert seen == ["feed: unreadable", "0 orders"]
+
+
+# Around it ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_wall_clock_is_read_for_nothing_but_to_be_written_down() -> None:
+    """Nothing under hftlab/net asks for the time of day but the audit log's stamp and the name of a session."""
+    import ast
+    from pathlib import Path
+
+    from hftlab import net
+
+    found = set()
+    for path in Path(net.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr in ("time", "time_ns", "now", "utcnow", "localtime", "today"):
+                name = getattr(node.value, "id", "")
+                if name in ("time", "datetime", "date"):
+                    found.add((path.stem, f"{name}.{node.attr}"))
+    assert found == {("audit", "datetime.now"), ("exchange_settings", "time.time_ns")}
+    import time
+
+    from hftlab.net import audit
+
+    before = time.time(), audit.datetime.now()
+    with stepped_wall_clock(-3_600):
+        assert -3_700 < time.time() - before[0] < -3_500
+        assert -3_700 < (audit.datetime.now() - before[1]).total_seconds() < -3_500
+    assert abs(time.time() - before[0]) < 60
+
+
+def test_the_command_prints_the_table_and_its_exit_code_says_whether_all_is_well(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    words = ["stress", "--faults", "reordering", "--engine", "python"]
+    assert main([*words, "--out", str(tmp_path / "found.json")]) == 0
+    said = capsys.readouterr().out
+    assert "reordering" in said
+    assert "1 of 1 faults survived, seed 1" in said
+    assert "verdict: survived" in said
+    assert json.loads((tmp_path / "found.json").read_text())["rows"][0]["verdict"] == "ok"
+    reason = holds.reason  # a trader that knows no gap
+    monkeypatch.setattr(holds, "reason", lambda *given: "" if "gap" in (why := reason(*given)) else why)
+    assert main([*words, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["schema"], told["verdict"]) == ("hftlab-stress-faults/1", "FAILED")
+    assert "was missing" in told["failures"][0]
+    assert main(["stress", "--faults", "plague"]) == 2
+    assert "unknown fault 'plague'; known: nothing, packet loss" in capsys.readouterr().err
+
+
+def test_results_say_what_was_seen_and_what_could_not_be_tried() -> None:
+    rows = (
+        Survived("a", "python", "how", {"gaps": 3, "its_orders": 1_000}, 1.5, "ok", "fine"),
+        Survived("b", "python", "how", {}, None, "skipped", "no raw sockets"),
+        Survived("c", "rust", "how", {}, None, "FAILED", "worse", ("worse", "bad")),
+    )
+    found = Faults(7, "own", rows, interrupted=True)
+    assert found.lines() == [
+        "1 of 2 faults survived, seed 7, ms by their own clock",
+        "not tried: b, python: no raw sockets",
+        "c, rust: worse",
+        "c, rust: bad",
+        "verdict: FAILED, as far as it came",
+    ]
+    frame = found.frame()
+    assert frame.columns == ["fault", "engine", "how", "seen", "recovered_ms", "verdict", "said"]
+    assert frame["seen"].to_list() == ["gaps 3, its orders 1,000", "-", "-"]
+    assert found["a"] == [rows[0]]
+    assert Faults(1, "own", ()).frame().is_empty()
+
+
+def test_what_cannot_be_asked_for_is_said_in_one_sentence() -> None:
+    with pytest.raises(UnknownName, match="unknown fault 'x'"):
+        faults(["python"], ["x"])
+    for wrong in ({"clock": "sun"}, {"dead_s": 0.0}, {"dead_s": float("nan")}):
+        with pytest.raises(ConfigError, match="allowed are 'own' or 'machine'"):
+            faults(["python"], **wrong)
