@@ -27,7 +27,7 @@ def add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     bench.add_argument("--engine", default="rust", help='rust in any variant: "rust naive", "rust pool=False" (default rust)')
     bench.add_argument("--rounds", type=int, default=7, help="interleaved rounds (default 7)")
     bench.add_argument("--messages", type=int, default=20_000, help="of a round in a closed loop (default 20,000)")
-    bench.add_argument("--seconds", type=float, default=0.3, help="of a round at another pace (default 0.3)")
+    bench.add_argument("--seconds", type=float, default=0.5, help="of a round at another pace (default 0.5)")
     bench.add_argument("--regime", default="market", help="calm, burst, cancel_storm, deep or market (default market)")
     bench.add_argument("--threshold", type=float, default=0.0, help="|score| above which it acts (default 0)")
     said = "events of an instrument from one order to the next (default 1 in a closed loop, 4 otherwise)"

@@ -61,7 +61,7 @@ def _bars(parts: list[dict[str, Any]], names: list[str]) -> Any:
         begin[row["path"]] = start + row["share"]
         text = say_ns(row["ns"]) if row["share"] >= _NARROW * len(say_ns(row["ns"])) / 4 else ""
         placed.append({**row, "from": start, "to": start + row["share"], "mid": start + row["share"] / 2, "text": text})
-    axis = alt.Axis(title="share of p50", format="%", values=[0, 0.25, 0.5, 0.75, 1])
+    axis = alt.Axis(title="share of p50", format="%", values=[0, 0.5, 1])
     base = alt.Chart(alt.Data(values=placed)).encode(y=_y(names, labels=True))
     bars = base.mark_bar(height={"band": 0.72}).encode(
         x=alt.X("from:Q", axis=axis).scale(domain=[0, 1]),

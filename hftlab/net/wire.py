@@ -42,7 +42,7 @@ from hftlab.net.wire_script import PACES, Script, acting, script
 REGIME = "market"
 #: Messages before the wire, over it in a round of a closed loop, and made for the other paces.
 WARM, MESSAGES_CLOSED, MADE = 20_000, 20_000, 100_000
-SECONDS = 0.3
+SECONDS = 0.5
 #: Real-time scheduling may take no longer in one go.
 LONGEST_FIFO = 0.6
 LATE_NS = 10_000

@@ -29,7 +29,7 @@ COOLDOWNS = {True: 1, False: 4}
 #: Bytes of messages in a packet, at most.
 MOST = 1400
 #: Share of the packets whose orders are not counted: the path warms up.
-SKIPPED = 0.1
+SKIPPED = 0.05
 #: Limits that stop nothing: each tick that may act shall be answered.
 LOOSE = RiskConfig(
     max_order_qty=999_999, max_notional=10**15, collar_bps=10**6, position_limit=10**12, max_orders_per_sec=100_000

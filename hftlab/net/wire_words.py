@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 #: A transport of ours that takes more than this in times the same in C has something to mend.
 AS_C = 1.10
 _SHOWN = ("min", "p50", "p99", "p99.9", "max")
+_PARTS = ("transport", "engine", "scheduling")
 
 
 @dataclass(frozen=True)
@@ -104,21 +105,30 @@ def _losses(found: WireToWire) -> Iterator[str]:
 
 
 def table(found: WireToWire) -> list[str]:
-    """Response and service times in us, a line per leg and measure."""
+    """Response and service times in us, and what p50 of the response is made of, a line per leg and measure."""
     width = max(len(leg.name) for leg in found.legs)
-    out = [f"{'wire to wire, us':<{width}} {'':<16}" + "".join(f"{name:>10}" for name in _SHOWN) + f"{'n':>10}"]
+    heads = "".join(f"{name:>10}" for name in (*_SHOWN, "n")) + "   " + "".join(f"{part:>11}" for part in _PARTS)
+    out = [f"{'wire to wire, us':<{width}} {'':<9}{heads}"]
     for pace in found.paces:
         legs = [leg for leg in found.legs if leg.pace == pace]
-        for leg in sorted(legs, key=lambda leg: leg.quantiles()["p50"] or 0.0):
-            measures = ("service", *(("response",) if pace != "closed" else ()), "engine", "transport alone")
-            for place, measure in enumerate(measures):
-                if leg.times[measure].n:
-                    out.append(_row(leg, measure, "" if place else leg.name, width))
+        for leg in sorted(legs, key=lambda leg: leg.quantiles("response")["p50"] or 0.0):
+            out.append(_row(leg, "response", leg.name, width) + _shares(leg))
+            if pace != "closed":
+                out.append(_row(leg, "service", "", width))
     return out
 
 
 def _row(leg: Leg, measure: str, name: str, width: int) -> str:
     told = leg.quantiles(measure)
-    values = [told[shown] for shown in _SHOWN]
-    cells = "".join(f"{'n/a' if ns is None else f'{ns / 1e3:,.2f}':>10}" for ns in values)
-    return f"{name:<{width}} {measure:<16}{cells}{leg.times[measure].n:>10,}"
+    cells = "".join(f"{_us(told[shown]):>10}" for shown in _SHOWN)
+    return f"{name:<{width}} {measure:<9}{cells}{leg.times[measure].n:>10,}"
+
+
+def _shares(leg: Leg) -> str:
+    """Transport, engine and scheduling of p50."""
+    parts = {part: ns for name, part, ns in leg.shares if name == "p50"}
+    return "   " + "".join(f"{_us(parts.get(part)):>11}" for part in _PARTS)
+
+
+def _us(ns: float | None) -> str:
+    return "n/a" if ns is None else f"{ns / 1e3:,.2f}"

@@ -8,6 +8,10 @@
 //!
 //! Before that, over the same ends: how quiet the two cores are, and messages of the same sizes there and back with nothing between
 //! them, which is what the transports alone take (`floor`). Then the trader logs in.
+//!
+//! Where orders have a connection of their own, each is answered with an Accepted, as an exchange does, once it has been stamped.
+//! With TCP this decides about the time, too: the system then acknowledges with the answer. Otherwise it sends an acknowledgement by
+//! itself before it hands the order over, on every receive (about 2.6 us where this was written).
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +26,7 @@ use crate::net::pingpong::Seat;
 use crate::net::transport::{Failure, Step};
 use crate::runner::Runner;
 
+mod answer;
 mod arrivals;
 mod datagrams;
 mod ends;
@@ -129,6 +134,8 @@ pub struct Found {
     pub stopped: Option<String>,
     /// What the trader's arbiter counted.
     pub counts: Counts,
+    /// Orders that the trader knows to be accepted; none where they have no connection of their own.
+    pub answers: u64,
     /// What the trader asked of the heap once it had settled.
     pub allocations: u64,
     /// Of either core, before.
@@ -199,6 +206,7 @@ pub fn run(
         received: traded.received,
         ready: traded.ready,
         counts: traded.counts,
+        answers: traded.answers,
         allocations: traded.allocations,
         quiet: [one.1, other.1],
         refused,

@@ -106,6 +106,7 @@ fn told<'py>(py: Python<'py>, found: Found) -> PyResult<Bound<'py, PyDict>> {
     out.set_item("duplicates", found.duplicates)?;
     out.set_item("foreign", found.foreign)?;
     out.set_item("resent", found.resent)?;
+    out.set_item("answers", found.answers)?;
     out.set_item("stopped", found.stopped)?;
     out.set_item("allocations", found.allocations)?;
     out.set_item("quiet", found.quiet.map(|quiet| (quiet.lost_share, quiet.max_ns)))?;

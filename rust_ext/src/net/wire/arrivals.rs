@@ -32,18 +32,27 @@ impl Arrivals {
         Arrivals { first, at, stream, came: 0, twice: 0, foreign: 0, wanted: None }
     }
 
-    /// What came over the end of the orders.
+    /// What came over the end of the orders; the place of an order that is new.
     #[inline(always)]
-    pub fn take(&mut self, framed: bool, message: &[u8], now: u64) {
+    pub fn take(&mut self, framed: bool, message: &[u8], now: u64) -> Option<usize> {
         let body = Ends::body(framed, message);
         match body.split_first() {
             Some((&kind::UNSEQUENCED, order)) if order.len() == ENTER_BYTES => self.order(order, now),
-            _ => self.other(message),
+            _ => {
+                self.other(message);
+                None
+            }
         }
     }
 
+    /// The bytes of an order that has come.
     #[inline(always)]
-    fn order(&mut self, order: &[u8], now: u64) {
+    pub fn bytes(&self, place: usize) -> &[u8] {
+        &self.stream[place * ENTER_BYTES..][..ENTER_BYTES]
+    }
+
+    #[inline(always)]
+    fn order(&mut self, order: &[u8], now: u64) -> Option<usize> {
         let number = u32::from_be_bytes([order[1], order[2], order[3], order[4]]);
         let place = number.wrapping_sub(self.first) as usize;
         match self.at.get_mut(place) {
@@ -51,10 +60,12 @@ impl Arrivals {
                 *at = now;
                 self.stream[place * ENTER_BYTES..][..ENTER_BYTES].copy_from_slice(order);
                 self.came += 1;
+                return Some(place);
             }
             Some(_) => self.twice += 1,
             None => self.foreign += 1,
         }
+        None
     }
 
     /// What is no order: a request, or nothing that is known.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 
+use super::answer::Answers;
 use super::arrivals::{Arrivals, NEVER};
 use super::datagrams::Datagrams;
 use super::{BURST, Ends, Found, LOOK, Plan, REST, Shared, floor, gone, login, unexpected};
@@ -28,6 +29,7 @@ pub fn work(ends: &mut Ends, plan: &Plan, shared: &Shared) -> io::Result<Found> 
     let mut exchange = Exchange {
         clock: Clock::get(),
         framed: ends.framed(),
+        answers: (!ends.one()).then(Answers::new),
         seen: Arrivals::new(plan.first, orders),
         sent: vec![NEVER; n],
         due: vec![NEVER; n],
@@ -55,6 +57,8 @@ struct Exchange<'a> {
     shared: &'a Shared,
     packets: Datagrams,
     seen: Arrivals,
+    /// None where orders have no connection of their own.
+    answers: Option<Answers>,
     sent: Vec<u64>,
     due: Vec<u64>,
     /// Packets that have left.
@@ -104,12 +108,22 @@ impl Exchange<'_> {
     /// Take the next order in, if it is there.
     #[inline(always)]
     fn poll(&mut self) -> io::Result<bool> {
-        let orders = self.ends.orders();
-        let there = orders.poll()?;
+        let there = self.ends.orders().poll()?;
         if there {
-            self.seen.take(self.framed, orders.message(), self.clock.now());
+            self.take()?;
         }
         Ok(there)
+    }
+
+    /// What the end of the orders has just received.
+    #[inline(always)]
+    fn take(&mut self) -> io::Result<()> {
+        let now = self.clock.now();
+        let place = self.seen.take(self.framed, self.ends.orders().message(), now);
+        match (&mut self.answers, place) {
+            (Some(answers), Some(place)) => answers.send(self.ends, self.seen.bytes(place)),
+            _ => Ok(()),
+        }
     }
 
     /// Take orders in until it is time.
@@ -162,9 +176,8 @@ impl Exchange<'_> {
     #[inline(always)]
     fn come(&mut self, orders: usize) -> io::Result<bool> {
         while self.seen.came < orders {
-            let end = self.ends.orders();
-            if let Some(message) = end.wait(LOOK)? {
-                self.seen.take(self.framed, message, self.clock.now());
+            if self.ends.orders().wait(LOOK)?.is_some() {
+                self.take()?;
             } else if !self.chase(orders)? {
                 return Ok(false);
             }
@@ -186,9 +199,8 @@ impl Exchange<'_> {
                 return Ok(false);
             }
             self.say(false)?;
-            let end = self.ends.orders();
-            if let Some(message) = end.wait(LOOK)? {
-                self.seen.take(self.framed, message, self.clock.now());
+            if self.ends.orders().wait(LOOK)?.is_some() {
+                self.take()?;
             }
             if self.listen()? {
                 (came, heard) = (self.seen.came, Instant::now());
@@ -234,9 +246,8 @@ impl Exchange<'_> {
                 break;
             }
             self.say(true)?;
-            let end = self.ends.orders();
-            match end.wait(LOOK) {
-                Ok(Some(message)) => self.seen.take(self.framed, message, self.clock.now()),
+            match self.ends.orders().wait(LOOK) {
+                Ok(Some(_)) => self.take()?,
                 Err(error) if !gone(&error) => return Err(error),
                 _ => {}
             }

@@ -1,4 +1,5 @@
-//! What the transports alone take: a packet of one Add Order there, a packet of one Enter Order back, and nothing between them.
+//! What the transports alone take: a packet of one Add Order there, a packet of one Enter Order back, and nothing between them; an
+//! answer of the size of an Accepted where orders have a connection of their own.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -10,10 +11,13 @@ use crate::clock::Clock;
 /// Bytes of a MoldUDP64 packet with one Add Order, and of a SoupBinTCP packet with one Enter Order.
 const THERE: usize = 58;
 const BACK: usize = 50;
+const ANSWER: usize = 67;
 /// No more are sent after so long, but so many in any case: what sleeps takes its time.
 const LIMIT: Duration = Duration::from_millis(150);
 const LEAST: usize = 100;
 const STOP: u64 = u64::MAX;
+/// The kind of an answer, which no packet of SoupBinTCP has.
+pub const NOTHING: u8 = 0;
 
 /// The exchange's side: there and back, in ticks, after some to warm up.
 ///
@@ -23,6 +27,9 @@ pub fn measure(ends: &mut Ends, count: usize, patience: Duration) -> io::Result<
     let (clock, mut packet, framed) = (Clock::get(), [0u8; THERE], ends.framed());
     let (mut ticks, start) = (Vec::with_capacity(count), Instant::now());
     let warm = count / 10 + 20;
+    let mut answer = [0u8; ANSWER];
+    answer[..2].copy_from_slice(&(ANSWER as u16 - 2).to_be_bytes());
+    answer[2] = NOTHING;
     for n in 0..(warm + count) as u64 {
         packet[..8].copy_from_slice(&n.to_le_bytes());
         let sent = clock.now();
@@ -35,6 +42,9 @@ pub fn measure(ends: &mut Ends, count: usize, patience: Duration) -> io::Result<
         let body = Ends::body(framed, message);
         if body.len() != BACK - 2 || body[..8] != n.to_le_bytes() {
             return Err(unexpected(format!("another message came than {n}")));
+        }
+        if !ends.one() {
+            ends.send(&answer)?;
         }
         if n >= warm as u64 {
             ticks.push(back.saturating_sub(sent));
@@ -69,6 +79,7 @@ pub fn echo(ends: &mut Ends, shared: &Shared) -> io::Result<bool> {
             return Ok(true);
         }
         ends.send(&packet)?;
+        while !ends.one() && ends.orders().poll()? {}
     }
     Ok(false)
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{Ends, LOOK, SESSION, Shared, unexpected};
+use super::{Ends, LOOK, SESSION, Shared, floor, unexpected};
 use crate::net::soupbintcp::client::{Client, Config, Event};
 use crate::net::soupbintcp::{Accepted, Login, State, kind};
 
@@ -54,10 +54,10 @@ pub fn enter(
     while !shared.stop.load(Ordering::Relaxed) {
         if let Some(message) = ends.orders().wait(LOOK)? {
             let body = Ends::body(framed, message);
-            let (length, room) = ((body.len() as u16).to_be_bytes(), client.space());
-            room[..2].copy_from_slice(&length);
-            room[2..2 + body.len()].copy_from_slice(body);
-            client.received(2 + body.len(), now_ns);
+            if body.first() == Some(&floor::NOTHING) {
+                continue; // left of what was measured before
+            }
+            hear(&mut client, body, now_ns);
             let let_in = matches!(client.next_event(), Some(Event::Accepted(_)));
             if !let_in || client.state() != State::Open {
                 return Err(unexpected("the trader was not let in"));
@@ -69,4 +69,13 @@ pub fn enter(
         }
     }
     Ok(None)
+}
+
+/// Kind and payload of a packet that came, for the client to take.
+#[inline]
+pub fn hear(client: &mut Client, body: &[u8], now_ns: i64) {
+    let (length, room) = ((body.len() as u16).to_be_bytes(), client.space());
+    room[..2].copy_from_slice(&length);
+    room[2..2 + body.len()].copy_from_slice(body);
+    client.received(2 + body.len(), now_ns);
 }

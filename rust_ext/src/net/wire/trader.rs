@@ -9,7 +9,7 @@ use super::arrivals::NEVER;
 use super::{Ends, LOOK, Plan, SESSION, Shared, floor, gone, login, unexpected};
 use crate::clock::Clock;
 use crate::net::arbiter::{Arbiter, Config, Counts};
-use crate::net::soupbintcp::client::Client;
+use crate::net::soupbintcp::client::{Client, Event};
 use crate::order::ENTER_BYTES;
 use crate::runner::Runner;
 
@@ -20,6 +20,7 @@ pub struct Traded {
     pub ready: Vec<u64>,
     pub counts: Counts,
     pub allocations: u64,
+    pub answers: u64,
     /// It has died, as it was told to.
     pub died: bool,
 }
@@ -52,6 +53,7 @@ pub fn work(ends: &mut Ends, plan: &Plan, runner: &mut dyn Runner, shared: &Shar
         received: vec![NEVER; orders],
         ready: vec![NEVER; if plan.stamps { orders } else { 0 }],
         sent: 0,
+        answers: 0,
         packets: 0,
         since: 0,
     };
@@ -62,8 +64,8 @@ pub fn work(ends: &mut Ends, plan: &Plan, runner: &mut dyn Runner, shared: &Shar
     let asked = if trader.packets > plan.settle { (plan.asked)() - trader.since } else { 0 };
     trader.received.truncate(trader.sent);
     trader.ready.truncate(trader.sent);
-    let Trader { received, ready, arbiter, .. } = trader;
-    Ok(Traded { received, ready, counts: arbiter.counts, allocations: asked, died })
+    let Trader { received, ready, arbiter, answers, .. } = trader;
+    Ok(Traded { received, ready, counts: arbiter.counts, answers, allocations: asked, died })
 }
 
 /// The orders that have left, which would pile up otherwise.
@@ -82,6 +84,8 @@ struct Trader {
     ready: Vec<u64>,
     /// Orders sent.
     sent: usize,
+    /// Orders that the exchange has said it accepts.
+    answers: u64,
     /// Packets received.
     packets: u64,
     /// Allocations when it had settled.
@@ -119,7 +123,9 @@ impl Trader {
                 if runner.run_bytes(blocks, usize::MAX) != (blocks.len(), None) {
                     return Err(unexpected("the engine cannot read a message"));
                 }
-                self.send(ends, plan, runner, received)?;
+                if self.send(ends, plan, runner, received)? {
+                    self.hear(ends, now_ns)?;
+                }
             }
             self.packets += 1;
             if self.packets == plan.settle {
@@ -139,7 +145,7 @@ impl Trader {
         (ticks as f64 * self.clock.ns_per_tick) as i64
     }
 
-    /// Every order that the engine has made, framed and sent.
+    /// Every order that the engine has made, framed and sent; whether there was one.
     #[inline(always)]
     fn send(
         &mut self,
@@ -147,10 +153,10 @@ impl Trader {
         plan: &Plan,
         runner: &mut dyn Runner,
         received: u64,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let entry = runner.entry();
         if entry.stream.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let now_ns = self.ns(received);
         for order in entry.stream.chunks_exact(ENTER_BYTES) {
@@ -166,6 +172,18 @@ impl Trader {
             self.sent += 1;
         }
         forget(runner);
+        Ok(true)
+    }
+
+    /// What the exchange has answered so far, on a connection of its own.
+    fn hear(&mut self, ends: &mut Ends, now_ns: i64) -> io::Result<()> {
+        let framed = ends.framed();
+        while !ends.one() && ends.orders().poll()? {
+            login::hear(&mut self.client, Ends::body(framed, ends.orders().message()), now_ns);
+            while let Some(event) = self.client.next_event() {
+                self.answers += matches!(event, Event::Message(..)) as u64;
+            }
+        }
         Ok(())
     }
 
