@@ -113,7 +113,9 @@ def memory() -> int:
 # Logins -------------------------------------------------------------------------------------------------------------------------
 
 
-def login(name: bytes = b"ME", password: bytes = b"SECRET", session: bytes = b"", number: bytes = b"1", beat: bytes = b"") -> bytes:
+def login(
+    name: bytes = b"ME", password: bytes = b"SECRET", session: bytes = b"", number: bytes = b"1", beat: bytes = b""
+) -> bytes:
     return name.ljust(6)[:6] + password.ljust(10)[:10] + session.rjust(10)[:10] + number.rjust(20)[:20] + beat
 
 
@@ -269,7 +271,11 @@ def test_values_at_the_ends_of_their_ranges_break_nothing(data: st.DataObject) -
         for name, number, letter in data.draw(OPTIONS):
             tag = ouch.TAGS[name]
             size = struct.calcsize(tag.code)
-            raw = letter.encode("latin-1").ljust(size) if tag.code.endswith("s") else (number & (1 << 8 * size) - 1).to_bytes(size, "big")
+            raw = (
+                letter.encode("latin-1").ljust(size)
+                if tag.code.endswith("s")
+                else (number & (1 << 8 * size) - 1).to_bytes(size, "big")
+            )
             tags.append((tag.number, raw))
         desk.received(port, soupbintcp.packet(b"U", kind(**values, appendage=tuple(tags)).encode()), now)
         assert not port.closed, port.closed

@@ -94,8 +94,7 @@ class Arbiter:
         self._far: tuple[int, int] | None = None  # (first, next) number of the latest datagram beyond the window
         self._ahead_ns = 0  # when the latest datagram from beyond a hole came
         self._end: int | None = None  # the number after the last of the session
-        self._broken = False
-        self._asked, self._asked_until, self._due_ns = 0, 0, 0
+        self._broken, self._asked, self._asked_until, self._due_ns = False, 0, 0, 0
 
     @property
     def gap(self) -> tuple[int, int] | None:
@@ -184,8 +183,9 @@ class Arbiter:
         """A datagram that begins with what is expected, or before it."""
         first, old = self.expected, min(packet.messages, self.expected - packet.sequence)
         self.counts["duplicates"] += old
-        if now_ns - self._ahead_ns >= self.doubt_ns and (self._end is None or self._end <= first):
+        if now_ns - self._ahead_ns >= self.doubt_ns and (not packet.count or (self._end or 0) <= first):
             self._far, self._tail = None, self._held.next
+            self._end = None if (self._end or 0) > first else self._end  # a heartbeat says that it has not ended there
         if old == packet.messages:
             return Delivery(b"", first, 0)
         self.counts["recovered"] += max(0, min(packet.next, self._asked_until) - first)

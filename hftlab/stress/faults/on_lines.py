@@ -165,6 +165,19 @@ def _udp(right: bytes, wrong: bytes, target: tuple[str, int]) -> bytes:
     return struct.pack(">HHHH", port, port, size, (folded ^ 0xFFFF) or 0xFFFF) + wrong
 
 
+def _no_end(rig: Rig) -> None:
+    """Both lines are dead when the session ends; only the order connection says that it is over."""
+    rig.publish()
+    rig.calm()
+    rig.inject()
+    _down(rig, True)
+    rig.finish()
+    rig.seen["dropped"] = sum(line.counts["dropped"] for line in rig.exchange.lines.values())
+    rig.must(
+        rig.seen["dropped"] and not rig.trader.feed.arbiter.finished, "the fault did not happen: the trader heard of the end"
+    )
+
+
 def _unreadable(rig: Rig) -> None:
     """A message that changes a book comes shorter than it is, on both lines; datagram and checksum are right."""
     rig.publish(1 / 3)
@@ -214,6 +227,7 @@ def of_lines(dead_s: float) -> tuple[Fault, ...]:
         Fault("line B dead", "from a third of the feed on", _dead("B")),
         Fault("both lines dead", f"for {dead_s:g} s, while the feed goes on", _both_dead, rate=rate),
         Fault("gap above window", "500 messages missing, a window of 64", _both_dead, trader={"window": 64}),
+        Fault("end not heard", "both lines are dead when the session ends", _no_end),
         Fault("unreadable message", "on both lines, a message shorter than its type", _unreadable, retraces=False),
         Fault(
             "lost for good", "250 messages missing, nobody to ask", _nobody_to_ask, ends="stale", trader={"requests": ""}

@@ -172,7 +172,9 @@ class Rig:
         self.whys.clear()
 
     def finish(self) -> None:
-        """The session ends, and both go home."""
+        """The session ends, and both go home; nothing if they have."""
+        if self.over_ns is not None:
+            return
         self.over_ns = self.clock()
         self.exchange.finish()
         self.until(

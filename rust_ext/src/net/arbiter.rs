@@ -12,7 +12,7 @@ mod window;
 
 use std::collections::VecDeque;
 
-use super::moldudp64::{END, HEADER, Packet, Session, bytes_of, decode};
+use super::moldudp64::{END, HEADER, HEARTBEAT, Packet, Session, bytes_of, decode};
 pub use config::Config;
 pub use counts::Counts;
 use window::Window;
@@ -199,7 +199,11 @@ impl Arbiter {
         let (old, next) = (messages.min(first - sequence), sequence + messages);
         self.counts.duplicates += old;
         let forgotten = now_ns.saturating_sub(self.ahead_ns) >= self.config.doubt_ns;
-        if forgotten && self.end.is_none_or(|end| end <= first) {
+        let ahead = self.end.is_some_and(|end| end > first);
+        if forgotten && (!ahead || packet.header.count == HEARTBEAT) {
+            if ahead {
+                self.end = None; // a heartbeat says that the session has not ended there
+            }
             let held = if self.held() > 0 { self.held.greatest() } else { None };
             (self.far, self.tail) = (None, held.map_or(0, |number| number + 1));
         }

@@ -86,6 +86,21 @@ fn one_number_far_ahead_is_doubted_and_forgotten() {
 }
 
 #[test]
+fn an_end_that_heartbeats_contradict_is_forgotten() {
+    let mut arbiter = arbiter(Config::default());
+    arbiter.receive(0, &packet(1, 2), 0);
+    arbiter.receive(1, &Header { session: SESSION, sequence: 65_535, count: END }.bytes(), 0);
+    arbiter.receive(0, &packet(3, 2), 4_000 * MS);
+    assert!(arbiter.stale());
+    let beat = Header { session: SESSION, sequence: 5, count: HEARTBEAT }.bytes();
+    arbiter.receive(0, &beat, 4_001 * MS);
+    assert!(!arbiter.stale() && !arbiter.finished());
+    arbiter.receive(0, &Header { session: SESSION, sequence: 5, count: END }.bytes(), 9_000 * MS);
+    arbiter.receive(0, &beat, 19_000 * MS);
+    assert!(arbiter.finished());
+}
+
+#[test]
 fn the_end_is_not_the_end_before_everything_came() {
     let mut arbiter = arbiter(Config::default());
     arbiter.receive(0, &packet(1, 2), 0);
