@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,25 +26,19 @@ from hftlab.callable_module import make_callable
 from hftlab.errors import ConfigError
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.synthetic import generate
-from hftlab.histogram import Histogram
-from hftlab.net.bare import NAMES as IN_C
-from hftlab.net.bare import programs
-from hftlab.net.netns import Veth, veth
-from hftlab.net.pingpong import LIMIT, MESSAGES, SIZE, cores_of, timed
-from hftlab.net.rungs import AGAIN, BARE
+from hftlab.net.netns import veth
+from hftlab.net.pingpong import cores_of
 from hftlab.net.transports import engine as rust
-from hftlab.net.wire_found import MEASURES, Leg, WireToWire, split
-from hftlab.net.wire_path import BASE, Path, chosen
-from hftlab.net.wire_round import Sample, Seats, run
+from hftlab.net.wire_found import WireToWire
+from hftlab.net.wire_path import chosen
+from hftlab.net.wire_pool import Pool, base_of, beside_of, pools_of
+from hftlab.net.wire_round import Seats
 from hftlab.net.wire_script import PACES, Script, acting, script
 
-REGIME = "market"
-#: Messages before the wire, over it in a round of a closed loop, and made for the other paces.
-WARM, MESSAGES_CLOSED, MADE = 20_000, 20_000, 100_000
-SECONDS = 0.5
-#: Real-time scheduling may take no longer in one go.
-LONGEST_FIFO = 0.6
-LATE_NS = 10_000
+#: Messages of a feed that the trader's engine runs before, and made for paces that are not a closed loop.
+WARM, MADE = 20_000, 100_000
+#: Messages of a round in a closed loop; s of a round at another pace, and the longest that real-time scheduling may take.
+MESSAGES, SECONDS, LONGEST_FIFO = 20_000, 0.5, 0.6
 
 
 def wire(
@@ -54,11 +47,10 @@ def wire(
     paces: Iterable[str] = PACES,
     engine: Any = "rust",
     rounds: int = 7,
-    messages: int = MESSAGES_CLOSED,
+    messages: int = MESSAGES,
     seconds: float = SECONDS,
     feed: Feed | None = None,
-    regime: str = REGIME,
-    warm: int = WARM,
+    regime: str = "market",
     threshold: float = 0.0,
     cooldown: int | None = None,
     cores: tuple[int, int] | None = None,
@@ -68,153 +60,89 @@ def wire(
     stamps: bool = True,
     seed: int = 1,
 ) -> WireToWire:
-    """Measure paths from wire to wire, interleaved.
+    """Measure paths from wire to wire, in rounds (3 to 1000; one more is run first, to warm up, and not counted).
 
-    paths     : "shm", "udp-spin+tcp-spin" (feed + orders), ...; default wire_path.PATHS, as far as they work here
-    paces     : "closed", "bursts", the feed's own time as "1x", "8x", ..., a rate as "50000/s"; the first runs twice for the base
-    engine    : the Rust engine, in any variant; as `hftlab.adopt.adopt` takes it
-    rounds    : 3 to 1000; one more is run first, to warm up, and not counted
-    messages  : over the wire in a round of a closed loop, 100 to 1,000,000
-    seconds   : of a round at another pace, by when messages are due; 0.01 to 10, with fifo to 0.6
-    feed      : instead of a generated one of a regime; its first `warm` messages the engine runs before
-    threshold, cooldown : when the engine acts; default on every tick in a closed loop, on every fourth at a pace
-    cores     : of exchange and trader; default the first two that are allowed
-    fifo      : real-time scheduling, with rests between
-    netns     : over a veth pair between two namespaces instead of the loopback interface
-    bare      : in the same rounds the ping-pong of the transports that are there in C, too, ours and that in C
-    stamps    : whether the trader stamps when an order is ready, without which the engine's share is not told
-    raises    : BackendMissing; UnknownName; ConfigError; HftlabError for a path asked for that does not work here, and for an
-                order that did not come or is not the one it should be
+    paths    : "shm", "udp-spin+tcp-spin" (feed + orders), ...; default wire_path.PATHS, as far as they work here
+    paces    : "closed"; with intended times "bursts", "1x", "8x", ..., "50000/s"; the base runs twice at the first of them
+    engine   : Rust's in any variant, as `hftlab.adopt.adopt` takes it; threshold, cooldown: when it acts, see wire_script
+    messages : of a round in a closed loop, 100 to 1,000,000; seconds: of one at another pace, 0.01 to 10, with fifo to 0.6
+    feed     : instead of a generated one of a regime; its first 20,000 messages are not sent
+    cores    : of exchange and trader, default the first two; fifo: real-time scheduling, with rests; stamps: of the trader, too
+    netns    : over a veth pair between two namespaces, not the loopback interface; bare: beside ping-pongs, ours and in C
+    raises   : BackendMissing; UnknownName; ConfigError; HftlabError for a path that does not work here, and for a wrong order
     """
     check_rounds(rounds)
+    _check(messages, seconds, fifo)
+    seats = Seats(cores=cores_of(cores), fifo=fifo, stamps=stamps)
+    ways, skipped = chosen(paths, alone=seats.cores == (None, None))
+    data = _data(feed, regime, WARM + max(messages, int(MADE * max(seconds / SECONDS, 1))), seed)
+    scripts = _scripts(paces, data, {"messages": messages, "seconds": seconds}, engine, threshold, cooldown)
+    with veth() if netns else nullcontext() as over:
+        pools = pools_of(ways, scripts, seats, over)
+        beside, why = beside_of(ways, seats) if bare else ({}, [])
+        runs: dict[Any, Callable[[], float | Series]] = {**{key: pool.round for key, pool in pools.items()}, **beside}
+        series = interleave(runs, rounds, seed, "wire to wire")
+    how = {"base": str(base_of(ways)), "rounds": rounds, "skipped": (*skipped, *why), "seed": seed}
+    where = {"wire": "veth between two namespaces" if netns else "loopback", "regime": feed.name if feed else regime}
+    return _found(pools, series, seats, scripts, {**how, **where, "beside": {name: series[name] for name in beside}})
+
+
+def _check(messages: int, seconds: float, fifo: bool) -> None:
     longest = LONGEST_FIFO if fifo else 10.0
     if not 0.01 <= seconds <= longest:
         raise ConfigError(f"seconds is {seconds}; allowed is 0.01 to {longest:g}{' with real-time scheduling' * fifo}")
     if not 100 <= messages <= 1_000_000:
         raise ConfigError(f"messages is {messages}; allowed is 100 to 1,000,000")
-    paces = tuple(dict.fromkeys(paces))
-    if not paces:
+
+
+def _data(feed: Feed | None, regime: str, messages: int, seed: int) -> bytes:
+    if feed is None:
+        return generate(regime, messages, seed)
+    if feed.wire != "itch":
+        raise ConfigError(f"the feed is of {feed.wire}; allowed is one of ITCH, which is what goes over the wire")
+    return b"".join(bytes(block) for block in feed.blocks())
+
+
+def _scripts(
+    paces: Iterable[str], data: bytes, size: dict[str, Any], engine: Any, threshold: float, cooldown: int | None
+) -> dict[str, Script]:
+    names = list(dict.fromkeys(paces))
+    if not names:
         raise ConfigError("no pace was given; allowed is one or more of " + ", ".join(PACES))
-    rust()
-    engines = {pace: acting(engine, pace, threshold, cooldown) for pace in paces}
-    seats = Seats(cores=cores_of(cores), fifo=fifo, stamps=stamps)
-    ways, skipped = chosen(paths, alone=seats.cores == (None, None))
-    need = warm + max(messages, int(MADE * max(seconds / SECONDS, 1)))
-    data = generate(regime, need, seed) if feed is None else b"".join(bytes(block) for block in feed.blocks())
-    scripts = {pace: script(pace, data, warm, engines[pace], messages=messages, seconds=seconds) for pace in paces}
-    with veth() if netns else nullcontext() as over:
-        pools = _pools(ways, scripts, seats, over)
-        beside, why = _beside(ways, seats) if bare else ({}, [])
-        contenders: dict[Any, Callable[[], float | Series]] = {**{key: pool.round for key, pool in pools.items()}, **beside}
-        series = interleave(contenders, rounds, seed, "wire to wire")
+    rust()  # says so if it is not there
+    return {pace: script(pace, data, WARM, acting(engine, pace, threshold, cooldown), **size) for pace in names}
+
+
+def _found(
+    pools: dict[tuple[str, str], Pool], series: dict[Any, Series], seats: Seats, scripts: dict[str, Script], more: dict[str, Any]
+) -> WireToWire:
     clock_ns = clock_of(rust()).cost_p50_ns
     return WireToWire(
-        base=str(_base(ways)),
         legs=tuple(pool.leg(series[key], clock_ns) for key, pool in pools.items()),
-        rounds=rounds,
-        engine=next(iter(engines.values())).label,
-        regime=regime if feed is None else feed.name,
-        strategy=_strategy(engines, threshold),
+        engine=next(iter(scripts.values())).engine,
+        strategy=_strategy(scripts),
         cores=seats.cores,
-        fifo=fifo,
-        wire="veth between two namespaces" if netns else "loopback",
-        stamps=stamps,
+        fifo=seats.fifo,
+        stamps=seats.stamps,
         clock_ns=clock_ns,
-        beside={name: series[name] for name in beside},
         quiet=_quiet(pools.values()),
-        skipped=(*skipped, *why),
         refused=tuple(dict.fromkeys(text for pool in pools.values() for text in pool.refused)),
         machine=fingerprint(),
-        seed=seed,
+        **more,
     )
 
 
-def _base(ways: list[Path]) -> Path:
-    return next((path for path in ways if str(path) == BASE), ways[0])
-
-
-def _pools(ways: list[Path], scripts: dict[str, Script], seats: Seats, over: Veth | None) -> dict[tuple[str, str], _Pool]:
-    """Every path at every pace; the base once more at the first."""
-    pools = {}
-    for pace, one in scripts.items():
-        for path in ways:
-            pools[str(path), pace] = _Pool(str(path), one, partial(run, str(path), path.ends(over), one, seats))
-    base, first = _base(ways), next(iter(scripts))
-    again = str(base) + AGAIN
-    pools[again, first] = _Pool(again, scripts[first], partial(run, again, base.ends(over), scripts[first], seats))
-    return pools
-
-
-def _beside(ways: list[Path], seats: Seats) -> tuple[dict[str, Callable[[], float]], list[str]]:
-    """Ping-pongs of the transports that are there in C, ours and that in C, and why there is none: medians of a round."""
-    plan: dict[str, Any] = {"cores": seats.cores, "fifo": seats.fifo, "size": SIZE}
-    ours = [name for name in dict.fromkeys(name for path in ways for name in path.names) if name in IN_C]
-    found, why = programs(ours, plan)
-    mine = {name: partial(timed, name, None, plan={"limit": LIMIT, **plan}) for name in ours if BARE + name in found}
-
-    def median(one: Callable[[int], dict[str, Any]]) -> float:
-        return float(np.median(one(MESSAGES["spins"])["round_trip_ns"]))
-
-    return {name: partial(median, one) for name, one in {**mine, **found}.items()}, why
-
-
-def _strategy(engines: dict[str, Any], threshold: float) -> str:
-    every = {pace: made.settings().order.cooldown for pace, made in engines.items()}
+def _strategy(scripts: dict[str, Script]) -> str:
+    every = {pace: one.settings.order.cooldown for pace, one in scripts.items()}
     told = ", ".join(f"{pace}: every {'tick' if n == 1 else f'{n}. tick of an instrument'}" for pace, n in every.items())
+    threshold = next(iter(scripts.values())).settings.order.threshold
     return f"the engine acts where |score| > {threshold:g} ({told}), fills assumed, risk limits out of reach"
 
 
-def _quiet(pools: Iterable[_Pool]) -> Any:
+def _quiet(pools: Iterable[Pool]) -> Any:
+    """Of either core the median share of lost time, and the longest gap."""
     seen = np.array([sample for pool in pools for sample in pool.quiet])  # (runs, 2 cores, 2)
     return tuple((float(np.median(seen[:, core, 0])), float(seen[:, core, 1].max())) for core in range(2))
-
-
-class _Pool:
-    """All rounds of one leg. The first round warms up and is not counted."""
-
-    def __init__(self, path: str, one: Script, run: Callable[[], Sample]) -> None:
-        self.path, self.script, self.run = path, one, run
-        self.samples: list[Sample] = []
-        self.warm = True
-
-    def round(self) -> Series:
-        """Medians of one more round: service time, transports alone; ns."""
-        sample = self.run()
-        if not self.warm:
-            self.samples.append(sample)
-        self.warm = False
-        return np.array([np.median(sample.service), np.median(sample.floor)])
-
-    @property
-    def refused(self) -> list[str]:
-        return [text for sample in self.samples for text in sample.refused]
-
-    @property
-    def quiet(self) -> list[Any]:
-        return [sample.quiet for sample in self.samples]
-
-    def leg(self, medians: Series, clock_ns: float) -> Leg:
-        def all_of(what: str) -> Series:
-            return np.concatenate([getattr(sample, what) for sample in self.samples])
-
-        kept = dict(zip(MEASURES, map(all_of, ("service", "response", "engine", "floor")), strict=True))
-        parts = split(kept["response"], kept["engine"], float(np.median(kept["transport alone"])), clock_ns)
-        counts: dict[str, int] = {}
-        for sample in self.samples:
-            counts = {name: counts.get(name, 0) + count for name, count in sample.counts.items()}
-        return Leg(
-            path=self.path,
-            pace=self.script.pace,
-            times={name: Histogram.of(ns) for name, ns in kept.items()},
-            shares=tuple(parts),
-            medians=medians[:, 0],
-            alone=medians[:, 1],
-            packets=sum(sample.sent for sample in self.samples),
-            late=int(np.count_nonzero(all_of("late") > LATE_NS)),
-            per_s=self.script.messages_per_s,
-            counts=counts,
-            clock_ns=clock_ns,
-        )
 
 
 make_callable(__name__)

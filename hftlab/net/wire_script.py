@@ -42,6 +42,7 @@ Numbers = np.ndarray[Any, np.dtype[np.int64]]
 class Script:
     """One feed at one pace.
 
+    engine     : its label
     warm, data : framed messages, those before the wire and those over it
     ends       : (packets,) where each packet ends in `data`, bytes
     due_ns     : (packets,) when it is due, ns from the beginning; -1: as soon as the orders before it have come
@@ -53,6 +54,7 @@ class Script:
     """
 
     pace: str
+    engine: str
     settings: Settings
     warm: bytes
     data: bytes
@@ -119,6 +121,7 @@ def script(pace: str, data: bytes, warm: int, engine: Engine, *, messages: int, 
     last = _cut(index, starts) if due is None else _together(due[:count], starts)
     return Script(
         pace=pace,
+        engine=engine.label,
         settings=engine.settings(record="none"),
         warm=data[: at[warm]],
         data=data[at[warm] : at[-1]],

@@ -55,7 +55,7 @@ def conditions(found: WireToWire, pace: str = "") -> list[str]:
 def words(found: WireToWire) -> list[str]:
     """What was found, a sentence each."""
     out = [f"A/A control, {found.base} against itself: {found.control}"]
-    out += [_goal(goal, leg) for goal in GOALS for leg in found.legs if (leg.path, leg.pace) == (goal.path, "closed")]
+    out += [against(goal, leg) for goal in GOALS for leg in found.legs if (leg.path, leg.pace) == (goal.path, "closed")]
     out += [_as_c(name, interval) for name, interval in found.against_c().items()]
     out += list(_losses(found))
     sides = zip(("exchange", "trader"), found.quiet, strict=True)
@@ -64,8 +64,8 @@ def words(found: WireToWire) -> list[str]:
     return out
 
 
-def _goal(goal: Goal, leg: Leg) -> str:
-    """Whether a goal is reached, and if not what stands in the way."""
+def against(goal: Goal, leg: Leg) -> str:
+    """A goal in a sentence: whether a goal is reached, and if not what stands in the way."""
     told, parts = leg.quantiles(), []
     reached = True
     for name, most in (("p50", goal.p50), ("p99", goal.p99)):
@@ -98,10 +98,9 @@ def _losses(found: WireToWire) -> Iterator[str]:
     """What got lost on the way and was sent again, leg by leg."""
     for leg in found.legs:
         if leg.counts.get("gaps"):
-            yield (
-                f"{leg.name}: packets were lost {leg.counts['gaps']:,} times, and {leg.counts['resent']:,} were sent again; "
-                "every order came"
-            )
+            yield (f"{leg.name}: packets were lost {leg.counts['gaps']:,} times, and {leg.counts['resent']:,} were sent again")
+        if missing := leg.counts.get("missing"):
+            yield f"{leg.name}: {missing:,} orders were lost on the way, over a transport that does not send again"
 
 
 def table(found: WireToWire) -> list[str]:

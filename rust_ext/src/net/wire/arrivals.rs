@@ -77,3 +77,37 @@ impl Arrivals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The SoupBinTCP packet of an order.
+    fn packet(number: u32) -> Vec<u8> {
+        let mut packet = vec![0, 48, kind::UNSEQUENCED, b'O'];
+        packet.extend_from_slice(&number.to_be_bytes());
+        packet.resize(50, b'x');
+        packet
+    }
+
+    #[test]
+    fn an_order_has_its_place_and_comes_once() {
+        let mut seen = Arrivals::new(7, 3);
+        assert_eq!(seen.take(false, &packet(8), 100), Some(1));
+        assert_eq!(seen.take(true, &packet(7)[2..], 200), Some(0));
+        assert_eq!(seen.take(false, &packet(8), 300), None);
+        assert_eq!((seen.came, seen.twice, &seen.at[..]), (2, 1, &[200, 100, NEVER][..]));
+        assert_eq!(seen.bytes(1), &packet(8)[3..]);
+    }
+
+    #[test]
+    fn what_is_no_order_is_a_request_or_foreign() {
+        let mut seen = Arrivals::new(7, 3);
+        let request = Header { session: *b"0123456789", sequence: 5, count: 2 };
+        let others = [&packet(6)[..], &packet(10), &packet(7)[..49], &[], &[0, 1], &request.bytes()];
+        for message in others {
+            assert_eq!(seen.take(false, message, 1), None);
+        }
+        assert_eq!((seen.came, seen.foreign, seen.wanted), (0, 5, Some(request)));
+    }
+}

@@ -70,3 +70,56 @@ fn messages(blocks: &[u8]) -> Option<u16> {
     }
     Some(count)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::Faults;
+    use super::*;
+    use crate::net::moldudp64::decode;
+    use crate::net::pingpong::Seat;
+
+    /// Three packets of 1, 2 and 1 messages of a byte each.
+    fn made(ends: &[i64]) -> Option<Datagrams> {
+        let plan = Plan {
+            warm: &[],
+            data: b"\0\x01a\0\x01b\0\x01c\0\x01d",
+            ends,
+            due_ns: &[],
+            orders: &[],
+            first: 1,
+            floor: 0,
+            limit: Duration::ZERO,
+            patience: Duration::ZERO,
+            seats: [Seat::default(); 2],
+            rests: false,
+            stamps: false,
+            probe: Duration::ZERO,
+            settle: 0,
+            asked: || 0,
+            faults: Faults::default(),
+        };
+        Datagrams::of(&plan)
+    }
+
+    #[test]
+    fn packets_are_numbered_and_found_again() {
+        let packets = made(&[3, 9, 12]).expect("whole messages");
+        let read = decode(packets.at(1)).expect("a packet");
+        assert_eq!((read.header.sequence, read.header.count, read.blocks.len()), (2, 2, 6));
+        let next = |sent, end| Header::read(&packets.next(sent, end)).expect("a header").0;
+        assert_eq!((next(0, false).sequence, next(2, false).sequence, next(3, true).sequence), (1, 4, 5));
+        assert_eq!((next(0, false).count, next(3, true).count), (HEARTBEAT, END));
+        let wanted = |sequence, count| packets.wanted(&Header { session: SESSION, sequence, count });
+        assert_eq!((wanted(1, 1), wanted(3, 1), wanted(2, 9), wanted(4, 1)), (0..1, 1..2, 1..3, 2..3));
+        assert_eq!((wanted(9, 1), wanted(0, 0), wanted(u64::MAX, u16::MAX)), (2..3, 0..0, 2..3));
+    }
+
+    #[test]
+    fn packets_are_whole_messages() {
+        for ends in [&[2][..], &[3, 3], &[9, 3], &[13], &[-1], &[3, 9, 11]] {
+            assert!(made(ends).is_none(), "{ends:?}");
+        }
+    }
+}
