@@ -224,10 +224,13 @@ guess_shm = 3  # your guess: time of udp-spin / time of shm
 
 # %% tags=["nbval-ignore-output"]
 print(f"A/A control, {getattr(ladder, 'base', 'udp-spin')} twice in each round: {getattr(ladder, 'control', 'see above')}")
+p50 = dict(trips.select("transport", "p50").iter_rows())
+if {"udp", "udp-spin", "shm"} <= p50.keys():
+    print(f"asleep, UDP takes {p50['udp'] / p50['udp-spin']:.1f} times as long as spinning; you said {guess_sleep}")
+    print(f"spinning, it takes {p50['udp-spin'] / p50['shm']:.0f} times as long as shared memory; you said {guess_shm}")
 ladder.plot()
 
 # %% tags=["nbval-check-output"]
-p50 = dict(trips.select("transport", "p50").iter_rows())
 claims = [  # what, the slower one, the quicker one, how many times as long at least
     ("asleep, UDP takes more than 1.4 times as long as spinning", "udp", "udp-spin", 1.4),
     ("so does TCP", "tcp", "tcp-spin", 1.4),
@@ -261,7 +264,8 @@ for claim, slow, quick, times in claims:
 #
 # Both need root, and so does a network of our own: two *namespaces*, which are separate networks on one machine, joined by a
 # virtual cable. So the next picture is **stored**: it was measured once, on the machine that it names, with real-time
-# scheduling. Compare its rungs with each other, not with yours above. (As root: `hftlab net pingpong --netns`.)
+# scheduling. Compare its rungs with each other, not with yours above. (As root: `hftlab net pingpong --netns`, and
+# `python -m hftlab.net.stored` stores it anew.)
 
 # %% tags=["nbval-check-output"]
 kept = stored("pingpong")
@@ -324,7 +328,7 @@ print("asleep, tick to order takes more than 1.4 times as long as spinning, and 
 print("spinning on sockets takes more than 4 times as long as shared memory, where the engine's share is more than double: True")
 
 # %% [markdown]
-# So whoever asks *is your engine fast?* asks about the smallest part of the bar, until the sockets are gone. Then it becomes the
+# So whoever asks *is your engine fast?* asks about a thin part of the bar, until the sockets are gone. Then it becomes the
 # largest.
 #
 # **What surprises:** the engine's own time, in the column `engine`. It is the same engine and the same messages, yet behind
