@@ -122,7 +122,7 @@ class Positions:
 
     def _accepted(self, message: ouch.Accepted) -> Change | None:
         order = self.orders.get(message.user_ref)
-        if order is None and len(self.orders) >= MOST:
+        if order is None and (len(self.orders) >= MOST or not message.user_ref):  # no order has the number 0
             self.counts["unexpected"] += 1
             return None
         if order is None:  # of an earlier process

@@ -181,6 +181,7 @@ def _trimmed(name: str, payload: bytes, at: int, width: int, secret: bool = Fals
 
 def _digits(name: str, payload: bytes, at: int, width: int) -> int:
     raw = payload[at : at + width].strip(b" ")
-    if not raw.isdigit():
-        raise WireError(f"SoupBinTCP login: offset {at}: {name} {raw!r}; allowed are ASCII digits, padded with spaces", offset=at)
+    if not raw.isdigit() or int(raw) >= 1 << 64:
+        text = f"SoupBinTCP login: offset {at}: {name} {raw!r}; allowed are ASCII digits of 64 bits, padded with spaces"
+        raise WireError(text, offset=at)
     return int(raw)

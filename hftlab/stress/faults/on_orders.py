@@ -146,8 +146,8 @@ def _logins(rig: Rig) -> None:
 
 
 FAULTS = (
-    Fault("TCP reset in an order", "the connection breaks in the middle of an order, three times", _reset_in_an_order),
-    Fault("TCP reset in an answer", "the connection breaks in the middle of an answer, three times", _reset_in_an_answer),
+    Fault("TCP reset in an order", "the connection breaks within an order, three times", _reset_in_an_order, rate=1_000),
+    Fault("TCP reset in an answer", "the connection breaks within an answer, three times", _reset_in_an_answer, rate=1_000),
     Fault("late answers", "answers are held back for a third of the feed", _late_answers),
     Fault("silent exchange", "the connection stands, and nothing comes on it any more", _silent_exchange),
     Fault(
