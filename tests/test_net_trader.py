@@ -61,6 +61,7 @@ class Exchange:
         self.inbound: list[bytes] = []
         self.stream: list[bytes] = []
         self.session, self.accepts, self.queries = "ORDERS0001", True, True
+        self.behind = b""  # what follows the next answer to a login, in the same piece
         self.next_ref: int | None = None  # what queries are told; None: one more than the highest order that was seen
         self.executes: Callable[[ouch.EnterOrder], list[ouch.Message]] | None = None
         self.kept: list[bytes] = []  # what can be asked for
@@ -118,7 +119,8 @@ class Exchange:
             if not self.accepts:
                 self.raw(soupbintcp.rejected("A"))
                 return
-            self.raw(soupbintcp.accepted(self.session, login.sequence))
+            self.raw(soupbintcp.accepted(self.session, login.sequence) + self.behind)
+            self.behind = b""
             for message in self.stream[login.sequence - 1 :]:
                 self.raw(soupbintcp.packet(b"S", message))
         elif kind == b"U":
@@ -602,6 +604,13 @@ def test_bytes_that_are_wrong_change_nothing(exchange: Exchange, run: Callable[.
     exchange.raw(b"\0\0")
     drive(trader, exchange, lambda: len(exchange.logins) == 2 and trader.gateway.ready)
     assert "packet length 0" in trader.gateway.why
+
+
+@pytest.mark.parametrize("behind", [b"\0\0", b"\0\1?", b"\0\1Z", b"\0\1A", b"\0\2J"])
+def test_a_login_that_is_accepted_and_broken_in_one_piece(exchange: Exchange, run: Callable[..., Trader], behind: bytes) -> None:
+    exchange.behind = behind
+    trader = run(exchange, exchange.settings())
+    drive(trader, exchange, lambda: len(exchange.logins) == 2 and trader.gateway.ready)
 
 
 def test_answers_from_elsewhere_are_not_taken(exchange: Exchange, run: Callable[..., Trader], day: list[bytes]) -> None:

@@ -180,7 +180,8 @@ class Gateway:
             self.state, self._heard_ns, self._wait_ms = SETTLING, now_ns, self.settings.reconnect_ms
             self._answer, self._from_first = 0, event.sequence <= 1
             self.counts["logins"] += 1
-            self._outbox += self.client.send(ouch.AccountQuery().encode(), now_ns)
+            if self.client.state == OPEN:  # what came behind it may have broken the stream already
+                self._outbox += self.client.send(ouch.AccountQuery().encode(), now_ns)
             return [Happening("up", text=event.payload.decode("latin-1"))]
         if event.kind == "message":
             self._heard_ns = now_ns
