@@ -271,6 +271,7 @@ def test_an_empty_appendage_may_be_absent_where_only_edition_b_has_one(kind: typ
         (b"\0\0x", "offset 45: appendage of 0 bytes; 1 bytes follow"),
         (b"\0\1\0", "offset 47: option length 0; allowed is 1 to 0"),
         (b"\0\4\1\x63\0\1", "offset 49: option length 0; allowed is 1 to 1"),
+        (b"\0\3\3\x63L", "offset 47: option length 3; allowed is 1 to 2"),
         (b"\0\3\5\2L", "offset 47: option length 5; allowed is 1 to 2"),
         (b"\0\3\2\2L", r"offset 47: option firm \(2\) of 1 bytes; allowed are 4"),
         (b"\xff\xff\2\2L", "offset 45: appendage of 65535 bytes; 3 bytes follow"),

@@ -269,6 +269,24 @@ def test_any_split_tells_the_server_the_same(bodies: list[bytes], cuts: list[int
     assert one.state == "open"
 
 
+def test_the_end_comes_after_all_messages_and_nothing_after_it() -> None:
+    one, other = server([b"one", b"two", b"three"]), client()
+    one.receive(other.connected(0), 0)
+    one.end()
+    events = []
+    while data := one.outgoing(1):  # a message at a time
+        events += other.receive(data + (soup.packet(b"S", b"late") if b"Z" in data else b""), 0)
+    assert [event.kind for event in events] == ["accepted", "message", "message", "message", "end"]
+    assert (other.closed, other.next) == ("end of session", 4)
+
+
+def test_another_session_begins_with_its_own_numbers() -> None:
+    other = client(session="S001", next=9)
+    other.connected(0)
+    assert other.receive(soup.accepted("S002", 1), 0) == [Event("accepted", b"S002", 1)]
+    assert (other.session, other.next, other.missed) == ("S002", 1, [])
+
+
 @pytest.mark.parametrize(("wanted", "got"), [(0, 3), (1, 1), (2, 2), (3, 3), (4, 4), (9, 4)])
 def test_a_login_begins_with_the_number_it_asks_for(wanted: int, got: int) -> None:
     one = server([b"one", b"two", b"three"])
