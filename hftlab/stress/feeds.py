@@ -35,8 +35,8 @@ class Size:
     wide              : instruments of the wide market, ten orders each
     """
 
-    messages: int = 200_000
-    deep: int = 1_000_000
+    messages: int = 100_000
+    deep: int = 200_000
     deep_levels: int = 5_000
     wide: int = 10_000
 
