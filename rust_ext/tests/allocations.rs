@@ -223,7 +223,7 @@ fn nothing_on_the_wire_asks_the_heap_for_anything() {
 
 fn soup() -> (Client, Server) {
     (
-        Client::new("user", "secret", "", 1, client::Config::default()),
+        Client::new("user", "secret", "", 1, client::Config::default()).expect("it fits"),
         Server::new("S1", server::Config::default()),
     )
 }

@@ -163,8 +163,9 @@ pub fn ping(end: &mut dyn Transport, plan: &Plan) -> io::Result<Samples> {
         message[..8].copy_from_slice(&(n as u64).to_le_bytes());
         let sent = clock.now();
         end.send(&message)?;
-        let stamp = come_back(end, n as u64, message.len())?;
+        let reply = end.wait(PATIENCE)?;
         let back = clock.now();
+        let stamp = come_back(reply, n as u64, message.len())?;
         if n >= plan.warm {
             samples.round_trip.push(back.saturating_sub(sent));
             samples.there.push(stamp.saturating_sub(sent));
@@ -184,10 +185,10 @@ pub fn ping(end: &mut dyn Transport, plan: &Plan) -> io::Result<Samples> {
     Ok(samples)
 }
 
-/// Wait for a message to be back; the stamp that the other end has put in.
+/// The stamp that the other end has put into what came back, if it is the right message.
 #[inline(always)]
-fn come_back(end: &mut dyn Transport, n: u64, length: usize) -> io::Result<u64> {
-    let Some(reply) = end.wait(PATIENCE)? else {
+fn come_back(reply: Option<&[u8]>, n: u64, length: usize) -> io::Result<u64> {
+    let Some(reply) = reply else {
         return Err(io::Error::new(io::ErrorKind::TimedOut, format!("message {n} did not come back")));
     };
     if reply.len() != length || number(reply) != Some(n) {

@@ -117,7 +117,8 @@ pub fn soup(input: &[u8]) -> u64 {
     let mut store = Store::default();
     (0..head % 4).for_each(|n| assert!(store.push(|to| to.push(n))));
     let mut server = Server::new("S1", server::Config { backlog: 200, ..Default::default() });
-    let mut client = Client::new("user", "secret", "", head as u64 % 3, client::Config::default());
+    let mut client =
+        Client::new("user", "secret", "", head as u64 % 3, client::Config::default()).expect("it fits");
     client.connected(0);
     if head & 1 > 0 {
         copy(server.space(), client.connected(0));

@@ -48,9 +48,18 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client with all the memory it needs. Names longer than their fields are cut.
-    pub fn new(username: &str, password: &str, session: &str, next: u64, config: Config) -> Self {
-        Client {
+    /// A client with all the memory it needs; an error for what does not fit its field of a login.
+    pub fn new(
+        username: &str,
+        password: &str,
+        session: &str,
+        next: u64,
+        config: Config,
+    ) -> Result<Self, WireError> {
+        let names = (username.as_bytes(), password.as_bytes(), session.as_bytes());
+        let (username, password, session) = names;
+        Login { username, password, session, sequence: next, heartbeat_ms: None }.fits()?;
+        Ok(Client {
             config,
             username: username.into(),
             password: password.into(),
@@ -64,7 +73,7 @@ impl Client {
             sent_ns: 0,
             heard_ns: 0,
             ended: false,
-        }
+        })
     }
 
     /// Where the connection is.

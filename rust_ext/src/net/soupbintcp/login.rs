@@ -111,7 +111,22 @@ impl<'a> Login<'a> {
         })
     }
 
-    /// Append the packet.
+    /// Whether every field has room for what stands in it.
+    pub fn fits(&self) -> Result<(), WireError> {
+        let fields = [
+            ("letters and digits of a username", self.username, 6),
+            ("letters and digits of a password", self.password, 10),
+            ("letters and digits of a session", self.session, 10),
+        ];
+        for (what, field, most) in fields {
+            if field.len() > most || !field.iter().all(u8::is_ascii_alphanumeric) {
+                return Err(WireError::new(what, 0, field.len(), 0..=most));
+            }
+        }
+        Ok(())
+    }
+
+    /// Append the packet. What does not fit its field is cut: see `fits`.
     pub fn put(&self, to: &mut Vec<u8>) {
         put_with(to, kind::LOGIN, |to| {
             pad(to, self.username, 6, false);

@@ -87,7 +87,7 @@ impl Pair {
         let mut store = Store::default();
         (0..5u8).for_each(|n| assert!(store.push(|to| to.extend_from_slice(&[n; 3]))));
         Pair {
-            client: Client::new("user", password, "", next, client::Config::default()),
+            client: Client::new("user", password, "", next, client::Config::default()).expect("it fits"),
             server: Server::new("S1", server::Config::default()),
             accounts: Accounts::new([("USER", "Secret"), ("a name too long", "x")]),
             store,
@@ -153,6 +153,9 @@ fn who_is_not_known_gets_a_reason_and_no_more() {
     assert!(pair.login().is_empty());
     assert_eq!(pair.client.closed(), Some(Closed::Rejected(NO_SUCH_SESSION)));
     assert!(pair.client.send(0, |to| to.push(1)).is_none());
+    for (name, password, session) in [("toolong", "", ""), ("", "a b", ""), ("", "", "elevenchars")] {
+        assert!(Client::new(name, password, session, 1, client::Config::default()).is_err());
+    }
     for (name, password) in [("USER", "secret1"), ("USE", "secret"), ("", ""), ("a name too long", "x")] {
         assert!(!pair.accounts.know(name.as_bytes(), password.as_bytes()));
     }

@@ -39,9 +39,9 @@ impl SoupClient {
         heartbeat_ns: i64,
         dead_ns: i64,
         version: &str,
-    ) -> Self {
+    ) -> PyResult<Self> {
         let config = client::Config { heartbeat_ns, dead_ns, tells_timeout: version == "4.10" };
-        SoupClient { client: Client::new(username, password, session, next, config) }
+        Ok(SoupClient { client: Client::new(username, password, session, next, config)? })
     }
 
     fn connected<'py>(&mut self, py: Python<'py>, now_ns: i64) -> Bound<'py, PyBytes> {
