@@ -132,7 +132,7 @@ def test_the_explorer_measures_what_is_chosen() -> None:
     assert (name.startswith("small: python"), more) == (True, [])
     assert found["total"].n == 9_000
     assert "<svg" in panel.picture.value
-    assert f"<td style='text-align:right;font-variant-numeric:tabular-nums'>{9_000:,}</td>" in panel.said.value
+    assert f"tabular-nums'>{9_000:,}</td>" in panel.said.value
     whole = panel.picture.value
     panel.part.value = "tick"
     assert panel.picture.value != whole
