@@ -328,8 +328,7 @@ print("asleep, tick to order takes more than 1.4 times as long as spinning, and 
 print("spinning on sockets takes more than 4 times as long as shared memory, where the engine's share is more than double: True")
 
 # %% [markdown]
-# So whoever asks *is your engine fast?* asks about a thin part of the bar, until the sockets are gone. Then it becomes the
-# largest.
+# So whoever asks *is your engine fast?* asks about a thin part of the bar, until the sockets are gone. Then the engine counts.
 #
 # **What surprises:** the engine's own time, in the column `engine`. It is the same engine and the same messages, yet behind
 # sockets it takes longer. The kernel's code has run in between and has taken the caches; and after a sleep, everything is cold:
@@ -522,7 +521,7 @@ answer
 #   requests fill the rest; and until then nothing may be traded.
 # - The dearest thing on the wire is to be woken up. Then come the kernel's protocols, then the kernel. Each rung is quicker for
 #   what it leaves out, and each costs something: a core, rights, a protocol of your own.
-# - Beside an engine that takes less than a microsecond, the transport and the scheduling are most of the way.
+# - Over sockets the transport is nearly all of the way from wire to wire. Past the kernel, the engine counts again.
 #
 # **What did not get faster:** batches and io_uring, for one message at a time; and a second line in the same cable.
 #

@@ -277,8 +277,8 @@ wire.shares().filter(quantile="p50").filter(pl.col("path").is_in(paths)).pivot("
 
 # %% [markdown]
 # With sockets, all that this course did to the engine is a thin slice of the way. That is no reason to give up on the engine but
-# one to bypass the kernel: through shared memory the engine is the largest part again. And a message that comes alone finds no
-# next one to be fetched ahead, so it takes longer than its share of a whole pass.
+# one to bypass the kernel: through shared memory the engine counts again. And a message that comes alone finds no next one to be
+# fetched ahead, so it takes longer than its share of a whole pass.
 #
 # ## The clock itself
 #
