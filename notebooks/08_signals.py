@@ -525,4 +525,4 @@ assert hftlab.check("08.2", by_columns)
 # **Where it is.** `hftlab/stages/signal.py` (the contract in code), `rust_ext/src/signal/recompute.rs` and `incremental.rs`,
 # `hftlab/verify/` (the comparison), `hftlab/course/walked.py` (the counting).
 #
-# **Next:** 11 The result. What was each step worth, all together?
+# **Next:** 09 The wire. How does a message get here at all, and what does that cost?

@@ -35,6 +35,7 @@ import math
 import polars as pl
 
 import hftlab
+import hftlab.net
 from hftlab import charts
 from hftlab.bench.floor import CLOCK, FRAMES, MEMORY, WHOLE, floor
 from hftlab.bench.lattice import lattice
@@ -237,6 +238,48 @@ print("the whole path is more than twice the frames and fields:", limit.times() 
 # look-ups that wait for a cache, branches that nobody can predict (will the next message delete, or add?), and float arithmetic
 # in order.
 #
+# ## The engine beside the wire
+#
+# All of this was measured with the messages at hand. In a market they come one at a time over a network, and the order has to
+# travel back (lesson 09). Here are the network's rows of the result: from the tick's bytes leaving the exchange to the order's
+# bytes arriving there, by paths that need no special rights.
+#
+# **Predict:** over sockets that spin, how many times the whole path of the engine is that?
+
+# %%
+guess_wire = 5
+
+# %% tags=["nbval-ignore-output"]
+there = hftlab.net.transports().working()
+paths = [path for path in ("shm", "udp-spin+tcp-spin", "udp+tcp") if set(path.split("+")) <= set(there)]
+wire = hftlab.net.wire(paths, paces=["closed"], rounds=ROUNDS, messages=2_000, seed=SEED)
+told = wire.frame().filter(pl.col("path").is_in(paths))
+at_a_time = told.filter(measure="engine", path=paths[0]).select(pl.lit("engine, one at a time").alias("transport"), "p50")
+whole_way = told.filter(measure="service").select(pl.format("wire: {}", "path").alias("transport"), "p50", "p99", "p99.9")
+at_hand = [("frames and fields, at hand", limit.ns[FRAMES]), ("engine, at hand", limit.ns[WHOLE])]
+rows = [pl.DataFrame(at_hand, schema=["transport", "p50"], orient="row"), at_a_time, whole_way]
+charts.ladder_chart(
+    pl.concat(rows, how="diagonal"), "a message; wire: from the tick's bytes to the order's", "The engine beside the wire", "time"
+)
+
+# %% tags=["nbval-check-output"]
+p50 = dict(whole_way.select("transport", "p50").iter_rows())
+sockets = min((ns for name, ns in p50.items() if "tcp" in name), default=math.inf)
+assert sockets > 10 * limit.ns[WHOLE]
+print("over sockets, wire to wire is more than 10 times the whole path of the engine:", sockets > 10 * limit.ns[WHOLE])
+alone = at_a_time["p50"][0]
+assert alone > 1.5 * limit.ns[WHOLE]
+print("one message at a time, the same engine takes more than 1.5 times as long:", alone > 1.5 * limit.ns[WHOLE])
+
+# %% tags=["nbval-ignore-output"]
+print(f"{sockets / limit.ns[WHOLE]:.0f} times, you said {guess_wire}")
+wire.shares().filter(quantile="p50").filter(pl.col("path").is_in(paths)).pivot("part", index="path", values="share")
+
+# %% [markdown]
+# With sockets, all that this course did to the engine is a thin slice of the way. That is no reason to give up on the engine but
+# one to bypass the kernel: through shared memory the engine counts again. And a message that comes alone finds no next one to be
+# fetched ahead, so it takes longer than its share of a whole pass.
+#
 # ## The clock itself
 #
 # One limit is not the engine's. To stamp a stage is to read a clock twice, and a reading takes time, too:
@@ -396,6 +439,7 @@ print("passed:", bool(hftlab.check("11.2", claim)))
 # - The language was the largest single step; the optimisations are what two compiled engines differ by.
 # - What a step is worth depends on what was done before. A single number for it needs all orders, or a word on which one.
 # - Where a stage takes less than a reading of the clock, whole passes and counted instructions go on: stamps end there.
+# - Over sockets the wire is most of the way. The next factor is there, not in the engine.
 #
 # **What did not get faster.** Look at the forest: a switch that is green from naive may be grey from best. And the order stage,
 # which everybody talks about, hardly shows: it acts rarely.

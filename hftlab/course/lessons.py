@@ -38,6 +38,8 @@ LESSONS = (
     Lesson("06", "Order-book structures", "Which structure wins, where, and why?", 55, "06_order_book_structures.ipynb"),
     Lesson("07", "Memory", "What do allocations do to the tail?", 50, "07_memory.ipynb"),
     Lesson("08", "Signals", "How does one compute less and give the same bits?", 40, "08_signals.ipynb"),
+    Lesson("09", "The wire", "What does a message cost on its way from machine to machine?", 55, "09_the_wire.ipynb"),
+    Lesson("10", "Under stress", "What happens when more comes than usual?", 55, "10_under_stress.ipynb"),
     Lesson("11", "The result", "What was each step worth, and what remains?", 40, "11_the_result.ipynb"),
     Lesson("12", "Bring your own", "Is your idea right, and is it faster?", 60, "12_bring_your_own.ipynb"),
 )

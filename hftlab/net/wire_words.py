@@ -48,6 +48,7 @@ def conditions(found: WireToWire, pace: str = "") -> list[str]:
         f"{first}, {found.rounds} interleaved rounds; {found.engine}; feed {found.regime}",
         found.strategy,
         f"all {orders:,} orders are byte for byte those of the same engine without a wire",
+        "transport: what the path takes alone, at its median; engine: stamped; scheduling: the rest: queues, interrupts, others",
         f"less {found.clock_ns:.0f} ns, the cost of a reading of the clock; {stamp}",
     ]
 
@@ -75,7 +76,10 @@ def against(goal: Goal, leg: Leg) -> str:
         reached = reached and ns is not None and ns <= most
         parts.append(f"{name} {'n/a' if ns is None else f'{ns / 1e3:,.2f}'} us, goal {most / 1e3:g}")
     verdict = "reached" if reached else f"not reached: {_limits(goal, leg)}"
-    return f"{goal.path}: {'; '.join(parts)}: {verdict}"
+    rounds = leg.medians - leg.clock_ns
+    there = f"{(rounds <= goal.p50).sum()} of {len(rounds)} at the goal"
+    times = f"p50 {rounds.min() / 1e3:,.2f} to {rounds.max() / 1e3:,.2f} us by round, {there}"
+    return f"{goal.path}: {'; '.join(parts)}: {verdict} ({times})"
 
 
 def _limits(goal: Goal, leg: Leg) -> str:

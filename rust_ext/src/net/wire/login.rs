@@ -48,7 +48,8 @@ pub fn enter(
     patience: Duration,
     now_ns: i64,
 ) -> io::Result<Option<Client>> {
-    let mut client = Client::new(USERNAME, PASSWORD, "", 1, Config::default());
+    let client = Client::new(USERNAME, PASSWORD, "", 1, Config::default());
+    let mut client = client.map_err(|error| unexpected(error.to_string()))?;
     let (until, framed) = (Instant::now() + patience, ends.framed());
     ends.send_within(client.connected(now_ns), patience)?;
     while !shared.stop.load(Ordering::Relaxed) {
