@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,19 +19,20 @@ from hftlab.stress.faults.rig import ACCOUNTS, Rig
 from hftlab.stress.faults.survived import Faults, Survived
 
 EVERY = {fault.name: fault for fault in faults.known()}
+SHORT = 900  # messages
 ON_BOTH = ("nothing", "packet loss", "lost for good", "TCP reset in an order", "exchange restart", "unreadable message")
 TAKE_TURNS = [(name, ("python", "rust")[number % 2]) for number, name in enumerate(EVERY) if name not in ON_BOTH]
 
 
-def survive(name: str, engine: str = "python", **more: Any) -> Survived:
-    return faults.survive(EVERY[name], engine, label=engine, **more)
+def survive(name: str, engine: str = "python", messages: int = 1_500, **more: Any) -> Survived:
+    return faults.survive(replace(EVERY[name], messages=messages), engine, label=engine, **more)
 
 
 @pytest.mark.parametrize(
     ("name", "engine"), [pytest.param(*one, marks=[pytest.mark.rust] if one[1] == "rust" else []) for one in TAKE_TURNS]
 )
 def test_every_fault_is_survived(name: str, engine: str) -> None:
-    row = survive(name, engine)
+    row = survive(name, engine, SHORT)
     if row.verdict == "skipped":
         pytest.skip(row.said)
     assert (row.verdict, row.failures) == ("ok", ())
@@ -39,7 +41,7 @@ def test_every_fault_is_survived(name: str, engine: str) -> None:
 @pytest.mark.rust
 @pytest.mark.parametrize("name", ON_BOTH)
 def test_both_engines_go_through_it_in_the_same_way(name: str) -> None:
-    python, rust = (survive(name, engine) for engine in ("python", "rust"))
+    python, rust = (survive(name, engine, SHORT) for engine in ("python", "rust"))
     assert (python.verdict, python.failures) == ("ok", ())
     assert (rust.seen, rust.recovered_ms, rust.said, rust.failures) == (python.seen, python.recovered_ms, python.said, ())
 
@@ -54,7 +56,7 @@ def test_the_table_has_every_fault_that_was_asked_for() -> None:
 
 
 def test_a_seed_gives_the_same_run_and_another_one_another() -> None:
-    first, again, other = (survive("packet loss", seed=seed) for seed in (4, 4, 5))
+    first, again, other = (survive("packet loss", messages=SHORT, seed=seed) for seed in (4, 4, 5))
     assert first == again
     assert first.seen != other.seen
     assert other.verdict == "ok"
