@@ -3,6 +3,7 @@
 transports.py   how messages get from one thread or process to another, by name; which of them this machine has
 pingpong.py     what each costs, in interleaved rounds; rungs.py: what was found; bare.py: the same in C
 wire.py         from a tick's bytes to an order's over transports, in interleaved rounds; wire_found.py: what was found
+stored.py       what needs root, measured once: for those who are not
 processes.py    the two ends in two processes
 netns.py        two network namespaces and a veth pair, for a while
 exchange.py     the exchange as a process: `Exchange(feed, accounts)`
