@@ -4,6 +4,7 @@
 
 waterfall.png : from the Python engine to the best one, step by step, every engine timed in each round
 ladder.png    : the book of one instrument of a generated session, level by level; the same on every machine
+wire.png      : from a tick's bytes to an order's over several transports; stored figures, since most of them need root
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 import hftlab
 from hftlab import charts
 from hftlab.bench.lattice import lattice
+from hftlab.net.stored import stored
 
 SEED = 1
 
@@ -32,7 +34,8 @@ def main() -> None:
     run = hftlab.Engine("python", until="book").run(feed)
     book = charts.depth_chart(run.book(run.name(1)), feed.price_scale, 8, "The book, a row per price", feed.name)
     charts.save(book, asked.folder / "ladder.png")
-    print(f"{asked.folder}: waterfall.png, ladder.png")
+    charts.save(stored("wire").plot(), asked.folder / "wire.png")
+    print(f"{asked.folder}: waterfall.png, ladder.png, wire.png")
 
 
 if __name__ == "__main__":
