@@ -188,8 +188,8 @@ class Curve:
         over = [point for point in self.points if not point.sustained] or list(self.points[-1:])
         name = self.percentile
         closed, real = over[0].median("service", name) or 0, over[0].median("response", name) or 0
-        since = "a closed loop reports" if over[0].lost is None else "counted from when their packets left,"
+        since = f"a closed loop reports {name}" if over[0].lost is None else f"from when its packet left a call's {name} is"
         return [
-            f"{self.target}: at {over[0].offered:,.0f} calls/s {since} {name} {'is ' * (over[0].lost is not None)}{closed:,.0f} ns; "
+            f"{self.target}: at {over[0].offered:,.0f} calls/s {since} {closed:,.0f} ns; "
             f"from when the calls were due it is {real:,.0f} ns"
         ]

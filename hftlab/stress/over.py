@@ -32,6 +32,8 @@ from hftlab.stress.target import Calls, Driven, EngineTarget, Target
 
 #: No order for so long and a run is over, s; messages there and back before it, which the rounds of net.wire look at.
 PATIENCE, FLOOR = 1.0, 50
+#: The first order behind messages that are given up has waited for ten requests of 50 ms; half of that is what tells it, ns.
+GIVEN_UP = 250e6
 
 
 class OverTarget:
@@ -66,10 +68,12 @@ class OverTarget:
     @property
     def said(self) -> str:
         """What is timed, in a sentence."""
+        cores = self.seats.cores
+        where = "not pinned" if cores[0] is None else f"on cores {cores[0]} and {cores[1]}, of which each wants one to itself"
         return (
-            "over a path: one packet a call, from when it was due until its order is back at the exchange, both sides on this "
-            "machine; the engine acts on every tick whose score is not 0, so it does more for each than one that acts seldom; every "
-            f"order equals that of the run without a wire; the first {SKIPPED:.0%} of a run are not timed"
+            f"over a path: one packet a call, from when it was due until its order is back at the exchange; both sides {where}; "
+            "the engine acts on every tick whose score is not 0, so it does more than one that acts seldom; every order told of "
+            f"equals that of the run without a wire; the first {SKIPPED:.0%} of a run are not timed"
         )
 
     def open(self) -> OverLine:
@@ -168,11 +172,13 @@ def _refused(path: Path, cores: tuple[int, int] | tuple[None, None]) -> str:
 
 def _until_lost(plan: Script, found: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """A run that broke off, or went on without messages that were given up, as far as it is that of the run without a wire; and
-    how many orders are void by that."""
+    how many orders are void by that. Behind what was given up an order may equal that of another tick but for its number."""
     sent = len(found["sent_ns"])
     orders = int(plan.orders[sent - 1]) if sent else 0
     streams = [np.frombuffer(one[: ORDER_BYTES * orders], np.uint8) for one in (found["stream"], plan.stream)]
     good = (streams[0] == streams[1]).reshape(-1, ORDER_BYTES).all(axis=1) & ~np.isnan(found["arrived_ns"][:orders])
+    if found["counts"]["lost"]:
+        good &= found["arrived_ns"][:orders] - found["sent_ns"][plan.cause[:orders]] < GIVEN_UP
     if good.all():
         return found, 0
     first = int(np.argmin(good))

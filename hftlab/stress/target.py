@@ -77,7 +77,7 @@ class Driven:
     """What came of a run: ns from its beginning, (n,) int64 each.
 
     due, began, done : when each call was due, when it began to be worked on, and when it was done
-    calls            : those that were through when the last of these was done, where there are more than can be timed; None: these
+    calls            : those that were through when the last of these was done, if not all of them can be timed; None: these
     lost             : what a wire lost on the way, sent again or never come; None where there is no wire
     """
 
@@ -104,8 +104,9 @@ class Driven:
 
     @property
     def kept_up(self) -> bool:
-        """Whether nothing was lost, and the queue did not grow: in the last tenth of the run some call was done within 1 % of the run's length after
-        it was due. Who keeps up is done with the queue now and then, whatever a stall does; who does not is later and later."""
+        """Whether nothing was lost, and the queue did not grow: in the last tenth of the run some call was done within 1 % of the
+        run's length after it was due. Who keeps up is done with the queue now and then, whatever a stall does; who does not is
+        later and later."""
         last = max(len(self.due) // 10, 1)
         return not self.lost and bool(self.response[-last:].min() <= 0.01 * self.due[-1])
 
