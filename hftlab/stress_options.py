@@ -16,7 +16,8 @@ Open loop: every message has a time at which it is due, fixed before, and latenc
   soak      the same for minutes or days: memory, faults and latency drift watched; Ctrl-C gives what was seen
 
 With --over an exchange and a trader run over that pair of transports, FEED+ORDERS or one for both, and the load is swept as for
-an engine in this process: response counts from when a tick was due until its order is back at the exchange.
+an engine in this process: response counts from when a tick was due until its order is back at the exchange. Both sides
+want a core to themselves; what else runs there is in every figure, unless --fifo keeps it away.
 
 With --faults instead: every fault of the wire, injected into a real exchange and a real trader on loopback, and survived: loss,
 damage, dead lines, resets, restarts, full disks, bad clients. PART is then the name of a fault (default: all of them).

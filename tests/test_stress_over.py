@@ -20,6 +20,7 @@ from hftlab.stress import sweep
 from hftlab.stress.curve import LoadPoint
 from hftlab.stress.over import OverTarget
 from hftlab.stress.schedule import due_at
+from hftlab.stress.sweep import _Runs
 from hftlab.stress.target import Driven, Work
 
 pytestmark = pytest.mark.rust
@@ -207,3 +208,18 @@ def test_a_path_is_for_the_sweep_alone() -> None:
         OverTarget("pigeon")
     with pytest.raises(HftlabError, match="causes no order in 5 calls"):
         Work.of(hftlab.synthetic(messages=30), 0, 5).drive(target("memory"), np.arange(5))
+
+
+def test_both_sides_are_scheduled_as_the_caller_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = target("memory")
+    monkeypatch.setattr(module.system, "scheduler", lambda: "SCHED_FIFO 50")
+    real_time = target("memory")
+    assert (plain.seats.fifo, real_time.seats.fifo) == (False, True)
+    assert "default scheduling" in plain.said
+    assert "real-time scheduling" in real_time.said
+    runs = _Runs(WORK, "even", 1, 10.0, 1)
+    lengths: list[int] = []
+    monkeypatch.setattr(Work, "drive", lambda work, over, due: lengths.append(len(due)))
+    for one in (plain, real_time):
+        runs.run(one, 1_000.0)
+    assert lengths == [10_001, 600], "0.6 s, or the system takes the core away"

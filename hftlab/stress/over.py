@@ -15,10 +15,12 @@ not sustained, as in RFC 2544, section 26.1, where throughput is the greatest ra
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Any, NoReturn
 
 import numpy as np
 
+from hftlab.bench import system
 from hftlab.bench.gate import release
 from hftlab.errors import BackendMissing, ConfigError, HftlabError
 from hftlab.feeds.itch import ItchFeed
@@ -34,6 +36,8 @@ from hftlab.stress.target import Calls, Driven, EngineTarget, Target
 PATIENCE, FLOOR = 1.0, 50
 #: The first order behind messages that are given up has waited for ten requests of 50 ms; half of that is what tells it, ns.
 GIVEN_UP = 250e6
+#: s of a run with real-time scheduling, of which the system takes a share away from whoever goes on for longer.
+LONGEST_FIFO = 0.6
 
 
 class OverTarget:
@@ -44,6 +48,7 @@ class OverTarget:
     label  : default "rust over shm"
     faults : what goes wrong on purpose, in tests
     cores  : of exchange and trader, default the first two
+    fifo   : real-time scheduling of both; default as the caller has it, so that --fifo is for them, too
     raises : BackendMissing, UnknownName, ConfigError; HftlabError for a path that does not work here, or a debug build
     """
 
@@ -55,6 +60,7 @@ class OverTarget:
         *,
         faults: Faults | None = None,
         cores: tuple[int, int] | None = None,
+        fifo: bool | None = None,
     ) -> None:
         rust()
         self.path, self.faults, seats = Path.parse(path), faults, cores_of(cores)
@@ -63,17 +69,20 @@ class OverTarget:
         if why := _refused(self.path, seats):
             raise HftlabError(f"not to be had here: {self.path}: {why}")
         self.label = label or f"{engine if isinstance(engine, str) else self.engine.label} over {self.path}"
-        self.seats = Seats(cores=seats, stamps=False, floor=FLOOR, probe=0.001, patience=PATIENCE)
+        real_time = system.scheduler().startswith("SCHED_FIFO") if fifo is None else fifo
+        self.seats = Seats(cores=seats, fifo=real_time, stamps=False, floor=FLOOR, probe=0.001, patience=PATIENCE)
+        self.longest = LONGEST_FIFO if real_time else inf  # s of a run by when calls are due; see `hftlab.stress.sweep`
 
     @property
     def said(self) -> str:
         """What is timed, in a sentence."""
         cores = self.seats.cores
         where = "not pinned" if cores[0] is None else f"on cores {cores[0]} and {cores[1]}, of which each wants one to itself"
+        how = "real-time scheduling" if self.seats.fifo else "default scheduling"
         return (
-            f"over a path: one packet a call, from when it was due until its order is back at the exchange; both sides {where}; "
-            "the engine acts on every tick whose score is not 0, so it does more than one that acts seldom; every order told of "
-            f"equals that of the run without a wire; the first {SKIPPED:.0%} of a run are not timed"
+            "over a path: one packet a call, from when it was due until its order is back at the exchange; both sides "
+            f"{where}, {how}; the engine acts on every tick whose score is not 0, so it does more than one that acts seldom; "
+            f"every order told of equals that of the run without a wire; the first {SKIPPED:.0%} of a run are not timed"
         )
 
     def open(self) -> OverLine:

@@ -181,6 +181,8 @@ class _Runs:
         # As many as there is time for, and up to four times as long where p99 needs as many.
         wanted = min(TAIL // self.rounds + 1, 4 * int(rate * self.seconds))
         calls = min(max(FEWEST, int(rate * self.seconds), wanted), len(self.work.calls))
+        if isinstance(target, OverTarget) and rate * target.longest < calls:
+            calls = max(min(FEWEST, calls), int(rate * target.longest))
         return self.work.drive(target, due_at(calls, rate, self.arrivals, self.random.randrange(1 << 32)))
 
     def grid(self, targets: Sequence[Target], rates: dict[str, list[float]]) -> dict[str, list[LoadPoint]]:
