@@ -10,6 +10,9 @@ one that the same engine makes of the same messages without a wire, before anyth
 
 What a datagram transport loses is counted: packets that were sent again, orders that never came. A rate at which that happens is
 not sustained, as in RFC 2544, section 26.1, where throughput is the greatest rate at which nothing is lost.
+
+A capacity is that of both sides together. Where service time stays short above it, packets leave late: the exchange's side is at
+its end, or the path is full and takes no more. Where service time grows, they wait for the trader.
 """
 
 from __future__ import annotations
@@ -82,7 +85,7 @@ class OverTarget:
         return (
             "over a path: one packet a call, from when it was due until its order is back at the exchange; both sides "
             f"{where}, {how}; the engine acts on every tick whose score is not 0, so it does more than one that acts seldom; "
-            f"every order told of equals that of the run without a wire; the first {SKIPPED:.0%} of a run are not timed"
+            f"every order told of equals that of the run without a wire; the first {SKIPPED:.0%} of a run are not timed; a capacity is that of both sides together"
         )
 
     def open(self) -> OverLine:
