@@ -85,7 +85,8 @@ class OverTarget:
         return (
             "over a path: one packet a call, from when it was due until its order is back at the exchange; both sides "
             f"{where}, {how}; the engine acts on every tick whose score is not 0, so it does more than one that acts seldom; "
-            f"every order told of equals that of the run without a wire; the first {SKIPPED:.0%} of a run are not timed; a capacity is that of both sides together"
+            f"every order told of equals that of the run without a wire; the first {SKIPPED:.0%} of a run are not timed; "
+            "a capacity is that of both sides together"
         )
 
     def open(self) -> OverLine:
