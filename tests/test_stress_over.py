@@ -222,4 +222,4 @@ def test_both_sides_are_scheduled_as_the_caller_is(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Work, "drive", lambda work, over, due: lengths.append(len(due)))
     for one in (plain, real_time):
         runs.run(one, 1_000.0)
-    assert lengths == [10_001, 600], "0.6 s, or the system takes the core away"
+    assert lengths == [12_001, 600], "0.6 s, or the system takes the core away"
