@@ -15,6 +15,10 @@ Open loop: every message has a time at which it is due, fixed before, and latenc
   overload  more than can be worked off: what is queued, dropped and recovered, and that the book is right afterwards
   soak      the same for minutes or days: memory, faults and latency drift watched; Ctrl-C gives what was seen
 
+With --over an exchange and a trader run over that pair of transports, FEED+ORDERS or one for both, and the load is swept as for
+an engine in this process: response counts from when a tick was due until its order is back at the exchange. Both sides
+want a core to themselves; what else runs there is in every figure, unless --fifo keeps it away.
+
 With --faults instead: every fault of the wire, injected into a real exchange and a real trader on loopback, and survived: loss,
 damage, dead lines, resets, restarts, full disks, bad clients. PART is then the name of a fault (default: all of them).
 
@@ -32,6 +36,8 @@ def add_stress(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     stress.add_argument("parts", metavar="PART", nargs="*", help="sweep, bursts, storms, overload, soak (default: all of them)")
     said = "an engine to put under load, may be repeated (default: every engine there is)"
     stress.add_argument("--engine", dest="engines", metavar="ENGINE", action="append", default=[], help=said)
+    said = "sweep each Rust engine over a path, too: shm, udp-spin+tcp-spin, ... (see hftlab net transports); may be repeated"
+    stress.add_argument("--over", metavar="PATH", action="append", default=[], help=said)
     said = "inject faults instead; PART names one of them, e.g. 'packet loss'"
     stress.add_argument("--faults", action="store_true", help=said)
     stress.add_argument("--quick", action="store_true", help="all of it in under 20 s")

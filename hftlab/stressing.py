@@ -26,6 +26,7 @@ def stress(arguments: argparse.Namespace) -> int:
         rounds=arguments.rounds,
         arrivals=arguments.arrivals,
         each=arguments.each,
+        over=arguments.over,
         seed=arguments.seed,
     )
     if arguments.charts:
@@ -37,9 +38,12 @@ def stress(arguments: argparse.Namespace) -> int:
 
 def _faults(arguments: argparse.Namespace) -> int:
     """Exit code 0 all survived, 1 not, 130 interrupted."""
+    from hftlab.errors import ConfigError
     from hftlab.stress.faults import faults
     from hftlab.stress.table import faults_table
 
+    if arguments.over:
+        raise ConfigError(f"over {', '.join(arguments.over)} with faults; allowed over a transport is the sweep")
     found = faults(arguments.engines or None, arguments.parts or None, seed=arguments.seed)
     _give(found, arguments, [faults_table(found)], found.lines())
     return 130 if found.interrupted else 1 if found.failures else 0

@@ -61,7 +61,7 @@ def chosen(asked: Iterable[str], *, alone: bool) -> tuple[list[Path], list[str]]
     for path in map(Path.parse, asked or PATHS):
         for name in path.names:
             if name not in tried:
-                tried[name] = _why(name, alone and not sleeps[name])
+                tried[name] = why_not(name, alone and not sleeps[name])
         if why := next(filter(None, (tried[name] for name in path.names)), ""):
             skipped.append(f"{path}: {why}")
         else:
@@ -71,8 +71,8 @@ def chosen(asked: Iterable[str], *, alone: bool) -> tuple[list[Path], list[str]]
     return paths, skipped
 
 
-def _why(name: str, alone: bool) -> str:
-    """Why a transport cannot be had; "" if it can."""
+def why_not(name: str, alone: bool) -> str:
+    """Why a transport cannot be had; "" if it can. alone: it spins, and there is one core for both sides."""
     probed: tuple[Any, int, str] = engine().transport_probe(name)
     works, errno, why = probed
     if not works:

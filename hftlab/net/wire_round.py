@@ -98,6 +98,13 @@ def run(name: str, ends: tuple[Any, Any], script: Script, seats: Seats, faults: 
     raises     : HftlabError for what the transports say, for an order that did not come, and for one that is not, byte for byte,
                  the order of the run without a wire
     """
+    found = ran(name, ends, script, seats, faults)
+    carrier = (ends[1] or ends[0])[0]
+    return _sample(script, found, check(name, script, found, keeps=carrier in KEEPS))
+
+
+def ran(name: str, ends: tuple[Any, Any], script: Script, seats: Seats, faults: Faults | None = None) -> dict[str, Any]:
+    """Run a script over a path: what `hftlab_rust.wire_run` found, nothing of it checked. raises : as `run`, for transports"""
     wrong = faults or Faults()
     given = _Round(
         feed=ends[0],
@@ -115,11 +122,10 @@ def run(name: str, ends: tuple[Any, Any], script: Script, seats: Seats, faults: 
     )
     packets = [script.ends, script.due_ns, script.orders]
     try:
-        found = engine().wire_run(script.settings, script.warm, script.data, packets, given)
+        found: dict[str, Any] = engine().wire_run(script.settings, script.warm, script.data, packets, given)
     except (OSError, ValueError) as error:
         raise HftlabError(f"{name}: {error}") from None
-    carrier = (ends[1] or ends[0])[0]
-    return _sample(script, found, check(name, script, found, keeps=carrier in KEEPS))
+    return found
 
 
 def check(name: str, script: Script, found: dict[str, Any], *, keeps: bool) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -2,6 +2,7 @@
 
 schedule.py target.py  when messages are due; the seam: what can be driven at those times
 sweep.py curve.py      open loop, load swept to saturation: the hockey stick, capacity and knee, the closed loop beside it
+over.py                exchange and trader over a pair of transports, as a target of the sweep
 bursts.py              ten to a hundred times the load for some milliseconds: the queue, and how long it takes to drain
 storms.py feeds.py     cancel storms, deep books, thousands of instruments, with equality checked
 overload.py ingesting.py  more than can be worked off, on purpose: the policy of hftlab.net.ingress with the real parts around it

@@ -21,8 +21,8 @@ LEAVES = 3.0
 LIGHT = 0.5
 
 KEEPS_UP = (
-    "sustained: in most rounds, some call in the last tenth of the run was done within 1 % of the run's length after it was due; "
-    "capacity is the highest rate that was"
+    "sustained: in most rounds, some call in the last tenth of the run was done within 1 % of the run's length after it was due, "
+    "and a wire lost nothing; capacity is the highest rate that was"
 )
 KNEE = f"knee: from there on p99 of the response is above {LEAVES:g} times its median at loads up to {LIGHT:.0%} of the capacity"
 
@@ -33,10 +33,11 @@ class LoadPoint:
 
     achieved  : calls/s that were done, median over the rounds
     sustained : see KEEPS_UP
-    n         : calls, of all rounds
+    n         : calls, of all rounds; over a wire those that were answered and are timed
     ns        : time -> percentile -> its values, a round each; None where all rounds together cannot bear it
     max_ns    : time -> the greatest
     late      : share of the calls that were due before the one before them was done
+    lost      : what a wire lost on the way, of all rounds: packets sent again, orders that never came; None without a wire
     """
 
     offered: float
@@ -46,6 +47,7 @@ class LoadPoint:
     ns: dict[str, dict[str, tuple[float, ...] | None]]
     max_ns: dict[str, float]
     late: float
+    lost: int | None = None
 
     @classmethod
     def of(cls, offered: float, rounds: Sequence[Driven]) -> LoadPoint:
@@ -60,11 +62,12 @@ class LoadPoint:
             }
         return cls(
             offered=offered,
-            achieved=median(len(run.due) * 1e9 / max(int(run.done[-1]), 1) for run in rounds),
+            achieved=median(run.per_s for run in rounds),
             sustained=2 * sum(run.kept_up for run in rounds) > len(rounds),
             n=n,
             ns=ns,
             max_ns={time: float(max(getattr(run, time).max() for run in rounds)) for time in TIMES},
+            lost=None if all(run.lost is None for run in rounds) else sum(run.lost or 0 for run in rounds),
             late=sum(int(np.count_nonzero(run.done[:-1] > run.due[1:])) for run in rounds) / max(n, 1),
         )
 
@@ -89,6 +92,7 @@ class LoadPoint:
                     "low": None if values is None else min(values),
                     "high": None if values is None else max(values),
                     "n": self.n,
+                    "lost": self.lost,
                 }
 
 
@@ -148,6 +152,7 @@ class Curve:
                     "sustained": point.sustained,
                     "n": point.n,
                     "late_share": point.late,
+                    "lost": point.lost,
                     "max_ns": point.max_ns,
                     **{f"{time}_ns": {name: point.median(time, name) for name in PERCENTILES} for time in TIMES},
                 }
@@ -158,7 +163,7 @@ class Curve:
     def lines(self) -> list[str]:
         """What it says, a sentence each."""
         if not self.capacity:
-            return [f"{self.target}: not even {self.points[0].offered:,.0f} calls/s were sustained"]
+            return [f"{self.target}: not even {self.points[0].offered:,.0f} calls/s were sustained", *self._lossy()]
         above = f"{self.above:,.0f} were not" if self.above else "no higher rate was tried"
         out = [f"{self.target}: capacity {self.capacity:,.0f} calls/s ({above}); {self.flat_out:,.0f} when all are due at once"]
         out.append(
@@ -166,14 +171,25 @@ class Curve:
             if self.knee
             else f"{self.target}: {self.percentile} does not leave within the loads that were offered"
         )
-        return out + self._hidden()
+        return [*out, *self._lossy(), *self._hidden()]
+
+    def _lossy(self) -> Iterator[str]:
+        """At which rates a wire lost something."""
+        lossy = [point for point in self.points if point.lost]
+        if lossy:
+            worst = max(lossy, key=lambda point: point.lost or 0)
+            yield (
+                f"{self.target}: from {lossy[0].offered:,.0f} calls/s on something was lost on the way, most at "
+                f"{worst.offered:,.0f} calls/s: {worst.lost:,} packets sent again or orders that never came; that is no capacity"
+            )
 
     def _hidden(self) -> list[str]:
         """What a closed loop hides: at the highest load that was sustained, or at the first that was not."""
         over = [point for point in self.points if not point.sustained] or list(self.points[-1:])
         name = self.percentile
         closed, real = over[0].median("service", name) or 0, over[0].median("response", name) or 0
+        since = f"a closed loop reports {name}" if over[0].lost is None else f"from when its packet left a call's {name} is"
         return [
-            f"{self.target}: at {over[0].offered:,.0f} calls/s a closed loop reports {name} {closed:,.0f} ns; "
+            f"{self.target}: at {over[0].offered:,.0f} calls/s {since} {closed:,.0f} ns; "
             f"from when the calls were due it is {real:,.0f} ns"
         ]

@@ -22,6 +22,7 @@ from hftlab.feeds.feed import Feed
 from hftlab.progress import track
 from hftlab.replay import synthetic
 from hftlab.stress.curve import KEEPS_UP, KNEE, Curve, LoadPoint
+from hftlab.stress.over import OverTarget, over_each
 from hftlab.stress.schedule import due_at
 from hftlab.stress.target import Driven, Target, Work
 from hftlab.stress.targets import FEWEST, flat_out, targets_of
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 SCHEMA = "hftlab-stress-sweep/1"
 #: Offered rates as shares of the rate flat out.
 LOADS = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.3)
-TAIL = 10_000  # calls of all rounds together, to bear p99
+TAIL = 12_000  # calls of all rounds together, to bear p99, also over a wire, where not all can be timed
 _HALVINGS = 4  # of the gap between the highest rate that was sustained and the next
 _MOST_ABOVE = 6  # steps up, while everything is sustained
 
@@ -42,6 +43,7 @@ class Sweep(Result):
     """The curves of all targets, measured in one run on one machine.
 
     arrivals : "poisson" or "even"; each: messages of a call; seconds: at most so long a round at each rate
+    notes    : what the paths are and do, and which were asked for and are not to be had here, a sentence each
     """
 
     feed: str
@@ -51,15 +53,16 @@ class Sweep(Result):
     seconds: float
     machine: dict[str, Any]
     curves: tuple[Curve, ...]
+    notes: tuple[str, ...] = ()
 
     def frame(self) -> pl.DataFrame:
         """One row per target, offered rate, time ("response", "service") and percentile: target, offered_per_s, load (share of
         the capacity), achieved_per_s, sustained, time, percentile, ns (median over the rounds; null where the sample is too
-        small), low, high (least and greatest round), n."""
+        small), low, high (least and greatest round), n, lost (on a wire; null without one)."""
         import polars as pl
 
         rows = [row for curve in self.curves for point in curve.points for row in point.rows(curve.target, curve.capacity)]
-        schema = dict.fromkeys(("load", "ns", "low", "high"), pl.Float64)
+        schema = {**dict.fromkeys(("load", "ns", "low", "high"), pl.Float64), "lost": pl.Int64}
         return pl.DataFrame(rows, schema_overrides=schema)
 
     def __getitem__(self, target: str) -> Curve:
@@ -77,6 +80,7 @@ class Sweep(Result):
             "rounds": self.rounds,
             "seconds_per_round": self.seconds,
             "rules": [KEEPS_UP, KNEE],
+            "notes": list(self.notes),
             "machine": self.machine,
             "curves": [curve.to_dict() for curve in self.curves],
         }
@@ -107,7 +111,14 @@ class Sweep(Result):
         """What a table cannot say, a sentence each."""
         calls = f"{self.each} message{'s' * (self.each > 1)} a call"
         head = f"open loop: {self.feed}, {self.arrivals} arrivals, {calls}, {self.rounds} rounds"
-        return [head, *(line for curve in self.curves for line in curve.lines()), KEEPS_UP, KNEE, describe(self.machine)]
+        return [
+            head,
+            *(line for curve in self.curves for line in curve.lines()),
+            *self.notes,
+            KEEPS_UP,
+            KNEE,
+            describe(self.machine),
+        ]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -120,6 +131,7 @@ def sweep(
     targets: Iterable[Any] | None = None,
     feed: Feed | None = None,
     *,
+    over: Iterable[str] = (),
     loads: Sequence[float] = LOADS,
     arrivals: str = "poisson",
     each: int = 1,
@@ -133,10 +145,11 @@ def sweep(
 
     targets  : engines as `hftlab.adopt.adopt` takes them, or targets (see `hftlab.stress.target`); default every engine there is
     feed     : wire bytes; default a calm generated one
+    over     : paths such as "shm", "udp-spin+tcp-spin", over which each Rust engine among the targets is swept, too; see over.py
     loads    : shares of the rate flat out, each above 0
     each     : messages of a call, which is what comes in one packet
     messages : of a run, at most, after `warm` ones that are not timed; seconds: a run at most
-    raises   : ConfigError, UnknownName; HftlabError for engines that differ, or a debug build
+    raises   : ConfigError, UnknownName; HftlabError for engines that differ, a debug build, or an order that is wrong
     """
     loads = tuple(sorted(set(loads)))
     if not loads or not loads[0] > 0 or rounds < 1 or not seconds > 0 or each < 1:
@@ -145,13 +158,16 @@ def sweep(
             "more above 0 s, and 1 message or more"
         )
     work = Work.of(synthetic("calm", messages + warm, seed) if feed is None else feed, warm, messages // each, each)
-    found = targets_of(targets, work)
+    engines = targets_of(targets)
+    wired, skipped = over_each(engines, over)
+    found = targets_of([*engines, *wired], work)
+    notes = [*skipped, *(target.said for target in found if isinstance(target, OverTarget))]
     run = _Runs(work, arrivals, rounds, seconds, seed)
     with quiet():
         flat = {target.label: flat_out(target, work, rounds, seconds) for target in found}
         points = run.grid(found, {target.label: [load * flat[target.label] for load in loads] for target in found})
         curves = [run.closed_in(one, Curve(one.label, flat[one.label], tuple(points[one.label]))) for one in found]
-    return Sweep(work.name, arrivals, each, rounds, seconds, fingerprint(), tuple(curves))
+    return Sweep(work.name, arrivals, each, rounds, seconds, fingerprint(), tuple(curves), tuple(dict.fromkeys(notes)))
 
 
 class _Runs:
@@ -165,6 +181,8 @@ class _Runs:
         # As many as there is time for, and up to four times as long where p99 needs as many.
         wanted = min(TAIL // self.rounds + 1, 4 * int(rate * self.seconds))
         calls = min(max(FEWEST, int(rate * self.seconds), wanted), len(self.work.calls))
+        if isinstance(target, OverTarget) and rate * target.longest < calls:
+            calls = max(min(FEWEST, calls), int(rate * target.longest))
         return self.work.drive(target, due_at(calls, rate, self.arrivals, self.random.randrange(1 << 32)))
 
     def grid(self, targets: Sequence[Target], rates: dict[str, list[float]]) -> dict[str, list[LoadPoint]]:

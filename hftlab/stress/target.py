@@ -1,4 +1,4 @@
-"""The seam: what can be driven at intended send times. An engine in this process is one target; a transport will be another.
+"""The seam: what can be driven at intended send times. An engine in this process is one target; a path is another (over.py).
 
 A target opens a line for each run. The line is told once what is to be sent and when (`drive`), and says when each call began
 to be worked on and when it was done. Whoever answers over a wire fills `done` alone with the times at which the answer came.
@@ -77,11 +77,15 @@ class Driven:
     """What came of a run: ns from its beginning, (n,) int64 each.
 
     due, began, done : when each call was due, when it began to be worked on, and when it was done
+    calls            : those that were through when the last of these was done, if not all of them can be timed; None: these
+    lost             : what a wire lost on the way, sent again or never come; None where there is no wire
     """
 
     due: Times
     began: Times
     done: Times
+    calls: int | None = None
+    lost: int | None = None
 
     @property
     def service(self) -> Times:
@@ -94,11 +98,17 @@ class Driven:
         return self.done - self.due
 
     @property
+    def per_s(self) -> float:
+        """Calls/s that were done."""
+        return (self.calls or len(self.due)) * 1e9 / max(int(self.done.max()), 1)
+
+    @property
     def kept_up(self) -> bool:
-        """Whether the queue did not grow: in the last tenth of the run some call was done within 1 % of the run's length after
-        it was due. Who keeps up is done with the queue now and then, whatever a stall does; who does not is later and later."""
+        """Whether nothing was lost, and the queue did not grow: in the last tenth of the run some call was done within 1 % of the
+        run's length after it was due. Who keeps up is done with the queue now and then, whatever a stall does; who does not is
+        later and later."""
         last = max(len(self.due) // 10, 1)
-        return bool(self.response[-last:].min() <= 0.01 * self.due[-1])
+        return not self.lost and bool(self.response[-last:].min() <= 0.01 * self.due[-1])
 
 
 class Line(Protocol):

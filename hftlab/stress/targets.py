@@ -14,6 +14,7 @@ from hftlab.bench.gate import agree
 from hftlab.errors import ConfigError
 from hftlab.feeds.itch import ItchFeed
 from hftlab.replay import Engine
+from hftlab.stress.over import OverTarget
 from hftlab.stress.target import Driven, EngineTarget, Target, Work
 
 #: Messages on which engines must agree with the reference before they are put under load.
@@ -40,7 +41,7 @@ def targets_of(given: Iterable[Any] | None, work: Work | None = None) -> list[Ta
     if work is not None:
         prefix = ItchFeed(work.warm + work.calls.head(PREFIX // work.calls.each + 1).data, name=work.name)
         for target in made:
-            if isinstance(target, EngineTarget) and target.engine.backend != "python":
+            if isinstance(target, EngineTarget | OverTarget) and target.engine.backend != "python":
                 agree([target.engine.reference(), target.engine], prefix, PREFIX)
     return made
 
@@ -53,16 +54,23 @@ def engine_target(given: Any) -> EngineTarget:
 
 
 def flat_out(target: Target, work: Work, rounds: int, seconds: float) -> float:
-    """Calls/s of a target when all are due at once, median over the rounds; seconds: about, of each."""
+    """Calls/s of a target when all are due at once, median over the rounds; seconds: about, of each.
+
+    Over a wire that loses some of so many at once it is fewer, until none is lost: the rate would be that of sending again.
+    """
     calls = min(FIRST, len(work.calls))  # to know how many there is time for
+
+    def run() -> Driven:
+        return work.drive(target, np.zeros(calls, np.int64))
+
     for _ in range(2):
-        rate = _rate(work.drive(target, np.zeros(calls, np.int64)))
-        calls = min(max(FEWEST, int(rate * seconds)), len(work.calls))
-    return median(_rate(work.drive(target, np.zeros(calls, np.int64))) for _ in range(rounds))
-
-
-def _rate(run: Driven) -> float:
-    return len(run.due) * 1e9 / max(int(run.done[-1]), 1)
+        calls = min(max(FEWEST, int(run().per_s * seconds)), len(work.calls))
+    runs = [run()]
+    while len(runs) < rounds or (runs[-1].lost and calls > FEWEST):
+        if runs[-1].lost and calls > FEWEST:
+            calls, runs = max(FEWEST, calls // 2), []
+        runs.append(run())
+    return median(run.per_s for run in runs)
 
 
 def _name(engine: Engine) -> str:

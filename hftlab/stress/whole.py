@@ -81,9 +81,8 @@ class StressResult(Result):
     def _row(self, target: str) -> dict[str, Any]:
         curve = self.sweep[target] if self.sweep else None
         half = [point for point in curve.points if point.offered <= 0.5 * (curve.capacity or 0)] if curve else []
-        burst = (
-            max((one for one in self.bursts.bursts if one.target == target), key=lambda one: one.factor) if self.bursts else None
-        )
+        sent = [one for one in self.bursts.bursts if one.target == target] if self.bursts else []
+        burst = max(sent, key=lambda one: one.factor, default=None)
         hard = [one for one in self.storms.weathered if one.target == target] if self.storms else []
         worst = max(hard, key=lambda one: one.ns.median, default=None)
         over = next((one for one in self.overload.engines if one.target == target), None) if self.overload else None
@@ -170,6 +169,7 @@ def whole(
     rounds: int | None = None,
     arrivals: str = "poisson",
     each: int = 1,
+    over: Iterable[str] = (),
     seed: int = 1,
 ) -> StressResult:
     """Run the parts, each on all targets. Ctrl-C ends it, and what was seen by then is the result.
@@ -178,16 +178,18 @@ def whole(
     parts    : of PARTS
     feed     : wire bytes for sweep, bursts and soak; default a calm generated one
     quick    : all of it in under 20 s; seconds: of the soaks together, default 120 (quick: 3)
-    rounds   : of the sweep and the bursts; arrivals, each: as for `sweep`
+    rounds   : of the sweep and the bursts; arrivals, each, over: as for `sweep`
     raises   : UnknownName, ConfigError; HftlabError for engines that differ, or a debug build
     """
-    parts, found = _known(parts), targets_of(targets)
+    parts, found, over = _known(parts), targets_of(targets), tuple(over)
+    if over and "sweep" not in parts:
+        raise ConfigError(f"over {', '.join(over)}, and the parts are {', '.join(parts)}; allowed over a transport is sweep")
     some = {} if rounds is None else {"rounds": rounds}
     swept = {**(QUICK_SWEEP if quick else {}), **some, "arrivals": arrivals, "each": each}
     burst = {**(QUICK_BURSTS if quick else {}), **some}
     default = QUICK_SOAK_S if quick else SOAK_S
     calls: dict[str, Callable[[], Any]] = {
-        "sweep": lambda: sweep(found, feed, seed=seed, **swept),
+        "sweep": lambda: sweep(found, feed, over=over, seed=seed, **swept),
         "bursts": lambda: bursts(found, feed, seed=seed, **burst),
         "storms": lambda: storms(found, quick=quick, seed=seed),
         "overload": lambda: _overload(found, seed),
@@ -204,7 +206,8 @@ def whole(
         interrupted = True
     soaks = results.pop("soak", ())
     interrupted = interrupted or any(one.interrupted for one in soaks)
-    labels = tuple(target.label for target in found)
+    curves = results["sweep"].curves if "sweep" in results else ()
+    labels = tuple(dict.fromkeys([*(target.label for target in found), *(curve.target for curve in curves)]))
     return StressResult(labels, fingerprint(), noise, **results, soaks=soaks, interrupted=interrupted)
 
 
