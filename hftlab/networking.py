@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 from hftlab.measuring import print_json
 
@@ -37,7 +38,7 @@ def _trade(arguments: argparse.Namespace) -> int:
 
 
 def _pingpong(arguments: argparse.Namespace) -> int:
-    from hftlab.charts import check_file, save
+    from hftlab.charts import check_file
     from hftlab.net.pingpong import pingpong
 
     if arguments.chart:
@@ -46,19 +47,11 @@ def _pingpong(arguments: argparse.Namespace) -> int:
     plan = {name: getattr(arguments, name) for name in names}
     cores = (arguments.cores[0], arguments.cores[1]) if arguments.cores else None
     found = pingpong(arguments.transports, cores=cores, fifo=arguments.real_time, **plan)
-    if arguments.chart:
-        save(found.plot(), arguments.chart)
-    if arguments.out:
-        found.save(arguments.out)
-    if arguments.json:
-        print_json(found.to_dict())
-    else:
-        print(found)
-    return 0
+    return _told(found, arguments)
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from hftlab.charts import check_file, save
+    from hftlab.charts import check_file
     from hftlab.net.wire import wire
 
     if arguments.chart:
@@ -69,6 +62,13 @@ def _bench(arguments: argparse.Namespace) -> int:
         plan["paces"] = arguments.paces
     cores = (arguments.cores[0], arguments.cores[1]) if arguments.cores else None
     found = wire(arguments.paths, cores=cores, fifo=arguments.real_time, **plan)
+    return _told(found, arguments)
+
+
+def _told(found: Any, arguments: argparse.Namespace) -> int:
+    """Write and print a result as the options ask."""
+    from hftlab.charts import save
+
     if arguments.chart:
         save(found.plot(), arguments.chart)
     if arguments.out:
