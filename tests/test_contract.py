@@ -192,3 +192,12 @@ def test_a_setting_out_of_range_says_what_is_allowed(make: object) -> None:
 def test_an_array_that_is_no_feed_says_why(array: object, text: str) -> None:
     with pytest.raises(hftlab.HftlabError, match=text):
         hftlab.EventFeed(array)
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_the_best_ask_of_a_sub_dollar_stock_is_found_after_a_change_of_grid(backend: str) -> None:
+    asks = [5_000, *range(4_801, 4_832, 2), 5_011]
+    rows = [(0, 1, 0, 4_000, 100, 1, ADD, BID)]
+    rows += [(0, 2 + n, 0, price, 100 + n, 1, ADD, ASK) for n, price in enumerate(asks)]
+    last = run(backend, [*rows, (0, 3, 0, 0, 0, 1, DELETE, 0)]).frame.row(-1, named=True)
+    assert (last["ask_price"], last["ask_qty"]) == (4_803, 102)

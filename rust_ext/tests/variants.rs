@@ -76,6 +76,50 @@ fn levels_keep_every_price() {
     }
 }
 
+/// Prices whose grid changes: from a coarse tick to a fine one, by phases, with drains of one side between them.
+fn structured_keys_equal_the_model<L: Levels>(seed: u64) {
+    let (mut random, mut model, mut levels) = (Random(seed), BTreeMap::<i64, u32>::new(), L::default());
+    let (mut tick, mut phase, mut reach, mut drain) = (100, 0, 60, false);
+    for step in 1..4_000u32 {
+        if random.below(150) == 0 {
+            tick = [1, 1, 2, 5, 25, 100, 100, 1_000][random.below(8) as usize];
+            phase = if random.below(2) == 0 { 0 } else { random.below(tick as u64) as i64 };
+            reach = [20, 60, 200, 1_000][random.below(4) as usize];
+            drain = random.below(4) == 0;
+        }
+        if !model.is_empty() && random.below(if drain { 4 } else { 8 }) < 3 {
+            let place = random.below(model.len().min(3) as u64) as usize;
+            let &key = model.keys().nth(place).unwrap();
+            model.remove(&key);
+            levels.remove(key);
+        } else {
+            let key = 5_000 + phase + (random.below(2 * reach) as i64 - reach as i64) * tick;
+            let place = levels.entry(key);
+            assert_eq!(*place, model.get(&key).copied().unwrap_or(NIL), "seed {seed}, step {step}");
+            *place = step;
+            model.insert(key, step);
+        }
+        let best = model.first_key_value().map_or(NIL, |(_, &level)| level);
+        assert_eq!(levels.best(), best, "seed {seed}, step {step}");
+        if step % 17 == 0 {
+            let mut walked = Vec::new();
+            levels.walk(|level| {
+                walked.push(level);
+                true
+            });
+            assert!(walked.iter().eq(model.values()), "seed {seed}, step {step}");
+        }
+    }
+}
+
+#[test]
+fn levels_keep_the_best_price_when_the_grid_of_prices_changes() {
+    for seed in 1..=200 {
+        structured_keys_equal_the_model::<Sorted>(seed);
+        structured_keys_equal_the_model::<Ladder>(seed);
+    }
+}
+
 #[test]
 fn levels_take_the_first_and_the_last_of_all_prices() {
     fn check<L: Levels>() {

@@ -103,8 +103,11 @@ impl Ladder {
             self.place(key, if key % 100 == 0 { 100 } else { 1 });
         } else if key < self.base {
             self.place(key, self.suitable_tick());
-        } else if self.covers(key) && self.rungs.as_ref().is_some_and(|rungs| self.odd >= rungs.patience) {
-            let best = self.first().map_or(key, |slot| self.key(slot).min(key));
+        } else if let Some(far_best) = self.rungs.as_ref().filter(|rungs| self.odd >= rungs.patience).map(|rungs| rungs.far_best)
+            && self.covers(key)
+        {
+            // A level between ticks may be the best of all; left below the window, it would not be seen again.
+            let best = self.first().map_or(key, |slot| self.key(slot).min(key)).min(far_best);
             self.place(best, self.suitable_tick());
         }
         let (slot, covered) = (self.slot(key), self.covers(key));
