@@ -12,8 +12,8 @@ from pathlib import Path
 
 import hftlab
 from hftlab import charts
-from hftlab.bench.lattice import lattice
-from hftlab.net.stored import stored
+from hftlab.experiments.lattice import lattice
+from hftlab.net.tick_to_trade.stored import stored
 
 SEED = 1
 

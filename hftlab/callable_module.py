@@ -1,4 +1,4 @@
-"""Modules that can be called: `hftlab.verify(a, b, feed)` beside `hftlab.verify.Divergence`.
+"""Modules that can be called: `hftlab.verify(a, b, feed)` beside `hftlab.conformance.Divergence`.
 
 A submodule and a function of one name would fight for one attribute of the package, and whichever was imported last would win.
 Here they are one object: the module, which passes a call on to its function of the same name.

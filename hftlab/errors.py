@@ -7,28 +7,43 @@ HftlabError (ValueError)
     UnknownName      a backend, variant, stage, regime or symbol that does not exist; the message lists the known ones
     BackendMissing   a backend that exists but cannot be used here, with the reason
     LayoutError      two halves of hftlab that disagree about the event record or the version
-    ConfigError      a setting outside its range
+    ConfigError      an argument or setting outside its range, or of the wrong type
+    OutputError      a file or stream that cannot be written
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
+
+Number = TypeVar("Number", int, float)
 
 
 class HftlabError(ValueError):
-    """Base of every error hftlab raises on purpose."""
+    """Base of every error hftlab raises on purpose. Errors pickle, without `run` and `events`, so that they cross processes."""
 
     #: What was computed before the error, a `Run`; None where nothing had started.
     run: Any = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {name: value for name, value in self.__dict__.items() if name not in ("run", "events")}
+        return _restore, (type(self), self.args, state)
+
+
+def _restore(kind: type[HftlabError], args: tuple[Any, ...], state: dict[str, Any]) -> HftlabError:
+    """An error from its parts: the arguments of its constructor are not those it keeps."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class FeedError(HftlabError):
     """A feed that cannot be read. `offset` is in bytes of the (decompressed) stream, `index` the message number."""
 
+    events: Any = None  # what was decoded before the error, where events were asked for
+
     def __init__(self, text: str, *, offset: int | None = None, index: int | None = None) -> None:
         super().__init__(text)
-        self.events: Any = None  # what was decoded before the error, where events were asked for
         self.offset = offset
         self.index = index
 
@@ -68,3 +83,34 @@ class LayoutError(HftlabError):
 
 class ConfigError(HftlabError):
     """A setting outside its range."""
+
+
+class OutputError(HftlabError):
+    """A file or stream that cannot be written."""
+
+
+def check_range(name: str, value: Number, low: float | None = None, high: float | None = None, unit: str = "") -> Number:
+    """`value`, if it is a number within [low, high]; None is no bound. unit: appended to the bounds, "ns" say.
+
+    raises : ConfigError, "rounds must be between 3 and 1000, got 0"
+    """
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and (low is None or value >= low) and (high is None or value <= high):
+        return value
+    after = f" {unit}" if unit else ""
+    if low is not None and high is not None:
+        bounds = f"between {low:,} and {high:,}{after}"
+    else:
+        bounds = f"at least {low:,}{after}" if low is not None else f"at most {high:,}{after}" if high is not None else "a number"
+    raise ConfigError(f"{name} must be {bounds}, got {value!r}")
+
+
+def check_choice(what: str, value: str, known: Iterable[str]) -> str:
+    """`value`, if it is one of `known`.
+
+    raises : UnknownName, "unknown stage 'tock'; known: tick, book, signal, order"
+    """
+    known = tuple(known)
+    if value not in known:
+        raise UnknownName(what, value, known)
+    return value

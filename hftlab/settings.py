@@ -147,11 +147,11 @@ REJECTS = ("kill_switch", "max_order_qty", "max_notional", "price_collar", "posi
 class Settings:
     """Everything a session is opened with. `symbols[i]` names instrument i; empty where the feed itself tells.
 
-    keep            : of the stamps of a run: every sample, counts in the buckets of `hftlab.histogram.Histogram`, or both; an
+    keep            : of the stamps of a run: every sample, counts in buckets of `hftlab.engine.histogram.Histogram`, or both; an
                       engine may ignore it and keep samples
     slowest, around : how many of the slowest messages are kept (0 to 1,000), and how many before and after each (0 to 1,000);
                       an engine may ignore them
-    fills           : "assumed": an order is filled at its limit at once, as in replay; "reported": as told, see hftlab.live
+    fills           : "assumed": an order is filled at its limit at once, as in replay; "reported": as told, see engine/live.py
     first_ref       : UserRefNum of the first order, 1 to 2^32-1
     """
 

@@ -36,13 +36,14 @@ COMPARED = 3_000  # messages of the comparison at the end; 20_000 for narrower i
 # %%
 import numpy as np
 import polars as pl
+from course import check
 
 import hftlab
 from hftlab import charts
-from hftlab.bench.clock import clocks
-from hftlab.bench.distribution import BEYOND, QUANTILES, Distribution, tells
-from hftlab.bench.openloop import paced, response_ns
-from hftlab.bench.seed import seed_method
+from hftlab.experiments.openloop import paced, response_ns
+from hftlab.experiments.seed import seed_method
+from hftlab.measurement.clock import clocks
+from hftlab.measurement.distribution import BEYOND, QUANTILES, Distribution, tells
 
 tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=2, thousands_separator=True, tbl_cols=20, fmt_str_lengths=70)
 
@@ -106,7 +107,8 @@ assert ours.backwards == 0
 # %% [markdown]
 # ## What the step does to a figure
 #
-# The seed's workload is rebuilt in `hftlab/bench/seed_workload.py`. `seed_method` ran it in the old way, and then properly. Here
+# The seed's workload is rebuilt in `hftlab/experiments/seed_workload.py`. `seed_method` ran it in the old way, and then
+# properly. Here
 # are *the very same samples* twice: as the nanosecond clock read them, and with both readings cut to whole microseconds.
 
 # %% tags=["nbval-ignore-output"]
@@ -161,7 +163,7 @@ def my_table(stamps, step):
     return {"median": np.quantile(ns, 0.5), "p95": np.quantile(ns, 0.95), "p99": np.quantile(ns, 0.99)}
 
 
-hftlab.check("01.1", my_table)
+check("01.1", my_table)
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -196,7 +198,7 @@ def solved_table(stamps, step):
     return table
 
 
-solved = hftlab.check("01.1", solved_table)
+solved = check("01.1", solved_table)
 assert solved
 solved
 
@@ -287,7 +289,7 @@ for name, one in reports.items():
 # %% [markdown]
 # **Why.** Memory is far away: a load that misses every cache waits for as long as hundreds of instructions would take. The faster
 # the engine, the larger the share of that wait, so a quick engine loses *more* of its lead when it is woken from sleep. The sweep
-# is in `hftlab/bench/swept.py`.
+# is in `hftlab/experiments/swept.py`.
 #
 # **What may surprise you:** how little the first messages cost beside the swept ones. They follow each other without a pause, so
 # the caches fill within a few of them, and an empty book is a small one. "Warm-up" is not the same as "cold".
@@ -355,7 +357,7 @@ def my_response(service, interval):
     return service
 
 
-hftlab.check("01.2", my_response)
+check("01.2", my_response)
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -376,7 +378,7 @@ hftlab.check("01.2", my_response)
 #     return out
 # ```
 #
-# `hftlab/bench/openloop.py` does the same without a loop.
+# `hftlab/experiments/openloop.py` does the same without a loop.
 # </details>
 
 
@@ -390,7 +392,7 @@ def solved_response(service, interval):
     return out
 
 
-solved = hftlab.check("01.2", solved_response)
+solved = check("01.2", solved_response)
 assert solved
 solved
 
@@ -462,12 +464,13 @@ def my_verdict(a, b, again):
     return "faster" if b.mean() < a.mean() else "slower"
 
 
-hftlab.check("01.3", my_verdict)
+check("01.3", my_verdict)
 
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# `a / b` is a series of ratios, one per round: a slow spell cancels out. `Interval.of(series)` in `hftlab.bench.paired` makes a
+# `a / b` is a series of ratios, one per round: a slow spell cancels out. `Interval.of(series)` in `hftlab.measurement.paired`
+# makes a
 # bootstrap interval, and its `side` is 1 above 1, -1 below, 0 if it holds 1. One interval of 95 % is wrong one time in twenty
 # at best. Who could be a second witness?
 # </details>
@@ -475,7 +478,7 @@ hftlab.check("01.3", my_verdict)
 # <details><summary>Solution</summary>
 #
 # ```python
-# from hftlab.bench.paired import Interval
+# from hftlab.measurement.paired import Interval
 #
 # def my_verdict(a, b, again):
 #     first, second, control = Interval.of(a / b), Interval.of(again / b), Interval.of(a / again)
@@ -485,11 +488,11 @@ hftlab.check("01.3", my_verdict)
 #     return "faster" if first.side > 0 else "slower"
 # ```
 #
-# This is the rule of `hftlab/bench/paired.py`, where a table says how often it errs, and what simpler rules do.
+# This is the rule of `hftlab/measurement/paired.py`, where a table says how often it errs, and what simpler rules do.
 # </details>
 
 # %% tags=["solution", "nbval-check-output"]
-from hftlab.bench.paired import Interval
+from hftlab.measurement.paired import Interval
 
 
 def solved_verdict(a, b, again):
@@ -500,7 +503,7 @@ def solved_verdict(a, b, again):
     return "faster" if first.side > 0 else "slower"
 
 
-solved = hftlab.check("01.3", solved_verdict)
+solved = check("01.3", solved_verdict)
 assert solved
 solved
 
@@ -520,7 +523,7 @@ solved
 #
 # ### Where it is
 #
-# `hftlab/bench/clock.py` clocks · `seed.py` the old method · `distribution.py` percentiles and n/a · `latency.py` phases ·
+# `hftlab/measurement/clock.py` clocks · `seed.py` the old method · `distribution.py` percentiles and n/a · `latency.py` phases ·
 # `swept.py` caches · `openloop.py` open loop · `paired.py` and `compare.py` A/B with control.
 #
 # On the command line: `hftlab doctor`, `hftlab latency`, `hftlab compare`.

@@ -31,12 +31,14 @@ SEED = 1
 from collections import Counter
 
 import polars as pl
+from course import check
 
 import hftlab
 from hftlab import charts
-from hftlab.feeds import exchange, messages
-from hftlab.jupyter import widgets
-from hftlab.tape import Tape
+from hftlab.engine.history import Tape
+from hftlab.feeds import exchange
+from hftlab.notebook import widgets
+from hftlab.protocols import itch_messages as messages
 
 # %% [markdown]
 # ## Predict first
@@ -228,11 +230,12 @@ player
 # Things to find with it: a *replace* that loses its place; an execution that takes two orders at once; a level that vanishes
 # and moves the ask.
 #
-# A replay never runs the day from its beginning: it starts at a checkpoint and applies the rest (`hftlab/tape.py`). Is it
+# A replay never runs the day from its beginning: it starts at a checkpoint and applies the rest (`hftlab/engine/history.py`).
+# Is it
 # exact? The state of the player, against a run that ends there:
 
 # %% tags=["nbval-check-output"]
-from hftlab.bench.gate import head
+from hftlab.measurement.gate import head
 
 player.slider.value = MESSAGES // 2
 fresh = hftlab.Engine().run(head(feed, MESSAGES // 2 + 1))
@@ -316,7 +319,7 @@ def decode(message):
     return number(5, 6), number(11, 8), chr(message[19]), number(20, 4), message[24:32].decode(), number(32, 4)
 
 
-hftlab.check("02.1", decode)
+check("02.1", decode)
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -348,8 +351,8 @@ def decode(message):
     return number(5, 6), number(11, 8), chr(message[19]), number(20, 4), symbol, number(32, 4)
 
 
-assert hftlab.check("02.1", decode)
-print("passed:", bool(hftlab.check("02.1", decode)))
+assert check("02.1", decode)
+print("passed:", bool(check("02.1", decode)))
 
 # %% [markdown]
 # ## Exercise 02.2: what stands before an order
@@ -373,7 +376,7 @@ def ahead(changes, order_id):
     return None
 
 
-hftlab.check("02.2", ahead)
+check("02.2", ahead)
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -434,8 +437,8 @@ def ahead(changes, order_id):
     return sum(list(queue.values())[: list(queue).index(order_id)])
 
 
-assert hftlab.check("02.2", ahead)
-print("passed:", bool(hftlab.check("02.2", ahead)))
+assert check("02.2", ahead)
+print("passed:", bool(check("02.2", ahead)))
 
 # %% [markdown]
 # ## Takeaway
@@ -450,7 +453,7 @@ print("passed:", bool(hftlab.check("02.2", ahead)))
 # differ: the rows are many, the *moves* between them few, and a day that only rises lifts the whole curve. And who acts on it
 # pays the spread. A signal is not a strategy, and one day is no evidence.
 #
-# **Where it is in the code.** Layouts `hftlab/feeds/messages.py`, decoding `hftlab/stages/tick.py`, the book
-# `hftlab/stages/book.py`, signals `hftlab/stages/signal.py`, winding `hftlab/tape.py`, the player `hftlab/jupyter/`.
+# **Where it is in the code.** Layouts `hftlab/protocols/itch_messages.py`, decoding `hftlab/stages/tick.py`, the book
+# `hftlab/stages/book.py`, signals `hftlab/stages/signal.py`, winding `hftlab/engine/history.py`, the player `hftlab/notebook/`.
 #
 # **Next:** 03, Where the time goes: the same path, and which of its lines is the dear one.

@@ -34,12 +34,13 @@ ROUNDS = 7  # 21 for narrower intervals
 import math
 
 import polars as pl
+from course import check
+from course.lesson03 import TOLERANCE, deep, swap, walking, walks
 
 import hftlab
 from hftlab import charts
-from hftlab.bench.amdahl import share_of, speed_up
-from hftlab.bench.paired import Interval
-from hftlab.course.lesson03 import TOLERANCE, deep, swap, walking, walks
+from hftlab.experiments.amdahl import share_of, speed_up
+from hftlab.measurement.paired import Interval
 
 tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=3, thousands_separator=True, tbl_cols=20, fmt_str_lengths=70)
 
@@ -229,7 +230,7 @@ def my_hottest(frame):
     return frame.sort("ns", descending=True).select("function", "line").row(0)
 
 
-hftlab.check("03.1", my_hottest)
+check("03.1", my_hottest)
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -253,7 +254,7 @@ def solved_hottest(frame):
     return own.sort("ns", descending=True).select("function", "line").row(0)
 
 
-solved = hftlab.check("03.1", solved_hottest)
+solved = check("03.1", solved_hottest)
 assert solved
 solved
 
@@ -272,7 +273,7 @@ solved
 #     return super().depth_qty(instrument, side, n)
 # ```
 #
-# `walking(0)` leaves the walk out and says 0. It is a *ruler*, not an answer: `hftlab.verify` refuses it.
+# `walking(0)` leaves the walk out and says 0. It is a *ruler*, not an answer: `hftlab.conformance` refuses it.
 
 # %% tags=["nbval-check-output"]
 for times in (2, 0):
@@ -334,7 +335,7 @@ def my_speed_up(share, times):
     return 1 + share * (times - 1)
 
 
-hftlab.check("03.2", my_speed_up)
+check("03.2", my_speed_up)
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -350,7 +351,7 @@ hftlab.check("03.2", my_speed_up)
 #     return 1 / ((1 - share) + share / times)
 # ```
 #
-# In the house: `hftlab.bench.amdahl.speed_up`.
+# In the house: `hftlab.experiments.amdahl.speed_up`.
 # </details>
 
 
@@ -359,7 +360,7 @@ def solved_speed_up(share, times):
     return 1 / ((1 - share) + share / times)
 
 
-solved = hftlab.check("03.2", solved_speed_up)
+solved = check("03.2", solved_speed_up)
 assert solved
 solved
 
@@ -437,7 +438,7 @@ print(f"the most that any change of this function could give: {speed_up(left_out
 # ### Where it is
 #
 # `hftlab/profiling/` one module a way, `calls.py` `line.py` `sample.py` `instructions.py` `memory.py` `counters.py` ·
-# `hftlab/bench/amdahl.py` the law · `hftlab/bench/paired.py` paired rounds · `hftlab/stages/book.py` the walk.
+# `hftlab/experiments/amdahl.py` the law · `hftlab/measurement/paired.py` paired rounds · `hftlab/stages/book.py` the walk.
 #
 # On the command line: `hftlab profile --how line`, `make profile HOW=calls`.
 #

@@ -35,11 +35,13 @@ from cProfile import Profile
 from inspect import getsource
 from struct import Struct
 
+from course import check
+from course.lesson04 import deletes
+from course.naivebook import NaiveBook, Order
+
 import hftlab
-from hftlab.course.lesson04 import deletes
-from hftlab.course.naivebook import NaiveBook, Order
 from hftlab.events import Kind
-from hftlab.feeds.steady import steady
+from hftlab.feeds.generate.steady import steady
 from hftlab.stages.book import Book
 
 # %% [markdown]
@@ -47,7 +49,7 @@ from hftlab.stages.book import Book
 #
 # Each order is an object. Each price level is a list of orders, in the order in which they came. What is asked for is computed
 # when it is asked for: the best price by sorting all prices, the shares of a level by adding up its orders. It is plain code
-# (`hftlab/course/naivebook.py`), and this is how it answers:
+# (`notebooks/course/naivebook.py`), and this is how it answers:
 
 # %% tags=["nbval-check-output"]
 print(getsource(NaiveBook.best_prices), getsource(NaiveBook.total), sep="\n")
@@ -197,7 +199,7 @@ class Prices:
         return sorted(self.prices, reverse=True)[:n]
 
 
-wrong = hftlab.check("04.1", Prices)
+wrong = check("04.1", Prices)
 assert not wrong
 wrong
 
@@ -242,7 +244,7 @@ class Kept:
         return self.prices[: -n - 1 : -1]
 
 
-assert hftlab.check("04.1", Kept)
+assert check("04.1", Kept)
 
 # %% [markdown]
 # ## Step 4: queues by key
@@ -480,7 +482,7 @@ def decode(data):
 
 
 print(decode(deletes(2, SEED)[0]))
-wrong = hftlab.check("04.2", decode)
+wrong = check("04.2", decode)
 assert not wrong
 wrong
 
@@ -509,7 +511,7 @@ def at_one_go(data):
     return [(locate, high << 32 | low, ref) for locate, high, low, ref in UNPACK.iter_unpack(data)]
 
 
-assert hftlab.check("04.2", at_one_go)
+assert check("04.2", at_one_go)
 
 # %% [markdown]
 # ## And the end of the road?
@@ -537,7 +539,8 @@ assert holds
 # **What did not help.** `__slots__` saves memory; of time, nothing was seen that one would bet on. Keyed queues do nothing on
 # a calm feed. And no step brings Python near Rust: what remains is the interpreter itself.
 #
-# **Where it is.** `hftlab/course/naivebook.py` (the start), `hftlab/stages/book.py` (the end), `hftlab/bench/chain.py` (the
+# **Where it is.** `notebooks/course/naivebook.py` (the start), `hftlab/stages/book.py` (the end),
+# `hftlab/experiments/chain.py` (the
 # steps), `hftlab/stages/tick.py` (how the tick stage reads fields).
 #
 # **Next:** 05 Crossing into Rust. What does the border cost?

@@ -28,6 +28,7 @@ SEED = 1
 # %% tags=["nbval-ignore-output"]
 # %load_ext hftlab
 import polars as pl
+from course import check
 
 import hftlab
 from hftlab import charts
@@ -257,7 +258,7 @@ def replay(session, messages):
 
 
 # %% tags=["nbval-check-output"]
-answer = hftlab.check("05.1", replay)
+answer = check("05.1", replay)
 assert not answer
 print(str(answer).splitlines()[-1])
 
@@ -292,7 +293,7 @@ def chunked(session, messages):
         session.push(chunk)
 
 
-answer = hftlab.check("05.1", chunked)
+answer = check("05.1", chunked)
 assert answer, answer
 print(*str(answer).splitlines()[:1], *str(answer).splitlines()[-3:], sep="\n")
 
@@ -311,7 +312,7 @@ def size(call_ns, message_ns, share, per_second):
 
 
 # %% tags=["nbval-check-output"]
-answer = hftlab.check("05.2", size)
+answer = check("05.2", size)
 assert not answer
 print(answer)
 
@@ -343,7 +344,7 @@ def right_size(call_ns, message_ns, share, per_second):
     return chunk, (chunk - 1) * 1e9 / per_second
 
 
-answer = hftlab.check("05.2", right_size)
+answer = check("05.2", right_size)
 assert answer, answer
 print(answer)
 
@@ -371,7 +372,8 @@ print("waiting costs the first message more than 10 times what its own call woul
 # **What did not get faster:** opening, decoding, and bringing the results home.
 #
 # **Where it is in the code:** `rust_ext/src/py.rs` (the border: every binding borrows the memory, lets go of the interpreter,
-# calls, wraps the answer), `hftlab/bench/border.py` and `crossing.py` (the measurement), `hftlab/replay.py` (blocks to the
+# calls, wraps the answer), `hftlab/experiments/border.py` and `crossing.py` (the measurement), `hftlab/engine/engine.py`
+# (blocks to the
 # engine). On the command line: `hftlab border`, `hftlab bench --ablate`.
 #
 # **Next:** 06 Order-book structures: which one wins, where, and why?

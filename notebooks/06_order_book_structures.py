@@ -31,6 +31,7 @@ INSTRUMENTS = [1, 10, 100, 1_000, 10_000]
 # %% tags=["nbval-ignore-output"]
 # %load_ext hftlab
 import polars as pl
+from course import check
 
 import hftlab
 
@@ -318,7 +319,7 @@ class Start:
 
 
 # %% tags=["nbval-ignore-output"]
-answer = hftlab.check("06.1", Start)
+answer = check("06.1", Start)
 assert not answer
 answer
 
@@ -381,7 +382,7 @@ class Ladder(Start):
         return self.base + self.tick * ((self.bits & -self.bits).bit_length() - 1)
 
 
-answer = hftlab.check("06.1", Ladder)
+answer = check("06.1", Ladder)
 assert answer, answer
 answer
 
@@ -405,7 +406,7 @@ def start(frame, a, b):
 
 
 # %% tags=["nbval-check-output"]
-answer = hftlab.check("06.2", start)
+answer = check("06.2", start)
 assert not answer
 print(answer)
 
@@ -437,7 +438,7 @@ def crossing(frame, a, b):
     return next((size for at, size in enumerate(one["size"]) if all(slower[at:])), None)
 
 
-answer = hftlab.check("06.2", crossing)
+answer = check("06.2", crossing)
 assert answer, answer
 print(answer)
 
@@ -461,7 +462,7 @@ print("your guess was", guess_crossing)
 # **What did not get faster:** the ladder under traffic at random depth, and in a young market; see the claims above.
 #
 # **Where it is in the code:** `rust_ext/src/levels/` (btree, sorted, ladder, a file each), `rust_ext/src/orders/` (std, fast,
-# flat), `rust_ext/src/ahead.rs` (prefetching), `hftlab/bench/scale.py` and `hftlab/feeds/steady.py` (the curves),
+# flat), `rust_ext/src/ahead.rs` (prefetching), `hftlab/experiments/scale.py` and `hftlab/feeds/generate/steady.py` (the curves),
 # `hftlab/stages/book.py` (the reference, a sorted list with the best at its end). Try `hftlab scale --axis depth --full` on a
 # machine of your own.
 #

@@ -39,11 +39,12 @@ from time import perf_counter_ns
 
 import numpy as np
 import polars as pl
+from course import check
+from course.lesson07 import Cells
 
 import hftlab
 from hftlab import charts
-from hftlab.course.lesson07 import Cells
-from hftlab.feeds.steady import steady
+from hftlab.feeds.generate.steady import steady
 
 # %% [markdown]
 # ## Who asks for memory?
@@ -221,7 +222,7 @@ def rebuilds(most):
     return [2**power for power in range(40) if 2**power < most]
 
 
-hftlab.check("07.1", rebuilds)
+check("07.1", rebuilds)
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -243,7 +244,7 @@ def sevens(most):
     return [full for full in (3, *(7 << power for power in range(40))) if full < most]
 
 
-assert hftlab.check("07.1", sevens)
+assert check("07.1", sevens)
 
 # %% [markdown]
 # ## Page faults: memory that is not there yet
@@ -330,7 +331,7 @@ class Pool:
         return value
 
 
-hftlab.check("07.2", Pool)
+check("07.2", Pool)
 
 # %% [markdown]
 # It is right, and it gets slower the fuller it is. An obvious mend is to look for *all* free cells whenever one knows of none.
@@ -381,7 +382,7 @@ class FreeList:
         return value
 
 
-assert hftlab.check("07.2", FreeList)
+assert check("07.2", FreeList)
 
 # %% [markdown]
 # The same list as in `slab.rs`, and with the same side effect: the slot that was freed last is used first, while it is still

@@ -36,10 +36,11 @@ from fractions import Fraction
 
 import numpy as np
 import polars as pl
+from course import check
+from course.walked import walk
 
 import hftlab
 from hftlab import OrderConfig, RiskConfig, SignalConfig, charts
-from hftlab.course.walked import walk
 from hftlab.stages.signal import NAMES, Signal, order_flow_imbalance
 
 # %% [markdown]
@@ -164,7 +165,7 @@ class Sums:
         return self.sums
 
 
-hftlab.check("08.1", Sums)
+check("08.1", Sums)
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -212,7 +213,7 @@ class Kept:
         return self.sums
 
 
-assert hftlab.check("08.1", Kept)
+assert check("08.1", Kept)
 counted += [("keep the sum", depth, walk(feed, Kept, depth).per_event) for depth in DEPTHS]
 
 # %% [markdown]
@@ -474,7 +475,7 @@ def scores(c, config):
     return np.where(np.isnan(told), 0.0, told)
 
 
-wrong = hftlab.check("08.2", scores)
+wrong = check("08.2", scores)
 assert not wrong
 wrong
 
@@ -510,7 +511,7 @@ def by_columns(c, config):
     return np.where(np.isnan(told) | ~(c["spread"] > 0), 0.0, told)
 
 
-assert hftlab.check("08.2", by_columns)
+assert check("08.2", by_columns)
 
 # %% [markdown]
 # ## Takeaway
@@ -523,6 +524,6 @@ assert hftlab.check("08.2", by_columns)
 # event stays due. And FMA, which the processor offers for nothing, was not worth an engine that cannot be compared.
 #
 # **Where it is.** `hftlab/stages/signal.py` (the contract in code), `rust_ext/src/signal/recompute.rs` and `incremental.rs`,
-# `hftlab/verify/` (the comparison), `hftlab/course/walked.py` (the counting).
+# `hftlab/conformance/` (the comparison), `notebooks/course/walked.py` (the counting).
 #
 # **Next:** 09 The wire. How does a message get here at all, and what does that cost?

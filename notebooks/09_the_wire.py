@@ -34,14 +34,15 @@ TICKS = 2_500  # a round and path; 20_000
 # %% tags=["nbval-ignore-output"]
 # %load_ext hftlab
 import polars as pl
+from course import check
+from course.losing import losing
 
 import hftlab
 import hftlab.net
 from hftlab import charts
-from hftlab.course.losing import losing
-from hftlab.net.arbiter import Arbiter
-from hftlab.net.moldudp64 import encode, split
-from hftlab.net.stored import stored
+from hftlab.net.tick_to_trade.stored import stored
+from hftlab.protocols.arbiter import Arbiter
+from hftlab.protocols.moldudp64 import encode, split
 
 tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=2, tbl_rows=40, fmt_str_lengths=70, tbl_width_chars=120)
 
@@ -191,7 +192,7 @@ pl.DataFrame(stale)
 
 # %% tags=["nbval-ignore-output"]
 rust = "rust" in [info.name for info in hftlab.backends() if info.available]  # the transports are part of the Rust engine
-there = hftlab.net.transports() if rust else None
+there = hftlab.net.list_transports() if rust else None
 print(there or "without the Rust engine there are no transports here; you see stored figures below")
 
 # %% [markdown]
@@ -208,7 +209,7 @@ guess_sleep = 1.5  # your guess: time asleep / time spinning
 
 # %% tags=["nbval-ignore-output"]
 free = [probe.name for probe in there.probes if probe.works and not probe.needs] if rust else []
-ladder = hftlab.net.pingpong(free, rounds=ROUNDS, messages=TRIPS, seed=SEED) if free else stored("pingpong")
+ladder = hftlab.net.measure_round_trip(free, rounds=ROUNDS, messages=TRIPS, seed=SEED) if free else stored("pingpong")
 trips = ladder.frame().filter(measure="round trip")
 charts.ladder_chart(trips.filter(pl.col("transport").is_in(["udp", "udp-spin"])), ladder.lines()[0])
 
@@ -267,7 +268,7 @@ for claim, slow, quick, times in claims:
 # Both need root, and so does a network of our own: two *namespaces*, which are separate networks on one machine, joined by a
 # virtual cable. So the next picture is **stored**: it was measured once, on the machine that it names, with real-time
 # scheduling. Compare its rungs with each other, not with yours above. (As root: `hftlab net pingpong --netns`, and
-# `python -m hftlab.net.stored` stores it anew.)
+# `python -m hftlab.net.tick_to_trade.stored` stores it anew.)
 
 # %% tags=["nbval-check-output"]
 kept = stored("pingpong")
@@ -303,7 +304,7 @@ guess_shares = {"udp+tcp": 0.3, "udp-spin+tcp-spin": 0.5, "shm": 0.9}
 # %% tags=["nbval-ignore-output"]
 paths = [path for path in guess_shares if set(path.split("+")) <= set(free)]
 spread = {"rounds": ROUNDS_WIRE, "messages": TICKS, "seed": SEED}
-wire = hftlab.net.wire(paths, paces=["closed"], **spread) if paths else stored("wire")
+wire = hftlab.net.measure_tick_to_trade(paths, paces=["closed"], **spread) if paths else stored("wire")
 wire.plot()
 
 # %% tags=["nbval-ignore-output"]
@@ -375,7 +376,7 @@ class Start:
         return out
 
 
-answer = hftlab.check("09.1", Start)
+answer = check("09.1", Start)
 assert not answer
 print(answer)
 
@@ -409,7 +410,7 @@ print(answer)
 #         return (self.expected, min(self.early)) if self.early else None
 # ```
 #
-# The real one (`hftlab/net/arbiter.py`) bounds the bytes, too, asks for what is missing, gives up in the end, and does not
+# The real one (`hftlab/protocols/arbiter.py`) bounds the bytes, too, asks for what is missing, gives up in the end, and does not
 # believe a single damaged number.
 #
 # </details>
@@ -435,7 +436,7 @@ class Core:
         return (self.expected, min(self.early)) if self.early else None
 
 
-answer = hftlab.check("09.1", Core)
+answer = check("09.1", Core)
 assert answer, answer
 answer
 
@@ -456,7 +457,7 @@ class OneRead:
         return [(data[2:3], data[3:])]
 
 
-answer = hftlab.check("09.2", OneRead)
+answer = check("09.2", OneRead)
 assert not answer
 print(answer)
 
@@ -515,7 +516,7 @@ class Framed:
         return out
 
 
-answer = hftlab.check("09.2", Framed)
+answer = check("09.2", Framed)
 assert answer, answer
 answer
 
@@ -530,8 +531,9 @@ answer
 #
 # **What did not get faster:** batches and io_uring, for one message at a time; and a second line in the same cable.
 #
-# **Where it is in the code.** `hftlab/net/moldudp64.py`, `arbiter.py` and `soupbintcp.py` (the protocols, without sockets),
-# `hftlab/net/transports.py` and `pingpong.py`, `rust_ext/src/net/transport/` (a file per rung), `hftlab/net/wire.py` (the whole
+# **Where it is in the code.** `hftlab/protocols/moldudp64.py`, `arbiter.py` and `soupbintcp.py` (the protocols, without sockets),
+# `hftlab/net/transports/transports.py` and `pingpong.py`, `rust_ext/src/net/transport/` (a file per rung),
+# `hftlab/net/tick_to_trade/wire.py` (the whole
 # way). `hftlab net exchange` and `hftlab net trade` run both ends as processes.
 #
 # **Next:** 10 Under stress. What happens when more comes than usual?

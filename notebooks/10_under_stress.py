@@ -35,12 +35,13 @@ SOAK_S = 3.0  # 120 and more for a real one
 # %load_ext hftlab
 import numpy as np
 import polars as pl
+from course import check
+from course.known import Known
 
 import hftlab
 from hftlab import charts
-from hftlab.course.known import Known
-from hftlab.net.ingress import Ingress
-from hftlab.net.moldudp64 import encode
+from hftlab.net.trader.ingress import Ingress
+from hftlab.protocols.moldudp64 import encode
 
 tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=1, thousands_separator=True, tbl_cols=20, tbl_rows=40)
 tables.set_fmt_str_lengths(120).set_tbl_width_chars(170)
@@ -65,7 +66,7 @@ guess_at_90, guess_at_110 = 1.0, 1.0  # times the service time
 # %% tags=["nbval-check-output"]
 LOADS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.1)
 swept = {
-    arrivals: hftlab.stress.sweep(
+    arrivals: hftlab.loadtest.sweep(
         [Known(100_000)], feed, loads=LOADS, arrivals=arrivals, rounds=3, messages=MESSAGES, warm=0, seconds=1.0, seed=SEED
     )
     for arrivals in ("even", "poisson")
@@ -129,7 +130,7 @@ print(f"the knee, where p99 is three times what it is at light load: {knee:.0%} 
 guess_capacity = 20  # capacity of Rust / of Python
 
 # %% tags=["nbval-ignore-output"]
-sweep = hftlab.stress.sweep(
+sweep = hftlab.loadtest.sweep(
     None,
     feed,
     loads=(0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2),
@@ -175,7 +176,7 @@ print("wherever an engine did not keep up, the tail is more than 10 times what a
 guess_drain_ms = 2.0
 
 # %% tags=["nbval-ignore-output"]
-bursts = hftlab.stress.bursts(None, factors=(10, 30, 100), base=0.05, length_ms=BURST_MS, rounds=ROUNDS, warm=5_000, seed=SEED)
+bursts = hftlab.loadtest.bursts(None, factors=(10, 30, 100), base=0.05, length_ms=BURST_MS, rounds=ROUNDS, warm=5_000, seed=SEED)
 bursts.plot()
 
 # %% tags=["nbval-ignore-output"]
@@ -206,7 +207,7 @@ print("and it gets at least half as long as the theory says:", deep)
 guess_worst = "cancel_storm"
 
 # %% tags=["nbval-ignore-output"]
-storms = hftlab.stress.storms(None, ("calm", "cancel_storm", "deep", "wide"), quick=True, seed=SEED)
+storms = hftlab.loadtest.storms(None, ("calm", "cancel_storm", "deep", "wide"), quick=True, seed=SEED)
 storms.plot()
 
 # %% tags=["nbval-check-output"]
@@ -226,7 +227,7 @@ print("in Rust, many symbols take more than 1.2 times as long a message as one:"
 #
 # If a burst lasts, the ring of waiting messages fills up. Then something must be dropped, and the question is what. Many systems
 # *conflate*: they keep the latest quote and forget the others. A book of orders cannot: every message changes it, and one that is
-# missing makes it wrong. So the policy is in `hftlab/net/ingress.py`. By hand, with a ring of three:
+# missing makes it wrong. So the policy is in `hftlab/net/trader/ingress.py`. By hand, with a ring of three:
 
 # %% tags=["nbval-check-output"]
 ring = Ingress(3, resume=0.4)
@@ -253,7 +254,7 @@ print(f"4 to 6 were asked for and are in the book: {whole}, stale: {ring.stale},
 guess_stale_ms = 20
 
 # %% tags=["nbval-ignore-output"]
-overload = hftlab.stress.overload(None, factor=3.0, length_ms=30.0, ring=RING, seed=SEED)
+overload = hftlab.loadtest.overload(None, factor=3.0, length_ms=30.0, ring=RING, seed=SEED)
 print("\n".join(overload.lines()[:-1]))
 print(f"you said {guess_stale_ms} ms")
 overload.plot()
@@ -282,7 +283,8 @@ for claim, holds in claims.items():
 # ## Faults, and what is left after them
 #
 # Load is not the only stress. Lines die, connections break in the middle of an order, processes fail and come back.
-# `hftlab.stress.faults` sets up a real exchange and a real trader on loopback, breaks something, and looks afterwards. It accepts
+# `hftlab.loadtest.faults` sets up a real exchange and a real trader on loopback, breaks something, and looks afterwards. It
+# accepts
 # two ends: the book is the fault-free one, bit for bit; or it is *stale*, and nothing is traded any more. No order may go out
 # twice, and none may be lost without a word.
 #
@@ -294,7 +296,7 @@ guess_whole = {"packet loss": True, "both lines dead": True, "lost for good": Tr
 # %% tags=["nbval-ignore-output"]
 engine = ["rust" if "rust" in flat_out else "python"]
 names = ["packet loss", "line A dead", "both lines dead", "lost for good", "TCP reset in an order", "exchange restart"]
-faults = hftlab.stress.faults(engine, names, seed=SEED)
+faults = hftlab.loadtest.faults(engine, names, seed=SEED)
 with pl.Config(fmt_str_lengths=80, tbl_width_chars=200):
     print(faults.frame().select("fault", "how", "recovered_ms", "verdict", "said"))
 
@@ -316,7 +318,7 @@ print("every fault was survived:", not faults.failures)
 # see the form; the real one runs for as long as you like (`hftlab stress soak --seconds 3600`).
 
 # %% tags=["nbval-ignore-output"]
-soak = hftlab.stress.soak(engine[0], seconds=SOAK_S, seed=SEED)
+soak = hftlab.loadtest.soak(engine[0], seconds=SOAK_S, seed=SEED)
 print("\n".join(soak.lines()))
 
 # %% tags=["nbval-check-output"]
@@ -357,7 +359,7 @@ class Start:
         pass
 
 
-answer = hftlab.check("10.1", Start)
+answer = check("10.1", Start)
 assert not answer
 print(answer)
 
@@ -432,7 +434,7 @@ class Honest(Start):
         self.dropped = [(max(first, upto), until) for first, until in self.dropped if until > upto]
 
 
-answer = hftlab.check("10.1", Honest)
+answer = check("10.1", Honest)
 assert answer, answer
 answer
 
@@ -452,7 +454,7 @@ def on_the_average(due, service):
     return 1 if load <= 1 else len(due)
 
 
-answer = hftlab.check("10.2", on_the_average)
+answer = check("10.2", on_the_average)
 assert not answer
 print(answer)
 
@@ -490,7 +492,7 @@ def ring_size(due, service):
     return int((came - np.searchsorted(done, due, side="right")).max(initial=0))
 
 
-answer = hftlab.check("10.2", ring_size)
+answer = check("10.2", ring_size)
 assert answer, answer
 answer
 
@@ -505,7 +507,7 @@ answer
 # **What did not help:** a faster engine against a pause of the machine. It has more waiting after it; only the time to work it
 # off gets shorter. And dropping old messages instead of new ones, which leaves more holes.
 #
-# **Where it is in the code.** `hftlab/stress/` (a module for each section), `hftlab/net/ingress.py` (the policy),
-# `hftlab/course/known.py` (the server). `hftlab stress` runs all of it in one go; `--faults` prints the whole table.
+# **Where it is in the code.** `hftlab/loadtest/` (a module for each section), `hftlab/net/trader/ingress.py` (the policy),
+# `notebooks/course/known.py` (the server). `hftlab stress` runs all of it in one go; `--faults` prints the whole table.
 #
 # **Next:** 11 The result. What was each step worth, all together?

@@ -33,13 +33,14 @@ SEED = 1
 import math
 
 import polars as pl
+from course import check
 
 import hftlab
 import hftlab.net
 from hftlab import charts
-from hftlab.bench.floor import CLOCK, FRAMES, MEMORY, WHOLE, floor
-from hftlab.bench.lattice import lattice
-from hftlab.jupyter import widgets
+from hftlab.experiments.floor import CLOCK, FRAMES, MEMORY, WHOLE, floor
+from hftlab.experiments.lattice import lattice
+from hftlab.notebook import widgets
 
 feed = hftlab.synthetic("calm", MESSAGES, seed=SEED)
 
@@ -140,7 +141,7 @@ ablation.forest()
 # round, without stamps.
 
 # %% tags=["nbval-ignore-output"]
-seed = hftlab.bench.seed_method(rounds=11)
+seed = hftlab.experiments.seed_method(rounds=11)
 report = hftlab.bench(feed, rounds=ROUNDS)
 was = seed.frame().filter(pl.col("source").is_in(["published", "its method, here"]))
 was = was.pivot("source", index="stage", values="median").rename(
@@ -250,9 +251,9 @@ print("the whole path is more than twice the frames and fields:", limit.times() 
 guess_wire = 5
 
 # %% tags=["nbval-ignore-output"]
-there = hftlab.net.transports().working()
+there = hftlab.net.list_transports().working()
 paths = [path for path in ("shm", "udp-spin+tcp-spin", "udp+tcp") if set(path.split("+")) <= set(there)]
-wire = hftlab.net.wire(paths, paces=["closed"], rounds=ROUNDS, messages=2_000, seed=SEED)
+wire = hftlab.net.measure_tick_to_trade(paths, paces=["closed"], rounds=ROUNDS, messages=2_000, seed=SEED)
 told = wire.frame().filter(pl.col("path").is_in(paths))
 at_a_time = told.filter(measure="engine", path=paths[0]).select(pl.lit("engine, one at a time").alias("transport"), "p50")
 whole_way = told.filter(measure="service").select(pl.format("wire: {}", "path").alias("transport"), "p50", "p99", "p99.9")
@@ -329,7 +330,7 @@ def shares(times):
     return {name: times[frozenset()] / times[frozenset(name)] for name in names}
 
 
-hftlab.check("11.1", shares)
+check("11.1", shares)
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -371,8 +372,8 @@ def shares(times):
     return {name: geometric_mean(ratios) for name, ratios in worth.items()}
 
 
-assert hftlab.check("11.1", shares)
-print("passed:", bool(hftlab.check("11.1", shares)))
+assert check("11.1", shares)
+print("passed:", bool(check("11.1", shares)))
 
 # %% [markdown]
 # ## Exercise 11.2: may this be claimed?
@@ -388,12 +389,13 @@ def claim(base, other, again):
     return "faster" if median(other) < median(base) else "slower"
 
 
-hftlab.check("11.2", claim)
+check("11.2", claim)
 
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# Compare within a round: `base[i] / other[i]`. `hftlab.bench.paired.Interval.of(ratios)` gives a median with its 95 % interval;
+# Compare within a round: `base[i] / other[i]`. `hftlab.measurement.paired.Interval.of(ratios)` gives a median with its 95 %
+# interval;
 # its `.side` says whether it lies above 1, below, or holds it. Both copies of the base must say the same. And whatever is
 # within half a percent of 1, or within the interval of `base / again`, is nothing.
 #
@@ -403,7 +405,7 @@ hftlab.check("11.2", claim)
 #
 # ```python
 # import numpy as np
-# from hftlab.bench.paired import Interval
+# from hftlab.measurement.paired import Interval
 #
 #
 # def claim(base, other, again):
@@ -419,7 +421,7 @@ hftlab.check("11.2", claim)
 # %% tags=["solution", "nbval-check-output"]
 import numpy as np
 
-from hftlab.bench.paired import Interval
+from hftlab.measurement.paired import Interval
 
 
 def claim(base, other, again):
@@ -430,8 +432,8 @@ def claim(base, other, again):
     return "faster" if ratio.side > 0 else "slower"
 
 
-assert hftlab.check("11.2", claim)
-print("passed:", bool(hftlab.check("11.2", claim)))
+assert check("11.2", claim)
+print("passed:", bool(check("11.2", claim)))
 
 # %% [markdown]
 # ## Takeaway
@@ -444,7 +446,8 @@ print("passed:", bool(hftlab.check("11.2", claim)))
 # **What did not get faster.** Look at the forest: a switch that is green from naive may be grey from best. And the order stage,
 # which everybody talks about, hardly shows: it acts rarely.
 #
-# **Where it is in the code.** `hftlab/bench/ablate.py` and `lattice.py` (steps), `paired.py` (verdicts), `floor.py` (limits),
-# `hftlab/jupyter/ladder.py` (the switches), the engine's hot loop `rust_ext/src/engine.rs`.
+# **Where it is in the code.** `hftlab/experiments/ablate.py` and `lattice.py` (steps), `paired.py` (verdicts), `floor.py`
+# (limits),
+# `hftlab/notebook/ladder.py` (the switches), the engine's hot loop `rust_ext/src/engine.rs`.
 #
 # **Next:** 12, Bring your own: beat it.

@@ -33,6 +33,8 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from course import check
+
 import hftlab
 from hftlab.stages.book import Book
 from hftlab.stages.protocols import PROTOCOLS, members
@@ -88,7 +90,8 @@ class Hasty(Book):
 
 
 # %% [markdown]
-# Run it beside the reference on a feed. `hftlab.verify` compares every event, the touch (best bid and ask), all nine signals,
+# Run it beside the reference on a feed. `hftlab.conformance` compares every event, the touch (best bid and ask), all nine
+# signals,
 # the refusals and the bytes of the orders sent, bit for bit.
 
 # %% tags=["nbval-check-output"]
@@ -104,7 +107,7 @@ print("equal on", feed.name, "to the last bit:", bool(seen))
 guess_failed = 0  # your guess
 
 # %% tags=["nbval-check-output"]
-report = hftlab.verify.conformance(Hasty, rounds=0)
+report = hftlab.conformance.conformance(Hasty, rounds=0)
 failed = [result for result in report.results if result.outcome == "failed"]
 assert not report
 assert len(failed) >= 2
@@ -145,7 +148,7 @@ report["random_markets"].divergence
 
 # %% tags=["nbval-check-output"]
 place = "../examples/sortedcontainers_book.py:SortedBook"
-report = hftlab.verify.conformance(place, rounds=0)
+report = hftlab.conformance.conformance(place, rounds=0)
 assert report, report
 print(report.candidate, "conforms:", bool(report), "|", report.count("passed"), "passed,", report.count("failed"), "failed")
 
@@ -184,8 +187,8 @@ bench.plot()
 # language. Here is what hftlab asks of one, and of its sessions:
 
 # %% tags=["nbval-check-output"]
-print("backend:", ", ".join(members(hftlab.backends.Backend)))
-print("session:", ", ".join(members(hftlab.backends.Session)))
+print("backend:", ", ".join(members(hftlab.engine.session.Backend)))
+print("session:", ", ".join(members(hftlab.engine.session.Session)))
 
 # %% [markdown]
 # hftlab finds engines by an **entry point**: a line in the `pyproject.toml` of any installed package. Our own Rust engine is
@@ -208,7 +211,7 @@ outsider = "rust"
 if NUMBA:
     sys.path.insert(0, "../examples/numba_engine")
     import hftlab_numba as outsider
-report = hftlab.verify.conformance(outsider, rounds=0)
+report = hftlab.conformance.conformance(outsider, rounds=0)
 assert report, report
 print("the outsider conforms:", bool(report), "|", report.count("passed"), "passed,", report.count("failed"), "failed")
 
@@ -241,7 +244,7 @@ class Start(Book):
 
 
 # %% tags=["nbval-check-output"]
-answer = hftlab.check("12.1", Start)
+answer = check("12.1", Start)
 assert not answer
 print(answer)
 
@@ -282,7 +285,7 @@ class Mended(Book):
         return super().apply(kind, instrument, side, order_id, new_order_id, price, qty)
 
 
-answer = hftlab.check("12.1", Mended)
+answer = check("12.1", Mended)
 assert answer, answer
 print(answer)
 
@@ -324,7 +327,7 @@ class Straight(Book):
 
 
 # %% tags=["nbval-ignore-output"]
-answer = hftlab.check("12.2", Straight)
+answer = check("12.2", Straight)
 assert not answer
 answer
 
@@ -381,7 +384,7 @@ class Across:
         return self.session.result()["memory"]
 
 
-answer = hftlab.check("12.2", Across)
+answer = check("12.2", Across)
 assert answer, answer
 answer
 
@@ -417,9 +420,10 @@ print("the winner of the capstone makes the whole path more than 1.25 times as l
 # **What did not work:** straightening code that is tuned already, a better structure written in slower code, and the capstone's
 # solution on the whole path. All three are measured above.
 #
-# **Where it is in the code:** `hftlab/stages/protocols.py` (stages), `hftlab/backends.py` (backends and sessions),
-# `hftlab/verify/` (the suite), `hftlab/bench/compare.py` (the ratio), `examples/` (a book and an engine by outsiders). On the
+# **Where it is in the code:** `hftlab/stages/protocols.py` (stages), `hftlab/engine/session.py` (backends and sessions),
+# `hftlab/conformance/` (the suite), `hftlab/experiments/compare.py` (the ratio), `examples/` (a book and an engine by
+# outsiders). On the
 # command line: `hftlab conform my_book.py:MyBook`, `hftlab compare python my_book.py:MyBook`, `hftlab bench --with
-# my_book.py:MyBook`. In a test-suite of your own: inherit from `hftlab.verify.pytest_suite.Conformance`.
+# my_book.py:MyBook`. In a test-suite of your own: inherit from `hftlab.conformance.pytest_suite.Conformance`.
 #
-# **Next:** this is the last lesson; `hftlab.course()` shows what you have passed. What is yours to try?
+# **Next:** this is the last lesson; `course()` shows what you have passed. What is yours to try?

@@ -21,15 +21,17 @@
 # explained when it comes up. Run a cell with `Shift+Enter`.
 
 # %% tags=["nbval-check-output"]
+from course import course
+
 import hftlab
 from hftlab import charts
 
 charts.enable()
-hftlab.course()
+course()
 
 # %% [markdown]
 # The links open the lessons. Begin with the Quickstart; the others build on each other, and any of them can be read alone. A dot
-# is an exercise; it fills when `hftlab.check(...)` has passed your answer. What the lessons solve themselves does not count. Run
+# is an exercise; it fills when `check(...)` has passed your answer. What the lessons solve themselves does not count. Run
 # the cell above again to see how far you have come.
 #
 # ## The map

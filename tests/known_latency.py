@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from time import perf_counter_ns
 from typing import Any
 
-from hftlab.engine import OURS, PythonBackend, PythonSession
+from hftlab.engine.python import OURS, PythonBackend, PythonSession
 from hftlab.settings import Settings
 from hftlab.stages.book import Book
 from hftlab.stages.tick import Tick

@@ -72,7 +72,7 @@ def running(folder: Path, scratch: Path, **more: str) -> Iterator[Lab]:
         words = ["lab", str(folder), "--no-browser", "--port", str(port), "--prefix", str(scratch / "prefix")]
         with log.open("w") as said:
             server = subprocess.Popen(
-                [sys.executable, "-m", "hftlab.cli", *words],
+                [sys.executable, "-m", "hftlab.cli.main", *words],
                 env={name: value for name, value in env.items() if value},
                 stdout=said,
                 stderr=subprocess.STDOUT,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hftlab.course.exercise import exercises
-from hftlab.course.lessons import LESSONS
+from course.exercise import exercises
+from course.lessons import LESSONS
 
 MOST_BYTES = 1_500_000  # of a stored lesson
 MOST_CELLS = 75

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hftlab import backends as registry
-from hftlab.engine import PythonBackend, PythonSession
+from hftlab.engine import session as registry
+from hftlab.engine.python import PythonBackend, PythonSession
 from hftlab.settings import Settings
 
 AXES = {

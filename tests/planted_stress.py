@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from known_latency import wait_until
 
-from hftlab.replay import Engine
+from hftlab.engine.engine import Engine
+from hftlab.loadtest.target import Calls, Driven
 from hftlab.stages.book import Book
 from hftlab.stages.tick import Tick
-from hftlab.stress.target import Calls, Driven
 
 
 class Server:

@@ -9,9 +9,9 @@ import planted
 import pytest
 
 import hftlab
-from hftlab.bench.ablate import Ablation, ablate, plan
-from hftlab.cli import main
+from hftlab.cli.main import main
 from hftlab.errors import BackendMissing, HftlabError
+from hftlab.experiments.ablate import Ablation, ablate, plan
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 import hftlab
-from hftlab.bench.amdahl import share_of, speed_up
 from hftlab.charts import amdahl_chart
 from hftlab.errors import ConfigError
+from hftlab.experiments.amdahl import share_of, speed_up
 
 
 def test_the_law() -> None:

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import pytest
 
 import hftlab
-from hftlab import backends as registry
-from hftlab.bench.machine import describe, fingerprint
-from hftlab.doctor import examine
-from hftlab.engine import PythonBackend
+from hftlab.diagnostics import examine
+from hftlab.engine import session as registry
+from hftlab.engine.python import PythonBackend
 from hftlab.errors import BackendMissing, LayoutError, UnknownName
 from hftlab.events import EVENT_FIELDS
+from hftlab.measurement.machine import describe, fingerprint
 
 
 class Point:
@@ -104,12 +104,12 @@ def test_use_backend_and_the_environment(installed: dict[str, Point], monkeypatc
 
 
 def test_modules_that_share_a_name_with_their_function_can_be_called() -> None:
-    import hftlab.backends
-    import hftlab.verify
+    import hftlab.conformance
+    import hftlab.engine.session
 
-    assert callable(hftlab.backends)
-    assert callable(hftlab.verify)
-    assert hftlab.verify.Verdict
+    assert callable(hftlab.engine.session)
+    assert callable(hftlab.conformance)
+    assert hftlab.conformance.Verdict
 
 
 @pytest.mark.rust

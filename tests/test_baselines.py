@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hftlab.bench import baselines
-from hftlab.bench.baselines import Recipe, check_name, read, save, taken
-from hftlab.bench.drift import drift, unpaired
-from hftlab.bench.kept import differences, home, machine_id
-from hftlab.bench.machine import fingerprint
-from hftlab.cli import main
+from hftlab.cli.main import main
 from hftlab.errors import ConfigError, HftlabError, UnknownName
+from hftlab.experiments import baselines
+from hftlab.experiments.baselines import Recipe, check_name, read, save, taken
+from hftlab.experiments.drift import drift, unpaired
+from hftlab.measurement.kept import differences, home, machine_id
+from hftlab.measurement.machine import fingerprint
 
 
 def report(times: float = 1.0, seed: int = 1, **machine: Any) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def test_what_was_kept_is_read_back(home: Path) -> None:
 
 
 def test_the_folder_is_the_users_own_unless_one_is_named(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    from hftlab.bench import kept
+    from hftlab.measurement import kept
 
     assert kept.home() == home
     monkeypatch.setenv("HOME", str(home / "of_user"))
@@ -202,7 +202,7 @@ def test_another_machine_is_refused_before_the_bench_is_run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save("before", report(cpu="Other 9000"), Recipe())
-    monkeypatch.setattr("hftlab.bench.measure.measure", lambda *_, **__: pytest.fail("it was run"))
+    monkeypatch.setattr("hftlab.experiments.measure.measure", lambda *_, **__: pytest.fail("it was run"))
     assert main(["compare", "before"]) == 2
     assert "cpu: Other 9000 / " in capsys.readouterr().err
 

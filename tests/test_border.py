@@ -7,11 +7,11 @@ import planted
 import pytest
 
 import hftlab
-from hftlab.bench.border import Border, crossover
-from hftlab.bench.crossing import Traffic
-from hftlab.cli import main
+from hftlab.cli.main import main
 from hftlab.errors import HftlabError
 from hftlab.events import EVENT_DTYPE
+from hftlab.experiments.border import Border, crossover
+from hftlab.experiments.crossing import Traffic
 
 
 @pytest.fixture

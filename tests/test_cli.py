@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import hftlab
-from hftlab.cli import main
+from hftlab.cli.main import main
 
 COLUMNS = ["index", "ts_ns", "instrument", "bid_price", "bid_qty", "ask_price", "ask_qty"]
 COLUMNS += ["mid", "spread", "microprice", "imbalance", "depth_imbalance", "ofi", "flow", "volatility", "score"]
@@ -137,7 +137,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(day: Path, tmp_path: Path) ->
         ("border", "--rounds", "0"): "rounds is 0",
     }
     for words, expected in cases.items():
-        done = subprocess.run([sys.executable, "-m", "hftlab.cli", *words], capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, "-m", "hftlab.cli.main", *words], capture_output=True, text=True, check=False)
         assert done.returncode == 2, (words, done)
         assert "Traceback" not in done.stderr, done.stderr
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr

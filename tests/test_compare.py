@@ -10,13 +10,13 @@ from known_latency import KnownLatency
 
 import hftlab
 from hftlab import charts
-from hftlab.adopt import adopt
-from hftlab.bench.compare import Comparison
-from hftlab.bench.paired import Interval, Paired
-from hftlab.bench.percentiles import blurred, half_step
-from hftlab.cli import main
+from hftlab.cli.main import main
+from hftlab.engine.resolve import adopt
 from hftlab.errors import ConfigError, HftlabError, UnknownName
 from hftlab.events import Kind
+from hftlab.experiments.compare import Comparison
+from hftlab.measurement.paired import Interval, Paired
+from hftlab.measurement.percentiles import blurred, half_step
 
 US = 1_000
 

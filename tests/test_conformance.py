@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 
 import hftlab
-from hftlab.cli import main
-from hftlab.engine import PythonBackend, PythonSession
+from hftlab.cli.main import main
+from hftlab.conformance import conformance
+from hftlab.conformance.contract import REASONS
+from hftlab.conformance.pytest_suite import Conformance
+from hftlab.conformance.suite import select
+from hftlab.engine.python import PythonBackend, PythonSession
 from hftlab.errors import ConfigError, UnknownName
 from hftlab.events import Kind
 from hftlab.settings import Settings
 from hftlab.stages.book import Book
 from hftlab.stages.order import OrderEntry
 from hftlab.stages.signal import Signal
-from hftlab.verify import conformance
-from hftlab.verify.contract import REASONS
-from hftlab.verify.pytest_suite import Conformance
-from hftlab.verify.suite import select
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = f"{ROOT / 'examples' / 'sortedcontainers_book.py'}:SortedBook"
@@ -291,7 +291,7 @@ def test_conform_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_pat
 
 def test_the_class_to_inherit_fails_and_skips_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(
-        "from hftlab.verify.pytest_suite import Conformance\n"
+        "from hftlab.conformance.pytest_suite import Conformance\n"
         "from test_conformance import LastBit\n"
         "class TestMine(Conformance):\n    backend = LastBit\n"
         "class TestNone(Conformance):\n    pass\n"
@@ -307,5 +307,5 @@ def test_the_class_to_inherit_fails_and_skips_with_a_sentence(tmp_path: Path) ->
 
 
 def test_importing_the_suite_does_not_import_pytest() -> None:
-    code = "import sys, hftlab.verify; hftlab.verify.conformance; print('pytest' in sys.modules)"
+    code = "import sys, hftlab.conformance; hftlab.conformance.conformance; print('pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"

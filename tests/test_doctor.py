@@ -12,11 +12,11 @@ import pytest
 from rich.console import Console
 
 import hftlab
-from hftlab.bench import pin, system
-from hftlab.bench.machine import fingerprint
-from hftlab.cli import main
-from hftlab.doctor import AREAS, Diagnosis, Finding, processor, rights, tools
-from hftlab.doctor.table import WIDE, doctor_table
+from hftlab.cli.main import main
+from hftlab.diagnostics import AREAS, Diagnosis, Finding, processor, rights, tools
+from hftlab.diagnostics.table import WIDE, doctor_table
+from hftlab.measurement import pin, system
+from hftlab.measurement.machine import fingerprint
 
 TOPICS = {
     "engine python", "engine rust", "python", "cpu", "frequency policy", "boost", "idle states", "SMT", "isolated cores",
@@ -140,9 +140,9 @@ import sys
 for name in ("altair", "vl_convert", "jupyterlab", "line_profiler", "memray", "hftlab_rust"):
     sys.modules[name] = None
 from pathlib import Path
-from hftlab.bench import system
+from hftlab.measurement import system
 system.ROOT = Path(sys.argv[1])
-from hftlab.cli import main
+from hftlab.cli.main import main
 sys.exit(main(["doctor", *sys.argv[2:]]))
 """
 

@@ -101,4 +101,4 @@ def test_the_patterns_find_what_they_are_for() -> None:
     assert MACHINE_PATH.search("wrote " + "/".join(["", "root", "x"]))
     assert not MACHINE_PATH.search("net/work/x and " + "a.b/home/x")
     assert REGISTRY_HOST.search("https://" + "files.pythonhosted" + ".org/x")
-    assert not REGISTRY_HOST.search("hftlab.backends in pyproject.toml")
+    assert not REGISTRY_HOST.search("hftlab.engine.session in pyproject.toml")

@@ -12,9 +12,9 @@ import pytest
 from sortedcontainers_book import SortedBook
 
 import hftlab
-from hftlab import backends as registry
-from hftlab.cli import main
-from hftlab.verify.pytest_suite import Conformance
+from hftlab.cli.main import main
+from hftlab.conformance.pytest_suite import Conformance
+from hftlab.engine import session as registry
 
 ROOT = Path(__file__).resolve().parent.parent
 NUMBA = ROOT / "examples" / "numba_engine"

@@ -10,8 +10,8 @@ from captures import frames, payload
 import hftlab
 from hftlab.errors import FeedError
 from hftlab.events import Side
-from hftlab.feeds.messages import MESSAGES, build, fields
-from hftlab.net import moldudp64
+from hftlab.protocols import moldudp64
+from hftlab.protocols.itch_messages import MESSAGES, build, fields
 
 ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
 AAPL = "itch50/aapl_20200130_first10k.itch"

@@ -7,7 +7,7 @@ import pytest
 import hftlab
 from hftlab.errors import FeedError
 from hftlab.feeds import exchange
-from hftlab.feeds.messages import MESSAGES, anatomy, build
+from hftlab.protocols.itch_messages import MESSAGES, anatomy, build
 
 
 def test_the_named_folder_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

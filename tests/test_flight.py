@@ -12,14 +12,14 @@ import pytest
 from trace_event_schema import TRACE
 
 import hftlab
-from hftlab.bench import moments
-from hftlab.bench.flight import BETWEEN, UNSTAMPED, Flight
-from hftlab.bench.machine import fingerprint
+from hftlab.engine.timing import Capture, Slowest
 from hftlab.errors import ConfigError, FeedError
 from hftlab.events import EVENT_DTYPE, Kind
+from hftlab.experiments import moments
+from hftlab.experiments.flight import BETWEEN, UNSTAMPED, Flight
+from hftlab.measurement.machine import fingerprint
 from hftlab.stages.book import Book
 from hftlab.stages.signal import Signal
-from hftlab.stamps import Capture, Slowest
 
 FEED = hftlab.synthetic("calm", 2_000, 1)
 EVENTS = hftlab.decode(FEED, "python")
@@ -140,7 +140,7 @@ def test_the_feed_may_be_a_file_or_records(kind: str, tmp_path: Path, monkeypatc
         feed: Any = hftlab.EventFeed(EVENTS, symbols=FEED.symbols)
     else:
         path = tmp_path / ("day.itch.gz" if kind == "gzip" else "day.itch")
-        from hftlab.feeds.synthetic import write
+        from hftlab.feeds.generate.synthetic import write
 
         write(path, "calm", 2_000, 1, None)
         feed = hftlab.load(path)

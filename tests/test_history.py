@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 
 import hftlab
-from hftlab.bench import levels as module
-from hftlab.bench.history import COLUMNS, keep
-from hftlab.bench.levels import levels
-from hftlab.bench.machine import fingerprint
-from hftlab.cli import main
+from hftlab.cli.main import main
 from hftlab.errors import HftlabError, UnknownName
+from hftlab.experiments import levels as module
+from hftlab.experiments.history import COLUMNS, keep
+from hftlab.experiments.levels import levels
+from hftlab.measurement.machine import fingerprint
 
 
 def noisy(seed: int, *pieces: tuple[int, float], spread: float = 0.03) -> list[float]:
@@ -165,7 +165,7 @@ def test_a_file_of_somebody_else_is_told_and_left_as_it_is(foreign: str, home: P
 
 
 def test_appends_at_the_same_time_lose_nothing(home: Path, tmp_path: Path) -> None:
-    code = "import json, sys; from hftlab.bench.history import keep; [keep(json.load(open(sys.argv[1]))) for _ in range(6)]"
+    code = "import json, sys; from hftlab.experiments.history import keep; [keep(json.load(open(sys.argv[1]))) for _ in range(6)]"
     (tmp_path / "report.json").write_text(json.dumps(report()))
     command = [sys.executable, "-c", code, str(tmp_path / "report.json")]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from hftlab.feeds.regimes import REGIMES
+from hftlab.feeds.generate.regimes import REGIMES
 
 ROOT = Path(__file__).resolve().parent.parent
 CRATE = ROOT / "rust_ext"

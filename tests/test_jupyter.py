@@ -7,9 +7,9 @@ import pytest
 from IPython.testing.globalipapp import start_ipython
 
 import hftlab
-from hftlab import html
 from hftlab.errors import ConfigError, UnknownName
-from hftlab.jupyter.cells import CellComparison, CellLatency
+from hftlab.notebook.cells import CellComparison, CellLatency
+from hftlab.presentation import html
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ import pytest
 
 from hftlab import charts
 from hftlab.charts.house import QUESTIONS, STAGES
-from hftlab.cli import COMMANDS, main
+from hftlab.cli.main import COMMANDS, main
 from hftlab.errors import ConfigError, HftlabError
-from hftlab.jupyter import kernel
-from hftlab.jupyter import lab as starter
-from hftlab.jupyter.logo.draw import SIZES, svg
+from hftlab.notebook import kernel
+from hftlab.notebook import lab as starter
+from hftlab.notebook.logo.draw import SIZES, svg
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -114,7 +114,7 @@ def test_without_jupyterlab_or_notebooks_it_says_so(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(starter, "find_spec", lambda name: None if name == "jupyterlab" else find(name))
     with pytest.raises(HftlabError, match="JupyterLab is not installed"):
         starter.start(tmp_path)
-    monkeypatch.setattr("hftlab.course.lessons.notebooks", lambda: None)
+    monkeypatch.setattr("course.lessons.notebooks", lambda: None)
     assert main(["lab"]) == 2
     with pytest.raises(ConfigError, match="this is not a folder"):
         starter.start(tmp_path / "nowhere")

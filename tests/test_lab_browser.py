@@ -140,8 +140,9 @@ def changes_around(window: Window, widget: Any, kind: str) -> Iterator[None]:
 
 
 EXERCISES = """
+from course import check
 import hftlab
-from hftlab.course.exercise import Step, exercise
+from course.exercise import Step, exercise
 
 def largest(answer):
     yield Step.expect("correct", answer([3, 9, 4]), 9, "the largest of [3, 9, 4]")
@@ -152,11 +153,11 @@ for number in ("99.1", "99.2"):
 """
 SCRATCH = [
     EXERCISES,
-    "hftlab.check('99.1', lambda values: values[0])",
-    "hftlab.check('99.1', lambda values: 1 / 0)",
-    "hftlab.check('99.1', max)",
-    "hftlab.check('99.2', max)  # tagged solution",
-    "import time\nfrom hftlab.progress import track\nfor _ in track(range(25), 'rounds'):\n    time.sleep(0.2)",
+    "check('99.1', lambda values: values[0])",
+    "check('99.1', lambda values: 1 / 0)",
+    "check('99.1', max)",
+    "check('99.2', max)  # tagged solution",
+    "import time\nfrom hftlab.presentation.progress import track\nfor _ in track(range(25), 'rounds'):\n    time.sleep(0.2)",
     "%latency python --messages 1000 --rounds 3",
 ]
 

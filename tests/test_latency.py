@@ -8,12 +8,12 @@ import pytest
 from known_latency import KnownLatency
 
 import hftlab
-from hftlab.bench.clock import Cost, clock_of
-from hftlab.bench.distribution import Distribution, tells
-from hftlab.bench.latency import LatencyReport, warm_up
-from hftlab.bench.measured import Measured
-from hftlab.bench.openloop import paced
 from hftlab.errors import ConfigError, HftlabError
+from hftlab.experiments.latency import LatencyReport, warm_up
+from hftlab.experiments.measured import Measured
+from hftlab.experiments.openloop import paced
+from hftlab.measurement.clock import Cost, clock_of
+from hftlab.measurement.distribution import Distribution, tells
 
 LATENCY = 12_000  # ns
 FEED = hftlab.synthetic(messages=5_000)
@@ -110,8 +110,8 @@ def test_a_queue_behind_a_stall_is_counted_from_when_messages_were_due() -> None
 
 
 def test_a_long_feed_is_counted_by_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hftlab.bench.observe.BOUND", 1_000)
-    monkeypatch.setattr("hftlab.bench.latency.BOUND", 1_000)
+    monkeypatch.setattr("hftlab.measurement.observe.BOUND", 1_000)
+    monkeypatch.setattr("hftlab.experiments.latency.BOUND", 1_000)
     found = hftlab.latency("python", hftlab.synthetic(messages=3_000), rounds=3)
     assert found["total"].n == 9_000  # in counts, the first messages are among the others
     assert {row.part: row.n for row in found.measured.first}["total"] == 900

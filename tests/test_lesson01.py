@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+from course import check, course, lesson01
+from course.exercise import exercises
 
-import hftlab
-from hftlab.bench.openloop import response_ns
-from hftlab.bench.paired import Interval
-from hftlab.course import lesson01
-from hftlab.course.exercise import exercises
+from hftlab.experiments.openloop import response_ns
+from hftlab.measurement.paired import Interval
 
 FIGURES = (50, 95, 99)
 
@@ -20,7 +19,7 @@ def test_there_are_three() -> None:
     ("number", "answer"), [("01.1", lesson01.honest), ("01.2", response_ns), ("01.3", lesson01.verdict)], ids=str
 )
 def test_what_is_right_passes(number, answer) -> None:  # type: ignore[no-untyped-def]
-    found = hftlab.check(number, answer)
+    found = check(number, answer)
     assert found, str(found)
 
 
@@ -68,7 +67,7 @@ def unpaired(a, b, again):  # type: ignore[no-untyped-def]
     ],
 )
 def test_what_is_wrong_fails_with_a_sentence(number, answer, about, said) -> None:  # type: ignore[no-untyped-def]
-    found = hftlab.check(number, answer)
+    found = check(number, answer)
     assert not found
     assert found.steps[-1].about == about
     assert said in found.steps[-1].said
@@ -79,10 +78,10 @@ def test_an_answer_that_raises_fails_in_a_sentence(number: str) -> None:
     def broken(*given):  # type: ignore[no-untyped-def]
         raise KeyError("mine")
 
-    found = hftlab.check(number, broken)
+    found = check(number, broken)
     assert not found
     assert "KeyError: 'mine'" in str(found)
-    assert number not in hftlab.course().passed
+    assert number not in course().passed
 
 
 def test_the_series_are_what_they_claim() -> None:

@@ -1,6 +1,7 @@
 """Do the exercises of lesson 02 pass what is right, and say what is wrong with what is not?"""
 
-import hftlab
+from course import check
+
 from hftlab import Kind
 
 BIG = ("ts", 5, 6), ("ref", 11, 8), ("qty", 20, 4), ("price", 32, 4)
@@ -12,7 +13,7 @@ def decode(message: bytes, order: str = "big", symbol=lambda raw: raw.decode().r
 
 
 def test_decoding() -> None:
-    assert hftlab.check("02.1", decode)
+    assert check("02.1", decode)
     wrong = {
         "most significant byte first": lambda m: decode(m, "little"),
         "pads a symbol with spaces": lambda m: decode(m, symbol=lambda raw: raw.decode()),
@@ -22,10 +23,10 @@ def test_decoding() -> None:
         "expected a tuple of six": lambda m: list(decode(m)),
     }
     for said, answer in wrong.items():
-        found = hftlab.check("02.1", answer)
+        found = check("02.1", answer)
         assert not found
         assert said in str(found)
-    found = hftlab.check("02.1", lambda m: decode(m)[99])
+    found = check("02.1", lambda m: decode(m)[99])
     assert (bool(found), "IndexError" in str(found)) == (False, True)
 
 
@@ -60,7 +61,7 @@ def ahead(changes, order_id, *, keeps_place=False, cancel_is_delete=False, sides
 
 
 def test_what_stands_ahead() -> None:
-    assert hftlab.check("02.2", ahead)
+    assert check("02.2", ahead)
     wrong = {
         "goes to the back under a new id": lambda *given: ahead(*given, keeps_place=True),
         "cancelled in part, and keeps its place": lambda *given: ahead(*given, cancel_is_delete=True),
@@ -68,7 +69,7 @@ def test_what_stands_ahead() -> None:
         "three orders join": lambda changes, order_id: 0,
     }
     for said, answer in wrong.items():
-        found = hftlab.check("02.2", answer)
+        found = check("02.2", answer)
         assert not found
         assert said in str(found).splitlines()[-1]
-    assert "KeyError: 3" in str(hftlab.check("02.2", lambda changes, order_id: {}[order_id]))
+    assert "KeyError: 3" in str(check("02.2", lambda changes, order_id: {}[order_id]))

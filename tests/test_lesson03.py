@@ -2,11 +2,11 @@
 
 import polars as pl
 import pytest
+from course import check, course, lesson03
+from course.exercise import exercises
 
 import hftlab
-from hftlab.bench.amdahl import speed_up
-from hftlab.course import lesson03
-from hftlab.course.exercise import exercises
+from hftlab.experiments.amdahl import speed_up
 
 
 def own_hottest(frame: pl.DataFrame) -> tuple[str, int]:
@@ -28,7 +28,7 @@ def test_there_are_two() -> None:
 
 @pytest.mark.parametrize(("number", "answer"), [("03.1", own_hottest), ("03.2", speed_up)], ids=str)
 def test_what_is_right_passes(number, answer) -> None:  # type: ignore[no-untyped-def]
-    found = hftlab.check(number, answer)
+    found = check(number, answer)
     assert found, str(found)
 
 
@@ -45,7 +45,7 @@ def test_what_is_right_passes(number, answer) -> None:  # type: ignore[no-untype
     ],
 )
 def test_what_is_wrong_fails_with_a_sentence(number, answer, about, said) -> None:  # type: ignore[no-untyped-def]
-    found = hftlab.check(number, answer)
+    found = check(number, answer)
     assert not found
     assert found.steps[-1].about == about
     assert said in found.steps[-1].said
@@ -56,10 +56,10 @@ def test_an_answer_that_raises_fails_in_a_sentence(number: str) -> None:
     def broken(*given):  # type: ignore[no-untyped-def]
         raise KeyError("mine")
 
-    found = hftlab.check(number, broken)
+    found = check(number, broken)
     assert not found
     assert "KeyError: 'mine'" in str(found)
-    assert number not in hftlab.course().passed
+    assert number not in course().passed
 
 
 def test_walking_is_the_reference_only_slower() -> None:

@@ -7,10 +7,11 @@ from struct import Struct
 from typing import Any
 
 import pytest
+from course import check
+from course.lesson04 import piecemeal
+from course.naivebook import NaiveBook
 
 import hftlab
-from hftlab.course.lesson04 import piecemeal
-from hftlab.course.naivebook import NaiveBook
 from hftlab.errors import ConfigError, HftlabError
 
 
@@ -75,7 +76,7 @@ def at_one_go(data: bytes) -> list[tuple[int, int, int]]:
 
 def test_the_solutions_pass() -> None:
     for number, answer in (("04.1", Kept), ("04.2", at_one_go)):
-        found = hftlab.check(number, answer)
+        found = check(number, answer)
         assert found, found
 
 
@@ -93,13 +94,13 @@ def test_the_solutions_pass() -> None:
     ],
 )
 def test_a_wrong_answer_is_told_why(number: str, answer: Any, said: str) -> None:
-    found = hftlab.check(number, answer)
+    found = check(number, answer)
     assert not found
     assert said in str(found)
 
 
 def test_the_naive_book_keeps_the_contract() -> None:
-    report = hftlab.verify.conformance(NaiveBook, rounds=0)
+    report = hftlab.conformance.conformance(NaiveBook, rounds=0)
     assert report, report
 
 

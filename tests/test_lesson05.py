@@ -6,8 +6,7 @@ from itertools import islice
 from typing import Any
 
 import pytest
-
-import hftlab
+from course import check
 
 
 def chunked(session: Any, messages: Iterable[bytes]) -> None:
@@ -43,7 +42,7 @@ def breaks_messages(session: Any, messages: Iterable[bytes]) -> None:
 
 @pytest.mark.rust
 def test_chunks_pass() -> None:
-    checked = hftlab.check("05.1", chunked)
+    checked = check("05.1", chunked)
     assert checked, checked
 
 
@@ -58,7 +57,7 @@ def test_chunks_pass() -> None:
     ],
 )
 def test_wrong_chunks_are_told_why(wrong: Any, about: str, said: str) -> None:
-    checked = hftlab.check("05.1", wrong)
+    checked = check("05.1", wrong)
     assert not checked
     assert checked.steps[-1].about == about
     assert said in checked.steps[-1].said
@@ -70,7 +69,7 @@ def size(call_ns: float, message_ns: float, share: float, per_second: float) -> 
 
 
 def test_the_size_of_a_chunk_passes() -> None:
-    checked = hftlab.check("05.2", size)
+    checked = check("05.2", size)
     assert checked, checked
 
 
@@ -83,7 +82,7 @@ def test_the_size_of_a_chunk_passes() -> None:
     ],
 )
 def test_a_wrong_size_is_told_why(wrong: Any, about: str, said: str) -> None:
-    checked = hftlab.check("05.2", wrong)
+    checked = check("05.2", wrong)
     assert not checked
     assert checked.steps[-1].about == about
     assert said in checked.steps[-1].said

@@ -4,8 +4,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-
-import hftlab
+from course import check
 
 
 class Ladder:
@@ -67,7 +66,7 @@ class Broken(Ladder):
 
 
 def test_a_ladder_passes() -> None:
-    checked = hftlab.check("06.1", Ladder)
+    checked = check("06.1", Ladder)
     assert checked, checked
 
 
@@ -81,7 +80,7 @@ def test_a_ladder_passes() -> None:
     ],
 )
 def test_a_wrong_ladder_is_told_why(wrong: Any, about: str, said: str) -> None:
-    checked = hftlab.check("06.1", wrong)
+    checked = check("06.1", wrong)
     assert not checked
     assert checked.steps[-1].about == about
     assert said in checked.steps[-1].said
@@ -95,7 +94,7 @@ def crossing(frame: pl.DataFrame, a: str, b: str) -> int | None:
 
 
 def test_the_crossing_passes() -> None:
-    checked = hftlab.check("06.2", crossing)
+    checked = check("06.2", crossing)
     assert checked, checked
 
 
@@ -119,6 +118,6 @@ def raising(frame: pl.DataFrame, a: str, b: str) -> int | None:
     [(by_median, "their intervals overlap"), (first_above, "above it at 1|b is above a at 1"), (raising, "KeyError: 'a'")],
 )
 def test_a_wrong_crossing_is_told_why(wrong: Any, said: str) -> None:
-    checked = hftlab.check("06.2", wrong)
+    checked = check("06.2", wrong)
     assert not checked
     assert any(part in checked.steps[-1].said for part in said.split("|"))

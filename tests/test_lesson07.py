@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from course import check
 
 import hftlab
 
@@ -90,11 +91,11 @@ class Growing(Pool):
 
 @needs_rust
 def test_the_tables_rebuild_where_the_solution_says() -> None:
-    assert hftlab.check("07.1", rebuilds)
+    assert check("07.1", rebuilds)
 
 
 def test_the_free_list_passes() -> None:
-    found = hftlab.check("07.2", Pool)
+    found = check("07.2", Pool)
     assert found, found
 
 
@@ -109,7 +110,7 @@ def test_the_free_list_passes() -> None:
     ],
 )
 def test_a_wrong_rule_is_told_why(answer: Any, said: str) -> None:
-    found = hftlab.check("07.1", answer)
+    found = check("07.1", answer)
     assert not found
     assert said in str(found)
 
@@ -124,6 +125,6 @@ def test_a_wrong_rule_is_told_why(answer: Any, said: str) -> None:
     ],
 )
 def test_a_wrong_pool_is_told_why(answer: Any, said: str) -> None:
-    found = hftlab.check("07.2", answer)
+    found = check("07.2", answer)
     assert not found
     assert said in str(found)

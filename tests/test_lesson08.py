@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from course import check
+from course.lesson08 import HIDDEN, ChangedSide, day
+from course.walked import walk
 
 import hftlab
-from hftlab.course.lesson08 import HIDDEN, ChangedSide, day
-from hftlab.course.walked import walk
 from hftlab.stages.book import Book
 
 
@@ -61,8 +62,8 @@ def backwards(c: Any, config: hftlab.SignalConfig) -> Any:
 
 
 def test_the_solutions_pass() -> None:
-    assert hftlab.check("08.1", Kept)
-    assert hftlab.check("08.2", by_columns)
+    assert check("08.1", Kept)
+    assert check("08.2", by_columns)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_the_solutions_pass() -> None:
     ],
 )
 def test_a_wrong_answer_is_told_why(number: str, answer: Any, said: str) -> None:
-    found = hftlab.check(number, answer)
+    found = check(number, answer)
     assert not found
     assert said in str(found)
     assert not found.steps[-1].passed

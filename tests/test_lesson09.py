@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from course import check
+from course.lesson09 import Expected
+from course.losing import losing
 
-import hftlab
-from hftlab.course.lesson09 import Expected
-from hftlab.course.losing import losing
 from hftlab.errors import ConfigError
 
 
@@ -61,7 +61,7 @@ class Broken(Expected):
 
 
 def test_the_arbiter_passes() -> None:
-    checked = hftlab.check("09.1", Expected)
+    checked = check("09.1", Expected)
     assert checked, checked
     assert [step.about for step in checked.steps][-2:] == ["bounded", "faster"]
 
@@ -78,7 +78,7 @@ def test_the_arbiter_passes() -> None:
     ],
 )
 def test_a_wrong_arbiter_is_told_why(wrong: Any, about: str, said: str) -> None:
-    checked = hftlab.check("09.1", wrong)
+    checked = check("09.1", wrong)
     assert not checked
     assert checked.steps[-1].about == about, checked
     assert said in checked.steps[-1].said
@@ -152,7 +152,7 @@ class Copying(Framer):
 
 
 def test_the_framer_passes() -> None:
-    checked = hftlab.check("09.2", Framer)
+    checked = check("09.2", Framer)
     assert checked, checked
 
 
@@ -168,7 +168,7 @@ def test_the_framer_passes() -> None:
     ],
 )
 def test_a_wrong_framer_is_told_why(wrong: Callable[[], Any], about: str, said: str) -> None:
-    checked = hftlab.check("09.2", wrong)
+    checked = check("09.2", wrong)
     assert not checked
     assert checked.steps[-1].about == about, checked
     assert said in checked.steps[-1].said

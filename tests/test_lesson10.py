@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from course import check
+from course.known import Known, served
+from course.lesson10 import Expected
 
-import hftlab
-from hftlab.course.known import Known, served
-from hftlab.course.lesson10 import Expected
 from hftlab.errors import ConfigError
-from hftlab.stress.schedule import waiting
-from hftlab.stress.target import Calls
+from hftlab.loadtest.schedule import waiting
+from hftlab.loadtest.target import Calls
 
 
 class Bounded(Expected):
@@ -78,7 +78,7 @@ class Broken(Bounded):
 
 
 def test_the_queue_passes() -> None:
-    checked = hftlab.check("10.1", Bounded)
+    checked = check("10.1", Bounded)
     assert checked, checked
 
 
@@ -94,7 +94,7 @@ def test_the_queue_passes() -> None:
     ],
 )
 def test_a_wrong_queue_is_told_why(wrong: Any, about: str, said: str) -> None:
-    checked = hftlab.check("10.1", wrong)
+    checked = check("10.1", wrong)
     assert not checked
     assert checked.steps[-1].about == about, checked
     assert said in checked.steps[-1].said
@@ -108,7 +108,7 @@ def ring(due: Any, service: Any) -> int:
 
 
 def test_the_ring_passes() -> None:
-    checked = hftlab.check("10.2", ring)
+    checked = check("10.2", ring)
     assert checked, checked
 
 
@@ -137,7 +137,7 @@ def counts_the_done(due: Any, service: Any) -> int:
     ],
 )
 def test_a_wrong_ring_is_told_why(wrong: Any, about: str, said: str) -> None:
-    checked = hftlab.check("10.2", wrong)
+    checked = check("10.2", wrong)
     assert not checked
     assert checked.steps[-1].about == about, checked
     assert said in checked.steps[-1].said

@@ -6,10 +6,11 @@ from statistics import geometric_mean, median
 
 import numpy as np
 import pytest
+from course import check
 
 import hftlab
-from hftlab.bench.floor import CLOCK, FRAMES, MEMORY, WHOLE, floor
-from hftlab.bench.paired import Interval
+from hftlab.experiments.floor import CLOCK, FRAMES, MEMORY, WHOLE, floor
+from hftlab.measurement.paired import Interval
 
 
 def shares(times):  # type: ignore[no-untyped-def]
@@ -21,7 +22,7 @@ def shares(times):  # type: ignore[no-untyped-def]
 
 
 def test_whose_speed_up_it_is() -> None:
-    assert hftlab.check("11.1", shares)
+    assert check("11.1", shares)
 
     def from_naive(times):  # type: ignore[no-untyped-def]
         return {name: times[frozenset()] / times[frozenset(name)] for name in max(times, key=len)}
@@ -40,10 +41,10 @@ def test_whose_speed_up_it_is() -> None:
         (alike, "fair over all orders"),
         (lambda times: 6.0, "expected a dict"),
     ):
-        found = hftlab.check("11.1", answer)
+        found = check("11.1", answer)
         assert not found
         assert said in str(found)
-    assert "ZeroDivisionError" in str(hftlab.check("11.1", lambda times: 1 / 0))
+    assert "ZeroDivisionError" in str(check("11.1", lambda times: 1 / 0))
 
 
 def claim(base, other, again, *, second=True, small=True, paired=True):  # type: ignore[no-untyped-def]
@@ -57,7 +58,7 @@ def claim(base, other, again, *, second=True, small=True, paired=True):  # type:
 
 
 def test_what_may_be_claimed() -> None:
-    assert hftlab.check("11.2", claim)
+    assert check("11.2", claim)
 
     def overlap(base, other, again):  # type: ignore[no-untyped-def]
         if max(min(base), min(other)) < min(max(base), max(other)):
@@ -70,10 +71,10 @@ def test_what_may_be_claimed() -> None:
         (overlap, "slow spells"),
         (lambda *given: "yes", "expected one of faster, slower, no difference seen"),
     ):
-        found = hftlab.check("11.2", answer)
+        found = check("11.2", answer)
         assert not found
         assert said in str(found).splitlines()[-1]
-    assert "KeyError" in str(hftlab.check("11.2", lambda *given: {}["base"]))
+    assert "KeyError" in str(check("11.2", lambda *given: {}["base"]))
 
 
 @pytest.mark.rust

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+from course import check, lesson12
 
 import hftlab
-from hftlab.course import lesson12
 from hftlab.stages.book import Book
 
 
@@ -67,7 +67,7 @@ class Across:
 
 
 def test_a_mended_book_passes() -> None:
-    checked = hftlab.check("12.1", Mended)
+    checked = check("12.1", Mended)
     assert checked, checked
 
 
@@ -86,13 +86,13 @@ def test_a_mended_book_passes() -> None:
     ],
 )
 def test_a_wrong_answer_is_told_why(number: str, wrong: Any, said: str) -> None:
-    checked = hftlab.check(number, wrong)
+    checked = check(number, wrong)
     assert not checked
     assert said in checked.steps[-1].said
 
 
 def test_a_book_that_is_right_and_slow_is_told_so() -> None:
-    checked = hftlab.check("12.2", Slow)
+    checked = check("12.2", Slow)
     assert not checked
     assert [step.passed for step in checked.steps] == [True, True, False]
     assert checked.steps[-1].about == "faster"
@@ -100,7 +100,7 @@ def test_a_book_that_is_right_and_slow_is_told_so() -> None:
 
 @pytest.mark.rust
 def test_the_capstone_can_be_passed() -> None:
-    checked = hftlab.check("12.2", Across)
+    checked = check("12.2", Across)
     assert checked, checked
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hftlab
+from hftlab.engine.live import Live
 from hftlab.errors import ConfigError, FeedError, UnknownName
-from hftlab.live import Live
 from hftlab.settings import OrderConfig, RiskConfig
 
 ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]

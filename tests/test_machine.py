@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hftlab.bench import machine, system
-from hftlab.bench.machine import CIRCUMSTANCE, CODE, STABLE, describe, differences, fingerprint
+from hftlab.measurement import machine, system
+from hftlab.measurement.machine import CIRCUMSTANCE, CODE, STABLE, describe, differences, fingerprint
 
 CPU = "sys/devices/system/cpu"
 FILES = {

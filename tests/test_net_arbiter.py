@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hftlab.errors import ConfigError
-from hftlab.net import moldudp64 as mold
-from hftlab.net.arbiter import COUNTS, Arbiter, Delivery
+from hftlab.protocols import moldudp64 as mold
+from hftlab.protocols.arbiter import COUNTS, Arbiter, Delivery
 
 SESSION, OTHER = b"SESSION001", b"SESSION002"
 MS = 1_000_000

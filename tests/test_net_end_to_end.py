@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 import hftlab
-from hftlab.net.audit import lines, told
-from hftlab.net.exchange import Exchange, Settings
-from hftlab.net.ouch import decode_inbound
-from hftlab.net.retrace import retrace
-from hftlab.net.trader import Settings as TraderSettings
-from hftlab.net.trader import Trader
+from hftlab.net.exchange.audit import lines, told
+from hftlab.net.exchange.exchange import Exchange, Settings
+from hftlab.net.trader.retrace import retrace
+from hftlab.net.trader.trader import Settings as TraderSettings
+from hftlab.net.trader.trader import Trader
+from hftlab.protocols.ouch import decode_inbound
 from hftlab.settings import OrderConfig
 
 MESSAGES, SEED = 4_000, 3
@@ -39,7 +39,7 @@ class Process:
     def __init__(self, command: str, *words: str, **environment: str) -> None:
         variables = {name: value for name, value in os.environ.items() if not name.startswith("HFTLAB_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "hftlab.cli", "net", command, "--json", *words],
+            [sys.executable, "-m", "hftlab.cli.main", "net", command, "--json", *words],
             env={**variables, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -19,17 +19,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hftlab.errors import ConfigError
+from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
-from hftlab.feeds.messages import build
-from hftlab.feeds.synthetic import generate
-from hftlab.net import Exchange, Settings, ouch, soupbintcp
-from hftlab.net import accounts as account_list
-from hftlab.net.audit import Audit, lines
-from hftlab.net.desk import Desk, Port
-from hftlab.net.lines import Chances
-from hftlab.net.matching import Matcher
-from hftlab.net.pacing import Bucket
-from hftlab.net.state import State, Told
+from hftlab.net import Exchange, Settings
+from hftlab.net.exchange import accounts as account_list
+from hftlab.net.exchange.audit import Audit, lines
+from hftlab.net.exchange.desk import Desk, Port
+from hftlab.net.exchange.matching import Matcher
+from hftlab.net.exchange.state import State, Told
+from hftlab.protocols import ouch, soupbintcp
+from hftlab.protocols.itch_messages import build
+from hftlab.protocols.lines import Chances
+from hftlab.protocols.pacing import Bucket
 
 ACCOUNTS = {"ME": "SECRET", "YOU": "HIDDEN"}
 LIMIT_S = 10.0  # for anything that is waited for; reached only where something is broken
@@ -751,7 +752,7 @@ def test_the_process_from_its_first_line_to_its_last(tmp_path: Path, number: int
     feed, audit = tmp_path / "small.itch", tmp_path / "audit.jsonl"
     feed.write_bytes(SMALL)
     free = "127.0.0.1:0"
-    command = [sys.executable, "-m", "hftlab.cli", "net", "exchange", str(feed), "--json", "--wait", "1", "--pace", "max"]
+    command = [sys.executable, "-m", "hftlab.cli.main", "net", "exchange", str(feed), "--json", "--wait", "1", "--pace", "max"]
     command += ["--stay", "60", "--line-a", "239.255.71.1:0", "--line-b", "239.255.71.2:0", "--loss", "0.1,0.2"]
     command += ["--requests", free, "--orders", free, "--audit", str(audit)]
     environment = {**os.environ, "HFTLAB_ACCOUNTS": "ME:SECRET"}
@@ -795,7 +796,7 @@ def wait_for(client: Client, true: Callable[[], object]) -> None:
 
 def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "HFTLAB_ACCOUNTS"}
-    command = [sys.executable, "-m", "hftlab.cli", "net", "exchange", "--messages", "100"]
+    command = [sys.executable, "-m", "hftlab.cli.main", "net", "exchange", "--messages", "100"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("hftlab: error: there are no accounts")

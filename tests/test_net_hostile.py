@@ -21,23 +21,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hftlab
+from hftlab.engine.live import Live
 from hftlab.errors import ConfigError
-from hftlab.feeds.messages import build
-from hftlab.live import Live
-from hftlab.net import Exchange, Settings, accounts, moldudp64, ouch, soupbintcp
-from hftlab.net.audit import Audit
-from hftlab.net.book_keeping import BookKeeping
-from hftlab.net.desk import Desk, Port
-from hftlab.net.gateway import DOWN, Gateway
-from hftlab.net.matching import Matcher
-from hftlab.net.pacing import Bucket
-from hftlab.net.soup_server import Server
-from hftlab.net.trader_settings import Settings as TraderSettings
+from hftlab.loadtest import faults
+from hftlab.loadtest.faults.clock import Clock
+from hftlab.loadtest.faults.rig import Fault, Rig
+from hftlab.loadtest.faults.rivals import Rival
+from hftlab.net import Exchange, Settings
+from hftlab.net.exchange import accounts
+from hftlab.net.exchange.audit import Audit
+from hftlab.net.exchange.desk import Desk, Port
+from hftlab.net.exchange.matching import Matcher
+from hftlab.net.trader.book_keeping import BookKeeping
+from hftlab.net.trader.gateway import DOWN, Gateway
+from hftlab.net.trader.trader_settings import Settings as TraderSettings
+from hftlab.protocols import moldudp64, ouch, soupbintcp
+from hftlab.protocols.itch_messages import build
+from hftlab.protocols.pacing import Bucket
+from hftlab.protocols.soup_server import Server
 from hftlab.settings import OrderConfig, RiskConfig
-from hftlab.stress import faults
-from hftlab.stress.faults.clock import Clock
-from hftlab.stress.faults.rig import Fault, Rig
-from hftlab.stress.faults.rivals import Rival
 
 ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
 ACCOUNTS = {"ME": "SECRET", "YOU": "HIDDEN"}
@@ -583,7 +585,7 @@ def test_everything_listens_on_loopback_unless_told_otherwise(tmp_path: Path) ->
         assert sender.getsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, 4) == socket.inet_aton("127.0.0.1")
     finally:
         rig.close()
-    from hftlab import exchange_options
+    from hftlab.cli import exchange_options
 
     for address in (exchange_options.ORDERS, exchange_options.REQUESTS):
         assert address.startswith("127.0.0.1:")

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hftlab.feeds.messages import build
-from hftlab.net import ouch, rules
-from hftlab.net.ledger import Report
-from hftlab.net.matching import Matcher
-from hftlab.net.ouch import Accepted, AiqCanceled, Canceled, EnterOrder, Executed, Message, Modified, Rejected, Replaced
+from hftlab.net.exchange import rules
+from hftlab.net.exchange.ledger import Report
+from hftlab.net.exchange.matching import Matcher
+from hftlab.protocols import ouch
+from hftlab.protocols.itch_messages import build
+from hftlab.protocols.ouch import Accepted, AiqCanceled, Canceled, EnterOrder, Executed, Message, Modified, Rejected, Replaced
 
 NOW = 34_200_000_000_000  # 9:30
 ABC = 7  # the stock locate of the one stock

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hftlab.errors import WireError
-from hftlab.net import moldudp64 as mold
+from hftlab.protocols import moldudp64 as mold
 
 SESSION = b"SESSION001"
 FOLDERS = ["itch50_moldudp64", "itch50_rewrapped_20230822"]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hftlab.errors import WireError
-from hftlab.net import ouch
-from hftlab.net.ouch_fields import BY_NUMBER
+from hftlab.protocols import ouch
+from hftlab.protocols.ouch_fields import BY_NUMBER
 from hftlab.stages import order
 
 ALL = [*ouch.INBOUND.values(), *ouch.OUTBOUND.values()]

@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 
 from hftlab.charts import ladder_chart, render
-from hftlab.cli import main
+from hftlab.cli.main import main
 from hftlab.errors import BackendMissing, ConfigError, HftlabError, UnknownName
-from hftlab.net import bare, netns
-from hftlab.net.pingpong import pingpong
-from hftlab.net.rungs import Ladder
-from hftlab.net.transports import transports
+from hftlab.net.transports import bare, netns
+from hftlab.net.transports.pingpong import pingpong
+from hftlab.net.transports.rungs import Ladder
+from hftlab.net.transports.transports import transports
 
 pytestmark = pytest.mark.rust
 
@@ -173,7 +173,7 @@ def test_the_command_writes_result_and_chart(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_who_spins_is_left_out_where_there_is_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hftlab.bench.system.affinity", lambda: [0])
+    monkeypatch.setattr("hftlab.measurement.system.affinity", lambda: [0])
     found = pingpong(rounds=3, messages=20)
     assert {rung.name for rung in found.rungs} <= {"udp", "udp again", "epoll", "uring", "tcp"}
     assert "udp-spin: it spins, and there is one core for both ends" in found.skipped
@@ -184,5 +184,5 @@ def test_who_spins_is_left_out_where_there_is_one_core(monkeypatch: pytest.Monke
 def test_the_modules_are_called_like_functions() -> None:
     import hftlab.net
 
-    assert "memory" in hftlab.net.transports().working()
-    assert hftlab.net.pingpong(["memory"], rounds=3, messages=10).base == "memory"
+    assert "memory" in hftlab.net.list_transports().working()
+    assert hftlab.net.measure_round_trip(["memory"], rounds=3, messages=10).base == "memory"

@@ -11,14 +11,14 @@ import pytest
 from hftlab.errors import ConfigError
 from hftlab.events import EVENT_DTYPE
 from hftlab.feeds.feed import EventFeed
+from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
-from hftlab.feeds.messages import build
-from hftlab.feeds.synthetic import generate
-from hftlab.net import moldudp64
-from hftlab.net.kept import Kept, Resender
-from hftlab.net.lines import Chances, Line
-from hftlab.net.pacing import Bucket, Pace, Schedule
-from hftlab.net.publisher import Publisher
+from hftlab.net.exchange.kept import Kept, Resender
+from hftlab.net.exchange.publisher import Publisher
+from hftlab.protocols import moldudp64
+from hftlab.protocols.itch_messages import build
+from hftlab.protocols.lines import Chances, Line
+from hftlab.protocols.pacing import Bucket, Pace, Schedule
 
 SESSION = b"TEST000001"
 MS, SECOND = 1_000_000, 1_000_000_000

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hftlab.errors import WireError
-from hftlab.net import moldudp64, ouch, soupbintcp
-from hftlab.net.ouch_fields import BY_NUMBER, Message, encode_appendage
+from hftlab.protocols import moldudp64, ouch, soupbintcp
+from hftlab.protocols.ouch_fields import BY_NUMBER, Message, encode_appendage
 
 pytestmark = pytest.mark.rust
 rust: Any = import_module("hftlab_rust") if find_spec("hftlab_rust") else None

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hftlab.net import moldudp64
-from hftlab.net.arbiter import Arbiter
+from hftlab.protocols import moldudp64
+from hftlab.protocols.arbiter import Arbiter
 
 pytestmark = pytest.mark.rust
 rust: Any = import_module("hftlab_rust") if find_spec("hftlab_rust") else None

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hftlab.errors import WireError
-from hftlab.net import soup_client, soup_server, soupbintcp
+from hftlab.protocols import soup_client, soup_server, soupbintcp
 
 pytestmark = pytest.mark.rust
 rust: Any = import_module("hftlab_rust") if find_spec("hftlab_rust") else None

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hftlab.errors import ConfigError, WireError
-from hftlab.net import soupbintcp as soup
-from hftlab.net.soup_client import Client, Event
-from hftlab.net.soup_server import Server
+from hftlab.protocols import soupbintcp as soup
+from hftlab.protocols.soup_client import Client, Event
+from hftlab.protocols.soup_server import Server
 
 SECOND = 1_000_000_000
 ACCOUNTS = {"trader": "secret7"}

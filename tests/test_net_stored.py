@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from hftlab.errors import UnknownName
-from hftlab.net import stored as home
-from hftlab.net.stored import MEASURES, rounded, stored
+from hftlab.net.tick_to_trade import stored as home
+from hftlab.net.tick_to_trade.stored import MEASURES, rounded, stored
 
 
 @pytest.mark.parametrize("name", MEASURES)

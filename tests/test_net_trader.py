@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 
 import hftlab
+from hftlab.engine.live import Live
 from hftlab.errors import ConfigError
-from hftlab.live import Live
-from hftlab.net import moldudp64, ouch, soupbintcp
-from hftlab.net.gateway import REFUSED
-from hftlab.net.positions import Positions
-from hftlab.net.retrace import retrace
-from hftlab.net.trade_report import lines, orders_frame
-from hftlab.net.trader import Settings, Trader
-from hftlab.net.trader_settings import secret
+from hftlab.net.trader.gateway import REFUSED
+from hftlab.net.trader.positions import Positions
+from hftlab.net.trader.retrace import retrace
+from hftlab.net.trader.trade_report import lines, orders_frame
+from hftlab.net.trader.trader import Settings, Trader
+from hftlab.net.trader.trader_settings import secret
+from hftlab.protocols import moldudp64, ouch, soupbintcp
 from hftlab.settings import OrderConfig, RiskConfig
 
 ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]

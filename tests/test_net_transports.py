@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from hftlab.net.netns import INTERFACE, refused, veth
+from hftlab.net.transports.netns import INTERFACE, refused, veth
 
 pytestmark = pytest.mark.rust
 LIMIT = 5.0
@@ -238,7 +238,7 @@ hftlab_rust.transport_echo(end, idle=20.0)
 def test_a_peer_that_is_killed_is_no_reason_to_hang(name: str) -> None:
     import hftlab_rust
 
-    from hftlab.net.processes import _address
+    from hftlab.net.transports.processes import _address
 
     address = _address(name)
     with subprocess.Popen([sys.executable, "-c", _ECHO, name, address], stdout=subprocess.PIPE, text=True) as child:
@@ -339,7 +339,8 @@ def test_who_may_not_is_told_the_errno() -> None:
 def test_namespaces_are_gone_however_their_process_ends(number: signal.Signals) -> None:
     if why := refused():
         pytest.skip(why)
-    hold = "import time\nfrom hftlab.net.netns import veth\nwith veth() as w:\n print(*w.names, flush=True)\n time.sleep(60)"
+    hold = "import time\n"
+    hold += "from hftlab.net.transports.netns import veth\nwith veth() as w:\n print(*w.names, flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
         assert child.stdout is not None
         paths = [Path("/run/netns", name) for name in child.stdout.readline().split()]

@@ -16,23 +16,23 @@ import polars as pl
 import pytest
 
 from hftlab.charts import render, wire_chart
-from hftlab.cli import main
+from hftlab.cli.main import main
+from hftlab.engine.engine import Engine
+from hftlab.engine.histogram import Histogram
 from hftlab.errors import BackendMissing, ConfigError, HftlabError, UnknownName
 from hftlab.events import EVENT_DTYPE
 from hftlab.feeds.feed import EventFeed
+from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
-from hftlab.feeds.synthetic import generate
-from hftlab.histogram import Histogram
-from hftlab.net import netns
-from hftlab.net.pingpong import MESSAGES, cores_of
-from hftlab.net.transports import transports
-from hftlab.net.wire import wire
-from hftlab.net.wire_found import MEASURES, PARTS, Leg, WireToWire, split
-from hftlab.net.wire_path import Path, chosen
-from hftlab.net.wire_round import Faults, Sample, Seats, check, run
-from hftlab.net.wire_script import Script, acting, offsets, script
-from hftlab.net.wire_words import GOALS, Goal, against
-from hftlab.replay import Engine
+from hftlab.net.tick_to_trade.wire import wire
+from hftlab.net.tick_to_trade.wire_found import MEASURES, PARTS, Leg, WireToWire, split
+from hftlab.net.tick_to_trade.wire_path import Path, chosen
+from hftlab.net.tick_to_trade.wire_round import Faults, Sample, Seats, check, run
+from hftlab.net.tick_to_trade.wire_script import Script, acting, offsets, script
+from hftlab.net.tick_to_trade.wire_words import GOALS, Goal, against
+from hftlab.net.transports import netns
+from hftlab.net.transports.pingpong import MESSAGES, cores_of
+from hftlab.net.transports.transports import transports
 
 pytestmark = pytest.mark.rust
 
@@ -426,5 +426,5 @@ def test_over_a_wire_between_two_namespaces() -> None:
 def test_hftlab_net_wire_is_called_like_a_function() -> None:
     import hftlab.net
 
-    assert callable(hftlab.net.wire)
-    assert hftlab.net.wire.wire is wire
+    assert callable(hftlab.net.tick_to_trade.wire)
+    assert hftlab.net.tick_to_trade.wire.wire is wire

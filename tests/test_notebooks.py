@@ -7,9 +7,8 @@ from typing import Any
 
 import notebook_rules
 import pytest
+from course.lessons import LESSONS, Course
 from notebook_rules import LESSON_RULES, RULES, Rule, Stored, texts
-
-from hftlab.course.lessons import LESSONS, Course
 
 jupytext = pytest.importorskip("jupytext", reason="jupytext (extra dev) is not installed")
 nbformat = pytest.importorskip("nbformat", reason="nbformat (extra dev) is not installed")
@@ -135,9 +134,9 @@ def good() -> list[Any]:
         markdown("At least 1.5x, on a line of 64 bytes; see [00](00_quickstart.ipynb) and `3.7x` above. A p99 of 1,000 calls."),
     ]
     for number in ("99.1", "99.2"):
-        cells.append(code(f'hftlab.check("{number}", min)', "nbval-check-output", said=f"{number} The largest: not yet"))
+        cells.append(code(f'check("{number}", min)', "nbval-check-output", said=f"{number} The largest: not yet"))
         cells.append(markdown(FOLDED))
-        cells.append(code(f'assert hftlab.check("{number}", max)', "solution"))
+        cells.append(code(f'assert check("{number}", max)', "solution"))
     end = "## Takeaway\n\n- Look.\n\n**What did not work:** sleep.\n\n**Where it is in the code:** `hftlab/`.\n\n**Next:** more."
     return [*cells, markdown("## Exercise 99.3\n\nMake it 3x as fast."), markdown(end)]
 
@@ -176,10 +175,10 @@ BROKEN: list[tuple[str, Callable[[list[Any]], None], str]] = [
     ("it_begins_as_a_lesson", put(1, code("SEED = min(1, 2)", "parameters")), "does more than"),
     ("it_has_exercises", put(4, code("1")), "99.1 is not checked in a cell to be edited"),
     ("it_has_exercises", put(6, code("1")), "99.1 is not checked in a cell tagged solution"),
-    ("it_has_exercises", put(4, code('hftlab.check("99.1", max)', said="99.1 The largest: passed")), "99.1 is not shown to fail"),
+    ("it_has_exercises", put(4, code('check("99.1", max)', said="99.1 The largest: passed")), "99.1 is not shown to fail"),
     ("it_has_exercises", put(5, markdown("Think.")), "99.1 has no folded hint"),
-    ("it_has_exercises", put(6, code('hftlab.check("99.1", max)', "solution")), "not asserted"),
-    ("it_has_exercises", add(code('hftlab.check("98.1", max)')), "not an exercise of this lesson: 98.1"),
+    ("it_has_exercises", put(6, code('check("99.1", max)', "solution")), "not asserted"),
+    ("it_has_exercises", add(code('check("98.1", max)')), "not an exercise of this lesson: 98.1"),
     ("what_is_folded_can_be_read", add(markdown("<details><summary>Hint</summary>\n\nThink.")), "not closed"),
     ("what_is_folded_can_be_read", add(markdown("<details><summary>Hint</summary>\n`max`\n</details>")), "no empty line"),
     ("it_ends_as_a_lesson", put(-1, markdown("Bye.")), "a takeaway"),
@@ -190,7 +189,7 @@ BROKEN: list[tuple[str, Callable[[list[Any]], None], str]] = [
 @pytest.fixture
 def ninety_nine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exercises 99.1 and 99.2."""
-    from hftlab.course.exercise import EXERCISES, Exercise, Step
+    from course.exercise import EXERCISES, Exercise, Step
 
     for number in ("99.1", "99.2"):
         one = Exercise(number, "The largest", 1, lambda answer: iter([Step.expect("correct", answer([1, 2]), 2, "of 1 and 2")]))

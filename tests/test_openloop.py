@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hftlab
-from hftlab.bench.openloop import calls_of, paced, response_ns
 from hftlab.errors import ConfigError
+from hftlab.experiments.openloop import calls_of, paced, response_ns
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=200), st.integers(1, 5_000))

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 import hftlab
-from hftlab import backends as registry
+from hftlab.engine import session as registry
 from hftlab.errors import ConfigError, UnknownName
 from hftlab.stages.book import Book
 from hftlab.stages.order import OrderEntry
@@ -166,7 +166,7 @@ def test_what_cannot_be_a_stage_is_refused_before_anything_runs(stages, error, t
 
 
 def test_an_engine_object_needs_no_entry_point() -> None:
-    from hftlab.engine import PythonBackend
+    from hftlab.engine.python import PythonBackend
 
     class Mine(PythonBackend):
         pass
@@ -179,7 +179,7 @@ def test_an_engine_object_needs_no_entry_point() -> None:
 
 
 def test_what_stands_in_a_file_is_read_once_and_keeps_its_classes(tmp_path) -> None:
-    from hftlab.adopt import adopt, attribute
+    from hftlab.engine.resolve import adopt, attribute
 
     path = tmp_path / "own_book_in_a_file.py"
     path.write_text(

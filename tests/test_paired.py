@@ -5,8 +5,8 @@ import gc
 import numpy as np
 import pytest
 
-from hftlab.bench.paired import Interval, Paired, interleave
 from hftlab.errors import ConfigError
+from hftlab.measurement.paired import Interval, Paired, interleave
 
 QUIET = Interval(1.0, 0.995, 1.005)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from hftlab.bench import pin
-from hftlab.bench.machine import fingerprint
-from hftlab.bench.pin import PRIORITY, each_core, in_force, placed
-from hftlab.cli import main
+from hftlab.cli.main import main
 from hftlab.errors import ConfigError, HftlabError
+from hftlab.measurement import pin
+from hftlab.measurement.machine import fingerprint
+from hftlab.measurement.pin import PRIORITY, each_core, in_force, placed
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not pin")
 

@@ -12,7 +12,7 @@ import pytest
 
 import hftlab
 from hftlab.charts import icicle_chart
-from hftlab.cli import main
+from hftlab.cli.main import main
 from hftlab.errors import ConfigError, UnknownName
 from hftlab.profiling import HOWS
 from hftlab.profiling.result import Profile

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from hftlab import progress
+from hftlab.presentation import progress
 
 
 class Terminal(io.StringIO):

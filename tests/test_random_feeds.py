@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import hftlab
 from hftlab.errors import FaultError, FeedError
 from hftlab.feeds.feed import Block
-from hftlab.feeds.messages import MESSAGES, build
+from hftlab.protocols.itch_messages import MESSAGES, build
 
 WILD = {
     "signals": hftlab.SignalConfig(decay=0.9, k=10.0, weights=(0.5, 0.1, 0.2, 0.1, 0.1), levels=3),

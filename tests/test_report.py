@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 import hftlab
-from hftlab.bench.distribution import TITLES
-from hftlab.cli import main
+from hftlab.cli.main import main
 from hftlab.errors import FeedError, HftlabError, UnknownName
-from hftlab.report import facts as facts_
-from hftlab.report import rebuild
-from hftlab.report.conditions import mark
-from hftlab.report.document import Code, Table, Text
-from hftlab.report.facts import Facts
-from hftlab.report.gather import Effort, gather
-from hftlab.report.html import LIMIT, _svg
-from hftlab.report.markdown import escape
-from hftlab.report.page import ReportPage
+from hftlab.measurement.distribution import TITLES
+from hftlab.presentation.document import Code, Table, Text
+from hftlab.presentation.markdown import escape
+from hftlab.presentation.page import LIMIT, _svg
+from hftlab.reporting import facts as facts_
+from hftlab.reporting import rebuild
+from hftlab.reporting.conditions import mark
+from hftlab.reporting.facts import Facts
+from hftlab.reporting.gather import Effort, gather
+from hftlab.reporting.page import ReportPage
 
 pytest.importorskip("vl_convert")
 
@@ -279,7 +279,7 @@ def test_what_is_no_result_is_refused_in_one_sentence(tmp_path: Path) -> None:
 def test_the_command_measures_and_writes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hftlab.report.making.QUICK", SMALL)
+    monkeypatch.setattr("hftlab.reporting.making.QUICK", SMALL)
     out, text = tmp_path / "deep" / "r.html", tmp_path / "r.md"
     assert main(["report", "--quick", "--messages", "1000", "--seed", "3", "--out", str(out), "--markdown", str(text)]) == 0
     said = capsys.readouterr().out
@@ -301,7 +301,7 @@ def test_without_the_drawing_library_it_says_so_before_measuring(
         raise AssertionError("measured first")
 
     monkeypatch.setitem(sys.modules, "vl_convert", None)
-    monkeypatch.setattr("hftlab.report.making.gather", measured)
+    monkeypatch.setattr("hftlab.reporting.making.gather", measured)
     assert main(["report", "--out", str(tmp_path / "r.html")]) == 2
     assert "vl-convert, which is not installed" in capsys.readouterr().err
 

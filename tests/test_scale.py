@@ -10,12 +10,12 @@ import planted
 import pytest
 
 import hftlab
-from hftlab.bench.scale import AGAIN, FIXED, contenders, decades, scale
-from hftlab.cli import main
+from hftlab.cli.main import main
 from hftlab.errors import BackendMissing, ConfigError, HftlabError, UnknownName
 from hftlab.events import Kind
+from hftlab.experiments.scale import AGAIN, FIXED, contenders, decades, scale
 from hftlab.feeds.feed import Block
-from hftlab.feeds.steady import steady
+from hftlab.feeds.generate.steady import steady
 from hftlab.settings import Settings
 
 
@@ -143,7 +143,7 @@ def test_a_session_of_rust_tells_its_time() -> None:
 
 @pytest.mark.rust
 def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hftlab.bench.scale.decades", lambda axis, full: [20, 200])
+    monkeypatch.setattr("hftlab.experiments.scale.decades", lambda axis, full: [20, 200])
     words = ["scale", "--rounds", "3", "--messages", "500", "--variant", "naive", "--variant", "best"]
     assert main(words) == 0
     text = capsys.readouterr().out

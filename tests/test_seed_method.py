@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import hftlab
-from hftlab.bench.distribution import TITLES
-from hftlab.bench.seed import SeedReport, seed_method
-from hftlab.bench.seed_stamps import STAGES, method_loop
-from hftlab.bench.seed_table import ADDED, FIGURES, FLOORED, LOOPS, METHOD, PUBLISHED, TRUTH
-from hftlab.bench.seed_workload import Input, SeedWorkload, inputs
-from hftlab.cli import main
+from hftlab.cli.main import main
 from hftlab.errors import ConfigError
+from hftlab.experiments.seed import SeedReport, seed_method
+from hftlab.experiments.seed_stamps import STAGES, method_loop
+from hftlab.experiments.seed_table import ADDED, FIGURES, FLOORED, LOOPS, METHOD, PUBLISHED, TRUTH
+from hftlab.experiments.seed_workload import Input, SeedWorkload, inputs
+from hftlab.measurement.distribution import TITLES
 
 
 class Time:
@@ -175,7 +175,7 @@ def test_the_workload_does_what_the_account_says() -> None:
 
 @pytest.fixture(scope="module")
 def real() -> SeedReport:
-    return hftlab.bench.seed_method(400, rounds=5)
+    return hftlab.experiments.seed_method(400, rounds=5)
 
 
 def test_a_real_run_has_every_row_and_every_sample(real: SeedReport) -> None:

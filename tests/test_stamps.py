@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hftlab
-from hftlab.engine import PythonSession
+from hftlab.engine.engine import Engine
+from hftlab.engine.histogram import Histogram
+from hftlab.engine.python import PythonSession
+from hftlab.engine.timing import PARTS, Slowest
 from hftlab.errors import ConfigError, UnknownName
-from hftlab.histogram import Histogram
-from hftlab.replay import Engine
 from hftlab.settings import Settings
-from hftlab.stamps import PARTS, Slowest
 
 ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
 FEED = hftlab.synthetic(messages=70_000, seed=5)  # more than a block of the Python engine
@@ -107,7 +107,7 @@ def test_stamping_costs_at_most_a_pair_of_readings_per_stage(mode: str, readings
         count += 1
         return count
 
-    monkeypatch.setattr("hftlab.engine.perf_counter_ns", clock)
+    monkeypatch.setattr("hftlab.engine.python.perf_counter_ns", clock)
     run = Engine("python").run(hftlab.synthetic(messages=1_000), "none", mode)
     assert 0 < count <= 1_000 * readings + 8  # a few more around each block
     if run.latency is not None:

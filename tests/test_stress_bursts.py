@@ -11,9 +11,9 @@ from planted_stress import Server
 import hftlab
 from hftlab.charts import burst_chart
 from hftlab.errors import ConfigError
-from hftlab.stress import bursts
-from hftlab.stress.bursts import Burst
-from hftlab.stress.schedule import burst_at
+from hftlab.loadtest import bursts
+from hftlab.loadtest.bursts import Burst
+from hftlab.loadtest.schedule import burst_at
 
 FEED = hftlab.synthetic(messages=15_000)
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from hftlab.cli import main
+from hftlab.cli.main import main
 from hftlab.errors import ConfigError, UnknownName
-from hftlab.net import holds, ouch
-from hftlab.stress import faults
-from hftlab.stress.faults.clock import stepped_wall_clock
-from hftlab.stress.faults.rig import ACCOUNTS, Rig
-from hftlab.stress.faults.survived import Faults, Survived
+from hftlab.loadtest import faults
+from hftlab.loadtest.faults.clock import stepped_wall_clock
+from hftlab.loadtest.faults.rig import ACCOUNTS, Rig
+from hftlab.loadtest.faults.survived import Faults, Survived
+from hftlab.net.trader import holds
+from hftlab.protocols import ouch
 
 EVERY = {fault.name: fault for fault in faults.known()}
 SHORT = 900  # messages
@@ -247,7 +248,7 @@ def test_the_wall_clock_is_read_for_nothing_but_to_be_written_down() -> None:
     assert found == {("audit", "datetime.now"), ("exchange_settings", "time.time_ns")}
     import time
 
-    from hftlab.net import audit
+    from hftlab.net.exchange import audit
 
     before = time.time(), audit.datetime.now()
     with stepped_wall_clock(-3_600):

@@ -9,13 +9,13 @@ from planted_stress import FORGETFUL, Server
 import hftlab
 from hftlab.errors import ConfigError, UnknownName
 from hftlab.events import Kind
+from hftlab.feeds.generate.steady import steady
 from hftlab.feeds.itch import ItchFeed
-from hftlab.feeds.steady import steady
+from hftlab.loadtest import storms
+from hftlab.loadtest.feeds import STORMS, Size, repeatable, storm
+from hftlab.loadtest.storms import Storms, state
+from hftlab.loadtest.target import EngineTarget
 from hftlab.settings import Settings
-from hftlab.stress import storms
-from hftlab.stress.feeds import STORMS, Size, repeatable, storm
-from hftlab.stress.storms import Storms, state
-from hftlab.stress.target import EngineTarget
 
 SMALL = Size(messages=4_000, deep=2_000, deep_levels=300, wide=400)
 

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 import hftlab
-from hftlab.cli import main
+from hftlab.cli.main import main
 from hftlab.errors import BackendMissing, ConfigError, HftlabError, UnknownName
-from hftlab.net.pingpong import cores_of
-from hftlab.net.wire_path import Path, why_not
-from hftlab.net.wire_round import Faults
-from hftlab.stress import over as module
-from hftlab.stress import sweep
-from hftlab.stress.curve import LoadPoint
-from hftlab.stress.over import OverTarget
-from hftlab.stress.schedule import due_at
-from hftlab.stress.sweep import _Runs
-from hftlab.stress.target import Driven, Work
+from hftlab.loadtest import over as module
+from hftlab.loadtest import sweep
+from hftlab.loadtest.curve import LoadPoint
+from hftlab.loadtest.over import OverTarget
+from hftlab.loadtest.schedule import due_at
+from hftlab.loadtest.sweep import _Runs
+from hftlab.loadtest.target import Driven, Work
+from hftlab.net.tick_to_trade.wire_path import Path, why_not
+from hftlab.net.tick_to_trade.wire_round import Faults
+from hftlab.net.transports.pingpong import cores_of
 
 pytestmark = pytest.mark.rust
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 import hftlab
 from hftlab.charts import overload_chart
 from hftlab.errors import ConfigError
-from hftlab.net.ingress import COUNTS, DROPS, Ingress
-from hftlab.net.moldudp64 import Request, decode, encode, end
-from hftlab.stress import overload
-from hftlab.stress.ingesting import SESSION, Path, Publisher
-from hftlab.stress.overload import Overload, _datagrams
-from hftlab.stress.schedule import due_at
-from hftlab.stress.target import EngineTarget
+from hftlab.loadtest import overload
+from hftlab.loadtest.ingesting import SESSION, Path, Publisher
+from hftlab.loadtest.overload import Overload, _datagrams
+from hftlab.loadtest.schedule import due_at
+from hftlab.loadtest.target import EngineTarget
+from hftlab.net.trader.ingress import COUNTS, DROPS, Ingress
+from hftlab.protocols.moldudp64 import Request, decode, encode, end
 
 
 def packet(sequence: int, count: int = 1) -> bytes:
@@ -177,7 +177,7 @@ def test_the_result_tells_it_all(found: Overload) -> None:
 
 def test_a_hole_that_nobody_fills_is_said_and_no_order_leaves_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Publisher, "answer", lambda self, request: [])
-    monkeypatch.setattr("hftlab.stress.ingesting._PATIENCE_NS", 1_500_000_000)
+    monkeypatch.setattr("hftlab.loadtest.ingesting._PATIENCE_NS", 1_500_000_000)
     target = EngineTarget(hftlab.Engine("python"))
     datagrams, data = _datagrams(6_000, 1)
     path = Path(target, 8, 1_000_000)

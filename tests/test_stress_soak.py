@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from planted_stress import LEAKY, SLOWING, Server
 
 import hftlab
-from hftlab.bench.machine import fingerprint
 from hftlab.charts import soak_chart
 from hftlab.errors import ConfigError
-from hftlab.stress import soak
-from hftlab.stress.soaked import Soak
-from hftlab.stress.trend import FEWEST, Trend
+from hftlab.loadtest import soak
+from hftlab.loadtest.soaked import Soak
+from hftlab.loadtest.trend import FEWEST, Trend
+from hftlab.measurement.machine import fingerprint
 
 MB = 1_000_000
 

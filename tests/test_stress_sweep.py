@@ -12,11 +12,11 @@ from planted_stress import Server
 
 import hftlab
 from hftlab.errors import ConfigError, HftlabError, UnknownName
-from hftlab.stress import sweep
-from hftlab.stress.curve import Curve
-from hftlab.stress.schedule import due_at, idle_again, waiting
-from hftlab.stress.sweep import Sweep
-from hftlab.stress.target import Calls, EngineTarget, Work
+from hftlab.loadtest import sweep
+from hftlab.loadtest.curve import Curve
+from hftlab.loadtest.schedule import due_at, idle_again, waiting
+from hftlab.loadtest.sweep import Sweep
+from hftlab.loadtest.target import Calls, EngineTarget, Work
 
 FEED = hftlab.synthetic(messages=12_000)
 

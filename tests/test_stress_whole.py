@@ -13,11 +13,11 @@ import pytest
 from planted_stress import Server
 
 import hftlab
-from hftlab.cli import main
+from hftlab.cli.main import main
 from hftlab.errors import ConfigError, UnknownName
-from hftlab.stress import PARTS
-from hftlab.stress.feeds import Size
-from hftlab.stress.whole import StressResult
+from hftlab.loadtest import PARTS
+from hftlab.loadtest.feeds import Size
+from hftlab.loadtest.whole import StressResult
 
 HERE = Path(__file__).resolve().parent
 FEED = hftlab.synthetic(messages=30_000)
@@ -48,7 +48,7 @@ def test_the_command_prints_tables_and_sentences(capsys: pytest.CaptureFixture[s
 
 
 def test_an_engine_that_is_wrong_gives_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("hftlab.stress.storms.QUICK", Size(messages=2_000, deep=500, deep_levels=100, wide=50))
+    monkeypatch.setattr("hftlab.loadtest.storms.QUICK", Size(messages=2_000, deep=500, deep_levels=100, wide=50))
     place = f"{HERE / 'planted_stress.py'}:FORGETFUL"
     assert main(["stress", "storms", "--quick", "--engine", place]) == 1
     text = capsys.readouterr().out
@@ -76,7 +76,7 @@ def test_bad_input_is_one_sentence(words: list[str], said: str, capsys: pytest.C
 
 
 def test_ctrl_c_in_a_soak_prints_what_was_seen() -> None:
-    command = [sys.executable, "-m", "hftlab.cli", "stress", "soak", "--engine", "python", "--seconds", "300"]
+    command = [sys.executable, "-m", "hftlab.cli.main", "stress", "soak", "--engine", "python", "--seconds", "300"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "CI": "1"})
     try:
         deadline = time.monotonic() + 60

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from hftlab.errors import ConfigError, FeedError, UnknownName
-from hftlab.feeds.regimes import BOUNDS, REGIMES, Regime
-from hftlab.feeds.synthetic import Generator, generate, write
+from hftlab.feeds.generate.regimes import BOUNDS, REGIMES, Regime
+from hftlab.feeds.generate.synthetic import Generator, generate, write
 
 LENGTHS = {
     "S": 12,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import hftlab
-from hftlab.bench.gate import head
+from hftlab.engine.history import Tape
 from hftlab.errors import ConfigError, UnknownName
-from hftlab.tape import Tape
+from hftlab.measurement.gate import head
 
 ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
 SIGNALS = ("mid", "spread", "microprice", "imbalance", "depth_imbalance", "ofi", "flow", "volatility", "score")

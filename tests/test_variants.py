@@ -5,7 +5,7 @@ import json
 import pytest
 
 import hftlab
-from hftlab.cli import main
+from hftlab.cli.main import main
 from hftlab.settings import AXES, GOOD_AT
 
 

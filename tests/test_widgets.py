@@ -5,12 +5,12 @@ import re
 import pytest
 
 import hftlab
-from hftlab.bench.gate import head
-from hftlab.bench.lattice import Lattice, lattice
 from hftlab.charts.show import png_size
+from hftlab.experiments.lattice import Lattice, lattice
+from hftlab.measurement.gate import head
 
 pytest.importorskip("ipywidgets", reason="ipywidgets is not installed")
-from hftlab.jupyter import widgets
+from hftlab.notebook import widgets
 
 LIVE = "application/vnd.jupyter.widget-view+json"
 

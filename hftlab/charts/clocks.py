@@ -16,7 +16,7 @@ _QUANTILES = ("min", "p50", "p90", "p99", "p99.9", "p99.99", "max")
 def clock_chart(clocks: pl.DataFrame, subtitle: str = "") -> alt.LayerChart:
     """The cost of a reading by percentile, in ns on a log scale, one line per clock; no dot where the sample is too small.
 
-    clocks : `hftlab.bench.clock.Clocks.frame()`, or any frame with the columns clock, min, p50, p90, p99, p99.9, p99.99, max, n
+    clocks : `measurement.clock.Clocks.frame()`, or a frame with the columns clock, min, p50, p90, p99, p99.9, p99.99, max, n
 
     A cost below 1 ns, which only a clock that ticks more coarsely than it is read can show, is drawn at 1 ns.
     """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import altair as alt
     import polars as pl
 
-#: Way across the border -> colour and shape; as `hftlab.bench.crossing` names them.
+#: Way across the border -> colour and shape; as `hftlab.experiments.crossing` names them.
 _WAYS = {
     "push": (PALETTE[0], "circle"),
     "push_events": (PALETTE[1], "square"),

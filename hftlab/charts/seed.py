@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import altair as alt
     import polars as pl
 
-#: Source -> its name here, colour and shape; as `hftlab.bench.seed_table` names the sources.
+#: Source -> its name here, colour and shape; as `hftlab.experiments.seed_table` names the sources.
 _SOURCES = {
     "truth": ("measured properly", PALETTE[0], "circle"),
     "its method, here": ("by its method, here", PALETTE[1], "square"),

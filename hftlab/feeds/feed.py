@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from hftlab import html
 from hftlab.errors import ConfigError, FeedError
 from hftlab.events import Events, Kind, as_events
+from hftlab.presentation import html
 
 Block = bytes | memoryview
 

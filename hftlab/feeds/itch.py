@@ -17,7 +17,7 @@ from typing import IO, NamedTuple
 
 from hftlab.errors import FeedError, UnknownName
 from hftlab.feeds.feed import Block, Feed
-from hftlab.feeds.messages import MESSAGES, SIZES
+from hftlab.protocols.itch_messages import MESSAGES, SIZES
 
 #: No ITCH message comes near this; a longer one of unknown type means that the bytes are something else.
 LONGEST_UNKNOWN = 255

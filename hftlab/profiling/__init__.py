@@ -39,19 +39,19 @@ def bearable(how: str, backend: str = "python") -> int:
 def profile(engine: Any = "python", feed: Feed | None = None, how: str = "line", *, messages: int | None = None) -> Profile:
     """Look at an engine over a feed in one way.
 
-    engine   : an Engine, or whatever `hftlab.adopt.adopt` makes one of: "rust", a class of one stage, "mine.py:MyBook"
+    engine   : an Engine, or whatever `hftlab.engine.resolve.adopt` makes one of: "rust", a class of one stage, "mine.py:MyBook"
     feed     : default: a calm generated feed
     how      : line, calls, sample, instructions, counters or memory
     messages : look at the head of the feed alone, 100 to 10,000,000 messages; default: 2,000 to 200,000, as the way can bear
     returns  : a Profile; where a tool is missing or the engine does not fit it has no row, is false, and .missing says why
     raises   : UnknownName for another `how`; ConfigError for `messages` out of range; FeedError for a feed that cannot be read
     """
-    from hftlab.adopt import adopt
-    from hftlab.bench.gate import head
-    from hftlab.bench.machine import fingerprint
+    from hftlab.engine.engine import synthetic
+    from hftlab.engine.resolve import adopt
+    from hftlab.measurement.gate import head
+    from hftlab.measurement.machine import fingerprint
     from hftlab.profiling.pieces import count
     from hftlab.profiling.result import Found, Missing, Profile
-    from hftlab.replay import synthetic
 
     bearable(how)
     if messages is not None and not (isinstance(messages, int) and FEWEST <= messages <= MOST):

@@ -7,15 +7,15 @@ import pstats
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from hftlab.bench.paired import quiet
+from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
+from hftlab.measurement.paired import quiet
 from hftlab.profiling.line import looked_at
 from hftlab.profiling.passes import is_python, opened, plain_ns, slowdown
 from hftlab.profiling.pieces import whole
 from hftlab.profiling.result import Found, Missing, Row
 from hftlab.profiling.stacks import DEEPEST, SMALLEST, Call, Node, rectangles
 from hftlab.profiling.where import Places, short
-from hftlab.replay import Engine
 
 if TYPE_CHECKING:
     from hftlab.profiling.result import Profile

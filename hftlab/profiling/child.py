@@ -20,11 +20,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
 from hftlab.profiling.passes import stages
 from hftlab.profiling.pieces import cut
 from hftlab.profiling.result import Missing
-from hftlab.replay import Engine
 
 #: Longest wait for the tool to open its pipe, in seconds.
 PATIENCE_S = 10.0
@@ -93,7 +93,7 @@ def _import(name: str, path: str) -> None:
 
     spec = find_spec(name)
     if (spec is None or spec.origin != path) and path.endswith(".py"):
-        from hftlab.adopt import attribute
+        from hftlab.engine.resolve import attribute
 
         attribute(f"{path}:__name__")
 

@@ -13,14 +13,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
+from hftlab.presentation.progress import track
 from hftlab.profiling import child
 from hftlab.profiling.passes import stages
 from hftlab.profiling.pieces import count
 from hftlab.profiling.result import Found, Missing, Row
 from hftlab.profiling.where import program
-from hftlab.progress import track
-from hftlab.replay import Engine
 
 if TYPE_CHECKING:
     from hftlab.profiling.result import Profile

@@ -16,15 +16,15 @@ from contextlib import contextmanager
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from hftlab.bench.paired import quiet
-from hftlab.engine import PythonSession
+from hftlab.engine.engine import Engine
+from hftlab.engine.python import PythonSession
 from hftlab.feeds.feed import Feed
+from hftlab.measurement.paired import quiet
+from hftlab.presentation.progress import track
 from hftlab.profiling.passes import opened, plain_ns, slowdown
 from hftlab.profiling.pieces import whole
 from hftlab.profiling.result import Found, Missing, Row
 from hftlab.profiling.where import Places, short
-from hftlab.progress import track
-from hftlab.replay import Engine
 
 if TYPE_CHECKING:
     from hftlab.profiling.result import Profile

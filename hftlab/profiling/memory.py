@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
+from hftlab.presentation.progress import track
 from hftlab.profiling import tracing
 from hftlab.profiling.passes import is_python, opened, stages
 from hftlab.profiling.pieces import Piece, count, cut
 from hftlab.profiling.result import Found, Missing, Row
-from hftlab.progress import track
-from hftlab.replay import Engine
 
 if TYPE_CHECKING:
     from hftlab.profiling.result import Profile

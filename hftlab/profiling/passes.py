@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hftlab.bench.paired import quiet
+from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
+from hftlab.measurement.paired import quiet
 from hftlab.profiling.pieces import Piece, whole
 from hftlab.profiling.result import Missing
-from hftlab.replay import Engine
 from hftlab.settings import STAGES
 
 

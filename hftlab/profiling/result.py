@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hftlab.bench.machine import describe
-from hftlab.bench.result import Result
 from hftlab.errors import HftlabError
+from hftlab.measurement.machine import describe
+from hftlab.measurement.result import Result
 
 if TYPE_CHECKING:
     import polars as pl

@@ -6,14 +6,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
+from hftlab.presentation.progress import track
 from hftlab.profiling import child
 from hftlab.profiling.passes import is_python, opened
 from hftlab.profiling.result import Found, Missing, Row
 from hftlab.profiling.stacks import Call, Node, grow, rectangles
 from hftlab.profiling.where import Places, program, short
-from hftlab.progress import track
-from hftlab.replay import Engine
 
 if TYPE_CHECKING:
     from hftlab.profiling.result import Profile

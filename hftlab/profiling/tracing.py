@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hftlab.bench.paired import quiet
+from hftlab.engine.engine import Engine
+from hftlab.measurement.paired import quiet
 from hftlab.profiling.where import Places, short
-from hftlab.replay import Engine
 
 LINES = 50  # at most so many lines that keep something
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hftlab.engine.engine import Engine
 from hftlab.profiling.result import Missing, Row
-from hftlab.replay import Engine
 from hftlab.stages.protocols import Factory, label
 
 PACKAGE = Path(__file__).resolve().parent.parent

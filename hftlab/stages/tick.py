@@ -12,7 +12,7 @@ from struct import Struct
 from hftlab.events import Kind, Side
 from hftlab.feeds.feed import Block
 from hftlab.feeds.itch import Problem, frame_problem
-from hftlab.feeds.messages import SIZES
+from hftlab.protocols.itch_messages import SIZES
 
 #: (ts_ns, order_id, new_order_id, price, qty, instrument, kind, side)
 Event = tuple[int, int, int, int, int, int, int, int]

@@ -178,7 +178,7 @@ mod hftlab_rust {
         Ok((event_array(py, records)?, used, stopped))
     }
 
-    /// Seeded synthetic ITCH bytes; see `hftlab.feeds.synthetic`, which owns the regimes.
+    /// Seeded synthetic ITCH bytes; see `hftlab.feeds.generate.synthetic`, which owns the regimes.
     #[pyclass]
     struct Generator {
         generator: crate::synthetic::Generator,

@@ -1,4 +1,4 @@
-//! Seeded synthetic ITCH 5.0, the fast twin of `hftlab.feeds.simulation`: the same integers in the same order, so the same bytes.
+//! Seeded synthetic ITCH 5.0, the fast twin of `hftlab.feeds.generate`: the same integers in the same order, so the same bytes.
 //!
 //! The Python package owns the regimes and explains the model; the names here are its names. Memory grows with the live
 //! orders, not with the messages.
@@ -31,7 +31,7 @@ pub struct Generator {
 impl Generator {
     /// Prepares exactly `messages` messages of `symbols` symbols.
     ///
-    /// `params` are the integers of a regime in the order of `hftlab.feeds.regimes.BOUNDS`.
+    /// `params` are the integers of a regime in the order of `hftlab.feeds.generate.regimes.BOUNDS`.
     ///
     /// # Errors
     /// One sentence with the offending value and what is allowed.

@@ -1,4 +1,4 @@
-"""An engine for hftlab by an outsider: Numba over flat arrays. This module is the backend; see `hftlab.backends.Backend`.
+"""An engine for hftlab by an outsider: Numba over flat arrays. This module is the backend; see `hftlab.engine.session.Backend`.
 
 jit.py      how functions are compiled, and where the result is kept
 state.py    the arrays that live from message to message

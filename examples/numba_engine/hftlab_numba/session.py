@@ -1,4 +1,4 @@
-"""One run as hftlab sees it: blocks go in, results come out. See `hftlab.backends.Session` for what each method promises."""
+"""One run as hftlab sees it: blocks go in, results come out. `hftlab.engine.session.Session` says what each promises."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from hftlab.engine.recording import columns
 from hftlab.events import EVENT_DTYPE, Events, Kind, as_events
 from hftlab.feeds.feed import Block
 from hftlab.feeds.itch import frame_problem
-from hftlab.record import columns
 from hftlab.settings import STAGES, Settings
 from hftlab_numba import engine, orders
 from hftlab_numba.state import (

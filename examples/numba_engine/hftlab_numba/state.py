@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hftlab.engine.recording import ORDER_DTYPE, ROW_DTYPE
 from hftlab.events import EVENT_DTYPE, Fault
-from hftlab.record import ORDER_DTYPE, ROW_DTYPE
 from hftlab.settings import RECORDS, REJECTS, STAGES, Settings
 
 Array = np.ndarray[Any, Any]

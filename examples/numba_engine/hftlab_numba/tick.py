@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hftlab.feeds.itch import LONGEST_UNKNOWN
-from hftlab.feeds.messages import SIZES
+from hftlab.protocols.itch_messages import SIZES
 from hftlab_numba.jit import inner
 
 #: Why a block stopped; the places of `session.CODES`.

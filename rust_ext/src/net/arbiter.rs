@@ -1,5 +1,5 @@
 //! One stream out of two lines: A/B arbitration of MoldUDP64 with a bounded window for what comes early, and requests for the rest.
-//! The rules and their reasons stand in `hftlab.net.arbiter`, of which this is the fast twin.
+//! The rules and their reasons stand in `hftlab.protocols.arbiter`, of which this is the fast twin.
 //!
 //! What comes in order is delivered where it stands, without a copy; only what must wait is copied.
 

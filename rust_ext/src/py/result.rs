@@ -96,7 +96,7 @@ fn latency<'py>(py: Python<'py>, rows: &[Row]) -> PyResult<Bound<'py, PyDict>> {
     Ok(out)
 }
 
-/// By stage the arguments of `hftlab.histogram.Histogram.counted`: buckets in use, counts, least, greatest, sum, saturated.
+/// By stage the arguments of `hftlab.engine.histogram.Histogram.counted`: buckets in use, counts, least, greatest, sum, saturated.
 fn histograms<'py>(py: Python<'py>, stamps: &Stamps) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     for (name, counted) in STAGES.iter().zip(&stamps.histograms) {
@@ -114,7 +114,7 @@ fn histograms<'py>(py: Python<'py>, stamps: &Stamps) -> PyResult<Bound<'py, PyDi
 /// Message number, number of the first row, rows.
 type Capture<'py> = (u64, u64, Bound<'py, PyAny>);
 
-/// The arguments of `hftlab.stamps.Capture`, slowest first; None if nobody asked.
+/// The arguments of `hftlab.engine.timing.Capture`, slowest first; None if nobody asked.
 fn slowest<'py>(py: Python<'py>, stamps: &Stamps) -> PyResult<Option<Vec<Capture<'py>>>> {
     let Some((captures, start)) = stamps.slowest() else { return Ok(None) };
     let ns = |ticks: u64| (ticks.saturating_sub(start) as f64 * Clock::get().ns_per_tick).round() as i64;

@@ -7,7 +7,7 @@ use super::*;
 use crate::net::transport::Options;
 use crate::net::wire::{self, Faults, Found, Plan};
 
-/// `hftlab.net.wire_script.Script` with how it is to be run, read attribute by attribute.
+/// `hftlab.net.tick_to_trade.wire_script.Script` with how it is to be run, read attribute by attribute.
 #[derive(FromPyObject)]
 pub struct Round {
     feed: (String, Option<String>),

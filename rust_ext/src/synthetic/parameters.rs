@@ -1,4 +1,4 @@
-//! The integers of a regime, checked against the same bounds as in `hftlab.feeds.regimes`.
+//! The integers of a regime, checked against the same bounds as in `hftlab.feeds.generate.regimes`.
 
 pub(super) const MAX_SYMBOLS: u64 = 10_000;
 pub(super) const MAX_MESSAGES: u64 = 1 << 40;
@@ -6,7 +6,7 @@ const PRICE_CEILING: u64 = 5_000_000;
 
 macro_rules! parameters {
     ($($name:ident: $low:literal..=$high:literal,)*) => {
-        /// One field per parameter, in the order in which they cross; `hftlab.feeds.regimes.Regime` says what each means.
+        /// One field per parameter, in the order in which they cross; `hftlab.feeds.generate.regimes.Regime` says what each means.
         pub(super) struct Parameters {
             $(pub(super) $name: u64,)*
         }

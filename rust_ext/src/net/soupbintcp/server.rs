@@ -1,5 +1,5 @@
 //! The server's end of one connection, without the connection: received bytes in, messages and bytes to send out. All connections
-//! read the one store of their session, each as far as its client has come. The rules stand in `hftlab.net.soup_server`.
+//! read the one store of their session, each as far as its client has come. The rules stand in `hftlab.protocols.soup_server`.
 
 pub use super::config::ServerConfig as Config;
 use super::{

@@ -5,7 +5,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::net::arbiter::{self, Arbiter};
 
-/// The arbiter of `hftlab.net.arbiter`, with the same arguments and attributes.
+/// The arbiter of `hftlab.protocols.arbiter`, with the same arguments and attributes.
 #[pyclass]
 pub struct MoldArbiter {
     arbiter: Arbiter,

@@ -21,7 +21,7 @@ fn why(closed: Option<Closed>) -> &'static str {
     closed.map_or("", |closed| closed.word())
 }
 
-/// The client of `hftlab.net.soup_client`.
+/// The client of `hftlab.protocols.soup_client`.
 #[pyclass]
 pub struct SoupClient {
     client: Client,
@@ -122,7 +122,7 @@ impl SoupClient {
     }
 }
 
-/// The server of `hftlab.net.soup_server`, with a store of its own: `append` to it, then `publish`.
+/// The server of `hftlab.protocols.soup_server`, with a store of its own: `append` to it, then `publish`.
 #[pyclass]
 pub struct SoupServer {
     server: Server,

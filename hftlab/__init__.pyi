@@ -1,0 +1,49 @@
+"""The door: every public name, once. `lazy_loader` reads this file when the package is imported; so do type checkers."""
+
+from . import charts as charts
+from . import conformance as conformance
+from . import experiments as experiments
+from . import feeds as feeds
+from . import loadtest as loadtest
+from . import measurement as measurement
+from . import net as net
+from . import protocols as protocols
+from .diagnostics import doctor as doctor
+from .engine.engine import Engine as Engine
+from .engine.engine import decode as decode
+from .engine.engine import load as load
+from .engine.engine import synthetic as synthetic
+from .engine.run import Run as Run
+from .engine.session import BackendInfo as BackendInfo
+from .engine.session import backends as backends
+from .engine.session import use_backend as use_backend
+from .engine.variants import variants as variants
+from .engine.verify import verify as verify
+from .errors import HftlabError as HftlabError
+from .events import EVENT_DTYPE as EVENT_DTYPE
+from .events import Fault as Fault
+from .events import Kind as Kind
+from .events import Side as Side
+from .experiments import bench as bench
+from .experiments.ablate import ablate as ablate
+from .experiments.border import border as border
+from .experiments.chain import chain as chain
+from .experiments.compare import Comparison as Comparison
+from .experiments.compare import compare as compare
+from .experiments.history import history as history
+from .experiments.latency import LatencyReport as LatencyReport
+from .experiments.latency import latency as latency
+from .experiments.scale import scale as scale
+from .feeds.feed import EventFeed as EventFeed
+from .feeds.feed import Feed as Feed
+from .feeds.itch import ItchFeed as ItchFeed
+from .loadtest import stress as stress
+from .profiling import profile as profile
+from .reporting import report as report
+from .settings import OrderConfig as OrderConfig
+from .settings import RiskConfig as RiskConfig
+from .settings import SignalConfig as SignalConfig
+
+__version__: str
+
+def load_ipython_extension(ipython: object) -> None: ...

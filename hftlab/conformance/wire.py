@@ -1,0 +1,112 @@
+"""Wire bytes: split anywhere, broken anyhow, in every message type there is."""
+
+from __future__ import annotations
+
+from hftlab.conformance.candidate import Candidate, Failed, expect
+from hftlab.conformance.checks import check
+from hftlab.conformance.feeds import Pieces, framed, wire
+from hftlab.engine.engine import synthetic
+from hftlab.engine.run import Run
+from hftlab.errors import FeedError
+from hftlab.feeds.feed import Feed
+from hftlab.feeds.itch import ItchFeed
+from hftlab.protocols.itch_messages import MESSAGES, build
+
+
+def day(messages: int = 120) -> bytes:
+    """A short generated day as bytes."""
+    return b"".join(map(bytes, synthetic("burst", messages, 2, symbols=2).blocks()))
+
+
+@check
+def every_message_type(candidate: Candidate) -> None:
+    """is every message type decoded, with sides, crosses of any size and trading states?"""
+    messages = [build(letter, locate=1, ts=2**48 - 1) for letter in MESSAGES]
+    messages += [
+        build("A", locate=1, ref=2**64 - 1, side=side, shares=2**32 - 1, stock="ABC", price=2**32 - 1) for side in "BSXb "
+    ]
+    messages += [build("Q", locate=1, shares=shares, price=7) for shares in (2**32 - 2, 2**32 - 1, 2**32, 2**64 - 1)]
+    messages += [build("H", locate=1, stock="ABC", state=state) for state in "HPQT"]
+    messages += [build("C", locate=1, ref=2**64 - 1, shares=5, printable="N", price=9), b"~", b"~" * 10, b"~" * 11, b"z" * 255]
+    candidate.same(ItchFeed(b"".join(map(framed, messages)), name="every message type"))
+
+
+@check
+def names_of_instruments(candidate: Candidate) -> None:
+    """are stocks named by the directory, else by their first add (A or F), and do the names reach the orders?"""
+    candidate.needs("push", "names")
+    messages = [build("F", locate=3, ref=1, side="B", shares=900, stock="FIRST", price=10_000), build("R", locate=4, stock="DIR")]
+    messages += [build("A", locate=3, ref=2, side="S", shares=100, stock="OTHER", price=10_200)]
+    messages += [build("A", locate=4, ref=3, side="B", shares=900, stock="ADD", price=10_000), build("R", locate=5, stock="NÄME")]
+    messages += [
+        build("A", locate=4, ref=4, side="S", shares=100, stock="ADD", price=10_200),
+        build("R", locate=4, stock="LATER"),
+    ]
+    feed = ItchFeed(b"".join(map(framed, messages)), name="names")
+    candidate.same(feed)
+    session = candidate.session(feed)
+    for block in feed.blocks():
+        session.push(block)
+    told = {number: bytes(name) for number, name in session.names().items() if bytes(name).strip(b"\0")}
+    expect("names()", told, {3: b"FIRST   ", 4: b"LATER   ", 5: "NÄME    ".encode("latin-1")})
+
+
+@check
+def split_bytes(candidate: Candidate) -> None:
+    """does a block that ends between any two bytes change nothing?"""
+    candidate.needs("push")
+    data = day()
+    whole = candidate.run(ItchFeed(data))
+    short = wire(8, 3)
+    short_whole = candidate.run(ItchFeed(short))
+    for end in range(1, len(short)):
+        _alike(short_whole, candidate.run(Pieces(short, [end], f"two blocks, the first of {end} bytes")))
+    for size in (1, 7, 50):
+        _alike(whole, candidate.run(Pieces(data, range(size, len(data), size), f"blocks of {size} bytes")))
+
+
+def _alike(whole: Run, pieces: Run) -> None:
+    expect(f"the number of messages in {pieces.feed}", pieces.messages, whole.messages)
+    same = whole.frame.equals(pieces.frame) and whole.order_stream == pieces.order_stream
+    expect(f"agreement of {pieces.feed} with one block", same, True)
+
+
+@check
+def broken_bytes(candidate: Candidate) -> None:
+    """is a defect named with its offset and message, by the same sentence, and is what was good before it kept?"""
+    candidate.needs("push")
+    data, second = day(30), 14  # the second message starts behind 2 + 12 bytes
+    broken = {
+        "a length of 0": data[:second] + b"\0\0" + data[second:],
+        "a wrong length": data[:second] + b"\0\x28R" + data[second + 3 :],
+        "an unknown type that is too long": data[:second] + b"\x01\0~" + data[second:],
+        "an end inside a message": data[:-3],
+        "an end inside a length": data + b"\0",
+        "a first byte missing": data[1:],
+        "text": b"34200.01,1,5,18,5859400,1\n" * 3,
+        "nothing": b"",
+    }
+    for name, content in broken.items():
+        for ends in ([], [second + 1], list(range(1, len(content), 5))):
+            _stops(candidate, Pieces(content, ends, name))
+    _stops(candidate, ItchFeed(data[:second] + framed(b"~" * 20) + data[second:], name="an unknown type"), strict=True)
+
+
+def _stops(candidate: Candidate, feed: Feed, **more: object) -> None:
+    """Both stop, with one sentence, offset and index, and the same rows before."""
+    found: list[tuple[str, int | None, int | None, int]] = []
+    for engine in (candidate.reference(**more), candidate.engine(**more)):
+        try:
+            engine.run(feed)
+        except FeedError as error:
+            found.append((str(error), error.offset, error.index, len(error.run.columns["index"])))
+        else:
+            raise Failed(f"{feed.name}: {engine.label} did not stop")
+    expect(f"{feed.name}: what it said, the offset, the message and the rows before", found[1], found[0])
+
+
+@check
+def end_of_session(candidate: Candidate) -> None:
+    """is the end-of-session mark, a length of 0 behind the last message, no defect?"""
+    candidate.needs("push")
+    expect("the number of messages", candidate.run(ItchFeed(day(30) + b"\0\0")).messages, 30)

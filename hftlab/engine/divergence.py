@@ -1,0 +1,129 @@
+"""The first place where two runs part. Everything is compared bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hftlab.engine.run import Run
+from hftlab.errors import HftlabError
+from hftlab.events import Events, describe
+from hftlab.presentation import html
+
+_HISTORY = 8
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The first difference between two engines.
+
+    what   : the field that differs: "event.qty", "imbalance", "faults", "order_stream", ...
+    index  : message number, -1 where the difference belongs to no single message
+    event  : the message, decoded
+    a, b   : the state of each engine after it (the row of Run.frame), or the two values
+    before : the latest messages on the same instrument before it, oldest first
+    """
+
+    what: str
+    index: int
+    event: str
+    a: dict[str, Any]
+    b: dict[str, Any]
+    before: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.what} differs" + (f" at message {self.index}: {self.event}" if self.index >= 0 else "")]
+        for name in self.a:
+            mark = "*" if _bits(self.a[name]) != _bits(self.b.get(name)) else " "
+            lines.append(f"  {mark} {name:<16} {self.a[name]!r:>26} {self.b.get(name)!r:>26}")
+        lines += [f"    before: {text}" for text in self.before]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        marks = ["differs" if _bits(self.a[name]) != _bits(self.b.get(name)) else "" for name in self.a]
+        rows = [(name, repr(self.a[name]), repr(self.b.get(name)), mark) for name, mark in zip(self.a, marks, strict=True)]
+        return html.block(str(self).partition("\n")[0], html.table(("", "a", "b", ""), rows), self.before)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**vars(self), "a": _plain(self.a), "b": _plain(self.b)}
+
+
+def _bits(value: Any) -> Any:
+    return np.float64(value).tobytes() if isinstance(value, float) else value
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """JSON has neither NaN nor bytes."""
+    return {name: None if value != value else value.hex() if isinstance(value, bytes) else value for name, value in row.items()}
+
+
+def first_difference(a: Any, b: Any) -> int | None:
+    """Index of the first differing element of two columns, by their bits; None if there is none."""
+    n = min(len(a), len(b))
+    x, y = np.ascontiguousarray(a[:n]), np.ascontiguousarray(b[:n])
+    if x.dtype == np.float64:
+        x, y = x.view(np.uint64), y.view(np.uint64)
+    wrong = np.flatnonzero(x != y)
+    if wrong.size:
+        return int(wrong[0])
+    return None if len(a) == len(b) else n
+
+
+def compare_rows(run_a: Run, run_b: Run, events_a: Events, events_b: Events) -> Divergence | None:
+    """The earliest message at which an event field or a column differs."""
+    places: list[tuple[int, int, str]] = []
+    for name in events_a.dtype.names or ():
+        if (at := first_difference(events_a[name], events_b[name])) is not None:
+            places.append((at, 0, f"event.{name}"))
+    for name, column in run_a.columns.items():
+        if (at := first_difference(column, run_b.columns[name])) is not None:
+            places.append((at, 1, name))
+    if not places:
+        return None
+    at, stage, what = min(places)
+    event = describe(events_a[at]) if at < len(events_a) else "(past the end)"
+    if stage == 0:
+        pair = [_event_row(events, at) for events in (events_a, events_b)]
+    else:
+        pair = [_row(run, at) for run in (run_a, run_b)]
+    return Divergence(what, at, event, pair[0], pair[1], _history(events_a, at))
+
+
+def _event_row(events: Events, at: int) -> dict[str, Any]:
+    return dict(zip(events.dtype.names or (), events[at].tolist(), strict=True)) if at < len(events) else {}
+
+
+def _row(run: Run, at: int) -> dict[str, Any]:
+    return {name: column[at].item() for name, column in run.columns.items() if at < len(column)}
+
+
+def _history(events: Events, at: int) -> tuple[str, ...]:
+    if at >= len(events):
+        return ()
+    same = np.flatnonzero(events["instrument"][:at] == events["instrument"][at])[-_HISTORY:]
+    return tuple(f"message {i}: {describe(events[i])}" for i in same)
+
+
+def compare_totals(a: Run, b: Run) -> Divergence | None:
+    """What belongs to no single message: faults with their records, orders, counts, order bytes."""
+    if not a.first_faults.equals(b.first_faults):
+        return total("first_faults", a.first_faults.to_dict(as_series=False), b.first_faults.to_dict(as_series=False))
+    if not a.orders.equals(b.orders):
+        return total("orders", a.orders.to_dict(as_series=False), b.orders.to_dict(as_series=False))
+    for name in ("messages", "counts", "unknown", "faults", "rejects", "order_stream"):
+        if getattr(a, name) != getattr(b, name):
+            return total(name, getattr(a, name), getattr(b, name))
+    return None
+
+
+def compare_errors(a: HftlabError | None, b: HftlabError | None) -> Divergence | None:
+    """The sentence with which each stopped, if it did."""
+    return None if str(a) == str(b) else total("error", str(a), str(b))
+
+
+def total(what: str, a: Any, b: Any) -> Divergence:
+    """A difference that belongs to no single message."""
+    return Divergence(what, -1, "", {what: a}, {what: b})

@@ -1,0 +1,198 @@
+"""Run: what one pass of an engine over a feed gave, as frames, counts and bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hftlab.engine.histogram import Histogram
+from hftlab.engine.timing import Capture
+from hftlab.errors import UnknownName
+from hftlab.events import Fault, Kind, Side
+from hftlab.presentation import html
+from hftlab.settings import REJECTS, Settings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from hftlab.engine.session import Session
+    from hftlab.feeds.feed import Feed
+
+
+class Run:
+    """The result of `Engine.run`. The frames are built when first asked for.
+
+    messages       : messages run
+    elapsed_ns     : the engine's loop alone: no file reading, no conversion
+    ns_per_message : elapsed_ns / messages, NaN if there was none
+    backend        : the engine that ran
+    variant        : its variant by axis, a stage of one's own by its name; empty for an engine without variants
+    counts         : messages by kind; unknown: messages of unknown type by letter
+    faults         : refused events by reason, only reasons that occurred
+    rejects        : orders refused by risk, by limit
+    order_stream   : the exact bytes sent, 47 per order
+    memory         : live_orders, and bytes by part
+    latency        : ns per message and stage ("tick" ... "order", "total") as arrays; None if not asked for
+    histograms     : the same, counted, as `hftlab.engine.histogram.Histogram`; None if not asked for
+    slowest        : the slowest messages and neighbours, as `hftlab.engine.timing.Capture`; None if not asked for or not known
+    """
+
+    def __init__(self, feed: Feed, backend: str, settings: Settings, session: Session, variant: Mapping[str, str | bool]) -> None:
+        result = session.result()
+        self.feed, self.backend, self.settings = feed.name, backend, settings
+        self.variant = dict(variant)
+        self.messages: int = result["messages"]
+        self.elapsed_ns: int = result["elapsed_ns"]
+        self.counts = {kind.name: result["counts"][kind] for kind in Kind}
+        self.unknown = {_letter(code): n for code, n in sorted(result["unknown"].items())}
+        self.faults = {fault.name.lower(): n for fault, n in zip(Fault, result["faults"], strict=True) if n}
+        self.rejects = {name: n for name, n in zip(REJECTS, result["rejects"], strict=True) if n}
+        self.order_stream: bytes = result["order_stream"]
+        self.memory: dict[str, int] = result["memory"]
+        self.latency: dict[str, np.ndarray[Any, Any]] | None = result["latency"]
+        self.histograms = _histograms(result, settings.keep)
+        slowest = result.get("slowest")
+        self.slowest = None if slowest is None else [Capture(*capture) for capture in slowest]
+        self._result, self._session, self._names = result, session, _names(feed, session)
+
+    @property
+    def ns_per_message(self) -> float:
+        return self.elapsed_ns / self.messages if self.messages else float("nan")
+
+    @cached_property
+    def columns(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The columns of `frame` as NumPy arrays, without a copy."""
+        return self._result["columns"]  # type: ignore[no-any-return]
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """record="all": one row per message, the state of its instrument after it; "top": rows where the touch changed.
+
+        index u64, ts_ns u64, instrument u16, bid_price i64, bid_qty u64, ask_price i64, ask_qty u64 (0 for an empty side and for
+        a message without an instrument), then the nine signals f64.
+        """
+        return _frame(self.columns)
+
+    @cached_property
+    def orders(self) -> pl.DataFrame:
+        """Accepted orders: index, ts_ns, instrument, symbol, side ("B", "S"), qty, price, score, position after, user_ref_num."""
+        import polars as pl
+
+        frame = _frame(self._result["orders"])
+        symbols = pl.Series([self.name(i) for i in frame["instrument"]], dtype=pl.String)
+        sides = pl.Series(["B" if side == Side.BID else "S" for side in frame["side"]], dtype=pl.String)
+        frame = frame.with_columns(sides.alias("side"))
+        return frame.insert_column(3, symbols.alias("symbol"))
+
+    @cached_property
+    def first_faults(self) -> pl.DataFrame:
+        """The first 100 refused events: index, reason, and the record."""
+        import polars as pl
+
+        reasons = [Fault(reason).name.lower() for reason in self._result["fault_reason"]]
+        head = pl.DataFrame(
+            {"index": self._result["fault_index"], "reason": reasons},
+            schema={"index": pl.UInt64, "reason": pl.String},
+        )
+        events = self._result["fault_events"]
+        return head.hstack(_frame({name: events[name] for name in events.dtype.names}))
+
+    def name(self, instrument: int) -> str:
+        """Symbol of an instrument, "" if the feed never named it."""
+        return self._names.get(instrument, "")
+
+    def instrument(self, symbol: str) -> int:
+        """Instrument of a symbol. Raises UnknownName with the known ones."""
+        for number, name in self._names.items():
+            if name == symbol:
+                return number
+        known = list(self._names.values())
+        raise UnknownName("symbol", symbol, known[:12] + ([f"... {len(known) - 12} more"] if known[12:] else []))
+
+    def book(self, symbol: str) -> pl.DataFrame:
+        """Depth of one instrument at the end of the run: side, price, qty, orders; bids then asks, best first."""
+        import polars as pl
+
+        schema = {"side": pl.String, "price": pl.Int64, "qty": pl.UInt64, "orders": pl.UInt32}
+        rows = [("bid" if s == Side.BID else "ask", p, q, n) for s, p, q, n in self._session.depth(self.instrument(symbol))]
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def queue(self, symbol: str, side: str, price: int) -> pl.DataFrame:
+        """One level's queue at the end of the run, the front first: order_id, qty. `side` is "bid" or "ask"."""
+        import polars as pl
+
+        if side not in ("bid", "ask"):
+            raise UnknownName("side", side, ("bid", "ask"))
+        rows = self._session.queue(self.instrument(symbol), int(Side.BID if side == "bid" else Side.ASK), price)
+        return pl.DataFrame(rows, schema={"order_id": pl.UInt64, "qty": pl.UInt32}, orient="row")
+
+    def queue_position(self, order_id: int) -> int | None:
+        """How many orders stand before a live order in its level (0: it is next); None if the order is not live."""
+        place = self._session.locate(order_id)
+        if place is None:
+            return None
+        instrument, side, price, _ = place
+        ahead = [number for number, _ in self._session.queue(instrument, side, price)]
+        return ahead.index(order_id)
+
+    def __repr__(self) -> str:
+        speed = f"{self.ns_per_message:.1f} ns/message" if self.messages else "no message"
+        return f"<Run {self.feed} on {self.backend}: {self.messages:,} messages, {speed}, {sum(self.faults.values())} faults>"
+
+    def _repr_html_(self) -> str:
+        told = {name: ", ".join(f"{key} {n:,}" for key, n in some.items() if n) for name, some in self._totals().items()}
+        facts = {
+            "variant": " ".join(f"{axis}={value}" for axis, value in self.variant.items()) or "the only one",
+            "messages": f"{self.messages:,}, {self.ns_per_message:,.1f} ns each",
+            **{name: some or "none" for name, some in told.items()},
+            "orders sent": f"{len(self.order_stream) // 47:,}",
+        }
+        return html.block(f"Run of {self.feed} on {self.backend}", html.facts(facts))
+
+    def _totals(self) -> dict[str, dict[str, int]]:
+        return {"by kind": self.counts, "unknown types": self.unknown, "faults": self.faults, "refused by risk": self.rejects}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The run in numbers, for JSON."""
+        return {
+            "messages": self.messages,
+            "elapsed_ns": self.elapsed_ns,
+            "ns_per_message": self.ns_per_message,
+            "faults": self.faults,
+            "counts": self.counts,
+            "unknown": self.unknown,
+            "orders": len(self.order_stream) // 47,
+            "rejects": self.rejects,
+            "backend": self.backend,
+            "variant": self.variant,
+            "memory": self.memory,
+        }
+
+
+def _letter(code: int) -> str:
+    return chr(code) if 32 < code < 127 else f"0x{code:02x}"
+
+
+def _histograms(result: dict[str, Any], keep: str) -> dict[str, Histogram] | None:
+    told, samples = result.get("histograms"), result["latency"]
+    if told:
+        return {part: one if isinstance(one, Histogram) else Histogram.counted(*one) for part, one in told.items()}
+    if samples and keep != "samples":  # an engine that does not count itself
+        return {part: Histogram.of(ns) for part, ns in samples.items()}
+    return None
+
+
+def _names(feed: Feed, session: Session) -> dict[int, str]:
+    told = {number: stock.decode("latin-1").strip() for number, stock in sorted(session.names().items())}
+    # An OUCH name has eight characters; a feed of records may have longer ones.
+    given = {i: name for i, name in enumerate(feed.symbols) if name} if feed.wire == "events" else {}
+    return {**told, **given}
+
+
+def _frame(columns: dict[str, np.ndarray[Any, Any]]) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.DataFrame({name: np.ascontiguousarray(column) for name, column in columns.items()})

@@ -1,0 +1,107 @@
+"""The axes on which an engine can be varied: their names, what each is good at, and the naive and the best set of names.
+
+hftlab.variants()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from hftlab.engine.session import backends
+from hftlab.errors import UnknownName
+from hftlab.settings import AXES, GOOD_AT
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: One value per axis, as `Engine` takes them.
+VariantSet = dict[str, str | bool]
+#: Names by axis, naive to best, as `Backend.variants()` gives them.
+Axes = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One name on one axis. `rank` counts from the naive one, 0; `engines` are those here that have it."""
+
+    axis: str
+    name: str
+    rank: int
+    engines: tuple[str, ...]
+    good_at: str
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Every variant, naive to best within its axis."""
+
+    rows: tuple[Variant, ...]
+
+    def __iter__(self) -> Iterator[Variant]:
+        return iter(self.rows)
+
+    def frame(self) -> pl.DataFrame:
+        """One row per variant: axis, name, rank, engines, good_at."""
+        import polars as pl
+
+        return pl.DataFrame([asdict(row) for row in self.rows])
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"variants": [asdict(row) for row in self.rows]}
+
+    def __repr__(self) -> str:
+        wide = max(len(row.name) for row in self.rows)
+        lines = []
+        for row in self.rows:
+            axis = row.axis if row.rank == 0 else ""
+            here = "" if row.engines else " (no engine here has it)"
+            lines.append(f"{axis:<7} {row.name:<{wide}}  {row.good_at}{here}")
+        return "\n".join(lines)
+
+
+def variants() -> Variants:
+    """Every name on every axis, naive to best: which engines here have it, and what it is good at."""
+    engines = {info.name: info.variants for info in backends() if info.available}
+    rows = []
+    for axis, known in AXES.items():
+        names = dict.fromkeys([*known, *(name for axes in engines.values() for name in axes.get(axis, ()))])
+        for rank, name in enumerate(names):
+            having = tuple(engine for engine, axes in engines.items() if name in axes.get(axis, ()))
+            rows.append(Variant(axis, name, rank, having, GOOD_AT[axis].get(name, "")))
+    return Variants(tuple(rows))
+
+
+def setting(axis: str, name: str) -> str | bool:
+    """A name as `Engine` takes it: the two of the pool axis are words for a boolean."""
+    return name == "True" if axis == "pool" else name
+
+
+def naive(axes: Axes) -> VariantSet:
+    """The first name of every axis."""
+    return {axis: setting(axis, names[0]) for axis, names in axes.items()}
+
+
+def best(axes: Axes) -> VariantSet:
+    """The last name of every axis."""
+    return {axis: setting(axis, names[-1]) for axis, names in axes.items()}
+
+
+def parse(text: str, axes: Axes) -> VariantSet:
+    """ "naive", "best", or the best set with some names changed: "book=btree orders=std".
+
+    raises : UnknownName for an axis or a name the engine does not have
+    """
+    if text == "naive":
+        return naive(axes)
+    chosen = best(axes)
+    for word in () if text == "best" else text.replace(",", " ").split():
+        axis, _, name = word.partition("=")
+        if axis not in axes:
+            raise UnknownName("variant", word, ["naive", "best", *(f"{known}=NAME" for known in axes)])
+        if name not in axes[axis]:
+            raise UnknownName(axis, name, axes[axis])
+        chosen[axis] = setting(axis, name)
+    return chosen

@@ -1,0 +1,143 @@
+"""How far down it goes: what a message costs now, and what it would cost if nothing but the unavoidable were done.
+
+    memory    its bytes, once through the processor at the speed at which memory can be read
+    frames    finding each frame by the length of the one before, and cutting out the fields: the tick stage alone
+    whole     the whole path
+    clock     one reading of the engine's clock: what is shorter cannot be stamped
+
+The fastest round of each is taken, since a floor is what is left when nothing else happens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hftlab.engine.engine import Engine, synthetic
+from hftlab.engine.variants import naive
+from hftlab.errors import HftlabError
+from hftlab.feeds.feed import Feed
+from hftlab.measurement.clock import clock_of
+from hftlab.measurement.gate import agree, release
+from hftlab.measurement.machine import describe, fingerprint
+from hftlab.measurement.paired import check_rounds, interleave
+from hftlab.measurement.result import Result
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SCHEMA = "hftlab-floor/1"
+BUFFER = 64 << 20  # bytes read to see how fast memory is; more than the last cache of most machines
+MEMORY, FRAMES, CLOCK = "its bytes from memory", "frames and fields", "a clock reading"
+WHOLE, NAIVE = "the whole path", "the naive path"
+
+
+@dataclass(frozen=True)
+class Floor(Result):
+    """What a message costs and could cost, ns; of the fastest round each.
+
+    bytes_per_message : on the wire, with the length; bytes_per_ns: read from memory by one core
+    ghz               : of the processor as it names itself, None where it does not
+    """
+
+    feed: str
+    messages: int
+    rounds: int
+    backend: str
+    machine: dict[str, Any]
+    bytes_per_message: float
+    bytes_per_ns: float
+    ghz: float | None
+    ns: dict[str, float]
+
+    def times(self, part: str = WHOLE) -> float:
+        """How many times the frames-and-fields pass it takes."""
+        return self.ns[part] / self.ns[FRAMES]
+
+    def frame(self) -> pl.DataFrame:
+        """One row per part: part, ns (per message), cycles (null where no frequency is known), times the frames and fields."""
+        import polars as pl
+
+        rows = [(part, ns, ns * self.ghz if self.ghz else None, self.times(part)) for part, ns in self.ns.items()]
+        return pl.DataFrame(
+            rows, schema={"part": pl.String, "ns": pl.Float64, "cycles": pl.Float64, "times": pl.Float64}, orient="row"
+        )
+
+    def plot(self) -> Any:
+        """From the naive path down to the bytes alone, as an Altair chart."""
+        import polars as pl
+
+        from hftlab.charts import steps_waterfall
+
+        way = [(NAIVE, "start"), (WHOLE, "step"), (FRAMES, "step"), (MEMORY, "end")]
+        frame = pl.DataFrame([(part, self.ns[part], kind) for part, kind in way], schema=["label", "ns", "kind"], orient="row")
+        return steps_waterfall(frame, "How far down it goes", self._subtitle(), log=True)
+
+    def _subtitle(self) -> str:
+        return f"{self.backend} on {self.feed}, {self.messages:,} messages, the fastest of {self.rounds} rounds"
+
+    def lines(self) -> list[str]:
+        """What a table cannot say, a sentence each."""
+        size = f"a message has {self.bytes_per_message:.1f} bytes on the wire"
+        speed = f"one core reads {self.bytes_per_ns:.1f} GB/s from memory; {size}"
+        return [self._subtitle(), speed, describe(self.machine)]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "feed": self.feed,
+            "messages": self.messages,
+            "rounds": self.rounds,
+            "backend": self.backend,
+            "machine": self.machine,
+            "bytes_per_message": self.bytes_per_message,
+            "bytes_per_ns": self.bytes_per_ns,
+            "ghz": self.ghz,
+            "ns_per_message": self.ns,
+        }
+
+    def __repr__(self) -> str:
+        return f"<Floor of {self.backend} on {self.feed}: {self.times():.1f} times frames and fields>"
+
+
+def floor(feed: Feed | None = None, *, backend: str = "rust", rounds: int = 11, messages: int = 100_000, seed: int = 1) -> Floor:
+    """Measure what a message costs, and the floors below it.
+
+    feed   : of wire bytes; default: a calm generated feed
+    rounds : interleaved rounds, 3 to 1000; one more is run first, to warm up, and not counted
+    raises : BackendMissing; HftlabError for a feed of event records, an engine that differs from the reference, or a debug build
+    """
+    check_rounds(rounds)
+    feed = synthetic("calm", messages, seed) if feed is None else feed
+    if feed.wire != "itch":
+        raise HftlabError(f"{feed.name} carries event records; a floor is measured with wire bytes")
+    whole = Engine(backend)
+    engines = {FRAMES: Engine(backend, until="tick"), WHOLE: whole}
+    engines[NAIVE] = whole.replace(**naive(release(whole).variants()))
+    agree([Engine("python"), whole, engines[NAIVE]], feed)
+    ran = whole.run(feed, record="none").messages
+    size = sum(len(block) for block in feed.blocks())
+    buffer = np.ones(BUFFER // 8)
+
+    def read() -> float:
+        start = perf_counter_ns()
+        buffer.sum()
+        return (perf_counter_ns() - start) / BUFFER
+
+    work = {part: (lambda engine=engine: engine.run(feed, record="none").ns_per_message) for part, engine in engines.items()}
+    series = interleave({**work, MEMORY: read}, rounds, seed, "the floor")
+    ns = {part: float(series[part].min()) for part in (NAIVE, WHOLE, FRAMES, MEMORY)}
+    ns[MEMORY], per_ns = ns[MEMORY] * size / ran, 1 / ns[MEMORY]
+    ns[CLOCK] = clock_of(whole.implementation).cost_p50_ns
+    print_ = fingerprint()
+    return Floor(feed.name, ran, rounds, backend, print_, size / ran, per_ns, _ghz(print_), ns)
+
+
+def _ghz(print_: dict[str, Any]) -> float | None:
+    try:
+        return float(print_["mhz"]) / 1_000
+    except (KeyError, TypeError, ValueError):
+        return None

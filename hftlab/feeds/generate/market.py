@@ -1,0 +1,225 @@
+"""The market between the open and the close: one call of `step` is one message.
+
+Every step takes two random numbers. Of the first, bits 0-15 choose the symbol, 16-21 whether to stay with the
+last one, 22-37 what happens, 38-57 the time that passes, 58-63 whether the fair price moves. The second
+places, picks or sizes. The book can never cross: an order is placed behind the fair price and behind the other
+side's best.
+"""
+
+from __future__ import annotations
+
+from hftlab.feeds.generate import quote, wire
+from hftlab.feeds.generate.book import Order
+from hftlab.feeds.generate.clock import Clock
+from hftlab.feeds.generate.instrument import Instrument, make_instruments
+from hftlab.feeds.generate.random import OCTAVE, octave_number, splitmix64
+from hftlab.feeds.generate.regimes import Regime
+
+MPIDS = tuple(b"MM" + letter + b"X" for letter in (b"A", b"B", b"C", b"D", b"E", b"F", b"G", b"H"))
+
+
+class Market:
+    """All books and what drives them; messages are appended to `out` as framed bytes."""
+
+    def __init__(self, regime: Regime, messages: int, seed: int, symbols: int) -> None:
+        self.regime = regime
+        self.draw = splitmix64(seed)
+        self.instruments, self.table = make_instruments(symbols, regime, self.draw)
+        self.out = bytearray()
+        self.count = 0
+        self.openers = min(messages, 2 * regime.opening * symbols)
+        self.clock = Clock(regime, messages, self.draw)
+        self.current = self.table[0]
+        self.hit = quote.BID
+        self.sweep = 0
+        self.reference = 4_096
+        self.match = 0
+
+    def step(self) -> None:
+        """Append the next message. A sweep's further fills carry the time of its first."""
+        if self.sweep:
+            self.sweep -= 1
+            self._fill(self.current, self.draw())
+        elif self.count < self.openers:
+            self._open()
+        elif self.count < self.clock.alarm or not self._ring():
+            self._act(self.draw(), self.draw())
+        self.count += 1
+
+    def _open(self) -> None:
+        """One of the first orders: symbol after symbol, bid then ask."""
+        bits = self.draw()
+        self.clock.pass_by(bits >> 54)
+        instrument = self.instruments[(self.count >> 1) % len(self.instruments)]
+        self._add(instrument, bits & ~1 | (self.count & 1))
+
+    def _ring(self) -> bool:
+        """Begin or end the bursts and halts that are due; True if that was a message."""
+        clock = self.clock
+        clock.ring_burst(self.count, self.draw, self.current)
+        if self.count >= clock.resume_at:
+            clock.halted.halted = False
+            clock.resumed(self.count, self.draw)
+            return self._status(clock.halted, b"T", b"T3  ")
+        if self.count >= clock.halt_at:
+            instrument = self.table[self.draw() & 0xFFFF]
+            if clock.halt(self.count, instrument):
+                instrument.halted = True
+                return self._status(instrument, b"H", b"T1  ")
+        clock.set_alarm()
+        return False
+
+    def _status(self, instrument: Instrument, state: bytes, reason: bytes) -> bool:
+        self.clock.set_alarm()
+        self.out += wire.ACTION(25, b"H", instrument.locate, self.clock.now, instrument.stock, state, b" ", reason)
+        return True
+
+    def _act(self, bits: int, more: int) -> None:
+        clock = self.clock
+        stay = bits >> 16 & 63
+        if clock.bursting:
+            instrument = clock.focus if stay < 56 else self.table[bits & 0xFFFF]
+        else:
+            instrument = self.current if stay < self.regime.stick else self.table[bits & 0xFFFF]
+        self.current = instrument
+        clock.pass_gap(bits)
+        if bits >> 58 < self.regime.drift:
+            quote.drift(instrument, self.hit if clock.bursting else bits >> 50 & 1)
+        weight = bits >> 22 & 0xFFFF
+        if weight < clock.flow:
+            book = instrument.book
+            if weight < clock.add - clock.swing * len(book.live) // instrument.target:
+                self._add(instrument, more)
+            else:
+                self._delete(instrument, more)
+        elif weight < clock.to_replace:
+            self._replace(instrument, more)
+        elif weight < clock.to_execute:
+            self._sweep(instrument, more)
+        elif weight < clock.to_cancel:
+            self._cancel(instrument, more)
+        else:
+            self._trade(instrument, more)
+
+    def _next_reference(self, bits: int) -> int:
+        """Even and rising with gaps; one in 32 is an odd number that arrives late, as on a real feed."""
+        before = self.reference
+        self.reference = before + (4 if bits >> 60 & 3 == 0 else 2)
+        return before - 1 if bits >> 55 & 31 == 0 else self.reference
+
+    def _add(self, instrument: Instrument, bits: int) -> None:
+        side = bits & 1
+        key, qty, reference = (
+            quote.key(instrument, side, bits),
+            quote.shares(instrument, bits),
+            self._next_reference(bits),
+        )
+        instrument.book.insert(Order(reference, side, key, qty))
+        price = (-key if side else key) * instrument.tick
+        head = (instrument.locate, self.clock.stamp, reference, wire.SIDE[side], qty, instrument.stock, price)
+        if bits >> 50 & 31:
+            self.out += wire.ADD(36, b"A", *head)
+        else:
+            self.out += wire.ADD_MPID(40, b"F", *head, MPIDS[reference >> 1 & 7])
+
+    def _pick(self, instrument: Instrument, bits: int) -> Order:
+        """A live order: one of the latest, heavy-tailed, or any, the later of two dice.
+
+        An order keeps its slot, so those in the first ones are hardly ever picked and rest for the day.
+        """
+        live = instrument.book.live
+        if bits & 0xFF < self.regime.recent:
+            back = octave_number(OCTAVE[bits >> 8 & 0xFFF], bits >> 20)
+            if back < len(live):
+                return live[-1 - back]
+        count = len(live)
+        one, other = (bits >> 32 & 0x7FFF_FFFF) * count >> 31, (bits >> 8 & 0xFF_FFFF) * count >> 24
+        return live[one if one > other else other]
+
+    def _delete(self, instrument: Instrument, bits: int) -> None:
+        """Every second time the youngest order of a stale best level: the touch follows the fair price.
+
+        A side keeps its last order: then another symbol's turn comes, and if that has none to spare, an add.
+        """
+        book = instrument.book
+        stale = quote.stale(instrument) if bits >> 63 else -1
+        order = self._pick(instrument, bits) if stale < 0 else book.back(stale)
+        if book.counts[order.side] == 1:
+            instrument = self.table[bits >> 16 & 0xFFFF]
+            book = instrument.book
+            order = self._pick(instrument, bits)
+            if book.counts[order.side] == 1:
+                return self._add(instrument, bits)
+        book.remove(order)
+        self.out += wire.DELETE(19, b"D", instrument.locate, self.clock.stamp, order.reference)
+        return None
+
+    def _replace(self, instrument: Instrument, bits: int) -> None:
+        order, bits = self._pick(instrument, bits), self.draw()
+        instrument.book.remove(order)
+        key, qty, reference = (
+            quote.key(instrument, order.side, bits),
+            quote.shares(instrument, bits),
+            self._next_reference(bits),
+        )
+        instrument.book.insert(Order(reference, order.side, key, qty))
+        price = (-key if order.side else key) * instrument.tick
+        self.out += wire.REPLACE(35, b"U", instrument.locate, self.clock.stamp, order.reference, reference, qty, price)
+
+    def _cancel(self, instrument: Instrument, bits: int) -> None:
+        order = self._pick(instrument, bits)
+        if order.qty == 1:
+            return self._add(instrument, bits)
+        part = quote.part(instrument, order.qty, bits >> 16)
+        order.qty -= part
+        self.out += wire.CANCEL(23, b"X", instrument.locate, self.clock.stamp, order.reference, part)
+        return None
+
+    def _sweep(self, instrument: Instrument, bits: int) -> None:
+        """An incoming order: it takes the stale side if there is one, in a burst mostly the burst's side.
+
+        A symbol with nothing to spare passes the turn to another one.
+        """
+        if 1 in instrument.book.counts:
+            instrument = self.current = self.table[bits >> 40 & 0xFFFF]
+        stale = quote.stale(instrument)
+        if stale >= 0:
+            self.hit = stale
+        elif not self.clock.bursting:
+            self.hit = bits & 1
+        self.sweep = min(OCTAVE[bits >> 1 & 0xFFF], 7)
+        self._fill(instrument, bits >> 16)
+
+    def _fill(self, instrument: Instrument, bits: int) -> None:
+        """Trade with the front order, wholly unless last of a sweep; never with a side's last order."""
+        book = instrument.book
+        if instrument.halted or book.counts[self.hit] == 1:
+            self.sweep = 0
+            return self._add(instrument, bits)
+        order = book.front(self.hit)
+        qty = order.qty
+        if self.sweep == 0 and bits & 3 == 0 and qty > 1:
+            qty = quote.part(instrument, qty, bits >> 8)
+        self.match += 1 + (bits >> 2 & 3)
+        head = (instrument.locate, self.clock.stamp, order.reference, qty, self.match)
+        if bits >> 24 & 15:
+            self.out += wire.EXECUTE(31, b"E", *head)
+        else:
+            price = quote.middle(instrument) if bits >> 28 & 1 else abs(order.key) * instrument.tick
+            self.out += wire.EXECUTE_AT(36, b"C", *head, b"Y" if bits >> 29 & 7 else b"N", price)
+        if qty == order.qty:
+            book.remove(order)
+        else:
+            order.qty -= qty
+        return None
+
+    def _trade(self, instrument: Instrument, bits: int) -> None:
+        if instrument.halted:
+            return self._add(instrument, bits)
+        book = instrument.book
+        self.match += 1 + (bits >> 2 & 3)
+        side = bits & 1
+        price = quote.middle(instrument) if bits >> 1 & 1 else abs(book.keys[side][-1]) * instrument.tick
+        qty = quote.shares(instrument, bits)
+        self.out += wire.TRADE(44, b"P", instrument.locate, self.clock.stamp, 0, b"B", qty, instrument.stock, price, self.match)
+        return None

@@ -1,0 +1,73 @@
+"""What frames the market: system events, directory, trading actions and Reg SHO before, events after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hftlab.feeds.generate import wire
+from hftlab.feeds.generate.instrument import Instrument
+
+#: Messages of one symbol before the open (R, H, Y) and of the whole day (O, S, Q, M, E, C).
+PER_SYMBOL, PER_DAY = 3, 6
+CATEGORIES = (b"Q", b"G", b"S", b"N", b"A", b"P", b"Q", b"N")
+
+
+def least_messages(symbols: int) -> int:
+    """The shortest feed: a day without a market."""
+    return PER_DAY + PER_SYMBOL * symbols
+
+
+def opening(instruments: list[Instrument]) -> Iterator[bytes]:
+    """Messages from the start of the day to the open, a microsecond apart."""
+    now = wire.START_OF_MESSAGES
+    yield _system(now, b"O")
+    for write in (_directory, _action, _reg_sho):
+        for instrument in instruments:
+            now += 1_000
+            yield write(instrument, now)
+    yield _system(wire.START_OF_SYSTEM, b"S")
+    yield _system(wire.OPEN, b"Q")
+
+
+def closing() -> Iterator[bytes]:
+    """Messages from the close to the end of the day."""
+    yield _system(wire.CLOSE, b"M")
+    yield _system(wire.END_OF_SYSTEM, b"E")
+    yield _system(wire.END_OF_MESSAGES, b"C")
+
+
+def _system(now: int, code: bytes) -> bytes:
+    return wire.SYSTEM(12, b"S", 0, now, code)
+
+
+def _directory(instrument: Instrument, now: int) -> bytes:
+    fund = instrument.locate % 8 == 0
+    return wire.DIRECTORY(
+        39,
+        b"R",
+        instrument.locate,
+        now,
+        instrument.stock,
+        b"P" if fund else CATEGORIES[instrument.locate & 7],
+        b"D" if instrument.tick == 1 else b"N",
+        instrument.odd,
+        b"N",
+        b"Q" if fund else b"C",
+        b"E " if fund else b"Z ",
+        b"P",
+        b"N",
+        b"N",
+        b"1" if instrument.rank < 500 else b"2",
+        b"Y" if fund else b"N",
+        1 if fund else 0,
+        b"N",
+    )
+
+
+def _action(instrument: Instrument, now: int) -> bytes:
+    return wire.ACTION(25, b"H", instrument.locate, now, instrument.stock, b"T", b" ", b"    ")
+
+
+def _reg_sho(instrument: Instrument, now: int) -> bytes:
+    """One symbol in 64 is still restricted from the day before."""
+    return wire.REG_SHO(20, b"Y", instrument.locate, now, instrument.stock, b"2" if instrument.locate % 64 == 63 else b"0")

@@ -1,0 +1,175 @@
+"""What has to be so after every fault, whatever it was: the book, the orders, the positions, the end.
+
+Three sources that know nothing of each other are compared: the exchange's audit log, the frames on the wire between the two, and
+what the trader says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hftlab.engine.engine import Engine
+from hftlab.loadtest.faults.rig import ACCOUNTS, EAGER, Rig
+from hftlab.net.exchange import audit
+from hftlab.net.trader.positions import Order
+from hftlab.net.trader.retrace import retrace
+
+_US = "TRADER"
+_SETTLED = ("executed", "canceled", "rejected", "accepted")
+
+
+class Story:
+    """What the exchange has written down about us. entered, accepted, rejected : how often, by UserRefNum; filled : shares."""
+
+    def __init__(self, path: str) -> None:
+        self.entered: Counter[int] = Counter()
+        self.accepted: Counter[int] = Counter()
+        self.rejected: Counter[int] = Counter()
+        self.filled: Counter[int] = Counter()
+        self.shares: Counter[str] = Counter()
+        self._terms: dict[int, tuple[str, int]] = {}
+        for line in audit.lines(path):
+            if line.get("account") == _US and line["event"] in ("in", "out"):
+                self._hear(line["message"])
+        self.positions = {symbol: shares for symbol, shares in self.shares.items() if shares}
+
+    def _hear(self, said: dict[str, Any]) -> None:
+        kind, ref = said["type"], said.get("user_ref", 0)
+        self.entered[ref] += kind == "EnterOrder"
+        self.accepted[ref] += kind == "Accepted"
+        self.rejected[ref] += kind == "Rejected"
+        if kind == "Accepted":
+            self._terms[ref] = said["symbol"], 1 if said["side"] == "B" else -1
+        elif kind == "Executed":
+            symbol, sign = self._terms[ref]
+            self.filled[ref] += said["quantity"]
+            self.shares[symbol] += sign * said["quantity"]
+
+
+def failures(rig: Rig) -> list[str]:
+    """Everything that is wrong, one sentence each; [] if the fault was survived."""
+    story = Story(rig.audit)
+    checks = (_book(rig), iter(rig.witness.stale[:1]), _once(rig, story), _fates(rig, story), _positions(rig, story))
+    found = [sentence for check in checks for sentence in check]
+    return [*rig.failures, *found, *_again(rig), *_secrets(rig)]
+
+
+def summary(rig: Rig) -> str:
+    """What became of the orders, and of the book, in one sentence."""
+    states = dict(sorted(rig.told["orders"].items()))
+    withheld = states.pop("withheld", 0)
+    orders = ", ".join(f"{n} {state}" for state, n in states.items()) or "none"
+    book = {"whole": "book as without the fault", "stale": "stale to the end", "refused": "login refused"}
+    return f"{book[rig.fault.ends]}; orders sent: {orders}" + (f"; {withheld} withheld" if withheld else "")
+
+
+@lru_cache(maxsize=8)
+def _reference(name: str, seed: int, messages: int) -> dict[int, list[tuple[int, int, int, int]]]:
+    """The books after a feed that nothing has happened to, in the reference engine, by instrument."""
+    from hftlab.engine.engine import synthetic
+
+    session: Any = Engine("python").run(synthetic("burst", messages, seed=seed), record="none")._session
+    return {instrument: session.depth(instrument) for instrument in session.names()}
+
+
+def _book(rig: Rig) -> Iterator[str]:
+    if rig.fault.ends == "stale":
+        if rig.recovered_ms is not None:
+            yield "the book cannot be whole, and the trader traded on it nevertheless"
+        return
+    if rig.fault.ends == "refused":
+        return
+    live, wanted = rig.trader.live, _reference(rig.feed.name, rig.seed, rig.fault.messages)
+    if sorted(live.names) != sorted(wanted):
+        yield f"the trader knows {len(live.names)} instruments; the feed has {len(wanted)}"
+    for instrument, levels in wanted.items():
+        if live.book(instrument) != levels:
+            yield f"the book of {live.names.get(instrument, instrument)} differs from the one without the fault"
+            return
+    if rig.fault.ends == "whole" and rig.recovered_ms is None:
+        yield "it never traded again: orders were still held back at the end"
+
+
+def _once(rig: Rig, story: Story) -> Iterator[str]:
+    """No order twice, under its number or under another one."""
+    for ref, times in story.accepted.items():
+        if times > 1:
+            yield f"order {ref} was accepted {times} times"
+            return
+    wire = Counter(int.from_bytes(raw[1:5], "big") for raw in rig.relay.orders)
+    if twice := [ref for ref, times in wire.items() if times > 1]:
+        yield f"order {twice[0]} was sent twice"
+    decided = {line["ref"] for line in audit.lines(rig.journal) if line["event"] == "order" and "index" in line}
+    if strange := sorted(set(wire) - decided):
+        yield f"order {strange[0]} left without a decision of the engine, as one that is sent again does"
+    if unseen := sorted({ref for ref, times in story.accepted.items() if times} - set(wire)):
+        yield f"order {unseen[0]} was accepted, and was never on the wire"
+
+
+def _fates(rig: Rig, story: Story) -> Iterator[str]:
+    """Every order that left is acknowledged, rejected, or reported as one of which nothing is known."""
+    wire = {int.from_bytes(raw[1:5], "big") for raw in rig.relay.orders}
+    sent = wire | {int.from_bytes(raw[1:5], "big") for raw in rig.witness.sent}
+    for ref in sorted(sent):
+        order = rig.trader.books.positions.orders.get(ref)
+        if order is None:
+            yield f"order {ref} was sent, and the trader has forgotten it"
+        elif wrong := _wrong(order, story):
+            yield f"order {ref} {wrong}"
+        else:
+            continue
+        return
+
+
+def _wrong(order: Order, story: Story) -> str:
+    """What does not fit between what the trader says of an order and what the exchange says."""
+    ref, state = order.ref, order.state
+    if state == "lost":
+        return "is said to be lost; the exchange has taken it" if story.entered[ref] else ""
+    if state == "unknown":
+        return ""  # reported as such: that is all anybody could do
+    if state not in _SETTLED:
+        return f"is {state} for ever: nothing was heard of it, and nobody said so"
+    told = story.rejected[ref] if state == "rejected" else story.accepted[ref]
+    if not told:
+        return f"is {state} to the trader; the exchange never said so"
+    return f"was filled {story.filled[ref]} shares; the trader says {order.filled}" if story.filled[ref] != order.filled else ""
+
+
+def _positions(rig: Rig, story: Story) -> Iterator[str]:
+    """Exchange, trader and engine hold the same, but for orders of which nothing is known."""
+    books, doubt = rig.trader.books, Counter[str]()
+    for order in books.positions.orders.values():
+        doubt[order.symbol] += order.quantity if order.state == "unknown" else 0
+    held = {symbol: shares for symbol, shares in books.positions.shares.items() if shares}
+    engine = {rig.trader.live.names[instrument]: shares for instrument, shares in rig.trader.live.positions.items()}
+    for symbol in sorted({*held, *story.positions}):
+        ours, theirs = held.get(symbol, 0), story.positions.get(symbol, 0)
+        if abs(ours - theirs) > doubt[symbol]:
+            yield f"the trader holds {ours} {symbol}; by the exchange it is {theirs}"
+    if rig.fault.ends == "whole" and engine != held:
+        yield f"the engine holds {engine}; by the trader it is {held}"
+
+
+def _again(rig: Rig) -> Iterator[str]:
+    """The journal, run again, gives the orders that were sent, byte for byte."""
+    if not rig.fault.retraces:
+        return
+    again = retrace(rig.journal, rig.feed, rig.backend, **EAGER).orders
+    if again != rig.witness.sent:
+        yield f"the journal, run again, gives {len(again)} orders; {len(rig.witness.sent)} were sent, or not the same"
+
+
+def _secrets(rig: Rig) -> Iterator[str]:
+    """No password in anything that is written or shown."""
+    shown = [repr(rig.trader.settings), repr(rig.trader.gateway.client), json.dumps(rig.told, default=str)]
+    written = [Path(path).read_text() for path in (rig.audit, rig.journal) if Path(path).exists()]
+    for text in (*shown, *written):
+        if any(password in text for password in (*ACCOUNTS.values(), str(rig.fault.trader.get("password", "?" * 9)))):
+            yield "a password can be read in what was written or shown"
+            return

@@ -1,0 +1,235 @@
+"""Faults of the feed: what happens to datagrams on the two lines."""
+
+from __future__ import annotations
+
+import random
+import socket
+import struct
+from collections.abc import Callable
+
+from hftlab.loadtest.faults.rig import Fault, Rig
+from hftlab.protocols.lines import Chances
+
+_LARGEST = 65_507  # bytes that a datagram can have
+_SHARE = 0.1  # of datagrams that are damaged
+
+
+def _through(*names: str) -> Callable[[Rig], None]:
+    """The fault lasts for the whole feed; `names` must have happened to the trader, by the arbiter's counts."""
+
+    def act(rig: Rig) -> None:
+        rig.publish()
+        rig.calm()
+        counts = rig.trader.feed.arbiter.counts
+        for line in rig.exchange.lines.values():
+            rig.seen.update({name: n for name, n in line.counts.items() if name not in ("sent", "dropped")})
+        rig.seen.update({name: counts[name] for name in dict.fromkeys((*names, "gaps", "requests", "recovered"))})
+        for name in names:
+            rig.must(counts[name], f"the fault did not happen: {name} is 0 at the trader")
+
+    return act
+
+
+def _mangled(mangle: Callable[[random.Random, bytes], bytes], *names: str) -> Callable[[Rig], None]:
+    """The same, with a share of the datagrams of both lines damaged, each line by its own chance."""
+
+    def act(rig: Rig) -> None:
+        for name, line in rig.exchange.lines.items():
+            line.mangle = _sometimes(random.Random(f"{rig.seed}/{name}"), mangle, rig)
+        _through(*names)(rig)
+
+    return act
+
+
+def _sometimes(chance: random.Random, mangle: Callable[[random.Random, bytes], bytes], rig: Rig) -> Callable[[bytes], bytes]:
+    def some(datagram: bytes) -> bytes:
+        if len(datagram) <= 20 or chance.random() >= _SHARE:
+            return datagram
+        rig.seen["damaged"] += 1
+        return mangle(chance, datagram)
+
+    return some
+
+
+def _corrupted(chance: random.Random, datagram: bytes) -> bytes:
+    """A bit of the header or of a length is flipped before UDP's checksum is made.
+
+    Not in the low half of the number, nor in a message: with a right checksum no listener can tell that from the truth.
+    """
+    at, bit = chance.choice((*range(14), 18, 19, 20, 21)), 1 << chance.randrange(8)
+    return datagram[:at] + bytes([datagram[at] ^ bit]) + datagram[at + 1 :]
+
+
+def _cut(chance: random.Random, datagram: bytes) -> bytes:
+    return datagram[: chance.randrange(1, len(datagram))]
+
+
+def _too_long(chance: random.Random, datagram: bytes) -> bytes:
+    """More bytes than messages, up to the largest datagram; more messages than bytes; a block longer than all."""
+    kind = chance.randrange(3)
+    if kind == 0:
+        return datagram + bytes(chance.choice((1, 1_500, _LARGEST - len(datagram))))
+    return datagram[:18] + b"\xff\xfe" + datagram[20:] if kind == 1 else datagram[:20] + b"\xff\xff" + datagram[22:]
+
+
+def _dead(*names: str) -> Callable[[Rig], None]:
+    """Lines that are dead from a third of the feed on; nothing may be missed, and nobody may notice."""
+
+    def act(rig: Rig) -> None:
+        rig.publish(1 / 3)
+        rig.inject()
+        for name in names:
+            rig.exchange.lines[name].down = True
+        rig.publish()
+        rig.calm()
+        rig.seen["dropped"] = sum(line.counts["dropped"] for line in rig.exchange.lines.values())
+        rig.seen["gaps"] = rig.trader.feed.arbiter.counts["gaps"]
+        rig.must(rig.seen["dropped"] and not rig.seen["gaps"], "one line suffices; there was a gap nevertheless")
+
+    return act
+
+
+def _both_dead(rig: Rig) -> None:
+    rig.publish(1 / 3)
+    rig.inject()
+    _down(rig, True)
+    rig.run(float(rig.fault.messages) / 3 / rig.fault.rate * 1_000)
+    _down(rig, False)
+    rig.publish()
+    rig.calm()
+    _gap(rig)
+
+
+def _nobody_to_ask(rig: Rig) -> None:
+    rig.publish(1 / 3)
+    rig.inject()
+    _down(rig, True)
+    rig.publish(1 / 2)
+    _down(rig, False)
+    before = len(rig.witness.sent)
+    rig.publish()
+    rig.run(5_000, 5.0)
+    _gap(rig)
+    rig.must(rig.trader.held in ("feed: gap", "feed: lost"), f"messages are missing; held {rig.trader.held!r}")
+    sent = len(rig.witness.sent) - before
+    rig.must(not sent, f"{sent} orders left after messages were lost for good")
+
+
+def _down(rig: Rig, down: bool) -> None:
+    for line in rig.exchange.lines.values():
+        line.down = down
+
+
+def _gap(rig: Rig) -> None:
+    counts = rig.trader.feed.arbiter.counts
+    rig.seen.update({name: counts[name] for name in ("gaps", "requests", "recovered", "overflow", "lost") if counts[name]})
+    rig.must(counts["gaps"], "the fault did not happen: no gap at the trader")
+
+
+def _damaged_checksum(rig: Rig) -> None:
+    """Any bit, which nothing but the checksum protects: a changed copy is sent before the right one, with its old checksum."""
+    try:
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    except OSError as error:
+        rig.skipped = f"raw sockets: {error.strerror}"
+        return
+    with raw:
+        raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+        raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, struct.pack("b", 0))
+        for name, line in rig.exchange.lines.items():
+            chance, target = random.Random(f"{rig.seed}/{name}"), rig.exchange.broadcast.targets[name]
+            line.mangle = _beside(rig, raw, chance, target)
+        _through("messages")(rig)
+
+
+def _beside(rig: Rig, raw: socket.socket, chance: random.Random, target: tuple[str, int]) -> Callable[[bytes], bytes]:
+    def some(datagram: bytes) -> bytes:
+        if len(datagram) > 40 and chance.random() < _SHARE:
+            at = chance.randrange(10, len(datagram))
+            wrong = datagram[:at] + bytes([datagram[at] ^ 1 << chance.randrange(8)]) + datagram[at + 1 :]
+            raw.sendto(_udp(datagram, wrong, target), target)
+            rig.seen["damaged"] += 1
+        return datagram
+
+    return some
+
+
+def _udp(right: bytes, wrong: bytes, target: tuple[str, int]) -> bytes:
+    """A UDP packet with other bytes than those its checksum is of."""
+    port, size = target[1], 8 + len(right)
+    pseudo = socket.inet_aton("127.0.0.1") + socket.inet_aton(target[0]) + struct.pack(">BBH", 0, socket.IPPROTO_UDP, size)
+    total = pseudo + struct.pack(">HHHH", port, port, size, 0) + right + b"\0" * (size & 1)
+    folded = sum(struct.unpack(f">{len(total) // 2}H", total))
+    while folded >> 16:
+        folded = (folded & 0xFFFF) + (folded >> 16)
+    return struct.pack(">HHHH", port, port, size, (folded ^ 0xFFFF) or 0xFFFF) + wrong
+
+
+def _no_end(rig: Rig) -> None:
+    """Both lines are dead when the session ends; only the order connection says that it is over."""
+    rig.publish()
+    rig.calm()
+    rig.inject()
+    _down(rig, True)
+    rig.finish()
+    rig.seen["dropped"] = sum(line.counts["dropped"] for line in rig.exchange.lines.values())
+    rig.must(
+        rig.seen["dropped"] and not rig.trader.feed.arbiter.finished, "the fault did not happen: the trader heard of the end"
+    )
+
+
+def _unreadable(rig: Rig) -> None:
+    """A message that changes a book comes shorter than it is, on both lines; datagram and checksum are right."""
+    rig.publish(1 / 3)
+    rig.inject()
+    for line in rig.exchange.lines.values():
+        line.mangle = _shortened(rig)
+    rig.publish(1 / 2)
+    for line in rig.exchange.lines.values():
+        line.mangle = None
+    rig.trades()
+    rig.publish()
+    rig.calm()
+    rig.seen["restarts"] = rig.trader.restarts
+    rig.must("feed: unreadable" in rig.whys, "nobody noticed the message that cannot be read")
+
+
+def _shortened(rig: Rig) -> Callable[[bytes], bytes]:
+    done = [False]
+
+    def once(datagram: bytes) -> bytes:
+        if done[0] or datagram[22:23] not in (b"A", b"E", b"D"):
+            return datagram
+        done[0] = True
+        rig.seen["damaged"] += 1
+        return datagram[:20] + struct.pack(">H", 15) + datagram[22:37]
+
+    return once
+
+
+def _chances(**one: float) -> dict[str, tuple[Chances, Chances]]:
+    return {"chances": (Chances(**one), Chances(**one))}  # type: ignore[arg-type]
+
+
+def of_lines(dead_s: float) -> tuple[Fault, ...]:
+    """Those of the lines. dead_s : how long both are dead"""
+    rate = max(1, round(500 / dead_s))
+    return (
+        Fault("nothing", "the control: no fault", _through("messages")),
+        Fault("packet loss", "20 % of the datagrams of either line", _through("gaps"), exchange=_chances(loss=0.2)),
+        Fault("duplication", "30 % come twice, on either line", _through("duplicates"), exchange=_chances(duplicate=0.3)),
+        Fault("reordering", "30 % are overtaken by up to 5", _through("buffered"), exchange=_chances(reorder=0.3, depth=5)),
+        Fault("corruption", "a bit flipped in 10 %, in header or lengths", _mangled(_corrupted, "malformed")),
+        Fault("corrupt checksum", "10 % come first with a bit flipped anywhere, under the old checksum", _damaged_checksum),
+        Fault("truncated packets", "10 % of either line cut anywhere", _mangled(_cut, "truncated", "malformed")),
+        Fault("oversized packets", "10 % too long, up to 65,507 bytes, or their counts are", _mangled(_too_long, "malformed")),
+        Fault("line A dead", "from a third of the feed on", _dead("A")),
+        Fault("line B dead", "from a third of the feed on", _dead("B")),
+        Fault("both lines dead", f"for {dead_s:g} s, while the feed goes on", _both_dead, rate=rate),
+        Fault("gap above window", "500 messages missing, a window of 64", _both_dead, trader={"window": 64}),
+        Fault("end not heard", "both lines are dead when the session ends", _no_end),
+        Fault("unreadable message", "on both lines, a message shorter than its type", _unreadable, retraces=False),
+        Fault(
+            "lost for good", "250 messages missing, nobody to ask", _nobody_to_ask, ends="stale", trader={"requests": ""}
+        ),
+    )  # fmt: skip

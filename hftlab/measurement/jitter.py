@@ -1,0 +1,137 @@
+"""The noise floor of a machine: spin on the clock, look at the gaps. What is longer than a reading was taken away, by an
+interrupt, another process, or the hypervisor. In the manner of sysjitter and of the kernel's hwlat tracer."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+
+from hftlab.engine.session import backends, resolve
+from hftlab.errors import ConfigError
+from hftlab.measurement import system
+from hftlab.measurement.distribution import tells
+from hftlab.measurement.result import Result
+
+SCHEMA = "hftlab-jitter/1"
+#: From so many ns on a gap counts as time lost; a reading is well below, an interrupt is not.
+LOST_NS = 1_000.0
+#: From so many ns on a gap counts as long.
+LONG_NS = 10_000.0
+QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999}
+
+
+@dataclass(frozen=True)
+class Jitter(Result):
+    """The gaps between readings of a spinning clock.
+
+    clock     : which was read, and by whom
+    watched_s : time that was looked at
+    gaps      : how many
+    quantiles : of the gaps in ns, at most 1/64 too low; None where fewer than 100 gaps lie beyond
+    max_ns    : the longest
+    long      : gaps of 10 us and more
+    lost_s    : time in gaps of 1 us and more
+    steal_s   : what the hypervisor says it took meanwhile, over all cores, in steps of 10 ms; None where untold
+    """
+
+    clock: str
+    watched_s: float
+    gaps: int
+    quantiles: dict[str, float | None]
+    max_ns: float
+    long: int
+    lost_s: float
+    steal_s: float | None
+
+    @property
+    def long_per_s(self) -> float:
+        return self.long / self.watched_s
+
+    @property
+    def lost_share(self) -> float:
+        """Share of the time that was lost."""
+        return self.lost_s / self.watched_s
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "clock": self.clock,
+            "watched_s": self.watched_s,
+            "gaps": self.gaps,
+            "quantiles_ns": self.quantiles,
+            "max_ns": self.max_ns,
+            "long_per_s": self.long_per_s,
+            "lost_share": self.lost_share,
+            "steal_s": self.steal_s,
+        }
+
+    def __str__(self) -> str:
+        shown = {name: self.quantiles[name] for name in ("p50", "p99.99")}
+        told = ", ".join(f"{name} {ns:,.0f} ns" for name, ns in shown.items() if ns is not None)
+        return (
+            f"gaps {told}, longest {self.max_ns / 1e3:,.0f} us; {self.long_per_s:,.0f} a second of 10 us and more; "
+            f"{self.lost_share:.2%} of the time lost"
+        )
+
+
+def jitter(seconds: float = 1.0, *, engine: str = "auto") -> Jitter:
+    """Spin for so long on the core this thread is on (see `hftlab.measurement.pin.placed`).
+
+    engine : "rust" for its clock, "python" for perf_counter_ns, "auto" for the best there is
+    raises : ConfigError for seconds outside 0.001 to 60, or an engine without a spin
+    """
+    if not 0.001 <= seconds <= 60:
+        raise ConfigError(f"seconds is {seconds!r}; allowed is 0.001 to 60")
+    if engine == "auto":
+        engine = "rust" if any(info.available for info in backends() if info.name == "rust") else "python"
+    spin = _python_spin if engine == "python" else getattr(resolve(engine)[1], "jitter", None)
+    if spin is None:
+        raise ConfigError(f"backend {engine!r} has no spin; allowed is 'auto', 'python' or 'rust'")
+    before = system.steal()
+    told = spin(seconds, LOST_NS, LONG_NS)
+    after = system.steal()
+    ns, counts = np.asarray(told["ns"], np.float64), np.asarray(told["counts"], np.int64)
+    return Jitter(
+        clock=f"{resolve(engine)[1].clock} in {engine}",
+        watched_s=told["watched_ns"] / 1e9,
+        gaps=int(counts.sum()),
+        quantiles=_quantiles(ns, counts),
+        max_ns=float(told["max_ns"]),
+        long=int(told["long"]),
+        lost_s=told["lost_ns"] / 1e9,
+        steal_s=after[0] - before[0] if before and after else None,
+    )
+
+
+def _quantiles(ns: np.ndarray[Any, Any], counts: np.ndarray[Any, Any]) -> dict[str, float | None]:
+    """Of values that were counted, ascending."""
+    below = np.cumsum(counts)
+    n = int(below[-1])
+    return {name: float(ns[np.searchsorted(below, q * n)]) if tells(n, q) else None for name, q in QUANTILES.items()}
+
+
+def _python_spin(seconds: float, lost_ns: float, long_ns: float) -> dict[str, Any]:
+    """The same in Python: stretches of readings, counted between the stretches, which are not watched."""
+    stamps = array("q", bytes(8 * 20_000))
+    seen: dict[int, int] = {}
+    watched, end = 0, perf_counter_ns() + int(seconds * 1e9)
+    while perf_counter_ns() < end:
+        for i in range(len(stamps)):
+            stamps[i] = perf_counter_ns()
+        watched += stamps[-1] - stamps[0]
+        values, counts = np.unique(np.diff(np.frombuffer(stamps, np.int64)), return_counts=True)
+        for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+            seen[value] = seen.get(value, 0) + count
+    ns = sorted(seen)
+    return {
+        "ns": ns,
+        "counts": [seen[value] for value in ns],
+        "watched_ns": watched,
+        "lost_ns": sum(value * seen[value] for value in ns if value >= lost_ns),
+        "long": sum(seen[value] for value in ns if value >= long_ns),
+        "max_ns": ns[-1],
+    }

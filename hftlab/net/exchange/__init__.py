@@ -1,0 +1,1 @@
+"""The exchange as a process: feed lines, order sessions, matching in the replayed book."""

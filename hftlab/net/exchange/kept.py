@@ -1,0 +1,93 @@
+"""What has been published, kept for a while, and the server that sends it again on request.
+
+Answers are ordinary MoldUDP64 packets with as many of the wanted messages as fit into one datagram; the client asks again from
+where it stopped. There is no negative answer: what cannot be answered is counted by reason and met with silence.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+from hftlab.errors import WireError
+from hftlab.protocols import moldudp64
+from hftlab.protocols.pacing import Bucket
+
+_CHUNK = 4096  # messages that are forgotten at once
+
+
+class Kept:
+    """The latest published messages, framed. most : how many at least are kept; first : the number of the oldest one kept."""
+
+    def __init__(self, most: int = 1 << 20, first: int = 1) -> None:
+        self.most, self.first, self.next = most, first, first
+        self._chunks: deque[list[bytes]] = deque([[]])
+
+    def append(self, framed: bytes) -> None:
+        """The next message, behind its u16 length."""
+        chunk = self._chunks[-1]
+        if len(chunk) == _CHUNK:
+            self._chunks.append(chunk := [])
+            if len(self._chunks) * _CHUNK > self.most + 2 * _CHUNK:
+                self._chunks.popleft()
+                self.first += _CHUNK
+        chunk.append(framed)
+        self.next += 1
+
+    def get(self, sequence: int, count: int, limit: int) -> list[bytes]:
+        """Framed messages from `sequence` on: at most `count`, at most `limit` bytes but one at least; [] if it is not kept."""
+        found: list[bytes] = []
+        if sequence < self.first:
+            return found
+        size = 0
+        for number in range(sequence, min(sequence + count, self.next)):
+            chunk, place = divmod(number - self.first, _CHUNK)
+            framed = self._chunks[chunk][place]
+            size += len(framed)
+            if found and size > limit:
+                break
+            found.append(framed)
+        return found
+
+
+class Resender:
+    """Answers requests out of what is kept.
+
+    rate, burst : datagrams per second, and at once; what asks for more gets nothing
+    counts      : requests, answered, messages; unanswered by reason: malformed, foreign_session, nothing_asked, not_kept,
+                  not_yet, throttled
+    """
+
+    def __init__(
+        self, kept: Kept, session: bytes, *, rate: float = 10_000, burst: int = 1_000, limit: int = moldudp64.LIMIT
+    ) -> None:
+        self.kept, self.session, self.limit = kept, session, limit
+        self.counts: Counter[str] = Counter()
+        self._bucket = Bucket(rate, burst)
+
+    def answer(self, datagram: bytes, now_ns: int) -> bytes | None:
+        """The packet that answers a request, or None."""
+        self.counts["requests"] += 1
+        wanted, refused = self._read(datagram, now_ns)
+        if refused or wanted is None:
+            self.counts[refused] += 1
+            return None
+        found = self.kept.get(wanted.sequence, min(wanted.count, moldudp64.MOST_MESSAGES), self.limit)
+        self.counts["answered"] += 1
+        self.counts["messages"] += len(found)
+        return moldudp64.HEADER.pack(self.session, wanted.sequence, len(found)) + b"".join(found)
+
+    def _read(self, datagram: bytes, now_ns: int) -> tuple[moldudp64.Request | None, str]:
+        """The request, and why it is not answered: "" if it is."""
+        try:
+            wanted = moldudp64.decode_request(datagram)
+        except WireError:
+            return None, "malformed"
+        if wanted.session != self.session:
+            return wanted, "foreign_session"
+        if not wanted.count:
+            return wanted, "nothing_asked"
+        if wanted.sequence < self.kept.first:
+            return wanted, "not_kept"
+        if wanted.sequence >= self.kept.next:
+            return wanted, "not_yet"
+        return wanted, "" if self._bucket.take(now_ns) else "throttled"

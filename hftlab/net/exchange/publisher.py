@@ -1,0 +1,216 @@
+"""The publisher: a feed as numbered MoldUDP64 datagrams, each with the time at which it is meant to leave. No sockets, no clock.
+
+poll(now) -> datagrams that are due    beat(now) -> a heartbeat, or the end of the session, when nothing else has left
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+
+from hftlab.engine.histogram import Histogram
+from hftlab.errors import ConfigError, FeedError
+from hftlab.feeds.feed import Feed
+from hftlab.feeds.itch import Frames, Joiner
+from hftlab.net.exchange.kept import Kept
+from hftlab.protocols import moldudp64
+from hftlab.protocols.pacing import SECOND_NS, Pace, Schedule
+
+_END_NS = SECOND_NS // 20  # between two ends of a session: who misses them all waits for it for ever
+_LAGS = 4096  # lags that are counted at once
+
+
+class Datagram(NamedTuple):
+    """One to be sent now. blocks : its messages, framed; intended_ns : when it should have left, None for at once."""
+
+    data: bytes
+    blocks: bytes
+    messages: int
+    intended_ns: int | None
+
+
+def messages(feed: Feed) -> Iterator[tuple[int, bytes]]:
+    """(timestamp in ns, the message behind its u16 length) of every message of a feed.
+
+    raises : FeedError where the feed breaks off, after the messages before it
+    """
+    joiner, index = Joiner(feed.name), 0
+    for block in feed.blocks():
+        data = joiner.join(block)
+        frames = Frames(data, index)
+        for at, size in frames:
+            yield int.from_bytes(data[at + 5 : at + 11], "big") if size >= 11 else 0, bytes(data[at - 2 : at + size])
+        if frames.problem:
+            raise frames.problem.error(joiner.base, feed.name)
+        joiner.used(data, frames.used)
+        index = frames.index
+    joiner.finish(index)
+
+
+def directory(feed: Feed, most: int = 200_000) -> tuple[dict[int, bytes], int]:
+    """What a feed says of its stocks before its first order: 8-byte symbol by stock locate; and its first timestamp, ns.
+
+    most : messages looked at, where no order comes
+    """
+    names: dict[int, bytes] = {}
+    first = 0
+    with suppress(FeedError):  # it is published as far as it goes, and reported then
+        for _, (ts_ns, framed) in zip(range(most), messages(feed), strict=False):
+            first = first or ts_ns
+            if framed[2:3] in (b"A", b"F"):
+                break
+            if framed[2:3] == b"R":
+                names[int.from_bytes(framed[3:5], "big")] = framed[13:21]
+    return names, first
+
+
+class Publisher:
+    """One session of a feed.
+
+    feed            : one of wire bytes
+    session         : 10 bytes
+    batch           : put messages that are due together into one datagram, up to `limit` bytes of blocks
+    keep            : how many messages can be asked for again
+    longest_lull_ns : see `Schedule`
+    next            : number of the next message; finished : nothing is left of the feed
+    error           : why the feed broke off, a FeedError; None if it did not. Everything before is published
+    counts          : messages, datagrams, heartbeats, ends
+    raises          : ConfigError for a feed of event records
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        session: bytes,
+        pace: Pace,
+        *,
+        batch: bool = False,
+        limit: int = moldudp64.LIMIT,
+        keep: int = 1 << 20,
+        longest_lull_ns: float = math.inf,
+        heartbeat_ns: int = SECOND_NS,
+    ) -> None:
+        if feed.wire != "itch":
+            raise ConfigError(f"feed {feed.name!r} carries event records; allowed is a feed of wire bytes (ITCH)")
+        self.session, self.batch, self.limit, self.heartbeat_ns = session, batch, limit, heartbeat_ns
+        self.kept = Kept(keep)
+        self.schedule = Schedule(pace, longest_lull_ns)
+        self.finished = False
+        self.error: FeedError | None = None
+        self.started_ns: int | None = None
+        self.ts_ns = 0  # of the latest message that has left
+        self.counts: Counter[str] = Counter()
+        self.lag = Histogram()
+        self._lags: list[int] = []
+        self._messages = messages(feed)
+        self._waiting: tuple[int | None, int, bytes] | None = None  # intended ns, timestamp, framed message
+        self._beat_ns: int | None = None
+        self._left_ns: int | None = None  # when the latest message left
+
+    @property
+    def next(self) -> int:
+        return self.kept.next
+
+    def skip(self, upto: int) -> Iterator[bytes]:
+        """Count messages as published until `upto` is the next number; yields them framed. For a session taken up again."""
+        while self.next < upto and (found := self._read()):
+            self.ts_ns = found[0] or self.ts_ns
+            self.kept.append(found[1])
+            yield found[1]
+
+    def begin(self, now_ns: int) -> None:
+        """Start the clock of the schedule."""
+        self.started_ns = now_ns
+        self._advance()
+
+    def poll(self, now_ns: int, most: int = 64) -> list[Datagram]:
+        """The datagrams that are due, at most `most`; each counts as sent."""
+        out: list[Datagram] = []
+        while len(out) < most and self._due(now_ns):
+            out.append(self._datagram(now_ns))
+        if out:
+            self._beat_ns = self._left_ns = now_ns
+        return out
+
+    def due_ns(self) -> int | None:
+        """When the next message is meant to leave: None if there is none, 0 for at once."""
+        return None if self._waiting is None else self._waiting[0] or 0
+
+    def time_ns(self, now_ns: int) -> int:
+        """The time of day in the feed, ns: that of the latest message, and with the feed's own pace what has passed since."""
+        if self.schedule.pace.kind != "event" or self._left_ns is None:
+            return self.ts_ns
+        passed = self.ts_ns + int((now_ns - self._left_ns) * self.schedule.pace.value)
+        return max(self.ts_ns, min(passed, self._waiting[1])) if self._waiting else passed
+
+    def beat(self, now_ns: int) -> bytes | None:
+        """A heartbeat, if nothing was sent for `heartbeat_ns`."""
+        if self._beat_ns is not None and now_ns - self._beat_ns < self.heartbeat_ns:
+            return None
+        self._beat_ns = now_ns
+        self.counts["heartbeats"] += 1
+        return moldudp64.heartbeat(self.session, self.next)
+
+    def end(self, now_ns: int) -> bytes:
+        """The end of the session; nothing more is published."""
+        self._waiting, self.finished, self._beat_ns = None, True, now_ns
+        self.counts["ends"] += 1
+        return moldudp64.end(self.session, self.next)
+
+    def end_again(self, now_ns: int) -> bytes | None:
+        """The end of the session once more, if it was not sent for a twentieth of a second: it may be lost on every line."""
+        silent = self._beat_ns is None or now_ns - self._beat_ns >= min(self.heartbeat_ns, _END_NS)
+        return self.end(now_ns) if silent else None
+
+    def lags(self) -> Histogram:
+        """How late messages left, ns, by when they were meant to."""
+        if self._lags:
+            self.lag.record(np.array(self._lags, np.int64))
+            self._lags.clear()
+        return self.lag
+
+    def _due(self, now_ns: int) -> bool:
+        return self._waiting is not None and (self._waiting[0] is None or self._waiting[0] <= now_ns)
+
+    def _datagram(self, now_ns: int) -> Datagram:
+        first, sequence, blocks, size, intended = True, self.next, [], 0, None
+        while self._waiting and self._due(now_ns):
+            at, ts_ns, framed = self._waiting
+            if not first and (not self.batch or size + len(framed) > self.limit):
+                break
+            if first:
+                first, intended = False, at
+            blocks.append(framed)
+            size += len(framed)
+            self.kept.append(framed)
+            self.ts_ns = ts_ns or self.ts_ns
+            if at is not None:
+                self._lags.append(now_ns - at)
+            self._advance()
+        self.counts["messages"] += len(blocks)
+        self.counts["datagrams"] += 1
+        if len(self._lags) >= _LAGS:
+            self.lags()
+        joined = b"".join(blocks)
+        return Datagram(moldudp64.HEADER.pack(self.session, sequence, len(blocks)) + joined, joined, len(blocks), intended)
+
+    def _advance(self) -> None:
+        self._waiting = None
+        found = self._read()
+        if found is None:
+            self.finished = True
+            return
+        at = self.schedule.next(found[0])
+        self._waiting = (None if at is None or self.started_ns is None else self.started_ns + at, *found)
+
+    def _read(self) -> tuple[int, bytes] | None:
+        try:
+            return next(self._messages, None)
+        except FeedError as error:
+            self.error = error
+            return None

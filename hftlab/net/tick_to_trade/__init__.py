@@ -1,0 +1,1 @@
+"""From a tick's bytes to an order's over transports, in interleaved rounds."""

@@ -1,0 +1,1 @@
+"""The engine as a process: feed handler, order gateway, risk, journal."""

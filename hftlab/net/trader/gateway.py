@@ -1,0 +1,247 @@
+"""The sending end: one SoupBinTCP connection for orders, lost and made again, and what is known of what was sent on it.
+
+    down -- connect --> connecting --> login --> settling --> ready
+      ^------------- after a wait that doubles -----|
+
+After a login the exchange repeats what it has said since we last heard, then answers our account query with the next UserRefNum
+that it will take: then we are ready. Where it repeats a session from its first message, answers to earlier queries are among it,
+so the last one counts, once nothing has followed it for a tenth of `settle_ms`.
+
+Orders that were on their way when the connection broke are not sent again, since a price seconds old is not what was decided on:
+those with a number that the exchange still expects never arrived (`lost`), of the others it has spoken meanwhile. Where no answer
+comes, silence ends the wait, and orders it has not spoken of are `unknown`. A login that is refused is not tried again.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import Counter
+from contextlib import suppress
+from typing import NamedTuple
+
+from hftlab.errors import WireError
+from hftlab.net.endpoints import Address
+from hftlab.net.trader.trader_settings import MS_NS, Settings
+from hftlab.protocols import ouch
+from hftlab.protocols.soup_client import OPEN, Client, Event
+
+DOWN, CONNECTING, LOGIN, SETTLING, READY, REFUSED = "down", "connecting", "login", "settling", "ready", "refused"
+_RECEIVE = 1 << 16
+_OUTBOX = 1 << 20  # bytes that may wait for the socket; an exchange that reads no more than that is as good as gone
+
+
+class Happening(NamedTuple):
+    """What came: kind message (an OUCH message), unreadable, settled (next : the UserRefNum wanted, 0 unanswered), down, ended
+    (the session), up (a login was accepted), refused."""
+
+    kind: str
+    message: ouch.Message | None = None
+    text: str = ""
+    next: int = 0
+
+
+class Gateway:
+    """The connection and its client.
+
+    state  : one of the words above
+    counts : connections, logins, breaks, sent (orders and cancels), heartbeats
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.state = settings, DOWN
+        self.address = Address.parse(settings.orders, "orders")
+        dead_ns = int(settings.dead_ms * MS_NS)
+        self.client = Client(settings.username, settings.password, dead_ns=dead_ns, version=settings.version)
+        self.counts: Counter[str] = Counter()
+        self.why = ""  # it is down
+        self.over = False  # the session of the orders has ended, and no other was found
+        self.socket: socket.socket | None = None
+        self._outbox = bytearray()
+        self._wait_ms = settings.reconnect_ms
+        self._due_ns = 0
+        self._heard_ns = 0
+        self._answer = 0  # of an account query, while something may follow it
+        self._from_first = True
+
+    @property
+    def ready(self) -> bool:
+        return self.state == READY
+
+    @property
+    def pending(self) -> bool:
+        """Whether the socket is to be watched for room, too."""
+        return bool(self._outbox) or self.state == CONNECTING
+
+    def send(self, payload: bytes, now_ns: int) -> bool:
+        """Send one message now; False where that is not possible. What the socket does not take at once follows by itself.
+
+        A break in the midst of it counts as sent: whether it arrived is known after the next login.
+        """
+        if self.client.state != OPEN or self.socket is None:
+            return False
+        packet = self.client.send(payload, now_ns)
+        self.counts["sent"] += 1
+        if self._outbox:
+            self._outbox += packet
+        else:
+            try:
+                taken = self.socket.send(packet)
+            except (BlockingIOError, InterruptedError):
+                taken = 0
+            except OSError:
+                taken = len(packet)  # `receive` will meet the same error
+            if taken < len(packet):
+                self._outbox += packet[taken:]
+        return True
+
+    def poll(self, now_ns: int) -> list[Happening]:
+        """Read what has come and write what waits; connects when it is time to. Never blocks."""
+        if self.socket is None:
+            if self.state == REFUSED or now_ns < self._due_ns:
+                return []
+            return self._connect(now_ns)
+        if self.state == CONNECTING:
+            return self._connected(now_ns)
+        found = self._receive(now_ns)
+        if self.socket is not None:
+            self._flush()
+        return found
+
+    def due(self, now_ns: int) -> list[Happening]:
+        """Let time pass: heartbeats, a login that is not answered, a peer that is silent, the end of settling."""
+        if self.socket is None:
+            return []
+        if self.state in (CONNECTING, LOGIN) and now_ns > self._due_ns:
+            return self._down(now_ns, f"no {'connection' if self.state == CONNECTING else 'answer to the login'} in time")
+        if beat := self.client.due(now_ns):
+            self.counts["heartbeats"] += 1
+            self._outbox += beat
+        if self.client.closed:
+            return self._down(now_ns, self.client.closed)
+        if len(self._outbox) > _OUTBOX:
+            return self._down(now_ns, f"the exchange does not read: {len(self._outbox)} bytes wait for it")
+        wait_ms = self.settings.settle_ms / 10 if self._answer else self.settings.settle_ms
+        if self.state == SETTLING and now_ns - self._heard_ns > wait_ms * MS_NS:
+            self.state = READY
+            return [Happening("settled", next=self._answer)]
+        return []
+
+    def close(self, now_ns: int) -> None:
+        """Log out, if logged in, and close."""
+        if self.socket is None:
+            return
+        if goodbye := self.client.logout():
+            with suppress(OSError):
+                self.socket.send(bytes(self._outbox) + goodbye)
+        self._drop()
+
+    def _connect(self, now_ns: int) -> list[Happening]:
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made.setblocking(False)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.counts["connections"] += 1
+        self.socket, self.state, self._due_ns = made, CONNECTING, now_ns + int(self.settings.connect_ms * MS_NS)
+        code = made.connect_ex(self.address)
+        if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
+            return self._down(now_ns, _words(code))
+        return self._connected(now_ns)
+
+    def _connected(self, now_ns: int) -> list[Happening]:
+        """See whether the connection stands; then log in."""
+        assert self.socket is not None
+        if code := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            return self._down(now_ns, _words(code))
+        try:
+            self.socket.getpeername()
+        except OSError:
+            return []  # not yet
+        self.state, self._due_ns = LOGIN, now_ns + int(self.settings.connect_ms * MS_NS)
+        self._outbox = bytearray(self.client.connected(now_ns))
+        self._flush()
+        return []
+
+    def _receive(self, now_ns: int) -> list[Happening]:
+        assert self.socket is not None
+        try:
+            data = self.socket.recv(_RECEIVE)
+        except (BlockingIOError, InterruptedError):
+            return []
+        except OSError as error:
+            return self._down(now_ns, error.strerror or "broken")
+        if not data:
+            return self._down(now_ns, "the exchange hung up")
+        found = [one for event in self.client.receive(data, now_ns) for one in self._event(event, now_ns)]
+        if self.client.closed:
+            found += self._down(now_ns, self.client.closed)
+        return found
+
+    def _event(self, event: Event, now_ns: int) -> list[Happening]:
+        if event.kind == "accepted":
+            self.state, self._heard_ns, self._wait_ms = SETTLING, now_ns, self.settings.reconnect_ms
+            self._answer, self._from_first, self.over = 0, event.sequence <= 1, False
+            self.counts["logins"] += 1
+            if self.client.state == OPEN:  # what came behind it may have broken the stream already
+                self._outbox += self.client.send(ouch.AccountQuery().encode(), now_ns)
+            return [Happening("up", text=event.payload.decode("latin-1"))]
+        if event.kind == "message":
+            self._heard_ns = now_ns
+            return self._message(event.payload)
+        if event.kind == "rejected":
+            if event.payload == b"S" and self.client.session:  # our session is over: any other will do
+                self.client.session, self.client.next = "", 1
+                return [Happening("ended", text="the session is not available any more")]
+            self.state = REFUSED
+            return [Happening("refused", text=self.client.closed)]
+        if event.kind == "end":
+            self.over = True
+            return [Happening("ended", text="end of session")]
+        return []
+
+    def _message(self, payload: bytes) -> list[Happening]:
+        try:
+            message = ouch.decode_outbound(payload)
+        except WireError as error:
+            return [Happening("unreadable", text=str(error))]
+        found = [Happening("message", message)]
+        answer = message.user_ref if isinstance(message, ouch.AccountQueryResponse) else 0
+        if self.state == SETTLING and self._from_first:
+            self._answer = answer
+        elif answer:
+            self.state = READY
+            found.append(Happening("settled", next=answer))
+        return found
+
+    def _flush(self) -> None:
+        """Write what waits, as far as the socket takes it; an error is met by the next read."""
+        if self._outbox and self.socket is not None:
+            try:
+                del self._outbox[: self.socket.send(self._outbox)]
+            except OSError:
+                return
+
+    def _down(self, now_ns: int, why: str) -> list[Happening]:
+        """The connection is gone: once more after a wait."""
+        was = self.state
+        self._drop()
+        self.client.lost(why)
+        self.why = why
+        self.state = REFUSED if was == REFUSED else DOWN
+        self._due_ns = now_ns + int(self._wait_ms * MS_NS)
+        self._wait_ms = min(2 * self._wait_ms, self.settings.longest_ms)
+        self.counts["breaks"] += was in (SETTLING, READY)
+        return [Happening("down", text=why)]
+
+    def _drop(self) -> None:
+        if self.socket is not None:
+            self.socket.close()
+        self.socket, self.state = None, DOWN
+        self._outbox.clear()
+
+
+def _words(code: int) -> str:
+    """What an errno means."""
+    return errno.errorcode.get(code, str(code)) if code != errno.ECONNREFUSED else "connection refused"
+
+
+__all__ = ["DOWN", "READY", "REFUSED", "Gateway", "Happening"]

@@ -1,0 +1,1 @@
+"""How messages get from one thread or process to another, and what each way costs."""

@@ -1,0 +1,139 @@
+"""Two network namespaces and a veth pair between them, made for a while: a wire that nothing else of the machine is on.
+
+with veth() as wire:
+    wire.address("udp-spin")        # "10.200.0.1:9001@hft-4d2-0-a/10.200.0.2:9002@hft-4d2-0-b"
+
+They are removed when the block ends, however it ends: by an exception, SIGTERM (SystemExit is raised in the block) or the end of
+the interpreter. What a killed process has left is removed by the next one that makes some.
+"""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from types import FrameType
+
+from hftlab.errors import HftlabError
+from hftlab.measurement.pin import capable
+
+FOLDER = Path("/run/netns")
+INTERFACE = "veth0"  # of either end, in its own namespace
+HOSTS = ("10.200.0.1", "10.200.0.2")
+GROUPS = ("239.200.0.1", "239.200.0.2")
+PORTS = (9001, 9002)
+_CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21
+_numbers = count()
+
+
+@dataclass(frozen=True)
+class Veth:
+    """Names of the two namespaces; either has an end of the pair, `INTERFACE`, with an address of `HOSTS`."""
+
+    first: str
+    second: str
+
+    @property
+    def names(self) -> tuple[str, str]:
+        return self.first, self.second
+
+    def address(self, transport: str) -> str | None:
+        """Where a transport's two ends are on this wire; None for one that does not go over a wire (memory, shm)."""
+        if transport in ("memory", "shm"):
+            return None
+        if transport == "packet" or transport.startswith("xdp"):
+            places = [INTERFACE, INTERFACE]
+        elif transport == "multicast":
+            places = [f"{group}:{PORTS[0]}%{host}" for group, host in zip(GROUPS, HOSTS, strict=True)]
+        else:
+            places = [f"{host}:{port}" for host, port in zip(HOSTS, PORTS, strict=True)]
+        return "/".join(f"{place}@{name}" for place, name in zip(places, self.names, strict=True))
+
+
+def refused() -> str:
+    """Why namespaces cannot be made here, with the errno; "" if they can."""
+    if sys.platform != "linux":
+        return f"network namespaces: only on Linux (errno {errno.ENOSYS})"
+    if shutil.which("ip") is None:
+        return f"network namespaces: no `ip` on PATH, which iproute2 brings (errno {errno.ENOENT})"
+    if os.geteuid() != 0 or not all(map(capable, (_CAP_NET_ADMIN, _CAP_SYS_ADMIN))):
+        return f"network namespaces: only root with CAP_NET_ADMIN and CAP_SYS_ADMIN may make them (errno {errno.EPERM})"
+    return ""
+
+
+@contextmanager
+def veth() -> Iterator[Veth]:
+    """The wire, for as long as the block lasts. Raises HftlabError with the reason where there can be none."""
+    if why := refused():
+        raise HftlabError(why)
+    _sweep()
+    stem = f"hft-{os.getpid():x}-{next(_numbers)}"
+    wire = Veth(f"{stem}-a", f"{stem}-b")
+    with _removed(wire):
+        _make(wire)
+        yield wire
+
+
+def _make(wire: Veth) -> None:
+    for name in wire.names:
+        _ip("netns", "add", name)
+    _ip("-n", wire.first, "link", "add", INTERFACE, "type", "veth", "peer", "name", INTERFACE, "netns", wire.second)
+    for name, host in zip(wire.names, HOSTS, strict=True):
+        for interface in ("lo", INTERFACE):
+            _ip("-n", name, "link", "set", interface, "addrgenmode", "none")  # says nothing of itself
+            _ip("-n", name, "link", "set", interface, "up")
+        _ip("-n", name, "address", "add", f"{host}/30", "dev", INTERFACE)
+
+
+def _ip(*words: str) -> None:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=10, check=False)
+    if done.returncode:
+        raise HftlabError(f"ip {' '.join(words)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+
+
+@contextmanager
+def _removed(wire: Veth) -> Iterator[None]:
+    """Remove the wire at the end of the block; SIGTERM, unless somebody handles it, ends the block first."""
+
+    def remove() -> None:
+        for name in wire.names:
+            _remove(name)
+
+    def end(number: int, _: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    atexit.register(remove)
+    handles = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if handles:
+        signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if handles:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        remove()
+        atexit.unregister(remove)
+
+
+def _remove(name: str) -> None:
+    """A namespace by its name, and with it the pair; none is none."""
+    if (FOLDER / name).exists():
+        subprocess.run(["ip", "netns", "delete", name], capture_output=True, timeout=10, check=False)
+
+
+def _sweep() -> None:
+    """Remove what processes have left that are no more."""
+    for path in FOLDER.glob("hft-*-*-[ab]"):
+        with suppress(ValueError):
+            if not Path(f"/proc/{int(path.name.split('-')[1], 16)}").exists():
+                _remove(path.name)

@@ -1,0 +1,116 @@
+"""The magics. Each returns an object and raises a real exception, so that a notebook that goes wrong stops."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+
+from hftlab.engine.engine import load, synthetic
+from hftlab.engine.session import BackendInfo, backends, resolve
+from hftlab.errors import ConfigError
+from hftlab.experiments.compare import Comparison, compare
+from hftlab.experiments.latency import LatencyReport, latency
+from hftlab.feeds.feed import Feed
+from hftlab.notebook.cells import CellComparison, CellLatency, compare_cell, measure_cell
+
+DIVIDER = "# vs"
+
+
+def _parse(magic: Any, line: str) -> Any:
+    """The arguments; a wrong one is an exception, not a printed word that a notebook runs on after."""
+    try:
+        return parse_argstring(magic, line)
+    except UsageError as error:
+        raise ConfigError(str(error)) from None
+
+
+@magics_class
+class HftlabMagics(Magics):
+    """%latency, %%latency, %compare, %%compare, %backend."""
+
+    shell: Any
+
+    @magic_arguments()
+    @argument("engine", nargs="*", help="name of an engine and its variant: rust book=btree; or a variable (default: auto)")
+    @argument("-f", "--feed", default="", help="a variable that holds a feed, a file, or a regime (default: calm)")
+    @argument("-m", "--messages", type=int, default=100_000, help="messages of a generated feed (default 100,000)")
+    @argument("-r", "--rounds", type=int, default=5, help="rounds (default 5)")
+    @argument("--rate", type=float, default=None, help="messages per second, for an open loop, too")
+    @argument("-n", "--executions", type=int, default=None, help="%%latency: of the cell (default: for about a second)")
+    @line_cell_magic
+    def latency(self, line: str, cell: str | None = None) -> LatencyReport | CellLatency:
+        """Measure an engine (%latency), or the code of a cell (%%latency), and return what was measured.
+
+        %latency rust book=btree --messages 50000
+        %%latency -n 10000
+        """
+        given = _parse(self.latency, line)
+        if cell is not None:
+            return measure_cell(self._code(cell, "latency"), self.shell.user_ns, given.executions)
+        feed = self._feed(given.feed, given.messages)
+        return latency(self._engine(given.engine), feed, rounds=given.rounds, messages=given.messages, rate=given.rate)
+
+    @magic_arguments()
+    @argument("engines", nargs="*", help="two engines or variables; a variant stands in quotes: python 'rust book=btree'")
+    @argument("-f", "--feed", default="", help="a variable that holds a feed, a file, or a regime (default: calm)")
+    @argument("-m", "--messages", type=int, default=100_000, help="messages of a generated feed (default 100,000)")
+    @argument("-r", "--rounds", type=int, default=21, help="paired rounds (default 21)")
+    @line_cell_magic
+    def compare(self, line: str, cell: str | None = None) -> Comparison | CellComparison:
+        """Compare two engines (%compare), or the parts of a cell under lines '# vs' (%%compare); return the comparison.
+
+        %compare python 'rust naive' -m 20000
+        %%compare
+        sum(values)
+        # vs
+        np.sum(array)
+        """
+        given = _parse(self.compare, line)
+        if cell is not None:
+            return self._compare_cell(cell, given.rounds)
+        if len(given.engines) != 2:
+            raise ConfigError(f"{len(given.engines)} engines to compare; allowed is 2")
+        a, b = (self._engine([name.strip("'\"")]) for name in given.engines)
+        return compare(a, b, self._feed(given.feed, given.messages), rounds=given.rounds)
+
+    @magic_arguments()
+    @argument("name", nargs="?", default="", help="engine that 'auto' shall mean from here on (default: show them)")
+    @line_magic
+    def backend(self, line: str) -> list[BackendInfo]:
+        """Say which engine "auto" means, or choose it for the rest of the session; return all of them.
+
+        %backend python
+        """
+        name = _parse(self.backend, line).name
+        if name:
+            resolve(name)
+            os.environ["HFTLAB_BACKEND"] = name
+        return backends()
+
+    def _code(self, text: str, name: str) -> Any:
+        return compile(self.shell.transform_cell(text), f"<%%{name}>", "exec")
+
+    def _compare_cell(self, cell: str, rounds: int) -> CellComparison:
+        parts: list[list[str]] = [[]]
+        for line in cell.splitlines():
+            if line.strip().startswith(DIVIDER):
+                parts.append([])
+            else:
+                parts[-1].append(line)
+        texts = ["\n".join(part).strip() for part in parts]
+        named = {" ".join(text.split())[:60] or "(nothing)": self._code(text, "compare") for text in texts}
+        return compare_cell(named, self.shell.user_ns, rounds)
+
+    def _engine(self, words: list[str]) -> Any:
+        text = " ".join(words) or "auto"
+        return self.shell.user_ns.get(text, text)
+
+    def _feed(self, text: str, messages: int) -> Feed:
+        found = self.shell.user_ns.get(text)
+        if isinstance(found, Feed):
+            return found
+        return load(text) if os.path.exists(text) else synthetic(text or "calm", messages)

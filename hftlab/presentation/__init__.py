@@ -1,0 +1,1 @@
+"""The one renderer of every result: terminal, HTML, Markdown, JSON. It knows nothing of what it draws."""

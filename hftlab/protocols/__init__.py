@@ -1,0 +1,1 @@
+"""Wire protocols without sockets and clocks: bytes and nanoseconds in, bytes and events out."""

@@ -1,0 +1,91 @@
+"""The exercises of lesson 12: mend a book, and the capstone, beat the reference book."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from course.exercise import Step, exercise
+from hftlab.conformance import conformance
+from hftlab.engine.engine import decode, synthetic
+from hftlab.experiments.compare import compare
+from hftlab.feeds.feed import EventFeed
+from hftlab.stages.book import Book
+
+if TYPE_CHECKING:
+    from hftlab.conformance import Report
+    from hftlab.experiments.compare import Comparison
+
+#: The checks that are about the book alone; together they take a second.
+BOOK_CHECKS = (
+    "refusals_of_add",
+    "refusals_of_execute",
+    "refusals_of_cancel",
+    "refusals_of_delete",
+    "refusals_of_replace",
+    "partial_fills",
+    "replace",
+    "clear",
+    "random_markets",
+    "one_event_at_a_time",
+    "queries",
+    "queue_position",
+)
+#: What counts as faster: less could be this machine's doing. And how much slower the slowest hundredth may be.
+FASTER, TAIL = 1.2, 0.9
+MESSAGES, ROUNDS, ATTEMPTS = 12_000, 7, 3  # a p99 needs 10,000
+
+
+@exercise("12.1", "Mend the hasty book", minutes=15)
+def mended(answer: Any) -> Iterator[Step]:
+    """`answer` is a book stage with an `apply` of its own."""
+    said = "it is a class with an `apply` of its own"
+    yield Step.claim("own", isinstance(answer, type) and answer.__dict__.get("apply") not in (None, Book.apply), said)
+    yield from _judged(conformance(answer, checks=BOOK_CHECKS, rounds=0))
+
+
+@exercise("12.2", "Capstone: beat the reference book", minutes=60)
+def beaten(answer: Any) -> Iterator[Step]:
+    """`answer` is a book stage: right by every check of the contract, faster until "book", and no slower in the tail."""
+    for checks in (BOOK_CHECKS, ()):  # the quick ones first: most mistakes are seen at once
+        yield from _judged(conformance(answer, checks=checks, rounds=0))
+    found = _compared(answer)
+    ratio = _ratio(found, 0)
+    said = f"{ratio:.2f} times as fast as the reference, until book: {found.verdict}; at least {FASTER} is asked for, and seen"
+    yield Step.claim("faster", found.faster and ratio >= FASTER, said)
+    tail = _ratio(found, 2)
+    yield Step.claim("tail", tail > TAIL, f"p99 is {tail:.2f} times as fast as that of the reference; {TAIL} is allowed")
+
+
+def _judged(report: Report) -> Iterator[Step]:
+    """One step for all checks: those that passed in a number, the first that failed in its own words."""
+    failed = next((one for one in report.results if one.outcome == "failed"), None)
+    if failed:
+        how_many = f"{report.count('failed')} of {len(report.results)} checks failed, first "
+        yield Step("correct", False, f"{how_many}{failed.name} ({failed.question})\n{failed.reason}")
+    else:
+        yield Step.claim("correct", report, f"{report.count('passed')} checks of the contract passed")
+
+
+@lru_cache(maxsize=1)
+def _events() -> EventFeed:
+    """A calm feed, decoded: what is timed is the book and the loop around it."""
+    feed = synthetic("calm", MESSAGES, seed=12)
+    return EventFeed(decode(feed, "python"), symbols=feed.symbols, name=f"events of {feed.name}")
+
+
+def _compared(answer: Any) -> Comparison:
+    """Against the reference; again if less was seen than p50, the steadiest figure, promises: the machine was disturbed."""
+    for seed in range(1, ATTEMPTS + 1):
+        found = compare("python", answer, _events(), rounds=ROUNDS, until="book", seed=seed)
+        enough = found.faster and _ratio(found, 0) >= FASTER and _ratio(found, 2) > TAIL
+        if enough or _ratio(found, 1) < FASTER:
+            break
+    return found
+
+
+def _ratio(found: Comparison, metric: int) -> float:
+    """Median ratio of ns/message (0), p50 (1), p99 (2); NaN, which is never enough, where it could not be had."""
+    one = found.metrics[metric].found
+    return one.ratio.median if one else float("nan")
