@@ -36,6 +36,29 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return folder
 
 
+#: Marks that hold for a whole folder of tests, or a file of one.
+MARKS = {
+    "charts": "engine_free",
+    "course/test_nbval.py": "engine_free",
+    "course/test_notebooks.py": "engine_free",
+    "house": "engine_free",
+    "loadtest": "net",
+    "net": "net",
+    "notebook/test_lab_browser.py": "browser",
+    "protocols": "engine_free",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test the mark of its folder."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            place = item.path.relative_to(here)
+            for name in {str(place), str(place.parts[0])} & MARKS.keys():
+                item.add_marker(MARKS[name])
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip ``rust`` tests where the extension is not installed; fail them where it is required or broken."""
     if item.get_closest_marker("rust") is None:

@@ -31,7 +31,7 @@ impl Random {
     }
 }
 
-/// (regime, symbols, parameters) as `hftlab.feeds.generate.regimes` hands them over; tests/test_hot_loop.py holds the two in agreement.
+/// (regime, symbols, parameters) as `hftlab.feeds.generate.regimes` hands them over; tests/engine/test_hot_loop.py holds the two in agreement.
 pub const REGIMES: &[(&str, u32, [u64; 27])] = &[
     (
         "calm",

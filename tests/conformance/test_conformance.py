@@ -24,7 +24,7 @@ from hftlab.stages.book import Book
 from hftlab.stages.order import OrderEntry
 from hftlab.stages.signal import Signal
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BOOK = f"{ROOT / 'examples' / 'sortedcontainers_book.py'}:SortedBook"
 
 

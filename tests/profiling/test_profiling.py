@@ -21,7 +21,7 @@ from hftlab.profiling.stacks import SMALLEST, Call, grow, rectangles
 from hftlab.profiling.where import short
 from hftlab.stages.book import Book
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NAIVE = {"book": "btree", "orders": "std", "pool": False, "signal": "recompute"}
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from hftlab.feeds.generate.regimes import REGIMES
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CRATE = ROOT / "rust_ext"
 MARK = "getppid"
 # The loop reads the time once before and once after; where the system cannot answer from user space, that is a call.

@@ -14,7 +14,7 @@ from hftlab import charts
 nbformat = pytest.importorskip("nbformat", reason="nbformat (extra dev) is not installed")
 pytest.importorskip("nbval", reason="nbval (extra dev) is not installed")
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 #: The frame of one instrument, from a seed, then charts of it; their pictures are left out, which take long and are not compared.
 FRAME = """

@@ -17,7 +17,7 @@ from hftlab.notebook import kernel
 from hftlab.notebook import lab as starter
 from hftlab.notebook.logo.draw import SIZES, svg
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def png_size(path: Path) -> tuple[int, int]:

@@ -239,7 +239,7 @@ def test_the_wall_clock_is_read_for_nothing_but_to_be_written_down() -> None:
     from hftlab import net
 
     found = set()
-    for path in Path(net.__file__).parent.glob("*.py"):
+    for path in Path(net.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr in ("time", "time_ns", "now", "utcnow", "localtime", "today"):
                 name = getattr(node.value, "id", "")

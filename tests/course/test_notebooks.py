@@ -13,7 +13,7 @@ from notebook_rules import LESSON_RULES, RULES, Rule, Stored, texts
 jupytext = pytest.importorskip("jupytext", reason="jupytext (extra dev) is not installed")
 nbformat = pytest.importorskip("nbformat", reason="nbformat (extra dev) is not installed")
 
-FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 LANDING = FOLDER / "index.py"
 LESSON_PAIRS = sorted(FOLDER.glob("[0-9]*.py"))
 PAIRS = [LANDING, *LESSON_PAIRS]

@@ -16,7 +16,7 @@ from hftlab.cli.main import main
 from hftlab.conformance.pytest_suite import Conformance
 from hftlab.engine import session as registry
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NUMBA = ROOT / "examples" / "numba_engine"
 
 

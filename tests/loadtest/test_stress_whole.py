@@ -19,7 +19,7 @@ from hftlab.loadtest import PARTS
 from hftlab.loadtest.feeds import Size
 from hftlab.loadtest.whole import StressResult
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 FEED = hftlab.synthetic(messages=30_000)
 
 
