@@ -29,7 +29,7 @@ def main() -> None:
 
     steps = lattice(feed, rounds=asked.rounds, python=True)
     title = "From the Python engine to the best one"
-    charts.save(charts.steps_waterfall(steps.path(steps.axes), title, steps.subtitle()), asked.folder / "waterfall.png")
+    charts.save(charts.waterfall_chart(steps.path(steps.axes), title, steps.subtitle()), asked.folder / "waterfall.png")
 
     run = hftlab.Engine("python", until="book").run(feed)
     book = charts.depth_chart(run.book(run.name(1)), feed.price_scale, 8, "The book, a row per price", feed.name)

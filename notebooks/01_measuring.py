@@ -414,7 +414,7 @@ rows = [
     for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
     if tells(times.n, q)
 ]
-charts.hockey_chart(pl.DataFrame(rows), title="The Python engine under load", subtitle="sent on schedule, one call each")
+charts.load_chart(pl.DataFrame(rows), title="The Python engine under load", subtitle="sent on schedule, one call each")
 
 # %% tags=["nbval-check-output"]
 shares = (0.5, 0.9, 0.99)

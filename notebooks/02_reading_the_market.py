@@ -176,7 +176,7 @@ curves = pl.concat(
     .unique("x", keep="last", maintain_order=True)
     for name, one in (("the order at the back", order), ("one from the middle", middle))
 )
-charts.lines_chart(curves, "message", "shares before it", "What stands before an order", "until it is gone", step=True)
+charts.line_chart(curves, "Shares ahead of an order", "until it is gone", x="message index", y="shares ahead", step=True)
 
 # %% [markdown]
 # **Why?** Whoever makes a market changes their mind with every tick: most messages are deletes, and they hit orders anywhere in
@@ -280,8 +280,8 @@ told = rows.with_columns(up=pl.when(step != 0).then(step > 0).fill_null(strategy
 real = told.with_columns(x=(pl.col("imbalance") * 4).round() / 4).group_by("x").agg(y=pl.col("up").mean()).sort("x")
 named = {"generated": bins, f"{stock}, real" if morning else "generated, again": real}
 both = pl.concat(one.select(series=pl.lit(name), x="x", y="y") for name, one in named.items())
-charts.lines_chart(
-    both, "imbalance before", "share of next moves that are up", "What the imbalance knows of the next move", rule=0.5
+charts.line_chart(
+    both, "Next price move by imbalance", x="imbalance before the move", y="share of next moves that are up", rule=0.5
 )
 
 # %% tags=["nbval-ignore-output"]

@@ -292,7 +292,7 @@ bars = [
     if n != 1
 ]
 bars.insert(1, {"label": "walked once", "value": 1.0, "group": "book", "text": "the reference"})
-charts.bars_chart(bars, "A part, measured by doing it again", feed.name, "a pass, in passes that walk once")
+charts.bar_chart(bars, "A part, measured by doing it again", feed.name, "a pass, in passes that walk once")
 
 # %% tags=["nbval-ignore-output"]
 line_share = sum(row["share"] for row in deeper_lines.rows if "book.depth_qty(" in row["source"])

@@ -119,7 +119,7 @@ for claim, holds in claims.items():
 # `push` takes any number of messages. Left: the messages are only decoded. Right: they reach the book.
 
 # %% tags=["nbval-ignore-output"]
-charts.border_chart(ways.filter(pl.col("way") != "push_events"), f"bytes; {ROUNDS} interleaved rounds")
+charts.ffi_chart(ways.filter(pl.col("way") != "push_events"), f"bytes; {ROUNDS} interleaved rounds")
 
 # %% [markdown]
 # A straight line down on the left of each panel: there the fixed cost of a crossing is shared by more and more messages. Then

@@ -81,7 +81,7 @@ def asked(name):
 
 def drawn(seen):
     bars = [{"label": name, "value": steady_, "group": "book"} for name, (steady_, _) in seen.items()]
-    return charts.bars_chart(bars, "What a message asks of the allocator", feed.name, "allocations per message, steady state")
+    return charts.bar_chart(bars, "What a message asks of the allocator", feed.name, "allocations per message, steady state")
 
 
 seen = {"naive": asked("naive")}

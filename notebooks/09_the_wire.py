@@ -211,7 +211,7 @@ guess_sleep = 1.5  # your guess: time asleep / time spinning
 free = [probe.name for probe in there.probes if probe.works and not probe.needs] if rust else []
 ladder = hftlab.net.measure_round_trip(free, rounds=ROUNDS, messages=TRIPS, seed=SEED) if free else stored("pingpong")
 trips = ladder.frame().filter(measure="round trip")
-charts.ladder_chart(trips.filter(pl.col("transport").is_in(["udp", "udp-spin"])), ladder.lines()[0])
+charts.round_trip_chart(trips.filter(pl.col("transport").is_in(["udp", "udp-spin"])), ladder.lines()[0])
 
 # %% [markdown]
 # The difference is no work at all. To be woken up, the sleeper has to be put on a core again, and a core that has gone to sleep

@@ -78,7 +78,7 @@ sticks = {
     for name, one in swept.items()
 }
 share = "offered load (share of what it can do)"
-charts.hockey_chart(sticks["even"], share, "A known server", "each call takes 100,000 ns")
+charts.load_chart(sticks["even"], share, "A known server", "each call takes 100,000 ns")
 
 # %% [markdown]
 # On the right, nothing at all: a closed loop would call this server perfect at every load. On the left, a **hockey stick**: flat,
@@ -94,7 +94,7 @@ charts.hockey_chart(sticks["even"], share, "A known server", "each call takes 10
 guess_knee = 0.95  # share of what it can do
 
 # %% tags=["nbval-check-output"]
-charts.hockey_chart(pl.concat(sticks.values()), share, "A known server", "each call takes 100,000 ns")
+charts.load_chart(pl.concat(sticks.values()), share, "A known server", "each call takes 100,000 ns")
 
 # %% tags=["nbval-check-output"]
 p99 = {

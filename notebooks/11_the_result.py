@@ -66,7 +66,7 @@ guess_optimisations = 10
 
 # %% tags=["nbval-ignore-output"]
 every = lattice(feed, rounds=PAIRED, python=True)
-charts.steps_waterfall(every.path(every.axes), "From the Python engine to the best one", every.subtitle())
+charts.waterfall_chart(every.path(every.axes), "From the Python engine to the best one", every.subtitle())
 
 # %% tags=["nbval-ignore-output"]
 language = every.path(every.axes)["ns"][0] / every.ns()
@@ -259,7 +259,7 @@ at_a_time = told.filter(measure="engine", path=paths[0]).select(pl.lit("engine, 
 whole_way = told.filter(measure="service").select(pl.format("wire: {}", "path").alias("transport"), "p50", "p99", "p99.9")
 at_hand = [("frames and fields, at hand", limit.ns[FRAMES]), ("engine, at hand", limit.ns[WHOLE])]
 rows = [pl.DataFrame(at_hand, schema=["transport", "p50"], orient="row"), at_a_time, whole_way]
-charts.ladder_chart(
+charts.round_trip_chart(
     pl.concat(rows, how="diagonal"), "a message; wire: from the tick's bytes to the order's", "The engine beside the wire", "time"
 )
 

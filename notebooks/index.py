@@ -37,9 +37,12 @@ course()
 # ## The map
 #
 # The four stages have the same names everywhere: in folders, in Python, in Rust, in every chart.
-
-# %% tags=["nbval-check-output"]
-charts.house_chart()
+#
+# ```text
+# wire bytes -> TICK (decode) -> BOOK (apply) -> SIGNAL (update) -> ORDER (decide, risk check, encode) -> wire bytes
+# ```
+#
+# `hftlab/stages/` holds them in Python, `rust_ext/src/` in Rust: the same messages in, the same bytes out.
 
 # %% [markdown]
 # ## Two commands

@@ -23,7 +23,7 @@ _WAYS = {
 }
 
 
-def scale_chart(
+def scaling_chart(
     points: pl.DataFrame, title: str, rules: Mapping[str, float] | None = None, subtitle: str = ""
 ) -> alt.LayerChart | alt.Chart:
     """ns per message against size, one line per variant, the control dashed.
@@ -64,7 +64,7 @@ def _marks(rules: Mapping[str, float]) -> list[Any]:
     return [line, base.mark_text(dy=-8, color="#555555").encode(y=alt.value(0), text="label:N")]
 
 
-def border_chart(ways: pl.DataFrame, subtitle: str = "") -> alt.HConcatChart | alt.Chart:
+def ffi_chart(ways: pl.DataFrame, subtitle: str = "") -> alt.HConcatChart | alt.Chart:
     """ns per message against messages per crossing, a panel per last stage; the Python engine as a rule.
 
     ways : `Border.frame()`

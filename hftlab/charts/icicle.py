@@ -90,7 +90,7 @@ def icicle_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "sha
     return (boxes + words).properties(title=alt.Title(title, subtitle=subtitle), **size)  # type: ignore[no-any-return]
 
 
-def bars_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "", *, monospace: bool = False) -> alt.LayerChart:
+def bar_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "", *, monospace: bool = False) -> alt.LayerChart:
     """Bars, the first at the top.
 
     frame : rows or a frame with label, value (0 or above), and where known group (its colour) and text (beside the bar; without
@@ -123,7 +123,7 @@ def bars_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "", *,
     return (bars + words).properties(title=alt.Title(title, subtitle=subtitle), **size)  # type: ignore[no-any-return]
 
 
-def panels_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "") -> alt.VConcatChart:
+def panel_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "") -> alt.VConcatChart:
     """Small bar charts of their own scale, two beside each other.
 
     frame : rows or a frame with panel, label, value
@@ -145,7 +145,7 @@ def _panel(alt: Any, rows: list[dict[str, Any]], name: str, x_title: str) -> Any
     return (bars + words).properties(width=240, height=90, title=alt.Title(name, fontSize=11, anchor="start"))
 
 
-def dots_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "") -> alt.LayerChart:
+def dot_chart(frame: Any, title: str, subtitle: str = "", x_title: str = "") -> alt.LayerChart:
     """Values that lie orders of magnitude apart, on a log scale; what is 0 or unknown is written instead.
 
     frame : rows or a frame with label, value (null where unknown), group (its colour)

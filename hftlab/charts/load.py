@@ -18,7 +18,7 @@ TIMES = {"response": "response time, from the intended send time", "service": "s
 _PERCENTILE_DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [1, 4])
 
 
-def hockey_chart(
+def load_chart(
     frame: pl.DataFrame,
     load: str = "offered load (share of capacity)",
     title: str = "Latency under load",
@@ -40,7 +40,7 @@ def hockey_chart(
 
     One series: its percentiles have the colours. Several: the series have the colours, the percentiles the dashes.
     """
-    rows = rows_of(frame, text=["percentile"], real=["load"], positive=["ns"], what="hockey_chart")
+    rows = rows_of(frame, text=["percentile"], real=["load"], positive=["ns"], what="load_chart")
     rows = [{"time": "", **row, "series": str(row.get("series", ""))} for row in rows]
     for row in rows:
         if row["time"] not in (*TIMES, "", None):

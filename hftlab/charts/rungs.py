@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _MARKS = {"p50": (PALETTE[0], "circle"), "p99": (PALETTE[1], "diamond"), "p99.9": (PALETTE[5], "triangle-right")}
 
 
-def ladder_chart(
+def round_trip_chart(
     frame: pl.DataFrame, subtitle: str = "", title: str = "What a message there and back takes", measure: str = "round trip"
 ) -> alt.LayerChart | alt.Chart:
     """p50, p99 and p99.9 by transport on a logarithmic axis, the quickest at the top; what a sample cannot bear is left out.
@@ -24,7 +24,7 @@ def ladder_chart(
     """
     if "measure" in frame.columns:
         frame = frame.filter(frame["measure"] == measure)
-    rows = rows_of(frame, *_MARKS, text=["transport"], positive=["p50"], what="ladder_chart")
+    rows = rows_of(frame, *_MARKS, text=["transport"], positive=["p50"], what="round_trip_chart")
     if not rows:
         return nothing("no transport was measured", title)
     alt = altair()

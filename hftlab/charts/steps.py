@@ -20,10 +20,10 @@ KINDS = ("start", "step", "end")
 _RATIOS_FROM = 15.0
 
 
-def waterfall_chart(steps: pl.DataFrame, subtitle: str = "", log: bool | None = None) -> alt.LayerChart | alt.Chart:
+def ablation_chart(steps: pl.DataFrame, subtitle: str = "", log: bool | None = None) -> alt.LayerChart | alt.Chart:
     """The ladder from naive to best, ns per message: the two ends as whole bars, between them what each step takes away.
 
-    steps : `Ablation.frame()`, of which the rows with start "ladder" are drawn; log : as for `steps_waterfall`
+    steps : `Ablation.frame()`, of which the rows with start "ladder" are drawn; log : as for `waterfall_chart`
     """
     import polars as pl
 
@@ -35,10 +35,10 @@ def waterfall_chart(steps: pl.DataFrame, subtitle: str = "", log: bool | None = 
     rows = [("naive", whole["from_ns_per_message"], "start")]
     rows += [(f"{row['axis']}: {row['from']} → {row['to']}", row["to_ns_per_message"], "step") for row in ladder]
     rows += [("best", whole["to_ns_per_message"], "end")]
-    return steps_waterfall(pl.DataFrame(rows, schema=["label", "ns", "kind"], orient="row"), title, subtitle, log=log)
+    return waterfall_chart(pl.DataFrame(rows, schema=["label", "ns", "kind"], orient="row"), title, subtitle, log=log)
 
 
-def steps_waterfall(
+def waterfall_chart(
     frame: pl.DataFrame,
     title: str = "One step after the other",
     subtitle: str = "",
@@ -53,7 +53,7 @@ def steps_waterfall(
              ("÷2.3"); None, logarithmic where the figures lie more than 15 times apart
     raises : UnknownName for another kind
     """
-    rows = rows_of(frame, text=["label", "kind"], positive=["ns"], what="steps_waterfall")
+    rows = rows_of(frame, text=["label", "kind"], positive=["ns"], what="waterfall_chart")
     for row in rows:
         if row["kind"] not in KINDS:
             raise UnknownName("kind of step", row["kind"], KINDS)

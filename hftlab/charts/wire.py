@@ -20,7 +20,7 @@ _SHARES_WIDTH, _LADDER_WIDTH = 190, 300
 _NARROW = 0.12
 
 
-def wire_chart(
+def tick_to_trade_chart(
     frame: pl.DataFrame, shares: pl.DataFrame, subtitle: str | list[str] = "", title: str = "From wire to wire"
 ) -> alt.HConcatChart | alt.Chart:
     """Two panels, a row per path, the quickest at the top: the parts of its median as shares, since the paths lie further apart
@@ -29,13 +29,13 @@ def wire_chart(
     frame  : columns path, p50 (ns, > 0), p99, p99.9; what a sample cannot bear is left out
     shares : columns path, part (transport, engine, scheduling), ns, share; of p50; none where the engine was not stamped
     """
-    rows = rows_of(frame, *_MARKS, text=["path"], positive=["p50"], what="wire_chart")
+    rows = rows_of(frame, *_MARKS, text=["path"], positive=["p50"], what="tick_to_trade_chart")
     if not rows:
         return nothing("no path was measured", title)
     alt = altair()
     rows.sort(key=lambda row: row["p50"])
     names = [row["path"] for row in rows]
-    parts = rows_of(shares, text=["path", "part"], real=["ns", "share"], what="wire_chart")
+    parts = rows_of(shares, text=["path", "part"], real=["ns", "share"], what="tick_to_trade_chart")
     height = max(90, 28 * len(rows))
     ladder = _ladder(rows, names, labels=not parts).properties(width=_LADDER_WIDTH + (0 if parts else 160), height=height)
     if not parts:

@@ -120,9 +120,9 @@ class Ablation(Result):
 
     def waterfall(self) -> Any:
         """The ladder from naive to best as an Altair chart, ns per message."""
-        from hftlab.charts import waterfall_chart
+        from hftlab.charts import ablation_chart
 
-        return waterfall_chart(self.frame(), self._subtitle())
+        return ablation_chart(self.frame(), self._subtitle())
 
     def forest(self) -> Any:
         """The ratio of every switch with its interval, beside the A/A control, as an Altair chart."""

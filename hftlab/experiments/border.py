@@ -98,9 +98,9 @@ class Border(Result):
 
     def plot(self) -> Any:
         """ns per message against messages per crossing as an Altair chart, both axes logarithmic."""
-        from hftlab.charts import border_chart
+        from hftlab.charts import ffi_chart
 
-        return border_chart(self.frame(), f"{self.backend} on {self.feed}, {self.rounds} interleaved rounds")
+        return ffi_chart(self.frame(), f"{self.backend} on {self.feed}, {self.rounds} interleaved rounds")
 
     def words(self) -> list[str]:
         """Where the crossing pays, a sentence each, by the fastest rounds: what else the machine did is no cost of a crossing."""

@@ -59,12 +59,12 @@ class Chain(Result):
         """The waterfall of the steps as an Altair chart."""
         import polars as pl
 
-        from hftlab.charts import steps_waterfall
+        from hftlab.charts import waterfall_chart
 
         rows = [(self.first, self.steps[0][1].base_ns, "start"), *((name, one.ns, "step") for name, one in self.steps)]
         rows.append(("what remains", self.whole.ns, "end"))
         frame = pl.DataFrame(rows, schema=["label", "ns", "kind"], orient="row")
-        return steps_waterfall(frame, "One step after the other", self._subtitle(), log=False)
+        return waterfall_chart(frame, "One step after the other", self._subtitle(), log=False)
 
     def _subtitle(self) -> str:
         return f"{self.feed} until {self.until}, {self.rounds} interleaved rounds"

@@ -70,11 +70,11 @@ class Floor(Result):
         """From the naive path down to the bytes alone, as an Altair chart."""
         import polars as pl
 
-        from hftlab.charts import steps_waterfall
+        from hftlab.charts import waterfall_chart
 
         way = [(NAIVE, "start"), (WHOLE, "step"), (FRAMES, "step"), (MEMORY, "end")]
         frame = pl.DataFrame([(part, self.ns[part], kind) for part, kind in way], schema=["label", "ns", "kind"], orient="row")
-        return steps_waterfall(frame, "How far down it goes", self._subtitle(), log=True)
+        return waterfall_chart(frame, "How far down it goes", self._subtitle(), log=True)
 
     def _subtitle(self) -> str:
         return f"{self.backend} on {self.feed}, {self.messages:,} messages, the fastest of {self.rounds} rounds"

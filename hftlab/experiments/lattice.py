@@ -88,7 +88,7 @@ class Lattice(Result):
         return {axis: exp(fsum(values) / len(ways)) for axis, values in logs.items()}
 
     def path(self, order: Sequence[str], *, python: bool = True) -> pl.DataFrame:
-        """The way that switches on the axes in this order, for `hftlab.charts.steps_waterfall`: label, ns, kind.
+        """The way that switches on the axes in this order, for `hftlab.charts.waterfall_chart`: label, ns, kind.
 
         python : begin with the Python engine, if it was timed
         raises : UnknownName

@@ -118,13 +118,13 @@ class Scale(Result):
 
         fastest : the fastest round of each point instead of the median with its interval; steadier on a machine that is disturbed
         """
-        from hftlab.charts import scale_chart
+        from hftlab.charts import scaling_chart
 
         frame, said = self.frame(), self._subtitle()
         if fastest:
             frame = frame.with_columns(frame["min"].alias(name) for name in ("ns_per_message", "low", "high"))
             said += ", the fastest of each"
-        return scale_chart(frame, TITLES[self.axis], self.cache_sizes(), said)
+        return scaling_chart(frame, TITLES[self.axis], self.cache_sizes(), said)
 
     def _subtitle(self) -> str:
         fixed = ", ".join(f"{value:,} {name if value > 1 else name.rstrip('s')}" for name, value in self.fixed.items())

@@ -92,7 +92,7 @@ class Sweep(Result):
         target   : one of several; default all of them
         quietest : the least of the rounds instead of their median; steadier on a machine that is disturbed
         """
-        from hftlab.charts import hockey_chart
+        from hftlab.charts import load_chart
 
         one = self[target or self.curves[0].target] if target or len(self.curves) == 1 else None
         frame = self.frame()
@@ -101,11 +101,11 @@ class Sweep(Result):
         said = f"{self.feed}, {self.arrivals} arrivals, {'the least' if quietest else 'median'} of {self.rounds} rounds"
         if one is None:
             frame = frame.filter(frame["percentile"].is_in(["p50", "p99"])).rename({"target": "series"})
-            return hockey_chart(frame.drop_nulls("load"), title="Latency under load", subtitle=said)
+            return load_chart(frame.drop_nulls("load"), title="Latency under load", subtitle=said)
         frame = frame.filter((frame["target"] == one.target) & frame["percentile"].is_in(["p50", "p99", "p99.9"]))
         frame = frame.drop("load").rename({"offered_per_s": "load"})
         load = "offered load (calls/s)"
-        return hockey_chart(frame, load, f"Latency of {one.target} under load", said, load_format="~s", knee=one.knee)
+        return load_chart(frame, load, f"Latency of {one.target} under load", said, load_format="~s", knee=one.knee)
 
     def lines(self) -> list[str]:
         """What a table cannot say, a sentence each."""

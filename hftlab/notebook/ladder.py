@@ -36,10 +36,10 @@ class Waterfall(Panel):
 
     def chart(self) -> Any:
         """The way as it stands."""
-        from hftlab.charts import steps_waterfall
+        from hftlab.charts import waterfall_chart
 
         way = self.lattice.path(self.order, python=self.python.value)
-        return steps_waterfall(way, "One optimisation after the other", self.lattice.subtitle())
+        return waterfall_chart(way, "One optimisation after the other", self.lattice.subtitle())
 
     def draw(self) -> None:
         """Draw the way; beneath it what each step was worth here, on any way at least and at most, and its fair share."""

@@ -108,7 +108,7 @@ def _row(event: str, counted: tuple[float, float] | None, messages: int) -> Row:
 
 def chart(profile: Profile) -> Any:
     """Each event per message on a log scale; those that the machine does not count are named."""
-    from hftlab.charts import dots_chart
+    from hftlab.charts import dot_chart
 
     rows = [
         {
@@ -118,4 +118,4 @@ def chart(profile: Profile) -> Any:
         }
         for row in profile.rows
     ]
-    return dots_chart(rows, "What is counted for a message", profile.subtitle(), "per message (log scale)")
+    return dot_chart(rows, "What is counted for a message", profile.subtitle(), "per message (log scale)")

@@ -129,11 +129,11 @@ _HEADS = ("events: ", "totals: ")
 
 def chart(profile: Profile) -> Any:
     """A panel per event, a bar per stage."""
-    from hftlab.charts import panels_chart
+    from hftlab.charts import panel_chart
 
     rows = [
         {"panel": row["event"], "label": row["stage"], "value": row["per_message"]}
         for row in profile.rows
         if row["event"] in PANELS
     ]
-    return panels_chart(rows, "What a message costs, stage by stage", profile.subtitle(), "per message, simulated")
+    return panel_chart(rows, "What a message costs, stage by stage", profile.subtitle(), "per message, simulated")

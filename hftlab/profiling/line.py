@@ -199,7 +199,7 @@ def _hottest(rows: list[Row]) -> list[str]:
 
 def chart(profile: Profile) -> Any:
     """The dearest lines with their source, as bars."""
-    from hftlab.charts import bars_chart
+    from hftlab.charts import bar_chart
 
     bars = [
         {
@@ -211,4 +211,4 @@ def chart(profile: Profile) -> Any:
         for row in own_lines(profile.rows)[:BARS]
     ]
     title = "The dearest lines of the stages"
-    return bars_chart(bars, title, profile.subtitle(), "share of the engine's loop, %", monospace=True)
+    return bar_chart(bars, title, profile.subtitle(), "share of the engine's loop, %", monospace=True)

@@ -129,7 +129,7 @@ def _python(engine: Engine, feed: Feed) -> Found:
 
 def chart(profile: Profile) -> Any:
     """Allocations per message: by stage where the engine counts, by function where memray does, else what lines keep."""
-    from hftlab.charts import bars_chart
+    from hftlab.charts import bar_chart
 
     kinds = {one["kind"] for one in profile.rows}
     kind = next(name for name in ("growth", "function", "line", "stage") if name in kinds)
@@ -147,4 +147,4 @@ def chart(profile: Profile) -> Any:
     ]
     title = "What a message keeps" if kind == "line" else "What a message asks of the allocator"
     name = "blocks kept per message" if kind == "line" else "allocations per message"
-    return bars_chart(bars[:BARS], title, profile.subtitle(), name)
+    return bar_chart(bars[:BARS], title, profile.subtitle(), name)

@@ -38,7 +38,7 @@ def figure(name: str, title: str, chart: Any, caption: str, told: str) -> Figure
 
 def waterfall(facts: Facts) -> Iterator[Figure]:
     """From the Python engine over naive Rust to the best, one optimisation after the other."""
-    from hftlab.charts import steps_waterfall
+    from hftlab.charts import waterfall_chart
 
     found = facts.part("ablation")
     if not found:
@@ -61,7 +61,7 @@ def waterfall(facts: Facts) -> Iterator[Figure]:
     told = source(facts, "ablation", f"unstamped passes, {found['messages']:,} messages, {found['rounds']} paired rounds")
     if python:
         told = f"Python engine: {bench_source(facts, 'unstamped passes')}. Rust: {told}"
-    yield figure("waterfall", "Before and after", steps_waterfall(frame(rows), "Before and after", log=True), caption, told)
+    yield figure("waterfall", "Before and after", waterfall_chart(frame(rows), "Before and after", log=True), caption, told)
 
 
 def forest(facts: Facts) -> Iterator[Figure]:
@@ -165,7 +165,7 @@ def heat(facts: Facts) -> Iterator[Figure]:
 
 def load(facts: Facts) -> Iterator[Figure]:
     """Service and response time against the rate."""
-    from hftlab.charts import hockey_chart
+    from hftlab.charts import load_chart
 
     found = facts.part("open_loop")
     if not found:
@@ -180,7 +180,7 @@ def load(facts: Facts) -> Iterator[Figure]:
     if len({row["load"] for row in rows}) < 2:
         return
     label = facts.told["best"]["label"]
-    chart = hockey_chart(frame(rows), "messages per second sent", f"{label} under load", load_format="~s", what="latency")
+    chart = load_chart(frame(rows), "messages per second sent", f"{label} under load", load_format="~s", what="latency")
     yield figure(
         "load",
         f"{label} under load",

@@ -74,6 +74,19 @@ def test_what_cannot_be_drawn_is_said_in_one_sentence() -> None:
     with pytest.raises(UnknownName, match="x axis 'day'"):
         charts.price_chart(rows, SCALE, by="day")
     with pytest.raises(UnknownName, match="kind of step 'total'"):
-        charts.steps_waterfall(STEPS.with_columns(kind=pl.lit("total")))
+        charts.waterfall_chart(STEPS.with_columns(kind=pl.lit("total")))
     with pytest.raises(HftlabError, match="5,001 rows; at most 5,000"):
         charts.heat_chart(pl.DataFrame({name: np.arange(5_001) for name in ("start", "end", "low_ns", "high_ns", "count")}))
+
+
+def test_a_line_per_series_with_steps_a_rule_marks_and_intervals() -> None:
+    frame = pl.DataFrame({"series": ["a", "a", "b", "b"], "x": [0, 1, 0, 1], "y": [1.0, 2.0, 3.0, float("nan")]})
+    rule, lines = charts.line_chart(frame, "Title", step=True, rule=0.5).to_dict()["layer"]
+    assert lines["mark"]["interpolate"] == "step-after"
+    assert len(lines["data"]["values"]) == 3  # NaN has no place
+    assert lines["encoding"]["color"]["scale"]["domain"] == ["a", "b"]
+    assert rule["data"]["values"] == [{"at": 0.5}]
+    spans = frame.with_columns(low=pl.col("y") * 0.9, high=pl.col("y") * 1.1)
+    spec = charts.line_chart(spans, "Title", marks={"L2": 0.5}, log_y=True).to_dict()
+    assert [layer["mark"]["type"] for layer in spec["layer"]] == ["rule", "text", "line", "rule", "point"]
+    assert spec["layer"][1]["data"]["values"] == [{"label": "L2", "at": 0.5}]

@@ -59,7 +59,7 @@ KINDS: dict[str, tuple[Builder, Callable[[], pl.DataFrame], list[str], str]] = {
         "count",
     ),
     "hockey": (
-        lambda frame: charts.hockey_chart(frame, knee=0.7, subtitle="here"),
+        lambda frame: charts.load_chart(frame, knee=0.7, subtitle="here"),
         lambda: loads(samples()["python"][:4_000]),
         [
             "response time, from the intended send time",
@@ -78,13 +78,13 @@ KINDS: dict[str, tuple[Builder, Callable[[], pl.DataFrame], list[str], str]] = {
         "ns",
     ),
     "steps": (
-        lambda frame: charts.steps_waterfall(frame, subtitle="here"),
+        lambda frame: charts.waterfall_chart(frame, subtitle="here"),
         lambda: STEPS,
         ["÷29", "×1.05", "÷2.0", "5.20 µs", "50.0 ns", "time per message (ns to µs, log scale)", "slower"],
         "ns",
     ),
     "steps, linear": (
-        lambda frame: charts.steps_waterfall(frame, subtitle="here", log=False),
+        lambda frame: charts.waterfall_chart(frame, subtitle="here", log=False),
         lambda: STEPS,
         ["−1,100.0", "+200.0", "5,200.0", "ns per message"],
         "ns",

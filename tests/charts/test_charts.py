@@ -61,7 +61,7 @@ STAGES = pl.DataFrame({"engine": ["python", "rust"], "stage": ["book", "book"], 
 
 CHARTS: dict[str, tuple[Any, list[str]]] = {
     "waterfall": (
-        charts.waterfall_chart(STEPS, "here"),
+        charts.ablation_chart(STEPS, "here"),
         ["ns per message", "book: btree → ladder", "+10.0", "−70.0", "120.0", "60.0"],
     ),
     "forest": (
@@ -69,11 +69,11 @@ CHARTS: dict[str, tuple[Any, list[str]]] = {
         ["times as fast as before", "A/A control", "book: btree → ladder", "from naive", "from best", "no difference"],
     ),
     "scale": (
-        charts.scale_chart(POINTS, "live orders", {"L2 512 KiB": 5_000.0}, "here"),
+        charts.scaling_chart(POINTS, "live orders", {"L2 512 KiB": 5_000.0}, "here"),
         ["ns per message (log scale)", "live orders (log scale)", "best again", "L2 512 KiB", "10,000"],
     ),
     "border": (
-        charts.border_chart(WAYS, "here"),
+        charts.ffi_chart(WAYS, "here"),
         ["ns per message (log scale)", "messages per crossing (log scale)", "push_events", "until tick", "Python engine"],
     ),
     "lines": (

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hftlab.charts import ladder_chart, render
+from hftlab.charts import render, round_trip_chart
 from hftlab.cli.main import main
 from hftlab.errors import BackendMissing, ConfigError, HftlabError, UnknownName
 from hftlab.net.transports import bare, netns
@@ -97,7 +97,7 @@ def test_the_chart_has_a_rung_for_each(found: Ladder) -> None:
 
 def test_a_chart_of_nothing_says_so() -> None:
     empty = pl.DataFrame(schema={"transport": pl.String, "p50": pl.Float64, "p99": pl.Float64, "p99.9": pl.Float64})
-    assert "no transport was measured" in json.dumps(ladder_chart(empty).to_dict())
+    assert "no transport was measured" in json.dumps(round_trip_chart(empty).to_dict())
 
 
 @pytest.mark.parametrize("name", ["shm", "tcp-spin", "udp", "multicast"])

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hftlab.charts import render, wire_chart
+from hftlab.charts import render, tick_to_trade_chart
 from hftlab.cli.main import main
 from hftlab.engine.engine import Engine
 from hftlab.engine.histogram import Histogram
@@ -341,9 +341,9 @@ def test_the_chart_has_a_row_for_each_path(found: WireToWire) -> None:
 def test_charts_of_little_and_of_nothing() -> None:
     empty = pl.DataFrame(schema={"path": pl.String, "p50": pl.Float64, "p99": pl.Float64, "p99.9": pl.Float64})
     shares = pl.DataFrame(schema={"path": pl.String, "part": pl.String, "ns": pl.Float64, "share": pl.Float64})
-    assert "no path was measured" in json.dumps(wire_chart(empty, shares).to_dict())
+    assert "no path was measured" in json.dumps(tick_to_trade_chart(empty, shares).to_dict())
     one = pl.DataFrame({"path": ["shm"], "p50": [500.0], "p99": [None], "p99.9": [None]}, schema=empty.schema)
-    values = wire_chart(one, shares).to_dict()
+    values = tick_to_trade_chart(one, shares).to_dict()
     assert "hconcat" not in values, "without shares there is one panel"
 
 

@@ -3,15 +3,12 @@
 import importlib.util
 import json
 import os
-import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from hftlab import charts
-from hftlab.charts.house import QUESTIONS, STAGES
-from hftlab.cli.main import COMMANDS, main
+from hftlab.cli.main import main
 from hftlab.errors import ConfigError, HftlabError
 from hftlab.notebook import kernel
 from hftlab.notebook import lab as starter
@@ -130,21 +127,3 @@ def test_a_kernel_that_is_refused_does_not_keep_it_from_starting(
     starter.start(tmp_path, browser=False, prefix=tmp_path)
     assert started
     assert "going on without it" in capsys.readouterr().err
-
-
-def test_the_map_names_what_is_there() -> None:
-    """Every file, folder and command that the picture shows; no two texts of one row in one place."""
-    told = charts.house_chart().to_dict()
-    texts = [row for layer in told["layer"] for row in layer["data"]["values"] if "text" in row]
-    assert len({(row["x"], row["y"]) for row in texts}) == len(texts)
-    shown = {row["text"] for row in texts}
-    for stage in STAGES:
-        for path in stage[2:]:
-            folder, _, file = path.rpartition("/")
-            assert {file, f"{folder}/"} <= shown
-            assert (ROOT / path).is_file(), path
-    for _, where, command in QUESTIONS:
-        assert (ROOT / where).is_dir(), where
-        name = re.match(r"hftlab (\w+)", command)
-        assert name
-        assert name[1] in COMMANDS

@@ -52,12 +52,12 @@ class Stored(Result):
 
     def plot(self) -> Any:
         """The chart of the result, marked as stored."""
-        from hftlab.charts import ladder_chart, wire_chart
+        from hftlab.charts import round_trip_chart, tick_to_trade_chart
 
         if self.name == "pingpong":
-            return ladder_chart(self.frame(), self.conditions)
+            return round_trip_chart(self.frame(), self.conditions)
         response = self.frame().filter(measure="response", pace="closed")
-        return wire_chart(response, self.shares().filter(quantile="p50", pace="closed"), self.conditions)
+        return tick_to_trade_chart(response, self.shares().filter(quantile="p50", pace="closed"), self.conditions)
 
     def to_dict(self) -> dict[str, Any]:
         return self.told

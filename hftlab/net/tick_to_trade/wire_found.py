@@ -184,13 +184,13 @@ class WireToWire(Result):
     def plot(self, pace: str = "") -> Any:
         """Path by path at one pace (default the first), the quickest at the top: on the left whose time p50 is, on the right p50,
         p99 and p99.9 on a logarithmic axis; an Altair chart."""
-        from hftlab.charts import wire_chart
+        from hftlab.charts import tick_to_trade_chart
 
         pace = pace or self.paces[0]
         frame, shares = self.frame(), self.shares()
         shares = shares.filter((shares["pace"] == pace) & (shares["quantile"] == "p50"))
         chosen = frame.filter((frame["pace"] == pace) & (frame["measure"] == "response"))
-        return wire_chart(chosen, shares, conditions(self, pace))
+        return tick_to_trade_chart(chosen, shares, conditions(self, pace))
 
     def words(self) -> list[str]:
         """What was found, a sentence each."""

@@ -119,9 +119,9 @@ class Ladder(Result):
 
     def plot(self) -> Any:
         """p50, p99 and p99.9 of the round trip, transport by transport, as an Altair chart on a logarithmic axis."""
-        from hftlab.charts import ladder_chart
+        from hftlab.charts import round_trip_chart
 
-        return ladder_chart(self.frame(), self._conditions())
+        return round_trip_chart(self.frame(), self._conditions())
 
     def _conditions(self) -> str:
         where = f"cores {self.cores[0]} and {self.cores[1]}" if self.cores[0] is not None else "not pinned"
