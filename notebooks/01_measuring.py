@@ -37,11 +37,11 @@ COMPARED = 3_000  # messages of the comparison at the end; 20_000 for narrower i
 import numpy as np
 import polars as pl
 from course import check
+from course.legacy_method import findings, legacy_method
 
 import hftlab
 from hftlab import charts
 from hftlab.experiments.openloop import paced, response_ns
-from hftlab.experiments.seed import seed_method
 from hftlab.measurement.clock import clocks
 from hftlab.measurement.distribution import BEYOND, QUANTILES, Distribution, tells
 
@@ -54,10 +54,10 @@ tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=2, thousands_s
 # calls took at most so long. *End to end* is the whole way from the message to the order.
 
 # %% tags=["nbval-ignore-output"]
-seed = seed_method(ITERATIONS, SEED, rounds=31)
+first = legacy_method(ITERATIONS, SEED, rounds=31)
 
 # %% tags=["nbval-check-output"]
-published = seed.frame().filter(pl.col("source") == "published").drop("source")
+published = first.frame().filter(pl.col("source") == "published").drop("source")
 published
 
 # %% [markdown]
@@ -107,12 +107,12 @@ assert ours.backwards == 0
 # %% [markdown]
 # ## What the step does to a figure
 #
-# The seed's workload is rebuilt in `hftlab/experiments/seed_workload.py`. `seed_method` ran it in the old way, and then
-# properly. Here
-# are *the very same samples* twice: as the nanosecond clock read them, and with both readings cut to whole microseconds.
+# The workload of that table is rebuilt in `notebooks/course/legacy_workload.py`. `legacy_method` measured it in the old way, and
+# then properly. Here are *the very same samples* twice: as the nanosecond clock read them, and with both readings cut to whole
+# microseconds.
 
 # %% tags=["nbval-ignore-output"]
-effects = pl.DataFrame([vars(one) for one in seed.effects])
+effects = pl.DataFrame([vars(effect) for effect in first.effects])
 effects.select("stage", "median", "floored_median", "mean", "floored_mean")
 
 # %% [markdown]
@@ -121,8 +121,8 @@ effects.select("stage", "median", "floored_median", "mean", "floored_mean")
 # all cases: mostly 0, sometimes 1, and the average is right. A percentile has no such luck: it is one of the samples.
 
 # %% tags=["nbval-check-output"]
-whole = all(one.floored_median == round(one.floored_median) for one in seed.effects)
-close = all(abs(one.mean - one.floored_mean) < 0.2 for one in seed.effects)
+whole = all(effect.floored_median == round(effect.floored_median) for effect in first.effects)
+close = all(abs(effect.mean - effect.floored_mean) < 0.2 for effect in first.effects)
 print("every floored median is a whole number of us:", whole)
 print("every floored mean lies within a fifth of a us of the true one:", close)
 assert whole
@@ -229,10 +229,10 @@ for name, stages in (("always varying", varying), ("rare hiccups", hiccups)):
 # properly. The grey band is what a clock of whole microseconds cannot see.
 
 # %% tags=["nbval-ignore-output"]
-seed.plot()
+first.plot()
 
 # %% tags=["nbval-ignore-output"]
-for sentence in seed.words():
+for sentence in findings(first):
     print("-", sentence)
 
 # %% [markdown]
@@ -523,10 +523,10 @@ solved
 #
 # ### Where it is
 #
-# `hftlab/measurement/clock.py` clocks · `seed.py` the old method · `distribution.py` percentiles and n/a · `latency.py` phases ·
+# `hftlab/measurement/clock.py` clocks · `distribution.py` percentiles and n/a · `latency.py` phases ·
 # `swept.py` caches · `openloop.py` open loop · `paired.py` and `compare.py` A/B with control.
 #
-# On the command line: `hftlab doctor`, `hftlab latency`, `hftlab compare`.
+# The old method: `notebooks/course/legacy_method.py`. On the command line: `hftlab doctor`, `hftlab latency`, `hftlab compare`.
 #
 # **Next:** [02 Reading the market](02_reading_the_market.ipynb), what the messages of an exchange say. Then
 # [03 Where the time goes](03_where_the_time_goes.ipynb).

@@ -34,6 +34,7 @@ import math
 
 import polars as pl
 from course import check
+from course.legacy_method import legacy_method
 
 import hftlab
 import hftlab.net
@@ -141,11 +142,11 @@ ablation.forest()
 # round, without stamps.
 
 # %% tags=["nbval-ignore-output"]
-seed = hftlab.experiments.seed_method(rounds=11)
+first = legacy_method(rounds=11)
 report = hftlab.bench(feed, rounds=ROUNDS)
-was = seed.frame().filter(pl.col("source").is_in(["published", "its method, here"]))
-was = was.pivot("source", index="stage", values="median").rename(
-    {"published": "seed, us", "its method, here": "its way here, us"}
+was = first.frame().filter(pl.col("source").is_in(["published", "legacy method, here"]))
+was = was.pivot("source", index="stage", values="p50").rename(
+    {"published": "published, us", "legacy method, here": "legacy method here, us"}
 )
 figures = [pl.col(name).round(1) for name in ("ns_per_message", "low", "high")]
 now = report.intervals().with_columns(said=pl.format("{} [{}, {}]", *figures))

@@ -29,7 +29,6 @@ from hftlab.charts.prices import price_chart as price_chart
 from hftlab.charts.prices import signal_chart as signal_chart
 from hftlab.charts.prices import thin as thin
 from hftlab.charts.rungs import round_trip_chart as round_trip_chart
-from hftlab.charts.seed import seed_chart as seed_chart
 from hftlab.charts.show import check_file as check_file
 from hftlab.charts.show import enable as enable
 from hftlab.charts.show import render as render

@@ -182,7 +182,6 @@ COMMANDS = {
     "scale": measuring.scale,
     "border": measuring.border,
     "report": reporting.report,
-    "seed": measuring.seed,
     "stress": stressing.stress,
     "profile": measuring.profile,
     "run": _run,

@@ -115,15 +115,6 @@ def border(arguments: argparse.Namespace) -> int:
     return _give(found, arguments, [border_table(found)], found.lines())
 
 
-def seed(arguments: argparse.Namespace) -> int:
-    """The seed's own method beside the truth."""
-    from hftlab.experiments.seed import seed_method
-    from hftlab.presentation.tables import seed_table
-
-    found = seed_method(arguments.iterations, arguments.seed, arguments.rounds)
-    return _give(found, arguments, [seed_table(found)], found.lines())
-
-
 @contextmanager
 def placement(arguments: argparse.Namespace) -> Iterator[None]:
     """Run a command where --pin and --fifo say, if it has them; what the system refuses is a sentence on stderr."""

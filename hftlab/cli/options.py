@@ -22,7 +22,6 @@ examples:
   hftlab border                                  what each way from Python into Rust costs
   hftlab report                                  all of it measured and put on one page, out/report.html
   hftlab stress                                  load swept to saturation, bursts, storms, overload, a soak
-  hftlab seed                                    the method of the project's first table, reproduced and taken apart
   hftlab profile --how memory --backend rust     what the engine asks of the allocator; --how line, calls, sample, ...
   hftlab generate day.itch --regime market --messages 1000000
   hftlab run day.itch --backend rust --record all --out run.parquet
@@ -59,7 +58,6 @@ def parser() -> argparse.ArgumentParser:
         _add_profile,
         _add_border,
         _add_report,
-        _add_seed,
         add_stress,
         _add_run,
         _add_verify,
@@ -186,14 +184,6 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="build the page from a stored report, or from results of bench and bench --ablate; may be repeated",
     )
     placement_options(report)
-
-
-def _add_seed(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    seed = commands.add_parser("seed", help="measure by the method of the project's first table, and beside it properly")
-    seed.add_argument("--iterations", type=int, default=1_000, help="of its method, and of each round (default 1,000)")
-    seed.add_argument("--rounds", type=int, default=101, help="interleaved rounds of the proper measurement (default 101)")
-    seed.add_argument("--seed", type=int, default=1, help="of the inputs and of the order (default 1)")
-    result_options(seed)
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -16,7 +16,6 @@ floor.py                what a message would cost if only the unavoidable were d
 scale.py                what a message costs as the book grows
 border.py crossing.py   what each way from Python into Rust costs
 flight.py trace.py      what happened around the slowest messages
-seed.py                 the seed's own method, taken apart; `hftlab.experiments.seed_method()`
 kept.py                 what outlives a run: the user's folder; the next two keep something there
 baselines.py drift.py   reports under a name, and two of them compared
 history.py levels.py    every run, and when a figure changed for good
@@ -29,7 +28,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hftlab.experiments.report import Report
-    from hftlab.experiments.seed import seed_method as seed_method
     from hftlab.feeds.feed import Feed
 
 
@@ -46,11 +44,3 @@ def bench(
     from hftlab.experiments.measure import measure
 
     return measure(synthetic("calm", messages, seed) if feed is None else feed, rounds=rounds, seed=seed, engines=engines)
-
-
-def __getattr__(name: str) -> Any:
-    if name == "seed_method":  # lazily, like everything that measures
-        from hftlab.experiments.seed import seed_method
-
-        return seed_method
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

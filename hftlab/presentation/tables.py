@@ -9,7 +9,6 @@ from rich.table import Table
 
 from hftlab.experiments.measured import Measured
 from hftlab.experiments.report import Report
-from hftlab.experiments.seed_table import FIGURES, TRUTH
 from hftlab.measurement.distribution import QUANTILES, TITLES, Distribution
 from hftlab.settings import RECORDS, STAGES
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from hftlab.experiments.border import Border
     from hftlab.experiments.latency import LatencyReport
     from hftlab.experiments.scale import Scale
-    from hftlab.experiments.seed import SeedReport
 
 _COLUMNS = ("min", "max", "mean", *QUANTILES)
 
@@ -135,24 +133,6 @@ def border_table(found: Border) -> Table:
         ways = [by.get((name, size, until)) or by[name, size, ""] for until in stages]
         cells = [f"{way.ns.median:,.1f} ({way.min_ns:,.1f})" for way in ways]
         table.add_row(name, f"{size:,}" if size else "a call", *cells)
-    return table
-
-
-def seed_table(found: SeedReport) -> Table:
-    """The seed's table: as published, by its method here, and as it is; "-" where the method gave nothing."""
-    table = Table(title="the seed's table, us: as published, by its method, and as it is")
-    table.add_column("stage")
-    table.add_column("source")
-    for name in (*FIGURES, "n"):
-        table.add_column(name, justify="right")
-    stage = ""
-    for line in found.table:
-        if stage not in ("", line.stage):
-            table.add_section()
-        absent = "-" if line.stage == "total" and line.source != TRUTH else "n/a"
-        cells = [absent if value is None else f"{value:,.2f}" for value in line.figures.values()]
-        table.add_row("" if line.stage == stage else TITLES[line.stage], line.source, *cells, f"{line.n:,}")
-        stage = line.stage
     return table
 
 

@@ -38,7 +38,7 @@ _FIELDS = {
     "load_1min": "load, 1 minute",
     "time": "time, UTC",
 }
-_PARTS = {"bench": "bench", "ablation": "ablation", "best": "fastest engine alone", "seed_method": "method of the seed"}
+_PARTS = {"bench": "bench", "ablation": "ablation", "best": "fastest engine alone"}
 
 
 def plain(value: Any) -> str:
@@ -63,8 +63,7 @@ def source(facts: Facts, part: str, told: str) -> str:
     """What stands under a table or a chart: what was run, on what, and under which fingerprint."""
     machine = facts.machines[part]
     load = machine.get("load_1min")
-    feed = "" if part == "seed_method" else f"; {facts.feed}"  # which has inputs of its own
-    return f"{told}{feed}; fingerprint {mark(machine)}" + ("" if load is None else f", load {load:.2f}")
+    return f"{told}; {facts.feed}; fingerprint {mark(machine)}" + ("" if load is None else f", load {load:.2f}")
 
 
 def bench_source(facts: Facts, told: str = "stamps of every message") -> str:

@@ -10,8 +10,7 @@
      "swept"      engine -> end to end with swept caches
      "best"       the fastest engine: label, timeline
      "flight"     hftlab-flight/1: its slowest messages, or null
-     "open_loop"  the same engine at fixed rates
-     "seed_method"  hftlab-seed/1: the method of the project's first table}
+     "open_loop"  the same engine at fixed rates}
 
 Every part but "schema" may lack: a page can be built of what `hftlab bench --out` and `hftlab bench --ablate --out` have saved.
 """
@@ -67,7 +66,7 @@ class Facts:
     @property
     def machines(self) -> dict[str, dict[str, Any]]:
         """The fingerprint of every part that has one."""
-        return {name: self.told[name]["machine"] for name in ("bench", "ablation", "best", "seed_method") if self.part(name)}
+        return {name: self.told[name]["machine"] for name in ("bench", "ablation", "best") if self.part(name)}
 
     def missing(self, name: str) -> str:
         """Why a part is not there."""

@@ -206,20 +206,3 @@ def flight(facts: Facts) -> Iterator[Figure]:
         "Compare the slow one with those around it: the stage that is long there alone is where the time went.",
         source(facts, "best", "one stamped pass"),
     )
-
-
-def seed_method(facts: Facts) -> Iterator[Figure]:
-    """The figures of the seed's method beside the truth."""
-    from hftlab.charts import seed_chart
-
-    found = facts.part("seed_method")
-    if not found:
-        return
-    yield figure(
-        "seed",
-        "The method of the published figures, beside the truth",
-        seed_chart(frame(found["table_us"])),
-        "The same calls, measured by the method of the published figures and properly, in one run. Below one step of its "
-        "clock, the band, the method says nothing; its end to end is a sum.",
-        source(facts, "seed_method", f"{found['iterations']:,} iterations, {found['rounds']} interleaved rounds"),
-    )

@@ -6,7 +6,6 @@
     best           the fastest engine: over time, slowest messages      hftlab.latency
     flight         its slowest messages                                 hftlab.experiments.flight
     open_loop      the fastest engine at fixed rates                    hftlab.experiments.openloop
-    seed_method    the method of the project's first table              hftlab.experiments.seed
 
 What is kept are plain values, already summarised; `hftlab.reporting.facts` says how.
 """
@@ -27,7 +26,6 @@ from hftlab.experiments.latency import LatencyReport, latency
 from hftlab.experiments.measure import measure
 from hftlab.experiments.openloop import paced
 from hftlab.experiments.report import Report
-from hftlab.experiments.seed import seed_method
 from hftlab.experiments.swept import swept
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import clock_of
@@ -49,11 +47,10 @@ class Effort:
     swept_s: float
     shares: tuple[float, ...]
     swept_most: int = 1_000
-    seed_rounds: int = 101
 
 
 FULL = Effort(rounds=11, switch_rounds=21, latency_rounds=5, swept_s=2.0, shares=_SHARES)
-QUICK = Effort(rounds=5, switch_rounds=21, latency_rounds=3, swept_s=0.5, shares=(0.3, 0.7, 1.0), swept_most=250, seed_rounds=31)
+QUICK = Effort(rounds=5, switch_rounds=21, latency_rounds=3, swept_s=0.5, shares=(0.3, 0.7, 1.0), swept_most=250)
 
 
 def gather(feed: Feed, effort: Effort, *, seed: int = 1, engines: Iterable[Any] = (), how: dict[str, Any] | None = None) -> Facts:
@@ -74,7 +71,6 @@ def gather(feed: Feed, effort: Effort, *, seed: int = 1, engines: Iterable[Any] 
     parts["best"] = _alone(fastest, one)
     parts["flight"] = _flight(fastest, one)
     parts["open_loop"] = _open_loop(by_label[fastest], feed, effort)
-    parts["seed_method"] = seed_method(seed=seed, rounds=effort.seed_rounds).to_dict()
     return Facts({"schema": SCHEMA, "how": how or {}, "missing": missing, **parts})
 
 

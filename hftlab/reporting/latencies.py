@@ -1,22 +1,17 @@
-"""The seed's table with the columns it lacked, for every engine; beside it what was published; warm, first and swept."""
+"""The latency of every stage, for every engine; warm, first and swept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from hftlab.experiments.seed_table import FIGURES, PUBLISHED
 from hftlab.measurement.distribution import QUANTILES, TITLES
-from hftlab.presentation.document import NOT_KNOWN, Block, Section, Table, number, table, text
-from hftlab.reporting import figures as charts
-from hftlab.reporting.conditions import bench_source, source
+from hftlab.presentation.document import NOT_KNOWN, Section, Table, number, table, text
+from hftlab.reporting.conditions import bench_source
 from hftlab.reporting.facts import Facts, whole_ns
 
 _STATISTICS = ("min", "max", "mean", *QUANTILES)
 _LATENCY = ("min", "max", "mean", "median", "p95", "p99", "p90", "p99.9", "p99.99")
 US, MS = 1e3, 1e6
-#: Of the published figures those that are compared.
-_COMPARED = ("mean", "median", "p95", "p99")
 
 
 def variant_of(engine: dict[str, Any]) -> str:
@@ -75,93 +70,6 @@ def _whole(facts: Facts) -> Table:
         "the passes with and without it, and can come out a little below 0 where it costs next to nothing."
     )
     return table("Whole passes, ns per message", columns, rows, note=note, source=bench_source(facts, "unstamped passes"))
-
-
-def published(facts: Facts) -> Section:
-    """Beside the figures the project grew from."""
-    python = next((one for one in facts.engines if one["backend"] == "python"), None)
-    if python is None:
-        return Section(
-            "Beside the published figures", (text("The Python engine was not measured here, so there is nothing to compare."),)
-        )
-    fastest = facts.fastest or python
-    columns = (
-        "stage",
-        "statistic",
-        "published, µs",
-        f"{python['label']} here, µs",
-        "here / published",
-        f"{fastest['label']} here, µs",
-    )
-    rows = []
-    for part, figures in PUBLISHED.items():
-        here, best = row_of(python, part), row_of(fastest, part)
-        for name in (name for name in _COMPARED if name in figures):
-            us = figures[name]
-            own = here[name] / US if here and here[name] is not None else None
-            told = best[name] / US if best and best[name] is not None else None
-            rows.append((TITLES[part], name, number(us, 2), number(own, 3), number(own and own / us, 2), number(told, 3)))
-    return Section(
-        "Beside the published figures",
-        (
-            text(*_not_the_same(python)),
-            table(
-                "Published figures of the seed and this run",
-                columns,
-                rows,
-                words=2,
-                note="Above 1 in here / published: longer than the figure says. Read the paragraphs above first.",
-                source=bench_source(facts),
-            ),
-            *_method(facts),
-        ),
-    )
-
-
-def _method(facts: Facts) -> Iterator[Block]:
-    """The seed's method, run here, beside the truth."""
-    found = facts.part("seed_method")
-    if not found:
-        return
-    columns = ("stage", "source", *FIGURES, "n")
-    rows = [
-        (row["stage"], row["source"], *(number(row[name], 2) for name in FIGURES), f"{row['n']:,}") for row in found["table_us"]
-    ]
-    note = (
-        "The workload of the published figures, which has no book and no wire format, so that the method alone differs: as "
-        "published; by the same method here; in the same loops with a clock of nanoseconds, and those readings floored to "
-        "whole microseconds; and stamped properly, warm, end to end with stamps of its own."
-    )
-    told = source(facts, "seed_method", f"{found['iterations']:,} iterations, {found['rounds']} interleaved rounds")
-    yield text("The method can be told from the workload by running both here:")
-    yield table("The method of the published figures, microseconds", columns, rows, words=2, note=note, source=told)
-    yield from charts.seed_method(facts)
-    yield text(*(f"{line[0].upper()}{line[1:]}." for line in found["words"]), kind="list")
-
-
-def _not_the_same(python: dict[str, Any]) -> Iterator[str]:
-    stages = [PUBLISHED[part] for part in ("tick", "book", "signal")]
-    medians, p99s = (sum(one[name] for one in stages) for name in ("median", "p99"))
-    yield (
-        "The two columns do not measure the same thing. The published figures were taken with a clock that counts whole "
-        "microseconds, so that a stage of less than one reads 0 or 1; and their end to end was never timed: it is a sum of "
-        "percentiles, "
-        f"{medians:g} µs of medians and {p99s:g} µs of p99s, which is no percentile of anything."
-    )
-    yield (
-        "Their stages did less, too: the tick stage parsed no wire format but set attributes, and the book stage kept no "
-        "orders and applied no changes, it stored two lists of levels and added them up. Here a message starts as bytes and "
-        "ends as an order."
-    )
-    total = row_of(python, "total")
-    parts = [row_of(python, part) for part in ("tick", "book", "signal", "order")]
-    if total and total["p99"] and all(row and row["p99"] is not None for row in parts):
-        added = sum(row["p99"] for row in parts if row)
-        yield (
-            f"What adding does can be seen on this very run: the p99s of the four stages of {python['label']} add up to "
-            f"{added / US:,.2f} µs, and the p99 of end to end, stamped, is {total['p99'] / US:,.2f} µs, "
-            f"{total['p99'] / added:.2f} times that."
-        )
 
 
 def phases(facts: Facts) -> Section:

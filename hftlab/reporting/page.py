@@ -84,7 +84,6 @@ def document(facts: Facts) -> Document:
         conditions.measured_on_what(facts),
         verdict.verdict(facts),
         latencies.latency_tables(facts),
-        latencies.published(facts),
         findings.before_and_after(facts),
         findings.switches(facts),
         tails.distributions(facts),

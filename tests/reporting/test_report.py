@@ -28,13 +28,12 @@ from hftlab.reporting.page import ReportPage
 
 pytest.importorskip("vl_convert")
 
-SMALL = Effort(rounds=3, switch_rounds=3, latency_rounds=3, swept_s=0.1, shares=(0.5, 1.0), swept_most=20, seed_rounds=3)
+SMALL = Effort(rounds=3, switch_rounds=3, latency_rounds=3, swept_s=0.1, shares=(0.5, 1.0), swept_most=20)
 HOSTILE = "<script>alert(1)</script>|`x`</td>![a](b) \"'&amp; {{ 7*7 }} *b* _i_"
 CHAPTERS = [
     "What was measured, on what",
     "The verdict",
     "Latency per message",
-    "Beside the published figures",
     "Before and after",
     "Each optimisation alone",
     "Distributions",
@@ -106,14 +105,6 @@ def test_every_table_and_chart_says_where_its_numbers_come_from(page: ReportPage
     assert all(len(figure.caption) > 80 for figure in page.document.figures)
 
 
-def test_the_published_figures_are_said_to_be_something_else(page: ReportPage) -> None:
-    said = words(page, "Beside the published figures")
-    assert "sum of percentiles, 5 µs of medians and 10 µs of p99s" in said
-    assert "parsed no wire format" in said
-    assert cells(page, "Published figures", "tick processing", "mean")[2] == "0.85"
-    assert cells(page, "Published figures", "end to end", "p99")[2] == "10.00"
-
-
 @pytest.mark.rust
 def test_the_verdict_admits_that_two_engines_were_not_told_apart(facts: Facts) -> None:
     told = copy.deepcopy(facts.told)
@@ -138,8 +129,8 @@ def test_the_verdict_is_three_sentences_of_the_numbers(page: ReportPage, facts: 
 @pytest.mark.rust
 def test_the_waterfall_goes_from_python_over_naive_rust_to_the_best(page: ReportPage, facts: Facts) -> None:
     names = [figure.name for figure in page.document.figures]
-    assert names == ["seed", "waterfall", "forest", "percentiles", "ccdf", "ridges", "stages", "heat", "budget", "load", "flight"]
-    told = json.dumps(page.document.figures[1].spec, ensure_ascii=False)
+    assert names == ["waterfall", "forest", "percentiles", "ccdf", "ridges", "stages", "heat", "budget", "load", "flight"]
+    told = json.dumps(page.document.figures[0].spec, ensure_ascii=False)
     ladder = [
         step for step in facts.part("ablation")["steps"] if step["start"] == "ladder" and step["axis"] not in ("all", "A/A")
     ]

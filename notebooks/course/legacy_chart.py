@@ -1,30 +1,31 @@
-"""The seed's table against the truth: what its method printed, and where the clock of that method cannot see."""
+"""The first table against a proper measurement: the figures of its method, and where the clock of that method cannot see."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from course.legacy_workload import METHOD, PUBLISHED, TRUTH
 from hftlab.charts.base import PALETTE, altair
 
 if TYPE_CHECKING:
     import altair as alt
     import polars as pl
 
-#: Source -> its name here, colour and shape; as `hftlab.experiments.seed_table` names the sources.
+#: Source -> its name here, colour and shape.
 _SOURCES = {
-    "truth": ("measured properly", PALETTE[0], "circle"),
-    "its method, here": ("by its method, here", PALETTE[1], "square"),
-    "published": ("as published", "#222222", "diamond"),  # drawn last and small, on top of what equals it
+    TRUTH: ("measured properly", PALETTE[0], "circle"),
+    METHOD: ("legacy method, here", PALETTE[1], "square"),
+    PUBLISHED: ("as published", "#222222", "diamond"),  # drawn last and small, on top of what equals it
 }
-_FIGURES = ("mean", "median", "p95", "p99")
+_FIGURES = ("mean", "p50", "p95", "p99")
 _TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 10_000, 100_000)
 _STEP_US = 1.0
 
 
-def seed_chart(table: pl.DataFrame, subtitle: str = "") -> alt.VConcatChart:
-    """A panel per row of the seed's table: its figures in us by source; below one step of the clock there is a band.
+def legacy_chart(table: pl.DataFrame, subtitle: str = "") -> alt.VConcatChart:
+    """A panel per row of the first table: its figures in us by source; below one step of the clock there is a band.
 
-    table : `SeedReport.frame()`
+    table : `LegacyReport.frame()`
 
     The scale is linear up to one step of the clock and logarithmic beyond.
     """
@@ -40,8 +41,8 @@ def seed_chart(table: pl.DataFrame, subtitle: str = "") -> alt.VConcatChart:
     stages = table["stage"].unique(maintain_order=True).to_list()
     high = max(1.1 * max(row["us"] for row in rows), 2.0)
     panels = [_panel([row for row in rows if row["stage"] == stage], stage, high, last=stage == stages[-1]) for stage in stages]
-    said = [subtitle, "band: less than one step of the clock of its method, which cannot see what lies there"]
-    head = alt.Title("The seed's table, and the truth", subtitle=said, anchor="start", offset=12)
+    below = [subtitle, "band: less than one step of the legacy clock, which cannot resolve it"]
+    head = alt.Title("The first table, by the legacy method and measured properly", subtitle=below, anchor="start", offset=12)
     return alt.vconcat(*panels, spacing=10).resolve_scale(color="shared", shape="shared").properties(title=head)  # type: ignore[no-any-return]
 
 
