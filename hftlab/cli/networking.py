@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from hftlab.cli.measuring import print_json
@@ -26,15 +27,35 @@ def _transports(arguments: argparse.Namespace) -> int:
 
 
 def _exchange(arguments: argparse.Namespace) -> int:
-    from hftlab.cli.exchange_process import exchange
+    from hftlab.engine.engine import load, synthetic
+    from hftlab.net.exchange.process import serve
+    from hftlab.net.exchange.settings import ExchangeSettings
 
-    return exchange(arguments)
+    feed = (
+        load(arguments.file)
+        if arguments.file
+        else synthetic(arguments.regime, arguments.messages, arguments.seed, arguments.symbols)
+    )
+    serve(feed, _chosen(ExchangeSettings, arguments), arguments.accounts, resume=arguments.resume, json=arguments.json)
+    return 0
 
 
 def _trade(arguments: argparse.Namespace) -> int:
-    from hftlab.cli.trader_process import trade
+    from hftlab.net.trader.process import serve
+    from hftlab.net.trader.settings import TraderSettings
+    from hftlab.settings import OrderConfig, RiskConfig
 
-    return trade(arguments)
+    options = {"order": _chosen(OrderConfig, arguments), "risk": _chosen(RiskConfig, arguments)}
+    settings = _chosen(TraderSettings, arguments)
+    files = {"orders_file": arguments.out, "json": arguments.json}
+    serve(settings, arguments.backend, arguments.accounts, **files, **options)
+    return 0
+
+
+def _chosen(kind: Any, arguments: argparse.Namespace) -> Any:
+    """A dataclass of settings with what the options name. raises : ConfigError"""
+    given = {name: value for name, value in vars(arguments).items() if value is not None}
+    return kind(**{one.name: given[one.name] for one in fields(kind) if one.name in given})
 
 
 def _pingpong(arguments: argparse.Namespace) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from hftlab.cli.exchange_options import LINE_A, LINE_B, ORDERS, REQUESTS
+from hftlab.net.exchange.settings import LINE_A, LINE_B, ORDERS, REQUESTS
 
 _ABOUT = """\
 The engine as a process: the feed in on two lines, orders out, positions from what the exchange reports. The password comes
 from --accounts FILE (USERNAME PASSWORD a line) or from HFTLAB_PASSWORD, never from the command line. SIGUSR1, or a file at
 --kill-file, is the kill switch: what is open is canceled, and nothing is sent any more. SIGTERM and Ctrl-C cancel what is open
-and log out. It ends by itself with the feed's session, unless told to --stay.
+and log out. It ends by itself with the feed's session, unless told to --run-forever.
 """
 
 
@@ -25,7 +25,7 @@ def add_trade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     trade.add_argument("--json", action="store_true", help="one JSON object a line: the addresses first, the summary last")
     trade.add_argument("--out", metavar="FILE", help="write the orders as Parquet at the end")
     trade.add_argument("--journal", metavar="FILE", help="append everything that happens to this file, one JSON object a line")
-    trade.add_argument("--stay", action="store_true", help="wait for another session when this one is over")
+    trade.add_argument("--run-forever", action="store_true", help="wait for another session when this one is over")
     trade.add_argument("--spin", action="store_true", help="never sleep")
     _feed(trade.add_argument_group("feed"))
     _orders(trade.add_argument_group("orders"))
@@ -43,7 +43,9 @@ def _feed(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--silence", dest="silence_ms", type=float, default=3_000.0, metavar="MS", help="then stale (default 3000)"
     )
-    group.add_argument("--replays", type=int, default=3, metavar="N", help="of the session after losses for good (default 3)")
+    group.add_argument(
+        "--max-session-restarts", type=int, default=3, metavar="N", help="of the session after losses for good (default 3)"
+    )
 
 
 def _orders(group: argparse._ArgumentGroup) -> None:

@@ -1,4 +1,4 @@
-"""The network path: exchange and trader as processes, transports, and what each costs.
+"""The network path: exchange and trader as processes, transports, and what each costs. Public names stand in `__init__.pyi`.
 
 exchange/       the exchange as a process: `Exchange(feed, accounts)`
 trader/         the engine as a process: `Trader(TraderSettings(...), "rust")`
@@ -14,9 +14,9 @@ from typing import Any
 # What is public, and where it is: module and name.
 _NAMES = {
     "Exchange": ("exchange.exchange", "Exchange"),
-    "Settings": ("exchange.exchange_settings", "Settings"),
+    "ExchangeSettings": ("exchange.settings", "ExchangeSettings"),
     "Trader": ("trader.trader", "Trader"),
-    "TraderSettings": ("trader.trader_settings", "Settings"),
+    "TraderSettings": ("trader.settings", "TraderSettings"),
     "list_transports": ("transports.transports", "transports"),
     "measure_round_trip": ("transports.pingpong", "pingpong"),
     "measure_tick_to_trade": ("tick_to_trade.wire", "wire"),

@@ -31,7 +31,7 @@ class Address(NamedTuple):
                 raise ValueError
             return cls(str(IPv4Address(LOOPBACK if host == "localhost" else host)), int(port))
         except ValueError:
-            raise ConfigError(f"{what} is {text!r}; allowed is an IPv4 address and a port, e.g. {LOOPBACK}:0") from None
+            raise ConfigError(f"{what} must be an IPv4 address and a port such as {LOOPBACK}:0, got {text!r}") from None
 
     @property
     def multicast(self) -> bool:
@@ -46,7 +46,9 @@ def destination(address: Address, what: str) -> Address:
     if address.port:
         return address
     if not address.multicast:
-        raise ConfigError(f"{what} is {address}; allowed is port 0 for multicast groups only, since somebody must listen there")
+        raise ConfigError(
+            f"{what} must have a port above 0, since somebody must listen there (0 is for multicast groups), got {address}"
+        )
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("", 0))
         return address._replace(port=probe.getsockname()[1])

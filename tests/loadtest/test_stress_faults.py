@@ -245,7 +245,7 @@ def test_the_wall_clock_is_read_for_nothing_but_to_be_written_down() -> None:
                 name = getattr(node.value, "id", "")
                 if name in ("time", "datetime", "date"):
                     found.add((path.stem, f"{name}.{node.attr}"))
-    assert found == {("audit", "datetime.now"), ("exchange_settings", "time.time_ns")}
+    assert found == {("audit", "datetime.now"), ("settings", "time.time_ns")}
     import time
 
     from hftlab.net.exchange import audit

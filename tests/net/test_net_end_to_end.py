@@ -19,9 +19,10 @@ import pytest
 
 import hftlab
 from hftlab.net.exchange.audit import lines, told
-from hftlab.net.exchange.exchange import Exchange, Settings
+from hftlab.net.exchange.exchange import Exchange
+from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.net.trader.retrace import retrace
-from hftlab.net.trader.trader import Settings as TraderSettings
+from hftlab.net.trader.settings import TraderSettings
 from hftlab.net.trader.trader import Trader
 from hftlab.protocols.ouch import decode_inbound
 from hftlab.settings import OrderConfig
@@ -99,7 +100,7 @@ def exchange(start: Callable[..., Process], folder: Path, *words: str, wait: int
     """An exchange on free ports that waits for us."""
     groups = ["--line-a", "239.255.71.1:0", "--line-b", "239.255.71.2:0", "--requests", "127.0.0.1:0", "--orders", "127.0.0.1:0"]
     feed = ["--regime", "burst", "--messages", str(MESSAGES), "--seed", str(SEED), "--pace", "3000/s", "--wait", str(wait)]
-    end = ["--stay", "0.6", "--linger", "0.3", "--heartbeat", "0.1", "--audit", str(folder / "audit")]
+    end = ["--heartbeat-after-end", "0.6", "--end-repeat", "0.3", "--heartbeat", "0.1", "--audit", str(folder / "audit")]
     made = start("exchange", *groups, *feed, *end, *words, HFTLAB_ACCOUNTS=f"TRADER:{PASSWORD}")
     return made, made.hear("listening")
 
@@ -203,7 +204,7 @@ def missing_password() -> str:
 def test_who_comes_late_asks_for_what_was_before_and_then_trades(started: Callable[..., Process], tmp_path: Path) -> None:
     feed = hftlab.synthetic("burst", MESSAGES, seed=SEED)
     paused = [0]
-    settings = Settings(pace="2000/s", stay_s=1.0, linger_s=0.5, heartbeat_s=0.1)
+    settings = ExchangeSettings.on_free_ports(pace="2000/s", heartbeat_after_end_s=1.0, end_repeat_s=0.5, heartbeat_s=0.1)
     made = Exchange(feed, {"TRADER": PASSWORD}, settings, clock=lambda: time.monotonic_ns() - paused[0])
     at, end = made.start(), time.monotonic() + LONGEST
     try:
@@ -228,7 +229,9 @@ def test_who_comes_late_asks_for_what_was_before_and_then_trades(started: Callab
 @pytest.mark.parametrize("backend", ["python", pytest.param("rust", marks=pytest.mark.rust)])
 def test_an_exchange_that_fails_and_comes_back_meets_a_trader_that_has_lost_nothing(tmp_path: Path, backend: str) -> None:
     feed = hftlab.synthetic("burst", MESSAGES, seed=SEED)
-    chosen = Settings(pace="6000/s", wait=1, stay_s=0.3, linger_s=0.3, heartbeat_s=0.1, audit=str(tmp_path / "audit"))
+    chosen = ExchangeSettings.on_free_ports(
+        pace="6000/s", wait=1, heartbeat_after_end_s=0.3, end_repeat_s=0.3, heartbeat_s=0.1, audit=str(tmp_path / "audit")
+    )
     made = Exchange(feed, {"TRADER": PASSWORD}, chosen)
     at, end = made.start(), time.monotonic() + LONGEST
     there = made.bound

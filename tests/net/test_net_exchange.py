@@ -21,15 +21,14 @@ from hypothesis import strategies as st
 from hftlab.errors import ConfigError
 from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
-from hftlab.net import Exchange, Settings
-from hftlab.net.exchange import accounts as account_list
+from hftlab.net import Exchange, ExchangeSettings
 from hftlab.net.exchange.audit import Audit, lines
 from hftlab.net.exchange.desk import Desk, Port
 from hftlab.net.exchange.matching import Matcher
+from hftlab.net.exchange.settings import load_accounts
 from hftlab.net.exchange.state import State, Told
 from hftlab.protocols import ouch, soupbintcp
 from hftlab.protocols.itch_messages import build
-from hftlab.protocols.lines import Chances
 from hftlab.protocols.pacing import Bucket
 
 ACCOUNTS = {"ME": "SECRET", "YOU": "HIDDEN"}
@@ -61,8 +60,8 @@ class House:
         self.clients: list[Client] = []
 
     def open(self, feed: bytes = SMALL, state: State | None = None, **settings: object) -> Exchange:
-        values: dict = {"pace": "max", "stay_s": 60, "linger_s": 0.05, "heartbeat_s": 0.05} | settings
-        exchange = Exchange(ItchFeed(feed), ACCOUNTS, Settings(**values), state=state)
+        values: dict = {"pace": "max", "heartbeat_after_end_s": 60, "end_repeat_s": 0.05, "heartbeat_s": 0.05} | settings
+        exchange = Exchange(ItchFeed(feed), ACCOUNTS, ExchangeSettings.on_free_ports(**values), state=state)
         exchange.start()
         self.exchanges.append(exchange)
         return exchange
@@ -238,7 +237,7 @@ def test_an_order_that_cannot_be_read_closes_the_connection(house: House, payloa
 
 
 def test_who_says_nothing_is_disconnected(house: House) -> None:
-    exchange = house.open(login_s=0.1, dead_s=0.3)
+    exchange = house.open(login_timeout_s=0.1, idle_timeout_s=0.3)
     silent, half, quiet = (house.client(exchange, login=False) for _ in range(3))
     half.raw(b"\0\x2fLME  ")
     quiet.login()
@@ -248,7 +247,7 @@ def test_who_says_nothing_is_disconnected(house: House) -> None:
 
 
 def test_a_client_that_beats_stays_and_may_log_out(house: House) -> None:
-    exchange = house.open(dead_s=0.3)
+    exchange = house.open(idle_timeout_s=0.3)
     client = house.client(exchange)
     for _ in range(6):
         end = time.monotonic() + 0.1
@@ -342,7 +341,7 @@ def test_accounts_are_told_of_their_own_orders_alone_and_may_trade_with_each_oth
 
 
 def test_a_flood_is_slowed_down_and_does_not_hold_up_the_others(house: House) -> None:
-    exchange = house.open(rate=2_000, burst_in=100)
+    exchange = house.open(inbound_rate=2_000, inbound_burst=100)
     flooding, calm = house.client(exchange), house.client(exchange, name="YOU", password="HIDDEN")
     flooding.until(lambda: exchange.phase == "staying")
     frame = struct.pack(">Hc", 48, b"U")
@@ -389,7 +388,7 @@ def test_orders_behind_the_one_that_was_too_much_are_not_looked_at() -> None:
 
 
 def test_connections_are_bounded(house: House) -> None:
-    exchange = house.open(connections=2)
+    exchange = house.open(max_connections=2)
     first, second = house.client(exchange), house.client(exchange, name="YOU", password="HIDDEN")
     third = house.client(exchange, login=False)
     third.until(lambda: third.gone)
@@ -500,8 +499,17 @@ class Listener:
 
 def test_two_lossy_lines_and_requests_give_the_whole_feed(house: House) -> None:
     raw = generate("calm", 3_000, seed=2)
-    chances = (Chances(loss=0.3, duplicate=0.1, reorder=0.2), Chances(loss=0.3, reorder=0.2))
-    exchange = house.open(raw, pace="20000/s", chances=chances, stay_s=0, linger_s=30, wait=1, delay_s=0.05)
+    exchange = house.open(
+        raw,
+        pace="20000/s",
+        loss="0.3",
+        duplicate="0.1,0",
+        reorder="0.2",
+        heartbeat_after_end_s=0,
+        end_repeat_s=30,
+        wait=1,
+        delay_s=0.05,
+    )
     listener = Listener(exchange.addresses)
     try:
         until(exchange, lambda: (listener.read(), listener.beats)[1])  # heartbeats while it waits
@@ -536,7 +544,7 @@ def test_lines_may_go_to_single_hosts_and_one_of_them_may_be_dead(house: House) 
     for made in free:
         made.close()
     raw = generate("calm", 500, seed=2)
-    exchange = house.open(raw, line_a=line_a, line_b=line_b, delay_s=0.1, batch=True, stay_s=0, linger_s=30)
+    exchange = house.open(raw, line_a=line_a, line_b=line_b, delay_s=0.1, batch=True, heartbeat_after_end_s=0, end_repeat_s=30)
     exchange.lines["A"].down = True
     listener = Listener(exchange.addresses)
     try:
@@ -569,7 +577,7 @@ def test_what_is_no_request_is_counted_and_met_with_silence(house: House) -> Non
 
 def test_our_resting_order_is_filled_when_the_feed_trades_through_it(house: House) -> None:
     later = framed("E", locate=1, ts=3_000_006_000, ref=1, shares=50, match=9)
-    exchange = house.open(SMALL + later, pace="1x", longest_lull_s=0.4, wait=1)
+    exchange = house.open(SMALL + later, pace="1x", max_idle_gap_s=0.4, wait=1)
     client = house.client(exchange)
     client.until(lambda: exchange.publisher.next == 6)
     client.enter(1, "B", 80, 100_0000)
@@ -582,7 +590,7 @@ def test_our_resting_order_is_filled_when_the_feed_trades_through_it(house: Hous
 
 def test_an_order_that_is_good_until_a_time_expires_though_nothing_else_happens(house: House) -> None:
     later = framed("E", locate=1, ts=9_000_000_000, ref=1, shares=50, match=9)
-    exchange = house.open(SMALL + later, pace="8x", longest_lull_s=60, wait=1)
+    exchange = house.open(SMALL + later, pace="8x", max_idle_gap_s=60, wait=1)
     client = house.client(exchange)
     client.until(lambda: exchange.publisher.next == 6)
     client.packet("U", ouch.EnterOrder(1, "B", 10, "ABC", 98_0000, "6", appendage=ouch.appendage(expire_time=1)).encode())
@@ -592,7 +600,7 @@ def test_an_order_that_is_good_until_a_time_expires_though_nothing_else_happens(
 
 
 def test_the_end_of_the_session(house: House) -> None:
-    exchange = house.open(stay_s=0, wait=1)
+    exchange = house.open(heartbeat_after_end_s=0, wait=1)
     client = house.client(exchange)
     client.enter(1, "B", 10, 98_0000)
     client.until(lambda: exchange.phase == "done")
@@ -696,7 +704,7 @@ def test_a_new_session_does_not_know_the_old_one(house: House) -> None:
     exchange = house.open(session="DAY1")
     bound = exchange.bound
     exchange.crash()
-    again = Exchange(ItchFeed(SMALL), ACCOUNTS, Settings(**{**vars(bound), "session": "DAY2"}))
+    again = Exchange(ItchFeed(SMALL), ACCOUNTS, ExchangeSettings(**{**vars(bound), "session": "DAY2"}))
     house.exchanges.append(again)
     again.start()
     old = house.client(again, login=False)
@@ -712,16 +720,16 @@ def test_a_new_session_does_not_know_the_old_one(house: House) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"line_a": "239.255.71.1"}, "line A is '239.255.71.1'"),
-        ({"line_b": "127.0.0.1:0"}, "multicast groups only"),
-        ({"orders": "127.0.0.1:99999"}, "allowed is an IPv4 address and a port"),
+        ({"line_a": "239.255.71.1"}, "line A must be an IPv4 address and a port"),
+        ({"line_b": "127.0.0.1:0"}, "line B must have a port above 0"),
+        ({"orders": "127.0.0.1:99999"}, "orders must be an IPv4 address"),
         ({"orders": "203.0.113.7:0"}, "cannot be listened to"),
         ({"interface": "203.0.113.7"}, "interface"),
         ({"pace": "fast"}, "pace"),
         ({"session": "TOO LONG A NAME"}, "session"),
-        ({"connections": 0}, "connections is 0"),
-        ({"linger_s": -1}, "linger_s is -1"),
-        ({"heartbeat_s": float("nan")}, "heartbeat_s is nan"),
+        ({"max_connections": 0}, "max_connections must be at least 1"),
+        ({"end_repeat_s": -1}, "end_repeat_s must be at least 0"),
+        ({"heartbeat_s": float("nan")}, "heartbeat_s must be"),
         ({"audit": "/nowhere/audit"}, "cannot be written"),
     ],
 )
@@ -733,15 +741,15 @@ def test_settings_that_are_wrong_are_one_sentence(house: House, wrong: dict, sai
 def test_accounts_come_from_a_file_or_the_environment(tmp_path: Path) -> None:
     path = tmp_path / "accounts"
     path.write_text("# who may trade\n\nme SECRET\nyou hidden\n")
-    assert account_list.load(path) == {"ME": "SECRET", "YOU": "hidden"}
-    assert account_list.load(None, {"HFTLAB_ACCOUNTS": "ME:SECRET, YOU:HIDDEN"}) == ACCOUNTS
+    assert load_accounts(path) == {"ME": "SECRET", "YOU": "hidden"}
+    assert load_accounts(None, {"HFTLAB_ACCOUNTS": "ME:SECRET, YOU:HIDDEN"}) == ACCOUNTS
     for wrong in ("ME", "ME TOOLONGSECRET", "ME SE-CRET", "ME SECRET\nme OTHER", "TOOLONG SECRET", "# none"):
         path.write_text(wrong)
         with pytest.raises(ConfigError) as caught:
-            account_list.load(path)
+            load_accounts(path)
         assert "SECRET" not in str(caught.value)
     with pytest.raises(ConfigError, match="there are no accounts"):
-        account_list.load(None, {})
+        load_accounts(None, {})
 
 
 # As a process ---------------------------------------------------------------------------------------------------------------
@@ -753,7 +761,7 @@ def test_the_process_from_its_first_line_to_its_last(tmp_path: Path, number: int
     feed.write_bytes(SMALL)
     free = "127.0.0.1:0"
     command = [sys.executable, "-m", "hftlab.cli.main", "net", "exchange", str(feed), "--json", "--wait", "1", "--pace", "max"]
-    command += ["--stay", "60", "--line-a", "239.255.71.1:0", "--line-b", "239.255.71.2:0", "--loss", "0.1,0.2"]
+    command += ["--heartbeat-after-end", "60", "--line-a", "239.255.71.1:0", "--line-b", "239.255.71.2:0", "--loss", "0.1,0.2"]
     command += ["--requests", free, "--orders", free, "--audit", str(audit)]
     environment = {**os.environ, "HFTLAB_ACCOUNTS": "ME:SECRET"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

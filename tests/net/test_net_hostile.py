@@ -27,14 +27,14 @@ from hftlab.loadtest import faults
 from hftlab.loadtest.faults.clock import Clock
 from hftlab.loadtest.faults.rig import Fault, Rig
 from hftlab.loadtest.faults.rivals import Rival
-from hftlab.net import Exchange, Settings
-from hftlab.net.exchange import accounts
+from hftlab.net import Exchange, ExchangeSettings
 from hftlab.net.exchange.audit import Audit
 from hftlab.net.exchange.desk import Desk, Port
 from hftlab.net.exchange.matching import Matcher
+from hftlab.net.exchange.settings import ORDERS, REQUESTS, check_accounts
 from hftlab.net.trader.book_keeping import BookKeeping
 from hftlab.net.trader.gateway import DOWN, Gateway
-from hftlab.net.trader.trader_settings import Settings as TraderSettings
+from hftlab.net.trader.settings import TraderSettings
 from hftlab.protocols import moldudp64, ouch, soupbintcp
 from hftlab.protocols.itch_messages import build
 from hftlab.protocols.pacing import Bucket
@@ -58,7 +58,7 @@ class Place:
         self.exchange: Exchange
 
     def open(self, clock: Clock | None = None, **more: Any) -> Exchange:
-        chosen = Settings(**{"pace": "max", "stay_s": 600.0, "session": "DAY1", **more})
+        chosen = ExchangeSettings.on_free_ports(**{"pace": "max", "heartbeat_after_end_s": 600.0, "session": "DAY1", **more})
         feed = hftlab.synthetic("burst", 200, seed=1)
         self.exchange = Exchange(feed, ACCOUNTS, chosen, **({"clock": clock} if clock else {}))
         self.exchange.start()
@@ -172,7 +172,7 @@ def test_a_login_is_read_to_the_letter(place: Place, named: str) -> None:
 def test_a_login_in_pieces_may_take_its_time_but_not_for_ever(place: Place) -> None:
     """Slowloris: a byte now and then, before the login and after it; talk and half a packet are no sign of life."""
     clock = Clock()
-    place.open(clock, login_s=10.0, dead_s=15.0)
+    place.open(clock, login_timeout_s=10.0, idle_timeout_s=15.0)
     drips = {"login": place.rival(), "talk": place.rival(), "packet": place.rival("ME")}
     data = {"login": iter(b"\0\x2fL" + login()), "talk": iter(b"\0\x02+x" * 50), "packet": iter(b"\0\x30U" + bytes(47))}
     for _ in range(40):
@@ -185,7 +185,7 @@ def test_a_login_in_pieces_may_take_its_time_but_not_for_ever(place: Place) -> N
 
 
 def test_half_open_logins_make_room_and_a_flood_of_connections_keeps_nobody_out(place: Place) -> None:
-    exchange = place.open(connections=16)
+    exchange = place.open(max_connections=16)
     stays = place.rival("ME")
     for _ in range(100):
         place.rival().raw(b"\0\x2fLME")
@@ -209,7 +209,7 @@ def test_half_open_logins_make_room_and_a_flood_of_connections_keeps_nobody_out(
 @pytest.mark.parametrize("logged_in", [False, True])
 @pytest.mark.parametrize("kind", ["zeros", "noise", "the largest length", "talk", "heartbeats"])
 def test_ten_megabytes_of_garbage_cost_no_memory(place: Place, kind: str, logged_in: bool) -> None:
-    exchange = place.open(rate=1e6, burst_in=1_000_000)
+    exchange = place.open(inbound_rate=1e6, inbound_burst=1_000_000)
     piece = {
         "zeros": bytes(100_000),
         "noise": random.Random(1).randbytes(100_000),
@@ -232,7 +232,7 @@ def test_ten_megabytes_of_garbage_cost_no_memory(place: Place, kind: str, logged
 
 
 def test_a_flood_of_heartbeats_is_slowed_down_as_one_of_orders_is(place: Place) -> None:
-    exchange = place.open(rate=1_000, burst_in=100)
+    exchange = place.open(inbound_rate=1_000, inbound_burst=100)
     rival = place.rival("ME")
     (port,) = [wire.port for wire in exchange.wires.wires]
     rival.raw(b"\0\1R" * 100_000)
@@ -321,7 +321,7 @@ def test_orders_that_are_gone_are_not_kept_until_they_would_have_expired() -> No
 
 
 def test_an_account_that_has_been_told_enough_is_closed(place: Place) -> None:
-    exchange = place.open(most_told=200)
+    exchange = place.open(max_messages_per_account=200)
     rival = place.rival("ME")
     for ref in range(1, 301):
         rival.order(ref, "HLAAA")
@@ -557,7 +557,7 @@ def test_passwords_are_shown_nowhere(place: Place, tmp_path: Path) -> None:
     shown += [repr(wire.port) for wire in exchange.wires.wires]
     for bad in ({"ME": "SECRET!"}, {"ME": "SECRETSECRETSECRET"}, {"TOOLONGNAME": "SECRET"}):
         with pytest.raises(ConfigError) as raised:
-            accounts.checked(tuple(bad.items()), "test")
+            check_accounts(tuple(bad.items()), "test")
         shown.append(str(raised.value))
     for spoiled in (b"\0\x2fL" + login(number=b"x"), b"\0\x2fL" + login(password=b"SECRET\xff")):
         server = Server(ACCOUNTS, "DAY1", [])
@@ -574,7 +574,6 @@ def test_everything_listens_on_loopback_unless_told_otherwise(tmp_path: Path) ->
     try:
         rig.start()
         exchange, feed = rig.exchange, rig.trader.feed
-        assert Settings().orders == Settings().requests == "127.0.0.1:0"
         for made in (exchange.wires.listener, exchange.broadcast.requests, feed.requests):
             assert made is not None
             assert made.getsockname()[0] == "127.0.0.1"
@@ -585,9 +584,7 @@ def test_everything_listens_on_loopback_unless_told_otherwise(tmp_path: Path) ->
         assert sender.getsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, 4) == socket.inet_aton("127.0.0.1")
     finally:
         rig.close()
-    from hftlab.cli import exchange_options
-
-    for address in (exchange_options.ORDERS, exchange_options.REQUESTS):
+    for address in (ORDERS, REQUESTS):
         assert address.startswith("127.0.0.1:")
 
 

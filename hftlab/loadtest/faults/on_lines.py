@@ -8,7 +8,6 @@ import struct
 from collections.abc import Callable
 
 from hftlab.loadtest.faults.rig import Fault, Rig
-from hftlab.protocols.lines import Chances
 
 _LARGEST = 65_507  # bytes that a datagram can have
 _SHARE = 0.1  # of datagrams that are damaged
@@ -207,18 +206,15 @@ def _shortened(rig: Rig) -> Callable[[bytes], bytes]:
     return once
 
 
-def _chances(**one: float) -> dict[str, tuple[Chances, Chances]]:
-    return {"chances": (Chances(**one), Chances(**one))}  # type: ignore[arg-type]
-
-
 def of_lines(dead_s: float) -> tuple[Fault, ...]:
     """Those of the lines. dead_s : how long both are dead"""
     rate = max(1, round(500 / dead_s))
     return (
         Fault("nothing", "the control: no fault", _through("messages")),
-        Fault("packet loss", "20 % of the datagrams of either line", _through("gaps"), exchange=_chances(loss=0.2)),
-        Fault("duplication", "30 % come twice, on either line", _through("duplicates"), exchange=_chances(duplicate=0.3)),
-        Fault("reordering", "30 % are overtaken by up to 5", _through("buffered"), exchange=_chances(reorder=0.3, depth=5)),
+        Fault("packet loss", "20 % of the datagrams of either line", _through("gaps"), exchange={"loss": "0.2"}),
+        Fault("duplication", "30 % come twice, on either line", _through("duplicates"), exchange={"duplicate": "0.3"}),
+        Fault("reordering", "30 % are overtaken by up to 5", _through("buffered"),
+            exchange={"reorder": "0.3", "reorder_depth": 5}),
         Fault("corruption", "a bit flipped in 10 %, in header or lengths", _mangled(_corrupted, "malformed")),
         Fault("corrupt checksum", "10 % come first with a bit flipped anywhere, under the old checksum", _damaged_checksum),
         Fault("truncated packets", "10 % of either line cut anywhere", _mangled(_cut, "truncated", "malformed")),

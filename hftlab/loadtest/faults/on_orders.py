@@ -152,9 +152,10 @@ FAULTS = (
     Fault("silent exchange", "the connection stands, and nothing comes on it any more", _silent_exchange),
     Fault(
         "slow reader", "a rival sends orders, and never reads", _slow_reader,
-        exchange={"backlog": 500, "rate": 1e7, "burst_in": 10_000_000},
+        exchange={"backlog": 500, "inbound_rate": 1e7, "inbound_burst": 10_000_000},
     ),
-    Fault("half-open logins", "100 connections with half a login, then ours breaks", _half_open, exchange={"login_s": 2.0}),
+    Fault("half-open logins", "100 connections with half a login, then ours breaks", _half_open,
+        exchange={"login_timeout_s": 2.0}),
     Fault("unanswered login", "our connections are taken, our logins not answered", _unanswered_login),
     Fault(
         "wrong password", "ours is wrong, and a rival guesses 100 times", _wrong_password, ends="refused",

@@ -19,9 +19,9 @@ from hftlab.loadtest.faults.relay import Relay
 from hftlab.loadtest.faults.rivals import Rival
 from hftlab.loadtest.faults.witness import Witness
 from hftlab.net.exchange.exchange import Exchange
-from hftlab.net.exchange.exchange_settings import Settings as ExchangeSettings
+from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.net.exchange.state import State
-from hftlab.net.trader import trader_settings
+from hftlab.net.trader.settings import TraderSettings
 from hftlab.net.trader.trader import Trader
 from hftlab.settings import OrderConfig, RiskConfig
 
@@ -90,9 +90,18 @@ class Rig:
 
     def start(self) -> None:
         """Open both, and let the feed begin."""
-        chosen = {"pace": f"{self.fault.rate}/s", "wait": 1, "stay_s": 3_600.0, "session": "DAY1", "audit": self.audit}
+        chosen = {
+            "pace": f"{self.fault.rate}/s",
+            "wait": 1,
+            "heartbeat_after_end_s": 3_600.0,
+            "session": "DAY1",
+            "audit": self.audit,
+        }
         self.exchange = Exchange(
-            self.feed, ACCOUNTS, ExchangeSettings(**{**chosen, "seed": self.seed, **self.fault.exchange}), clock=self.clock
+            self.feed,
+            ACCOUNTS,
+            ExchangeSettings.on_free_ports(**{**chosen, "line_seed": self.seed, **self.fault.exchange}),
+            clock=self.clock,
         )
         self._closing.append(lambda: self.exchange.crash())
         place = self.exchange.start()
@@ -100,7 +109,7 @@ class Rig:
         self._closing.append(self.relay.close)
         at = {"lines": (place["line_a"], place["line_b"]), "requests": place["requests"], "orders": self.relay.address}
         ours = {"password": ACCOUNTS["TRADER"], "journal": self.journal, **self.fault.trader}
-        self.trader = Trader(trader_settings.Settings(**{**at, **ours}), self.backend, clock=self.clock, **EAGER)
+        self.trader = Trader(TraderSettings(**{**at, **ours}), self.backend, clock=self.clock, **EAGER)
         self.witness = Witness(self.trader, self.exchange.session.ljust(10).encode(), lambda: self.exchange.publisher.next)
         self._closing += [lambda: self.trader.gateway.close(self.clock()), self.trader.stop]
         self.trader.start()

@@ -9,11 +9,11 @@ from typing import Any
 from hftlab.feeds.feed import Feed
 from hftlab.net import endpoints
 from hftlab.net.endpoints import Address
-from hftlab.net.exchange.exchange_settings import SECOND_NS, Settings
 from hftlab.net.exchange.kept import Resender
 from hftlab.net.exchange.publisher import Publisher
+from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.protocols.lines import Line
-from hftlab.protocols.pacing import Pace
+from hftlab.protocols.pacing import SECOND_NS, Pace
 
 _REQUESTS = 64  # answered in one round
 
@@ -26,19 +26,19 @@ class Broadcast:
     counts  : send_failed (datagrams the system did not take)
     """
 
-    def __init__(self, feed: Feed, session: str, settings: Settings) -> None:
+    def __init__(self, feed: Feed, session: str, settings: ExchangeSettings) -> None:
         self.settings = settings
         self.publisher = Publisher(
             feed,
             session.ljust(10).encode(),
             Pace.parse(settings.pace),
             batch=settings.batch,
-            keep=settings.keep,
-            longest_lull_ns=settings.longest_lull_s * SECOND_NS,
+            keep=settings.retransmit_window,
+            longest_lull_ns=settings.max_idle_gap_s * SECOND_NS,
             heartbeat_ns=int(settings.heartbeat_s * SECOND_NS),
         )
-        self.resender = Resender(self.publisher.kept, self.publisher.session, rate=settings.resend_rate)
-        self.lines = {name: Line(name, chance, settings.seed) for name, chance in zip("AB", settings.chances, strict=True)}
+        self.resender = Resender(self.publisher.kept, self.publisher.session, rate=settings.retransmit_rate)
+        self.lines = {name: Line(name, chance, settings.line_seed) for name, chance in zip("AB", settings.chances, strict=True)}
         self.targets: dict[str, Address] = {}
         self.counts: Counter[str] = Counter()
         self.requests: socket.socket | None = None

@@ -22,16 +22,14 @@ from hftlab.feeds.feed import Feed
 from hftlab.net import endpoints
 from hftlab.net.connections import Wire, Wires
 from hftlab.net.endpoints import Address
-from hftlab.net.exchange import accounts as account_list
 from hftlab.net.exchange.audit import Audit
 from hftlab.net.exchange.broadcast import Broadcast
 from hftlab.net.exchange.desk import Desk
-from hftlab.net.exchange.exchange_settings import SECOND_NS, Settings
 from hftlab.net.exchange.matching import Matcher
 from hftlab.net.exchange.publisher import Datagram, directory
+from hftlab.net.exchange.settings import ExchangeSettings, check_accounts
 from hftlab.net.exchange.state import State
-
-__all__ = ["Exchange", "Settings"]
+from hftlab.protocols.pacing import SECOND_NS
 
 WAITING, OPEN, STAYING, ENDING, CLOSING, DONE = "waiting", "open", "staying", "ending", "closing", "done"
 _TIDY_NS, _CLOSING_NS = 10_000_000, 2 * SECOND_NS  # between two looks at timers; for the last words
@@ -53,19 +51,19 @@ class Exchange:
         self,
         feed: Feed,
         accounts: Mapping[str, str],
-        settings: Settings | None = None,
+        settings: ExchangeSettings | None = None,
         *,
         state: State | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self.session = state.session if state else (settings or Settings()).session_now()
-        self.settings = replace(settings or Settings(), session=self.session)
+        self.session = state.session if state else (settings or ExchangeSettings.on_free_ports()).session_name
+        self.settings = replace(settings or ExchangeSettings.on_free_ports(), session=self.session)
         self.clock, self.phase = clock, WAITING
         self.on_sent: Callable[[Datagram, int], None] | None = None
         self.broadcast = Broadcast(feed, self.session, self.settings)
         self.publisher, self.lines = self.broadcast.publisher, self.broadcast.lines
-        self.matcher = Matcher(most_live=self.settings.most_live)
-        self._accounts = account_list.checked(tuple(accounts.items()), "accounts")
+        self.matcher = Matcher(most_live=self.settings.max_open_orders)
+        self._accounts = check_accounts(tuple(accounts.items()), "accounts")
         self._feed, self._state = feed, state
         self._until_ns = self._tidy_ns = self._checkpoint_ns = self._noted = 0
         self._selector: DefaultSelector | None = None
@@ -85,9 +83,18 @@ class Exchange:
             raise
         self._selector = DefaultSelector()
         self._selector.register(requests, EVENT_READ, self.broadcast)
-        self.desk = Desk(self.matcher, self._accounts, self.session, self.audit, most=chosen.most_told, **chosen.limits())
+        self.desk = Desk(
+            self.matcher,
+            self._accounts,
+            self.session,
+            self.audit,
+            most=chosen.max_messages_per_account,
+            **chosen.connection_limits,
+        )
         self.desk.cancel_on_disconnect = chosen.cancel_on_disconnect
-        self.wires = Wires(listener, self._selector, self.desk, most=chosen.connections, rate=chosen.rate, burst=chosen.burst_in)
+        self.wires = Wires(
+            listener, self._selector, self.desk, most=chosen.max_connections, rate=chosen.inbound_rate, burst=chosen.inbound_burst
+        )
         self._begin(self.clock())
         return self.addresses
 
@@ -104,7 +111,7 @@ class Exchange:
         }
 
     @property
-    def bound(self) -> Settings:
+    def bound(self) -> ExchangeSettings:
         """The settings with the addresses as they are: for an exchange that comes back at the same place."""
         return replace(self.settings, **self.addresses)
 
@@ -189,7 +196,11 @@ class Exchange:
         return min(timeout, 0.05, (left_ns - _BUSY_NS // 2) / SECOND_NS)
 
     def _enter(self, phase: str, now_ns: int) -> None:
-        seconds = {WAITING: self.settings.delay_s, STAYING: self.settings.stay_s, ENDING: self.settings.linger_s}
+        seconds = {
+            WAITING: self.settings.delay_s,
+            STAYING: self.settings.heartbeat_after_end_s,
+            ENDING: self.settings.end_repeat_s,
+        }
         self.phase = phase
         self._until_ns = now_ns + int(seconds.get(phase, 0) * SECOND_NS)
         if phase == OPEN:
@@ -204,7 +215,7 @@ class Exchange:
     def _publish(self, now_ns: int) -> None:
         if self.phase != OPEN:
             return
-        for datagram in self.publisher.poll(now_ns, self.settings.burst):
+        for datagram in self.publisher.poll(now_ns, self.settings.publish_burst):
             self.broadcast.emit(datagram.data)
             if self.on_sent:
                 self.on_sent(datagram, self.clock())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hftlab.engine.live import Live
 from hftlab.net.exchange.audit import told
 from hftlab.net.trader.positions import Change, Order, Positions
-from hftlab.net.trader.trader_settings import Settings
+from hftlab.net.trader.settings import TraderSettings
 from hftlab.protocols import ouch
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class BookKeeping:
         """Realised and at the mid, in currency."""
         return self.positions.profit(self.mids())
 
-    def breaks(self, settings: Settings) -> str:
+    def breaks(self, settings: TraderSettings) -> str:
         """Why the kill switch is to fall, "" if it is not."""
         if settings.kill_file and os.path.exists(settings.kill_file):
             return f"the file {settings.kill_file} is there"

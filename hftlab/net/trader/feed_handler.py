@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from hftlab.errors import ConfigError
 from hftlab.net.endpoints import Address, bound
-from hftlab.net.trader.trader_settings import Settings
+from hftlab.net.trader.settings import TraderSettings
 from hftlab.protocols.arbiter import Arbiter, Delivery
 from hftlab.protocols.moldudp64 import END, HEADER
 
@@ -37,11 +37,11 @@ class FeedHandler:
     ending   : the latest that was heard without messages was the end of the session
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TraderSettings) -> None:
         self.settings = settings
         self.arbiter = Arbiter(
-            window=settings.window, patience_ns=settings.patience_ns, retry_ns=settings.retry_ns,
-            give_up=settings.give_up if settings.requests else 0,
+            window=settings.window, patience_ns=settings.ns("gap_timeout"), retry_ns=settings.ns("request_interval"),
+            give_up=settings.max_requests if settings.requests else 0,
         )  # fmt: skip
         self.counts: Counter[str] = Counter()
         self.heard_ns, self.ending = 0, False
@@ -78,7 +78,7 @@ class FeedHandler:
             return "lost"
         if self.arbiter.stale or not self.heard_ns:
             return "gap"
-        return "silent" if now_ns - self.heard_ns > self.settings.silence_ns else "fresh"
+        return "silent" if now_ns - self.heard_ns > self.settings.ns("silence") else "fresh"
 
     def receive(self, number: int, take: Callable[[Delivery, int], None], clock: Callable[[], int]) -> int:
         """Take what waits on one socket, a burst at most; `take` gets each delivery, and when its datagram had come.

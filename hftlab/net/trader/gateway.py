@@ -5,7 +5,7 @@
 
 After a login the exchange repeats what it has said since we last heard, then answers our account query with the next UserRefNum
 that it will take: then we are ready. Where it repeats a session from its first message, answers to earlier queries are among it,
-so the last one counts, once nothing has followed it for a tenth of `settle_ms`.
+so the last one counts, once nothing has followed it for a tenth of `resync_timeout_ms`.
 
 Orders that were on their way when the connection broke are not sent again, since a price seconds old is not what was decided on:
 those with a number that the exchange still expects never arrived (`lost`), of the others it has spoken meanwhile. Where no answer
@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from hftlab.errors import WireError
 from hftlab.net.endpoints import Address
-from hftlab.net.trader.trader_settings import MS_NS, Settings
+from hftlab.net.trader.settings import MS_NS, TraderSettings
 from hftlab.protocols import ouch
 from hftlab.protocols.soup_client import OPEN, Client, Event
 
@@ -48,10 +48,10 @@ class Gateway:
     counts : connections, logins, breaks, sent (orders and cancels), heartbeats
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TraderSettings) -> None:
         self.settings, self.state = settings, DOWN
         self.address = Address.parse(settings.orders, "orders")
-        dead_ns = int(settings.dead_ms * MS_NS)
+        dead_ns = settings.ns("idle_timeout")
         self.client = Client(settings.username, settings.password, dead_ns=dead_ns, version=settings.version)
         self.counts: Counter[str] = Counter()
         self.why = ""  # it is down
@@ -121,7 +121,7 @@ class Gateway:
             return self._down(now_ns, self.client.closed)
         if len(self._outbox) > _OUTBOX:
             return self._down(now_ns, f"the exchange does not read: {len(self._outbox)} bytes wait for it")
-        wait_ms = self.settings.settle_ms / 10 if self._answer else self.settings.settle_ms
+        wait_ms = self.settings.resync_timeout_ms / 10 if self._answer else self.settings.resync_timeout_ms
         if self.state == SETTLING and now_ns - self._heard_ns > wait_ms * MS_NS:
             self.state = READY
             return [Happening("settled", next=self._answer)]
@@ -141,7 +141,7 @@ class Gateway:
         made.setblocking(False)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.counts["connections"] += 1
-        self.socket, self.state, self._due_ns = made, CONNECTING, now_ns + int(self.settings.connect_ms * MS_NS)
+        self.socket, self.state, self._due_ns = made, CONNECTING, now_ns + self.settings.ns("connect_timeout")
         code = made.connect_ex(self.address)
         if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
             return self._down(now_ns, _words(code))
@@ -156,7 +156,7 @@ class Gateway:
             self.socket.getpeername()
         except OSError:
             return []  # not yet
-        self.state, self._due_ns = LOGIN, now_ns + int(self.settings.connect_ms * MS_NS)
+        self.state, self._due_ns = LOGIN, now_ns + self.settings.ns("connect_timeout")
         self._outbox = bytearray(self.client.connected(now_ns))
         self._flush()
         return []
@@ -228,7 +228,7 @@ class Gateway:
         self.why = why
         self.state = REFUSED if was == REFUSED else DOWN
         self._due_ns = now_ns + int(self._wait_ms * MS_NS)
-        self._wait_ms = min(2 * self._wait_ms, self.settings.longest_ms)
+        self._wait_ms = min(2 * self._wait_ms, self.settings.max_backoff_ms)
         self.counts["breaks"] += was in (SETTLING, READY)
         return [Happening("down", text=why)]
 

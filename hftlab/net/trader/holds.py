@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hftlab.net.trader.gateway import REFUSED
-from hftlab.net.trader.trader_settings import MS_NS
+from hftlab.net.trader.settings import MS_NS
 
 if TYPE_CHECKING:
     from hftlab.net.trader.trader import Trader
@@ -43,9 +43,9 @@ def over(trader: Trader, since_ns: int, now_ns: int) -> bool:
     """
     if trader.gateway.state == REFUSED:
         return True
-    if trader.settings.stay:
+    if trader.settings.run_forever:
         return False
     if not since_ns:
-        silent = now_ns - trader.feed.heard_ns > trader.settings.silence_ns
+        silent = now_ns - trader.feed.heard_ns > trader.settings.ns("silence")
         return (trader.feed.ending or trader.gateway.over) and silent and not trader.gateway.ready
     return not trader.gateway.ready or (not trader.books.open and now_ns - since_ns > _LAST_WORDS_NS)

@@ -84,25 +84,3 @@ def orders_frame(trader: Trader) -> pl.DataFrame:
         "state": pl.String, "filled": pl.UInt32, "average_price": pl.Float64, "reason": pl.String, "latency_ns": pl.Int64,
     }  # fmt: skip
     return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def lines(told: dict[str, Any]) -> list[str]:
-    """The summary for people."""
-
-    def some(counts: dict[str, Any]) -> str:
-        return ", ".join(f"{name} {n:,}" if isinstance(n, int) else f"{name} {n}" for name, n in counts.items() if n) or "none"
-
-    latency = told["latency"]
-    out = [
-        f"messages     {told['messages']:,} of session {told['feed_session'] or '-'}: gaps {told['gaps']:,}, "
-        f"recovered {told['recovered']:,}, lost {told['lost']:,}, duplicates {told['duplicates']:,}",
-        f"orders       sent {told['sent']:,}: {some(told['orders'])}",
-        f"rejected     {some(told['rejected'])}; refused by risk: {some(told['refused_by_risk'])}",
-        f"withheld     {some(told['withheld'])}",
-        f"positions    {some(told['positions'])}; profit at the mid {told['profit']:,.2f}",
-    ]
-    if latency["n"]:
-        told_ns = [f"{name} {latency[name]:,.0f}" for name in ("median", "p99", "max") if latency[name] is not None]
-        out.append(f"tick to sent {', '.join(told_ns)} ns, n {latency['n']:,}")
-    ends = {"held": told["held"], "killed": told["killed"], "order connection": told["connection"]["why"]}
-    return [*out, f"at the end   {'; '.join(f'{name}: {why}' for name, why in ends.items() if why) or 'trading'}"]

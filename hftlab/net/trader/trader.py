@@ -1,6 +1,6 @@
 """The trader: the feed in, the engine, orders out, and what the exchange makes of them back into it. One loop, one thread.
 
-trader = Trader(Settings(lines=("239.255.71.1:26401",), orders="127.0.0.1:26404", password=...), "rust")
+trader = Trader(TraderSettings(lines=("239.255.71.1:26401",), orders="127.0.0.1:26404", password=...), "rust")
 trader.start()
 while trader.poll():
     ...
@@ -11,7 +11,8 @@ not ready, a feed that is not fresh. While something does, every book is stale t
 decided nevertheless is withheld, counted and reported to it. Messages that come late, after a gap, are run and not traded on.
 
 Messages lost for good, or unreadable, may have concerned any instrument. The session is then asked for again from its first
-message, into a new engine, if there is somewhere to ask; else, and after `replays` of these, nothing is traded till the next one.
+message, into a new engine, if there is somewhere to ask; else, and after `max_session_restarts` of these, nothing is traded till
+the next one.
 """
 
 from __future__ import annotations
@@ -30,12 +31,10 @@ from hftlab.net.trader import holds
 from hftlab.net.trader.book_keeping import BookKeeping
 from hftlab.net.trader.feed_handler import FeedHandler
 from hftlab.net.trader.gateway import Gateway, Happening
+from hftlab.net.trader.settings import MS_NS, TraderSettings
 from hftlab.net.trader.trade_report import Latency, summary
-from hftlab.net.trader.trader_settings import MS_NS, Settings
 from hftlab.protocols import ouch
 from hftlab.protocols.arbiter import Delivery
-
-__all__ = ["Settings", "Trader"]
 
 _TIDY_NS = 10 * MS_NS  # between two looks at timers
 _SOON, _LATER = 0.002, 0.02  # seconds: the longest wait while messages are missing, and else
@@ -56,7 +55,7 @@ class Trader:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: TraderSettings,
         backend: str | Backend | Engine = "auto",
         *,
         clock: Callable[[], int] = time.monotonic_ns,
@@ -116,7 +115,7 @@ class Trader:
         if self._loop is not None:
             self.stopping = True
             self._hold("stopping")
-            until = self.clock() + int(self.settings.goodbye_ms * MS_NS)
+            until = self.clock() + self.settings.ns("shutdown_timeout")
             self._cancel_all()
             while self.books.open and self.gateway.ready and self.clock() < until:
                 self._hear(self.gateway.poll(self.clock()))
@@ -140,7 +139,7 @@ class Trader:
         self._hold(f"killed: {reason}")
         self._cancel_all()
 
-    def asked_to_kill(self, reason: str) -> None:
+    def request_kill(self, reason: str) -> None:
         """The same, from a signal handler or another thread: the next turn does it, 20 ms later at most."""
         self._asked = reason
 
@@ -233,7 +232,7 @@ class Trader:
 
     def _anew(self, feed: str) -> None:
         """Begin again from the first message, where that helps: a new session, or messages that are lost but may be had again."""
-        again = feed in ("lost", "unreadable") and self.settings.requests and self.restarts < self.settings.replays
+        again = feed in ("lost", "unreadable") and self.settings.requests and self.restarts < self.settings.max_session_restarts
         if feed != "session" and not again:
             return
         session = self.feed.arbiter.changed if feed == "session" else self.feed.arbiter.session
