@@ -46,9 +46,7 @@ def destination(address: Address, what: str) -> Address:
     if address.port:
         return address
     if not address.multicast:
-        raise ConfigError(
-            f"{what} must have a port above 0, since somebody must listen there (0 is for multicast groups), got {address}"
-        )
+        raise ConfigError(f"{what} must have a port above 0 (0 is for multicast groups alone), got {address}")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("", 0))
         return address._replace(port=probe.getsockname()[1])
