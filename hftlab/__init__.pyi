@@ -30,7 +30,6 @@ from .experiments.border import border as border
 from .experiments.chain import chain as chain
 from .experiments.compare import Comparison as Comparison
 from .experiments.compare import compare as compare
-from .experiments.history import history as history
 from .experiments.latency import LatencyReport as LatencyReport
 from .experiments.latency import latency as latency
 from .experiments.scale import scale as scale

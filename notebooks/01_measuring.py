@@ -43,7 +43,7 @@ import hftlab
 from hftlab import charts
 from hftlab.experiments.openloop import paced, response_ns
 from hftlab.measurement.clock import clocks
-from hftlab.measurement.distribution import BEYOND, QUANTILES, Distribution, tells
+from hftlab.measurement.distribution import MIN_TAIL_SAMPLES, PERCENTILES, Distribution, has_enough_samples
 
 tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=2, thousands_separator=True, tbl_cols=20, fmt_str_lengths=70)
 
@@ -135,11 +135,15 @@ assert close
 # number. The rule of hftlab: a percentile above the median prints **n/a** unless at least so many samples lie beyond it.
 
 # %% tags=["nbval-check-output"]
-print("samples that must lie beyond:", BEYOND)
+print("samples that must lie beyond:", MIN_TAIL_SAMPLES)
 pl.DataFrame(
     [
-        {"percentile": name, "samples needed": round(BEYOND / (1 - q)), f"told by {ITERATIONS:,}": tells(ITERATIONS, q)}
-        for name, q in QUANTILES.items()
+        {
+            "percentile": name,
+            "samples needed": round(MIN_TAIL_SAMPLES / (1 - q)),
+            f"told by {ITERATIONS:,}": has_enough_samples(ITERATIONS, q),
+        }
+        for name, q in PERCENTILES.items()
         if q > 0.5
     ]
 )
@@ -168,8 +172,8 @@ check("01.1", my_table)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# A clock is cut when it is read. Which two numbers does the program see, and when does it subtract? `tells(n, q)`, imported
-# above, knows whether n samples bear a percentile q.
+# A clock is cut when it is read. Which two numbers does the program see, and when does it subtract? Whether n samples bear
+# a percentile q is what `has_enough_samples(n, q)`, imported above, answers.
 # </details>
 #
 # <details><summary>Solution</summary>
@@ -180,8 +184,8 @@ check("01.1", my_table)
 #     ns = readings[:, 1] - readings[:, 0]
 #     table = {}
 #     for name in ("median", "p95", "p99"):
-#         value = float(np.quantile(ns, QUANTILES[name]))
-#         table[name] = value if tells(len(ns), QUANTILES[name]) and value > step else None
+#         value = float(np.quantile(ns, PERCENTILES[name]))
+#         table[name] = value if has_enough_samples(len(ns), PERCENTILES[name]) and value > step else None
 #     return table
 # ```
 # </details>
@@ -193,8 +197,8 @@ def solved_table(stamps, step):
     ns = readings[:, 1] - readings[:, 0]
     table = {}
     for name in ("median", "p95", "p99"):
-        value = float(np.quantile(ns, QUANTILES[name]))
-        table[name] = value if tells(len(ns), QUANTILES[name]) and value > step else None
+        value = float(np.quantile(ns, PERCENTILES[name]))
+        table[name] = value if has_enough_samples(len(ns), PERCENTILES[name]) and value > step else None
     return table
 
 
@@ -260,7 +264,7 @@ feed = hftlab.synthetic("calm", MESSAGES, seed=SEED)
 engines = [info.name for info in hftlab.backends() if info.available and info.name in ("python", "rust")]
 reports = {name: hftlab.latency(name, feed, rounds=ROUNDS) for name in engines}
 ends = reports["python"].frame().filter(pl.col("stage") == "end to end")
-ends.select("phase", "n", "min", "median", "p90", "p99", "p99.9", "max")
+ends.select("phase", "n", "min", "p50", "p90", "p99", "p99.9", "max")
 
 # %% [markdown]
 # Nanoseconds; `null` is n/a: the sample was too small. Now change **one** thing, the engine, and put its curves into the same
@@ -325,7 +329,7 @@ response = response_ns(service, 1e9 / RATE)
 both = {"service": service, "response": response}
 pl.DataFrame(
     [
-        {"us": name, **{key: np.quantile(ns, q) / 1e3 for key, q in QUANTILES.items() if tells(len(ns), q)}}
+        {"us": name, **{key: np.quantile(ns, q) / 1e3 for key, q in PERCENTILES.items() if has_enough_samples(len(ns), q)}}
         for name, ns in both.items()
     ]
 )
@@ -412,7 +416,7 @@ rows = [
     for load, loop in loops.items()
     for time, times in (("response", loop.response), ("service", loop.service))
     for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
-    if tells(times.n, q)
+    if has_enough_samples(times.n, q)
 ]
 charts.load_chart(pl.DataFrame(rows), title="The Python engine under load", subtitle="sent on schedule, one call each")
 
@@ -483,7 +487,7 @@ check("01.3", my_verdict)
 # def my_verdict(a, b, again):
 #     first, second, control = Interval.of(a / b), Interval.of(again / b), Interval.of(a / again)
 #     agreed = first.side == second.side != 0           # both copies of A say so
-#     if not agreed or control.holds(first.median):     # or the machine makes as much of nothing
+#     if not agreed or control.contains(first.median):     # or the machine makes as much of nothing
 #         return "no difference seen"
 #     return "faster" if first.side > 0 else "slower"
 # ```
@@ -498,7 +502,7 @@ from hftlab.measurement.paired import Interval
 def solved_verdict(a, b, again):
     first, second, control = Interval.of(a / b), Interval.of(again / b), Interval.of(a / again)
     agreed = first.side == second.side != 0
-    if not agreed or control.holds(first.median):
+    if not agreed or control.contains(first.median):
         return "no difference seen"
     return "faster" if first.side > 0 else "slower"
 

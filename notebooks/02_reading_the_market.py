@@ -235,7 +235,7 @@ player
 # exact? The state of the player, against a run that ends there:
 
 # %% tags=["nbval-check-output"]
-from hftlab.measurement.gate import head
+from hftlab.measurement.preconditions import head
 
 player.slider.value = MESSAGES // 2
 fresh = hftlab.Engine().run(head(feed, MESSAGES // 2 + 1))

@@ -412,7 +412,7 @@ check("11.2", claim)
 # def claim(base, other, again):
 #     base, other, again = map(np.array, (base, other, again))
 #     ratio, second, control = Interval.of(base / other), Interval.of(again / other), Interval.of(base / again)
-#     if not ratio.side or ratio.side != second.side or control.widened(0.995, 1.005).holds(ratio.median):
+#     if not ratio.side or ratio.side != second.side or control.widened(0.995, 1.005).contains(ratio.median):
 #         return "no difference seen"
 #     return "faster" if ratio.side > 0 else "slower"
 # ```
@@ -428,7 +428,7 @@ from hftlab.measurement.paired import Interval
 def claim(base, other, again):
     base, other, again = map(np.array, (base, other, again))
     ratio, second, control = Interval.of(base / other), Interval.of(again / other), Interval.of(base / again)
-    if not ratio.side or ratio.side != second.side or control.widened(0.995, 1.005).holds(ratio.median):
+    if not ratio.side or ratio.side != second.side or control.widened(0.995, 1.005).contains(ratio.median):
         return "no difference seen"
     return "faster" if ratio.side > 0 else "slower"
 

@@ -16,7 +16,6 @@ from hftlab.charts.distribution import percentile_chart as percentile_chart
 from hftlab.charts.distribution import ridge_chart as ridge_chart
 from hftlab.charts.forest import comparison_chart as comparison_chart
 from hftlab.charts.heat import heat_chart as heat_chart
-from hftlab.charts.history import history_chart as history_chart
 from hftlab.charts.icicle import bar_chart as bar_chart
 from hftlab.charts.icicle import dot_chart as dot_chart
 from hftlab.charts.icicle import icicle_chart as icicle_chart

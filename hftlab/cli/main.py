@@ -178,7 +178,6 @@ COMMANDS = {
     "bench": measuring.bench,
     "latency": measuring.latency,
     "compare": comparing.compare,
-    "history": comparing.history,
     "scale": measuring.scale,
     "border": measuring.border,
     "report": reporting.report,

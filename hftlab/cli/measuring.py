@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hftlab.errors import ConfigError, HftlabError
-
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hftlab.experiments.report import Report
     from hftlab.feeds.itch import ItchFeed
     from hftlab.measurement.result import Result
 
@@ -25,41 +21,19 @@ def bench(arguments: argparse.Namespace) -> int:
     """Every engine, stage by stage; with --ablate what each optimisation is worth."""
     from hftlab.engine.engine import load
 
-    if arguments.save and arguments.ablate:
-        raise ConfigError("--save keeps the report of a bench; with --ablate there is none (--out writes the ablation)")
     feed = load(arguments.feed) if arguments.feed else generated(arguments)
     return _ablate(arguments, feed) if arguments.ablate else _bench(arguments, feed)
 
 
 def _bench(arguments: argparse.Namespace, feed: ItchFeed) -> int:
-    from hftlab.experiments.baselines import check_savable
     from hftlab.experiments.measure import measure
     from hftlab.presentation.tables import latency_table, record_table, throughput_table
 
     rounds = 5 if arguments.rounds is None else arguments.rounds
-    if arguments.save:
-        check_savable(arguments.save, rounds)
     report = measure(feed, rounds=rounds, seed=arguments.seed, engines=arguments.engines)
-    _keep(report, arguments)
     head = f"{report.feed}: {report.messages:,} messages, {report.rounds} interleaved rounds\n"
     tables = [*map(latency_table, report.measured), throughput_table(report), record_table(report)]
     return _give(report, arguments, tables, report.lines(), head)
-
-
-def _keep(report: Report, arguments: argparse.Namespace) -> None:
-    """As a baseline, if asked for, and in the history; what is wrong with the history does not cost the report."""
-    from hftlab.experiments.baselines import Recipe, save
-    from hftlab.experiments.history import keep
-
-    if arguments.save:
-        source = {name: getattr(arguments, name) for name in ("regime", "messages", "seed", "symbols")}
-        file = os.path.abspath(arguments.feed) if arguments.feed else None  # it may be read from elsewhere
-        where = save(arguments.save, report, Recipe(file, **source, engines=tuple(arguments.engines)))
-        print(f"kept as a baseline: {where}", file=sys.stderr)
-    try:
-        keep(report)
-    except HftlabError as error:
-        print(f"hftlab: not kept in the history: {error}", file=sys.stderr)
 
 
 def _ablate(arguments: argparse.Namespace, feed: ItchFeed) -> int:
@@ -122,9 +96,9 @@ def placement(arguments: argparse.Namespace) -> Iterator[None]:
     if pin is None and not fifo:
         yield
         return
-    from hftlab.measurement.pin import placed
+    from hftlab.measurement.affinity import cpu_affinity
 
-    with placed(pin, fifo=fifo) as place:
+    with cpu_affinity(pin, fifo=fifo) as place:
         for sentence in (*place.refused, *place.notes):
             print(f"hftlab: {sentence}", file=sys.stderr)
         yield

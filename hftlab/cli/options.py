@@ -16,8 +16,6 @@ examples:
   hftlab latency rust book=btree                 one engine: warm and cold, stamps against whole passes
   hftlab bench --ablate                          what each optimisation of the Rust engine is worth, with intervals
   hftlab compare "rust naive" rust               two engines in paired rounds: the ratio, with intervals and a control
-  hftlab bench --save before                     keep the report as a baseline; `hftlab compare before` then runs it again
-  hftlab history                                 what every bench gave, and when it changed for good
   hftlab scale --axis depth                      ns per message against orders, instruments or price levels
   hftlab border                                  what each way from Python into Rust costs
   hftlab report                                  all of it measured and put on one page, out/report.html
@@ -53,7 +51,6 @@ def parser() -> argparse.ArgumentParser:
         _add_bench,
         _add_latency,
         _add_compare,
-        _add_history,
         _add_scale,
         _add_profile,
         _add_border,
@@ -80,7 +77,6 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     bench.add_argument("--ablate", action="store_true", help="switch one optimisation of the Rust engine at a time instead")
     bench.add_argument("--rounds", type=int, default=None, help="interleaved rounds (default 5; with --ablate 21)")
     with_option(bench)
-    bench.add_argument("--save", metavar="NAME", help="keep the report as a baseline, for `hftlab compare NAME`")
     placement_options(bench)
     result_options(bench)
 
@@ -100,30 +96,15 @@ def _add_latency(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    compare = commands.add_parser(
-        "compare",
-        help="compare two engines in paired rounds, or a baseline with now",
-        description="Two engines: paired rounds, interleaved. One baseline: with a new run of the same bench. Two "
-        "baselines: with each other. A baseline and an engine: with a new run, that engine alone.",
-    )
-    compare.add_argument("a", metavar="A", help="an ENGINE, or the name of a baseline (`hftlab history --baselines`)")
-    compare.add_argument("b", metavar="B", nargs="?", help="another")
+    compare = commands.add_parser("compare", help="compare two engines in paired rounds")
+    compare.add_argument("a", metavar="A", help="an ENGINE")
+    compare.add_argument("b", metavar="B", help="another")
     compare.add_argument("--until", default="order", help="last stage: tick, book, signal or order (default order)")
-    compare.add_argument("--rounds", type=int, default=None, help="default 21 for engines; the baseline's for a baseline")
-    compare.add_argument("--force", action="store_true", help="compare with a baseline though machine, versions or feed differ")
-    compare.add_argument("--feed", metavar="FILE", help="two engines: measure on this file instead of a generated feed")
+    compare.add_argument("--rounds", type=int, default=21, help="interleaved rounds of each kind (default 21)")
+    compare.add_argument("--feed", metavar="FILE", help="measure on this file instead of a generated feed")
     generator_options(compare, messages=100_000)
     placement_options(compare)
-    compare.set_defaults(**dict.fromkeys(("until", "regime", "messages", "seed")))  # a baseline brings its own
     result_options(compare)
-
-
-def _add_history(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    history = commands.add_parser("history", help="what every bench gave, and when it changed for good")
-    history.add_argument("--engine", metavar="LABEL", help="only this one, e.g. 'rust best'")
-    history.add_argument("--metric", help="only this one: ns/message, p50, p99 or p99.9")
-    history.add_argument("--baselines", action="store_true", help="list the baselines instead")
-    result_options(history)
 
 
 def _add_profile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from hftlab.diagnostics.finding import Finding
 from hftlab.engine.session import backends, resolve
 from hftlab.measurement.clock import clock_of
-from hftlab.measurement.jitter import jitter
+from hftlab.measurement.noise import jitter
 
 #: Length of the spin in seconds.
 SPIN = 0.7

@@ -12,7 +12,7 @@ from typing import Any
 
 from hftlab.diagnostics.finding import Finding
 from hftlab.measurement import system
-from hftlab.measurement.pin import lock_refused, placed
+from hftlab.measurement.affinity import cpu_affinity, lock_refused
 
 #: Number of the system call perf_event_open.
 _PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
@@ -29,7 +29,7 @@ def _refused(**asked: Any) -> str:
 
     def attempt() -> None:
         try:
-            with placed(**asked) as placement:
+            with cpu_affinity(**asked) as placement:
                 told.extend(placement.refused)
         except Exception as error:  # whatever it is, it is the answer
             told.append(str(error))

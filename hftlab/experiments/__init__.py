@@ -3,7 +3,7 @@
 clock.py sources.py     which clock, how fine, what a reading costs
 machine.py system.py    the fingerprint: what a number must not travel without
 jitter.py pin.py        how quiet the machine is; a core of one's own, real-time scheduling
-gate.py                 equality first: nothing is timed that is not right
+preconditions.py        equality first: nothing is timed that is not right
 distribution.py         percentiles as far as a sample bears them, the clock's cost taken off
 observe.py measured.py  one engine, round by round: whole passes and stamps, and whether they agree
 measure.py report.py    every engine side by side
@@ -17,8 +17,6 @@ scale.py                what a message costs as the book grows
 border.py crossing.py   what each way from Python into Rust costs
 flight.py trace.py      what happened around the slowest messages
 kept.py                 what outlives a run: the user's folder; the next two keep something there
-baselines.py drift.py   reports under a name, and two of them compared
-history.py levels.py    every run, and when a figure changed for good
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from hftlab.engine.variants import Axes, VariantSet, best, naive, setting
 from hftlab.errors import HftlabError
 from hftlab.experiments.compare import SHORT_NS
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.gate import agree, release
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import Paired, Series, check_rounds, interleave
+from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.measurement.result import Result
 from hftlab.settings import Stage
 
@@ -167,13 +167,13 @@ def ablate(
     raises   : BackendMissing; HftlabError for an engine without variants, one that differs from the reference, or a debug build
     """
     check_rounds(rounds)
-    axes = release(Engine(backend)).variants()
+    axes = require_release_build(Engine(backend)).variants()
     if not axes:
         raise HftlabError(f"backend {backend!r} has one way only; ablation needs one with variants")
     feed = synthetic("calm", messages, seed) if feed is None else feed
     switches = list(plan(axes))
     engines = {_key(one): Engine(backend, until=until, **one) for switch in switches for one in (switch.before, switch.after)}  # type: ignore[arg-type]
-    agree([Engine("python", until=until), *engines.values()], feed)
+    require_parity([Engine("python", until=until), *engines.values()], feed)
     ran = next(iter(engines.values())).run(feed, record="none")
     bases = dict.fromkeys(_key(switch.before) for switch in switches)
     series = _measure(engines, bases, feed, rounds, seed, 3 if ran.elapsed_ns < SHORT_NS else 1)

@@ -23,9 +23,9 @@ from hftlab.engine.engine import Engine, synthetic
 from hftlab.errors import HftlabError
 from hftlab.experiments.crossing import AGAIN, BORDER_CALL, LOOP, PYTHON, PYTHON_CALL, STAGES, Key, Traffic, crossings
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.gate import agree, head, release
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import Interval, Series, check_rounds, interleave
+from hftlab.measurement.preconditions import head, require_parity, require_release_build
 from hftlab.measurement.result import Result
 
 if TYPE_CHECKING:
@@ -160,14 +160,14 @@ def border(feed: Feed | None = None, *, backend: str = "rust", rounds: int = 11,
     raises : BackendMissing; HftlabError for a feed of event records, a backend without border, or a debug build
     """
     check_rounds(rounds)
-    module = release(Engine(backend))
+    module = require_release_build(Engine(backend))
     noop = getattr(module, "noop", None)
     if noop is None:
         raise HftlabError(f"backend {backend!r} has no `noop` to call; the border measured here is that of rust")
     feed = head(synthetic("calm", messages, seed) if feed is None else feed, messages)
     if feed.wire != "itch":
         raise HftlabError(f"{feed.name} carries event records; the border is measured with wire bytes")
-    agree([Engine("python", until="book"), Engine(backend, until="book")], feed)
+    require_parity([Engine("python", until="book"), Engine(backend, until="book")], feed)
     traffic = Traffic(feed)
     runs = dict(crossings(backend, traffic, noop))
     series = interleave({key: one.run for key, one in runs.items()}, rounds, seed)

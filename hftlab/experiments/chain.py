@@ -18,9 +18,9 @@ from hftlab.engine.resolve import adopt
 from hftlab.errors import ConfigError
 from hftlab.experiments.compare import SHORT_NS
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.gate import agree
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import Paired, check_rounds, interleave
+from hftlab.measurement.preconditions import require_parity
 from hftlab.measurement.result import Result
 from hftlab.settings import Stage
 
@@ -93,7 +93,7 @@ def chain(engines: Mapping[str, Any], feed: Feed, *, rounds: int = 7, until: Sta
     if len(engines) < 2:
         raise ConfigError(f"{len(engines)} engines in a chain; allowed is 2 or more")
     made = {name: adopt(given, until=until) for name, given in engines.items()}
-    agree(list(made.values()), feed)
+    require_parity(list(made.values()), feed)
     names = list(made)
     ran = [one.run(feed, record="none").elapsed_ns for one in made.values()]
     passes = 3 if max(ran) < SHORT_NS else 1

@@ -18,11 +18,11 @@ from hftlab.engine.engine import Engine, synthetic
 from hftlab.engine.resolve import adopt
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import ClockReport, clock_of
-from hftlab.measurement.distribution import BEYOND
-from hftlab.measurement.gate import agree, release
+from hftlab.measurement.distribution import MIN_TAIL_SAMPLES
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import Paired, Series, check_rounds, interleave
-from hftlab.measurement.percentiles import PERCENTILES, blurred, half_step, percentiles
+from hftlab.measurement.percentiles import SHOWN, blurred, half_step, percentiles
+from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.measurement.result import Result
 from hftlab.settings import Stage
 
@@ -187,13 +187,13 @@ def compare(
     engines = [adopt(given, until=until) for given in (a, b)]
     clocks = _clocks(*engines)
     feed = synthetic("calm", messages, seed) if feed is None else feed
-    agree(engines, feed)
+    require_parity(engines, feed)
     ran = [one.run(feed, record="none", latency="total") for one in engines]
     passes = 3 if max(run.elapsed_ns for run in ran) < SHORT_NS else 1
     series = interleave(_each(engines, lambda one, _: _unstamped(one, feed, passes)), rounds, seed, "comparing, unstamped")
     metrics = [Metric(HEADLINE, _paired(series, seed))]
     if any(run.latency is None for run in ran):
-        metrics += [Metric(name, None, "one of the engines stamps nothing") for name in PERCENTILES]
+        metrics += [Metric(name, None, "one of the engines stamps nothing") for name in SHOWN]
     else:
         work = _each(engines, lambda one, place: percentiles(one, feed, clocks[place].cost_p50_ns))
         stamped = interleave(work, rounds, seed, "comparing, stamped")
@@ -205,8 +205,8 @@ def compare(
 
 def _clocks(a: Engine, b: Engine) -> tuple[ClockReport, ClockReport]:
     """The clock of each, measured once if it is the same: two readings of one cost would differ, and look like a difference."""
-    first = clock_of(release(a))
-    return first, first if release(b).clock == first.name else clock_of(b.implementation)
+    first = clock_of(require_release_build(a))
+    return first, first if require_release_build(b).clock == first.name else clock_of(b.implementation)
 
 
 def _labels(a: Engine, b: Engine) -> tuple[str, str]:
@@ -228,11 +228,11 @@ def _paired(series: dict[str, Series], seed: int) -> Paired:
 
 
 def _tails(stamped: dict[str, Series], half_ns: tuple[float, float], seed: int) -> Iterator[Metric]:
-    for place, name in enumerate(PERCENTILES):
+    for place, name in enumerate(SHOWN):
         series = {contender: values[:, place] for contender, values in stamped.items()}
         smallest = min(float(values.min()) for values in series.values())
         if np.isnan(smallest):
-            yield Metric(name, None, f"fewer than {BEYOND} samples of a pass lie beyond it")
+            yield Metric(name, None, f"fewer than {MIN_TAIL_SAMPLES} samples of a pass lie beyond it")
         elif smallest <= max(half_ns):
             yield Metric(name, None, "no longer than the clock can tell from nothing")
         else:

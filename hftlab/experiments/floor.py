@@ -21,9 +21,9 @@ from hftlab.engine.variants import naive
 from hftlab.errors import HftlabError
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import clock_of
-from hftlab.measurement.gate import agree, release
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import check_rounds, interleave
+from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.measurement.result import Result
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def floor(feed: Feed | None = None, *, backend: str = "rust", rounds: int = 11, 
         raise HftlabError(f"{feed.name} carries event records; a floor is measured with wire bytes")
     whole = Engine(backend)
     engines = {FRAMES: Engine(backend, until="tick"), WHOLE: whole}
-    engines[NAIVE] = whole.replace(**naive(release(whole).variants()))
-    agree([Engine("python"), whole, engines[NAIVE]], feed)
+    engines[NAIVE] = whole.replace(**naive(require_release_build(whole).variants()))
+    require_parity([Engine("python"), whole, engines[NAIVE]], feed)
     ran = whole.run(feed, record="none").messages
     size = sum(len(block) for block in feed.blocks())
     buffer = np.ones(BUFFER // 8)

@@ -25,11 +25,11 @@ from hftlab.experiments.measured import Measured
 from hftlab.experiments.openloop import OpenLoop, paced
 from hftlab.experiments.swept import swept
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.distribution import QUANTILES, TITLES, Distribution
-from hftlab.measurement.gate import PREFIX, agree, head
+from hftlab.measurement.distribution import PERCENTILES, TITLES, Distribution
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.observe import BOUND, Observer
-from hftlab.measurement.paired import check_rounds, quiet
+from hftlab.measurement.paired import check_rounds, gc_paused
+from hftlab.measurement.preconditions import PREFIX, head, require_parity
 from hftlab.measurement.result import Result
 from hftlab.presentation.progress import track
 
@@ -107,7 +107,7 @@ class LatencyReport(Result):
             {"phase": phase, "stage": TITLES[row.part], "n": row.n, **row.values(), "raw_median": row.raw.quantile(0.5)}
             for phase, row in self.phases()
         ]
-        schema = dict.fromkeys(("min", "max", "mean", *QUANTILES, "raw_median"), pl.Float64)
+        schema = dict.fromkeys(("min", "max", "mean", *PERCENTILES, "raw_median"), pl.Float64)
         return pl.DataFrame(rows, schema={"phase": pl.String, "stage": pl.String, "n": pl.Int64, **schema})
 
     def spectrum(self, part: str = "total") -> pl.DataFrame:
@@ -194,13 +194,13 @@ def latency(
     engine = adopt(engine)
     feed = synthetic("calm", messages, seed) if feed is None else feed
     if engine.backend != "python" or engine.stages:
-        agree([engine.reference(), engine], feed)
+        require_parity([engine.reference(), engine], feed)
     seen, order = Observer(engine.label, engine), random.Random(seed)
     warm = warm_up(engine, feed)
     seen.warm_up(feed)
     for _ in track(range(rounds), "latency"):
         seen.round(feed, order)
-    with quiet():
+    with gc_paused():
         flight = engine.run(feed, record="none", latency=True, keep="histogram", slowest=slowest)
         last = engine.run(head(feed, BOUND) if seen.messages > BOUND else feed, record="none", latency="total").latency
     return LatencyReport(
@@ -222,7 +222,7 @@ def warm_up(engine: Engine, feed: Feed) -> WarmUp:
     """Run the head of the feed until the medians of three passes in a row lie within 2 %, at most 12 times."""
     short = head(feed, PREFIX)
     medians: list[float] = []
-    with quiet():
+    with gc_paused():
         while len(medians) < MOST_WARM_UPS:
             seen = engine.run(short, record="none", latency="total").latency
             if seen is None or not len(seen["total"]):

@@ -19,9 +19,9 @@ from hftlab.engine.engine import Engine, synthetic
 from hftlab.engine.variants import best, naive
 from hftlab.errors import HftlabError, UnknownName
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.gate import agree, head, release
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import Interval, Series, check_rounds, interleave
+from hftlab.measurement.preconditions import head, require_parity, require_release_build
 from hftlab.measurement.result import Result
 from hftlab.settings import Stage
 
@@ -171,7 +171,7 @@ def lattice(
     raises : BackendMissing; HftlabError for an engine without variants, one that differs from the reference, or a debug build
     """
     check_rounds(rounds)
-    axes = release(Engine(backend)).variants()
+    axes = require_release_build(Engine(backend)).variants()
     if not axes:
         raise HftlabError(f"backend {backend!r} has one way only; a lattice needs one with variants")
     feed = synthetic("calm", messages, seed) if feed is None else feed
@@ -182,7 +182,7 @@ def lattice(
         for on in sets
     }
     reference = Engine("python", until=until)
-    agree([reference, *engines.values()], feed)
+    require_parity([reference, *engines.values()], feed)
     work: dict[On | str, Callable[[], float]] = {on: _pass(engine, feed) for on, engine in engines.items()}
     work[_AGAIN] = _pass(engines[frozenset(axes)], feed)
     if python:

@@ -17,10 +17,10 @@ from hftlab.engine.variants import naive
 from hftlab.errors import ConfigError
 from hftlab.experiments.report import Report
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.gate import agree
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.observe import Observer
-from hftlab.measurement.paired import quiet
+from hftlab.measurement.paired import gc_paused
+from hftlab.measurement.preconditions import require_parity
 from hftlab.presentation.progress import track
 
 
@@ -51,7 +51,7 @@ def measure(feed: Feed, *, rounds: int = 5, seed: int = 1, engines: Iterable[Any
     if not 1 <= rounds <= 1000:
         raise ConfigError(f"rounds is {rounds}; allowed is 1 to 1000")
     field = contestants(engines)
-    agree([one.base for one in field], feed)
+    require_parity([one.base for one in field], feed)
     order, control = random.Random(seed), field[-1]
     again: list[float] = []
     for one in field:
@@ -59,7 +59,7 @@ def measure(feed: Feed, *, rounds: int = 5, seed: int = 1, engines: Iterable[Any
     for _ in track(range(rounds), "rounds"):
         for contestant in order.sample([*field, None], len(field) + 1):
             if contestant is None:
-                with quiet():
+                with gc_paused():
                     again.append(control.plain(feed))
             else:
                 contestant.round(feed, order)

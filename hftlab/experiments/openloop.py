@@ -24,8 +24,8 @@ from hftlab.errors import ConfigError
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.itch import Frames
 from hftlab.measurement.distribution import Distribution
-from hftlab.measurement.gate import head
-from hftlab.measurement.paired import quiet
+from hftlab.measurement.paired import gc_paused
+from hftlab.measurement.preconditions import head
 
 LONGEST_S = 600
 
@@ -68,7 +68,7 @@ class OpenLoop:
 
     def lines(self) -> list[str]:
         """What it says, a sentence each."""
-        name = next((name for name in ("p99", "p95", "p90") if self.service.quantiles[name] is not None), "median")
+        name = next((name for name in ("p99", "p95", "p90") if self.service.quantiles[name] is not None), "p50")
         service, response = self.service.quantiles[name], self.response.quantiles[name]
         return [
             f"open loop at {self.rate:,.0f} messages/s: {name} {service:,.0f} ns of service, {response:,.0f} ns from when due; "
@@ -88,7 +88,7 @@ def paced(engine: Engine, feed: Feed, rate: float, messages: int = 100_000) -> O
     push = session.push if feed.wire == "itch" else session.push_events
     interval = 1e9 / rate
     starts, ends = array("q", bytes(8 * len(calls))), array("q", bytes(8 * len(calls)))
-    with quiet():
+    with gc_paused():
         begin = perf_counter_ns() + 1_000_000
         for i, data in enumerate(calls):
             due = begin + int(i * interval)

@@ -16,7 +16,7 @@ from hftlab.measurement.result import Result
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA = "hftlab-bench/2"
+SCHEMA = "hftlab-bench/3"
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from hftlab.engine.session import Session
 from hftlab.engine.variants import VariantSet, best, parse
 from hftlab.errors import ConfigError, HftlabError, UnknownName
 from hftlab.feeds.generate.steady import CYCLE, Steady, steady
-from hftlab.measurement.gate import agree, release
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import Interval, check_rounds, interleave
+from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.measurement.result import Result
 from hftlab.settings import Stage
 
@@ -174,7 +174,7 @@ def scale(
     engines = contenders(backend, variants, until)
     if not points or not engines:
         raise ConfigError(f"{len(points)} sizes and {len(engines)} variants; allowed is 1 or more of each")
-    agree([Engine("python", until=until), *engines.values()], _feed(axis, points[0], 2_000, seed).feed())
+    require_parity([Engine("python", until=until), *engines.values()], _feed(axis, points[0], 2_000, seed).feed())
     found: list[Point] = []
     for size in points:
         found += _measure(engines, _feed(axis, size, (rounds + 1) * messages, seed), size, messages, rounds, seed)
@@ -193,7 +193,7 @@ def decades(axis: str, full: bool) -> list[int]:
 
 def contenders(backend: str, variants: Iterable[str] | None, until: Stage = "book") -> dict[str, Engine]:
     """Engines by label; a second "best" as the control wherever there is a first."""
-    axes = release(Engine(backend)).variants()
+    axes = require_release_build(Engine(backend)).variants()
     if variants is None:
         others = [f"{axis}={name}" for axis in ("book", "orders") for name in axes.get(axis, ())[:-1]]
         variants = ["naive", *others, "best"] if axes else ["best"]

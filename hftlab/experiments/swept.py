@@ -15,9 +15,9 @@ from hftlab.engine.engine import Engine
 from hftlab.experiments.openloop import calls_of
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.distribution import Distribution
-from hftlab.measurement.gate import head
 from hftlab.measurement.machine import caches
-from hftlab.measurement.paired import quiet
+from hftlab.measurement.paired import gc_paused
+from hftlab.measurement.preconditions import head
 
 MOST = 1_000  # messages
 SECONDS = 2.0  # after which no more are sent
@@ -40,7 +40,7 @@ def swept(engine: Engine, feed: Feed, clock_ns: float, *, most: int = MOST, seco
         push(data)
     buffer = np.ones(min(max(caches().values(), default=_UNKNOWN_CACHE) * 2, _LARGEST_BUFFER) // 8)
     sent, end = 0, perf_counter() + seconds
-    with quiet():
+    with gc_paused():
         for data in calls[len(calls) - most :]:
             buffer.sum()
             push(data)

@@ -26,7 +26,7 @@ from hftlab.loadtest.target import Driven, Target, Work
 from hftlab.loadtest.targets import flat_out, targets_of
 from hftlab.measurement.distribution import Distribution
 from hftlab.measurement.machine import describe, fingerprint
-from hftlab.measurement.paired import quiet
+from hftlab.measurement.paired import gc_paused
 from hftlab.measurement.result import Result
 from hftlab.presentation.progress import track
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "hftlab-stress-bursts/1"
 FACTORS = (10, 30, 100)
-PERCENTILES = {"p50": "median", "p99": "p99", "p99.9": "p99.9"}
+PERCENTILES = {"p50": "p50", "p99": "p99", "p99.9": "p99.9"}
 _LEAD = 100  # calls before the burst
 _POINTS = 150  # of a line of the chart
 _FLAT_OUT_S = 0.1  # of a run
@@ -179,7 +179,7 @@ def bursts(
             f"bursts of {length_ms} ms, {factors} times a base of {base}, {rounds} rounds; "
             "allowed are above 0 to 1000 ms, factors from 1, a base between 0 and 1, and 1 round or more"
         )
-    with quiet():
+    with gc_paused():
         found, rates = _rates(targets, feed, capacity or {}, warm, rounds, seed)
         plans = {(label, factor): _plan(rate, base, factor, length_ms) for label, rate in rates.items() for factor in factors}
         most = max(len(due) for due, _ in plans.values())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hftlab.loadtest.target import Driven
-from hftlab.measurement.distribution import tells
+from hftlab.measurement.distribution import has_enough_samples
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 #: Times of a call -> property of `Driven`: from when it was due, and from when it began.
@@ -58,7 +58,8 @@ class LoadPoint:
             seen = [np.quantile(getattr(run, time), list(PERCENTILES.values())) for run in rounds]
             columns = zip(*(one.tolist() for one in seen), strict=True)
             ns[time] = {
-                name: values if tells(n, PERCENTILES[name]) else None for name, values in zip(PERCENTILES, columns, strict=True)
+                name: values if has_enough_samples(n, PERCENTILES[name]) else None
+                for name, values in zip(PERCENTILES, columns, strict=True)
             }
         return cls(
             offered=offered,

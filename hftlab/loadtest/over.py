@@ -28,7 +28,7 @@ from hftlab.feeds.itch import ItchFeed
 from hftlab.loadtest.schedule import Times
 from hftlab.loadtest.target import Calls, Driven, EngineTarget, Target
 from hftlab.measurement import system
-from hftlab.measurement.gate import release
+from hftlab.measurement.preconditions import require_release_build
 from hftlab.net.tick_to_trade.wire_path import Path, why_not
 from hftlab.net.tick_to_trade.wire_round import KEEPS, ORDER_BYTES, Faults, Seats, check, ran
 from hftlab.net.tick_to_trade.wire_script import MOST, SKIPPED, Script, acting
@@ -68,7 +68,7 @@ class OverTarget:
         rust()
         self.path, self.faults, seats = Path.parse(path), faults, cores_of(cores)
         self.engine = acting(engine, "", 0.0, 1)
-        release(self.engine)
+        require_release_build(self.engine)
         if why := _refused(self.path, seats):
             raise HftlabError(f"not to be had here: {self.path}: {why}")
         self.label = label or f"{engine if isinstance(engine, str) else self.engine.label} over {self.path}"

@@ -26,7 +26,7 @@ from hftlab.loadtest.schedule import Times
 from hftlab.loadtest.target import EngineTarget
 from hftlab.loadtest.targets import engine_target, every_engine
 from hftlab.measurement.machine import describe, fingerprint
-from hftlab.measurement.paired import quiet
+from hftlab.measurement.paired import gc_paused
 from hftlab.measurement.result import Result
 from hftlab.protocols.moldudp64 import pack, split
 
@@ -193,7 +193,7 @@ def overload(
     found = [one if isinstance(one, EngineTarget) else engine_target(one) for one in asked]
     if not found:
         raise ConfigError("0 engines; allowed is one or more")
-    with quiet():
+    with gc_paused():
         made = [_overload(target, factor, length_ms, ring, late_ns, seed) for target in found]
     return Overload("calm", length_ms, fingerprint(), tuple(made))
 

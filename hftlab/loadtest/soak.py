@@ -29,7 +29,7 @@ from hftlab.loadtest.target import Calls, Driven, EngineTarget, Line, Target, Wo
 from hftlab.loadtest.targets import FEWEST, flat_out, targets_of
 from hftlab.measurement import system
 from hftlab.measurement.machine import fingerprint
-from hftlab.measurement.paired import quiet
+from hftlab.measurement.paired import gc_paused
 
 LONGEST_S = 7 * 86_400
 _SAMPLES = 120  # of a soak of any length
@@ -61,7 +61,7 @@ def soak(
         )
     work = Work.of(synthetic("calm", messages, seed) if feed is None else feed, 0, messages)
     (found,) = targets_of([target], work)
-    with quiet():
+    with gc_paused():
         rate = load * flat_out(found, work, 3, _FLAT_OUT_S)
     pieces = work.calls.head(max(FEWEST, int(rate * _sample_s(seconds))))
     calls = Calls.of(repeatable(pieces.data))
@@ -106,7 +106,7 @@ class _Soaking:
     def _sample(self, begin: float, seconds: float) -> dict[str, Any]:
         """Passes for so long, and what is there after them."""
         runs: list[Driven] = []
-        with quiet():  # which collects first: what is left of the sample before is not of this one
+        with gc_paused():  # which collects first: what is left of the sample before is not of this one
             end, asked = perf_counter() + seconds, self.asked()
             while not runs or perf_counter() < end:
                 runs.append(self.line.drive(self.calls, self.due))

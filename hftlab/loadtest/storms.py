@@ -23,7 +23,7 @@ from hftlab.loadtest.target import Calls, EngineTarget, Line, Target
 from hftlab.loadtest.targets import targets_of
 from hftlab.measurement.distribution import Distribution
 from hftlab.measurement.machine import describe, fingerprint
-from hftlab.measurement.paired import Interval, quiet
+from hftlab.measurement.paired import Interval, gc_paused
 from hftlab.measurement.result import Result
 from hftlab.presentation.progress import track
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "hftlab-stress-storms/1"
 PIECES = 10
-PERCENTILES = {"p50": "median", "p99": "p99", "p99.9": "p99.9"}
+PERCENTILES = {"p50": "p50", "p99": "p99", "p99.9": "p99.9"}
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def storms(
     order, out = random.Random(seed), []
     for name in track(names, "storms"):
         feed = storm(name, size or (QUICK if quick else Size()), seed)
-        with quiet():
+        with gc_paused():
             seen = {target.label: _Weather(target, feed) for target in order.sample(found, len(found))}
         known = [seen[target.label].ends[0] for target in found if _is_reference(target, found)]
         wanted = known[0] if known else state(_reference(found), feed)

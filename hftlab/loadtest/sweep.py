@@ -23,7 +23,7 @@ from hftlab.loadtest.schedule import due_at
 from hftlab.loadtest.target import Driven, Target, Work
 from hftlab.loadtest.targets import FEWEST, flat_out, targets_of
 from hftlab.measurement.machine import describe, fingerprint
-from hftlab.measurement.paired import quiet
+from hftlab.measurement.paired import gc_paused
 from hftlab.measurement.result import Result
 from hftlab.presentation.progress import track
 
@@ -163,7 +163,7 @@ def sweep(
     found = targets_of([*engines, *wired], work)
     notes = [*skipped, *(target.said for target in found if isinstance(target, OverTarget))]
     run = _Runs(work, arrivals, rounds, seconds, seed)
-    with quiet():
+    with gc_paused():
         flat = {target.label: flat_out(target, work, rounds, seconds) for target in found}
         points = run.grid(found, {target.label: [load * flat[target.label] for load in loads] for target in found})
         curves = [run.closed_in(one, Curve(one.label, flat[one.label], tuple(points[one.label]))) for one in found]

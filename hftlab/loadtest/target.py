@@ -21,7 +21,7 @@ from hftlab.errors import ConfigError, HftlabError
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.itch import Frames, Problem
 from hftlab.loadtest.schedule import Times
-from hftlab.measurement.gate import head, release
+from hftlab.measurement.preconditions import head, require_release_build
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class EngineTarget:
     """
 
     def __init__(self, engine: Engine, label: str | None = None) -> None:
-        release(engine)
+        require_release_build(engine)
         self.engine, self.label = engine, label or engine.label
 
     def open(self) -> EngineLine:

@@ -15,7 +15,7 @@ from hftlab.errors import ConfigError
 from hftlab.feeds.itch import ItchFeed
 from hftlab.loadtest.over import OverTarget
 from hftlab.loadtest.target import Driven, EngineTarget, Target, Work
-from hftlab.measurement.gate import agree
+from hftlab.measurement.preconditions import require_parity
 
 #: Messages on which engines must agree with the reference before they are put under load.
 PREFIX = 5_000
@@ -42,7 +42,7 @@ def targets_of(given: Iterable[Any] | None, work: Work | None = None) -> list[Ta
         prefix = ItchFeed(work.warm + work.calls.head(PREFIX // work.calls.each + 1).data, name=work.name)
         for target in made:
             if isinstance(target, EngineTarget | OverTarget) and target.engine.backend != "python":
-                agree([target.engine.reference(), target.engine], prefix, PREFIX)
+                require_parity([target.engine.reference(), target.engine], prefix, PREFIX)
     return made
 
 

@@ -18,8 +18,8 @@ from hftlab.loadtest.storms import Storms, storms
 from hftlab.loadtest.sweep import Sweep, sweep
 from hftlab.loadtest.target import EngineTarget, Target
 from hftlab.loadtest.targets import targets_of
-from hftlab.measurement.jitter import Jitter, jitter
 from hftlab.measurement.machine import fingerprint
+from hftlab.measurement.noise import Jitter, jitter
 from hftlab.measurement.result import Result
 
 if TYPE_CHECKING:

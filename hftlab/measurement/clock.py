@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hftlab.engine.session import Backend
-from hftlab.measurement.distribution import tells
-from hftlab.measurement.pin import each_core
+from hftlab.measurement.affinity import each_core
+from hftlab.measurement.clock_sources import Calibration, Source, every_source, python_sources, source_of
+from hftlab.measurement.distribution import has_enough_samples
 from hftlab.measurement.result import Result
-from hftlab.measurement.sources import Calibration, Source, every_source, python_sources, source_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,7 +38,7 @@ class Cost:
     def of(cls, ns: np.ndarray[Any, Any]) -> Cost:
         """Summarise the differences of readings. One that is negative is a step back, not a cost, and counts as 0."""
         ns = np.maximum(np.asarray(ns, np.float64), 0.0)
-        quantiles = {name: float(np.quantile(ns, q)) if tells(ns.size, q) else None for name, q in QUANTILES.items()}
+        quantiles = {name: float(np.quantile(ns, q)) if has_enough_samples(ns.size, q) else None for name, q in QUANTILES.items()}
         return cls(int(ns.size), float(ns.min()), float(ns.max()), quantiles)
 
     def values(self) -> dict[str, float | None]:

@@ -17,14 +17,14 @@ TITLES = {
     "order": "order",
     "total": "end to end",
 }
-QUANTILES = {"median": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999}
+PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999}
 #: A percentile above the median with fewer samples beyond it says nothing.
-BEYOND = 100
+MIN_TAIL_SAMPLES = 100
 
 
-def tells(n: int, q: float) -> bool:
+def has_enough_samples(n: int, q: float) -> bool:
     """Whether n samples can bear the percentile q."""
-    return n > 0 and (q <= 0.5 or n * (1 - q) >= BEYOND * (1 - 1e-9))
+    return n > 0 and (q <= 0.5 or n * (1 - q) >= MIN_TAIL_SAMPLES * (1 - 1e-9))
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ class Distribution:
 
     def quantile(self, q: float) -> float | None:
         """The value in ns that a share q is at or below; None where the sample is too small to say."""
-        return self._less(self.raw.quantile(q)) if tells(self.n, q) else None
+        return self._less(self.raw.quantile(q)) if has_enough_samples(self.n, q) else None
 
     @property
     def quantiles(self) -> dict[str, float | None]:
-        """By the names of QUANTILES, ns."""
-        return {name: self.quantile(q) for name, q in QUANTILES.items()}
+        """By the names of PERCENTILES, ns."""
+        return {name: self.quantile(q) for name, q in PERCENTILES.items()}
 
     def values(self) -> dict[str, float | None]:
         """min, max, mean and the percentiles, ns."""
@@ -89,13 +89,13 @@ class Distribution:
             "clock_ns": self.clock_ns,
             "raw_median": self.raw.quantile(0.5) if self.n else None,
             "sd": self.raw.sd if self.n else None,
-            **(self.values() if self.n else dict.fromkeys(("min", "max", "mean", *QUANTILES))),
+            **(self.values() if self.n else dict.fromkeys(("min", "max", "mean", *PERCENTILES))),
         }
 
     def spectrum(self, points: int = 201) -> list[dict[str, Any]]:
         """Percentile (0 to 100) against ns, closer together towards the tail, as far as the sample bears: for charts."""
         shares = 1 - np.logspace(0, -6, points)
-        shares = shares[[tells(self.n, q) for q in shares]]
+        shares = shares[[has_enough_samples(self.n, q) for q in shares]]
         return [{"percentile": 100 * q, "ns": self._less(ns)} for q, ns in zip(shares, self.raw.quantile(shares), strict=True)]
 
     def bins(self, per_decade: int = 24) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from typing import Any
 from hftlab import __version__
 from hftlab.engine.session import backends, resolve
 from hftlab.measurement import system
-from hftlab.measurement.pin import in_force
+from hftlab.measurement.affinity import in_force
 from hftlab.measurement.system import caches as caches
 
 #: What must be equal.
@@ -38,7 +38,7 @@ STABLE = (
 #: unknown).
 CODE = ("hftlab", "backends", "commit", "commit_dirty")
 #: time (UTC), mhz of the first core, load_1min, steal_s and steal_share (since boot, over all cores; None: untold), affinity
-#: (cores), scheduler (policy and priority), placement (what `hftlab.measurement.pin.placed` has put in force, or None).
+#: (cores), scheduler (policy and priority), placement (what `hftlab.measurement.affinity.placed` has put in force, or None).
 CIRCUMSTANCE = ("time", "mhz", "load_1min", "steal_s", "steal_share", "affinity", "scheduler", "placement")
 
 

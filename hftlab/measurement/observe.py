@@ -18,8 +18,8 @@ from hftlab.experiments.measured import Measured
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import ClockReport, clock_of
 from hftlab.measurement.distribution import Distribution
-from hftlab.measurement.gate import PREFIX, head, release
-from hftlab.measurement.paired import quiet
+from hftlab.measurement.paired import gc_paused
+from hftlab.measurement.preconditions import PREFIX, head, require_release_build
 from hftlab.settings import RECORDS, STAGES, Record
 
 #: The first messages of every stamped pass, which meet an empty book and cold caches, are counted apart.
@@ -38,7 +38,7 @@ class Observer:
 
     def __init__(self, label: str, engine: Engine, *, records: bool = False) -> None:
         self.label, self.base = label, engine
-        self.clock: ClockReport = clock_of(release(engine))
+        self.clock: ClockReport = clock_of(require_release_build(engine))
         self.stages = STAGES[: STAGES.index(engine.until) + 1]
         self.passes: dict[str, list[float]] = {stage: [] for stage in self.stages}
         self.records: dict[str, list[float]] = {mode: [] for mode in RECORDS} if records else {}
@@ -53,7 +53,7 @@ class Observer:
 
     def warm_up(self, feed: Feed) -> None:
         """Every kind of pass once, not counted."""
-        with quiet():
+        with gc_paused():
             for until in self.stages:
                 run = self._plain(until, feed)
             self.messages, self._memory = run.messages, run.memory
@@ -67,7 +67,7 @@ class Observer:
         kinds: list[Callable[[], None]] = [lambda until=until: self._pass(until, feed) for until in self.stages]  # type: ignore[misc]
         kinds += [lambda: self._stages(feed), lambda: self._total(feed)]
         kinds += [lambda mode=mode: self._record(mode) for mode in self.records]  # type: ignore[misc]
-        with quiet():
+        with gc_paused():
             for kind in order.sample(kinds, len(kinds)):
                 kind()
 

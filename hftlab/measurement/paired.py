@@ -1,4 +1,4 @@
-"""Paired measuring: contenders interleaved in random order, ratios round by round, and what the machine makes of nothing.
+"""Paired measuring: contenders interleaved in random order, ratios round by round, and the A/A noise floor.
 
     round 1:  b  a  a'  c        a against b, c        the ratio of the same round: a slow spell of the machine hits both
     round 2:  a' c  b   a        a against a'          the A/A control: what of a ratio is the machine's own doing
@@ -19,20 +19,29 @@ import random
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, TypeVar
 
 import numpy as np
 
-from hftlab.errors import ConfigError
+from hftlab.errors import check_range
 from hftlab.presentation.progress import track
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 SMALLEST = 0.005  # where code happens to lie in memory moves a ratio by as much, whatever it does
-FEWEST_ROUNDS = 3  # of fewer, no interval can be made
+MIN_ROUNDS, MAX_ROUNDS = 3, 1_000  # of fewer, no interval can be made
 
 Series = np.ndarray[Any, Any]
 Name = TypeVar("Name", bound=Hashable)
+
+
+class Outcome(StrEnum):
+    """What a comparison found."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    SAME = "no difference seen"
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ class Interval:
         """1 if it lies above 1, -1 if below, 0 if it holds 1."""
         return (self.low > 1) - (self.high < 1)
 
-    def holds(self, value: float) -> bool:
+    def contains(self, value: float) -> bool:
         return self.low <= value <= self.high
 
     def widened(self, low: float, high: float) -> Interval:
@@ -80,7 +89,7 @@ class Paired:
 
     base_ns, ns : medians, ns per message
     ratio       : base / contender; above 1 the contender is faster
-    control     : the ratio of the base to its second copy, which is the same thing: what the machine makes of nothing
+    control     : the ratio of the base to its second copy, which is the same thing: the A/A noise floor
     again       : the second copy of the base / contender; None where there is none
 
     A difference is one that both copies of the base show, either interval on the same side of 1, and that lies outside of the
@@ -111,24 +120,23 @@ class Paired:
         return cls(float(np.median(base)), float(np.median(other)), ratio, control, second)
 
     @property
-    def nothing(self) -> Interval:
-        """The control, widened to half a percent around 1: where what is the same may lie."""
+    def noise_band(self) -> Interval:
+        """The control, widened to half a percent around 1: where the ratio of two equal contenders may lie."""
         return self.control.widened(1 - SMALLEST, 1 + SMALLEST)
 
     @property
-    def word(self) -> str:
-        """ "faster", "slower" or "no difference seen"."""
+    def outcome(self) -> Outcome:
+        """Of the contender against its base; the class says by which rule."""
         sides = {interval.side for interval in (self.ratio, self.again) if interval}
-        if len(sides) > 1 or not self.ratio.side or self.nothing.holds(self.ratio.median):
-            return "no difference seen"
-        return "faster" if self.ratio.side > 0 else "slower"
+        if len(sides) > 1 or not self.ratio.side or self.noise_band.contains(self.ratio.median):
+            return Outcome.SAME
+        return Outcome.FASTER if self.ratio.side > 0 else Outcome.SLOWER
 
     @property
     def verdict(self) -> str:
-        """The word with its numbers: "faster 2.31x [2.24, 2.38]"; "slower 2.00x" takes twice the time."""
-        if self.word == "no difference seen":
-            return self.word
-        return f"{self.word} {self.ratio if self.word == 'faster' else self.ratio.inverse()}"
+        """The outcome with its numbers: "faster 2.31x [2.24, 2.38]"; "slower 2.00x" takes twice the time."""
+        ratio = {Outcome.FASTER: f" {self.ratio}", Outcome.SLOWER: f" {self.ratio.inverse()}"}
+        return self.outcome.value + ratio.get(self.outcome, "")
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -154,7 +162,7 @@ def interleave(
     check_rounds(rounds)
     order, names = random.Random(seed), list(contenders)
     seen: dict[Name, list[float | Series]] = {name: [] for name in names}
-    with quiet():
+    with gc_paused():
         for number in track(range(rounds + 1), what):
             for name in order.sample(names, len(names)):
                 value = contenders[name]()
@@ -165,12 +173,11 @@ def interleave(
 
 def check_rounds(rounds: int) -> None:
     """Raise ConfigError if so many rounds cannot be compared."""
-    if not FEWEST_ROUNDS <= rounds <= 1000:
-        raise ConfigError(f"rounds is {rounds}; allowed is {FEWEST_ROUNDS} to 1000")
+    check_range("rounds", rounds, MIN_ROUNDS, MAX_ROUNDS)
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """No garbage collection within: one of the bench's own garbage would be booked on a contender."""
     gc.collect()
     gc.disable()

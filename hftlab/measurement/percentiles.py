@@ -8,10 +8,10 @@ import numpy as np
 
 from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.distribution import QUANTILES, tells
+from hftlab.measurement.distribution import PERCENTILES, has_enough_samples
 from hftlab.measurement.paired import Paired, Series
 
-PERCENTILES = {"p50": QUANTILES["median"], "p99": QUANTILES["p99"], "p99.9": QUANTILES["p99.9"]}
+SHOWN = {name: PERCENTILES[name] for name in ("p50", "p99", "p99.9")}
 
 
 def percentiles(engine: Engine, feed: Feed, clock_ns: float) -> Series:
@@ -19,7 +19,7 @@ def percentiles(engine: Engine, feed: Feed, clock_ns: float) -> Series:
     stamps = engine.run(feed, record="none", latency="total").latency
     assert stamps is not None  # asked before the rounds
     ns = np.maximum(stamps["total"] - clock_ns, 0.0)
-    return np.array([np.quantile(ns, q) if tells(ns.size, q) else np.nan for q in PERCENTILES.values()])
+    return np.array([np.quantile(ns, q) if has_enough_samples(ns.size, q) else np.nan for q in SHOWN.values()])
 
 
 def half_step(stamps: Series) -> float:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hftlab.errors import ConfigError
-from hftlab.measurement.distribution import QUANTILES, Distribution
+from hftlab.measurement.distribution import PERCENTILES, Distribution
 from hftlab.measurement.machine import describe, fingerprint
-from hftlab.measurement.paired import Paired, check_rounds, interleave, quiet
+from hftlab.measurement.paired import Paired, check_rounds, gc_paused, interleave
 from hftlab.measurement.result import Result
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class CellLatency(Result):
         import polars as pl
 
         rows = [{"phase": phase, "n": one.n, **one.values()} for phase, one in (("warm", self.warm), ("first", self.first))]
-        return pl.DataFrame(rows, schema_overrides=dict.fromkeys(QUANTILES, pl.Float64))
+        return pl.DataFrame(rows, schema_overrides=dict.fromkeys(PERCENTILES, pl.Float64))
 
     def lines(self) -> list[str]:
         """What a table cannot say, a sentence each."""
@@ -76,7 +76,7 @@ def measure_cell(code: CodeType, names: dict[str, Any], executions: int | None =
     if not 10 <= n <= MOST:
         raise ConfigError(f"executions is {n}; allowed is 10 to {MOST:,}")
     stamps = array("q", bytes(8 * n))
-    with quiet():
+    with gc_paused():
         for i in range(n):
             t0 = perf_counter_ns()
             exec(code, names)

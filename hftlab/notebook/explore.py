@@ -15,8 +15,8 @@ from hftlab.feeds.feed import Feed
 from hftlab.feeds.generate.regimes import REGIMES
 from hftlab.measurement.clock import clock_of
 from hftlab.measurement.distribution import TITLES, Distribution
-from hftlab.measurement.gate import agree, release
-from hftlab.measurement.paired import quiet
+from hftlab.measurement.paired import gc_paused
+from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.notebook.panel import Panel, column, picture, row
 from hftlab.presentation import html
 from hftlab.settings import AXES
@@ -65,9 +65,9 @@ class Explorer(Panel):
         """Measure what is chosen and draw it. An engine that is not right, or cannot be timed, is said, and nothing is drawn."""
         try:
             engine, feed = self.chosen(), self.feeds[self.feed.value]
-            cost = clock_of(release(engine)).cost_p50_ns
-            agree([engine.reference(), engine], feed)
-            with quiet():
+            cost = clock_of(require_release_build(engine)).cost_p50_ns
+            require_parity([engine.reference(), engine], feed)
+            with gc_paused():
                 runs = [engine.run(feed, record="none", latency=True, keep="histogram") for _ in range(PASSES + 1)][1:]
             if not all(run.histograms for run in runs):
                 raise HftlabError(f"{engine.label} stamps nothing")
@@ -96,8 +96,8 @@ class Explorer(Panel):
         rows = []
         for name, found in self.measured.items():
             told = found[part].quantiles
-            rows.append((name, found[part].n, told["median"], told["p99"], told["p99.9"]))
-        table = html.table(("ns, stamped", "n", "median", "p99", "p99.9"), rows) if rows else ""
+            rows.append((name, found[part].n, told["p50"], told["p99"], told["p99.9"]))
+        table = html.table(("ns, stamped", "n", "p50", "p99", "p99.9"), rows) if rows else ""
         hint = (
             "choose, and press measure"
             if not rows

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hftlab.errors import ConfigError, HftlabError
-from hftlab.measurement.kept import home
+from hftlab.measurement.storage import user_folder
 from hftlab.notebook import kernel
 
 SETTINGS = Path(__file__).with_name("settings")
@@ -38,7 +38,7 @@ def command(folder: Path, *, port: int | None = None, browser: bool = True) -> l
 
 def environment(prefix: str | Path = sys.prefix) -> dict[str, str]:
     """The environment to start it in: windows in the user's own folder, and the kernel of `prefix` found."""
-    out = {**os.environ, "JUPYTERLAB_WORKSPACES_DIR": str(home() / "lab" / "workspaces")}
+    out = {**os.environ, "JUPYTERLAB_WORKSPACES_DIR": str(user_folder() / "lab" / "workspaces")}
     if Path(prefix) != Path(sys.prefix):
         paths = [str(Path(prefix) / "share" / "jupyter"), os.environ.get("JUPYTER_PATH", "")]
         out["JUPYTER_PATH"] = os.pathsep.join(filter(None, paths))

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from hftlab.experiments.measured import Measured
 from hftlab.experiments.report import Report
-from hftlab.measurement.distribution import QUANTILES, TITLES, Distribution
+from hftlab.measurement.distribution import PERCENTILES, TITLES, Distribution
 from hftlab.settings import RECORDS, STAGES
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hftlab.experiments.latency import LatencyReport
     from hftlab.experiments.scale import Scale
 
-_COLUMNS = ("min", "max", "mean", *QUANTILES)
+_COLUMNS = ("min", "max", "mean", *PERCENTILES)
 
 
 def _cell(ns: float | None, unit: float, digits: int) -> str:

@@ -48,8 +48,8 @@ def profile(engine: Any = "python", feed: Feed | None = None, how: str = "line",
     """
     from hftlab.engine.engine import synthetic
     from hftlab.engine.resolve import adopt
-    from hftlab.measurement.gate import head
     from hftlab.measurement.machine import fingerprint
+    from hftlab.measurement.preconditions import head
     from hftlab.profiling.pieces import count
     from hftlab.profiling.result import Found, Missing, Profile
 

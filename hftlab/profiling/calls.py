@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.paired import quiet
+from hftlab.measurement.paired import gc_paused
 from hftlab.profiling.line import looked_at
 from hftlab.profiling.passes import is_python, opened, plain_ns, slowdown
 from hftlab.profiling.pieces import whole
@@ -50,7 +50,7 @@ def look(engine: Engine, feed: Feed) -> Found:
         raise Missing(f"backend {engine.backend!r} is compiled, one call to cProfile; ask for how='sample' or 'instructions'")
     plain = plain_ns(engine, feed)
     profiler = cProfile.Profile()
-    with quiet():
+    with gc_paused():
         try:
             profiler.enable()
         except ValueError as error:  # Python 3.12 and newer refuse a second profiler

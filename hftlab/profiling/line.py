@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hftlab.engine.engine import Engine
 from hftlab.engine.python import PythonSession
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.paired import quiet
+from hftlab.measurement.paired import gc_paused
 from hftlab.presentation.progress import track
 from hftlab.profiling.passes import opened, plain_ns, slowdown
 from hftlab.profiling.pieces import whole
@@ -82,7 +82,7 @@ def look(engine: Engine, feed: Feed) -> Found:
 def _pass(profiler_of: Any, functions: list[FunctionType], engine: Engine, feed: Feed) -> tuple[Times, float]:
     """One pass under the profiler, and the ns it took."""
     session, push = opened(engine, feed)
-    with _unchanged(functions), warnings.catch_warnings(), quiet():
+    with _unchanged(functions), warnings.catch_warnings(), gc_paused():
         warnings.simplefilter("ignore")  # of functions without source
         profiler = profiler_of(*functions)
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.paired import quiet
+from hftlab.measurement.paired import gc_paused
 from hftlab.profiling.pieces import Piece, whole
 from hftlab.profiling.result import Missing
 from hftlab.settings import STAGES
@@ -35,7 +35,7 @@ def plain_ns(engine: Engine, feed: Feed, passes: int = 2) -> float:
     """ns in the engine's own loop of the faster of some passes that nobody looks at."""
     best = float("inf")
     for _ in range(passes):
-        with quiet():
+        with gc_paused():
             session, push = opened(engine, feed)
             push(whole(feed))
         best = min(best, session.elapsed_ns)

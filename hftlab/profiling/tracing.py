@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hftlab.engine.engine import Engine
-from hftlab.measurement.paired import quiet
+from hftlab.measurement.paired import gc_paused
 from hftlab.profiling.where import Places, short
 
 LINES = 50  # at most so many lines that keep something
@@ -33,7 +33,7 @@ def asked(memray: Any, engine: Engine, run: Callable[[], Any]) -> tuple[int, int
     freeing = {memray.AllocatorType.FREE, memray.AllocatorType.MUNMAP, memray.AllocatorType.PYMALLOC_FREE}
     with TemporaryDirectory(prefix="hftlab-profile-") as folder:
         file = Path(folder) / "memray"
-        with quiet(), memray.Tracker(file, trace_python_allocators=True):
+        with gc_paused(), memray.Tracker(file, trace_python_allocators=True):
             run()
         with memray.FileReader(file) as reader:
             for record in reader.get_allocation_records():
@@ -55,7 +55,7 @@ def kept(engine: Engine, run: Callable[[], Any]) -> tuple[list[tuple[Place, int,
     if not running:
         tracemalloc.start(1)
     try:
-        with quiet():
+        with gc_paused():
             before = tracemalloc.take_snapshot()
             in_use = tracemalloc.get_traced_memory()[0]
             tracemalloc.reset_peak()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 #: Percentiles of the open loop that a line is drawn for.
-_LOADS = ("median", "p99", "p99.9")
+_LOADS = ("p50", "p99", "p99.9")
 
 
 def frame(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
@@ -171,7 +171,7 @@ def load(facts: Facts) -> Iterator[Figure]:
     if not found:
         return
     rows = [
-        {"load": one["rate_per_s"], "percentile": name.replace("median", "p50"), "ns": one[time][name], "time": time}
+        {"load": one["rate_per_s"], "percentile": name, "ns": one[time][name], "time": time}
         for one in found["rates"]
         for time in ("service", "response")
         for name in _LOADS

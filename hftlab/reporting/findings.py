@@ -104,7 +104,7 @@ def _word(ratio: dict[str, float], control: dict[str, float] | None) -> str:
     """By the rule of the bench; of a report there is one copy of the base, and without a control 1 stands for it."""
     own = Interval(ratio["median"], ratio["low"], ratio["high"])
     nothing = Interval(control["median"], control["low"], control["high"]) if control else Interval(1.0, 1.0, 1.0)
-    return Paired(0.0, 0.0, own, nothing).word
+    return Paired(0.0, 0.0, own, nothing).outcome
 
 
 def _switches(facts: Facts) -> Iterator[str]:

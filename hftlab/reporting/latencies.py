@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hftlab.measurement.distribution import QUANTILES, TITLES
+from hftlab.measurement.distribution import PERCENTILES, TITLES
 from hftlab.presentation.document import NOT_KNOWN, Section, Table, number, table, text
 from hftlab.reporting.conditions import bench_source
 from hftlab.reporting.facts import Facts, whole_ns
 
-_STATISTICS = ("min", "max", "mean", *QUANTILES)
-_LATENCY = ("min", "max", "mean", "median", "p95", "p99", "p90", "p99.9", "p99.99")
+_STATISTICS = ("min", "max", "mean", *PERCENTILES)
+_LATENCY = ("min", "max", "mean", "p50", "p95", "p99", "p90", "p99.9", "p99.99")
 US, MS = 1e3, 1e6
 
 
@@ -74,7 +74,7 @@ def _whole(facts: Facts) -> Table:
 
 def phases(facts: Facts) -> Section:
     """Warm, first and swept."""
-    columns = ("engine", "messages", *_STATISTICS, "n", "median / warm")
+    columns = ("engine", "messages", *_STATISTICS, "n", "p50 / warm")
     rows = []
     swept = facts.part("swept") or {}
     for one in facts.engines:
@@ -89,7 +89,7 @@ def phases(facts: Facts) -> Section:
         )
         for name, row in found:
             cells = [number(row[statistic] if row else None, 3, US) for statistic in _STATISTICS]
-            times = number(row["median"] / warm["median"] if row and warm["median"] else None, 2)
+            times = number(row["p50"] / warm["p50"] if row and warm["p50"] else None, 2)
             rows.append((one["label"], name, *cells, f"{row['n']:,}" if row else "0", times))
     if not rows:
         return Section("Warm, first and cold", (text(f"Not measured here: {facts.missing('bench')}."),))

@@ -33,12 +33,12 @@ def _tails(facts: Facts) -> Iterator[str]:
     for one in facts.engines:
         row = row_of(one, "total")
         tail = tail_of(row) if row else None
-        if row is None or tail is None or not row["median"]:
+        if row is None or tail is None or not row["p50"]:
             yield f"{one['label']}: too few stamps of end to end to speak of a tail."
         else:
             yield (
-                f"{one['label']}: median {duration(row['median'])}, {tail[0]} {duration(tail[1])}, "
-                f"{tail[1] / row['median']:,.1f} times the median; the slowest of {row['n']:,} took {duration(row['max'])}."
+                f"{one['label']}: median {duration(row['p50'])}, {tail[0]} {duration(tail[1])}, "
+                f"{tail[1] / row['p50']:,.1f} times the median; the slowest of {row['n']:,} took {duration(row['max'])}."
             )
 
 
@@ -60,14 +60,14 @@ def open_loop(facts: Facts) -> Section:
     columns = (
         "share of capacity",
         "messages/s",
-        *(f"{time} {name}, µs" for name in ("median", "p99", "p99.9") for time in ("service", "response")),
+        *(f"{time} {name}, µs" for name in ("p50", "p99", "p99.9") for time in ("service", "response")),
     )
     columns += ("late", "n")
     rows = [
         (
             f"{one['share']:.0%}",
             f"{one['rate_per_s']:,.0f}",
-            *(number(one[time][name], 3, US) for name in ("median", "p99", "p99.9") for time in ("service", "response")),
+            *(number(one[time][name], 3, US) for name in ("p50", "p99", "p99.9") for time in ("service", "response")),
             f"{one['late']:,}",
             f"{one['service']['n']:,}",
         )

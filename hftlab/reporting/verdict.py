@@ -98,9 +98,9 @@ def _trust(facts: Facts) -> str:
     fastest, out = facts.fastest, []
     total = row_of(fastest, "total") if fastest else None
     tail = tail_of(total) if total else None
-    if fastest and total and total["median"] is not None and tail:
+    if fastest and total and total["p50"] is not None and tail:
         out.append(
-            f"end to end, {fastest['label']} has a median of {duration(total['median'])} and a {tail[0]} of {duration(tail[1])}"
+            f"end to end, {fastest['label']} has a median of {duration(total['p50'])} and a {tail[0]} of {duration(tail[1])}"
         )
     control = (facts.part("bench") or {}).get("control")
     if control:

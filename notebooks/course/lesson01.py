@@ -10,7 +10,7 @@ import numpy as np
 from course.exercise import Step, exercise
 from hftlab.errors import ConfigError
 from hftlab.experiments.openloop import response_ns
-from hftlab.measurement.distribution import QUANTILES, tells
+from hftlab.measurement.distribution import PERCENTILES, has_enough_samples
 from hftlab.measurement.paired import Paired
 
 Array = np.ndarray[Any, Any]
@@ -37,8 +37,8 @@ def honest(stamps: Array, step: int) -> Table:
     ns = cut[:, 1] - cut[:, 0]
     out: Table = {}
     for name in FIGURES:
-        value = float(np.quantile(ns, QUANTILES[name]))
-        out[name] = value if tells(len(ns), QUANTILES[name]) and value > step else None
+        value = float(np.quantile(ns, PERCENTILES[name]))
+        out[name] = value if has_enough_samples(len(ns), PERCENTILES[name]) and value > step else None
     return out
 
 
@@ -144,4 +144,4 @@ def faster(answer: Callable[[Array, Array, Array], str]) -> Iterator[Step]:
 
 def verdict(a: Array, b: Array, again: Array) -> str:
     """What hftlab itself says of such series."""
-    return Paired.of(a, b, again).word
+    return Paired.of(a, b, again).outcome

@@ -9,7 +9,7 @@ from typing import Any
 from course.exercise import Step, exercise
 from hftlab.engine.engine import Engine, synthetic
 from hftlab.experiments.crossing import Traffic
-from hftlab.measurement.paired import quiet
+from hftlab.measurement.paired import gc_paused
 
 MOST = 1_000  # messages a chunk may hold
 FASTER = 2.0  # times as fast as a push per message
@@ -77,7 +77,7 @@ def _one_by_one(framed: list[bytes]) -> dict[str, Any]:
 def _ns(replay: Replay, framed: list[bytes]) -> int:
     """One replay of all messages into a fresh session."""
     session = Engine("rust", until="book").open()
-    with quiet():
+    with gc_paused():
         start = perf_counter_ns()
         replay(session, iter(framed))
         return perf_counter_ns() - start

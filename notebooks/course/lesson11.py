@@ -72,7 +72,7 @@ def claimed(answer: Callable[[Sequence[float], Sequence[float], Sequence[float]]
     """answer(base, other, again): ns per message by round, `again` being a second copy of the base -> one of three words."""
     for what, wanted, series in _cases():
         base, other, again = map(np.array, series)
-        assert Paired.of(base, other, again).word == wanted, what
+        assert Paired.of(base, other, again).outcome == wanted, what
         got = answer(*(list(map(float, one)) for one in series))
         if got not in WORDS:
             yield Step("correct", False, f"{what}: {got!r}, expected one of {', '.join(WORDS)}")
@@ -117,5 +117,5 @@ def _same(rng: np.random.Generator) -> tuple[Any, Any, Any]:
     while True:
         base, other, again = (100 * np.exp(rng.normal(0, 0.08, _ROUNDS)) for _ in range(3))
         found = Paired.of(base, other, again)
-        if found.word == "no difference seen" and np.median(other) < 0.985 * np.median(base) and found.ratio.holds(1.0):
+        if found.outcome == "no difference seen" and np.median(other) < 0.985 * np.median(base) and found.ratio.contains(1.0):
             return base, other, again

@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hftlab.errors import HftlabError
-from hftlab.measurement.kept import home, locked, replace
+from hftlab.measurement.storage import file_lock, user_folder
+from hftlab.presentation.output import write_text
 
 SCHEMA = "hftlab-course/1"
 
 
 def file() -> Path:
     """Where it is kept. It need not exist."""
-    return home() / "course.json"
+    return user_folder() / "course.json"
 
 
 def read() -> dict[str, str]:
@@ -37,13 +38,13 @@ def read() -> dict[str, str]:
 
 def passed(number: str) -> None:
     """Keep that an exercise was passed; the first time counts. Raises HftlabError as `read` does, or if it cannot be written."""
-    with locked(file()):
+    with file_lock(file()):
         known = read()
         if number in known:
             return
         known[number] = datetime.now(UTC).isoformat(timespec="seconds")
         text = json.dumps({"schema": SCHEMA, "passed": dict(sorted(known.items()))}, indent=1) + "\n"
-        replace(file(), lambda path: path.write_text(text))
+        write_text(file(), text)
 
 
 def reset() -> Path | None:
@@ -51,7 +52,7 @@ def reset() -> Path | None:
     was no file. Raises HftlabError for a file that is something else, or if it cannot be moved."""
     if not file().exists():
         return None
-    with locked(file()):
+    with file_lock(file()):
         read()
         aside = file().with_name(f"course.until-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json")
         try:

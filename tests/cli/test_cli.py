@@ -131,7 +131,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(day: Path, tmp_path: Path) ->
         ("generate", str(tmp_path / "x"), "--regime", "quiet"): "unknown regime 'quiet'",
         ("generate", str(tmp_path / "x"), "--messages", "1"): "messages is 1",
         ("bench", "--rounds", "0"): "rounds is 0",
-        ("bench", "--ablate", "--rounds", "2"): "rounds is 2; allowed is 3 to 1000",
+        ("bench", "--ablate", "--rounds", "2"): "rounds must be between 3 and 1,000, got 2",
         ("scale", "--axis", "width"): "unknown scale axis 'width'; known: orders, instruments, depth",
         ("scale", "--messages", "15"): "multiple of 10",
         ("border", "--rounds", "0"): "rounds is 0",

@@ -52,7 +52,7 @@ def claim(base, other, again, *, second=True, small=True, paired=True):  # type:
     ratio, copy, control = Interval.of(base / other), Interval.of(again / other), Interval.of(base / again)
     if not ratio.side or (second and ratio.side != copy.side):
         return "no difference seen"
-    if small and control.widened(0.995, 1.005).holds(ratio.median):
+    if small and control.widened(0.995, 1.005).contains(ratio.median):
         return "no difference seen"
     return "faster" if ratio.side > 0 else "slower"
 

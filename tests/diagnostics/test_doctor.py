@@ -15,7 +15,7 @@ import hftlab
 from hftlab.cli.main import main
 from hftlab.diagnostics import AREAS, Diagnosis, Finding, processor, rights, tools
 from hftlab.diagnostics.table import WIDE, doctor_table
-from hftlab.measurement import pin, system
+from hftlab.measurement import affinity, system
 from hftlab.measurement.machine import fingerprint
 
 TOPICS = {
@@ -58,7 +58,7 @@ def test_the_process_is_as_it_was() -> None:
     before = state()
     hftlab.doctor(quick=True)
     assert state() == before
-    assert pin.in_force() is None
+    assert affinity.in_force() is None
 
 
 def test_json_has_the_documented_shape(capsys: pytest.CaptureFixture[str]) -> None:

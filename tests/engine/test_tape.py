@@ -6,7 +6,7 @@ import pytest
 import hftlab
 from hftlab.engine.history import Tape
 from hftlab.errors import ConfigError, UnknownName
-from hftlab.measurement.gate import head
+from hftlab.measurement.preconditions import head
 
 ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
 SIGNALS = ("mid", "spread", "microprice", "imbalance", "depth_imbalance", "ofi", "flow", "volatility", "score")

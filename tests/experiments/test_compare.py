@@ -44,16 +44,16 @@ def simulated(seed: int, times: float, rounds: int = 21) -> Paired:
 
 
 def test_on_a_rough_machine_nothing_is_seen_where_there_is_nothing() -> None:
-    seen = [simulated(seed, 1.0).word for seed in range(60)]
+    seen = [simulated(seed, 1.0).outcome for seed in range(60)]
     assert seen.count("no difference seen") >= 57
 
 
 def test_on_a_rough_machine_a_tenth_is_found() -> None:
     found = [simulated(seed, 1.1) for seed in range(60)]
-    seen = [one.word for one in found]
+    seen = [one.outcome for one in found]
     assert seen.count("slower") >= 57
     assert "faster" not in seen
-    assert sum(one.ratio.holds(1 / 1.1) for one in found) >= 51
+    assert sum(one.ratio.contains(1 / 1.1) for one in found) >= 51
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +133,9 @@ def test_figures_within_one_step_of_the_clock_are_not_told_apart() -> None:
     assert half_step(np.array([40.1, 49.9, 50.3, 60.1, 60.1])) == pytest.approx(9.8 / 2 + 0.5)
     exact = Interval(60.1 / 50.3, 60.1 / 50.3, 60.1 / 50.3)
     found = Paired(60.1, 50.3, exact, Interval(1.0, 1.0, 1.0))
-    assert found.word == "faster"
-    assert blurred(found, 5.4, 5.4).word == "no difference seen"
-    assert blurred(Paired(120.0, 60.0, Interval(2.0, 2.0, 2.0), found.control), 5.4, 5.4).word == "faster"
+    assert found.outcome == "faster"
+    assert blurred(found, 5.4, 5.4).outcome == "no difference seen"
+    assert blurred(Paired(120.0, 60.0, Interval(2.0, 2.0, 2.0), found.control), 5.4, 5.4).outcome == "faster"
 
 
 def test_no_clock_starts_before_the_results_are_equal() -> None:
@@ -153,7 +153,7 @@ def test_no_clock_starts_before_the_results_are_equal() -> None:
 @pytest.mark.parametrize(
     ("ask", "error", "words"),
     [
-        (lambda: hftlab.compare("python", "python", rounds=2), ConfigError, "allowed is 3 to 1000"),
+        (lambda: hftlab.compare("python", "python", rounds=2), ConfigError, "must be between 3 and 1,000"),
         (lambda: hftlab.compare("python", "pythom"), UnknownName, "'pythom'; known: python"),
         (lambda: hftlab.compare("python", "python", until="end"), UnknownName, "'end'; known: tick"),
         (lambda: adopt("python book=btree"), UnknownName, "'book=btree'"),

@@ -13,8 +13,8 @@ from hftlab.engine.python import PythonBackend
 from hftlab.engine.session import resolve
 from hftlab.errors import ConfigError
 from hftlab.measurement.clock import READINGS, Clocks, Cost, clock_of, clocks, report
-from hftlab.measurement.jitter import Jitter, jitter
-from hftlab.measurement.sources import Source
+from hftlab.measurement.clock_sources import Source
+from hftlab.measurement.noise import Jitter, jitter
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def test_the_spin_counts_what_is_planted(monkeypatch: pytest.MonkeyPatch) -> Non
         "long": 100,
         "max_ns": 60_000,
     }
-    monkeypatch.setattr("hftlab.measurement.jitter._python_spin", lambda *_: told)
+    monkeypatch.setattr("hftlab.measurement.noise._python_spin", lambda *_: told)
     seen = jitter(1.0, engine="python")
     assert isinstance(seen, Jitter)
     assert seen.quantiles == {"p50": 20.0, "p99": 20.0, "p99.9": 20.0, "p99.99": 30.0}

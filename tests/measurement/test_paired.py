@@ -19,7 +19,7 @@ def test_a_planted_tenth_is_found_through_noise_and_slow_spells() -> None:
     spell = np.where(np.arange(31) % 7 == 0, 3.0, 1.0)  # whole rounds in which everything takes three times as long
     base, other, again = 110 * spell * noise(1), 100 * spell * noise(2), 110 * spell * noise(6)
     found = Paired.of(base, other, again)
-    assert found.word == "faster"
+    assert found.outcome == "faster"
     assert found.ratio.low < 1.10 < found.ratio.high
     assert found.ratio.high - found.ratio.low < 0.1
     assert found.verdict == f"faster {found.ratio}"
@@ -40,20 +40,20 @@ def test_identical_series_give_no_difference() -> None:
 
 def test_what_the_control_makes_of_nothing_is_no_difference_either() -> None:
     ratio = Interval(1.03, 1.02, 1.04)
-    assert Paired(103.0, 100.0, ratio, QUIET).word == "faster"
-    assert Paired(100.0, 103.0, ratio.inverse(), QUIET).word == "slower"
-    assert Paired(103.0, 100.0, ratio, Interval(1.02, 0.98, 1.06)).word == "no difference seen"
-    assert Paired(100.4, 100.0, Interval(1.004, 1.003, 1.005), Interval(1.0, 1.0, 1.0)).word == "no difference seen"
+    assert Paired(103.0, 100.0, ratio, QUIET).outcome == "faster"
+    assert Paired(100.0, 103.0, ratio.inverse(), QUIET).outcome == "slower"
+    assert Paired(103.0, 100.0, ratio, Interval(1.02, 0.98, 1.06)).outcome == "no difference seen"
+    assert Paired(100.4, 100.0, Interval(1.004, 1.003, 1.005), Interval(1.0, 1.0, 1.0)).outcome == "no difference seen"
     # A control that is itself off to one side does not make a difference of what lies between it and 1.
-    assert Paired(103.0, 100.0, ratio, Interval(1.06, 1.05, 1.07)).word == "no difference seen"
+    assert Paired(103.0, 100.0, ratio, Interval(1.06, 1.05, 1.07)).outcome == "no difference seen"
 
 
 def test_a_difference_is_one_that_both_copies_of_the_base_show() -> None:
     ratio = Interval(1.03, 1.02, 1.04)
-    assert Paired(103.0, 100.0, ratio, QUIET, again=Interval(1.02, 1.01, 1.03)).word == "faster"
+    assert Paired(103.0, 100.0, ratio, QUIET, again=Interval(1.02, 1.01, 1.03)).outcome == "faster"
     for other in (Interval(1.01, 0.99, 1.02), ratio.inverse()):
-        assert Paired(103.0, 100.0, ratio, QUIET, again=other).word == "no difference seen"
-    assert Paired(103.0, 100.0, Interval(1.03, 0.99, 1.06), QUIET, again=ratio).word == "no difference seen"
+        assert Paired(103.0, 100.0, ratio, QUIET, again=other).outcome == "no difference seen"
+    assert Paired(103.0, 100.0, Interval(1.03, 0.99, 1.06), QUIET, again=ratio).outcome == "no difference seen"
 
 
 def test_the_interval_is_seeded_and_narrows_with_the_rounds() -> None:
@@ -90,5 +90,5 @@ def test_rounds_are_interleaved_in_changing_order_and_the_first_is_not_counted()
 
 @pytest.mark.parametrize("rounds", [-1, 0, 2, 1001])
 def test_too_few_rounds_are_refused(rounds: int) -> None:
-    with pytest.raises(ConfigError, match="allowed is 3 to 1000"):
+    with pytest.raises(ConfigError, match="must be between 3 and 1,000"):
         interleave({"a": lambda: 1.0}, rounds)

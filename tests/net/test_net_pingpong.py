@@ -144,7 +144,7 @@ def test_the_c_program_compiles_without_a_warning() -> None:
     ("words", "error", "says"),
     [
         ({"transports": ["pigeon"]}, UnknownName, "unknown transport 'pigeon'; known: memory, shm"),
-        ({"rounds": 2}, ConfigError, "rounds is 2; allowed is 3 to 1000"),
+        ({"rounds": 2}, ConfigError, "rounds must be between 3 and 1,000, got 2"),
         ({"size": 15}, ConfigError, "size is 15; allowed is 16 to 1472"),
         ({"messages": 0}, ConfigError, "messages is 0; allowed is 1 to"),
         ({"cores": (0, 9999)}, ConfigError, "core 9999 is not allowed"),

@@ -371,7 +371,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: File) -> None
             "pace is 'quick'; allowed is closed, bursts, 1x, 8x or any speed, 50000/s or any rate",
         ),
         ({"paces": []}, ConfigError, "no pace was given; allowed is one or more of closed"),
-        ({"rounds": 2}, ConfigError, "rounds is 2; allowed is 3 to 1000"),
+        ({"rounds": 2}, ConfigError, "rounds must be between 3 and 1,000, got 2"),
         ({"messages": 10}, ConfigError, "messages is 10; allowed is 100 to 1,000,000"),
         ({"seconds": 0.7, "fifo": True}, ConfigError, "seconds is 0.7; allowed is 0.01 to 0.6 with real-time scheduling"),
         ({"engine": "python"}, ConfigError, "the engine is python; allowed is rust in any variant"),

@@ -7,7 +7,7 @@ import pytest
 import hftlab
 from hftlab.charts.show import png_size
 from hftlab.experiments.lattice import Lattice, lattice
-from hftlab.measurement.gate import head
+from hftlab.measurement.preconditions import head
 
 pytest.importorskip("ipywidgets", reason="ipywidgets is not installed")
 from hftlab.notebook import widgets

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hftlab.engine.histogram import Histogram
-from hftlab.measurement.distribution import tells
+from hftlab.measurement.distribution import has_enough_samples
 from hftlab.measurement.machine import describe
 from hftlab.measurement.paired import Interval, Series
 from hftlab.measurement.result import Result
@@ -65,7 +65,7 @@ class Leg:
     def quantiles(self, measure: str = "service") -> dict[str, float | None]:
         """min, p50 to p99.9, max, ns; None where fewer than 100 samples lie beyond."""
         found = self.times[measure]
-        told = {name: self.less(found.quantile(q)) if tells(found.n, q) else None for name, q in QUANTILES.items()}
+        told = {name: self.less(found.quantile(q)) if has_enough_samples(found.n, q) else None for name, q in QUANTILES.items()}
         ends = (self.less(found.min), self.less(found.max)) if found.n else (None, None)
         return {"min": ends[0], **told, "max": ends[1]}
 
@@ -79,7 +79,7 @@ def split(response: Series, engine: Series, alone: float, clock_ns: float) -> It
     """
     order, n = np.argsort(response, kind="stable"), len(response)
     for name, q in (("p50", 0.5), ("p99", 0.99)):
-        if not tells(n, q) or not len(engine):
+        if not has_enough_samples(n, q) or not len(engine):
             continue
         around = order[int(max(q - AROUND, 0) * n) : max(int((q + AROUND) * n), int(q * n) + 1)]
         total = max(float(response[around].mean()) - clock_ns, 0.0)

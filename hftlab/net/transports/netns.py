@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 
 from hftlab.errors import HftlabError
-from hftlab.measurement.pin import capable
+from hftlab.measurement.affinity import has_capability
 
 FOLDER = Path("/run/netns")
 INTERFACE = "veth0"  # of either end, in its own namespace
@@ -66,7 +66,7 @@ def refused() -> str:
         return f"network namespaces: only on Linux (errno {errno.ENOSYS})"
     if shutil.which("ip") is None:
         return f"network namespaces: no `ip` on PATH, which iproute2 brings (errno {errno.ENOENT})"
-    if os.geteuid() != 0 or not all(map(capable, (_CAP_NET_ADMIN, _CAP_SYS_ADMIN))):
+    if os.geteuid() != 0 or not all(map(has_capability, (_CAP_NET_ADMIN, _CAP_SYS_ADMIN))):
         return f"network namespaces: only root with CAP_NET_ADMIN and CAP_SYS_ADMIN may make them (errno {errno.EPERM})"
     return ""
 

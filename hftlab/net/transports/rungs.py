@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hftlab.engine.histogram import Histogram
-from hftlab.measurement.distribution import tells
+from hftlab.measurement.distribution import has_enough_samples
 from hftlab.measurement.machine import describe
 from hftlab.measurement.paired import Interval, Series
 from hftlab.measurement.result import Result
@@ -47,7 +47,7 @@ class Rung:
     def quantiles(self, measure: str = MEASURES[0]) -> dict[str, float | None]:
         """min, p50 to p99.99, max, ns; None where fewer than 100 samples lie beyond."""
         found = self.trip if measure == MEASURES[0] else self.there
-        told = {name: self.less(found.quantile(q)) if tells(found.n, q) else None for name, q in QUANTILES.items()}
+        told = {name: self.less(found.quantile(q)) if has_enough_samples(found.n, q) else None for name, q in QUANTILES.items()}
         return {"min": self.less(found.min), **told, "max": self.less(found.max)}
 
 

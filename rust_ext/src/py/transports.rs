@@ -11,7 +11,7 @@ use super::*;
 use crate::net::pingpong::{self, Plan, Samples, Seat};
 use crate::net::transport::{self, Address, End, Failure, KINDS, Options, Transport};
 
-/// Priority under SCHED_FIFO; that of hftlab.measurement.pin.
+/// Priority under SCHED_FIFO; that of hftlab.measurement.affinity.
 const PRIORITY: i32 = 50;
 
 impl From<Failure> for PyErr {

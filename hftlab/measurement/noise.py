@@ -13,7 +13,7 @@ import numpy as np
 from hftlab.engine.session import backends, resolve
 from hftlab.errors import ConfigError
 from hftlab.measurement import system
-from hftlab.measurement.distribution import tells
+from hftlab.measurement.distribution import has_enough_samples
 from hftlab.measurement.result import Result
 
 SCHEMA = "hftlab-jitter/1"
@@ -79,7 +79,7 @@ class Jitter(Result):
 
 
 def jitter(seconds: float = 1.0, *, engine: str = "auto") -> Jitter:
-    """Spin for so long on the core this thread is on (see `hftlab.measurement.pin.placed`).
+    """Spin for so long on the core this thread is on (see `hftlab.measurement.affinity.placed`).
 
     engine : "rust" for its clock, "python" for perf_counter_ns, "auto" for the best there is
     raises : ConfigError for seconds outside 0.001 to 60, or an engine without a spin
@@ -111,7 +111,7 @@ def _quantiles(ns: np.ndarray[Any, Any], counts: np.ndarray[Any, Any]) -> dict[s
     """Of values that were counted, ascending."""
     below = np.cumsum(counts)
     n = int(below[-1])
-    return {name: float(ns[np.searchsorted(below, q * n)]) if tells(n, q) else None for name, q in QUANTILES.items()}
+    return {name: float(ns[np.searchsorted(below, q * n)]) if has_enough_samples(n, q) else None for name, q in QUANTILES.items()}
 
 
 def _python_spin(seconds: float, lost_ns: float, long_ns: float) -> dict[str, Any]:

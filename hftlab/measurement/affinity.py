@@ -1,6 +1,6 @@
 """Where a measurement runs: on a core of its own, ahead of everything else, its memory held. Asked for, undone, never pretended.
 
-with placed(pin=1, fifo=True) as placement:
+with cpu_affinity(pin=1, fifo=True) as placement:
     ...
 print(placement.refused)        what the system did not allow, a sentence each
 """
@@ -50,7 +50,7 @@ def in_force() -> Placement | None:
 
 
 @contextmanager
-def placed(pin: int | None = None, *, fifo: bool = False, lock: bool = False, strict: bool = False) -> Iterator[Placement]:
+def cpu_affinity(pin: int | None = None, *, fifo: bool = False, lock: bool = False, strict: bool = False) -> Iterator[Placement]:
     """Within the block the calling thread runs as asked, as far as the system allows; afterwards as before.
 
     pin    : core to stay on; so do a child process and a thread begun within the block, and that thread is let go, too
@@ -152,7 +152,7 @@ def lock_refused() -> str:
         return "memory lock: only on Linux"
     import resource
 
-    if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY and not capable(_CAP_IPC_LOCK):
+    if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY and not has_capability(_CAP_IPC_LOCK):
         return "memory lock: not permitted (needs CAP_IPC_LOCK, or an unlimited memlock)"
     return ""
 
@@ -169,7 +169,7 @@ def _hold_memory(undo: ExitStack) -> str:
     return ""
 
 
-def capable(number: int) -> bool:
+def has_capability(number: int) -> bool:
     """Whether this process has a capability, by its number."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()

@@ -15,14 +15,14 @@ from hftlab.feeds.itch import Frames, ItchFeed
 PREFIX = 20_000
 
 
-def release(engine: Engine) -> Backend:
+def require_release_build(engine: Engine) -> Backend:
     """The backend of an engine. Raises HftlabError for a debug build."""
     if getattr(engine.implementation, "DEBUG_BUILD", False):
         raise HftlabError(f"backend {engine.backend!r} is a debug build; its times say nothing (`make rust`)")
     return engine.implementation
 
 
-def agree(engines: Iterable[Engine], feed: Feed, messages: int = PREFIX) -> None:
+def require_parity(engines: Iterable[Engine], feed: Feed, messages: int = PREFIX) -> None:
     """Compare the engines bit for bit on the head of the feed: the second with the first, the others with the second, since the
     first is the reference, and slow. Raises HftlabError with the first divergence."""
     first, *others = engines

@@ -10,9 +10,9 @@ import pytest
 
 from hftlab.cli.main import main
 from hftlab.errors import ConfigError, HftlabError
-from hftlab.measurement import pin
+from hftlab.measurement import affinity
+from hftlab.measurement.affinity import PRIORITY, cpu_affinity, each_core, in_force
 from hftlab.measurement.machine import fingerprint
-from hftlab.measurement.pin import PRIORITY, each_core, in_force, placed
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not pin")
 
@@ -41,7 +41,7 @@ CORE = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
 
 
 def test_within_the_block_it_runs_on_that_core_alone() -> None:
-    with placed(CORE) as place:
+    with cpu_affinity(CORE) as place:
         assert os.sched_getaffinity(0) == {CORE}
         assert (place.pinned, place.fifo, place.refused) == (CORE, None, ())
         assert in_force() is place
@@ -55,8 +55,8 @@ def test_it_is_undone_on_an_exception_and_when_nested() -> None:
     before = state()
 
     def fall() -> None:
-        with placed(CORE, fifo=True):
-            with placed(CORE):
+        with cpu_affinity(CORE, fifo=True):
+            with cpu_affinity(CORE):
                 pass
             assert os.sched_getaffinity(0) == {CORE}
             raise ZeroDivisionError
@@ -67,12 +67,12 @@ def test_it_is_undone_on_an_exception_and_when_nested() -> None:
 
 
 def test_a_core_that_is_not_allowed_is_an_error_that_names_the_others() -> None:
-    with pytest.raises(ConfigError, match=rf"core 4095 is not allowed; this process may run on .*{CORE}"), placed(4095):
+    with pytest.raises(ConfigError, match=rf"core 4095 is not allowed; this process may run on .*{CORE}"), cpu_affinity(4095):
         pass
 
 
 def test_fifo_is_in_force_or_said_to_be_refused() -> None:
-    with placed(fifo=True) as place:
+    with cpu_affinity(fifo=True) as place:
         fifo = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_FIFO
         assert fifo == (place.fifo == PRIORITY) == (not place.refused)
         if fifo:
@@ -85,14 +85,14 @@ def test_fifo_is_in_force_or_said_to_be_refused() -> None:
 
 
 def test_a_refusal_is_a_sentence_and_the_block_runs(refusing: None) -> None:
-    with placed(CORE, fifo=True) as place:
+    with cpu_affinity(CORE, fifo=True) as place:
         assert place.refused == ("SCHED_FIFO: not permitted (needs CAP_SYS_NICE, or a limit rtprio of 50)",)
         assert (place.pinned, place.fifo) == (CORE, None)
         assert fingerprint()["placement"]["refused"] == list(place.refused)
 
 
 def test_strict_makes_an_error_of_it(refusing: None) -> None:
-    with pytest.raises(HftlabError, match="SCHED_FIFO: not permitted"), placed(CORE, fifo=True, strict=True):
+    with pytest.raises(HftlabError, match="SCHED_FIFO: not permitted"), cpu_affinity(CORE, fifo=True, strict=True):
         pytest.fail("the block must not run")
 
 
@@ -107,7 +107,7 @@ def test_where_the_flag_may_not_be_taken_back_the_policy_is(monkeypatch: pytest.
 
     monkeypatch.setattr(os, "sched_setscheduler", limited)
     before = os.sched_getscheduler(0)
-    with placed(fifo=True) as place:
+    with cpu_affinity(fifo=True) as place:
         assert place.fifo == PRIORITY
     assert policies == [os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, before | os.SCHED_RESET_ON_FORK]
 
@@ -120,7 +120,7 @@ def test_a_thread_begun_in_the_block_is_let_go_with_it() -> None:
         cores.append(os.sched_getaffinity(0))
 
     thread = threading.Thread(target=work)
-    with placed(CORE):
+    with cpu_affinity(CORE):
         thread.start()
     release.set()
     thread.join()
@@ -128,8 +128,8 @@ def test_a_thread_begun_in_the_block_is_let_go_with_it() -> None:
 
 
 def test_memory_is_held_where_that_cannot_make_an_allocation_fail() -> None:
-    with placed(lock=True) as place:
-        assert place.locked == (not place.refused) == (pin.lock_refused() == "")
+    with cpu_affinity(lock=True) as place:
+        assert place.locked == (not place.refused) == (affinity.lock_refused() == "")
         with open("/proc/self/status") as status:
             locked = next(int(line.split()[1]) for line in status if line.startswith("VmLck"))
         assert (locked > 0) == place.locked
@@ -139,11 +139,11 @@ def test_throttling_is_told(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> N
     kernel = tmp_path / "proc" / "sys" / "kernel"
     kernel.mkdir(parents=True)
     (kernel / "sched_rt_period_us").write_text("1000000\n")
-    monkeypatch.setattr(pin.system, "ROOT", tmp_path)
+    monkeypatch.setattr(affinity.system, "ROOT", tmp_path)
     for runtime, said in (("950000", "at most 95% of each 1 s"), ("-1", ""), ("1000000", "")):
         (kernel / "sched_rt_runtime_us").write_text(runtime)
-        assert said in pin._throttling()
-        assert bool(said) == bool(pin._throttling())
+        assert said in affinity._throttling()
+        assert bool(said) == bool(affinity._throttling())
 
 
 def test_a_walk_over_the_cores_ends_where_it_began() -> None:
