@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from hftlab.measurement.paired import quiet
+from hftlab.measurement.paired import gc_paused
 from hftlab.presentation.progress import track
 
 US = 1_000  # ns, the step of the legacy clock
@@ -201,7 +201,7 @@ def sample(make: Callable[[], Workload], data: Sequence[Input], rounds: int, see
         lambda: series["again"].append(total_loop(make(), data, clock)),
     ]
     order = random.Random(seed)
-    with quiet():
+    with gc_paused():
         warm_up = _warm_up(lambda: total_loop(make(), data, clock))
         for _ in track(range(rounds), "legacy method", rounds):
             for way in order.sample(ways, len(ways)):

@@ -16,7 +16,7 @@ from hftlab.measurement.paired import Paired
 Array = np.ndarray[Any, Any]
 Table = dict[str, float | None]
 
-FIGURES = ("median", "p95", "p99")
+FIGURES = ("p50", "p95", "p99")
 #: Of the series of exercise 3: of a thing against itself, of a real difference of each kind, and rounds in each.
 SAME, REAL, ROUNDS = 60, 20, 21
 
@@ -52,20 +52,20 @@ def _table(answer: Any, stamps: Array, step: int) -> Table:
 
 @exercise("01.1", "An honest table of a coarse clock", minutes=12)
 def coarse(answer: Callable[[Array, int], Table]) -> Iterator[Step]:
-    """answer(stamps, step) -> {"median", "p95", "p99"} in ns, None for n/a."""
+    """answer(stamps, step) -> {"p50", "p95", "p99"} in ns, None for n/a."""
     one = np.tile(np.array([[1_999, 2_001]]), (20_000, 1))
     found = _table(answer, one, 100)
     said = "readings of 1,999 and 2,001 ns on a clock of 100 ns become 1,900 and 2,000: one step, which says nothing; median"
-    yield Step.expect("one step", found["median"], None, said)
+    yield Step.expect("one step", found["p50"], None, said)
     late = np.tile(np.array([[1_950, 2_240]]), (20_000, 1))
     yield Step.expect(
-        "cut", _table(answer, late, 100)["median"], 300.0, "readings of 1,950 and 2,240 ns, each cut to 100 ns; median"
+        "cut", _table(answer, late, 100)["p50"], 300.0, "readings of 1,950 and 2,240 ns, each cut to 100 ns; median"
     )
     few = readings(1_000, 50_000, seed=2)
     told = _table(answer, few, 1_000)
     yield Step.claim(
         "samples",
-        told["median"] is not None and told["p95"] is None and told["p99"] is None,
+        told["p50"] is not None and told["p95"] is None and told["p99"] is None,
         f"1,000 samples bear a median, but neither p95 (50 beyond it) nor p99 (10): {told}",
     )
     for n, ns, seed in ((20_000, 850, 3), (20_000, 3_000, 4), (3_000, 9_000, 5), (20_000, 400, 6)):
@@ -144,4 +144,4 @@ def faster(answer: Callable[[Array, Array, Array], str]) -> Iterator[Step]:
 
 def verdict(a: Array, b: Array, again: Array) -> str:
     """What hftlab itself says of such series."""
-    return Paired.of(a, b, again).outcome
+    return Paired.of(a, b, again).outcome.value

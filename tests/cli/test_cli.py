@@ -67,7 +67,7 @@ def test_bench_prints_the_table_of_every_engine(capsys: pytest.CaptureFixture[st
     for word in ("tick processing", "order book update", "signal generation", "end to end", "n/a", "clock", "record top"):
         assert word in text
     report = json.loads(out.read_text())
-    schema = json.loads((files("hftlab") / "bench" / "bench.schema.json").read_text())
+    schema = json.loads((files("hftlab") / "experiments" / "bench.schema.json").read_text())
     jsonschema.Draft202012Validator(schema).validate(report)
     assert report["schema"] == schema["properties"]["schema"]["const"] == "hftlab-bench/2"
     for engine in report["engines"]:
