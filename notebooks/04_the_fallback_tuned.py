@@ -438,7 +438,7 @@ def at_once():
     return session
 
 
-assert one_by_one().result()["order_stream"] == at_once().result()["order_stream"]
+assert one_by_one().finish()["order_stream"] == at_once().finish()["order_stream"]
 print(len(singles), "messages; the same order bytes either way")
 
 # %% tags=["nbval-ignore-output"]

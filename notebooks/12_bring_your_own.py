@@ -358,7 +358,7 @@ answer
 #         return sum([level_qty for level_side, _, level_qty, _ in self.depth(instrument) if level_side == side][:n])
 #
 #     def memory(self):
-#         return self.session.result()["memory"]
+#         return self.session.counters()["memory"]
 # ```
 #
 # A Python class whose book is in Rust: it crosses the border twice per message, and that is still cheaper than doing the work
@@ -381,7 +381,7 @@ class Across:
         return sum([level_qty for level_side, _, level_qty, _ in self.depth(instrument) if level_side == side][:n])
 
     def memory(self):
-        return self.session.result()["memory"]
+        return self.session.counters()["memory"]
 
 
 answer = check("12.2", Across)

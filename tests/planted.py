@@ -33,8 +33,8 @@ class PlantedSession(PythonSession):
         self.pushes += 1
         return given
 
-    def result(self) -> dict[str, Any]:
-        given = super().result()
+    def counters(self) -> dict[str, Any]:
+        given = super().counters()
         counts = [n + self.wrong for n in given["counts"]]
         return {**given, "counts": counts, "elapsed_ns": self.ns * self.messages}
 

@@ -49,8 +49,11 @@ class ServerLine:
         done = spent + np.maximum.accumulate(due - (spent - service))
         return Driven(due, (done - service).astype(np.int64), done.astype(np.int64))
 
-    def result(self) -> dict[str, Any]:
+    def counters(self) -> dict[str, Any]:
         return {"memory": {"live_orders": 0, "order_bytes": 1_000, "level_bytes": 500}, "faults": [0], "messages": 0}
+
+    def finish(self) -> dict[str, Any]:
+        return self.counters()
 
     def depth(self, instrument: int) -> list[tuple[int, int, int, int]]:
         return []

@@ -13,6 +13,7 @@ from hftlab.conformance.feeds import WILD, dense, edges, wire
 from hftlab.engine.engine import decode
 from hftlab.engine.recording import ORDER_DTYPE, ROW_DTYPE
 from hftlab.engine.session import Session
+from hftlab.errors import HftlabError
 from hftlab.events import EVENT_DTYPE, Events, Fault, Kind, Side
 from hftlab.feeds.feed import EventFeed, Feed
 from hftlab.feeds.itch import Frames, ItchFeed
@@ -25,7 +26,7 @@ def _events(feed: EventFeed) -> Events:
 
 def _outcome(session: Session) -> dict[str, Any]:
     """What a session gave, as far as it does not depend on the clock or on memory."""
-    result = session.result()
+    result = session.finish()
     plain = ("messages", "counts", "unknown", "faults", "fault_index", "fault_reason", "order_stream", "rejects")
     out = {name: _values(result[name]) for name in plain}
     out["fault_events"] = np.asarray(result["fault_events"]).tobytes()
@@ -48,13 +49,13 @@ def _same(what: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 @check
 def result_fields(candidate: Candidate) -> None:
-    """does result() hold every field, in its type and length?"""
+    """does finish() give every field, in its type and length, and refuse a second call?"""
     candidate.needs("push_events")
     feed = dense(300, 4)
     session = candidate.session(feed, **WILD)
     session.push_events(_events(feed))
     expect("the attribute messages", session.messages, 300)
-    result = session.result()
+    result = session.finish()
     for table, layout, length in (("columns", ROW_DTYPE, 300), ("orders", ORDER_DTYPE, None)):
         for name in layout.names or ():
             column = result[table][name]
@@ -68,6 +69,12 @@ def result_fields(candidate: Candidate) -> None:
     for name in ("order_bytes", "level_bytes"):
         expect(f"memory[{name!r}] being there", name in result["memory"], True)
     expect("elapsed_ns being above 0", result["elapsed_ns"] > 0, True)
+    expect("what counters() gives", _values(session.counters()["counts"]), _values(result["counts"]))
+    try:
+        session.finish()
+    except HftlabError:
+        return
+    raise Failed("finish() was called twice and did not raise HftlabError")
 
 
 def _live(session: Session, instruments: range) -> int:

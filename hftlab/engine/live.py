@@ -195,9 +195,9 @@ class Live:
         """(side, price, quantity, orders) of every level, bids then asks, best first."""
         return self.session.depth(instrument)  # type: ignore[no-any-return]
 
-    def result(self) -> dict[str, Any]:
+    def counters(self) -> dict[str, Any]:
         """Counts, faults and refusals so far; see hftlab.engine.session.Session."""
-        return self.session.result()  # type: ignore[no-any-return]
+        return self.session.counters()  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"<Live {self.engine.label} fills={self.settings.fills} {self.messages:,} messages>"

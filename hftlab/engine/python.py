@@ -13,6 +13,7 @@ import numpy as np
 
 from hftlab.engine.recording import ORDER_DTYPE, Rows, columns
 from hftlab.engine.timing import Stamps
+from hftlab.errors import HftlabError
 from hftlab.events import EVENT_DTYPE, EVENT_FIELDS, Events, Fault, Kind, as_events
 from hftlab.feeds.feed import Block
 from hftlab.feeds.itch import Problem, frame_problem
@@ -24,6 +25,7 @@ from hftlab.stages.signal import NO_VALUES, Signal
 from hftlab.stages.tick import Event, Tick
 
 FIRST_FAULTS = 100
+FINISHED = "finish() was called already; what the run produced was handed over then"
 _PIECE = 1 << 20  # bytes of wire data run at once, more than the longest message
 _STATUS = int(Kind.STATUS)
 #: What makes each stage, unless somebody brings one of his own; see stages/protocols.py.
@@ -53,6 +55,7 @@ class PythonSession:
         self.faults = [0] * len(Fault)
         self.first_faults: list[tuple[int, int, Event]] = []
         self._tops: dict[int, Top] = {}
+        self._finished = False
         self._rows, self._stamps = Rows(), Stamps(settings)
 
     def _run(self, events: Iterable[Event]) -> int:
@@ -175,24 +178,36 @@ class PythonSession:
             return Problem("fault", at, index, reason, 0)
         return None
 
-    def result(self) -> dict[str, Any]:
-        """Everything the run produced, as plain values and arrays; see backends.Session."""
+    def counters(self) -> dict[str, Any]:
+        """The totals so far; see session.Session."""
         counts = self.counts[: len(Kind)]
         counts[0] += sum(self.counts[len(Kind) :])
         return {
             "messages": self.messages,
             "elapsed_ns": self.elapsed_ns,
             "counts": counts,
+            "faults": list(self.faults),
+            "rejects": list(self.order.rejects),
+            "memory": self.book.memory(),
+        }
+
+    def finish(self) -> dict[str, Any]:
+        """Everything the run produced, as plain values and arrays; see session.Session.
+
+        raises : HftlabError if it was called already
+        """
+        if self._finished:
+            raise HftlabError(FINISHED)
+        self._finished = True
+        return {
+            **self.counters(),
             "unknown": dict(self.tick.unknown),
-            "faults": self.faults,
             "fault_index": [index for index, _, _ in self.first_faults],
             "fault_reason": [reason for _, reason, _ in self.first_faults],
             "fault_events": np.array([event for _, _, event in self.first_faults], EVENT_DTYPE),
             "columns": self._rows.columns(),
             "orders": columns(np.array(self.order.orders, ORDER_DTYPE)),
             "order_stream": bytes(self.order.stream),
-            "rejects": self.order.rejects,
-            "memory": self.book.memory(),
             **self._stamps.result(),
         }
 

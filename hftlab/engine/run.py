@@ -41,7 +41,7 @@ class Run:
     """
 
     def __init__(self, feed: Feed, backend: str, settings: Settings, session: Session, variant: Mapping[str, str | bool]) -> None:
-        result = session.result()
+        result = session.finish()
         self.feed, self.backend, self.settings = feed.name, backend, settings
         self.variant = dict(variant)
         self.messages: int = result["messages"]

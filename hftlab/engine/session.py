@@ -59,8 +59,13 @@ class Session(Protocol):
     def message(self, message: bytes) -> int:
         """Run one raw ITCH message without a length prefix; returns like `apply`."""
 
-    def result(self) -> dict[str, Any]:
-        """messages, elapsed_ns, counts (by Kind), unknown (type byte -> n), faults (by Fault), fault_index, fault_reason,
+    def counters(self) -> dict[str, Any]:
+        """So far, as often as it is asked: messages, elapsed_ns, counts, faults, rejects and memory, as in `finish`."""
+
+    def finish(self) -> dict[str, Any]:
+        """The end of the run, once: its arrays are handed over, not copied. Raises HftlabError when called again.
+
+        messages, elapsed_ns, counts (by Kind), unknown (type byte -> n), faults (by Fault), fault_index, fault_reason,
         fault_events, columns (ROW_DTYPE), orders (ORDER_DTYPE), order_stream, rejects (by REJECTS), latency (stage -> ns per
         message, or None), memory (name -> bytes).
 

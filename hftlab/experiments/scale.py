@@ -220,7 +220,7 @@ def _measure(engines: dict[str, Engine], feed: Steady, size: int, messages: int,
     runs = {label: _pieces(session, feed, messages) for label, session in sessions.items()}
     series = interleave(runs, rounds, seed)
     for label, session in sessions.items():
-        result = session.result()
+        result = session.counters()
         if sum(result["faults"]):
             raise HftlabError(f"{label} refused {sum(result['faults'])} messages of a feed without faults")
         yield Point(label, size, Interval.of(series[label], seed), float(series[label].min()), **result["memory"])

@@ -47,5 +47,5 @@ def swept(engine: Engine, feed: Feed, clock_ns: float, *, most: int = MOST, seco
             sent += 1
             if perf_counter() > end:
                 break
-    latency = session.result()["latency"]
+    latency = session.finish()["latency"]
     return None if latency is None or not sent else Distribution.of("total", latency["total"][-sent:], clock_ns)

@@ -92,7 +92,7 @@ class Path:
     def judge(self, feed: ItchFeed, seen: Seen) -> tuple[int, int, str]:
         """Orders, those that might not leave, and in what the engine ended otherwise than without overload."""
         run = self.target.engine.run(feed, record="none")
-        told = seen.session.result()
+        told = seen.session.finish()
         wanted = {"counts": list(run.counts.values()), "order bytes": run.order_stream, "faults": sum(run.faults.values())}
         ended = {"counts": list(told["counts"]), "order bytes": told["order_stream"], "faults": sum(told["faults"])}
         instruments = sorted(seen.session.names())

@@ -146,11 +146,14 @@ class OverLine:
             first=first + 1,
         )
 
-    def result(self) -> NoReturn:
+    def finish(self) -> NoReturn:
         raise HftlabError(f"the books are the trader's, over {self.target.path}; allowed over a path is the sweep")
 
+    def counters(self) -> NoReturn:
+        self.finish()
+
     def depth(self, instrument: int) -> NoReturn:
-        self.result()
+        self.finish()
 
 
 def over_each(targets: Sequence[Target], paths: Iterable[str]) -> tuple[list[OverTarget], list[str]]:

@@ -133,7 +133,7 @@ class _Soaking:
 
 def _memory(line: Line) -> dict[str, int]:
     """Of the engine itself, between two passes."""
-    result = line.result()
+    result = line.counters()
     memory = result["memory"]
     size = memory.get("order_bytes", 0) + memory.get("level_bytes", 0)
     return {"engine_bytes": size, "live_orders": memory.get("live_orders", 0), "faults": int(sum(result["faults"]))}

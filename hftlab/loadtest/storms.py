@@ -176,7 +176,7 @@ def state(target: Target, feed: Storm, line: Line | None = None) -> dict[str, An
         line = target.open()
         line.push(feed.build)
         line.push(feed.traffic)
-    result = line.result()
+    result = line.finish()
     depth = [line.depth(instrument) for instrument in range(1, feed.instruments + 1)]
     shared = {name: _plain(result[name]) for name in ("messages", "counts", "order_stream", "rejects")}
     live = result["memory"]["live_orders"]

@@ -120,8 +120,11 @@ class Line(Protocol):
     def drive(self, calls: Calls, due: Times) -> Driven:
         """Send each call when it is due, or as soon after as the one before it is done. The caller stops garbage collection."""
 
-    def result(self) -> dict[str, Any]:
-        """As `hftlab.engine.session.Session.result`, as far as the target knows."""
+    def finish(self) -> dict[str, Any]:
+        """As `hftlab.engine.session.Session.finish`, as far as the target knows."""
+
+    def counters(self) -> dict[str, Any]:
+        """As `hftlab.engine.session.Session.counters`, as far as the target knows."""
 
     def depth(self, instrument: int) -> list[tuple[int, int, int, int]]:
         """As `hftlab.engine.session.Session.depth`."""
@@ -200,8 +203,11 @@ class EngineLine:
         _check(paced(calls.data, calls.ends, due, began, done))
         return Driven(due, began, done)
 
-    def result(self) -> dict[str, Any]:
-        return self.session.result()
+    def finish(self) -> dict[str, Any]:
+        return self.session.finish()
+
+    def counters(self) -> dict[str, Any]:
+        return self.session.counters()
 
     def depth(self, instrument: int) -> list[tuple[int, int, int, int]]:
         return self.session.depth(instrument)

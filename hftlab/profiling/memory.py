@@ -71,7 +71,7 @@ def _counted(engine: Engine, feed: Feed, counter: Callable[[], tuple[int, int]])
         for kind, now, then in (("stage", steady, before[0]), ("growth", growth, before[1])):
             rows.append(row(kind, until, until, *(now - then).tolist()))
         before = [steady, growth]
-        kept = session.result()["memory"]
+        kept = session.counters()["memory"]
     rows.sort(key=lambda one: one["kind"] != "stage")
     steady_all = sum(one["allocations_per_message"] for one in rows if one["kind"] == "stage")
     notes = [

@@ -44,7 +44,10 @@ class KnownLine:
         done = served(due, service)
         return Driven(due, (done - service).astype(np.int64), done.astype(np.int64))
 
-    def result(self) -> dict[str, Any]:
+    def finish(self) -> dict[str, Any]:
+        return {}
+
+    def counters(self) -> dict[str, Any]:
         return {}
 
     def depth(self, instrument: int) -> list[tuple[int, int, int, int]]:

@@ -33,7 +33,7 @@ class Counted:
 
     def state(self) -> dict[str, Any]:
         """What the run came to, without its times."""
-        result = self.session.result()
+        result = self.session.counters()
         return {name: result[name] for name in ("messages", "counts", "faults")}
 
 

@@ -31,6 +31,7 @@ use crate::runner::Runner;
 const CHUNK: usize = 1 << 16;
 /// Nanoseconds between two looks at Ctrl-C.
 const SLICE_NS: f64 = 1e8;
+const FINISHED: &str = "finish() was called already; what the run produced was handed over then";
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
@@ -44,17 +45,27 @@ fn problem(problem: frames::Problem) -> Problem {
     (problem.code, problem.at, problem.index, problem.size, problem.letter)
 }
 
-/// The bytes of a buffer, for as long as the buffer is held.
-fn bytes(buffer: &PyBuffer<u8>) -> PyResult<&[u8]> {
+/// An error of hftlab's own kind.
+fn hftlab_error(py: Python<'_>, text: &str) -> PyErr {
+    let class = py.import("hftlab.errors").and_then(|errors| errors.getattr("HftlabError"));
+    class.and_then(|class| class.call1((text,))).map_or_else(|error| error, PyErr::from_value)
+}
+
+/// The bytes of a buffer, for as long as the buffer is held: borrowed if it is read-only, else copied, since the engine reads
+/// them without the GIL and whoever holds the original may write to it meanwhile.
+fn bytes<'a>(py: Python<'_>, buffer: &'a PyBuffer<u8>) -> PyResult<Cow<'a, [u8]>> {
     if !buffer.is_c_contiguous() {
         return Err(PyValueError::new_err("the buffer is not contiguous"));
     }
-    if buffer.len_bytes() == 0 {
-        return Ok(&[]);
+    if !buffer.readonly() {
+        return buffer.to_vec(py).map(Cow::Owned);
     }
-    // SAFETY: the buffer is contiguous, not empty, and held by the caller. Feeds hand over read-only memory; one who changes it
-    // while the engine reads sees other bytes decoded, each load being checked on its own.
-    Ok(unsafe { std::slice::from_raw_parts(buffer.buf_ptr() as *const u8, buffer.len_bytes()) })
+    if buffer.len_bytes() == 0 {
+        return Ok(Cow::Borrowed(&[]));
+    }
+    // SAFETY: the buffer is contiguous, not empty, held by the caller, and read-only.
+    let bytes = unsafe { std::slice::from_raw_parts(buffer.buf_ptr() as *const u8, buffer.len_bytes()) };
+    Ok(Cow::Borrowed(bytes))
 }
 
 /// The dtype of the event record, from the same tokens as the struct.
@@ -149,7 +160,7 @@ mod hftlab_rust {
             pool: settings.pool,
             signal: &settings.signal,
         };
-        Ok(Session { runner: choose::engine(variant, settings.engine()?)? })
+        Ok(Session { runner: choose::engine(variant, settings.engine()?)?, finished: false })
     }
 
     /// Events of every whole framed message in `data`, the bytes used, and the problem that stopped it.
@@ -158,12 +169,12 @@ mod hftlab_rust {
         py: Python<'py>,
         data: PyBuffer<u8>,
     ) -> PyResult<(Bound<'py, PyAny>, usize, Option<Problem>)> {
-        let data = bytes(&data)?;
+        let data = bytes(py, &data)?;
         let (records, used, stopped) = py.detach(|| {
-            let mut records = Vec::with_capacity(frames::count(data) * EVENT_BYTES);
+            let mut records = Vec::with_capacity(frames::count(&data) * EVENT_BYTES);
             let (mut batch, mut at) = (Batch::default(), 0);
             loop {
-                let (end, bad) = batch.fill(data, at, usize::MAX);
+                let (end, bad) = batch.fill(&data, at, usize::MAX);
                 batch.events().iter().for_each(|event| event.write_to(&mut records));
                 at = end;
                 if let Some(Next::Bad(code, size, letter)) = bad {
@@ -204,6 +215,7 @@ mod hftlab_rust {
     #[pyclass]
     struct Session {
         runner: Box<dyn Runner>,
+        finished: bool,
     }
 
     impl Session {
@@ -234,9 +246,9 @@ mod hftlab_rust {
         }
 
         fn push(&mut self, py: Python<'_>, data: PyBuffer<u8>) -> PyResult<(usize, Option<Problem>)> {
-            let data = bytes(&data)?;
+            let data = bytes(py, &data)?;
             // Counting brings the pages of a mapped file in, too: the loop's time is not that of reading a file.
-            py.detach(|| self.runner.reserve(frames::count(data)));
+            py.detach(|| self.runner.reserve(frames::count(&data)));
             let (mut used, mut stopped) = (0, None);
             self.chunks(py, |runner| {
                 let (n, problem) = runner.run_bytes(&data[used..], CHUNK);
@@ -258,8 +270,8 @@ mod hftlab_rust {
             mut began: PyReadwriteArray1<'_, i64>,
             mut done: PyReadwriteArray1<'_, i64>,
         ) -> PyResult<Option<Problem>> {
-            let schedule =
-                Schedule { data: bytes(&data)?, ends: ends.as_slice()?, due_ns: due_ns.as_slice()? };
+            let data = bytes(py, &data)?;
+            let schedule = Schedule { data: &data, ends: ends.as_slice()?, due_ns: due_ns.as_slice()? };
             let (began, done) = (began.as_slice_mut()?, done.as_slice_mut()?);
             if !schedule.is_sound() || began.len() != schedule.ends.len() || done.len() != began.len() {
                 return Err(PyValueError::new_err(
@@ -281,7 +293,7 @@ mod hftlab_rust {
                 return Err(PyValueError::new_err("events must have dtype EVENT_DTYPE"));
             }
             let buffer: PyBuffer<u8> = events.call_method1("view", ("u1",))?.extract()?;
-            let data = bytes(&buffer)?;
+            let data = bytes(py, &buffer)?;
             py.detach(|| self.runner.reserve(data.len() / EVENT_BYTES));
             let (mut rest, mut stopped) = (data.chunks(CHUNK * EVENT_BYTES), None);
             self.chunks(py, |runner| {
@@ -364,8 +376,15 @@ mod hftlab_rust {
             Ok(self.runner.message(message))
         }
 
-        fn result<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-            result::result(py, &mut *self.runner)
+        fn counters<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+            result::counters(py, &mut *self.runner)
+        }
+
+        fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+            if std::mem::replace(&mut self.finished, true) {
+                return Err(hftlab_error(py, FINISHED));
+            }
+            result::finish(py, &mut *self.runner)
         }
 
         fn best(&self, instrument: u16) -> (i64, u64, i64, u64) {

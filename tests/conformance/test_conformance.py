@@ -135,8 +135,8 @@ class Remembers(PythonSession):
 class OwnTypes(PythonSession):
     """Gives the columns in types of its own."""
 
-    def result(self) -> dict[str, object]:
-        result = super().result()
+    def finish(self) -> dict[str, object]:
+        result = super().finish()
         result["columns"]["bid_qty"] = result["columns"]["bid_qty"].astype(np.int64)
         return result
 
@@ -197,7 +197,8 @@ class EventsOnly:
         class OnlyBook:
             def __init__(self) -> None:
                 inner = PythonSession(settings)
-                self.push_events, self.result, self.names = inner.push_events, inner.result, inner.names
+                self.push_events, self.finish, self.names = inner.push_events, inner.finish, inner.names
+                self.counters = inner.counters
                 self.best, self.queue, self.locate = inner.best, inner.queue, inner.locate
                 self.inner = inner
 

@@ -63,7 +63,7 @@ class Across:
         return sum([qty for found, _, qty, _ in self.depth(instrument) if found == side][:n])
 
     def memory(self) -> dict[str, int]:
-        return self.session.result()["memory"]  # type: ignore[no-any-return]
+        return self.session.counters()["memory"]  # type: ignore[no-any-return]
 
 
 def test_a_mended_book_passes() -> None:

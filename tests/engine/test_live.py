@@ -76,7 +76,7 @@ def test_only_reports_move_positions_and_the_worst_case_is_tested(backend: str, 
     assert max(buying.values()) == 300, "nothing is known to be filled: three orders of 100 reach the limit"
     assert max(selling.values()) <= 300
     assert len(sent) == len(live.working) == sum(buying.values()) // 100 + sum(selling.values()) // 100
-    assert live.result()["rejects"][4] > 0
+    assert live.counters()["rejects"][4] > 0
     ref, instrument, side, _ = live.working[0]
     sign = 1 if side == 1 else -1
     assert live.report(ref, filled=30)
@@ -143,8 +143,8 @@ def test_the_kill_switch_at_run_time_is_the_one_of_risk(backend: str, day: list[
     always = Live(backend, fills="assumed", order=EAGER["order"], risk=RiskConfig(kill=True))
     assert always.killed
     always.push(b"".join(day))
-    rejects = live.result()["rejects"]
-    assert list(rejects) == list(always.result()["rejects"])
+    rejects = live.counters()["rejects"]
+    assert list(rejects) == list(always.counters()["rejects"])
     assert rejects[0] > 0
     live.kill(False)
     assert not live.killed
@@ -158,7 +158,7 @@ def test_numbers_go_on_where_they_are_told_to_and_end_at_the_last(backend: str, 
     live.renumber(7)
     assert sent[0][31:45] == b"HL004294967293"
     assert [row[-1] for row in live.accepted()] == [2**32 - 3, 2**32 - 2, 2**32 - 1]
-    assert live.result()["rejects"][0] > 0
+    assert live.counters()["rejects"][0] > 0
 
 
 @each_engine
@@ -275,7 +275,7 @@ def told(live: Live, steps: list[Any], rest: list[bytes]) -> list[Any]:
         elif what in ("stale", "kill", "move"):
             getattr(live, what)(*arguments)
         seen.append((what, answer, live.positions, live.working, live.halted, live.stale_instruments, live.accepted()))
-    result = live.result()
+    result = live.counters()
     return [*seen, list(result["rejects"]), result["messages"], list(result["counts"])]
 
 

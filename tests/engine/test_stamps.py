@@ -58,8 +58,8 @@ def test_only_what_is_asked_for_is_kept(backend: str) -> None:
 
 def test_an_engine_that_keeps_samples_only_is_counted_for() -> None:
     class Simple(PythonSession):
-        def result(self):  # type: ignore[no-untyped-def]
-            return {name: value for name, value in super().result().items() if name not in ("histograms", "slowest")}
+        def finish(self):  # type: ignore[no-untyped-def]
+            return {name: value for name, value in super().finish().items() if name not in ("histograms", "slowest")}
 
     class Backend:
         clock = "perf_counter_ns"

@@ -126,8 +126,8 @@ def test_an_engine_without_stamps_is_measured_by_whole_passes() -> None:
         def __getattr__(self, name):  # type: ignore[no-untyped-def]
             return getattr(self.inner, name)
 
-        def result(self):  # type: ignore[no-untyped-def]
-            return {**self.inner.result(), "latency": None, "histograms": None, "slowest": None}
+        def finish(self):  # type: ignore[no-untyped-def]
+            return {**self.inner.finish(), "latency": None, "histograms": None, "slowest": None}
 
     class Silent(KnownLatency):
         def session(self, settings):  # type: ignore[no-untyped-def]

@@ -33,11 +33,11 @@ def test_the_population_stays_as_it_is(orders: int, instruments: int, levels: in
     session.push(made.build)
     depth = []
     for number in range(4):
-        live = session.result()["memory"]["live_orders"]
+        live = session.counters()["memory"]["live_orders"]
         assert live == orders
         depth.append(sum(len(session.depth(one)) for one in range(1, instruments + 1)))
         session.push(made.chunk(number, 1_000))
-    result = session.result()
+    result = session.counters()
     assert result["messages"] == orders + 4_000
     assert sum(result["faults"]) == 0
     assert max(depth) <= 2 * levels * instruments
@@ -138,7 +138,7 @@ def test_a_session_of_rust_tells_its_time() -> None:
     first = session.elapsed_ns
     assert first > 0
     session.push(made.chunk(0, 1_000))
-    assert first < session.elapsed_ns == session.result()["elapsed_ns"]
+    assert first < session.elapsed_ns == session.counters()["elapsed_ns"]
 
 
 @pytest.mark.rust

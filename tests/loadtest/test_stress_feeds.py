@@ -46,22 +46,22 @@ def test_a_mass_cancel_empties_the_book_and_fills_it_again() -> None:
     made = storm("mass_cancel", SMALL)
     session = hftlab.Engine("python").open(Settings(until="book", record="none"))
     session.push(made.build)
-    full = session.result()["memory"]["live_orders"]
+    full = session.counters()["memory"]["live_orders"]
     events = hftlab.decode(ItchFeed(made.traffic), "python")
     third = len(events) // 6
     assert events["kind"].tolist() == 2 * (third * [Kind.CANCEL] + third * [Kind.DELETE] + third * [Kind.ADD])
     cut = sum(2 + 23 for _ in range(third)) + sum(2 + 19 for _ in range(third))  # X has 23 bytes, D 19
     session.push(made.traffic[:cut])
-    assert session.result()["memory"]["live_orders"] == 0
+    assert session.counters()["memory"]["live_orders"] == 0
     session.push(made.traffic[cut:])
-    assert session.result()["memory"]["live_orders"] == full == third
+    assert session.counters()["memory"]["live_orders"] == full == third
 
 
 def test_a_deep_book_is_deep_and_a_wide_market_is_wide() -> None:
     deep, wide = storm("deep", SMALL), storm("wide", SMALL)
     session = hftlab.Engine("python").open(Settings(until="book", record="none"))
     session.push(deep.build + deep.traffic)
-    assert session.result()["memory"]["live_orders"] == 2_000
+    assert session.counters()["memory"]["live_orders"] == 2_000
     assert len(session.depth(1)) > 500
     events = hftlab.decode(ItchFeed(wide.traffic), "python")
     assert len(set(events["instrument"].tolist())) == wide.instruments == 400
@@ -84,7 +84,7 @@ def test_a_repeatable_feed_ends_with_an_empty_book_each_time(data: bytes) -> Non
     session = hftlab.Engine("python").open(Settings(until="order", record="none"))
     for passes in (1, 2, 3):
         session.push(again)
-        result = session.result()
+        result = session.counters()
         assert (sum(result["faults"]), result["memory"]["live_orders"]) == (0, 0)
         assert result["messages"] == passes * len(hftlab.decode(ItchFeed(again), "python"))
 
@@ -136,8 +136,8 @@ def test_a_target_that_is_no_engine_is_compared_with_the_reference() -> None:
         def open(self) -> Any:
             line = super().open()
             told = {"counts": [], "order_stream": b"", "rejects": []}
-            result = line.result
-            line.result = lambda: {**result(), **told}  # type: ignore[method-assign]
+            finish = line.finish
+            line.finish = lambda: {**finish(), **told}  # type: ignore[method-assign]
             return line
 
     found = storms([Mute()], ["calm"], size=SMALL)

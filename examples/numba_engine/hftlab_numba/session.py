@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hftlab.engine.recording import columns
+from hftlab.errors import HftlabError
 from hftlab.events import EVENT_DTYPE, Events, Kind, as_events
 from hftlab.feeds.feed import Block
 from hftlab.feeds.itch import frame_problem
@@ -52,6 +53,7 @@ class Session:
     """State that lives from the first message to the last."""
 
     def __init__(self, settings: Settings) -> None:
+        self._finished = False
         self.rules = Rules.of(settings)
         self.core = new_core(settings)
         self.elapsed_ns = 0
@@ -121,27 +123,36 @@ class Session:
             raise ValueError(f"message of type {message[:1]!r} has {len(message)} bytes: {code}")
         return self._run(as_bytes(len(message).to_bytes(2, "big") + message), _NO_EVENTS)[1]
 
-    def result(self) -> dict[str, Any]:
-        core, tally = self.core, self.core.tally
+    def counters(self) -> dict[str, Any]:
+        core = self.core
         counts = core.counts[: len(Kind)].tolist()
         counts[0] += int(core.counts[len(Kind) :].sum())
-        kept = int(tally[KEPT])
-        stamps = core.stamps[: tally[STAMPS]]
         return {
             "messages": self.messages,
             "elapsed_ns": self.elapsed_ns,
             "counts": counts,
-            "unknown": {int(letter): int(core.unknown[letter]) for letter in np.flatnonzero(core.unknown)},
             "faults": core.faults.tolist(),
+            "rejects": core.rejects.tolist(),
+            "memory": self._memory(),
+        }
+
+    def finish(self) -> dict[str, Any]:
+        if self._finished:
+            raise HftlabError("finish() was called already; what the run produced was handed over then")
+        self._finished = True
+        core, tally = self.core, self.core.tally
+        kept = int(tally[KEPT])
+        stamps = core.stamps[: tally[STAMPS]]
+        return {
+            **self.counters(),
+            "unknown": {int(letter): int(core.unknown[letter]) for letter in np.flatnonzero(core.unknown)},
             "fault_index": core.fault_index[:kept].tolist(),
             "fault_reason": core.fault_reason[:kept].tolist(),
             "fault_events": core.fault_events[:kept].copy(),
             "columns": columns(core.rows[: tally[ROWS]]),
             "orders": columns(core.accepted[: tally[ACCEPTED]]),
             "order_stream": core.stream[: tally[ACCEPTED] * OUCH_BYTES].tobytes(),
-            "rejects": core.rejects.tolist(),
             "latency": dict(zip((*STAGES, "total"), stamps.T, strict=True)) if self.rules.timed else None,
-            "memory": self._memory(),
         }
 
     def _memory(self) -> dict[str, int]:

@@ -41,7 +41,7 @@ class Latency:
 
 def summary(trader: Trader) -> dict[str, Any]:
     """Everything that `hftlab net trade --json` says at the end; latency in ns, percentiles None where too few orders left."""
-    result = trader.live.result()
+    result = trader.live.counters()
     arbiter, books = trader.feed.arbiter, trader.books.told()
     names = ("gaps", "recovered", "lost", "duplicates", "requests")
     malformed = trader.malformed + type(trader.malformed)(trader.live.malformed)

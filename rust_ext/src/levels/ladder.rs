@@ -103,7 +103,8 @@ impl Ladder {
             self.place(key, if key % 100 == 0 { 100 } else { 1 });
         } else if key < self.base {
             self.place(key, self.suitable_tick());
-        } else if let Some(far_best) = self.rungs.as_ref().filter(|rungs| self.odd >= rungs.patience).map(|rungs| rungs.far_best)
+        } else if let Some(far_best) =
+            self.rungs.as_ref().filter(|rungs| self.odd >= rungs.patience).map(|rungs| rungs.far_best)
             && self.covers(key)
         {
             // A level between ticks may be the best of all; left below the window, it would not be seen again.

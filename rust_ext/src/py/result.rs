@@ -13,8 +13,8 @@ const STAGES: [&str; 5] = ["tick", "book", "signal", "order", "total"];
 const SIGNALS: [&str; 9] =
     ["mid", "spread", "microprice", "imbalance", "depth_imbalance", "ofi", "flow", "volatility", "score"];
 
-/// Everything the run gave. Columns are handed over, not copied, so they are here the first time only.
-pub fn result<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'py, PyDict>> {
+/// The totals so far.
+pub fn counters<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     let [live, pool, index, levels] = runner.memory();
     let memory = PyDict::new(py);
@@ -22,8 +22,6 @@ pub fn result<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'
     memory.set_item("order_bytes", pool + index)?;
     memory.set_item("level_bytes", levels)?;
     out.set_item("memory", memory)?;
-    out.set_item("orders", orders(py, runner.orders())?)?;
-    out.set_item("order_stream", PyBytes::new(py, &runner.orders().stream))?;
     out.set_item("rejects", runner.orders().rejects)?;
 
     let tally = runner.tally();
@@ -32,12 +30,21 @@ pub fn result<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'
     let mut counts = tally.counts[..crate::event::kind::COUNT].to_vec();
     counts[0] += tally.counts[crate::event::kind::COUNT..].iter().sum::<u64>();
     out.set_item("counts", counts)?;
+    out.set_item("faults", tally.faults)?;
+    Ok(out)
+}
+
+/// Everything the run produced, at its end. Columns are handed over, not copied: a second call would find none.
+pub fn finish<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'py, PyDict>> {
+    let out = counters(py, runner)?;
+    out.set_item("orders", orders(py, runner.orders())?)?;
+    out.set_item("order_stream", PyBytes::new(py, &runner.orders().stream))?;
+    let tally = runner.tally();
     let unknown = PyDict::new(py);
     for (letter, &n) in tally.unknown.iter().enumerate().filter(|(_, n)| **n > 0) {
         unknown.set_item(letter, n)?;
     }
     out.set_item("unknown", unknown)?;
-    out.set_item("faults", tally.faults)?;
     out.set_item("fault_index", tally.first_faults.iter().map(|fault| fault.0).collect::<Vec<_>>())?;
     out.set_item(
         "fault_reason",

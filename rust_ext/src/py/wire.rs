@@ -44,7 +44,7 @@ pub fn wire_run<'py>(
         signal: &settings.signal,
     };
     let mut runner = choose::engine(variant, settings.engine()?)?;
-    let (warm, data) = (bytes(&warm)?, bytes(&data)?);
+    let (warm, data) = (bytes(py, &warm)?, bytes(py, &data)?);
     let [ends, due_ns, orders] = [packets[0].as_slice()?, packets[1].as_slice()?, packets[2].as_slice()?];
     if due_ns.len() != ends.len() || orders.len() != ends.len() || !orders.is_sorted() {
         return Err(PyValueError::new_err(
@@ -53,8 +53,8 @@ pub fn wire_run<'py>(
     }
     let (drop_every, deaf, delay_ns, dies_after) = round.faults;
     let plan = Plan {
-        warm,
-        data,
+        warm: &warm,
+        data: &data,
         ends,
         due_ns,
         orders,
