@@ -3,7 +3,7 @@
 #   PYTHON=python3.12       the interpreter that creates the environment (3.11 or newer)
 #   VENV=path               the environment to use; default .venv, or the conda environment of environment.yml when it is active
 #   FEED=file               measure and profile this ITCH 5.0 file instead of a generated feed
-#   HOW=calls               how `make profile` looks: line, calls, sample, instructions, counters or memory
+#   TOOL=calls              the tool of `make profile`: line, calls, sample, instructions, counters or memory
 #   UPDATE=1                `make instructions` writes its table anew instead of comparing with it
 #   CARGO=                  leave the Rust toolchain alone and do without the Rust engine
 #   HFTLAB_REQUIRE_RUST=1   fail, instead of saying so and going on, where the Rust engine is missing
@@ -110,8 +110,8 @@ native: $(if $(CARGO),$(RUST_BUILT))  ## build and install the Rust engine for t
 	$(VENV)/bin/hftlab verify python rust --messages 50000
 	$(VENV)/bin/hftlab verify python rust --regime burst --messages 50000
 
-profile: setup  ## profile the Python engine line by line, or HOW=calls|sample|instructions|counters|memory
-	$(VENV)/bin/hftlab profile $(if $(HOW),--how "$(HOW)") $(if $(FEED),--feed "$(FEED)")
+profile: setup  ## profile the Python engine line by line, or TOOL=calls|sample|instructions|counters|memory
+	$(VENV)/bin/hftlab profile $(if $(TOOL),--tool "$(TOOL)") $(if $(FEED),--feed "$(FEED)")
 
 clean:  ## remove everything make has made here, .venv included
 	rm -rf .venv out build dist rust_ext/target rust_ext/fuzz/target .pytest_cache .mypy_cache .ruff_cache .hypothesis

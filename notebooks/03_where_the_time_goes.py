@@ -68,7 +68,7 @@ print(f"{engine} on {feed.name}, the best {engine.settings().signals.levels} lev
 # %% [markdown]
 # ## Calls: who calls whom
 #
-# `how="calls"` is Python's own **cProfile**. It is told of every call and every return, and writes down two times per function:
+# `tool="calls"` is Python's own **cProfile**. It is told of every call and every return, and writes down two times per function:
 #
 # - **own** time, spent in its own lines,
 # - **cumulative** time, with everything it called.
@@ -97,7 +97,7 @@ assert update["cumulative_ns"] > apply["cumulative_ns"]
 # %% [markdown]
 # ## Lines
 #
-# A function is a large place. `how="line"` is **line_profiler**: it stamps every line of the stages. The bars leave out lines
+# A function is a large place. `tool="line"` is **line_profiler**: it stamps every line of the stages. The bars leave out lines
 # that call a function which is looked at itself; their time belongs to the callee. Beside each bar: ns per hit, times hits. (A
 # statement that is written over several lines is stamped at each of them, so its first line may show more hits than there are
 # messages.)
@@ -136,7 +136,7 @@ assert min(calls.slowdown, lines.slowdown) > 1.25
 # Of a line that is shorter than a reading of the clock, a profiler shows mostly the reading. So **compare shares, not
 # nanoseconds**, and look in more than one way:
 #
-# | `how=` | tool | how it looks | cannot see | disturbs |
+# | `tool=` | program | how it looks | cannot see | disturbs |
 # |---|---|---|---|---|
 # | `calls` | cProfile | told of every call | lines; what a built-in does inside | every call: small functions look dear |
 # | `line` | line_profiler | stamps every line | inside of what a line calls | every line: cheap lines look dear |
@@ -432,14 +432,14 @@ print(f"the most that any change of this function could give: {speed_up(left_out
 #
 # - The default engine has no hot line: nothing on that list is worth a week.
 # - `sum(map(...))`, the loop in C: see the verdict above.
-# - `how="counters"`, the processor's own counters, is the sixth way. Virtual machines seldom show them; ask for it and it says
+# - `tool="counters"`, the processor's own counters, is the sixth way. Virtual machines seldom show them; ask for it and it says
 #   so.
 #
 # ### Where it is
 #
-# `hftlab/profiling/` one module a way, `calls.py` `line.py` `sample.py` `instructions.py` `memory.py` `counters.py` ·
+# `hftlab/profiling/` the tools, `calls.py` `line.py` `sample.py` `memory.py` `hardware.py` (instructions, counters) ·
 # `hftlab/experiments/amdahl.py` the law · `hftlab/measurement/paired.py` paired rounds · `hftlab/stages/book.py` the walk.
 #
-# On the command line: `hftlab profile --how line`, `make profile HOW=calls`.
+# On the command line: `hftlab profile --tool line`, `make profile TOOL=calls`.
 #
 # **Next:** [04 The fallback, tuned](04_the_fallback_tuned.ipynb): how far pure Python goes when the cost is everywhere.

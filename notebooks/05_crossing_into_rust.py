@@ -169,7 +169,7 @@ print(f"              negligible from {guess_chunk} messages a crossing on")
 # %% tags=["nbval-check-output"]
 rows = []
 for engine in ("rust naive", "rust"):
-    profile = hftlab.profile(engine, feed, how="memory", messages=MESSAGES).frame()
+    profile = hftlab.profile(engine, feed, tool="memory", messages=MESSAGES).frame()
     stages = profile.filter(kind="stage").select("stage", "allocations_per_message")
     rows.append({"engine": engine, **{stage: abs(round(n, 1)) for stage, n in stages.iter_rows()}})
 allocations = pl.DataFrame(rows)

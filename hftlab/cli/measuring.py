@@ -105,12 +105,12 @@ def placement(arguments: argparse.Namespace) -> Iterator[None]:
 
 
 def profile(arguments: argparse.Namespace) -> int:
-    """One engine looked at in one way; the engine is a backend, or a class or object of one's own."""
+    """One engine under one profiler; the engine is a backend, or a class or object of the user."""
     from hftlab.charts import check_file, save
     from hftlab.engine.engine import load
     from hftlab.engine.resolve import adopt
-    from hftlab.profiling import bearable, profile
-    from hftlab.profiling.view import table
+    from hftlab.presentation.terminal import show
+    from hftlab.profiling import default_messages, profile
 
     if arguments.chart:
         check_file(arguments.chart)
@@ -118,12 +118,18 @@ def profile(arguments: argparse.Namespace) -> int:
     changes = {name: value for name in defaults if (value := getattr(arguments, name)) != defaults[name]}
     engine = adopt(arguments.backend, **changes)
     if arguments.messages is None:
-        arguments.messages = bearable(arguments.how, engine.backend)
+        arguments.messages = default_messages(arguments.tool, engine.backend)
     feed = load(arguments.feed, arguments.symbol) if arguments.feed else generated(arguments)
-    found = profile(engine, feed, arguments.how, messages=arguments.messages)
+    found = profile(engine, feed, arguments.tool, messages=arguments.messages)
     if arguments.chart:
         save(found.plot(), arguments.chart)
-    return _give(found, arguments, [table(found)] if found else [], found.lines())
+    if arguments.out:
+        found.save(arguments.out)
+    if arguments.json:
+        print(found.to_json())
+    else:
+        show(found.headline(), found.blocks())
+    return 0
 
 
 def generated(arguments: argparse.Namespace) -> ItchFeed:

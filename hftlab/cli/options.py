@@ -20,7 +20,7 @@ examples:
   hftlab border                                  what each way from Python into Rust costs
   hftlab report                                  all of it measured and put on one page, out/report.html
   hftlab stress                                  load swept to saturation, bursts, storms, overload, a soak
-  hftlab profile --how memory --backend rust     what the engine asks of the allocator; --how line, calls, sample, ...
+  hftlab profile --tool memory --backend rust    allocations of the engine; --tool line, calls, sample, ...
   hftlab generate day.itch --regime market --messages 1000000
   hftlab run day.itch --backend rust --record all --out run.parquet
   hftlab verify python rust day.itch             the first message on which two engines differ
@@ -109,7 +109,7 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _add_profile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     profile = commands.add_parser("profile", help="find the line, the function, the cache miss or the allocation that costs")
-    profile.add_argument("--how", default="line", help="line, calls, sample, instructions, counters or memory (default line)")
+    profile.add_argument("--tool", default="line", help="line, calls, sample, instructions, counters or memory (default line)")
     profile.add_argument("--feed", metavar="FILE", help="run the head of this file instead of a generated feed")
     engine_options(profile)
     generator_options(profile, messages=None)

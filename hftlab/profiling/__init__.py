@@ -1,82 +1,83 @@
-"""One door to six profilers, from "slow" to "this line, this cache miss, this allocation".
+"""profile(): one door to six profilers, from "slow" to "this line, this cache miss, this allocation".
 
-    line          ns by source line of the Python stages            line_profiler, in this process
-    calls         ns by function, and who calls whom                cProfile, in this process
-    sample        where the time is seen, Rust functions as well    py-spy, in a process of its own
-    instructions  instructions, branches, cache misses by stage     valgrind's callgrind, in a process of its own
-    counters      what the processor and the kernel count           perf stat, in a process of its own
-    memory        allocations by stage, function and line           the Rust allocator; memray and tracemalloc
-
-Each is a module of its name with COLUMNS, MESSAGES (as many are looked at by default), look() and chart().
+line          ns by source line of the Python stages            line_profiler, in this process
+calls         ns by function, and who calls whom                cProfile, in this process
+sample        stacks at a fixed rate, Rust functions as well    py-spy, in a process of its own
+instructions  instructions, branches, cache misses by stage     valgrind's callgrind, in a process of its own
+counters      counters of the processor and the kernel          perf stat, in a process of its own
+memory        allocations by stage, function and line           the Rust allocator; memray and tracemalloc
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-from hftlab.errors import ConfigError, UnknownName
+from hftlab.engine.engine import Engine, synthetic
+from hftlab.engine.resolve import adopt
+from hftlab.errors import ConfigError, check_choice, check_range
+from hftlab.feeds.feed import Feed
+from hftlab.measurement.preconditions import head
+from hftlab.measurement.machine import fingerprint
+from hftlab.profiling import calls, hardware, line, memory, passes, sample
+from hftlab.profiling.result import Observation as Observation
+from hftlab.profiling.result import Profile as Profile
+from hftlab.profiling.result import Unavailable as Unavailable
 
-if TYPE_CHECKING:
-    from hftlab.feeds.feed import Feed
-    from hftlab.profiling.result import Profile as Profile
-
-HOWS = ("line", "calls", "sample", "instructions", "counters", "memory")
-FEWEST, MOST = 100, 10_000_000
+MIN_MESSAGES, MAX_MESSAGES = 100, 10_000_000
 
 
-def bearable(how: str, backend: str = "python") -> int:
-    """As many messages as a way is given unless it is told otherwise: about a second's work, of valgrind ten seconds'.
+@dataclass(frozen=True)
+class Tool:
+    """A profiler.
 
-    raises : UnknownName
+    observe  : runs an engine over the head of a feed; raises Unavailable where it cannot look
+    messages : default number of messages, of the Python engine and of others: a second's work, of valgrind ten seconds'
     """
-    if how not in HOWS:
-        raise UnknownName("way to profile", how, HOWS)
-    messages: dict[str, int] = import_module(f"hftlab.profiling.{how}").MESSAGES
-    return messages.get(backend, messages["python"])
+
+    observe: Callable[[Engine, Feed], Observation]
+    messages: tuple[int, int]
 
 
-def profile(engine: Any = "python", feed: Feed | None = None, how: str = "line", *, messages: int | None = None) -> Profile:
-    """Look at an engine over a feed in one way.
+TOOLS = {
+    "line": Tool(line.by_line, (20_000, 20_000)),
+    "calls": Tool(calls.by_call, (20_000, 20_000)),
+    "sample": Tool(sample.by_sample, (20_000, 200_000)),
+    "instructions": Tool(hardware.instructions, (2_000, 20_000)),
+    "counters": Tool(hardware.counters, (20_000, 200_000)),
+    "memory": Tool(memory.memory, (2_000, 64_000)),
+}
 
-    engine   : an Engine, or whatever `hftlab.engine.resolve.adopt` makes one of: "rust", a class of one stage, "mine.py:MyBook"
+
+def default_messages(tool: str, backend: str = "python") -> int:
+    """The number of messages that a tool runs by default. Raises UnknownName."""
+    return TOOLS[check_choice("tool", tool, TOOLS)].messages[backend == "rust"]
+
+
+def profile(engine: Any = "python", feed: Feed | None = None, tool: str = "line", *, messages: int | None = None) -> Profile:
+    """Run an engine over a feed under a profiler.
+
+    engine   : an Engine, or what `hftlab.engine.resolve.adopt` resolves to one: "rust", a class of one stage, "mine.py:MyBook"
     feed     : default: a calm generated feed
-    how      : line, calls, sample, instructions, counters or memory
-    messages : look at the head of the feed alone, 100 to 10,000,000 messages; default: 2,000 to 200,000, as the way can bear
-    returns  : a Profile; where a tool is missing or the engine does not fit it has no row, is false, and .missing says why
-    raises   : UnknownName for another `how`; ConfigError for `messages` out of range; FeedError for a feed that cannot be read
+    tool     : line, calls, sample, instructions, counters or memory
+    messages : run only the head of the feed, 100 to 10,000,000 messages; default: `default_messages`
+    returns  : a Profile; where the tool is missing or the engine does not fit it has no rows, is false, and .missing says why
+    raises   : UnknownName for another `tool`; ConfigError for `messages` out of range; FeedError for a feed that cannot be read
     """
-    from hftlab.engine.engine import synthetic
-    from hftlab.engine.resolve import adopt
-    from hftlab.measurement.machine import fingerprint
-    from hftlab.measurement.preconditions import head
-    from hftlab.profiling.pieces import count
-    from hftlab.profiling.result import Found, Missing, Profile
-
-    bearable(how)
-    if messages is not None and not (isinstance(messages, int) and FEWEST <= messages <= MOST):
-        raise ConfigError(f"messages is {messages!r}; allowed is {FEWEST} to {MOST:,}")
+    check_choice("tool", tool, TOOLS)
+    if messages is not None:
+        check_range("messages", messages, MIN_MESSAGES, MAX_MESSAGES)
     engine = adopt(engine)
-    most = bearable(how, engine.backend) if messages is None else messages
-    way = import_module(f"hftlab.profiling.{how}")
-    feed = synthetic("calm", most) if feed is None else feed
-    looked_at = head(feed, most)
-    if (there := count(looked_at)) < FEWEST:
-        raise ConfigError(f"{feed.name} has {there} messages that can be read; a profile needs {FEWEST}")
+    limit = default_messages(tool, engine.backend) if messages is None else messages
+    feed = synthetic("calm", limit) if feed is None else feed
+    part = head(feed, limit)
+    if (available := passes.count(part)) < MIN_MESSAGES:
+        raise ConfigError(f"{feed.name}: a profile needs at least {MIN_MESSAGES} messages, got {available}")
     try:
-        found = way.look(engine, looked_at)
-    except Missing as error:
-        found = Found([], missing=f"{how}: {error}")
-    return Profile(
-        how=how,
-        engine=engine.label,
-        feed=feed.name,
-        messages=there,
-        machine=fingerprint(),
-        columns=way.COLUMNS,
-        rows=tuple(found.rows),
-        notes=tuple(found.notes),
-        tree=tuple(found.tree),
-        missing=found.missing,
-        slowdown=found.slowdown,
-    )
+        observed = TOOLS[tool].observe(engine, part)
+    except Unavailable as error:
+        observed = Observation([], missing=f"{tool}: {error}")
+    rows, remarks, tree = tuple(observed.rows), tuple(observed.remarks), tuple(observed.tree)
+    what = (tool, engine.label, feed.name, available, fingerprint())
+    return Profile(*what, rows, remarks, tree, observed.missing, observed.slowdown)

@@ -1,88 +1,75 @@
-"""memory: what is asked of the allocator per message, by stage; of the Python engine by function and line, too.
+"""memory: allocations per message, by stage; of the Python engine by function and line, too.
 
-Rust    its allocator counts. The feed is run in 32 pieces; the median of the last 16 is what a message asks for, "stage"; what
-        was asked for beyond that, tables growing at first and lists doubling now and then, is "growth"
+Rust    its allocator counts. The feed is run in 32 pieces; the median of the last 16 is the steady state of a message, "stage";
+        what was allocated beyond that, tables growing at first and lists doubling now and then, is "growth"
 Python  memray counts every allocation of the second half, "stage" and "function"; tracemalloc what of them is kept, "line"
 """
 
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
 from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
+from hftlab.measurement.paired import gc_paused
 from hftlab.presentation.progress import track
-from hftlab.profiling import tracing
-from hftlab.profiling.passes import is_python, opened, stages
-from hftlab.profiling.pieces import Piece, count, cut
-from hftlab.profiling.result import Found, Missing, Row
+from hftlab.profiling.locations import Locations, short_path
+from hftlab.profiling.passes import Piece, count, cut, is_python, open_session, stages
+from hftlab.profiling.result import Observation, Row, Unavailable, row_of
 
-if TYPE_CHECKING:
-    from hftlab.profiling.result import Profile
-
-MESSAGES = {"python": 2_000, "rust": 64_000}
-COLUMNS: dict[str, type] = {
-    "kind": str,
-    "stage": str,
-    "where": str,
-    "allocations_per_message": float,
-    "bytes_per_message": float,
-    "kept_per_message": float,
-    "kept_bytes_per_message": float,
-}
 PIECES = 32
-BARS = 16
+#: Lines that keep memory, at most.
+MAX_LINES = 50
+
+Place = tuple[str, str]  # stage; file and function, or file and line
 
 
-def look(engine: Engine, feed: Feed) -> Found:
+def memory(engine: Engine, feed: Feed) -> Observation:
     """By the engine's own count where it has one, else from inside Python.
 
-    raises : Missing if neither sees anything
+    raises : Unavailable if neither sees anything
     """
     counter = getattr(engine.implementation, "allocations", None)
     if counter is not None:
         return _counted(engine, feed, counter)
-    if not is_python(opened(engine, feed)[1]):
-        raise Missing(f"backend {engine.backend!r} is compiled and offers no `allocations()` that returns (count, bytes)")
+    if not is_python(open_session(engine, feed)[1]):
+        raise Unavailable(f"backend {engine.backend!r} is compiled and has no `allocations()` that returns (count, bytes)")
     return _python(engine, feed)
 
 
-def row(kind: str, stage: str, where: str, *values: float | None) -> Row:
-    """A row of the frame; what is not said is not known."""
-    return dict(zip(COLUMNS, (kind, stage, where, *values, *[None] * (4 - len(values))), strict=True))
-
-
-def _counted(engine: Engine, feed: Feed, counter: Callable[[], tuple[int, int]]) -> Found:
+def _counted(engine: Engine, feed: Feed, counter: Callable[[], tuple[int, int]]) -> Observation:
+    """Allocations and bytes by stage, from the engine's own counter."""
     pieces, messages = cut(feed, PIECES), count(feed)
     rows: list[Row] = []
     before = [np.zeros(2), np.zeros(2)]
     for until in track(stages(engine), f"counting allocations of {engine.label}"):
-        session, push = opened(engine.replace(until=until), feed)
-        crossing = _asked(counter, push, pieces[0][:0])  # a call without a message: what the border asks for
-        asked = [_asked(counter, push, piece) - crossing for piece in pieces]
-        warm = asked[PIECES // 2 :]
-        steady = np.median(warm, axis=0) * PIECES / messages
-        growth = np.sum(asked, axis=0) / messages - steady
+        session, push = open_session(engine.replace(until=until), feed)
+        per_call = _allocated(counter, push, pieces[0][:0])  # a call without a message
+        counts = [_allocated(counter, push, piece) - per_call for piece in pieces]
+        steady = np.median(counts[PIECES // 2 :], axis=0) * PIECES / messages
+        growth = np.sum(counts, axis=0) / messages - steady
         for kind, now, then in (("stage", steady, before[0]), ("growth", growth, before[1])):
-            rows.append(row(kind, until, until, *(now - then).tolist()))
+            rows.append(row_of("memory", kind, until, until, *(now - then).tolist()))
         before = [steady, growth]
-        kept = session.counters()["memory"]
-    rows.sort(key=lambda one: one["kind"] != "stage")
-    steady_all = sum(one["allocations_per_message"] for one in rows if one["kind"] == "stage")
-    notes = [
-        f"in its steady state a message asks the allocator {steady_all:,.3f} times; what containers ask for that grow is apart",
+        mapped = session.counters()["memory"]
+    rows.sort(key=lambda row: row["kind"] != "stage")
+    remarks = [
+        f"in the steady state a message allocates {before[0][0]:,.3f} times; the growth of containers is counted apart",
         "memory mapped from the system without the allocator is not counted: "
-        f"orders take {kept['order_bytes']:,} bytes, levels {kept['level_bytes']:,}",
+        f"{mapped['order_bytes']:,} bytes of orders, {mapped['level_bytes']:,} bytes of levels",
     ]
-    return Found(rows, notes)
+    return Observation(rows, remarks)
 
 
-def _asked(counter: Callable[[], tuple[int, int]], push: Callable[[Piece], Any], piece: Piece) -> np.ndarray[Any, Any]:
+def _allocated(counter: Callable[[], tuple[int, int]], push: Callable[[Piece], Any], piece: Piece) -> np.ndarray[Any, Any]:
     """Allocations and bytes of one call, (2,) int64."""
     start = counter()
     push(piece)
@@ -90,61 +77,98 @@ def _asked(counter: Callable[[], tuple[int, int]], push: Callable[[Piece], Any],
     return np.array([end[0] - start[0], end[1] - start[1]])
 
 
-def _python(engine: Engine, feed: Feed) -> Found:
+def _python(engine: Engine, feed: Feed) -> Observation:
+    """Allocations by stage and function (memray), blocks kept by stage (the interpreter) and line (tracemalloc)."""
     messages = count(feed) // 2
     first, second = cut(feed, 2)
-    tracker = tracing.memray()
-    rows: list[Row] = []
-    asked_before, kept_before = (0.0, 0.0), 0.0
-    functions: list[Row] = []
-    for until in track(stages(engine), f"counting allocations of {engine.label}"):
-        one = engine.replace(until=until)
-        _, push = opened(one, feed)
+
+    def warm(engine: Engine) -> Callable[[], Any]:
+        _, push = open_session(engine, feed)
         push(first)
+        return partial(push, second)
+
+    memray = _memray()
+    rows: list[Row] = []
+    functions: list[Row] = []
+    before = np.zeros(3)
+    for until in track(stages(engine), f"counting allocations of {engine.label}"):
+        part = engine.replace(until=until)
+        run = warm(part)
         blocks = sys.getallocatedblocks()
-        push(second)
-        kept = (sys.getallocatedblocks() - blocks) / messages
-        asked: tuple[float, float] | None = None
-        if tracker:
-            _, push = opened(one, feed)
-            push(first)
-            calls, size, places = tracing.asked(tracker, engine, partial(push, second))
-            asked = (calls / messages, size / messages)
-            functions = [row("function", *place, n / messages, size / messages) for place, (n, size) in places.items()]
-        told = (asked[0] - asked_before[0], asked[1] - asked_before[1]) if asked else (None, None)
-        rows.append(row("stage", until, until, *told, kept - kept_before))
-        asked_before, kept_before = asked or asked_before, kept
-    functions.sort(key=lambda one: -one["allocations_per_message"])
-    _, push = opened(engine, feed)
-    push(first)
-    lines, peak = tracing.kept(engine, partial(push, second))
-    rows += functions + [row("line", *place, None, None, n / messages, size / messages) for place, n, size in lines]
-    notes = [
-        f"{messages:,} messages after as many to warm up; beyond what was there, at most {peak:,} bytes were in use at once",
-        "what Python takes from its own free lists (small tuples, floats, frames) is no allocation",
+        run()
+        now = np.array([0.0, 0.0, sys.getallocatedblocks() - blocks]) / messages
+        if memray:
+            places = _requested(memray, engine, warm(part))
+            now[:2] = np.sum(list(places.values()), axis=0) / messages
+            functions = [row_of("memory", "function", *place, *(np.array(n) / messages).tolist()) for place, n in places.items()]
+        allocations, size, kept = (now - before).tolist()
+        rows.append(row_of("memory", "stage", until, until, *((allocations, size) if memray else (None, None)), kept))
+        before = now
+    functions.sort(key=lambda row: -row["allocations_per_message"])
+    lines, peak = _kept(engine, warm(engine))
+    rows += functions
+    rows += [row_of("memory", "line", *place, None, None, n / messages, size / messages) for place, n, size in lines]
+    remarks = [
+        f"{messages:,} messages after as many to warm up; their peak was {peak:,} bytes above the bytes in use before them",
+        "what Python reuses from its own free lists (small tuples, floats, frames) is no allocation",
     ]
-    missing = "" if tracker else "memory: memray is not installed (pip install memray), so only what is kept is seen"
-    return Found(rows, notes, missing=missing)
+    missing = "" if memray else "memory: memray is not installed (pip install memray), so only kept memory is seen"
+    return Observation(rows, remarks, missing=missing)
 
 
-def chart(profile: Profile) -> Any:
-    """Allocations per message: by stage where the engine counts, by function where memray does, else what lines keep."""
-    from hftlab.charts import bar_chart
+def _memray() -> Any:
+    """The module; None where it is not installed, which it cannot be on every system."""
+    try:
+        import memray
+    except ImportError:
+        return None
+    return memray
 
-    kinds = {one["kind"] for one in profile.rows}
-    kind = next(name for name in ("growth", "function", "line", "stage") if name in kinds)
-    shown = {"growth": ("stage", "growth"), "function": ("function",), "line": ("line",), "stage": ("stage",)}[kind]
-    value = "kept_per_message" if kind == "line" else "allocations_per_message"
-    words = {"stage": "in the steady state", "growth": "growing"}
-    bars = [
-        {
-            "label": f"{one['where']}, {words[one['kind']]}" if kind == "growth" else one["where"],
-            "value": one[value],
-            "group": one["stage"],
-        }
-        for one in profile.rows
-        if one["kind"] in shown
-    ]
-    title = "What a message keeps" if kind == "line" else "What a message asks of the allocator"
-    name = "blocks kept per message" if kind == "line" else "allocations per message"
-    return bar_chart(bars[:BARS], title, profile.subtitle(), name)
+
+def _requested(memray: Any, engine: Engine, run: Callable[[], Any]) -> dict[Place, tuple[int, int]]:
+    """Allocations and bytes of `run` by function."""
+    locations = Locations(engine)
+    places: dict[Place, tuple[int, int]] = {}
+    freeing = {memray.AllocatorType.FREE, memray.AllocatorType.MUNMAP, memray.AllocatorType.PYMALLOC_FREE}
+    with TemporaryDirectory(prefix="hftlab-profile-") as folder:
+        file = Path(folder) / "memray"
+        with gc_paused(), memray.Tracker(file, trace_python_allocators=True):
+            run()
+        with memray.FileReader(file) as reader:
+            for record in reader.get_allocation_records():
+                if record.allocator in freeing:
+                    continue
+                stack = record.stack_trace(max_stacks=1)
+                name, path, _ = stack[0] if stack else ("", "", 0)
+                file_name = short_path(path)
+                place = (locations.stage(file_name, name), f"{name}, {file_name}")
+                calls, size = places.get(place, (0, 0))
+                places[place] = (calls + record.n_allocations, size + record.size)
+    return places
+
+
+def _kept(engine: Engine, run: Callable[[], Any]) -> tuple[list[tuple[Place, int, int]], int]:
+    """Blocks and bytes that each line of the engine keeps after `run`, the most first; and the peak of bytes in use above those
+    before. Tracing that was on stays on."""
+    locations, running = Locations(engine), tracemalloc.is_tracing()
+    if not running:
+        tracemalloc.start(1)
+    try:
+        with gc_paused():
+            before = tracemalloc.take_snapshot()
+            in_use = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            run()
+            peak = tracemalloc.get_traced_memory()[1] - in_use
+            after = tracemalloc.take_snapshot()
+    finally:
+        if not running:
+            tracemalloc.stop()
+    out = []
+    for change in after.compare_to(before, "lineno"):
+        frame = change.traceback[0]
+        file = short_path(frame.filename)
+        stage = locations.stage(file, "")
+        if change.size_diff > 0 and stage != "other":
+            out.append(((stage, f"{file}:{frame.lineno}"), change.count_diff, change.size_diff))
+    return sorted(out, key=lambda row: -row[2])[:MAX_LINES], peak

@@ -14,7 +14,7 @@ from hftlab.experiments.amdahl import share_of, speed_up
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.paired import Interval, interleave
 from hftlab.profiling import profile
-from hftlab.profiling.line import COLUMNS, own_lines
+from hftlab.profiling.result import columns, own_lines
 from hftlab.settings import SignalConfig
 from hftlab.stages.book import Book
 
@@ -76,7 +76,7 @@ def lines(*told: tuple[str, int, int, float, str, bool], seed: int = 1) -> pl.Da
         for function, line, hits, ns, stage, calls in told
     ]
     random.Random(seed).shuffle(rows)
-    return pl.DataFrame(rows, schema=dict(COLUMNS), orient="row")
+    return pl.DataFrame(rows, schema=columns("line"), orient="row")
 
 
 @exercise("03.1", "The hottest line", minutes=10)

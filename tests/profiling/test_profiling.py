@@ -1,9 +1,9 @@
-"""Does each way of profiling find what is there, with the real tool, and say in one sentence what it cannot do?"""
+"""Does each tool find what is there, with the real program, and report in one sentence what it cannot do?"""
 
-import importlib
 import json
 import shutil
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,56 +13,71 @@ import pytest
 import hftlab
 from hftlab.charts import icicle_chart
 from hftlab.cli.main import main
-from hftlab.errors import ConfigError, UnknownName
-from hftlab.profiling import HOWS
-from hftlab.profiling.result import Profile
-from hftlab.profiling.sample import bare
-from hftlab.profiling.stacks import SMALLEST, Call, grow, rectangles
-from hftlab.profiling.where import short
+from hftlab.errors import ConfigError, HftlabError, UnknownName
+from hftlab.profiling import TOOLS, Profile
+from hftlab.profiling.calls import MAX_RECTANGLES, MIN_SHARE, Call, rectangles, tree_of
+from hftlab.profiling.locations import RUST, RUST_STAGES, short_path, stage_of_file
+from hftlab.profiling.result import COLUMNS, STAGES, own_lines
+from hftlab.profiling.sample import rust_name
 from hftlab.stages.book import Book
 
 ROOT = Path(__file__).resolve().parents[2]
 NAIVE = {"book": "btree", "orders": "std", "pool": False, "signal": "recompute"}
+PATH = ["tick", "book", "signal", "order"]
+PROGRAMS = {"sample": ["py-spy"], "instructions": ["valgrind", "vgdb"], "counters": ["perf"]}
 
 
-def profiled(engine: object, how: str, messages: int) -> Profile:
-    """A profile that is whole: columns as declared, a line of repr, JSON without a path of this machine, a chart that fits."""
-    found = hftlab.profile(engine, how=how, messages=messages)
+def profiled(engine: object, tool: str, messages: int) -> Profile:
+    """A complete profile: declared columns, stored and read back, without a path of this machine, with a chart that fits."""
+    found = hftlab.profile(engine, tool=tool, messages=messages)
     if not found:
         pytest.fail(found.missing)
-    assert found.how == how
-    assert found.messages == messages
+    assert (found.tool, found.messages) == (tool, messages)
     frame = found.frame()
-    declared = importlib.import_module(f"hftlab.profiling.{how}").COLUMNS
-    assert frame.columns == list(declared)
+    assert frame.columns == [column.partition(":")[0] for column in COLUMNS[tool].split()]
     assert frame.height == len(found.rows) > 0
-    assert "\n" not in repr(found)
-    assert found.subtitle() in str(found)
-    told = json.dumps(found.to_dict())
-    assert json.loads(told)["schema"] == "hftlab-profile/1"
-    for text in (told, found._repr_html_(), str(found)):
+    stored = found.to_json()
+    again = Profile.from_dict(json.loads(stored))
+    assert again.to_json() == stored
+    assert again.frame().equals(frame)
+    first = found.tables()[0]
+    assert found.subtitle() in first.title
+    assert 0 < len(first.rows) <= 60
+    for text in (stored, found._repr_html_(), str(found)):
         assert str(ROOT) not in text
         assert sys.prefix not in text
-    assert largest(found.plot().to_dict()) <= 5_000
+    assert largest(found.plot().to_dict()) <= MAX_RECTANGLES
     return found
 
 
 def largest(spec: dict) -> int:
     """Rows of the largest data set of a chart."""
-    inner = [spec, *(part for key in ("layer", "vconcat", "hconcat") for part in spec.get(key, ()))]
-    sizes = [len(spec.get("data", {}).get("values", ()))]
-    return max(sizes + [largest(part) for part in inner[1:]])
+    parts = [part for key in ("layer", "vconcat", "hconcat") for part in spec.get(key, ())]
+    return max([len(spec.get("data", {}).get("values", ())), *map(largest, parts)])
 
 
-def needs(*programs: str) -> None:
-    """Skip where a tool is not there; that this is said is tested below."""
-    for program in programs:
+def needs(tool: str) -> None:
+    """Skip where the program of a tool is missing; the sentence for it is tested below."""
+    for program in PROGRAMS.get(tool, ()):
         if shutil.which(program) is None and not (Path(sys.executable).parent / program).is_file():
-            pytest.skip(f"there is no {program}")
+            pytest.skip(f"{program} is not installed")
+
+
+def unavailable(found: Profile, *words: str) -> None:
+    """A profile without rows: one sentence, whatever is asked of it."""
+    assert not found
+    assert found.missing.startswith(f"{found.tool}: ")
+    assert [word for word in words if word not in found.missing] == []
+    assert repr(found) == found.headline() == found.missing
+    assert "\n" not in found.missing
+    assert found.frame().is_empty()
+    assert found.frame().columns == list(found.columns)
+    assert found.tables() == []
+    assert found.missing.split()[1] in json.dumps(found.plot().to_dict())
 
 
 class SlowBook(Book):
-    """One dear line, and a markup trap."""
+    """One slow line, and a markup trap."""
 
     def apply(self, *event: int) -> int:
         sum(range(900))  # <script>alert(1)</script> & more
@@ -73,41 +88,39 @@ class ChildBook(Book):
     """In a module that a child can import."""
 
 
-def test_line_leads_to_the_dearest_line_of_the_stages() -> None:
+def test_line_leads_to_the_slowest_line_of_the_stages() -> None:
     found = profiled("python", "line", 1_500)
-    own = found.frame().filter(pl.col("hits") > 0, ~pl.col("calls"), pl.col("stage") != "engine")
-    assert own["file"][0].startswith("stages/")
-    assert set(own["stage"]) == {"tick", "book", "signal", "order"}
+    own = own_lines(found.rows)
+    assert own[0]["file"].startswith("stages/")
+    assert {row["stage"] for row in own} == set(PATH)
     loop = found.frame().filter(pl.col("function") == "PythonSession._run")
     assert loop["share"].sum() == pytest.approx(1.0)
     assert loop.filter(pl.col("source").str.contains("for event in events"))["hits"].item() == 1_501
-    assert any("times as long as the plain one" in line for line in found.lines())
-    assert own["source"][0].strip() in found.lines()[2]
+    assert found.slowdown is not None
+    assert found.slowdown > 1.1
+    assert own[0]["source"].strip() in found.remarks[1]
 
 
-def test_line_looks_into_a_stage_of_ones_own_and_gives_it_back_as_it_was() -> None:
+def test_line_profiles_a_users_stage_and_restores_it() -> None:
     code = SlowBook.apply.__code__
     found = profiled(hftlab.Engine(book=SlowBook), "line", 500)
-    own = found.frame().filter(pl.col("hits") > 0, ~pl.col("calls"), pl.col("stage") != "engine")
-    assert own["source"][0].strip().startswith("sum(range(900))")
-    assert own["function"][0] == "SlowBook.apply"
-    assert own["file"][0] == "test_profiling.py"
-    assert own["stage"][0] == "book"
-    assert own["hits"][0] == 500
+    slowest = own_lines(found.rows)[0]
+    assert slowest["source"].strip().startswith("sum(range(900))")
+    place = (slowest["function"], slowest["file"], slowest["stage"], slowest["hits"])
+    assert place == ("SlowBook.apply", "test_profiling.py", "book", 500)
     assert SlowBook.apply.__code__ is code
-    page = found._repr_html_()
-    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in page
-    assert "<script>" not in page
-    assert "background:rgba(" in page
+    source = found.tables()[1]
+    assert source.title.startswith("SlowBook.apply, test_profiling.py:")
+    assert [row[2] for row in source.rows] == ["", "500", "500"]
+    assert source.rows[0][0].startswith("\N{NO-BREAK SPACE}" * 4 + "def apply")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in found._repr_html_()
 
 
 def test_calls_know_who_calls_whom() -> None:
     found = profiled("python", "calls", 2_000)
-    rows = {row["function"]: row for row in found.rows}
-    assert rows["Book.apply"]["calls"] == 2_000
-    assert rows["Book.apply"]["stage"] == "book"
-    assert rows["Book.apply"]["callers"] == "PythonSession._run"
-    assert rows["Book.apply"]["cumulative_ns"] > rows["Book.apply"]["own_ns"] > 0
+    row = next(row for row in found.rows if row["function"] == "Book.apply")
+    assert (row["calls"], row["stage"], row["callers"]) == (2_000, "book", "PythonSession._run")
+    assert row["cumulative_ns"] > row["own_ns"] > 0
     assert sum(row["share"] for row in found.rows) == pytest.approx(1.0, abs=0.02)
     levels = {row["name"]: row["depth"] for row in found.tree}
     assert levels["PythonSession.push"] < levels["PythonSession._run"] < levels["Book.apply"] < levels["Book._insert"]
@@ -117,9 +130,8 @@ def test_calls_know_who_calls_whom() -> None:
 
 
 def test_sample_sees_python_functions() -> None:
-    needs("py-spy")
-    found = profiled(hftlab.Engine(book=ChildBook), "sample", 2_000)
-    frame = found.frame()
+    needs("sample")
+    frame = profiled(hftlab.Engine(book=ChildBook), "sample", 2_000).frame()
     assert {"Book.apply", "Signal.update", "Tick.events"} <= set(frame["name"])
     assert frame["own"].sum() == frame["samples"].max()
     assert frame.filter(pl.col("name") == "PythonSession._run")["share"].sum() > 0.5
@@ -128,18 +140,18 @@ def test_sample_sees_python_functions() -> None:
 
 @pytest.mark.rust
 def test_sample_sees_rust_functions() -> None:
-    needs("py-spy")
+    needs("sample")
     found = profiled("rust", "sample", 50_000)
-    if any("without native frames" in line for line in found.lines()):
-        pytest.skip(found.lines()[2])
-    files = found.frame()["file"]
-    assert files.str.starts_with("rust_ext/src/").any()
-    assert {"book", "signal"} <= set(found.frame()["stage"])
-    assert not found.frame()["name"].str.contains("hftlab_rust::").any()
+    if len(found.remarks) > 1:
+        pytest.skip(found.remarks[1])  # without native frames
+    frame = found.frame()
+    assert frame["file"].str.starts_with(RUST).any()
+    assert {"book", "signal"} <= set(frame["stage"])
+    assert not frame["name"].str.contains("hftlab_rust::").any()
 
 
 @pytest.mark.parametrize(
-    ("name", "bared"),
+    ("name", "short"),
     [
         ("run<hftlab_rust::levels::Ladder, false>", "run"),
         ("<hftlab_rust::engine::Engine<L, I> as hftlab_rust::runner::Runner>::run_bytes", "run_bytes"),
@@ -149,58 +161,54 @@ def test_sample_sees_rust_functions() -> None:
         ("<", "<"),
     ],
 )
-def test_a_rust_function_is_named_by_its_last_word(name: str, bared: str) -> None:
-    assert bare(name) == bared
+def test_a_rust_function_is_named_by_its_last_word(name: str, short: str) -> None:
+    assert rust_name(name) == short
 
 
 @pytest.mark.rust
 def test_instructions_of_the_rust_loop_stage_by_stage() -> None:
-    needs("valgrind", "vgdb")
-    found = profiled("rust", "instructions", 4_000)
-    counted = found.frame().filter(pl.col("event") == "instructions")
-    assert counted["stage"].to_list() == ["tick", "book", "signal", "order"]
-    until = counted["until_per_message"].to_list()
+    needs("instructions")
+    frame = profiled("rust", "instructions", 4_000).frame()
+    counted = {event: rows for (event,), rows in frame.group_by("event")}
+    assert counted["instructions"]["stage"].to_list() == PATH
+    until = counted["instructions"]["until_per_message"].to_list()
     assert until == sorted(until)
     assert until[1] > 1.5 * until[0]
-    assert 20 < until[0] < 400  # the loop alone: what the border does would come to more
-    missed = found.frame().filter(pl.col("event") == "conditional branches mispredicted")
-    branches = found.frame().filter(pl.col("event") == "conditional branches")
-    assert 0 < missed["per_message"].sum() < branches["per_message"].sum() < until[-1]
+    assert 20 < until[0] < 400  # the loop alone: the Python call around it would come to more
+    missed, branches = (counted[f"conditional branches{end}"]["per_message"].sum() for end in (" mispredicted", ""))
+    assert 0 < missed < branches < until[-1]
 
 
 def test_instructions_of_the_python_engine_until_its_last_stage() -> None:
-    needs("valgrind", "vgdb")
-    found = profiled(hftlab.Engine("python", until="book"), "instructions", 200)
-    counted = found.frame().filter(pl.col("event") == "instructions")
+    needs("instructions")
+    frame = profiled(hftlab.Engine("python", until="book"), "instructions", 200).frame()
+    counted = frame.filter(pl.col("event") == "instructions")
     assert counted["stage"].to_list() == ["tick", "book"]
     assert counted["per_message"].min() > 1_000
-    assert found.frame().filter(pl.col("event") == "first-level data misses")["until_per_message"][1] > 0
+    assert frame.filter(pl.col("event") == "first-level data misses")["until_per_message"][1] > 0
 
 
-def test_counters_are_per_message_and_say_what_is_not_supported() -> None:
-    needs("perf")
+def test_counters_are_per_message_and_name_what_is_not_counted() -> None:
+    needs("counters")
     found = profiled("python", "counters", 2_000)
     rows = {row["event"]: row for row in found.rows}
     assert rows["task-clock"]["per_message"] > 100
     assert rows["page-faults"]["count"] is not None
-    if all(row["count"] is None for row in found.rows if row["source"] == "processor"):
-        assert found.missing.startswith("counters: not supported here")
-        assert found.frame()["per_message"].null_count() >= 8
-    else:
-        assert found.missing == ""
+    counted = [row for row in found.rows if row["source"] == "processor" and row["count"] is not None]
+    assert bool(found.missing) is not bool(counted)
+    assert found.by_stage().is_empty()
 
 
 @pytest.mark.rust
-def test_memory_the_best_rust_variant_asks_for_nothing_and_the_naive_one_does() -> None:
+def test_memory_the_best_rust_variant_allocates_nothing_and_the_naive_one_does() -> None:
     best = profiled("rust", "memory", 64_000).frame()
-    assert best.filter(pl.col("kind") == "stage")["allocations_per_message"].to_list() == [0, 0, 0, 0]
-    assert best.filter(pl.col("kind") == "stage")["bytes_per_message"].to_list() == [0, 0, 0, 0]
+    steady = best.filter(pl.col("kind") == "stage").select("allocations_per_message", "bytes_per_message")
+    assert steady.rows() == [(0, 0)] * 4
     assert best.filter(pl.col("kind") == "growth")["allocations_per_message"].sum() > 0
-    naive = profiled(hftlab.Engine("rust", **NAIVE), "memory", 64_000).frame()
-    steady = naive.filter(pl.col("kind") == "stage")
-    assert steady["stage"].to_list() == ["tick", "book", "signal", "order"]
-    assert steady["allocations_per_message"][1] > 0.2
-    assert steady["bytes_per_message"][1] > 5
+    naive = profiled(hftlab.Engine("rust", **NAIVE), "memory", 64_000).frame().filter(pl.col("kind") == "stage")
+    assert naive["stage"].to_list() == PATH
+    assert naive["allocations_per_message"][1] > 0.2
+    assert naive["bytes_per_message"][1] > 5
 
 
 @pytest.mark.rust
@@ -208,21 +216,19 @@ def test_memory_of_event_records() -> None:
     events = hftlab.decode(hftlab.synthetic(messages=20_000))
     found = hftlab.profile(hftlab.Engine("rust", **NAIVE), hftlab.EventFeed(events), "memory")
     assert found.messages == 20_000
-    assert found.frame().filter(pl.col("kind") == "stage", pl.col("stage") == "book")["allocations_per_message"].item() > 0.2
+    assert next(row for row in found.rows if row["stage"] == "book")["allocations_per_message"] > 0.2
 
 
 @pytest.mark.rust
-def test_every_allocation_of_the_extension_is_counted_on_its_own_thread() -> None:
-    import threading
-
+def test_allocations_of_the_extension_are_counted_on_their_own_thread() -> None:
     import hftlab_rust
 
-    counts = []
     before = hftlab_rust.allocations()
     hftlab.Engine("rust", **NAIVE).run(hftlab.synthetic(messages=5_000), record="none")
     after = hftlab_rust.allocations()
     assert after[0] - before[0] > 1_000
     assert after[1] - before[1] > 20_000
+    counts: list[tuple[int, int]] = []
     thread = threading.Thread(target=lambda: counts.append(hftlab_rust.allocations()))
     thread.start()
     thread.join()
@@ -232,91 +238,75 @@ def test_every_allocation_of_the_extension_is_counted_on_its_own_thread() -> Non
 
 def test_memory_of_python_by_stage_function_and_line() -> None:
     found = profiled("python", "memory", 400)
-    stages = found.frame().filter(pl.col("kind") == "stage")
-    assert stages["stage"].to_list() == ["tick", "book", "signal", "order"]
-    lines = found.frame().filter(pl.col("kind") == "line")
-    assert lines["where"].str.starts_with("stages/book.py:").any()
-    assert lines["kept_bytes_per_message"].min() > 0
-    try:
-        import memray  # noqa: F401
-    except ImportError:
-        assert "memray is not installed" in found.missing
-        return
-    assert stages["allocations_per_message"].min() > 0.5
-    functions = found.frame().filter(pl.col("kind") == "function")
-    assert functions["where"].str.contains("stages/signal.py").any()
-    assert functions["allocations_per_message"].sum() == pytest.approx(stages["allocations_per_message"].sum())
+    kinds = {kind: rows for (kind,), rows in found.frame().group_by("kind", maintain_order=True)}
+    assert kinds["stage"]["stage"].to_list() == PATH
+    assert kinds["line"]["where"].str.starts_with("stages/book.py:").any()
+    assert kinds["line"]["kept_bytes_per_message"].min() > 0
+    if found.missing:
+        pytest.skip(found.missing)
+    assert kinds["stage"]["allocations_per_message"].min() > 0.5
+    assert kinds["function"]["where"].str.contains("stages/signal.py").any()
+    total = kinds["stage"]["allocations_per_message"].sum()
+    assert kinds["function"]["allocations_per_message"].sum() == pytest.approx(total)
 
 
 @pytest.mark.rust
-@pytest.mark.parametrize("how", ["line", "calls"])
-def test_what_looks_into_python_says_that_rust_is_something_else(how: str) -> None:
-    says_why(hftlab.profile("rust", how=how, messages=500), how, "'rust'")
+@pytest.mark.parametrize("tool", ["line", "calls"])
+def test_profilers_of_python_refuse_the_rust_engine(tool: str) -> None:
+    unavailable(hftlab.profile("rust", tool=tool, messages=500), "'rust'", "tool='sample'")
 
 
-def says_why(found: Profile, how: str, *words: str) -> None:
-    assert not found
-    assert found.missing.startswith(f"{how}: ")
-    assert [word for word in words if word not in found.missing] == []
-    assert repr(found) == found.missing
-    assert "\n" not in found.missing
-    assert found.frame().is_empty()
-    assert found.frame().columns == list(found.columns)
-    assert found.missing in str(found)
-    assert found.missing.split()[1] in json.dumps(found.plot().to_dict())
-    assert "<b>" in found._repr_html_()
-
-
-@pytest.mark.parametrize(("how", "tool"), [("sample", "py-spy"), ("instructions", "valgrind"), ("counters", "perf")])
-def test_without_its_tool_a_profile_is_one_sentence(how: str, tool: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tool", PROGRAMS)
+def test_without_its_program_a_profile_is_one_sentence(tool: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    says_why(hftlab.profile("python", how=how, messages=200), how, f"there is no {tool} here")
+    unavailable(hftlab.profile("python", tool=tool, messages=200), f"{PROGRAMS[tool][0]} is not installed")
 
 
-@pytest.mark.parametrize(("how", "tool"), [("sample", "py-spy"), ("instructions", "valgrind"), ("counters", "perf")])
-def test_a_tool_that_refuses_is_one_sentence(how: str, tool: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    refusing = tmp_path / tool
-    refusing.write_text("#!/bin/sh\necho 'Operation not permitted' >&2\nexit 1\n")
-    refusing.chmod(0o755)
-    (tmp_path / "vgdb").write_text("#!/bin/sh\n")
-    (tmp_path / "vgdb").chmod(0o755)
+@pytest.mark.parametrize("tool", PROGRAMS)
+def test_a_program_that_refuses_is_one_sentence(tool: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for program in (*PROGRAMS[tool], "vgdb"):
+        (tmp_path / program).write_text("#!/bin/sh\necho 'Operation not permitted' >&2\nexit 1\n")
+        (tmp_path / program).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    says_why(hftlab.profile("python", how=how, messages=200), how, "Operation not permitted")
+    unavailable(hftlab.profile("python", tool=tool, messages=200), "Operation not permitted")
 
 
 def test_without_line_profiler_or_memray_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "line_profiler", None)
     monkeypatch.setitem(sys.modules, "memray", None)
-    says_why(hftlab.profile("python", how="line", messages=200), "line", "line_profiler is not installed")
-    found = hftlab.profile("python", how="memory", messages=200)
+    unavailable(hftlab.profile("python", tool="line", messages=200), "line_profiler is not installed")
+    found = hftlab.profile("python", tool="memory", messages=200)
     assert found
-    assert found.missing.startswith("memory: memray is not installed")
-    assert found.missing in found.lines()
+    assert "memray is not installed" in found.missing
+    assert found.missing in found.notes()
     assert set(found.frame()["kind"]) == {"stage", "line"}
 
 
-@pytest.mark.parametrize("how", ["sample", "instructions", "counters"])
-def test_an_engine_that_cannot_be_sent_to_a_child_is_one_sentence(how: str) -> None:
-    for program in {"sample": ["py-spy"], "instructions": ["valgrind", "vgdb"], "counters": ["perf"]}[how]:
-        needs(program)
+@pytest.mark.parametrize("tool", PROGRAMS)
+def test_an_engine_that_cannot_be_sent_to_a_child_is_one_sentence(tool: str) -> None:
+    needs(tool)
 
     class LocalBook(Book):
         pass
 
-    says_why(hftlab.profile(hftlab.Engine(book=LocalBook), how=how, messages=200), how, "cannot be sent to another process")
+    unavailable(hftlab.profile(hftlab.Engine(book=LocalBook), tool=tool, messages=200), "cannot be sent to another process")
 
 
-def test_bad_arguments_are_errors_that_name_what_is_allowed() -> None:
-    with pytest.raises(UnknownName, match="unknown way to profile 'flame'; known: line, calls, sample, instructions"):
-        hftlab.profile("python", how="flame")
-    with pytest.raises(ConfigError, match="messages is 5; allowed is 100 to"):
+def test_bad_arguments_are_errors_that_name_the_allowed_ones() -> None:
+    with pytest.raises(UnknownName, match=f"unknown tool 'flame'; known: {', '.join(TOOLS)}"):
+        hftlab.profile("python", tool="flame")
+    with pytest.raises(ConfigError, match="messages must be between 100 and 10,000,000, got 5"):
         hftlab.profile("python", messages=5)
-    with pytest.raises(ConfigError, match="has 20 messages that can be read"):
+    with pytest.raises(ConfigError, match="at least 100 messages, got 20"):
         hftlab.profile("python", hftlab.synthetic(messages=20))
+    with pytest.raises(HftlabError, match="schema must be"):
+        Profile.from_dict({"schema": "hftlab-profile/1"})
+    with pytest.raises(HftlabError, match="'how'"):
+        Profile.from_dict({"schema": Profile.schema, "how": "line"})
 
 
-def test_only_the_head_of_a_feed_is_looked_at() -> None:
+def test_only_the_head_of_a_feed_is_run() -> None:
     feed = hftlab.synthetic("burst", 3_000)
     found = hftlab.profile("python", feed, "calls", messages=700)
     assert (found.feed, found.messages) == (feed.name, 700)
@@ -326,67 +316,72 @@ def test_only_the_head_of_a_feed_is_looked_at() -> None:
 def test_nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    for how in ("counters", "memory"):
-        hftlab.profile("python", how=how, messages=100)
+    for tool in ("counters", "memory"):
+        hftlab.profile("python", tool=tool, messages=100)
     assert list(tmp_path.glob("hftlab-profile-*")) == []
 
 
 def test_small_siblings_are_drawn_as_one_and_the_rest_fits() -> None:
     stacks = [([Call(f"f{n}", "book"), Call(f"g{n % 7}", "other")], 1 + (n < 3) * 5_000) for n in range(20_000)]
-    tree = grow(stacks, Call("all", "engine"))
-    rows = rectangles(tree)
+    rows = rectangles(tree_of(stacks, Call("all", "engine")))
     assert len(rows) < 100
-    merged = next(row for row in rows if row["name"].endswith("small ones"))
-    assert merged["name"] == "19997 small ones"
+    assert next(row["name"] for row in rows if row["name"].endswith("small ones")) == "19997 small ones"
     assert sum(row["share"] for row in rows if row["depth"] == 1) == pytest.approx(1.0)
-    assert min(row["share"] for row in rows) >= SMALLEST
+    assert min(row["share"] for row in rows) >= MIN_SHARE
     assert next(row for row in rows if row["name"] == "g1")["stage"] == "book"  # a library works for the stage that called it
     assert largest(icicle_chart(rows * 800, "t").to_dict()) == 5_000
 
 
 def test_files_are_named_as_a_reader_knows_them() -> None:
-    assert short(hftlab.__file__) == "__init__.py"
-    assert short(importlib.import_module("hftlab.stages.book").__file__ or "") == "stages/book.py"
-    assert short("/tmp/ipykernel_77/1234.py") == "notebook"
-    assert short("/a/b/site-packages/rich/table.py") == "rich/table.py"
-    assert short("/a/rust_ext/src/levels/ladder.rs") == "rust_ext/src/levels/ladder.rs"
-    assert short("/x/y/mine.py") == "mine.py"
-    assert short("~") == "built-in"
-    assert short(np.__file__).startswith("numpy/")
+    assert short_path(hftlab.__file__) == "__init__.py"
+    assert short_path(sys.modules["hftlab.stages.book"].__file__ or "") == "stages/book.py"
+    assert short_path("/tmp/ipykernel_77/1234.py") == "notebook"
+    assert short_path("/a/b/site-packages/rich/table.py") == "rich/table.py"
+    assert short_path("/a/rust_ext/src/levels/ladder.rs") == "rust_ext/src/levels/ladder.rs"
+    assert short_path("/x/y/mine.py") == "mine.py"
+    assert short_path("~") == "built-in"
+    assert short_path(np.__file__).startswith("numpy/")
+
+
+def test_every_source_file_has_a_stage() -> None:
+    sources = [path.relative_to(ROOT).as_posix() for path in (ROOT / RUST).rglob("*.rs")]
+    stages = {file: stage_of_file(file) for file in sources}
+    assert set(stages.values()) == set(STAGES)
+    for stage in PATH:
+        assert stage_of_file(f"{RUST}{stage}/any/depth.rs") == stage_of_file(f"stages/{stage}.py") == stage
+    below = {file: stage for file, stage in stages.items() if {"levels", "orders", "pool"} & set(Path(file).parts)}
+    assert set(below.values()) == {"book"}
+    assert {stage_of_file(f"{RUST}{name}") for name in ("engine.rs", "lib.rs", "py/session.rs", "nobody/knows.rs")} == {"engine"}
+    names = {file.removeprefix(RUST).partition("/")[0].removesuffix(".rs") for file in sources}
+    assert {"tick", "book", "signal", "order"} <= {RUST_STAGES.get(name) for name in names}
+    assert [stage_of_file(name) for name in ("feeds/itch.py", "engine/python.py", "numpy/core.py")] == ["tick", "engine", "other"]
 
 
 def test_the_command_line_prints_a_table_writes_json_and_a_chart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("vl_convert")
-    for kind, start in (("png", b"\x89PNG"), ("svg", b"<svg"), ("html", b"<!DOCTYPE html>")):
-        chart, out = tmp_path / f"chart.{kind}", tmp_path / "out.json"
-        words = ["profile", "--how", "calls", "--messages", "300", "--regime", "deep", "--chart", str(chart), "--out", str(out)]
-        assert main(words) == 0
-        said = capsys.readouterr().out
-        assert "Signal.update" in said
-        assert "300 messages" in said
-        assert chart.read_bytes().lstrip().startswith(start)
-        assert json.loads(out.read_text())["how"] == "calls"
-    assert "https://" not in chart.read_text().partition("<script")[0]  # the page brings its own scripts
+    chart, out = tmp_path / "chart.png", tmp_path / "out.json"
+    words = ["profile", "--tool", "calls", "--messages", "300", "--regime", "deep", "--chart", str(chart), "--out", str(out)]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "Signal.update" in text
+    assert "300 messages" in text
+    assert chart.read_bytes().startswith(b"\x89PNG")
+    assert json.loads(out.read_text())["tool"] == "calls"
     assert main(["profile", "--messages", "300", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["schema"] == "hftlab-profile/1"
+    assert json.loads(capsys.readouterr().out)["schema"] == Profile.schema
 
 
-def test_the_command_line_answers_bad_words_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    for words, sentence in (
-        (["--how", "flame"], "unknown way to profile 'flame'"),
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--tool", "flame"], "unknown tool 'flame'"),
         (["--chart", "picture.pdf"], "known: .html, .json, .png, .svg"),
-        (["--messages", "50"], "messages is 50; allowed is 100"),
-    ):
-        assert main(["profile", *words]) == 2
-        said = capsys.readouterr().err
-        assert sentence in said
-        assert said.count("\n") == 1
-
-
-def test_every_way_has_its_file() -> None:
-    for how in HOWS:
-        way = importlib.import_module(f"hftlab.profiling.{how}")
-        assert set(way.COLUMNS.values()) <= {str, int, float, bool}
-        assert way.MESSAGES["python"] >= 1_000
-        assert callable(way.look)
-        assert callable(way.chart)
+        (["--messages", "50"], "messages must be between 100"),
+    ],
+)
+def test_the_command_line_answers_bad_words_with_a_sentence(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["profile", *words]) == 2
+    text = capsys.readouterr().err
+    assert sentence in text
+    assert text.count("\n") == 1
