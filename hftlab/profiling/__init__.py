@@ -18,8 +18,8 @@ from hftlab.engine.engine import Engine, synthetic
 from hftlab.engine.resolve import adopt
 from hftlab.errors import ConfigError, check_choice, check_range
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.preconditions import head
 from hftlab.measurement.machine import fingerprint
+from hftlab.measurement.preconditions import head
 from hftlab.profiling import calls, hardware, line, memory, passes, sample
 from hftlab.profiling.result import Observation as Observation
 from hftlab.profiling.result import Profile as Profile
