@@ -1,6 +1,6 @@
-"""The command line: `hftlab COMMAND`; options.py lists what there is.
+"""The command line: `hftlab COMMAND`. Bad input is one sentence on stderr and exit code 2.
 
-Bad input is one sentence on stderr and exit code 2.
+exit codes : 0 fine; 1 engines differ, one breaks the contract, something is unsound; 2 bad input or output; 130 interrupted
 """
 
 from __future__ import annotations
@@ -10,189 +10,148 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
 
-from hftlab.cli import comparing, learning, measuring, networking, reporting, stressing
-from hftlab.cli.measuring import generated, placement, print_json
-from hftlab.cli.options import parser
-from hftlab.errors import FeedError, HftlabError
+import hftlab
+from hftlab.cli import course, measure, net, run
+from hftlab.cli.options import Command, Given, Options, Parser, placement
+from hftlab.errors import HftlabError, UnknownName
+from hftlab.presentation.output import check_writable
 
-if TYPE_CHECKING:
-    from hftlab.engine.engine import Engine
-    from hftlab.engine.run import Run
-    from hftlab.settings import Record
+#: Every command by its group. Those of a folder that is not there are not listed: network and load may be left out.
+GROUPS: dict[str, dict[str, Command]] = {
+    "run": {"run": run.run, "verify": run.verify, "conformance": run.conformance, "variants": run.variants},
+    "measure": {
+        "bench": measure.bench,
+        "latency": measure.latency,
+        "compare": measure.compare,
+        "ablate": measure.ablate,
+        "scaling": measure.scaling,
+        "ffi": measure.ffi,
+        "profile": measure.profile,
+        "report": measure.report,
+    },
+    "data": {"generate": run.generate},
+    "net": {
+        "net exchange": net.exchange,
+        "net trader": net.trader,
+        "net transports": net.transports,
+        "net round-trip": net.round_trip,
+        "net tick-to-trade": net.tick_to_trade,
+    },
+    "load": {"stress": net.stress, "faults": net.faults},
+    "course": {"course": course.course, "lab": course.lab},
+    "machine": {"doctor": run.doctor},
+}
+_FOLDERS = {"net": "net", "load": "loadtest"}
+
+_ABOUT = "A laboratory for the tick-to-trade path: decode, book, signal, order; in Python and in Rust."
+_EPILOG = """\
+`hftlab COMMAND --help` says what a command accepts.
+FILE is NASDAQ TotalView-ITCH 5.0 in BinaryFILE framing, plain or gzip.
+ENGINE is a backend, alone or with a variant ("rust naive", "rust book=btree"), or module:attribute or
+path.py:attribute of a backend, of the class of a stage, or of an hftlab.Engine.
+
+  hftlab doctor                                what this machine can do, and what is missing
+  hftlab bench                                 the latency of every engine, stage by stage
+  hftlab compare "rust naive" rust             the ratio of two engines, with an interval and a control
+  hftlab conformance my_book.py:MyBook         whether an engine of your own keeps the contract
+  hftlab generate day.itch --messages 1000000
+  hftlab run day.itch --backend rust --record all --out run.parquet
+  hftlab report                                all of it measured, on one page: out/report.html"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code: 0 fine, 1 engines differ or one breaks the contract, 2 bad input, 130 interrupted."""
+    """Entry point; returns the exit code."""
     try:
-        arguments = parser().parse_args(argv)
-        with placement(arguments):
-            return COMMANDS[arguments.command](arguments)
+        code = _dispatch([*(sys.argv[1:] if argv is None else argv)])
+        sys.stdout.flush()
     except HftlabError as error:
-        print(f"hftlab: error: {error}", file=sys.stderr)
-        return 2
+        return _fail(str(error))
     except KeyboardInterrupt:
-        print("hftlab: interrupted", file=sys.stderr)
-        return 130
+        return _fail("interrupted", 130, "")
     except BrokenPipeError:
-        # Whoever read our output has gone; what is still buffered has nowhere to go either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_stdout()  # the reader has gone
         return 0
+    except OSError as error:
+        _abandon_stdout()
+        return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
+    except MemoryError:
+        return _fail("not enough memory")
+    return code
 
 
-def _engine(arguments: argparse.Namespace) -> Engine:
-    from hftlab.engine.engine import Engine
-
-    return Engine(
-        arguments.backend,
-        book=arguments.book,
-        orders=arguments.orders,
-        pool=arguments.pool,
-        signal=arguments.signal,
-        until=arguments.until,
-        strict=arguments.strict,
-    )
+def commands() -> dict[str, Command]:
+    """Every command there is here, by its name."""
+    return {name: command for group, members in GROUPS.items() if _is_there(group) for name, command in members.items()}
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    from hftlab.engine.engine import load
+def parser_of(name: str, command: Command) -> tuple[Parser, Options]:
+    """The parser of one command, and what else is known of its options."""
+    parser = Parser(f"hftlab {name}", description=_description(command), formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = Options(parser)
+    parser.set_defaults(act=command(options))
+    return parser, options
 
-    if arguments.repeat < 1:
-        raise HftlabError(f"--repeat is {arguments.repeat}; allowed is 1 or more")
-    for path in filter(None, (arguments.out, arguments.order_stream)):
-        _check_writable(path)
-    engine, feed = _engine(arguments), load(arguments.file, arguments.symbol)
-    record = cast("Record", arguments.record or ("all" if arguments.out else "none"))
-    runs: list[Run] = []
+
+def usage(only: str = "") -> str:
+    """The help of `hftlab`, or of one group of it."""
+    lines = [f"usage: hftlab {only or '[--version] [--help]'} COMMAND ...", "", *([] if only else [_ABOUT])]
+    for group, members in GROUPS.items():
+        if _is_there(group) and only in ("", group):
+            lines += ["", group, *(f"  {name:<19} {summary(command)}" for name, command in members.items())]
+    return "\n".join([*lines, "", *([] if only else [_EPILOG])]).rstrip()
+
+
+def summary(command: Command) -> str:
+    """The first sentence of its description."""
+    return _description(command).partition("\n")[0].removesuffix(".")
+
+
+def _dispatch(words: list[str]) -> int:
+    known = commands()
+    if words[:1] == ["--version"]:
+        print(f"hftlab {hftlab.__version__}")
+        return 0
+    if not words or words[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if words else 2
+    name = next((name for name in (" ".join(words[:2]), words[0]) if name in known), None)
+    if name is None and words[0] == "net" and words[1:2] in ([], ["-h"], ["--help"]):
+        print(usage("net"))
+        return 0 if words[1:] else 2
+    if name is None:
+        raise UnknownName("command", " ".join(words[:2] if words[0] == "net" else words[:1]), known)
+    parser, options = parser_of(name, known[name])
     try:
-        runs += [engine.run(feed, record=record) for _ in range(arguments.repeat)]
-    except HftlabError as error:
-        # What was good before the error is kept, then the error is reported.
-        if error.run is not None:
-            _save(error.run, arguments)
-        raise
-    _save(runs[-1], arguments)
-    if arguments.json:
-        print_json(_summary(runs, repeated=arguments.repeat > 1))
-        return 0
-    from rich.console import Console
-
-    from hftlab.presentation.tables import run_table
-
-    Console().print(run_table(runs))
-    return 0
+        given = parser.parse_args(words[len(name.split()) :], Given())
+    except SystemExit as done:  # after --help
+        return int(done.code or 0)
+    for output in options.outputs:
+        if path := getattr(given, output):
+            check_writable(path)
+    with placement(given):
+        return int(given.act(given))
 
 
-def _summary(runs: list[Run], *, repeated: bool) -> dict[str, Any]:
-    from statistics import median
-
-    summary = runs[-1].to_dict()
-    summary["ns_per_message"] = median(run.ns_per_message for run in runs)
-    if repeated:
-        summary["elapsed_ns"] = [run.elapsed_ns for run in runs]
-    return summary
+def _is_there(group: str) -> bool:
+    return group not in _FOLDERS or (Path(hftlab.__file__).parent / _FOLDERS[group]).is_dir()
 
 
-def _check_writable(path: str) -> None:
-    target = Path(path)
-    if target.is_dir():
-        raise FeedError(f"{path}: cannot be written: it is a directory")
-    if not target.parent.is_dir():
-        raise FeedError(f"{path}: cannot be written: there is no directory {target.parent}")
-    if not os.access(target if target.exists() else target.parent, os.W_OK):
-        raise FeedError(f"{path}: cannot be written: permission denied")
+def _description(command: Command) -> str:
+    import inspect
+
+    return inspect.getdoc(command) or ""
 
 
-def _save(run: Run, arguments: argparse.Namespace) -> None:
-    for path, write in (
-        (arguments.out, lambda target: run.frame.write_parquet(target)),
-        (arguments.order_stream, lambda target: Path(target).write_bytes(run.order_stream)),
-    ):
-        if path:
-            try:
-                write(path)
-            except OSError as error:
-                raise FeedError(f"{path}: cannot be written: {error.strerror or error}") from None
+def _fail(message: str, code: int = 2, kind: str = "error: ") -> int:
+    print(f"hftlab: {kind}{message}", file=sys.stderr)
+    return code
 
 
-def _verify(arguments: argparse.Namespace) -> int:
-    from hftlab.conformance import verify
-    from hftlab.engine.engine import load
+def _abandon_stdout() -> None:
+    """What is still buffered has nowhere to go, and is not to be tried again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-    feed = load(arguments.file) if arguments.file else generated(arguments)
-    verdict = verify(arguments.a, arguments.b, feed)
-    if arguments.json:
-        print_json(verdict.to_dict())
-    else:
-        print(verdict)
-    return 0 if verdict else 1
-
-
-def _conform(arguments: argparse.Namespace) -> int:
-    from hftlab.conformance import conformance
-
-    report = conformance(arguments.engine, rounds=arguments.rounds)
-    if arguments.json:
-        print_json(report.to_dict())
-    else:
-        print(report)
-    return 0 if report else 1
-
-
-def _generate(arguments: argparse.Namespace) -> int:
-    from hftlab.feeds.generate.synthetic import write
-
-    size = write(arguments.file, arguments.regime, arguments.messages, arguments.seed, arguments.symbols)
-    print(f"{arguments.file}: {arguments.messages:,} messages, {size:,} bytes")
-    return 0
-
-
-def _doctor(arguments: argparse.Namespace) -> int:
-    from hftlab.diagnostics import doctor
-
-    found = doctor(arguments.quick)
-    if arguments.json:
-        print_json(found.to_dict())
-        return 0
-    from rich.console import Console
-
-    from hftlab.diagnostics.table import doctor_table
-
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(doctor_table(found, console.width))
-    return 0
-
-
-def _variants(arguments: argparse.Namespace) -> int:
-    from hftlab.engine.variants import variants
-
-    if arguments.json:
-        print_json(variants().to_dict())
-    else:
-        print(variants())
-    return 0
-
-
-COMMANDS = {
-    "bench": measuring.bench,
-    "latency": measuring.latency,
-    "compare": comparing.compare,
-    "scale": measuring.scale,
-    "border": measuring.border,
-    "report": reporting.report,
-    "stress": stressing.stress,
-    "profile": measuring.profile,
-    "run": _run,
-    "verify": _verify,
-    "conform": _conform,
-    "generate": _generate,
-    "variants": _variants,
-    "doctor": _doctor,
-    "course": learning.course,
-    "lab": learning.lab,
-    "net": networking.net,
-}
 
 if __name__ == "__main__":
     sys.exit(main())

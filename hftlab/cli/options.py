@@ -1,211 +1,270 @@
-"""What the command line accepts: every option with its help."""
+"""Options of a command, taken from the functions it calls: names, types and defaults from the signature, help from the docstring.
+
+    def ffi(options: Options) -> Action:
+        from hftlab.experiments.ffi import ffi_overhead
+        options.of(ffi_overhead)                                       # --rounds, --messages, --seed
+        return lambda given: show(given.call(ffi_overhead), given)
+
+So what a function accepts is written once. A command imports what it calls when it is chosen: `hftlab --help` imports nothing.
+"""
 
 from __future__ import annotations
 
 import argparse
+import inspect
+import math
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from hftlab import __version__
-from hftlab.cli.learning_options import add_course, add_lab
-from hftlab.cli.net_options import add_net
-from hftlab.cli.shared_options import engine_options, generator_options, placement_options, result_options, with_option
-from hftlab.cli.stress_options import add_stress
+from hftlab.errors import ConfigError
 
-_EPILOG = """\
-examples:
-  hftlab bench                                   the latency table of every engine on a generated feed
-  hftlab latency rust book=btree                 one engine: warm and cold, stamps against whole passes
-  hftlab bench --ablate                          what each optimisation of the Rust engine is worth, with intervals
-  hftlab compare "rust naive" rust               two engines in paired rounds: the ratio, with intervals and a control
-  hftlab scale --axis depth                      ns per message against orders, instruments or price levels
-  hftlab border                                  what each way from Python into Rust costs
-  hftlab report                                  all of it measured and put on one page, out/report.html
-  hftlab stress                                  load swept to saturation, bursts, storms, overload, a soak
-  hftlab profile --tool memory --backend rust    allocations of the engine; --tool line, calls, sample, ...
-  hftlab generate day.itch --regime market --messages 1000000
-  hftlab run day.itch --backend rust --record all --out run.parquet
-  hftlab verify python rust day.itch             the first message on which two engines differ
-  hftlab conform mine                            every check of the contract, asked of one engine
-  hftlab bench --with my_book.py:MyBook          a class or object of one's own beside the others
-  hftlab doctor                                  what this machine can do, and what is missing
-  hftlab lab                                     JupyterLab on the course; `hftlab course` says what there is to learn
-  hftlab net transports                          which ways from one process to another this machine has
-  hftlab net exchange day.itch --pace 8x         a small exchange on loopback: the feed out, orders in
+if TYPE_CHECKING:
+    from hftlab.feeds.itch import ItchFeed
 
-FILE is NASDAQ TotalView-ITCH 5.0 in BinaryFILE framing, plain or gzip. ENGINE is the name of a backend, alone or
-with a variant ("rust naive", "rust book=btree"), or module:attribute or path.py:attribute of a backend, of the class of a
-stage, or of an hftlab.Engine.
-"""
+#: Where a docstring speaks of parameters: "rounds : of the bench" on a line, or "; rounds: of the bench" within one.
+_ENTRY = re.compile(r"(?:^|[;.]\s+)\s*((?:\w+,\s+)*\w+)\s*:\s", re.MULTILINE)
+_SEQUENCE = re.compile(r"(?:Iterable|Sequence|Collection|list|tuple)\[(\w+)(?:, \.\.\.)?\]")
+_UNITS = {"_s": "S", "_ms": "MS"}
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser; `command` of what it returns names the subcommand."""
-    parser = argparse.ArgumentParser(
-        prog="hftlab",
-        description="A laboratory for the tick-to-trade path: decode, book, signal, order; in Python and in Rust.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"hftlab {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for add in (
-        _add_bench,
-        _add_latency,
-        _add_compare,
-        _add_scale,
-        _add_profile,
-        _add_border,
-        _add_report,
-        add_stress,
-        _add_run,
-        _add_verify,
-        _add_conform,
-        _add_generate,
-        _add_variants,
-        _add_doctor,
-        add_course,
-        add_lab,
-        add_net,
-    ):
-        add(commands)
-    return parser
+class Given(argparse.Namespace):
+    """What a command was given."""
+
+    def of(self, function: Callable[..., Any]) -> dict[str, Any]:
+        """The arguments for `function`, or the fields for a dataclass, as far as they were given; the rest are its defaults."""
+        given = vars(self)
+        return {name: given[name] for name in inspect.signature(function).parameters if given.get(name) not in (None, [])}
+
+    def call(self, function: Callable[..., Any], **more: Any) -> Any:
+        """The result of `function` on its arguments; more: arguments that no option gives as they are."""
+        return function(**{**self.of(function), **more})
 
 
-def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    bench = commands.add_parser("bench", help="time every engine, stage by stage, on one feed")
-    bench.add_argument("--feed", metavar="FILE", help="measure on this file instead of a generated feed")
-    generator_options(bench, messages=100_000)
-    bench.add_argument("--ablate", action="store_true", help="switch one optimisation of the Rust engine at a time instead")
-    bench.add_argument("--rounds", type=int, default=None, help="interleaved rounds (default 5; with --ablate 21)")
-    with_option(bench)
-    placement_options(bench)
-    result_options(bench)
+#: What a command does with what it was given; the result is the exit code.
+Action = Callable[[Given], int]
+#: A command declares its options and says what is to be done with them. Its docstring is its description.
+Command = Callable[["Options"], Action]
 
 
-def _add_latency(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    latency = commands.add_parser("latency", help="time one engine: per stage and end to end, warm and cold")
-    latency.add_argument("engine", metavar="ENGINE", nargs="*", help="and its variant: rust book=btree (default: auto)")
-    latency.add_argument("--feed", metavar="FILE", help="measure on this file instead of a generated feed")
-    generator_options(latency, messages=100_000)
-    latency.add_argument("--rounds", type=int, default=5, help="every kind of pass once in each (default 5)")
-    latency.add_argument("--rate", type=float, default=None, help="messages per second, to be sent in an open loop, too")
-    latency.add_argument("--slowest", type=int, default=5, help="how many of the slowest messages are kept (default 5)")
-    latency.add_argument("--trace", metavar="FILE", help="write the slowest messages as a trace that the Perfetto UI opens")
-    latency.add_argument("--hgrm", metavar="FOLDER", help="write the percentile distributions for HdrHistogram's tools")
-    placement_options(latency)
-    result_options(latency)
+class Parser(argparse.ArgumentParser):
+    """Like every other error, one of the command line is one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} (see {self.prog} --help)")
 
 
-def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    compare = commands.add_parser("compare", help="compare two engines in paired rounds")
-    compare.add_argument("a", metavar="A", help="an ENGINE")
-    compare.add_argument("b", metavar="B", help="another")
-    compare.add_argument("--until", default="order", help="last stage: tick, book, signal or order (default order)")
-    compare.add_argument("--rounds", type=int, default=21, help="interleaved rounds of each kind (default 21)")
-    compare.add_argument("--feed", metavar="FILE", help="measure on this file instead of a generated feed")
-    generator_options(compare, messages=100_000)
-    placement_options(compare)
-    result_options(compare)
+class Options:
+    """What one command accepts.
+
+    parser  : the parser they are added to
+    outputs : options that name a file to be written, looked at before the command does anything
+    """
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self.parser = parser
+        self.outputs: list[str] = []
+        self._known: set[str] = set()
+
+    def add(self, *flags: str, **more: Any) -> None:
+        """One option of its own, as for `argparse.ArgumentParser.add_argument`."""
+        self._known.add(self.parser.add_argument(*flags, **more).dest)
+
+    def output(self, *flags: str, **more: Any) -> None:
+        """An option that names a file to be written."""
+        action = self.parser.add_argument(*flags, **{"metavar": "PATH", **more})
+        self._known.add(action.dest)
+        self.outputs.append(action.dest)
+
+    def of(
+        self,
+        function: Callable[..., Any],
+        names: str = "",
+        *,
+        but: str = "",
+        title: str = "",
+        flags: Mapping[str, str] | None = None,
+        **defaults: Any,
+    ) -> None:
+        """Options for parameters of a function, or fields of a dataclass.
+
+        names    : which, apart by spaces; default all that plain text can give. An option that is there already stays
+        but      : which not
+        title    : of their group in the help
+        flags    : parameter -> how it is called here, if not by its own name; without dashes it is positional
+        defaults : parameter -> default, if not that of the function
+        """
+        parameters, help_of = inspect.signature(function).parameters, documentation(function)
+        group = self.parser.add_argument_group(title) if title else self.parser
+        for name in names.split() or parameters:
+            if name in self._known or name in but.split():
+                continue
+            default = defaults.get(name, parameters[name].default)
+            kind = _kind(parameters[name], default)
+            if kind is None:
+                continue
+            self._known.add(name)
+            flag = (flags or {}).get(name) or "--" + re.sub("_m?s$", "", name).replace("_", "-")
+            text = help_of.get(name, "")
+            if flag.startswith("-"):
+                group.add_argument(*flag.split(), dest=name, help=_help(text, default), **kind)
+            else:
+                nargs = "*" if kind.get("action") == "append" else None
+                group.add_argument(name, metavar=flag, help=text.replace("%", "%%"), nargs=nargs)
+
+    def feed(self, messages: int | None, *, positional: bool = False) -> None:
+        """A file, or instead of one the options of the generator; `Given` is then for `feed_of`."""
+        if positional:
+            self.add("feed", metavar="FILE", nargs="?", help="default: a generated feed")
+        else:
+            self.add("--feed", metavar="FILE", help="measure on this file instead of a generated feed")
+        self.generator(messages)
+
+    def generator(self, messages: int | None) -> None:
+        """Options of the generated feed. messages: how many, if nothing else is said."""
+        from hftlab.engine.engine import synthetic
+
+        self.of(synthetic, messages=messages)
+
+    def engines(self) -> None:
+        """More engines, to be measured beside those that are installed."""
+        self.add(
+            "--engine",
+            "--with",
+            dest="engines",
+            metavar="ENGINE",
+            action="append",
+            default=[],
+            help="measure this one, too; may be repeated",
+        )
+
+    def placement(self, *, short: bool = False) -> None:
+        """Where and how the process runs; `placement` puts it in force around the command. short: --pin and --fifo, too."""
+        group = self.parser.add_argument_group(
+            "placement", "undone afterwards; refused settings are reported, and the command goes on"
+        )
+        core, realtime = (["--pin"], ["--fifo"]) if short else ([], [])
+        group.add_argument("--core", *core, type=_integer, metavar="CORE", help="stay on this core")
+        group.add_argument("--realtime", *realtime, action="store_true", help="real-time scheduling, SCHED_FIFO with priority 50")
+
+    def result(self, *, chart: bool = False) -> None:
+        """What becomes of a result; `show` does it."""
+        if chart:
+            self.output("--chart", help="write the chart: .html, .png, .svg or .json")
+        self.output("--out", help="write the result as JSON, too")
+        self.json()
+
+    def json(self) -> None:
+        self.add("--json", action="store_true", help="print one JSON object and nothing else")
 
 
-def _add_profile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    profile = commands.add_parser("profile", help="find the line, the function, the cache miss or the allocation that costs")
-    profile.add_argument("--tool", default="line", help="line, calls, sample, instructions, counters or memory (default line)")
-    profile.add_argument("--feed", metavar="FILE", help="run the head of this file instead of a generated feed")
-    engine_options(profile)
-    generator_options(profile, messages=None)
-    profile.set_defaults(backend="python")
-    profile.add_argument("--chart", metavar="PATH", help="write the chart: .html, .png, .svg or .json")
-    result_options(profile)
+@contextmanager
+def placement(given: Given) -> Iterator[None]:
+    """Run a command where --core and --realtime say, if it has them; what the system refuses is a sentence on stderr."""
+    core, realtime = getattr(given, "core", None), getattr(given, "realtime", False)
+    if core is None and not realtime:
+        yield
+        return
+    from hftlab.measurement.affinity import cpu_affinity
+
+    with cpu_affinity(core, fifo=realtime) as place:
+        for sentence in (*place.refused, *place.notes):
+            print(f"hftlab: {sentence}", file=sys.stderr)
+        yield
 
 
-def _add_scale(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    scale = commands.add_parser("scale", help="time the Rust variants as the book grows")
-    scale.add_argument("--axis", default="orders", help="orders, instruments or depth, price levels a side (default orders)")
-    scale.add_argument(
-        "--variant",
-        action="append",
-        metavar="NAMES",
-        help="naive, best, python, or names that differ from best, e.g. 'book=btree orders=std'; may be repeated",
-    )
-    scale.add_argument("--until", default="book", help="last stage: tick, book, signal or order (default book)")
-    scale.add_argument("--full", action="store_true", help="three points per decade instead of one")
-    scale.add_argument("--rounds", type=int, default=11, help="interleaved rounds (default 11)")
-    scale.add_argument("--messages", type=int, default=100_000, help="per round (default 100,000)")
-    scale.add_argument("--seed", type=int, default=1, help="default 1")
-    placement_options(scale)
-    result_options(scale)
+def feed_of(given: Given) -> ItchFeed:
+    """The file that was named, or the feed that the options of the generator describe. Raises FeedError, ConfigError."""
+    from hftlab.engine.engine import load, synthetic
+
+    return load(given.feed, getattr(given, "symbol", ())) if given.feed else given.call(synthetic)
 
 
-def _add_border(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    border = commands.add_parser("border", help="time each way across the Python/Rust border")
-    border.add_argument("--rounds", type=int, default=11, help="interleaved rounds (default 11)")
-    border.add_argument("--messages", type=int, default=20_000, help="default 20,000")
-    border.add_argument("--seed", type=int, default=1, help="default 1")
-    placement_options(border)
-    result_options(border)
+def show(result: Any, given: Given) -> int:
+    """Write and print a result as the options ask; the exit code is 0."""
+    from hftlab.presentation import result as results
+    from hftlab.presentation import terminal
+
+    if getattr(given, "chart", None):
+        from hftlab.charts import save
+
+        save(result.plot(), given.chart)
+    if getattr(given, "out", None):
+        result.save(given.out)
+    if given.json:
+        print(results.to_json(result.to_dict()))
+    elif isinstance(result, results.Result):
+        terminal.show(result.headline(), result.blocks())
+    else:
+        from hftlab.presentation.tables import show_old
+
+        show_old(result)
+    return 0
 
 
-def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    report = commands.add_parser("report", help="measure everything and write one page that needs no network")
-    report.add_argument("--feed", metavar="FILE", help="default: a generated feed")
-    generator_options(report, messages=None, said="default 100,000; with --quick 20,000")
-    report.add_argument("--rounds", type=int, default=None, help="interleaved rounds (default 11; with --quick 5)")
-    report.add_argument("--quick", action="store_true", help="less of everything: more percentiles are n/a, intervals are wider")
-    with_option(report)
-    report.add_argument(
-        "--out", metavar="PATH", default="out/report.html", help="the page (default out/report.html); its facts: .json"
-    )
-    report.add_argument("--markdown", metavar="PATH", help="write Markdown, too, its pictures in a folder beside it")
-    report.add_argument(
-        "--from",
-        dest="stored",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="build the page from a stored report, or from results of bench and bench --ablate; may be repeated",
-    )
-    placement_options(report)
+@cache
+def documentation(function: Callable[..., Any]) -> dict[str, str]:
+    """What the docstring of a function or class says of each parameter."""
+    text = inspect.getdoc(function) or ""
+    known = {*inspect.signature(function).parameters, "raises", "returns"}
+    entries = [found for found in _ENTRY.finditer(text) if known.issuperset(re.split(r",\s+", found[1]))]
+    ends = [*(entry.start() for entry in entries[1:]), len(text)]
+    out: dict[str, str] = {}
+    for entry, end in zip(entries, ends, strict=True):
+        for name in re.split(r",\s+", entry[1]):
+            out.setdefault(name, " ".join(text[entry.end() : end].split()).removesuffix("."))
+    return out
 
 
-def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    run = commands.add_parser("run", help="run one engine over a file")
-    run.add_argument("file", metavar="FILE")
-    engine_options(run)
-    run.add_argument("--record", default=None, help="all, top or none; default all with --out, else none")
-    run.add_argument("--out", metavar="PATH", help="write the recorded rows as Parquet")
-    run.add_argument("--order-stream", metavar="PATH", help="write the exact OUCH bytes sent")
-    run.add_argument("--repeat", type=int, default=1, help="run so many times, report the median (default 1)")
-    run.add_argument("--json", action="store_true", help="print one JSON object")
+def _kind(parameter: inspect.Parameter, default: Any) -> dict[str, Any] | None:
+    """How argparse is told of a parameter; None for one that no text can give."""
+    annotation = str(parameter.annotation).replace(" | None", "")
+    default = None if default is parameter.empty else default
+    if annotation == "bool":
+        return {"action": argparse.BooleanOptionalAction if default else "store_true", "default": default}
+    if annotation == "int":
+        return {"type": _integer, "default": default, "metavar": "N"}
+    if annotation == "float":
+        metavar = next((metavar for unit, metavar in _UNITS.items() if parameter.name.endswith(unit)), "X")
+        return {"type": _number, "default": default, "metavar": metavar}
+    if annotation == "tuple[int, int]":
+        return {"type": _integer, "nargs": 2, "default": default, "metavar": "N"}
+    if many := _SEQUENCE.fullmatch(annotation):
+        kind = {"int": _integer, "float": _number}.get(many[1], str)
+        return {"action": "append", "type": kind, "default": None, "metavar": parameter.name.removesuffix("s").upper()}
+    if isinstance(default, str) or annotation in ("str", "str | Path", "Path", "Any", "Stage", "Record"):
+        return {"default": default, "metavar": parameter.name.upper()}
+    return None
 
 
-def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    verify = commands.add_parser("verify", help="compare two engines bit for bit")
-    verify.add_argument("a", metavar="ENGINE", help="e.g. python")
-    verify.add_argument("b", metavar="ENGINE", help="another, e.g. rust")
-    verify.add_argument("file", metavar="FILE", nargs="?", help="default: a generated feed")
-    generator_options(verify, messages=200_000)
-    verify.add_argument("--json", action="store_true", help="print one JSON object")
+def _help(text: str, default: Any) -> str:
+    """The text, with the default where it does not speak of it itself."""
+    number = isinstance(default, int | float) and not isinstance(default, bool)
+    words = " and ".join(default) if isinstance(default, tuple) else str(default or "")
+    shown = f"{default:,}".removesuffix(".0") if number else words
+    if "default" not in text and (number or (shown and default is not True)):
+        text = f"{text} (default {shown})" if text else f"default {shown}"
+    return text.replace("%", "%%")
 
 
-def _add_conform(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    conform = commands.add_parser("conform", help="ask every check of the contract of one engine, then time it")
-    conform.add_argument("engine", metavar="ENGINE", help="e.g. rust, or my_book.py:MyBook")
-    conform.add_argument("--rounds", type=int, default=5, help="interleaved rounds of the timing, 0 for none (default 5)")
-    conform.add_argument("--json", action="store_true", help="print one JSON object")
+def _integer(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number, 0 or more, got {text!r}")
+    return value
 
 
-def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    generate = commands.add_parser("generate", help="write a synthetic feed, the same bytes for the same arguments")
-    generate.add_argument("file", metavar="FILE", help="compressed if it ends in .gz")
-    generator_options(generate, messages=200_000)
-
-
-def _add_variants(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    variants = commands.add_parser("variants", help="the names on every axis, and what each is good at")
-    variants.add_argument("--json", action="store_true", help="print one JSON object")
-
-
-def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    doctor = commands.add_parser("doctor", help="what this machine can do, and what is missing and why")
-    doctor.add_argument("--quick", action="store_true", help="leave out the spin that measures the noise floor")
-    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"must be a number, 0 or more, got {text!r}")
+    return value

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from hftlab.errors import OutputError
 
@@ -26,7 +27,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         target = path.resolve()
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=f".part{target.suffix}", dir=target.parent)
         os.close(handle)
         os.chmod(name, 0o666 & ~_umask() if not target.exists() else target.stat().st_mode & 0o777)
         try:
@@ -50,6 +51,17 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     """Write a binary file whole or not at all. Raises OutputError."""
     with atomic_path(path) as beside:
         beside.write_bytes(data)
+
+
+def write_parquet(path: str | Path, frame: Any) -> None:
+    """Write a Polars frame as Parquet, whole or not at all. Raises OutputError."""
+    from polars.exceptions import PolarsError
+
+    try:
+        with atomic_path(path) as beside, beside.open("wb") as file:  # the name may be none that Polars could open
+            frame.write_parquet(file)
+    except PolarsError as error:
+        raise OutputError(f"{path}: cannot be written: {error}") from None
 
 
 def check_writable(path: str | Path) -> None:

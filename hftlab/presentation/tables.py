@@ -158,3 +158,24 @@ def run_table(runs: list[Run]) -> Table:
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def show_old(result: Any) -> None:
+    """What is not yet a `hftlab.presentation.result.Result`."""
+    from rich.console import Console
+
+    by_class: dict[str, Any] = {
+        "Report": lambda found: [*map(latency_table, found.measured), throughput_table(found), record_table(found)],
+        "LatencyReport": lambda found: [phases_table(found)],
+        "Ablation": lambda found: [ablation_table(found)],
+        "Scale": lambda found: [scale_table(found)],
+        "Border": lambda found: [border_table(found)],
+    }
+    if type(result).__name__ not in by_class or "conformance" in type(result).__module__:
+        print(result)
+        return
+    console = Console(width=160)
+    for table in by_class[type(result).__name__](result):
+        console.print(table)
+    for line in result.lines():
+        console.print(line, highlight=False, soft_wrap=True, markup=False)

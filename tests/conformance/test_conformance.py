@@ -268,7 +268,7 @@ def test_every_check_has_a_name_and_a_question_of_its_own() -> None:
 
 
 def test_conform_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert main(["conform", BOOK, "--json", "--rounds", "1"]) == 0
+    assert main(["conformance", BOOK, "--json", "--rounds", "1"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["candidate"], said["conforms"]) == ("python book=SortedBook", True)
     assert len(said["speed"]["candidate_ns"]) == 1
@@ -278,7 +278,7 @@ def test_conform_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_pat
         "class Mine(Book):\n    def best(self, instrument): return (0, 0, 0, 0)\n"
         "class Part:\n    def depth(self, instrument): return []\n"
     )
-    assert main(["conform", f"{wrong}:Mine"]) == 1
+    assert main(["conformance", f"{wrong}:Mine"]) == 1
     assert "DOES NOT CONFORM" in capsys.readouterr().out
     for given, text in {
         "fpga": "unknown backend 'fpga'",
@@ -286,7 +286,7 @@ def test_conform_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_pat
         f"{tmp_path / 'none.py'}:Mine": "cannot be imported: FileNotFoundError",
         f"{wrong}:Part": "book stage Part lacks apply, best, depth_qty, queue, locate, memory; it must have",
     }.items():
-        assert main(["conform", given]) == 2
+        assert main(["conformance", given]) == 2
         assert text in capsys.readouterr().err
 
 

@@ -82,7 +82,7 @@ def test_the_words_follow_from_the_numbers(found: Border) -> None:
 
 @pytest.mark.rust
 def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["border", "--rounds", "3", "--messages", "200"]
+    words = ["ffi", "--rounds", "3", "--messages", "200"]
     assert main(words) == 0
     text = capsys.readouterr().out
     assert "messages per crossing" in text
@@ -92,7 +92,7 @@ def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str])
 
 
 def test_without_rust_there_is_one_clear_sentence(no_rust: None, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["border"]) == 2
+    assert main(["ffi"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("hftlab: error: backend 'rust' is missing")
     assert len(said.splitlines()) == 1

@@ -144,7 +144,7 @@ def test_a_session_of_rust_tells_its_time() -> None:
 @pytest.mark.rust
 def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hftlab.experiments.scale.decades", lambda axis, full: [20, 200])
-    words = ["scale", "--rounds", "3", "--messages", "500", "--variant", "naive", "--variant", "best"]
+    words = ["scaling", "--rounds", "3", "--messages", "500", "--variant", "naive", "--variant", "best"]
     assert main(words) == 0
     text = capsys.readouterr().out
     assert "best again" in text
@@ -153,4 +153,4 @@ def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str],
     told = json.loads(capsys.readouterr().out)
     assert told["schema"] == "hftlab-scale/1"
     assert [point["size"] for point in told["points"]] == [20] * 3 + [200] * 3
-    assert main(["scale", "--axis", "width"]) == 2
+    assert main(["scaling", "--axis", "width"]) == 2

@@ -260,7 +260,7 @@ def test_the_wall_clock_is_read_for_nothing_but_to_be_written_down() -> None:
 def test_the_command_prints_the_table_and_its_exit_code_says_whether_all_is_well(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    words = ["stress", "--faults", "reordering", "--engine", "python"]
+    words = ["faults", "reordering", "--engine", "python"]
     assert main([*words, "--out", str(tmp_path / "found.json")]) == 0
     said = capsys.readouterr().out
     assert "reordering" in said
@@ -273,7 +273,7 @@ def test_the_command_prints_the_table_and_its_exit_code_says_whether_all_is_well
     told = json.loads(capsys.readouterr().out)
     assert (told["schema"], told["verdict"]) == ("hftlab-stress-faults/1", "FAILED")
     assert "was missing" in told["failures"][0]
-    assert main(["stress", "--faults", "plague"]) == 2
+    assert main(["faults", "plague"]) == 2
     assert "unknown fault 'plague'; known: nothing, packet loss" in capsys.readouterr().err
 
 

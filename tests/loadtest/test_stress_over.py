@@ -154,7 +154,7 @@ def test_paths_stand_beside_the_engine_in_one_frame_and_one_chart() -> None:
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     target("shm")
-    assert main(["stress", "sweep", "--quick", "--engine", "rust", "--rounds", "1", "--over", "shm", "--json"]) == 0
+    assert main(["stress", "sweep", "--quick", "--engine", "rust", "--rounds", "1", "--transport", "shm", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["targets"] == ["rust", "rust over shm"]
     assert [curve["target"] for curve in told["sweep"]["curves"]] == told["targets"]
@@ -166,11 +166,13 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["sweep", "--engine", "rust", "--over", "pigeon"], "unknown transport 'pigeon'; known: memory, shm"),
-        (["sweep", "--engine", "rust", "--over", "shm+"], "path is 'shm+'; allowed is the name of a transport, or two"),
-        (["sweep", "--engine", "python", "--over", "shm"], "over shm is python; allowed is rust in any variant"),
-        (["soak", "--engine", "rust", "--over", "shm"], "over shm, and the parts are soak; allowed over a transport is sweep"),
-        (["--faults", "--over", "shm"], "over shm with faults; allowed over a transport is the sweep"),
+        (["sweep", "--engine", "rust", "--transport", "pigeon"], "unknown transport 'pigeon'; known: memory, shm"),
+        (["sweep", "--engine", "rust", "--transport", "shm+"], "path is 'shm+'; allowed is the name of a transport, or two"),
+        (["sweep", "--engine", "python", "--transport", "shm"], "over shm is python; allowed is rust in any variant"),
+        (
+            ["soak", "--engine", "rust", "--transport", "shm"],
+            "the parts are soak; allowed over a transport is sweep",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

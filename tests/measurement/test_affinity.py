@@ -158,7 +158,7 @@ def test_a_walk_over_the_cores_ends_where_it_began() -> None:
 
 @pytest.mark.rust
 def test_the_commands_say_what_was_refused_and_go_on(refusing: None, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["border", "--rounds", "3", "--messages", "100", "--pin", str(CORE), "--fifo"]
+    words = ["ffi", "--rounds", "3", "--messages", "100", "--core", str(CORE), "--realtime"]
     assert main(words) == 0
     said = capsys.readouterr()
     assert said.err == "hftlab: SCHED_FIFO: not permitted (needs CAP_SYS_NICE, or a limit rtprio of 50)\n"
@@ -166,6 +166,6 @@ def test_the_commands_say_what_was_refused_and_go_on(refusing: None, capsys: pyt
 
 
 def test_the_commands_refuse_a_core_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("bench", "scale", "border"):
-        assert main([command, "--pin", "4095"]) == 2
+    for command in ("bench", "scaling", "ffi"):
+        assert main([command, "--core", "4095"]) == 2
         assert capsys.readouterr().err.startswith("hftlab: error: core 4095 is not allowed; this process may run on")

@@ -107,7 +107,7 @@ def exchange(start: Callable[..., Process], folder: Path, *words: str, wait: int
 
 def trader(start: Callable[..., Process], folder: Path, at: dict[str, Any], *words: str, password: str = PASSWORD) -> Process:
     place = ["--line", at["line_a"], "--line", at["line_b"], "--requests", at["requests"], "--orders", at["orders"]]
-    return start("trade", *place, *EAGER_WORDS, "--journal", str(folder / "journal"), *words, HFTLAB_PASSWORD=password)
+    return start("trader", *place, *EAGER_WORDS, "--journal", str(folder / "journal"), *words, HFTLAB_PASSWORD=password)
 
 
 def position(journal: list[dict[str, Any]]) -> dict[str, int]:
@@ -192,7 +192,7 @@ def test_a_wrong_password_is_one_sentence_that_does_not_repeat_it(started: Calla
     assert ours.hear("summary")["sent"] == 0
     code, said = ours.end()
     assert (code, said) == (2, f"hftlab: error: orders {at['orders']}: login rejected: not authorised\n")
-    missing = started("trade", "--orders", at["orders"])
+    missing = started("trader", "--orders", at["orders"])
     assert missing.end() == (2, missing_password())
 
 

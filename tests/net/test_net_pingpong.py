@@ -158,13 +158,13 @@ def test_what_is_not_allowed_is_told(words: dict[str, object], error: type[Excep
 
 
 def test_the_command_answers_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["net", "pingpong", "pigeon"]) == 2
+    assert main(["net", "round-trip", "pigeon"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_the_command_writes_result_and_chart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, chart = tmp_path / "found.json", tmp_path / "ladder.json"
-    words = ["net", "pingpong", "memory", "udp-spin", "--rounds", "3", "--messages", "50", "--json"]
+    words = ["net", "round-trip", "memory", "udp-spin", "--rounds", "3", "--messages", "50", "--json"]
     assert main([*words, "--out", str(out), "--chart", str(chart)]) == 0
     said, kept = json.loads(capsys.readouterr().out), json.loads(out.read_text())
     assert said["rows"] == kept["rows"]

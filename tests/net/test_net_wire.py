@@ -349,12 +349,12 @@ def test_charts_of_little_and_of_nothing() -> None:
 
 def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: File) -> None:
     words = ["memory", "--pace", "closed", "--rounds", "3", "--messages", "300", "--engine", "rust pool=False"]
-    assert main(["net", "bench", *words, "--json", "--chart", str(tmp_path / "wire.json")]) == 0
+    assert main(["net", "tick-to-trade", *words, "--json", "--chart", str(tmp_path / "wire.json")]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["engine"] == "rust book=ladder orders=flat pool=False signal=incremental"
     assert {row["path"] for row in told["rows"]} == {"memory", "memory again"}
     assert (tmp_path / "wire.json").exists()
-    assert main(["net", "bench", "memory", "--pace", "20000/s", "--rounds", "3", "--seconds", "0.02", "--no-stamps"]) == 0
+    assert main(["net", "tick-to-trade", "memory", "--pace", "20000/s", "--rounds", "3", "--seconds", "0.02", "--no-stamps"]) == 0
     said = capsys.readouterr().out
     assert "the engine's share is not told" in said
     assert "20000/s" in said
@@ -400,7 +400,7 @@ def test_without_the_rust_engine_it_is_one_sentence(monkeypatch: pytest.MonkeyPa
     monkeypatch.delattr(hftlab_rust, "transports")
     with pytest.raises(BackendMissing, match="make rust"):
         wire(["memory"])
-    assert main(["net", "bench"]) == 2
+    assert main(["net", "tick-to-trade"]) == 2
     assert "Traceback" not in capsys.readouterr().err
 
 

@@ -1,0 +1,187 @@
+"""The commands that measure: bench, latency, compare, ablate, scaling, ffi, profile, and the report of them all."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hftlab.cli.options import Action, Given, Options, feed_of, show
+from hftlab.errors import ConfigError
+
+_ENGINE = "backend and variant, e.g. rust book=btree"
+
+
+def bench(options: Options) -> Action:
+    """Time every engine, stage by stage, on one feed."""
+    from hftlab.experiments.ablate import ablate
+    from hftlab.experiments.measure import measure
+
+    options.feed(100_000)
+    options.add("--ablate", action="store_true", help="switch one optimisation of the Rust engine at a time instead")
+    options.of(measure, "rounds seed", rounds=None)
+    options.engines()
+    options.placement(short=True)
+    options.result()
+    return lambda given: show(given.call(ablate if given.ablate else measure, feed=feed_of(given)), given)
+
+
+def latency(options: Options) -> Action:
+    """Time one engine: per stage and end to end, warm and cold."""
+    from hftlab.experiments.latency import latency
+    from hftlab.presentation import output
+
+    options.add("engine", metavar="ENGINE", nargs="*", help=f"{_ENGINE} (default: auto)")
+    options.feed(100_000)
+    options.of(latency, "rounds seed slowest rate")
+    options.output("--trace", metavar="FILE", help="write the slowest messages as a trace that the Perfetto UI opens")
+    options.add("--hgrm", metavar="FOLDER", help="write the percentile distributions for HdrHistogram's tools")
+    options.placement()
+    options.result()
+
+    def act(given: Given) -> int:
+        report = given.call(latency, engine=engine_of(given, "auto"), feed=feed_of(given))
+        for part, text in report.hgrm().items() if given.hgrm else ():
+            output.write_text(Path(given.hgrm) / f"{part}.hgrm", text)
+        if given.trace and report.flight:
+            report.flight.trace(given.trace)
+        return show(report, given)
+
+    return act
+
+
+def compare(options: Options) -> Action:
+    """Compare two engines in paired rounds."""
+    from hftlab.experiments.compare import compare
+
+    options.add("a", metavar="A", help="an ENGINE")
+    options.add("b", metavar="B", help="another")
+    options.feed(100_000)
+    options.of(compare, "rounds until seed")
+    options.placement()
+    options.result()
+    return lambda given: show(given.call(compare, feed=feed_of(given)), given)
+
+
+def ablate(options: Options) -> Action:
+    """Switch one optimisation of the Rust engine at a time."""
+    from hftlab.experiments.ablate import ablate
+
+    return on_feed(options, ablate)
+
+
+def scaling(options: Options) -> Action:
+    """Time the Rust variants as the book grows."""
+    from hftlab.experiments.scale import scale
+
+    options.of(scale, but="sizes backend", flags={"variants": "--variant"})
+    options.placement()
+    options.result()
+    return lambda given: show(given.call(scale), given)
+
+
+def ffi(options: Options) -> Action:
+    """Time each way from Python into Rust."""
+    from hftlab.experiments.border import border
+
+    return on_feed(options, border)
+
+
+def on_feed(options: Options, experiment: Callable[..., Any]) -> Action:
+    """An experiment on one feed, with all the options that there are for it."""
+    import inspect
+
+    options.feed(inspect.signature(experiment).parameters["messages"].default)
+    options.of(experiment, but="feed backend")
+    options.placement()
+    options.result()
+    return lambda given: show(given.call(experiment, feed=feed_of(given)), given)
+
+
+def engine_of(given: Given, default: str) -> str:
+    """The words of ENGINE as one text."""
+    text = " ".join(given.engine) if given.engine else default
+    if not text.strip():
+        raise ConfigError("ENGINE must be a backend with or without a variant, got ''")
+    return text
+
+
+def profile(options: Options) -> Action:
+    """Find the line, the function, the cache miss or the allocation that costs."""
+    from hftlab.charts import check_file
+    from hftlab.engine.engine import Engine
+    from hftlab.engine.resolve import adopt
+    from hftlab.profiling import default_messages, profile
+
+    options.add("engine", metavar="ENGINE", nargs="*", help=f"{_ENGINE} (default: python)")
+    options.of(profile, "tool")
+    options.feed(None)
+    options.of(Engine, "until")
+    options.add("--symbol", action="append", default=[], help="keep only this stock; may be repeated")
+    options.placement()
+    options.result(chart=True)
+
+    def act(given: Given) -> int:
+        if given.chart:
+            check_file(given.chart)
+        engine = adopt(engine_of(given, "python"), until=given.until)
+        given.messages = default_messages(given.tool, engine.backend) if given.messages is None else given.messages
+        return show(profile(engine, feed_of(given), given.tool, messages=given.messages), given)
+
+    return act
+
+
+def report(options: Options) -> Action:
+    """Measure everything and write one page that needs no network."""
+    from hftlab.reporting import report
+
+    options.feed(None)
+    options.of(report, "rounds quick seed")
+    options.engines()
+    options.output("--out", default="out/report.html", help="the page (default out/report.html); its facts: .json")
+    options.output("--markdown", help="write Markdown, too, its pictures in a folder beside it")
+    options.add(
+        "--from",
+        "--results",
+        dest="stored",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="build the page from a stored report, or from results of bench and bench --ablate; may be repeated",
+    )
+    options.placement(short=True)
+    return _report
+
+
+def _report(given: Given) -> int:
+    from hftlab.reporting import rebuild, report
+    from hftlab.reporting.making import messages_of
+
+    if given.stored:
+        page = rebuild(given.stored, given.out, given.markdown)
+    else:
+        given.messages = messages_of(given.messages, given.quick)
+        page = given.call(report, feed=feed_of(given), how=_how(given))
+    print(*page.lines(), sep="\n")
+    print(*(f"wrote {path}" for path in (given.out, given.markdown) if path), sep="\n")
+    return 0
+
+
+def _how(given: Given) -> dict[str, Any]:
+    """Where the feed comes from, and the commands that make the page again."""
+    generated = ["--regime", given.regime, "--messages", str(given.messages)]
+    generated += ["--symbols", str(given.symbols)] if given.symbols else []
+    words = ["report", *(["--feed", given.feed] if given.feed else generated), "--seed", str(given.seed)]
+    words += ["--rounds", str(given.rounds)] if given.rounds else []
+    words += ["--quick"] if given.quick else []
+    words += [word for engine in given.engines for word in ("--engine", engine)]
+    words += ["--core", str(given.core)] if given.core is not None else []
+    words += ["--realtime"] if given.realtime else []
+    source = f"generated: {given.regime}, {given.messages:,} messages, seed {given.seed}"
+    stored = str(Path(given.out).with_suffix(".json"))
+    return {
+        "feed": f"file {given.feed}" if given.feed else source,
+        "command": shlex.join(["hftlab", *words, "--out", given.out]),
+        "again": shlex.join(["hftlab", "report", "--from", stored, "--out", given.out]),
+    }

@@ -1,0 +1,155 @@
+"""The commands of the network path and of load: net exchange, trader, transports, round-trip, tick-to-trade; stress, faults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hftlab.cli.options import Action, Given, Options, feed_of, show
+
+
+def exchange(options: Options) -> Action:
+    """Publish a feed and match orders against it: a small exchange, as a process of its own.
+
+    A feed as MoldUDP64 on two multicast lines, requests for lost messages, and order entry by OUCH 5.0 over SoupBinTCP, matched
+    against the replayed book. Accounts come from --accounts FILE (USERNAME PASSWORD a line) or from HFTLAB_ACCOUNTS
+    (USERNAME:PASSWORD,...). The first lines printed are the addresses, the last ones the summary. SIGTERM and Ctrl-C end the
+    session in order. Everything is on loopback unless other addresses are named.
+    """
+    from hftlab.net.exchange.process import serve
+    from hftlab.net.exchange.settings import ExchangeSettings
+
+    options.feed(200_000, positional=True)
+    options.of(serve, but="settings")
+    options.of(ExchangeSettings, title="the exchange", flags={"end_repeat_s": "--repeat-end"})
+
+    def act(given: Given) -> int:
+        settings = given.call(ExchangeSettings)
+        given.call(serve, feed=feed_of(given), settings=settings)
+        return 0
+
+    return act
+
+
+def trader(options: Options) -> Action:
+    """Run an engine as a process of its own: feed in, orders out.
+
+    The feed in on two lines, orders out, positions from execution reports. The password comes from --accounts FILE (USERNAME
+    PASSWORD a line) or from HFTLAB_PASSWORD, never from the command line. SIGUSR1, or a file at --kill-file, is the kill switch:
+    open orders are canceled, and no more are sent. SIGTERM and Ctrl-C cancel open orders and log out. It ends with the feed's
+    session, unless it is to --run-forever.
+    """
+    from hftlab.net.trader.process import serve
+    from hftlab.net.trader.settings import TraderSettings
+    from hftlab.settings import OrderConfig, RiskConfig
+
+    options.output("--out", dest="orders_file", help="write the orders as Parquet at the end")
+    options.of(serve, but="settings options")
+    options.of(TraderSettings, but="password", title="the trader", flags={"lines": "--line", "version": "--soup"})
+    options.of(OrderConfig, title="when it acts")
+    options.of(RiskConfig, but="kill", title="limits")
+
+    def act(given: Given) -> int:
+        constants = {"order": given.call(OrderConfig), "risk": given.call(RiskConfig)}
+        given.call(serve, settings=given.call(TraderSettings), **constants)
+        return 0
+
+    return act
+
+
+def transports(options: Options) -> Action:
+    """Try every transport: does it carry a message here, and if not why."""
+    from hftlab.net.transports.transports import transports
+
+    options.json()
+    return lambda given: show(transports(), given)
+
+
+def round_trip(options: Options) -> Action:
+    """Time a message there and back, transport by transport."""
+    from hftlab.net.transports.pingpong import pingpong
+
+    return _measured(options, pingpong, transports="TRANSPORT")
+
+
+def tick_to_trade(options: Options) -> Action:
+    """Time from tick to order, path by path: the engine's share, the transports', the scheduler's.
+
+    From a tick's bytes leaving the exchange to its order's bytes arriving there, both stamped by the exchange's own clock. A PATH
+    is the name of a transport (see `hftlab net transports`) for both ways, or two of them, FEED+ORDERS: udp-spin+tcp-spin. Every
+    order is first checked against the same engine without a network. Exchange and trader are two threads of the Rust engine;
+    the path in Python is not measured.
+    """
+    from hftlab.net.tick_to_trade.wire import wire
+
+    return _measured(options, wire, paths="PATH")
+
+
+def _measured(options: Options, experiment: Any, **positional: str) -> Action:
+    """An experiment of two threads: --cores and --realtime are theirs, not the process's."""
+    from hftlab.charts import check_file
+
+    options.of(experiment, flags=positional, but="feed")
+    options.result(chart=True)
+
+    def act(given: Given) -> int:
+        if given.chart:
+            check_file(given.chart)
+        return show(given.call(experiment), given)
+
+    return act
+
+
+def stress(options: Options) -> Action:
+    """Load an engine to saturation, in bursts, cancel storms and deep books, beyond what it can take, and for long.
+
+    Open loop: every message has a time at which it is due, fixed before, and latency counts from then.
+
+      sweep     load swept to saturation: capacity, knee, p50 to p99.9 against offered load; the closed loop's view beside it
+      bursts    10 to 100 times the load for some milliseconds: the queue, and how long it takes to drain
+      storms    cancel storms, deep books, thousands of instruments; every engine must end as the reference does
+      overload  more than can be worked off: what is queued, dropped and recovered, and that the book is right afterwards
+      soak      the same for minutes or days: memory, faults and latency drift watched; Ctrl-C gives the result so far
+
+    With --transport an exchange and a trader run over that pair of transports, FEED+ORDERS or one for both, and the load is swept
+    as for an engine in this process: response counts from when a tick was due until its order is back at the exchange. Each side
+    wants a core to itself.
+
+    The exit code is 1 where something is wrong (faults, ends that differ, memory that grows), never because something is slow.
+    """
+    from hftlab.engine.engine import load
+    from hftlab.loadtest.whole import whole
+
+    flags = {"parts": "PART", "targets": "--engine", "over": "--transport", "each": "--batch"}
+    options.of(whole, but="feed", flags=flags)
+    options.add("--feed", metavar="FILE", help="for sweep, bursts and soak, instead of a generated feed")
+    options.add("--charts", metavar="FOLDER", help="write every chart there as a PNG")
+    options.placement()
+    options.result()
+
+    def act(given: Given) -> int:
+        result = given.call(whole, feed=load(given.feed) if given.feed else None)
+        if given.charts:
+            result.save_charts(given.charts)
+        return _shown(result, given)
+
+    return act
+
+
+def faults(options: Options) -> Action:
+    """Inject faults of the network into a real exchange and a real trader, and check that they survive.
+
+    Loss, damage, dead lines, resets, restarts, full disks, bad clients; NAME is one of them, e.g. 'packet loss' (default: all).
+    The exit code is 1 where one was not survived.
+    """
+    from hftlab.loadtest.faults import faults
+
+    options.of(faults, but="clock", flags={"names": "NAME", "engines": "--engine"})
+    options.placement()
+    options.result()
+    return lambda given: _shown(given.call(faults), given)
+
+
+def _shown(result: Any, given: Given) -> int:
+    """Exit code 0 sound, 1 unsound, 130 interrupted (what was seen by then is printed first)."""
+    show(result, given)
+    return 130 if result.interrupted else 1 if result.failures else 0

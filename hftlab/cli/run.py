@@ -1,0 +1,165 @@
+"""The commands that run an engine: run, verify, conformance, generate, variants, doctor."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, Any, cast
+
+from hftlab.cli.options import Action, Given, Options, feed_of, show
+from hftlab.errors import HftlabError, check_range
+
+if TYPE_CHECKING:
+    from hftlab.engine.run import Run
+    from hftlab.presentation.document import Table
+    from hftlab.settings import Record
+
+_SETTINGS = "backend book orders pool signal until strict"
+
+
+def run(options: Options) -> Action:
+    """Run one engine over a file."""
+    from hftlab.engine.engine import Engine
+
+    options.add("file", metavar="FILE")
+    options.of(Engine, _SETTINGS)
+    options.add("--symbol", action="append", default=[], help="keep only this stock; may be repeated")
+    options.add("--record", help="rows to keep: all, top or none (default all with --out, else none)")
+    options.output("--out", help="write the recorded rows as Parquet")
+    options.output("--order-stream", help="write the exact OUCH bytes sent")
+    options.add("--repeat", type=int, default=1, metavar="N", help="run N times and report the median (default 1)")
+    options.json()
+    return _run
+
+
+def _run(given: Given) -> int:
+    from hftlab.engine.engine import Engine, load
+    from hftlab.presentation import terminal
+    from hftlab.presentation.result import to_json
+
+    check_range("--repeat", given.repeat, 1)
+    engine, feed = given.call(Engine), load(given.file, given.symbol)
+    record = cast("Record", given.record or ("all" if given.out else "none"))
+    elapsed_ns: list[int] = []
+    last: Run | None = None
+    for _ in range(given.repeat):
+        last = None  # before the next one: of several runs only one is in memory
+        try:
+            last = engine.run(feed, record=record)
+        except HftlabError as error:
+            # What was good before the error is kept, then the error is reported.
+            if error.run is not None:
+                _save(error.run, given)
+            raise
+        elapsed_ns.append(last.elapsed_ns)
+    assert last is not None
+    _save(last, given)
+    if given.json:
+        print(to_json(_summary(last, elapsed_ns)))
+    else:
+        terminal.show("", [_table(last, elapsed_ns)])
+    return 0
+
+
+def _save(run: Run, given: Given) -> None:
+    from hftlab.presentation import output
+
+    if given.out:
+        output.write_parquet(given.out, run.frame)
+    if given.order_stream:
+        output.write_bytes(given.order_stream, run.order_stream)
+
+
+def _summary(run: Run, elapsed_ns: list[int]) -> dict[str, Any]:
+    summary = run.to_dict() | {"ns_per_message": median(elapsed_ns) / max(run.messages, 1)}
+    return summary if len(elapsed_ns) == 1 else summary | {"elapsed_ns": elapsed_ns}
+
+
+def _table(run: Run, elapsed_ns: list[int]) -> Table:
+    """One run in numbers."""
+    from hftlab.presentation.document import number, table
+
+    live, order_bytes = run.memory["live_orders"], run.memory["order_bytes"]
+    speed = number(median(elapsed_ns), unit=max(run.messages, 1))
+    rows = {
+        "variant": " ".join(f"{axis}={value}" for axis, value in run.variant.items()) or "the only one",
+        "messages": f"{run.messages:,}",
+        "ns per message": speed + (f" (median of {len(elapsed_ns)})" if len(elapsed_ns) > 1 else ""),
+        "by kind": _counts({kind: n for kind, n in run.counts.items() if n}),
+        "faults": _counts(run.faults),
+        "unknown types": _counts(run.unknown),
+        "orders sent": f"{len(run.orders):,}",
+        "refused by risk": _counts(run.rejects),
+        "live orders": f"{live:,}",
+        "memory of orders": f"{order_bytes:,} bytes" + (f", {order_bytes / live:,.1f} per live order" if live else ""),
+        "memory of levels": f"{run.memory['level_bytes']:,} bytes",
+    }
+    return table(f"{run.feed} on {run.backend}", ("", ""), rows.items(), words=2)
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items()) or "none"
+
+
+def verify(options: Options) -> Action:
+    """Compare two engines bit for bit. The exit code is 1 if they differ."""
+    from hftlab.engine.verify import verify
+
+    options.add("a", metavar="ENGINE", help="e.g. python")
+    options.add("b", metavar="ENGINE", help="another, e.g. rust")
+    options.feed(200_000, positional=True)
+    options.json()
+
+    def act(given: Given) -> int:
+        verdict = verify(given.a, given.b, feed_of(given))
+        show(verdict, given)
+        return 0 if verdict else 1
+
+    return act
+
+
+def conformance(options: Options) -> Action:
+    """Ask every check of the contract of one engine, then time it. The exit code is 1 if one fails."""
+    from hftlab.conformance import conformance
+
+    options.add("engine", metavar="ENGINE", help="e.g. rust, or my_book.py:MyBook")
+    options.of(conformance, "rounds")
+    options.json()
+
+    def act(given: Given) -> int:
+        report = given.call(conformance, candidate=given.engine)
+        show(report, given)
+        return 0 if report else 1
+
+    return act
+
+
+def generate(options: Options) -> Action:
+    """Write a synthetic feed: the same bytes for the same arguments."""
+    from hftlab.feeds.generate.synthetic import write
+
+    options.output("file", metavar="FILE", help="compressed if it ends in .gz")
+    options.generator(200_000)
+
+    def act(given: Given) -> int:
+        size = given.call(write, path=given.file)
+        print(f"{given.file}: {given.messages:,} messages, {size:,} bytes")
+        return 0
+
+    return act
+
+
+def variants(options: Options) -> Action:
+    """List the names on every axis, and what each is good at."""
+    from hftlab.engine.variants import variants
+
+    options.json()
+    return lambda given: show(variants(), given)
+
+
+def doctor(options: Options) -> Action:
+    """Report what this machine can do, and what is missing and why."""
+    from hftlab.diagnostics import doctor
+
+    options.of(doctor, "quick")
+    options.json()
+    return lambda given: show(given.call(doctor), given)
