@@ -13,7 +13,7 @@ from typing import Any
 
 # What is public, and where it is: module and name.
 _NAMES = {
-    "Exchange": ("exchange.exchange", "Exchange"),
+    "Exchange": ("exchange.server", "Exchange"),
     "ExchangeSettings": ("exchange.settings", "ExchangeSettings"),
     "Trader": ("trader.trader", "Trader"),
     "TraderSettings": ("trader.settings", "TraderSettings"),

@@ -68,22 +68,22 @@ def sender(interface: str) -> socket.socket:
     return out
 
 
-def bound(kind: socket.SocketKind, address: Address, what: str, backlog: int = 0) -> socket.socket:
+def bind(kind: socket.SocketKind, address: Address, what: str, backlog: int = 0) -> socket.socket:
     """A datagram socket, or with a backlog a listening one, that does not block. raises : ConfigError"""
-    made = socket.socket(socket.AF_INET, kind)
+    opened = socket.socket(socket.AF_INET, kind)
     try:
-        made.setblocking(False)
+        opened.setblocking(False)
         if backlog:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
         if backlog:
-            made.listen(backlog)
+            opened.listen(backlog)
     except OSError as error:
-        made.close()
-        raise ConfigError(f"{what} {address}: cannot be listened to: {error.strerror}") from None
-    return made
+        opened.close()
+        raise ConfigError(f"{what} {address}: cannot be bound: {error.strerror}") from None
+    return opened
 
 
-def name(made: socket.socket | None) -> str:
+def address_of(opened: socket.socket | None) -> str:
     """HOST:PORT of a bound socket."""
-    return str(Address(*made.getsockname())) if made else ""
+    return str(Address(*opened.getsockname())) if opened else ""

@@ -14,8 +14,8 @@ class Loop:
         self.spin, self._numbers = spin, list(numbered)
         self._selector = DefaultSelector()
         self._watched: tuple[socket.socket, int] | None = None
-        for number, made in numbered.items():
-            self._selector.register(made, EVENT_READ, number)
+        for number, opened in numbered.items():
+            self._selector.register(opened, EVENT_READ, number)
 
     def wait(self, timeout: float) -> list[int]:
         """The numbers of the sockets that may have something, at most `timeout` seconds later."""
@@ -23,9 +23,9 @@ class Loop:
             return self._numbers
         return sorted(key.data for key, _ in self._selector.select(timeout) if key.data is not None)
 
-    def watch(self, made: socket.socket | None, *, writing: bool) -> None:
+    def watch(self, opened: socket.socket | None, *, writing: bool) -> None:
         """The one socket that wakes `wait`, too; for room only while something waits to be written."""
-        wanted = (made, EVENT_READ | (EVENT_WRITE if writing else 0)) if made else None
+        wanted = (opened, EVENT_READ | (EVENT_WRITE if writing else 0)) if opened else None
         if wanted == self._watched:
             return
         for key in [key for key in self._selector.get_map().values() if key.data is None]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
+from enum import Enum
 
 from hftlab.errors import WireError
 from hftlab.protocols import soupbintcp as soup
@@ -20,9 +21,30 @@ PIECE = 1 << 16  # bytes of one `outgoing`
 _MS = 1_000_000
 
 
+class CloseReason(Enum):
+    """Why a connection ended. The first are found here; the others are for the owner of the connection, who calls `lost`."""
+
+    LOGIN_TIMEOUT = "login_timeout"
+    SILENT = "silent"
+    SLOW_READER = "slow_reader"
+    LOGOUT = "logout"
+    END_OF_SESSION = "end_of_session"
+    BAD_LOGIN = "bad_login"
+    LOGIN_REJECTED = "login_rejected"
+    BAD_PACKET = "bad_packet"
+    LOST = "lost"
+    RESET = "reset"
+    BAD_MESSAGE = "bad_message"
+    TAKEN_OVER = "taken_over"
+    STREAM_FULL = "stream_full"
+    MADE_ROOM = "made_room"
+
+
 class Server:
     """One connection of a SoupBinTCP server.
 
+    state        : login, open or closed
+    closed       : why it is closed, in words, "" while it is not; reason : the same as a CloseReason, None while it is not
     accounts     : password by username; letters of either case are the same
     session      : the session served, at most 10 letters and digits
     store        : all its sequenced messages, number 1 first; the owner appends to it and calls `publish`
@@ -48,7 +70,8 @@ class Server:
         self.session, self.store = session, store
         self.heartbeat_ns, self.dead_ns, self.login_ns, self.backlog = heartbeat_ns, dead_ns, login_ns, backlog
         self.state = LOGIN
-        self.closed = ""  # why: send what `outgoing` still gives, then close the connection
+        self.closed = ""  # if not empty: send what `outgoing` still gives, then close the connection
+        self.reason: CloseReason | None = None
         self.username = ""
         self.packets = 0  # of any kind, received
         self.sent = 0  # sequenced messages of the store that were taken
@@ -80,13 +103,13 @@ class Server:
                 if self.closed:
                     break
         except WireError as error:
-            self._close(str(error))
+            self._close(CloseReason.BAD_PACKET, str(error))
         return messages
 
     def publish(self) -> None:
         """Messages were appended to the store: they go out with `outgoing`, unless the client has fallen too far behind."""
         if self.state == OPEN and self.waiting > self.backlog:
-            self._close(f"slow reader: {self.waiting} messages wait for it; allowed are {self.backlog}")
+            self._close(CloseReason.SLOW_READER, f"slow reader: {self.waiting} messages wait for it; allowed are {self.backlog}")
 
     def send(self, payload: bytes, kind: bytes = soup.UNSEQUENCED) -> None:
         """Send an unsequenced message, or text (kind "+"); dropped where nobody is logged in. raises : WireError if too long."""
@@ -94,7 +117,9 @@ class Server:
         if self.state == OPEN:
             self._outbox += packet
         if len(self._outbox) > self.backlog:
-            self._close(f"slow reader: {len(self._outbox)} bytes wait for it; allowed are {self.backlog}")
+            self._close(
+                CloseReason.SLOW_READER, f"slow reader: {len(self._outbox)} bytes wait for it; allowed are {self.backlog}"
+            )
 
     def outgoing(self, limit: int = PIECE) -> bytes:
         """Take what is to be sent now, about `limit` bytes at most. Call it again only when all of that was written."""
@@ -103,7 +128,7 @@ class Server:
             self.sent += 1
         if self.state == OPEN and self._ending and self.sent == len(self.store):
             self._outbox += soup.packet(soup.END)
-            self._close("end of session")
+            self._close(CloseReason.END_OF_SESSION, "end of session")
         data = bytes(self._outbox)
         self._outbox.clear()
         if data:
@@ -116,8 +141,10 @@ class Server:
         silent = now_ns - self._heard_ns
         allowed = self.login_ns if self.state == LOGIN else self.dead_ns
         if self.state != CLOSED and silent > allowed:
-            what = "no login" if self.state == LOGIN else "nothing from the client"
-            self._close(f"{what} for {silent / 1e9:.1f} s; allowed are {allowed / 1e9:g}")
+            early = self.state == LOGIN
+            what = "no login" if early else "nothing from the client"
+            reason = CloseReason.LOGIN_TIMEOUT if early else CloseReason.SILENT
+            self._close(reason, f"{what} for {silent / 1e9:.1f} s; allowed are {allowed / 1e9:g}")
         idle = not self._outbox and self.sent == len(self.store)
         if self.state == OPEN and idle and now_ns - self._sent_ns >= self.heartbeat_ns:
             self._outbox += soup.packet(soup.SERVER_HEARTBEAT)
@@ -126,12 +153,12 @@ class Server:
         """The session ends: what is in the store goes out, then the end of session, then the connection closes."""
         self._ending = True
         if self.state == LOGIN:
-            self._close("end of session before a login")
+            self._close(CloseReason.END_OF_SESSION, "end of session before a login")
 
-    def lost(self, reason: str = "connection lost") -> None:
-        """The TCP connection broke."""
+    def lost(self, text: str = "connection lost", reason: CloseReason = CloseReason.LOST) -> None:
+        """The TCP connection broke, or its owner ends it."""
         if not self.closed:
-            self._close(reason)
+            self._close(reason, text)
 
     @property
     def waiting(self) -> int:
@@ -143,23 +170,24 @@ class Server:
             self._heard_ns = self._sent_ns = now_ns
         self._now_ns = now_ns
 
-    def _close(self, reason: str) -> None:
-        self.state, self.closed = CLOSED, reason
+    def _close(self, reason: CloseReason, text: str) -> None:
+        self.state, self.reason, self.closed = CLOSED, reason, text
 
     def _control(self, kind: bytes, payload: bytes) -> None:
         if kind == soup.LOGIN and self.state == LOGIN:
             self._login(payload)
         elif kind == soup.LOGOUT:
-            self._close("logged out")
+            self._close(CloseReason.LOGOUT, "logged out")
         elif kind not in (soup.DEBUG, soup.CLIENT_HEARTBEAT):
             allowed = "L, R, O, +" if self.state == LOGIN else "U, R, O, +"
-            self._close(f"SoupBinTCP packet type {kind!r} from the client in state {self.state}; allowed are {allowed}")
+            text = f"SoupBinTCP packet type {kind!r} from the client in state {self.state}; allowed are {allowed}"
+            self._close(CloseReason.BAD_PACKET, text)
 
     def _login(self, payload: bytes) -> None:
         try:
             login = soup.decode_login(payload)
         except WireError as error:
-            self._reject(soup.NOT_AUTHORISED, str(error))
+            self._reject(soup.NOT_AUTHORISED, str(error), CloseReason.BAD_LOGIN)
             return
         known = self._accounts.get(login.username.upper())
         # Compared even where the name is unknown, so that the time taken does not tell which of the two was wrong.
@@ -184,9 +212,9 @@ class Server:
             self.dead_ns = login.heartbeat_ms * _MS
         self._outbox += soup.accepted(self.session, first)
 
-    def _reject(self, reason: str, text: str) -> None:
-        self._outbox += soup.rejected(reason)
-        self._close(text)
+    def _reject(self, letter: str, text: str, reason: CloseReason = CloseReason.LOGIN_REJECTED) -> None:
+        self._outbox += soup.rejected(letter)
+        self._close(reason, text)
 
 
 def _digest(password: str) -> bytes:

@@ -144,7 +144,7 @@ def accepts_twice(rig: Rig) -> None:
     def inbound(before: Callable[..., list[Any]], account: str, message: Any, now_ns: int) -> list[Any]:
         said = before(account, message, now_ns)
         if isinstance(message, ouch.EnterOrder):
-            matcher.accounts[account].next_ref = message.user_ref
+            matcher.store.accounts[account].next_ref = message.user_ref
             said += before(account, message, now_ns)
         return said
 

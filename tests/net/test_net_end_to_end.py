@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 import hftlab
-from hftlab.net.exchange.audit import lines, told
-from hftlab.net.exchange.exchange import Exchange
+from hftlab.net.exchange.audit import message_to_dict, read_log
+from hftlab.net.exchange.server import Exchange
 from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.net.trader.retrace import retrace
 from hftlab.net.trader.settings import TraderSettings
@@ -142,11 +142,11 @@ def test_both_sides_tell_the_story_that_the_replay_tells(
     assert (mine["messages"], mine["lost"], mine["restarts"]) == (MESSAGES, 0, 0)
     assert (theirs["published"]["messages"], theirs["lines"]["A"].get("lost", 0) > 0) == (MESSAGES, loss != "0")
 
-    audit, feed = list(lines(tmp_path / "audit")), hftlab.synthetic("burst", MESSAGES, seed=SEED)
+    audit, feed = list(read_log(tmp_path / "audit")), hftlab.synthetic("burst", MESSAGES, seed=SEED)
     entered = [line["message"] for line in audit if line["event"] == "in" and line["message"]["type"] == "EnterOrder"]
     again = retrace(tmp_path / "journal", feed, backend, **EAGER)
     assert len(entered) > 50
-    assert entered == [told(decode_inbound(raw)) for raw in again.orders]
+    assert entered == [message_to_dict(decode_inbound(raw)) for raw in again.orders]
     # The same orders, told to the other engine, are the same bytes; and both books are that of the file.
     offline = hftlab.Engine("python").run(feed, record="none")
     assert [again.live.book(i) for i in sorted(again.live.names)] == [offline._session.depth(i) for i in sorted(again.live.names)]
@@ -182,7 +182,7 @@ def test_signals_end_it_in_order(started: Callable[..., Process], tmp_path: Path
     else:
         assert (mine["killed"], mine["messages"]) == ("SIGUSR1", MESSAGES)
     assert mine["sent"] == theirs["orders"]["entered"]
-    assert mine["positions"] == position(list(lines(tmp_path / "audit")))
+    assert mine["positions"] == position(list(read_log(tmp_path / "audit")))
 
 
 def test_a_wrong_password_is_one_sentence_that_does_not_repeat_it(started: Callable[..., Process], tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_an_exchange_that_fails_and_comes_back_meets_a_trader_that_has_lost_noth
         made.crash()
         told_ = ours.stop()
     assert (told_["messages"], told_["lost"], told_["connection"]["logins"]) == (MESSAGES, 0, 2)
-    audit = list(lines(tmp_path / "audit"))
+    audit = list(read_log(tmp_path / "audit"))
     entered = [line["message"]["user_ref"] for line in audit if line["event"] == "in" and line["message"]["type"] == "EnterOrder"]
     assert len(entered) == len(set(entered)) > 50, "no order is sent twice"
     states = Counter(order.state for order in ours.books.positions.orders.values())

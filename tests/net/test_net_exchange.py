@@ -22,11 +22,11 @@ from hftlab.errors import ConfigError
 from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
 from hftlab.net import Exchange, ExchangeSettings
-from hftlab.net.exchange.audit import Audit, lines
-from hftlab.net.exchange.desk import Desk, Port
+from hftlab.net.exchange.audit import AccountState, AuditLog, SessionState, read_log
 from hftlab.net.exchange.matching import Matcher
+from hftlab.net.exchange.server import Phase
+from hftlab.net.exchange.sessions import OrderSessions, Session
 from hftlab.net.exchange.settings import load_accounts
-from hftlab.net.exchange.state import State, Told
 from hftlab.protocols import ouch, soupbintcp
 from hftlab.protocols.itch_messages import build
 from hftlab.protocols.pacing import Bucket
@@ -59,7 +59,7 @@ class House:
         self.exchanges: list[Exchange] = []
         self.clients: list[Client] = []
 
-    def open(self, feed: bytes = SMALL, state: State | None = None, **settings: object) -> Exchange:
+    def open(self, feed: bytes = SMALL, state: SessionState | None = None, **settings: object) -> Exchange:
         values: dict = {"pace": "max", "heartbeat_after_end_s": 60, "end_repeat_s": 0.05, "heartbeat_s": 0.05} | settings
         exchange = Exchange(ItchFeed(feed), ACCOUNTS, ExchangeSettings.on_free_ports(**values), state=state)
         exchange.start()
@@ -266,7 +266,7 @@ def test_a_client_that_beats_stays_and_may_log_out(house: House) -> None:
 def test_orders_meet_the_replayed_book_however_tcp_cuts_them(house: House, piece: int) -> None:
     exchange = house.open(wait=1)
     client = house.client(exchange)
-    client.until(lambda: exchange.phase == "staying")  # the feed began with the login
+    client.until(lambda: exchange.phase is Phase.STAYING)  # the feed began with the login
     frame = struct.pack(">Hc", 48, b"U")
     data = frame + client.order(1, "B", 150, 102_0000, "3") + frame + client.order(2, "S", 400, 99_0000)
     for at in range(0, len(data), piece):
@@ -288,7 +288,7 @@ def test_orders_meet_the_replayed_book_however_tcp_cuts_them(house: House, piece
 def test_a_number_that_does_not_rise_is_a_retransmission_and_rejects_have_reasons(house: House) -> None:
     exchange = house.open()
     client = house.client(exchange)
-    client.until(lambda: exchange.phase == "staying")
+    client.until(lambda: exchange.phase is Phase.STAYING)
     client.enter(5, "B", 10, 98_0000)
     client.enter(5, "B", 10, 98_0000)
     client.enter(3, "B", 10, 98_0000)
@@ -305,13 +305,13 @@ def test_a_number_that_does_not_rise_is_a_retransmission_and_rejects_have_reason
 def test_a_lost_connection_cancels_and_what_was_missed_is_replayed(house: House) -> None:
     exchange = house.open(session="DAY1")
     client = house.client(exchange)
-    client.until(lambda: exchange.phase == "staying")
+    client.until(lambda: exchange.phase is Phase.STAYING)
     client.enter(1, "B", 10, 98_0000)
     client.until_letters("SA")
     client.raw(struct.pack(">Hc", 48, b"U") + client.order(2, "B", 10, 98_0000)[:20])  # half an order
     client.link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.link.close()
-    until(exchange, lambda: exchange.desk.logged_in == 0)
+    until(exchange, lambda: exchange.sessions.logged_in_count == 0)
     back = house.client(exchange, session="DAY1", sequence=client.next)
     back.until_letters("C")
     assert struct.unpack_from(">IIc", back.heard[0], 9) == (1, 10, b"Z")
@@ -327,7 +327,7 @@ def test_a_lost_connection_cancels_and_what_was_missed_is_replayed(house: House)
 def test_accounts_are_told_of_their_own_orders_alone_and_may_trade_with_each_other(house: House) -> None:
     exchange = house.open()
     me, you = house.client(exchange), house.client(exchange, name="YOU", password="HIDDEN")
-    me.until(lambda: exchange.phase == "staying")
+    me.until(lambda: exchange.phase is Phase.STAYING)
     me.enter(1, "S", 40, 100_0000)
     me.until_letters("SA")
     you.enter(1, "B", 50, 100_0000, "3")
@@ -343,7 +343,7 @@ def test_accounts_are_told_of_their_own_orders_alone_and_may_trade_with_each_oth
 def test_a_flood_is_slowed_down_and_does_not_hold_up_the_others(house: House) -> None:
     exchange = house.open(inbound_rate=2_000, inbound_burst=100)
     flooding, calm = house.client(exchange), house.client(exchange, name="YOU", password="HIDDEN")
-    flooding.until(lambda: exchange.phase == "staying")
+    flooding.until(lambda: exchange.phase is Phase.STAYING)
     frame = struct.pack(">Hc", 48, b"U")
     flooding.raw(b"".join(frame + flooding.order(ref, "B", 1, 98_0000, "3") for ref in range(1, 1001)))
     begin = time.monotonic()
@@ -360,30 +360,30 @@ def test_a_flood_is_slowed_down_and_does_not_hold_up_the_others(house: House) ->
 def test_a_slow_reader_is_disconnected_and_its_orders_canceled(house: House) -> None:
     exchange = house.open(backlog=500)
     slow = house.client(exchange)
-    slow.until(lambda: exchange.phase == "staying")
+    slow.until(lambda: exchange.phase is Phase.STAYING)
     slow.enter(1, "B", 10, 98_0000)
     ref = 2
-    while not exchange.desk.closed:  # what the buffers of both sockets hold first, then the backlog
+    while not exchange.sessions.closed:  # what the buffers of both sockets hold first, then the backlog
         for _ in range(20):
             slow.enter(ref, "B", 1, 98_0000, "3")
             ref += 1
         exchange.poll(0.0)
         assert ref < 500_000
-    assert exchange.desk.closed == {"slow_reader": 1}
-    assert exchange.matcher.accounts["ME"].live == {}
-    until(exchange, lambda: not exchange.wires.wires)  # though it never reads
+    assert exchange.sessions.closed == {"slow_reader": 1}
+    assert exchange.matcher.store.accounts["ME"].open == {}
+    until(exchange, lambda: not exchange.connections.open)  # though it never reads
 
 
 def test_orders_behind_the_one_that_was_too_much_are_not_looked_at() -> None:
     matcher = Matcher()
     matcher.feed(SMALL, 5_000)
-    desk = Desk(matcher, ACCOUNTS, "DAY1", Audit(None, "DAY1"), backlog=3)
+    desk = OrderSessions(matcher, ACCOUNTS, "DAY1", AuditLog(None, "DAY1"), backlog=3)
     port = desk.connect("test", Bucket(1e9, 1e9), 0)
     desk.received(port, soupbintcp.login("ME", "SECRET"), 0)
     orders = [ouch.EnterOrder(ref, "B", 10, "ABC", 98_0000) for ref in range(1, 11)]
     desk.received(port, b"".join(soupbintcp.packet(b"U", order.encode()) for order in orders), 1)
     assert desk.closed == {"slow_reader": 1}
-    assert matcher.accounts["ME"].live == {}
+    assert matcher.store.accounts["ME"].open == {}
     assert matcher.counts["entered"] < 10
 
 
@@ -397,7 +397,7 @@ def test_connections_are_bounded(house: House) -> None:
     second.packet("O")
     second.until(lambda: second.gone)
     second.link.close()
-    until(exchange, lambda: len(exchange.wires.wires) == 1)
+    until(exchange, lambda: len(exchange.connections.open) == 1)
     assert house.client(exchange, name="YOU", password="HIDDEN").session
 
 
@@ -419,8 +419,8 @@ def test_whatever_clients_send_the_desk_goes_on(frames: list, piece: int) -> Non
     """The order desk without sockets: two accounts, any bytes, cut anywhere."""
     matcher = Matcher()
     matcher.feed(SMALL, 5_000)
-    desk = Desk(matcher, ACCOUNTS, "DAY1", Audit(None, "DAY1"))
-    ports: dict[str, Port] = {}
+    desk = OrderSessions(matcher, ACCOUNTS, "DAY1", AuditLog(None, "DAY1"))
+    ports: dict[str, Session] = {}
     for now, (mine, (kind, payload)) in enumerate(frames):
         name = "ME" if mine else "YOU"
         if name not in ports or ports[name].closed:
@@ -432,10 +432,10 @@ def test_whatever_clients_send_the_desk_goes_on(frames: list, piece: int) -> Non
         ports[name].outgoing()
     for name, port in ports.items():
         if port.closed:
-            assert matcher.accounts[name].live == {}
+            assert matcher.store.accounts[name].open == {}
     desk.end(99)
     assert all(ouch.decode_outbound(raw) for stream in desk.streams.values() for raw in stream)
-    assert all(Told.by(stream).live == {} for stream in desk.streams.values())
+    assert all(AccountState.replay(stream).open == {} for stream in desk.streams.values())
 
 
 # The feed -----------------------------------------------------------------------------------------------------------------
@@ -513,7 +513,7 @@ def test_two_lossy_lines_and_requests_give_the_whole_feed(house: House) -> None:
     listener = Listener(exchange.addresses)
     try:
         until(exchange, lambda: (listener.read(), listener.beats)[1])  # heartbeats while it waits
-        assert exchange.phase == "waiting"
+        assert exchange.phase is Phase.WAITING
         house.client(exchange)
         until(exchange, lambda: (listener.read(), listener.ended >= 2)[1])
         assert 0 < 3_000 - len(listener.got) < 900
@@ -528,7 +528,7 @@ def test_two_lossy_lines_and_requests_give_the_whole_feed(house: House) -> None:
         until(exchange, whole)
         assert b"".join(listener.got[number] for number in range(1, 3_001)) == raw
         told = exchange.summary()
-        assert told["resent"]["messages"] >= 1
+        assert told["retransmitted"]["messages"] >= 1
         assert told["published"]["messages"] == 3_000
         assert told["lag_ns"]["max"] >= told["lag_ns"]["p50"] >= 0
         assert told["lines"]["A"]["lost"] > 500 < told["lines"]["B"]["lost"]
@@ -559,12 +559,12 @@ def test_what_is_no_request_is_counted_and_met_with_silence(house: House) -> Non
     exchange = house.open()
     listener = Listener(exchange.addresses)
     try:
-        until(exchange, lambda: exchange.phase == "staying")
+        until(exchange, lambda: exchange.phase is Phase.STAYING)
         for wrong in (b"", b"x" * 19, b"y" * 2000, struct.pack(">10sQH", b"OTHER", 1, 1)):
             listener.asking.send(wrong)
         listener.asking.send(struct.pack(">10sQH", exchange.session.ljust(10).encode(), 2, 3))
-        until(exchange, lambda: exchange.summary()["resent"].get("answered"))
-        assert exchange.summary()["resent"] == {
+        until(exchange, lambda: exchange.summary()["retransmitted"].get("answered"))
+        assert exchange.summary()["retransmitted"] == {
             "requests": 5,
             "malformed": 3,
             "foreign_session": 1,
@@ -585,7 +585,7 @@ def test_our_resting_order_is_filled_when_the_feed_trades_through_it(house: Hous
     assert executions(client) == [(1, 50, 100_0000, "A")]
     assert struct.unpack_from(">Q", client.heard[2], 1) == (3_000_006_000,)  # the feed's own time
     assert struct.unpack_from(">Q", client.heard[1], 1)[0] < 3_000_006_000
-    assert exchange.summary()["lulls_cut"] == 1
+    assert exchange.summary()["idle_gaps_cut"] == 1
 
 
 def test_an_order_that_is_good_until_a_time_expires_though_nothing_else_happens(house: House) -> None:
@@ -603,7 +603,7 @@ def test_the_end_of_the_session(house: House) -> None:
     exchange = house.open(heartbeat_after_end_s=0, wait=1)
     client = house.client(exchange)
     client.enter(1, "B", 10, 98_0000)
-    client.until(lambda: exchange.phase == "done")
+    client.until(lambda: exchange.phase is Phase.DONE)
     client.read()
     assert client.letters == "SACS"
     assert client.heard[3][9:] == b"E"
@@ -621,14 +621,14 @@ def test_everything_is_in_the_audit_log_but_no_password(house: House, tmp_path: 
     house.client(exchange, login=False).login("SECRET", "ME")  # fields exchanged: a password where the name belongs
     house.client(exchange, login=False).raw(b"\0\x2fLSECRET?HIDDEN?")
     client = house.client(exchange)
-    client.until(lambda: exchange.phase == "staying")
+    client.until(lambda: exchange.phase is Phase.STAYING)
     client.enter(1, "B", 10, 101_0000, "3")
     client.until_letters("SAE")
     exchange.stop()
     text = path.read_text()
     assert "SECRET" not in text.upper()
     assert "HIDDEN" not in text.upper()
-    told = list(lines(path))
+    told = list(read_log(path))
     assert len(told) == len(text.splitlines())
     assert all({"time", "at_ns", "session", "event"} <= line.keys() for line in told)
     (order,) = [line for line in told if line["event"] == "in"]
@@ -644,7 +644,7 @@ def test_a_full_disk_stops_new_orders_and_nothing_else(house: House, capfd: pyte
         pytest.skip("there is no /dev/full here")
     exchange = house.open(audit="/dev/full")
     client = house.client(exchange)
-    client.until(lambda: exchange.phase == "staying")
+    client.until(lambda: exchange.phase is Phase.STAYING)
     client.enter(1, "B", 10, 98_0000)
     client.until_letters("SJ")
     assert struct.unpack_from(">IH", client.heard[1], 9) == (1, 0x0A)
@@ -654,7 +654,7 @@ def test_a_full_disk_stops_new_orders_and_nothing_else(house: House, capfd: pyte
 
 def test_a_log_goes_on_where_it_stopped_when_there_is_room_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "audit.jsonl"
-    log = Audit(path, "DAY1")
+    log = AuditLog(path, "DAY1")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (250, hard))  # the third line is torn here
@@ -667,7 +667,7 @@ def test_a_log_goes_on_where_it_stopped_when_there_is_room_again(tmp_path: Path,
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert log.flush(10**9)
     log.close()
-    assert [line["number"] for line in lines(path)] == [0, 1, 2, 3, 4]
+    assert [line["number"] for line in read_log(path)] == [0, 1, 2, 3, 4]
     assert log.counts == {"lines": 5, "failures": 1, "lost": 0}
     said = capfd.readouterr().err
     assert said.count("cannot be written") == said.count("written again") == 1
@@ -678,13 +678,13 @@ def test_after_a_crash_the_session_is_taken_up_again(house: House, tmp_path: Pat
     path = tmp_path / "audit.jsonl"
     exchange = house.open(audit=str(path), session="DAY1")
     client = house.client(exchange)
-    client.until(lambda: exchange.phase == "staying")
+    client.until(lambda: exchange.phase is Phase.STAYING)
     client.enter(4, "B", 150, 101_0000)  # 100 are executed, 50 rest
     client.until_letters("SAE")
     bound = exchange.bound
     exchange.crash()
     client.until(lambda: client.gone)
-    state = exchange.state() if whence == "memory" else State.read(path)
+    state = exchange.state() if whence == "memory" else SessionState.read(path)
     assert (state.session, state.streams["ME"]) == ("DAY1", client.heard)
     again = Exchange(ItchFeed(SMALL), ACCOUNTS, bound, state=state)
     house.exchanges.append(again)
@@ -692,7 +692,7 @@ def test_after_a_crash_the_session_is_taken_up_again(house: House, tmp_path: Pat
     back = house.client(again, session="DAY1", sequence=client.next)
     back.until_letters("C")
     assert struct.unpack_from(">IIc", back.heard[0], 9) == (4, 50, b"Z")
-    back.until(lambda: again.phase == "staying")
+    back.until(lambda: again.phase is Phase.STAYING)
     assert again.publisher.next == 6
     back.enter(4, "B", 10, 98_0000)  # used before the crash
     back.enter(5, "B", 10, 98_0000)
@@ -723,7 +723,7 @@ def test_a_new_session_does_not_know_the_old_one(house: House) -> None:
         ({"line_a": "239.255.71.1"}, "line A must be an IPv4 address and a port"),
         ({"line_b": "127.0.0.1:0"}, "line B must have a port above 0"),
         ({"orders": "127.0.0.1:99999"}, "orders must be an IPv4 address"),
-        ({"orders": "203.0.113.7:0"}, "cannot be listened to"),
+        ({"orders": "203.0.113.7:0"}, "cannot be bound"),
         ({"interface": "203.0.113.7"}, "interface"),
         ({"pace": "fast"}, "pace"),
         ({"session": "TOO LONG A NAME"}, "session"),

@@ -28,9 +28,10 @@ from hftlab.loadtest.faults.clock import Clock
 from hftlab.loadtest.faults.rig import Fault, Rig
 from hftlab.loadtest.faults.rivals import Rival
 from hftlab.net import Exchange, ExchangeSettings
-from hftlab.net.exchange.audit import Audit
-from hftlab.net.exchange.desk import Desk, Port
+from hftlab.net.exchange.audit import AuditLog
 from hftlab.net.exchange.matching import Matcher
+from hftlab.net.exchange.server import Phase
+from hftlab.net.exchange.sessions import OrderSessions, Session
 from hftlab.net.exchange.settings import ORDERS, REQUESTS, check_accounts
 from hftlab.net.trader.book_keeping import BookKeeping
 from hftlab.net.trader.gateway import DOWN, Gateway
@@ -86,13 +87,13 @@ class Place:
             self.turn()
 
     def closed(self) -> dict[str, int]:
-        return dict(self.exchange.desk.closed)
+        return dict(self.exchange.sessions.closed)
 
     def still_works(self) -> None:
         """Somebody who behaves logs in and trades."""
         good = self.rival("YOU")
         before, ref = len(good.heard), int.from_bytes(os.urandom(2), "big") + 1
-        ref += self.exchange.matcher.accounts["YOU"].next_ref
+        ref += self.exchange.matcher.store.accounts["YOU"].next_ref
         good.order(ref, "HLAAA")
         self.until(lambda: len(good.heard) >= before + 3 + 64 + 3 + 18)
         good.say(b"O")
@@ -165,7 +166,7 @@ def test_a_login_is_read_to_the_letter(place: Place, named: str) -> None:
             assert len(rival.heard) == 4
         rival.close()
         place.rivals.remove(rival)
-    assert exchange.desk.counts["logins"] == (len(GOOD) if named == "good" else 0)
+    assert exchange.sessions.counts["logins"] == (len(GOOD) if named == "good" else 0)
     place.still_works()
 
 
@@ -190,14 +191,14 @@ def test_half_open_logins_make_room_and_a_flood_of_connections_keeps_nobody_out(
     for _ in range(100):
         place.rival().raw(b"\0\x2fLME")
         place.turn()
-        assert len(exchange.wires.wires) <= 16
+        assert len(exchange.connections.open) <= 16
     place.still_works()
     assert not stays.gone, "who is logged in does not have to make room"
     for _ in range(150):
         place.rivals.append(Rival(exchange.addresses["orders"]))
         if not _ % 20:
             place.turn()
-            assert len(exchange.wires.wires) <= 16
+            assert len(exchange.connections.open) <= 16
     place.still_works()
     assert not stays.gone
     assert place.closed()["made_room"] > 200
@@ -227,14 +228,14 @@ def test_ten_megabytes_of_garbage_cost_no_memory(place: Place, kind: str, logged
         place.turn()
     assert memory() - before < 16 * MB
     assert rival.gone == (kind in ("zeros", "noise", "the largest length")), sent
-    assert all(wire.port._framer.waiting < 2_000 for wire in exchange.wires.wires)
+    assert all(wire.session._framer.waiting < 2_000 for wire in exchange.connections.open)
     place.still_works()
 
 
 def test_a_flood_of_heartbeats_is_slowed_down_as_one_of_orders_is(place: Place) -> None:
     exchange = place.open(inbound_rate=1_000, inbound_burst=100)
     rival = place.rival("ME")
-    (port,) = [wire.port for wire in exchange.wires.wires]
+    (port,) = [wire.session for wire in exchange.connections.open]
     rival.raw(b"\0\1R" * 100_000)
     place.turn(100)
     assert port.packets < 100 + 3 * 4_096 / 3 + LIMIT_S * 1_000
@@ -264,7 +265,7 @@ def test_values_at_the_ends_of_their_ranges_break_nothing(data: st.DataObject) -
     """Whole messages of every kind with extreme values: everybody is told something that can be sent."""
     matcher = Matcher()
     matcher.feed(b"".join(moldudp64.frame(one) for one in _SMALL), 5_000)
-    desk = Desk(matcher, ACCOUNTS, "DAY1", Audit(None, "DAY1"))
+    desk = OrderSessions(matcher, ACCOUNTS, "DAY1", AuditLog(None, "DAY1"))
     port = desk.connect("test", Bucket(1e9, 1e9), 0)
     desk.received(port, soupbintcp.login("ME", "SECRET"), 0)
     for now in range(data.draw(st.integers(1, 12))):
@@ -284,7 +285,7 @@ def test_values_at_the_ends_of_their_ranges_break_nothing(data: st.DataObject) -
         desk.received(port, soupbintcp.packet(b"U", kind(**values, appendage=tuple(tags)).encode()), now)
         assert not port.closed, port.closed
         matcher.feed(moldudp64.frame(build("E", locate=1, ts=6_000, ref=2, shares=1, match=now + 1)), 6_000)
-    desk.tick(99)
+    desk.expire_orders(99)
     desk.end(99)
     assert all(ouch.decode_outbound(raw) for raw in desk.streams["ME"])
 
@@ -314,7 +315,7 @@ def test_orders_that_are_gone_are_not_kept_until_they_would_have_expired() -> No
     for ref in range(1, 6_001):
         matcher.inbound("ME", ouch.EnterOrder(ref, "B", 1, "ABC", 1, "6", appendage=late), 5_000)
         matcher.inbound("ME", ouch.CancelOrder(ref), 5_000)
-        assert len(matcher._expiring) <= 4_097
+        assert len(matcher.store._expiring) <= 4_097
     matcher.inbound("ME", ouch.EnterOrder(6_001, "B", 7, "ABC", 1, "6", appendage=late), 5_000)
     said = matcher.feed(b"", 86_399_000_000_000)
     assert [(one.user_ref, one.quantity, one.reason) for _, one in said if isinstance(one, ouch.Canceled)] == [(6_001, 7, "T")]
@@ -327,7 +328,7 @@ def test_an_account_that_has_been_told_enough_is_closed(place: Place) -> None:
         rival.order(ref, "HLAAA")
     place.until(lambda: rival.gone)
     assert place.closed() == {"stream_full": 1}
-    assert len(exchange.desk.streams["ME"]) < 210
+    assert len(exchange.sessions.streams["ME"]) < 210
     place.still_works()
 
 
@@ -336,7 +337,7 @@ def test_an_account_that_has_been_told_enough_is_closed(place: Place) -> None:
 
 def test_requests_are_answered_in_one_datagram_or_not_at_all(place: Place) -> None:
     exchange = place.open()
-    place.until(lambda: exchange.phase == "staying")
+    place.until(lambda: exchange.phase is Phase.STAYING)
     before = memory()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         host, port = exchange.addresses["requests"].split(":")
@@ -364,7 +365,7 @@ def test_requests_are_answered_in_one_datagram_or_not_at_all(place: Place) -> No
             if not number % 50:
                 read()
         read()
-    counts = exchange.broadcast.resender.counts
+    counts = exchange.broadcast.retransmit.counts
     assert counts["malformed"] == 5  # and one with a session of ones
     assert {len(answer) <= 1_420 for answer in answers} == {True}
     assert all(struct.unpack_from(">10sQ", answer)[1] in range(1, 201) for answer in answers)
@@ -552,9 +553,9 @@ def test_passwords_are_shown_nowhere(place: Place, tmp_path: Path) -> None:
     gateway = Gateway(ours)
     server = Server(ACCOUNTS, "DAY1", [])
     server.receive(soupbintcp.login("ME", "HIDDEN"), 0)
-    shown = [repr(one) for one in (exchange, exchange.desk, exchange.settings, ours, gateway, gateway.client, server)]
+    shown = [repr(one) for one in (exchange, exchange.sessions, exchange.settings, ours, gateway, gateway.client, server)]
     shown += [server.closed, str(exchange.summary()), (tmp_path / "audit").read_text()]
-    shown += [repr(wire.port) for wire in exchange.wires.wires]
+    shown += [repr(wire.session) for wire in exchange.connections.open]
     for bad in ({"ME": "SECRET!"}, {"ME": "SECRETSECRETSECRET"}, {"TOOLONGNAME": "SECRET"}):
         with pytest.raises(ConfigError) as raised:
             check_accounts(tuple(bad.items()), "test")
@@ -574,7 +575,7 @@ def test_everything_listens_on_loopback_unless_told_otherwise(tmp_path: Path) ->
     try:
         rig.start()
         exchange, feed = rig.exchange, rig.trader.feed
-        for made in (exchange.wires.listener, exchange.broadcast.requests, feed.requests):
+        for made in (exchange.connections.listener, exchange.broadcast.requests, feed.requests):
             assert made is not None
             assert made.getsockname()[0] == "127.0.0.1"
         assert all(line.getsockname()[0].startswith("239.255.") for line in feed.lines)
@@ -590,8 +591,8 @@ def test_everything_listens_on_loopback_unless_told_otherwise(tmp_path: Path) ->
 
 def test_a_port_is_bounded_whatever_waits_for_it() -> None:
     """Half a packet may wait, as long as the largest one that is allowed; no more."""
-    desk = Desk(Matcher(), ACCOUNTS, "DAY1", Audit(None, "DAY1"))
-    port: Port = desk.connect("test", Bucket(1e9, 1e9), 0)
+    desk = OrderSessions(Matcher(), ACCOUNTS, "DAY1", AuditLog(None, "DAY1"))
+    port: Session = desk.connect("test", Bucket(1e9, 1e9), 0)
     desk.received(port, b"\x04\x00L" + bytes(1_022), 0)
     assert not port.closed
     again = desk.connect("test", Bucket(1e9, 1e9), 0)

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hftlab.net.exchange import rules
-from hftlab.net.exchange.ledger import Report
-from hftlab.net.exchange.matching import Matcher
+from hftlab.net.exchange.matching import Matcher, Report
+from hftlab.net.exchange.orders import RejectReason
 from hftlab.protocols import ouch
 from hftlab.protocols.itch_messages import build
 from hftlab.protocols.ouch import Accepted, AiqCanceled, Canceled, EnterOrder, Executed, Message, Modified, Rejected, Replaced
@@ -100,7 +99,7 @@ def test_history_goes_on_with_an_order_that_we_have_taken_from(floor: Floor) -> 
 def test_a_resting_order_waits_for_the_queue_ahead_of_it(floor: Floor) -> None:
     floor.add(1, B, 100, 100_00)
     assert fills(floor.enter(1, B, 50, 100_00)) == []
-    order = floor.matcher.accounts["ME"].live[1]
+    order = floor.matcher.store.accounts["ME"].open[1]
     assert floor.matcher.market.ahead(order) == 100
     floor.add(2, B, 70, 100_00)  # behind us
     assert fills(floor.feed("E", ref=1, shares=60, match=1)) == []
@@ -111,7 +110,7 @@ def test_a_resting_order_waits_for_the_queue_ahead_of_it(floor: Floor) -> None:
     assert floor.matcher.market.ahead(order) == 0
     assert fills(floor.feed("E", ref=2, shares=20, match=3)) == [(1, 20, 100_00, "A")]
     assert fills(floor.feed("E", ref=2, shares=50, match=4)) == [(1, 30, 100_00, "A")]
-    assert floor.matcher.accounts["ME"].live == {}
+    assert floor.matcher.store.accounts["ME"].open == {}
 
 
 def test_a_trade_through_our_price_fills_us_at_our_price(floor: Floor) -> None:
@@ -158,7 +157,7 @@ def test_nothing_trades_while_halted_and_what_crosses_trades_when_it_resumes(flo
     assert fills(floor.add(1, S, 30, 99_00)) == []
     (heard,) = floor.enter(2, B, 100, 100_00)
     assert isinstance(heard, Rejected)
-    assert heard.reason == rules.HALTED
+    assert heard.reason == RejectReason.HALTED
     assert fills(floor.feed("H", stock="ABC", state="T")) == [(1, 30, 99_00, "R")]
 
 
@@ -183,7 +182,7 @@ def test_an_account_does_not_trade_with_itself_the_older_order_goes(floor: Floor
     assert isinstance(heard[1], AiqCanceled)
     assert (heard[1].user_ref, heard[1].quantity, heard[1].prevented, heard[1].strategy) == (1, 80, 50, "O")
     assert fills(heard) == []
-    assert list(floor.matcher.accounts["ME"].live) == [2]
+    assert list(floor.matcher.store.accounts["ME"].open) == [2]
 
 
 # Messages ---------------------------------------------------------------------------------------------------------------
@@ -192,21 +191,21 @@ def test_an_account_does_not_trade_with_itself_the_older_order_goes(floor: Floor
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"side": "X"}, rules.INVALID_SIDE),
-        ({"quantity": 0}, rules.INVALID_QUANTITY),
-        ({"quantity": 1_000_000}, rules.INVALID_QUANTITY),
-        ({"symbol": "NONE"}, rules.INVALID_SYMBOL),
-        ({"price": 0}, rules.INVALID_PRICE),
-        ({"price": 0x7FFFFFFF}, rules.INVALID_PRICE),
-        ({"time_in_force": "9"}, rules.OTHER),
-        ({"time_in_force": "6"}, rules.OTHER),  # without an expire time
-        ({"display": "N"}, rules.INVALID_DISPLAY),
-        ({"capacity": "?"}, rules.OTHER),
-        ({"intermarket_sweep": "?"}, rules.ISO_NOT_ALLOWED),
-        ({"cross_type": "O"}, rules.INVALID_CROSS),
-        ({"appendage": ouch.appendage(min_qty=10)}, rules.INVALID_MIN_QTY),
-        ({"appendage": ouch.appendage(price_type="M")}, rules.PEGGING_NOT_ALLOWED),
-        ({"appendage": ouch.appendage(route="SCAN")}, rules.ROUTING_NOT_ALLOWED),
+        ({"side": "X"}, RejectReason.INVALID_SIDE),
+        ({"quantity": 0}, RejectReason.INVALID_QUANTITY),
+        ({"quantity": 1_000_000}, RejectReason.INVALID_QUANTITY),
+        ({"symbol": "NONE"}, RejectReason.INVALID_SYMBOL),
+        ({"price": 0}, RejectReason.INVALID_PRICE),
+        ({"price": 0x7FFFFFFF}, RejectReason.INVALID_PRICE),
+        ({"time_in_force": "9"}, RejectReason.OTHER),
+        ({"time_in_force": "6"}, RejectReason.OTHER),  # without an expire time
+        ({"display": "N"}, RejectReason.INVALID_DISPLAY),
+        ({"capacity": "?"}, RejectReason.OTHER),
+        ({"intermarket_sweep": "?"}, RejectReason.ISO_NOT_ALLOWED),
+        ({"cross_type": "O"}, RejectReason.INVALID_CROSS),
+        ({"appendage": ouch.appendage(min_qty=10)}, RejectReason.INVALID_MIN_QTY),
+        ({"appendage": ouch.appendage(price_type="M")}, RejectReason.PEGGING_NOT_ALLOWED),
+        ({"appendage": ouch.appendage(route="SCAN")}, RejectReason.ROUTING_NOT_ALLOWED),
     ],
 )
 def test_what_is_wrong_is_rejected_with_its_reason_and_uses_up_the_number(floor: Floor, changed: dict, reason: int) -> None:
@@ -279,7 +278,7 @@ def test_until_a_time_until_the_line_is_cut_until_the_end(floor: Floor) -> None:
     ended = floor.matcher.close(NOW)
     assert cancels(ended) == [(4, 30, "E"), (1, 40, "E")]
     assert [(name, m.event) for name, m in ended if isinstance(m, ouch.SystemEvent)] == [("ME", "E"), ("YOU", "E")]
-    assert floor.enter(5, B, 30, 100_00)[0] == Rejected(NOW, 5, rules.CLOSED, "")
+    assert floor.enter(5, B, 30, 100_00)[0] == Rejected(NOW, 5, RejectReason.CLOSED, "")
     assert floor.matcher.close(NOW) == []
 
 
@@ -289,7 +288,7 @@ def test_mass_cancel_and_disabling(floor: Floor) -> None:
     heard = floor.send(ouch.MassCancel(3, "LIME", appendage=ouch.appendage(side="S")))
     assert heard == [ouch.MassCancelResponse(NOW, 3, "LIME", ""), Canceled(NOW, 2, 20, "U")]
     assert floor.send(ouch.DisableOrderEntry(4, "LIME")) == [ouch.DisableResponse(NOW, 4, "LIME")]
-    assert floor.enter(5, B, 10, 100_00) == [Rejected(NOW, 5, rules.NOT_AUTHORIZED, "")]
+    assert floor.enter(5, B, 10, 100_00) == [Rejected(NOW, 5, RejectReason.NOT_AUTHORIZED, "")]
     assert floor.send(ouch.EnableOrderEntry(6, "LIME")) == [ouch.EnableResponse(NOW, 6, "LIME")]
     assert isinstance(floor.enter(7, B, 10, 100_00)[0], Accepted)
 
@@ -297,8 +296,8 @@ def test_mass_cancel_and_disabling(floor: Floor) -> None:
 def test_nothing_new_is_accepted_while_nothing_can_be_written_down_but_cancels_are(floor: Floor) -> None:
     floor.enter(1, B, 10, 100_00)
     floor.matcher.accepting = False
-    assert floor.enter(2, B, 10, 100_00) == [Rejected(NOW, 2, rules.PROCESSING_ERROR, "")]
-    assert floor.send(ouch.ReplaceOrder(1, 3, 20, 100_00)) == [Rejected(NOW, 3, rules.REPLACE_NOT_ALLOWED, "")]
+    assert floor.enter(2, B, 10, 100_00) == [Rejected(NOW, 2, RejectReason.PROCESSING_ERROR, "")]
+    assert floor.send(ouch.ReplaceOrder(1, 3, 20, 100_00)) == [Rejected(NOW, 3, RejectReason.REPLACE_NOT_ALLOWED, "")]
     assert cancels(floor.send(ouch.CancelOrder(1))) == [(1, 10, "U")]
 
 
@@ -386,16 +385,16 @@ def test_no_share_is_created_or_lost_and_no_limit_broken(steps: list) -> None:
             auditor.hear(reports)
             assert sum(fill[1] for fill in fills(reports) if fill[3] == "A") <= traded
         else:
-            own = floor.matcher.accounts[who].live
+            own = floor.matcher.store.accounts[who].open
             auditor.hear(floor.matcher.inbound(who, order(number, order_step, sorted(own)), NOW))
-        for name, account in floor.matcher.accounts.items():
+        for name, account in floor.matcher.store.accounts.items():
             said = {ref: left for (owner, ref), left in auditor.left.items() if owner == name and left}
-            assert said == {ref: live_order.left for ref, live_order in account.live.items()}
+            assert said == {ref: live_order.left for ref, live_order in account.open.items()}
         market = floor.matcher.market
         assert all(shares > 0 and ref in market.book.orders for ref, shares in market.taken.items())
     auditor.hear(floor.matcher.close(NOW))
     assert not any(auditor.left.values())
-    assert floor.matcher.market.resting.sides == {}
+    assert floor.matcher.store.sides == {}
 
 
 @settings(max_examples=50, deadline=None)

@@ -13,8 +13,8 @@ from hftlab.events import EVENT_DTYPE
 from hftlab.feeds.feed import EventFeed
 from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
-from hftlab.net.exchange.kept import Kept, Resender
 from hftlab.net.exchange.publisher import Publisher
+from hftlab.net.exchange.retransmission import RetransmitBuffer, RetransmitServer
 from hftlab.protocols import moldudp64
 from hftlab.protocols.itch_messages import build
 from hftlab.protocols.lines import Chances, Line
@@ -81,7 +81,7 @@ def test_a_late_poll_sends_what_is_overdue_and_the_lag_tells() -> None:
 
 
 def test_the_time_of_day_goes_on_between_messages_but_never_past_the_next_one() -> None:
-    publisher = Publisher(feed_at(0, 100 * MS, 101 * MS), SESSION, Pace.parse("2x"), longest_lull_ns=100 * MS)
+    publisher = Publisher(feed_at(0, 100 * MS, 101 * MS), SESSION, Pace.parse("2x"), max_idle_gap_ns=100 * MS)
     publisher.begin(7 * SECOND)
     assert publisher.time_ns(7 * SECOND) == 0  # nothing has left
     publisher.poll(7 * SECOND)
@@ -136,7 +136,7 @@ def test_a_session_taken_up_again_goes_on_with_the_next_number() -> None:
     sent = publish(publisher)
     assert sent[0][1].sequence == 301
     assert before + b"".join(packet.blocks for _, packet in sent) == raw
-    assert publisher.kept.get(1, 500, 10**6) == [moldudp64.frame(message) for message in moldudp64.split(raw)]
+    assert publisher.buffer.get(1, 500, 10**6) == [moldudp64.frame(message) for message in moldudp64.split(raw)]
 
 
 def test_event_records_cannot_be_published() -> None:
@@ -147,15 +147,15 @@ def test_event_records_cannot_be_published() -> None:
 # Sent again -------------------------------------------------------------------------------------------------------------
 
 
-def kept(count: int, most: int = 1 << 20) -> Kept:
-    store = Kept(most)
+def kept(count: int, window: int = 1 << 20) -> RetransmitBuffer:
+    store = RetransmitBuffer(window)
     for number in range(1, count + 1):
         store.append(moldudp64.frame(b"%06d" % number))
     return store
 
 
 def test_requests_are_answered_with_what_fits() -> None:
-    resender = Resender(kept(1000), SESSION, limit=80)
+    resender = RetransmitServer(kept(1000), SESSION, limit=80)
     answer = moldudp64.decode(resender.answer(moldudp64.request(SESSION, 991, 5), 0) or b"")
     assert (answer.sequence, moldudp64.split(answer.blocks)) == (991, [b"%06d" % n for n in range(991, 996)])
     assert moldudp64.decode(resender.answer(moldudp64.request(SESSION, 1, 65535), 0) or b"").count == 10
@@ -168,8 +168,8 @@ def test_a_message_that_is_longer_than_a_datagram_goes_alone() -> None:
 
 
 def test_what_cannot_be_answered_is_counted_by_reason() -> None:
-    resender = Resender(kept(20_000, most=1000), SESSION, rate=1, burst=2)
-    first = resender.kept.first
+    resender = RetransmitServer(kept(20_000, window=1000), SESSION, rate=1, burst=2)
+    first = resender.buffer.first
     assert 1000 <= 20_000 + 1 - first <= 1000 + 3 * 4096
     wrong = {
         "malformed": [b"", b"short", moldudp64.request(SESSION, first, 1) + b"!"],
@@ -261,7 +261,7 @@ def test_whatever_a_line_did_the_other_one_and_requests_give_back_everything() -
                 for data in line.carry(datagram.data):
                     packet = moldudp64.decode(data)
                     got.update(enumerate(moldudp64.split(packet.blocks), packet.sequence))
-    resender = Resender(publisher.kept, SESSION)
+    resender = RetransmitServer(publisher.buffer, SESSION)
     missing = [number for number in range(1, 2001) if number not in got]
     assert missing
     for number in missing:

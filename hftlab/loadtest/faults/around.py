@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from hftlab.loadtest.faults.clock import MS_NS, stepped_wall_clock
 from hftlab.loadtest.faults.rig import Fault, Rig
-from hftlab.net.exchange.audit import Audit
+from hftlab.net.exchange.audit import AuditLog
 
 _FULL = "/dev/full"
 _AWAY_MS = 300.0
@@ -83,7 +83,7 @@ def _journal_full(rig: Rig) -> None:
     rig.must("journal" in rig.whys, "orders were not held back while the journal was full")
 
 
-def _full(rig: Rig, log: Audit) -> None:
+def _full(rig: Rig, log: AuditLog) -> None:
     """The disk of a log is full for a sixth of the feed."""
     if not os.path.exists(_FULL):
         rig.skipped = f"there is no {_FULL}"
@@ -103,7 +103,7 @@ def _full(rig: Rig, log: Audit) -> None:
 
 
 @contextlib.contextmanager
-def _no_room(log: Audit) -> Iterator[None]:
+def _no_room(log: AuditLog) -> Iterator[None]:
     """Writes to this log meet ENOSPC, as on a disk that is full."""
     kept, full = os.dup(log._file), os.open(_FULL, os.O_WRONLY)
     os.dup2(full, log._file)

@@ -33,7 +33,7 @@ class Story:
         self.filled: Counter[int] = Counter()
         self.shares: Counter[str] = Counter()
         self._terms: dict[int, tuple[str, int]] = {}
-        for line in audit.lines(path):
+        for line in audit.read_log(path):
             if line.get("account") == _US and line["event"] in ("in", "out"):
                 self._hear(line["message"])
         self.positions = {symbol: shares for symbol, shares in self.shares.items() if shares}
@@ -104,7 +104,7 @@ def _once(rig: Rig, story: Story) -> Iterator[str]:
     wire = Counter(int.from_bytes(raw[1:5], "big") for raw in rig.relay.orders)
     if twice := [ref for ref, times in wire.items() if times > 1]:
         yield f"order {twice[0]} was sent twice"
-    decided = {line["ref"] for line in audit.lines(rig.journal) if line["event"] == "order" and "index" in line}
+    decided = {line["ref"] for line in audit.read_log(rig.journal) if line["event"] == "order" and "index" in line}
     if strange := sorted(set(wire) - decided):
         yield f"order {strange[0]} left without a decision of the engine, as one that is sent again does"
     if unseen := sorted({ref for ref, times in story.accepted.items() if times} - set(wire)):

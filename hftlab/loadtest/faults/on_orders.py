@@ -69,12 +69,12 @@ def _slow_reader(rig: Rig) -> None:
     slow, ref = Rival(rig.exchange.addresses["orders"], reads=False, buffer=_SMALL_BUFFER), 0
     rig.rivals.append(slow)
     slow.login(*_RIVAL)
-    rig.until(lambda: "RIVAL" in rig.exchange.desk.open, "the rival is logged in")
-    for wire in rig.exchange.wires.wires:  # else the system keeps half a megabyte for it first
-        if wire.port.account == "RIVAL":
-            wire.link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SMALL_BUFFER)
+    rig.until(lambda: "RIVAL" in rig.exchange.sessions.open, "the rival is logged in")
+    for connection in rig.exchange.connections.open:  # else the system keeps half a megabyte for it first
+        if connection.session.account == "RIVAL":
+            connection.link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SMALL_BUFFER)
     before = len(rig.witness.sent)
-    while not rig.exchange.desk.closed["slow_reader"]:
+    while not rig.exchange.sessions.closed["slow_reader"]:
         for _ in range(0 if slow.full else 80):
             slow.order(ref := ref + 1, symbol)
         rig.turn()
@@ -83,7 +83,7 @@ def _slow_reader(rig: Rig) -> None:
             break
     rig.publish()
     rig.calm()
-    rig.seen.update({"its_orders": ref, "closed": rig.exchange.desk.closed["slow_reader"]})
+    rig.seen.update({"its_orders": ref, "closed": rig.exchange.sessions.closed["slow_reader"]})
     rig.must(len(rig.witness.sent) > before, "the trader sent nothing while the rival did not read")
     rig.must(rig.trader.gateway.counts["breaks"] == 0, "the trader's own connection broke")
 
@@ -103,10 +103,10 @@ def _half_open(rig: Rig) -> None:
     rig.publish()
     rig.run(3_500, 10.0)
     rig.calm()
-    gone, wires = sum(rival.gone for rival in rig.rivals), rig.exchange.wires
+    gone, connections = sum(rival.gone for rival in rig.rivals), rig.exchange.connections
     _logins(rig)
     rig.seen.update({"half_open": len(rig.rivals), "closed": gone})
-    rig.must(gone == len(rig.rivals) and len(wires.wires) == 1, f"{len(rig.rivals) - gone} half-open logins are open still")
+    rig.must(gone == len(rig.rivals) and len(connections.open) == 1, f"{len(rig.rivals) - gone} half-open logins are open still")
 
 
 def _unanswered_login(rig: Rig) -> None:
@@ -132,8 +132,8 @@ def _wrong_password(rig: Rig) -> None:
         rig.rivals[-1].login("TRADER", f"GUESS{number}")
         rig.turn()
     rig.run(100)
-    closed = rig.exchange.desk.closed["login_rejected"]
-    rig.seen.update({"rejected": closed, "logins": rig.exchange.desk.counts["logins"], "sent": len(rig.witness.sent)})
+    closed = rig.exchange.sessions.closed["login_rejected"]
+    rig.seen.update({"rejected": closed, "logins": rig.exchange.sessions.counts["logins"], "sent": len(rig.witness.sent)})
     refused = sum(bytes(rival.heard[:4]) == b"\0\x02JA" and rival.gone for rival in rig.rivals)
     rig.must(closed == 101 and refused == 100, f"of 101 wrong passwords {closed} were rejected, {refused} of 100 told so")
     rig.must("not authorised" in rig.trader.failed, f"the trader does not say so, but {rig.trader.failed!r}")

@@ -12,15 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import hftlab.net.exchange.exchange as exchange_module
 from hftlab.engine.engine import synthetic
 from hftlab.loadtest.faults.clock import MS_NS, Clock
 from hftlab.loadtest.faults.relay import Relay
 from hftlab.loadtest.faults.rivals import Rival
 from hftlab.loadtest.faults.witness import Witness
-from hftlab.net.exchange.exchange import Exchange
+from hftlab.net.exchange.audit import SessionState
+from hftlab.net.exchange.server import Exchange, Phase
 from hftlab.net.exchange.settings import ExchangeSettings
-from hftlab.net.exchange.state import State
 from hftlab.net.trader.settings import TraderSettings
 from hftlab.net.trader.trader import Trader
 from hftlab.settings import OrderConfig, RiskConfig
@@ -125,7 +124,7 @@ class Rig:
 
     def turn(self, step_ns: int = 0) -> None:
         """A short time passes, and each does what it has to. raises : Missed when it has all taken too long"""
-        publishing = self.exchange.phase == exchange_module.OPEN
+        publishing = self.exchange.phase == Phase.OPEN
         self.clock.advance(step_ns or (1_000_000_000 // self.fault.rate if publishing else _IDLE_NS))
         wait = 0.0002 if self.clock.real else 0.0
         self.exchange.poll(wait)
@@ -186,9 +185,7 @@ class Rig:
             return
         self.over_ns = self.clock()
         self.exchange.finish()
-        self.until(
-            lambda: not self.trading and self.exchange.phase == exchange_module.DONE, "both end with the session", 30_000, 1.0
-        )
+        self.until(lambda: not self.trading and self.exchange.phase == Phase.DONE, "both end with the session", 30_000, 1.0)
         self.told = self.trader.stop()
 
     # The exchange -----------------------------------------------------------------------------------------------------------
@@ -201,7 +198,7 @@ class Rig:
 
     def restart(self, session: str = "") -> None:
         """It is back at the same place: with its session, from the audit log, or with a new one and the feed from its start."""
-        state = None if session else State.read(self.audit)
+        state = None if session else SessionState.read(self.audit)
         settings = replace(self._bound, session=session or self._bound.session, wait=1 if session else 0)
         self.exchange = Exchange(self.feed, ACCOUNTS, settings, state=state, clock=self.clock)
         self.witness.session = self.exchange.session.ljust(10).encode()

@@ -5,8 +5,12 @@
 `event` is in or out (with the account, the decoded message and, for out, its sequence number and raw bytes), connected, login,
 closed, phase or published. Passwords are never part of it, nor is anything received before a login.
 
-A log that cannot be written (disk full, folder gone) stops nothing: it is said once, what is lost is counted, and the exchange
-accepts no new orders until lines can be written again.
+A log that cannot be written (disk full, folder gone) stops nothing: it is reported once, what is lost is counted, and the
+exchange accepts no new orders until lines can be written again.
+
+A session outlives its process in this log: what every account was sent, and how far the feed was published. The sequenced
+messages say everything else: which UserRefNum comes next, and which orders were open. Those are canceled when the session is
+taken up again: their place in the queue, and what had been taken of the displayed book, is gone with the process.
 """
 
 from __future__ import annotations
@@ -16,19 +20,22 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hftlab.errors import ConfigError
-from hftlab.protocols.ouch import Message
+from hftlab.errors import ConfigError, WireError
+from hftlab.net.exchange.market import FIRST_MATCH
+from hftlab.net.exchange.orders import FIRST_NUMBER
+from hftlab.protocols import ouch
 from hftlab.protocols.ouch_fields import BY_NUMBER
 
 RETRY_NS = 100_000_000
-_MOST_WAITING = 1 << 20  # bytes that wait while nothing can be written; what comes on top is lost, and counted
+_MAX_PENDING = 1 << 20  # bytes that wait while nothing can be written; what comes on top is lost, and counted
 
 
-class Audit:
+class AuditLog:
     """One log. path None: nothing is written, and nothing is missed.
 
     failing : why the latest write failed, "" while all is well
@@ -40,7 +47,7 @@ class Audit:
         self.path, self.session = path, session
         self.failing = ""
         self.counts: Counter[str] = Counter()
-        self._waiting = bytearray()
+        self._pending = bytearray()
         self._retry_ns = 0
         self._file = -1 if path is None else _open(path)
 
@@ -48,24 +55,24 @@ class Audit:
         """One happening; it is on its way to the disk with the next `flush`."""
         if self._file < 0:
             return
-        if len(self._waiting) > _MOST_WAITING:
+        if len(self._pending) > _MAX_PENDING:
             self.counts["lost"] += 1
             return
         time = datetime.now(UTC).isoformat(timespec="microseconds")
         values = {"time": time, "at_ns": at_ns, "session": self.session, "event": event, **more}
-        self._waiting += json.dumps(values, separators=(",", ":")).encode() + b"\n"
+        self._pending += json.dumps(values, separators=(",", ":")).encode() + b"\n"
         self.counts["lines"] += 1
 
     def flush(self, now_ns: int) -> bool:
         """Hand what waits to the system; False where that is not possible now."""
-        if not self._waiting or self._file < 0:
+        if not self._pending or self._file < 0:
             return not self.failing
         if self.failing and now_ns < self._retry_ns:
             return False
         try:
-            while self._waiting:
+            while self._pending:
                 # What was written in part goes on with its rest, so that no line is torn.
-                del self._waiting[: os.write(self._file, self._waiting)]
+                del self._pending[: os.write(self._file, self._pending)]
         except OSError as error:
             self.counts["failures"] += 1
             self._retry_ns = now_ns + RETRY_NS
@@ -82,7 +89,7 @@ class Audit:
         self._retry_ns = 0
         self.flush(0)
         if self._file >= 0:
-            self.counts["lost"] += self._waiting.count(b"\n")
+            self.counts["lost"] += self._pending.count(b"\n")
             os.close(self._file)
             self._file = -1
 
@@ -92,16 +99,16 @@ class Audit:
         print(text, file=sys.stderr)
 
 
-def told(message: Message) -> dict[str, Any]:
+def message_to_dict(message: ouch.Message) -> dict[str, Any]:
     """A message by its fields, options by their names; unknown options as hexadecimal digits."""
-    said: dict[str, Any] = {"type": type(message).__name__}
-    said |= {name: getattr(message, name) for name in message.CODES}
+    values: dict[str, Any] = {"type": type(message).__name__}
+    values |= {name: getattr(message, name) for name in message.CODES}
     options = message.options
     options |= {f"tag {tag}": raw.hex() for tag, raw in getattr(message, "appendage", ()) if tag not in BY_NUMBER}
-    return said | ({"options": options} if options else {})
+    return values | ({"options": options} if options else {})
 
 
-def lines(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+def read_log(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """The lines of a log, as far as they are whole. raises : ConfigError if it cannot be read"""
     try:
         text = Path(path).read_bytes()
@@ -109,11 +116,87 @@ def lines(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         raise ConfigError(f"audit log {path}: cannot be read: {error.strerror}") from None
     for line in text.splitlines():
         try:
-            found = json.loads(line)
+            values = json.loads(line)
         except ValueError:
             continue  # torn when the disk was full or the machine stopped
-        if isinstance(found, dict):
-            yield found
+        if isinstance(values, dict):
+            yield values
+
+
+@dataclass
+class SessionState:
+    """session : 1 to 10 letters and digits; streams : sequenced messages by account; published : the feed's next number."""
+
+    session: str
+    streams: dict[str, list[bytes]] = field(default_factory=dict)
+    published: int = 1
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> SessionState:
+        """The latest session in an audit log. raises : ConfigError for a log without one, or with a gap in what was sent"""
+        state: SessionState | None = None
+        for line in read_log(path):
+            name = line.get("session")
+            if not isinstance(name, str):
+                continue
+            if state is None or state.session != name:
+                state = cls(name)
+            if line.get("event") == "published":
+                state.published = max(state.published, int(line["next"]))
+            if line.get("event") == "out":
+                stream = state.streams.setdefault(line["account"], [])
+                if line["sequence"] != len(stream) + 1:
+                    text = f"message {line['sequence']} of {line['account']} follows message {len(stream)}"
+                    raise ConfigError(f"audit log {path}: session {name!r} cannot be taken up again: {text}")
+                stream.append(bytes.fromhex(line["raw"]))
+        if state is None:
+            raise ConfigError(f"audit log {path}: there is no session in it")
+        return state
+
+
+# Messages that answer one which used up a UserRefNum.
+_USES_REF = (
+    ouch.Accepted, ouch.Replaced, ouch.Rejected, ouch.MassCancelResponse, ouch.DisableResponse, ouch.EnableResponse,
+)  # fmt: skip
+
+
+@dataclass
+class AccountState:
+    """What one account's messages say: the next UserRefNum, the shares left of each open order, the last numbers."""
+
+    next_ref: int = 1
+    open: dict[int, int] = field(default_factory=dict)
+    order_number: int = FIRST_NUMBER
+    match_number: int = FIRST_MATCH
+
+    @classmethod
+    def replay(cls, stream: list[bytes]) -> AccountState:
+        """From the messages of one account, the first one first."""
+        state = cls()
+        for raw in stream:
+            try:
+                state._apply(ouch.decode_outbound(raw))
+            except WireError:
+                continue  # written by another version
+        state.open = {ref: left for ref, left in state.open.items() if left}
+        return state
+
+    def _apply(self, message: ouch.Message) -> None:
+        match message:
+            case ouch.Accepted() | ouch.Replaced():
+                self.open[message.user_ref] = message.quantity
+                self.order_number = max(self.order_number, message.order_reference)
+                if isinstance(message, ouch.Replaced):
+                    self.open.pop(message.orig_user_ref, None)
+            case ouch.Executed():
+                self.open[message.user_ref] = self.open.get(message.user_ref, 0) - message.quantity
+                self.match_number = max(self.match_number, message.match_number)
+            case ouch.Canceled() | ouch.AiqCanceled():
+                self.open[message.user_ref] = self.open.get(message.user_ref, 0) - message.quantity
+            case ouch.Modified():
+                self.open[message.user_ref] = message.quantity
+        if isinstance(message, _USES_REF):
+            self.next_ref = max(self.next_ref, message.user_ref + 1)
 
 
 def _open(path: str | os.PathLike[str]) -> int:

@@ -22,7 +22,7 @@ from heapq import merge
 from itertools import groupby
 
 from hftlab.events import Kind
-from hftlab.net.exchange.resting import ASK, BID, Order, Queues, Resting, best_first, better
+from hftlab.net.exchange.orders import ASK, BID, OrderStore, Queues, RestingOrder, best_first, better
 from hftlab.stages.book import Book, HalfBook
 from hftlab.stages.tick import Event
 
@@ -30,35 +30,35 @@ _ADD, _EXECUTE, _CANCEL = int(Kind.ADD), int(Kind.EXECUTE), int(Kind.CANCEL)
 _DELETE, _REPLACE, _TRADE = int(Kind.DELETE), int(Kind.REPLACE), int(Kind.TRADE)
 _STATUS, _CLEAR = int(Kind.STATUS), int(Kind.CLEAR)
 _TRADING = ord("T")
-MATCHES = 1 << 62
+FIRST_MATCH = 1 << 62  # our match numbers start here, where no feed has its own
 
-
-#: Called for every fill: order, shares, price, whether it took liquidity, match number.
-Fill = Callable[[Order, int, int, bool, int], None]
+#: Called for every fill: order, shares, price, whether it took liquidity, match number. It must reduce `left`, and remove the
+#: order from the store if nothing is left.
+Fill = Callable[[RestingOrder, int, int, bool, int], None]
 #: Called before `taker` would trade with `maker` of the same account: shares, price. It must cancel one of them.
-SelfTrade = Callable[[Order, Order, int, int], None]
+SelfTrade = Callable[[RestingOrder, RestingOrder, int, int], None]
 
 
 class Market:
-    """All instruments. `fill` is told of every fill and keeps `left`; `self_trade` decides between two orders of one account.
+    """All instruments.
 
-    Match numbers start at 2^62, where no feed has its own.
+    halted : instruments that the feed has halted
+    taken  : shares of a displayed order that we have, by order id
     """
 
-    def __init__(self, fill: Fill, self_trade: SelfTrade) -> None:
-        self.book = Book()
+    def __init__(self, store: OrderStore, fill: Fill, self_trade: SelfTrade) -> None:
+        self.book, self.store = Book(), store
         self.halted: set[int] = set()
-        self.taken: dict[int, int] = {}  # displayed order -> shares of it that we have
-        self.resting = Resting()
+        self.taken: dict[int, int] = {}
+        self.last_match = FIRST_MATCH
         self._fill, self._self_trade = fill, self_trade
-        self.last_match = MATCHES
 
     # History goes on ------------------------------------------------------------------------------------------------------
 
     def apply(self, event: Event) -> None:
         """One event of the feed; fills what it fills. An event that the book refuses fills nothing."""
         _, order_id, new_id, price, qty, instrument, kind, side = event
-        ours = self.resting.sides.get(instrument)
+        ours = self.store.sides.get(instrument)
         if kind == _STATUS:
             self._status(instrument, qty == _TRADING)
             return
@@ -75,7 +75,7 @@ class Market:
         if not ours:
             return
         if kind == _CLEAR:
-            for order in self.resting.orders(instrument):
+            for order in self.store.resting(instrument):
                 order.ahead.clear()
         if where:
             at = ours[where[1] - 1]
@@ -90,7 +90,7 @@ class Market:
     def _follow(self, kind: int, order_id: int, new_id: int) -> None:
         """What we took of an order goes with it, and is forgotten with it."""
         if kind == _CLEAR:
-            self.taken = {known: shares for known, shares in self.taken.items() if known in self.book.orders}
+            self.taken = {order_id: shares for order_id, shares in self.taken.items() if order_id in self.book.orders}
         elif kind == _REPLACE:
             if shares := self.taken.pop(order_id, 0):
                 self.taken[new_id] = shares
@@ -119,7 +119,7 @@ class Market:
             return
         _, side, price, _ = where
         other = BID + ASK - side
-        at = self.resting.queues(instrument, other)
+        at = self.store.queues(instrument, other)
         for own_price in best_first(at, other):
             if better(price, own_price, other):
                 return
@@ -128,13 +128,11 @@ class Market:
                 if room > 0:
                     self._take_of(order_id, self._give(order, room))
 
-    def _give(self, order: Order, shares: int, match: int = 0) -> int:
+    def _give(self, order: RestingOrder, shares: int, match: int = 0) -> int:
         """Fill a resting order at its price, at most `shares`; returns how many."""
         shares = min(shares, order.left)
         if shares:
             self._fill(order, shares, order.price, False, match or self._next_match())
-            if not order.left:
-                self.resting.remove(order)
         return shares
 
     def _status(self, instrument: int, trading: bool) -> None:
@@ -142,29 +140,27 @@ class Market:
             self.halted.add(instrument)
         elif instrument in self.halted:
             self.halted.remove(instrument)
-            for order in list(self.resting.orders(instrument)):
+            for order in self.store.resting(instrument):
                 if order.left:
                     self.trade(order)
-                    if not order.left:
-                        self.resting.remove(order)
 
     # Our orders -----------------------------------------------------------------------------------------------------------
 
-    def rest(self, order: Order) -> None:
+    def rest(self, order: RestingOrder) -> None:
         """Put what is left into the queue of its price, behind everybody."""
-        self.resting.add(order)
-        order.ahead = {known for known, _ in self.book.queue(order.instrument, order.side, order.price)}
+        self.store.rest(order)
+        order.ahead = {order_id for order_id, _ in self.book.queue(order.instrument, order.side, order.price)}
 
-    def ahead(self, order: Order) -> int:
+    def ahead(self, order: RestingOrder) -> int:
         """Shares before a resting order at its price: displayed ones that we have not taken, and our own."""
-        total = sum(self._available(known) for known in order.ahead)
-        for own in self.resting.queues(order.instrument, order.side).get(order.price, ()):
+        total = sum(self._available(order_id) for order_id in order.ahead)
+        for own in self.store.queues(order.instrument, order.side).get(order.price, ()):
             if own is order:
                 break
             total += own.left
         return total
 
-    def trade(self, taker: Order) -> None:
+    def trade(self, taker: RestingOrder) -> None:
         """Trade a new order with everything that it reaches, best price first, and in the order of the queue at each price."""
         other = BID + ASK - taker.side
         for price in self._prices(taker.instrument, other):
@@ -173,13 +169,13 @@ class Market:
             for maker in self._queue(taker.instrument, other, price):
                 if not taker.left:
                     return
-                if isinstance(maker, Order):
+                if isinstance(maker, RestingOrder):
                     self._trade_with(taker, maker)
                 elif shares := min(taker.left, self._available(maker)):
                     self._take_of(maker, shares)
                     self._fill(taker, shares, price, True, self._next_match())
 
-    def _trade_with(self, taker: Order, maker: Order) -> None:
+    def _trade_with(self, taker: RestingOrder, maker: RestingOrder) -> None:
         shares = min(taker.left, maker.left)
         if maker.account == taker.account:
             self._self_trade(taker, maker, shares, maker.price)
@@ -196,19 +192,19 @@ class Market:
         """Every price of one side, displayed or ours, best first; found as they are asked for."""
         halves = self.book.halves.get(instrument)
         displayed = [(level.price for level in halves[side - 1].walk())] if halves else []
-        own = best_first(self.resting.queues(instrument, side), side)
+        own = best_first(self.store.queues(instrument, side), side)
         return (price for price, _ in groupby(merge(*displayed, own, reverse=side == BID)))
 
-    def _queue(self, instrument: int, side: int, price: int) -> list[int | Order]:
+    def _queue(self, instrument: int, side: int, price: int) -> list[int | RestingOrder]:
         """Displayed orders (by id) and ours at one price, in time priority."""
-        displayed = [known for known, _ in self.book.queue(instrument, side, price)]
-        ours = self.resting.queues(instrument, side).get(price, ())
-        made: list[int | Order] = []
+        displayed = [order_id for order_id, _ in self.book.queue(instrument, side, price)]
+        ours = self.store.queues(instrument, side).get(price, ())
+        queue: list[int | RestingOrder] = []
         for order in ours:
-            made += [known for known in displayed if known in order.ahead]
-            made.append(order)
-            displayed = [known for known in displayed if known not in order.ahead]
-        return made + displayed
+            queue += [order_id for order_id in displayed if order_id in order.ahead]
+            queue.append(order)
+            displayed = [order_id for order_id in displayed if order_id not in order.ahead]
+        return queue + displayed
 
     def _available(self, order_id: int) -> int:
         level = self.book.orders.get(order_id)
@@ -218,13 +214,13 @@ class Market:
         if shares:
             self.taken[order_id] = self.taken.get(order_id, 0) + shares
 
-    def _displayed_before(self, order: Order) -> int:
+    def _displayed_before(self, order: RestingOrder) -> int:
         """Displayed shares at better prices and before it at its own; 0 unless the market is locked or crossed."""
         halves = self.book.halves.get(order.instrument)
         half: HalfBook | None = halves[order.side - 1] if halves else None
-        total = sum(self._available(known) for known in order.ahead)
+        total = sum(self._available(order_id) for order_id in order.ahead)
         for level in half.walk() if half else ():
             if not better(level.price, order.price, order.side):
                 break
-            total += sum(self._available(known) for known in level.queue)
+            total += sum(self._available(order_id) for order_id in level.queue)
         return total

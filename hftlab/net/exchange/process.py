@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hftlab.errors import ConfigError
 from hftlab.feeds.feed import Feed
-from hftlab.net.exchange.exchange import Exchange
+from hftlab.net.exchange.audit import SessionState
+from hftlab.net.exchange.server import Exchange
 from hftlab.net.exchange.settings import ExchangeSettings, load_accounts
-from hftlab.net.exchange.state import State
 from hftlab.net.process import Announce, ended_by_signals, print_json, print_text
 
 
@@ -34,11 +34,11 @@ def serve(
         raise exchange.publisher.error
 
 
-def _state(settings: ExchangeSettings) -> State:
+def _state(settings: ExchangeSettings) -> SessionState:
     """The session to be taken up. raises : ConfigError"""
     if not settings.audit:
         raise ConfigError("--resume takes up the session in the audit log; name its file with --audit FILE")
-    state = State.read(settings.audit)
+    state = SessionState.read(settings.audit)
     if settings.session not in ("", state.session):
         raise ConfigError(f"session must be {state.session!r}, the latest in {settings.audit}, got {settings.session!r}")
     return state

@@ -1,15 +1,17 @@
-"""The publisher: a feed as numbered MoldUDP64 datagrams, each with the time at which it is meant to leave. No sockets, no clock.
+"""The market data side of the exchange: a feed as numbered MoldUDP64 datagrams, each with the time at which it is meant to leave.
 
-poll(now) -> datagrams that are due    beat(now) -> a heartbeat, or the end of the session, when nothing else has left
+`Publisher` has no sockets and no clock: poll(now) -> datagrams that are due, beat(now) -> a heartbeat when nothing else has left.
+`Broadcast` puts its datagrams onto two lines, and answers requests for what was lost.
 """
 
 from __future__ import annotations
 
 import math
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,12 +19,17 @@ from hftlab.engine.histogram import Histogram
 from hftlab.errors import ConfigError, FeedError
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.itch import Frames, Joiner
-from hftlab.net.exchange.kept import Kept
+from hftlab.net import endpoints
+from hftlab.net.endpoints import Address
+from hftlab.net.exchange.retransmission import RetransmitBuffer, RetransmitServer
+from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.protocols import moldudp64
+from hftlab.protocols.lines import Line
 from hftlab.protocols.pacing import SECOND_NS, Pace, Schedule
 
 _END_NS = SECOND_NS // 20  # between two ends of a session: who misses them all waits for it for ever
 _LAGS = 4096  # lags that are counted at once
+_REQUESTS = 64  # requests answered in one round
 
 
 class Datagram(NamedTuple):
@@ -52,15 +59,15 @@ def messages(feed: Feed) -> Iterator[tuple[int, bytes]]:
     joiner.finish(index)
 
 
-def directory(feed: Feed, most: int = 200_000) -> tuple[dict[int, bytes], int]:
-    """What a feed says of its stocks before its first order: 8-byte symbol by stock locate; and its first timestamp, ns.
+def read_directory(feed: Feed, limit: int = 200_000) -> tuple[dict[int, bytes], int]:
+    """The stock directory before the first order of a feed, 8-byte symbol by stock locate; and its first timestamp, ns.
 
-    most : messages looked at, where no order comes
+    limit : messages looked at, where no order comes
     """
     names: dict[int, bytes] = {}
     first = 0
     with suppress(FeedError):  # it is published as far as it goes, and reported then
-        for _, (ts_ns, framed) in zip(range(most), messages(feed), strict=False):
+        for _, (ts_ns, framed) in zip(range(limit), messages(feed), strict=False):
             first = first or ts_ns
             if framed[2:3] in (b"A", b"F"):
                 break
@@ -75,8 +82,8 @@ class Publisher:
     feed            : one of wire bytes
     session         : 10 bytes
     batch           : put messages that are due together into one datagram, up to `limit` bytes of blocks
-    keep            : how many messages can be asked for again
-    longest_lull_ns : see `Schedule`
+    window          : how many messages can be requested again
+    max_idle_gap_ns : see `Schedule`
     next            : number of the next message; finished : nothing is left of the feed
     error           : why the feed broke off, a FeedError; None if it did not. Everything before is published
     counts          : messages, datagrams, heartbeats, ends
@@ -91,15 +98,15 @@ class Publisher:
         *,
         batch: bool = False,
         limit: int = moldudp64.LIMIT,
-        keep: int = 1 << 20,
-        longest_lull_ns: float = math.inf,
+        window: int = 1 << 20,
+        max_idle_gap_ns: float = math.inf,
         heartbeat_ns: int = SECOND_NS,
     ) -> None:
         if feed.wire != "itch":
             raise ConfigError(f"feed {feed.name!r} carries event records; allowed is a feed of wire bytes (ITCH)")
         self.session, self.batch, self.limit, self.heartbeat_ns = session, batch, limit, heartbeat_ns
-        self.kept = Kept(keep)
-        self.schedule = Schedule(pace, longest_lull_ns)
+        self.buffer = RetransmitBuffer(window)
+        self.schedule = Schedule(pace, max_idle_gap_ns)
         self.finished = False
         self.error: FeedError | None = None
         self.started_ns: int | None = None
@@ -114,24 +121,24 @@ class Publisher:
 
     @property
     def next(self) -> int:
-        return self.kept.next
+        return self.buffer.next
 
     def skip(self, upto: int) -> Iterator[bytes]:
         """Count messages as published until `upto` is the next number; yields them framed. For a session taken up again."""
-        while self.next < upto and (found := self._read()):
-            self.ts_ns = found[0] or self.ts_ns
-            self.kept.append(found[1])
-            yield found[1]
+        while self.next < upto and (message := self._read()):
+            self.ts_ns = message[0] or self.ts_ns
+            self.buffer.append(message[1])
+            yield message[1]
 
     def begin(self, now_ns: int) -> None:
         """Start the clock of the schedule."""
         self.started_ns = now_ns
         self._advance()
 
-    def poll(self, now_ns: int, most: int = 64) -> list[Datagram]:
-        """The datagrams that are due, at most `most`; each counts as sent."""
+    def poll(self, now_ns: int, limit: int = 64) -> list[Datagram]:
+        """The datagrams that are due, at most `limit`; each counts as sent."""
         out: list[Datagram] = []
-        while len(out) < most and self._due(now_ns):
+        while len(out) < limit and self._due(now_ns):
             out.append(self._datagram(now_ns))
         if out:
             self._beat_ns = self._left_ns = now_ns
@@ -187,7 +194,7 @@ class Publisher:
                 first, intended = False, at
             blocks.append(framed)
             size += len(framed)
-            self.kept.append(framed)
+            self.buffer.append(framed)
             self.ts_ns = ts_ns or self.ts_ns
             if at is not None:
                 self._lags.append(now_ns - at)
@@ -201,12 +208,12 @@ class Publisher:
 
     def _advance(self) -> None:
         self._waiting = None
-        found = self._read()
-        if found is None:
+        message = self._read()
+        if message is None:
             self.finished = True
             return
-        at = self.schedule.next(found[0])
-        self._waiting = (None if at is None or self.started_ns is None else self.started_ns + at, *found)
+        at = self.schedule.next(message[0])
+        self._waiting = (None if at is None or self.started_ns is None else self.started_ns + at, *message)
 
     def _read(self) -> tuple[int, bytes] | None:
         try:
@@ -214,3 +221,92 @@ class Publisher:
         except FeedError as error:
             self.error = error
             return None
+
+
+class Broadcast:
+    """Publisher, lines and request server of one session; `open` binds.
+
+    lines   : "A" and "B"
+    targets : where each goes to
+    counts  : send_failed (datagrams the system did not take)
+    """
+
+    def __init__(self, feed: Feed, session: str, settings: ExchangeSettings) -> None:
+        self.settings = settings
+        self.publisher = Publisher(
+            feed,
+            session.ljust(10).encode(),
+            Pace.parse(settings.pace),
+            batch=settings.batch,
+            window=settings.retransmit_window,
+            max_idle_gap_ns=settings.max_idle_gap_s * SECOND_NS,
+            heartbeat_ns=int(settings.heartbeat_s * SECOND_NS),
+        )
+        self.retransmit = RetransmitServer(self.publisher.buffer, self.publisher.session, rate=settings.retransmit_rate)
+        self.lines = {name: Line(name, chance, settings.line_seed) for name, chance in zip("AB", settings.chances, strict=True)}
+        self.targets: dict[str, Address] = {}
+        self.counts: Counter[str] = Counter()
+        self.requests: socket.socket | None = None
+        self._sender: socket.socket | None = None
+
+    def open(self) -> socket.socket:
+        """Bind; returns the socket on which requests come. raises : ConfigError"""
+        wanted = {"A": self.settings.line_a, "B": self.settings.line_b}
+        for name, text in wanted.items():
+            self.targets[name] = endpoints.destination(Address.parse(text, f"line {name}"), f"line {name}")
+        self._sender = endpoints.sender(self.settings.interface)  # closed by `close`, whatever follows
+        self.requests = endpoints.bind(socket.SOCK_DGRAM, Address.parse(self.settings.requests, "requests"), "requests")
+        return self.requests
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for opened in (self._sender, self.requests):
+            if opened:
+                opened.close()
+
+    def emit(self, data: bytes) -> None:
+        """One datagram onto both lines."""
+        for name, line in self.lines.items():
+            for arriving in line.carry(data):
+                self._send(arriving, self.targets[name])
+
+    def beat(self, now_ns: int, *, ending: bool) -> None:
+        """A heartbeat, or the end of the session again, if nothing has left for a while; what a line holds back goes first."""
+        beat = self.publisher.end_again(now_ns) if ending else self.publisher.beat(now_ns)
+        if beat:
+            for name, line in self.lines.items():
+                for held in line.flush():
+                    self._send(held, self.targets[name])
+            self.emit(beat)
+
+    def answer(self, now_ns: int) -> None:
+        """The requests that wait, a bounded number of them."""
+        assert self.requests is not None
+        for _ in range(_REQUESTS):
+            try:
+                request, peer = self.requests.recvfrom(64)
+                if answer := self.retransmit.answer(request, now_ns):
+                    self.requests.sendto(answer, peer)
+            except OSError:  # nothing waits, or the answer was not taken: the client will ask again
+                return
+
+    def summary(self) -> dict[str, Any]:
+        """What has been published, sent again and lost, in numbers; lags in ns."""
+        lag = self.publisher.lags()
+        late = {"p50": int(lag.quantile(0.5)), "p99": int(lag.quantile(0.99)), "max": int(lag.max)} if lag.n else {}
+        return {
+            "published": dict(self.publisher.counts),
+            "lag_ns": late,
+            "idle_gaps_cut": self.publisher.schedule.lulls_cut,
+            "lines": {name: dict(line.counts) for name, line in self.lines.items()},
+            "send_failed": self.counts["send_failed"],
+            "retransmitted": dict(self.retransmit.counts),
+            "feed_error": str(self.publisher.error or ""),
+        }
+
+    def _send(self, data: bytes, target: Address) -> None:
+        assert self._sender is not None
+        try:
+            self._sender.sendto(data, target)
+        except OSError:  # full buffers lose a datagram as a network does; the listener asks for it again
+            self.counts["send_failed"] += 1

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hftlab.engine.live import Live
-from hftlab.net.exchange.audit import told
+from hftlab.net.exchange.audit import message_to_dict
 from hftlab.net.trader.positions import Change, Order, Positions
 from hftlab.net.trader.settings import TraderSettings
 from hftlab.protocols import ouch
@@ -63,7 +63,7 @@ class BookKeeping:
     def hear(self, message: ouch.Message, note: Note) -> None:
         """One message of the exchange."""
         change = self.positions.hear(message)
-        note("in", message=told(message))
+        note("in", message=message_to_dict(message))
         if isinstance(message, ouch.Accepted):
             self.live.renumber(message.user_ref + 1)  # of an earlier process, it may be ahead of the engine's
         if change:

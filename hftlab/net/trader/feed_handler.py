@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from hftlab.errors import ConfigError
-from hftlab.net.endpoints import Address, bound
+from hftlab.net.endpoints import Address, bind
 from hftlab.net.trader.settings import TraderSettings
 from hftlab.protocols.arbiter import Arbiter, Delivery
 from hftlab.protocols.moldudp64 import END, HEADER
@@ -55,7 +55,7 @@ class FeedHandler:
             for number, text in enumerate(self.settings.lines):
                 self.lines.append(listener(Address.parse(text, f"line {'AB'[number]}"), self.settings.interface))
             if self._server:
-                self.requests = bound(socket.SOCK_DGRAM, Address(_towards(self._server), 0), "requests")
+                self.requests = bind(socket.SOCK_DGRAM, Address(_towards(self._server), 0), "requests")
         except ConfigError:
             self.close()
             raise

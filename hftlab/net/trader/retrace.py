@@ -15,7 +15,7 @@ from hftlab.engine.engine import Engine
 from hftlab.engine.live import Live
 from hftlab.engine.session import Backend
 from hftlab.feeds.feed import Feed
-from hftlab.net.exchange.audit import lines
+from hftlab.net.exchange.audit import read_log
 from hftlab.net.exchange.publisher import messages
 from hftlab.net.trader.book_keeping import BookKeeping
 from hftlab.protocols import ouch
@@ -35,7 +35,7 @@ def retrace(journal: str | os.PathLike[str], feed: Feed, backend: str | Backend 
 
     raises : ConfigError for a journal that cannot be read
     """
-    day = list(lines(journal))
+    day = list(read_log(journal))
     start = max((number for number, line in enumerate(day) if line["event"] == "start"), default=0)
     live = Live(backend, **options)
     live.stale(None, True)

@@ -25,7 +25,7 @@ from typing import Any
 from hftlab.engine.engine import Engine
 from hftlab.engine.live import Live
 from hftlab.engine.session import Backend
-from hftlab.net.exchange.audit import Audit
+from hftlab.net.exchange.audit import AuditLog
 from hftlab.net.loop import Loop
 from hftlab.net.trader import holds
 from hftlab.net.trader.book_keeping import BookKeeping
@@ -70,7 +70,7 @@ class Trader:
         self.latency = Latency()
         self.malformed: Counter[str] = Counter()
         self.restarts = 0
-        self.journal = Audit(None, "")
+        self.journal = AuditLog(None, "")
         self.books = BookKeeping(self.live)
         self.live.stale(None, True)
         self._loop: Loop | None = None
@@ -81,7 +81,7 @@ class Trader:
 
     def start(self) -> dict[str, Any]:
         """Bind, and begin to connect; returns the addresses. raises : ConfigError for an address or journal that cannot be had"""
-        self.journal = Audit(self.settings.journal, "")
+        self.journal = AuditLog(self.settings.journal, "")
         try:
             self.feed.open()
         except Exception:

@@ -1,4 +1,4 @@
-"""What has been published, kept for a while, and the server that sends it again on request.
+"""Retransmission: the latest published messages, and the server that sends them again on request.
 
 Answers are ordinary MoldUDP64 packets with as many of the wanted messages as fit into one datagram; the client asks again from
 where it stopped. There is no negative answer: what cannot be answered is counted by reason and met with silence.
@@ -15,11 +15,14 @@ from hftlab.protocols.pacing import Bucket
 _CHUNK = 4096  # messages that are forgotten at once
 
 
-class Kept:
-    """The latest published messages, framed. most : how many at least are kept; first : the number of the oldest one kept."""
+class RetransmitBuffer:
+    """The latest published messages, framed.
 
-    def __init__(self, most: int = 1 << 20, first: int = 1) -> None:
-        self.most, self.first, self.next = most, first, first
+    window : how many at least are kept; first : the number of the oldest one kept; next : of the next one to be appended
+    """
+
+    def __init__(self, window: int = 1 << 20) -> None:
+        self.window, self.first, self.next = window, 1, 1
         self._chunks: deque[list[bytes]] = deque([[]])
 
     def append(self, framed: bytes) -> None:
@@ -27,7 +30,7 @@ class Kept:
         chunk = self._chunks[-1]
         if len(chunk) == _CHUNK:
             self._chunks.append(chunk := [])
-            if len(self._chunks) * _CHUNK > self.most + 2 * _CHUNK:
+            if len(self._chunks) * _CHUNK > self.window + 2 * _CHUNK:
                 self._chunks.popleft()
                 self.first += _CHUNK
         chunk.append(framed)
@@ -35,22 +38,22 @@ class Kept:
 
     def get(self, sequence: int, count: int, limit: int) -> list[bytes]:
         """Framed messages from `sequence` on: at most `count`, at most `limit` bytes but one at least; [] if it is not kept."""
-        found: list[bytes] = []
+        messages: list[bytes] = []
         if sequence < self.first:
-            return found
+            return messages
         size = 0
         for number in range(sequence, min(sequence + count, self.next)):
             chunk, place = divmod(number - self.first, _CHUNK)
             framed = self._chunks[chunk][place]
             size += len(framed)
-            if found and size > limit:
+            if messages and size > limit:
                 break
-            found.append(framed)
-        return found
+            messages.append(framed)
+        return messages
 
 
-class Resender:
-    """Answers requests out of what is kept.
+class RetransmitServer:
+    """Answers requests out of a buffer.
 
     rate, burst : datagrams per second, and at once; what asks for more gets nothing
     counts      : requests, answered, messages; unanswered by reason: malformed, foreign_session, nothing_asked, not_kept,
@@ -58,9 +61,9 @@ class Resender:
     """
 
     def __init__(
-        self, kept: Kept, session: bytes, *, rate: float = 10_000, burst: int = 1_000, limit: int = moldudp64.LIMIT
+        self, buffer: RetransmitBuffer, session: bytes, *, rate: float = 10_000, burst: int = 1_000, limit: int = moldudp64.LIMIT
     ) -> None:
-        self.kept, self.session, self.limit = kept, session, limit
+        self.buffer, self.session, self.limit = buffer, session, limit
         self.counts: Counter[str] = Counter()
         self._bucket = Bucket(rate, burst)
 
@@ -71,10 +74,10 @@ class Resender:
         if refused or wanted is None:
             self.counts[refused] += 1
             return None
-        found = self.kept.get(wanted.sequence, min(wanted.count, moldudp64.MOST_MESSAGES), self.limit)
+        messages = self.buffer.get(wanted.sequence, min(wanted.count, moldudp64.MOST_MESSAGES), self.limit)
         self.counts["answered"] += 1
-        self.counts["messages"] += len(found)
-        return moldudp64.HEADER.pack(self.session, wanted.sequence, len(found)) + b"".join(found)
+        self.counts["messages"] += len(messages)
+        return moldudp64.HEADER.pack(self.session, wanted.sequence, len(messages)) + b"".join(messages)
 
     def _read(self, datagram: bytes, now_ns: int) -> tuple[moldudp64.Request | None, str]:
         """The request, and why it is not answered: "" if it is."""
@@ -86,8 +89,8 @@ class Resender:
             return wanted, "foreign_session"
         if not wanted.count:
             return wanted, "nothing_asked"
-        if wanted.sequence < self.kept.first:
+        if wanted.sequence < self.buffer.first:
             return wanted, "not_kept"
-        if wanted.sequence >= self.kept.next:
+        if wanted.sequence >= self.buffer.next:
             return wanted, "not_yet"
         return wanted, "" if self._bucket.take(now_ns) else "throttled"

@@ -5,7 +5,7 @@ print(exchange.start())            # the addresses it listens on and sends to
 while exchange.poll():
     ...
 
-waiting (for traders) -> open (publishing) -> staying -> ending (end of session repeated) -> closing -> done
+waiting (for traders) -> open (publishing) -> staying (heartbeats) -> ending (end of session repeated) -> closing -> done
 """
 
 from __future__ import annotations
@@ -14,26 +14,35 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from enum import Enum
 from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
 from hftlab.errors import ConfigError
 from hftlab.feeds.feed import Feed
 from hftlab.net import endpoints
-from hftlab.net.connections import Wire, Wires
 from hftlab.net.endpoints import Address
-from hftlab.net.exchange.audit import Audit
-from hftlab.net.exchange.broadcast import Broadcast
-from hftlab.net.exchange.desk import Desk
+from hftlab.net.exchange.audit import AuditLog, SessionState
+from hftlab.net.exchange.connections import Connection, Connections
 from hftlab.net.exchange.matching import Matcher
-from hftlab.net.exchange.publisher import Datagram, directory
+from hftlab.net.exchange.publisher import Broadcast, Datagram, read_directory
+from hftlab.net.exchange.sessions import OrderSessions
 from hftlab.net.exchange.settings import ExchangeSettings, check_accounts
-from hftlab.net.exchange.state import State
 from hftlab.protocols.pacing import SECOND_NS
 
-WAITING, OPEN, STAYING, ENDING, CLOSING, DONE = "waiting", "open", "staying", "ending", "closing", "done"
 _TIDY_NS, _CLOSING_NS = 10_000_000, 2 * SECOND_NS  # between two looks at timers; for the last words
 _BUSY_NS = 2_000_000  # a wait shorter than this is spent looking, since the system wakes nobody that exactly
+
+
+class Phase(Enum):
+    """Where a session stands; see above."""
+
+    WAITING = "waiting"
+    OPEN = "open"
+    STAYING = "staying"
+    ENDING = "ending"
+    CLOSING = "closing"
+    DONE = "done"
 
 
 class Exchange:
@@ -41,7 +50,7 @@ class Exchange:
 
     feed     : one of wire bytes
     accounts : password by username
-    state    : a session to be taken up again, see `State`; without it a new one
+    state    : a session to be taken up again, see `SessionState`; without it a new one
     clock    : monotonic ns; on_sent: called with each datagram of the feed, and the time when it had left on both lines
     lines    : "A" and "B", whose faults may be changed while it runs
     raises   : ConfigError for what cannot be published or is no account
@@ -53,16 +62,16 @@ class Exchange:
         accounts: Mapping[str, str],
         settings: ExchangeSettings | None = None,
         *,
-        state: State | None = None,
+        state: SessionState | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.session = state.session if state else (settings or ExchangeSettings.on_free_ports()).session_name
         self.settings = replace(settings or ExchangeSettings.on_free_ports(), session=self.session)
-        self.clock, self.phase = clock, WAITING
+        self.clock, self.phase = clock, Phase.WAITING
         self.on_sent: Callable[[Datagram, int], None] | None = None
         self.broadcast = Broadcast(feed, self.session, self.settings)
         self.publisher, self.lines = self.broadcast.publisher, self.broadcast.lines
-        self.matcher = Matcher(most_live=self.settings.max_open_orders)
+        self.matcher = Matcher(max_open_orders=self.settings.max_open_orders)
         self._accounts = check_accounts(tuple(accounts.items()), "accounts")
         self._feed, self._state = feed, state
         self._until_ns = self._tidy_ns = self._checkpoint_ns = self._noted = 0
@@ -73,28 +82,25 @@ class Exchange:
     def start(self) -> dict[str, Any]:
         """Bind everything; returns the addresses. raises : ConfigError for an address or an audit log that cannot be had"""
         chosen = self.settings
-        self.audit = Audit(chosen.audit, self.session)
+        self.audit = AuditLog(chosen.audit, self.session)
         try:
             requests = self.broadcast.open()
-            listener = endpoints.bound(socket.SOCK_STREAM, Address.parse(chosen.orders, "orders"), "orders", backlog=128)
+            listener = endpoints.bind(socket.SOCK_STREAM, Address.parse(chosen.orders, "orders"), "orders", backlog=128)
         except ConfigError:
             self.broadcast.close()
             self.audit.close()
             raise
         self._selector = DefaultSelector()
         self._selector.register(requests, EVENT_READ, self.broadcast)
-        self.desk = Desk(
-            self.matcher,
-            self._accounts,
-            self.session,
-            self.audit,
-            most=chosen.max_messages_per_account,
+        self.sessions = OrderSessions(
+            self.matcher, self._accounts, self.session, self.audit,
+            max_messages=chosen.max_messages_per_account, cancel_on_disconnect=chosen.cancel_on_disconnect,
             **chosen.connection_limits,
-        )
-        self.desk.cancel_on_disconnect = chosen.cancel_on_disconnect
-        self.wires = Wires(
-            listener, self._selector, self.desk, most=chosen.max_connections, rate=chosen.inbound_rate, burst=chosen.inbound_burst
-        )
+        )  # fmt: skip
+        self.connections = Connections(
+            listener, self._selector, self.sessions,
+            limit=chosen.max_connections, rate=chosen.inbound_rate, burst=chosen.inbound_burst,
+        )  # fmt: skip
         self._begin(self.clock())
         return self.addresses
 
@@ -106,8 +112,8 @@ class Exchange:
             "line_a": str(self.broadcast.targets["A"]),
             "line_b": str(self.broadcast.targets["B"]),
             "interface": self.settings.interface,
-            "requests": endpoints.name(self.broadcast.requests),
-            "orders": endpoints.name(self.wires.listener),
+            "requests": endpoints.address_of(self.broadcast.requests),
+            "orders": endpoints.address_of(self.connections.listener),
         }
 
     @property
@@ -121,21 +127,21 @@ class Exchange:
             return False
         events = self._selector.select(self._wait(timeout))
         now_ns = self.clock()
-        self.desk.time_ns = self.publisher.time_ns(now_ns) or self.desk.time_ns
+        self.sessions.time_ns = self.publisher.time_ns(now_ns) or self.sessions.time_ns
         for key, mask in events:
             if isinstance(key.data, Broadcast):
                 self.broadcast.answer(now_ns)
-            elif isinstance(key.data, Wires):
-                self.wires.accept(now_ns)
-            elif mask & EVENT_READ and isinstance(key.data, Wire):
-                self.wires.readable(key.data, now_ns)
+            elif isinstance(key.data, Connections):
+                self.connections.accept(now_ns)
+            elif mask & EVENT_READ and isinstance(key.data, Connection):
+                self.connections.readable(key.data, now_ns)
         self._publish(now_ns)
         if now_ns >= self._tidy_ns:
             self._tidy_ns = now_ns + _TIDY_NS
             self._tidy(now_ns)
         self.matcher.accepting = self.audit.flush(now_ns)
-        self.wires.send(now_ns)
-        return self.phase != DONE
+        self.connections.send(now_ns)
+        return self.phase != Phase.DONE
 
     def run(self) -> None:
         """Poll until the session is over."""
@@ -144,9 +150,9 @@ class Exchange:
 
     def finish(self) -> None:
         """End the session in order, soon: the end is sent on the lines, everything canceled, everybody told. `poll` does it."""
-        if self.phase in (WAITING, OPEN, STAYING):
+        if self.phase in (Phase.WAITING, Phase.OPEN, Phase.STAYING):
             now_ns = self.clock()
-            self._enter(ENDING, now_ns)
+            self._enter(Phase.ENDING, now_ns)
             self._until_ns = min(self._until_ns, now_ns + SECOND_NS // 5)
 
     def stop(self) -> None:
@@ -158,88 +164,88 @@ class Exchange:
         """Stop as a machine that fails does: no end of session, connections reset, nothing written any more."""
         if self._selector:
             self.audit.close()
-            self.desk.cancel_on_disconnect = False
+            self.sessions.cancel_on_disconnect = False
             self._close(reset=True)
 
-    def state(self) -> State:
+    def state(self) -> SessionState:
         """What another exchange needs to take up this session."""
-        streams = {name: list(stream) for name, stream in self.desk.streams.items()}
-        return State(self.session, streams, self.publisher.next)
+        streams = {name: list(stream) for name, stream in self.sessions.streams.items()}
+        return SessionState(self.session, streams, self.publisher.next)
 
     def summary(self) -> dict[str, Any]:
         """What has happened, in numbers."""
         return {
             "session": self.session,
-            "phase": self.phase,
+            "phase": self.phase.value,
             **self.broadcast.summary(),
             "orders": dict(self.matcher.counts),
-            "connections": dict(self.wires.counts) | dict(self.desk.counts) | {"closed": dict(self.desk.closed)},
+            "connections": dict(self.connections.counts) | dict(self.sessions.counts) | {"closed": dict(self.sessions.closed)},
             "audit": dict(self.audit.counts),
         }
 
     # Rounds -----------------------------------------------------------------------------------------------------------------
 
     def _begin(self, now_ns: int) -> None:
-        names, self.desk.time_ns = directory(self._feed)
+        names, self.sessions.time_ns = read_directory(self._feed)
         self.matcher.tick.names.update(names)
-        self._enter(WAITING, now_ns)
+        self._enter(Phase.WAITING, now_ns)
         for framed in self.publisher.skip(self._state.published if self._state else 1):
             self.matcher.feed(framed, self.publisher.ts_ns)
-        self.desk.time_ns = self.publisher.ts_ns or self.desk.time_ns
-        self.desk.restore(self._state.streams if self._state else {}, now_ns)
+        self.sessions.time_ns = self.publisher.ts_ns or self.sessions.time_ns
+        self.sessions.restore(self._state.streams if self._state else {}, now_ns)
 
     def _wait(self, timeout: float) -> float:
-        due_ns = self.publisher.due_ns() if self.phase == OPEN else None
+        due_ns = self.publisher.due_ns() if self.phase == Phase.OPEN else None
         left_ns = SECOND_NS if due_ns is None else due_ns - self.clock()
         if self.settings.spin or left_ns < _BUSY_NS:
             return 0.0
         return min(timeout, 0.05, (left_ns - _BUSY_NS // 2) / SECOND_NS)
 
-    def _enter(self, phase: str, now_ns: int) -> None:
+    def _enter(self, phase: Phase, now_ns: int) -> None:
         seconds = {
-            WAITING: self.settings.delay_s,
-            STAYING: self.settings.heartbeat_after_end_s,
-            ENDING: self.settings.end_repeat_s,
+            Phase.WAITING: self.settings.delay_s,
+            Phase.STAYING: self.settings.heartbeat_after_end_s,
+            Phase.ENDING: self.settings.end_repeat_s,
         }
         self.phase = phase
         self._until_ns = now_ns + int(seconds.get(phase, 0) * SECOND_NS)
-        if phase == OPEN:
+        if phase == Phase.OPEN:
             self.publisher.begin(now_ns)
-        elif phase == ENDING:
+        elif phase == Phase.ENDING:
             self.broadcast.emit(self.publisher.end(now_ns))
-        elif phase == CLOSING:
+        elif phase == Phase.CLOSING:
             self._until_ns = now_ns + _CLOSING_NS
-            self.desk.end(now_ns)
-        self.audit.line(now_ns, "phase", phase=phase)
+            self.sessions.end(now_ns)
+        self.audit.line(now_ns, "phase", phase=phase.value)
 
     def _publish(self, now_ns: int) -> None:
-        if self.phase != OPEN:
+        if self.phase != Phase.OPEN:
             return
         for datagram in self.publisher.poll(now_ns, self.settings.publish_burst):
             self.broadcast.emit(datagram.data)
             if self.on_sent:
                 self.on_sent(datagram, self.clock())
-            self.desk.time_ns = self.publisher.ts_ns
-            self.desk.report(self.matcher.feed(datagram.blocks, self.publisher.ts_ns), now_ns)
+            self.sessions.time_ns = self.publisher.ts_ns
+            self.sessions.report(self.matcher.feed(datagram.blocks, self.publisher.ts_ns), now_ns)
         if self.publisher.finished:
-            self._enter(STAYING, now_ns)
+            self._enter(Phase.STAYING, now_ns)
 
     def _tidy(self, now_ns: int) -> None:
         """Timers: heartbeats of the lines, the next phase, connections."""
         if now_ns >= self._checkpoint_ns:
             self._checkpoint_ns = now_ns + SECOND_NS
             self._note(now_ns)
-        self.broadcast.beat(now_ns, ending=self.phase in (ENDING, CLOSING))
-        self.wires.due(now_ns)
+        self.broadcast.beat(now_ns, ending=self.phase in (Phase.ENDING, Phase.CLOSING))
+        self.connections.due(now_ns)
         self._next_phase(now_ns)
 
     def _next_phase(self, now_ns: int) -> None:
-        if self.phase == CLOSING and (now_ns >= self._until_ns or not self.wires.busy):
+        if self.phase == Phase.CLOSING and (now_ns >= self._until_ns or not self.connections.busy):
             self._close()
         elif now_ns >= self._until_ns:
-            if self.phase == WAITING and self.desk.logged_in >= self.settings.wait:
-                self._enter(OPEN, now_ns)
-            elif follower := {STAYING: ENDING, ENDING: CLOSING}.get(self.phase):
+            if self.phase == Phase.WAITING and self.sessions.logged_in_count >= self.settings.wait:
+                self._enter(Phase.OPEN, now_ns)
+            elif follower := {Phase.STAYING: Phase.ENDING, Phase.ENDING: Phase.CLOSING}.get(self.phase):
                 self._enter(follower, now_ns)
 
     def _note(self, now_ns: int) -> None:
@@ -251,11 +257,11 @@ class Exchange:
     def _close(self, *, reset: bool = False) -> None:
         now_ns = self.clock()
         self._note(now_ns)
-        self.wires.close(now_ns, reset=reset)
+        self.connections.close(now_ns, reset=reset)
         if self._selector:
             self._selector.close()
         self._selector = None
         self.broadcast.close()
-        self.phase = DONE
-        self.audit.line(now_ns, "phase", phase=DONE)
+        self.phase = Phase.DONE
+        self.audit.line(now_ns, "phase", phase=Phase.DONE.value)
         self.audit.close()
