@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 import hftlab
-from hftlab.diagnostics import examine
+from hftlab.diagnostics import doctor
 from hftlab.engine import session as registry
 from hftlab.engine.python import PythonBackend
 from hftlab.errors import BackendMissing, LayoutError, UnknownName
@@ -136,4 +136,4 @@ def test_a_compiled_engine_says_which_processors_it_is_for() -> None:
     assert fingerprint()["builds"] == {"rust": rust.build}
     assert rust.build in describe(fingerprint())
     assert rust.build in repr(rust)
-    assert ("build of rust", rust.build) in [(finding.topic, finding.state) for finding in examine()]
+    assert ("build of rust", rust.build) in [(finding.topic, finding.state) for finding in doctor(quick=True)]
