@@ -37,7 +37,7 @@ from struct import Struct
 
 from course import check
 from course.lesson04 import deletes
-from course.naivebook import NaiveBook, Order
+from course.naive_book import NaiveBook, Order
 
 import hftlab
 from hftlab.events import Kind

@@ -37,7 +37,7 @@ from fractions import Fraction
 import numpy as np
 import polars as pl
 from course import check
-from course.walked import walk
+from course.level_counter import walk
 
 import hftlab
 from hftlab import OrderConfig, RiskConfig, SignalConfig, charts

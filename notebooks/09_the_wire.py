@@ -35,7 +35,7 @@ TICKS = 2_500  # a round and path; 20_000
 # %load_ext hftlab
 import polars as pl
 from course import check
-from course.losing import losing
+from course.loss import losing
 
 import hftlab
 import hftlab.net

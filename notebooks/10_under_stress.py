@@ -36,7 +36,7 @@ SOAK_S = 3.0  # 120 and more for a real one
 import numpy as np
 import polars as pl
 from course import check
-from course.known import Known
+from course.fake_server import FakeServer
 
 import hftlab
 from hftlab import charts
@@ -67,7 +67,7 @@ guess_at_90, guess_at_110 = 1.0, 1.0  # times the service time
 LOADS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.1)
 swept = {
     arrivals: hftlab.loadtest.sweep(
-        [Known(100_000)], feed, loads=LOADS, arrivals=arrivals, rounds=3, messages=MESSAGES, warm=0, seconds=1.0, seed=SEED
+        [FakeServer(100_000)], feed, loads=LOADS, arrivals=arrivals, rounds=3, messages=MESSAGES, warm=0, seconds=1.0, seed=SEED
     )
     for arrivals in ("even", "poisson")
 }

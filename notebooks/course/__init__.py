@@ -1,9 +1,12 @@
-"""The course: lessons, their exercises, what one has passed. `course()` shows it, `check("01.1", answer)` checks.
+"""The course: lessons, their exercises, and progress. `course()` shows it, `check("01.1", answer)` checks an answer.
 
-lessons.py    what there is to learn, in which notebook
-exercise.py   an exercise, its checks step by step, and what came of them
-progress.py   what has been passed, kept in the user's own folder
-lesson01.py   and so on: the exercises of one lesson
+lessons.py         table of the lessons, and the progress of the learner
+exercise.py        an exercise, its checks step by step, and the result of a check
+answers.py         equality and differences of answers; timeout.py: time limit for an answer that hangs
+progress.py        file of the exercises passed, in the user's own folder
+lesson01.py        and so on: the exercises of one lesson
+legacy_method.py   the measuring method of the project's first table; legacy_workload.py and legacy_chart.py belong to it
+fake_server.py     a server of known service times; level_counter.py, loss.py, naive_book.py: material of lessons 08, 09, 04
 """
 
 from __future__ import annotations

@@ -4,30 +4,43 @@
     def floored(answer: Callable[[np.ndarray], np.ndarray]) -> Iterator[Step]:
         yield Step.expect("correct", answer(np.array([1_999])).tolist(), [1_000], "1,999 ns on a clock that ticks in us")
 
-An answer that raises, or that does not come back, fails the step it is in, in one sentence. What passes is kept; see progress.py.
+An answer that raises or hangs fails the step it is in, with one sentence. A pass is stored; see progress.py.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from html import escape
 from importlib import import_module
 from inspect import signature
-from pkgutil import iter_modules
 from typing import Any
 
 from course import progress
-from course.telling import difference, raised, same, shown
-from course.within import TooLong, within
+from course.answers import describe_difference, describe_exception, equal, short_repr
+from course.timeout import TimeLimitExceeded, time_limit
 from hftlab.errors import ConfigError, HftlabError, UnknownName
 
 Check = Callable[..., Iterator["Step"]]
 LIMIT_S = 60.0  # for one step, measuring included
-_NUMBER = re.compile(r"\d\d\.\d+")
-_GOOD, _BAD = "#009E73", "#D55E00"
+_GREEN, _RED = "#009E73", "#D55E00"
+
+#: Lesson -> the module that holds its exercises; imported when one of them is asked for.
+MODULES = {
+    "01": "course.lesson01",
+    "02": "course.lesson02",
+    "03": "course.lesson03",
+    "04": "course.lesson04",
+    "05": "course.lesson05",
+    "06": "course.lesson06",
+    "07": "course.lesson07",
+    "08": "course.lesson08",
+    "09": "course.lesson09",
+    "10": "course.lesson10",
+    "11": "course.lesson11",
+    "12": "course.lesson12",
+}
 
 
 @dataclass(frozen=True)
@@ -36,23 +49,23 @@ class Step:
 
     about: str
     passed: bool
-    said: str
+    message: str
 
     @classmethod
-    def expect(cls, about: str, got: Any, wanted: Any, what: str) -> Step:
-        """Passed if `got` equals `wanted`, type and all (telling.py); `what` says what it is."""
-        fine = same(got, wanted)
-        return cls(about, fine, f"{what}: {shown(got) if fine else difference(got, wanted)}")
+    def expect(cls, about: str, got: Any, expected: Any, what: str) -> Step:
+        """Passed if `got` equals `expected`, type and all (answers.py); `what` names it."""
+        passed = equal(got, expected)
+        return cls(about, passed, f"{what}: {short_repr(got) if passed else describe_difference(got, expected)}")
 
     @classmethod
-    def claim(cls, about: str, holds: Any, said: str) -> Step:
+    def claim(cls, about: str, holds: Any, message: str) -> Step:
         """Passed if `holds` is true."""
-        return cls(about, bool(holds), said)
+        return cls(about, bool(holds), message)
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise: `number` is "01.2", lesson and place in it; a step may take `seconds`."""
+    """One exercise. number: "01.2", lesson and place in it; steps: its checks; seconds: limit of one step."""
 
     number: str
     title: str
@@ -62,8 +75,8 @@ class Exercise:
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What came of an answer. True in a condition if every step passed."""
+class CheckResult:
+    """The steps that an answer went through, the last of which may have failed. True in a condition if every step passed."""
 
     exercise: Exercise
     steps: tuple[Step, ...]
@@ -73,27 +86,26 @@ class Checked:
         return bool(self.steps) and all(step.passed for step in self.steps)
 
     def __str__(self) -> str:
-        lines = [f"  {'ok  ' if step.passed else 'FAIL'} {step.about}: {step.said}" for step in self.steps]
-        return "\n".join([self._head(), *lines, *([f"  note {self.note}"] if self.note else [])])
+        lines = [f"  {'ok  ' if step.passed else 'FAIL'} {step.about}: {step.message}" for step in self.steps]
+        return "\n".join([self._headline(), *lines, *([f"  note {self.note}"] if self.note else [])])
 
     __repr__ = __str__
 
-    def _head(self) -> str:
+    def _headline(self) -> str:
         return f"{self.exercise.number} {self.exercise.title}: {'passed' if self else 'not yet'}"
 
     def _repr_html_(self) -> str:
         """A framed list of the steps, green or red at the side."""
         rows = []
         for step in self.steps:
-            mark, colour = ("✓", _GOOD) if step.passed else ("✗", _BAD)
+            mark, colour = ("✓", _GREEN) if step.passed else ("✗", _RED)
             sign = f"<td style='text-align:left;vertical-align:top;color:{colour};font-weight:bold'>{mark}</td>"
             about = f"<td style='text-align:left;vertical-align:top;white-space:nowrap'>{escape(step.about)}</td>"
-            rows.append(f"<tr style='background:none'>{sign}{about}<td style='text-align:left'>{escape(step.said)}</td></tr>")
+            rows.append(f"<tr style='background:none'>{sign}{about}<td style='text-align:left'>{escape(step.message)}</td></tr>")
         note = f"<div>{escape(self.note)}</div>" if self.note else ""
-        frame = f"border-left:4px solid {_GOOD if self else _BAD};padding:2px 0 2px 10px"
-        return (
-            f"<div style='{frame}'><b>{escape(self._head())}</b><table style='margin:4px 0 0'>{''.join(rows)}</table>{note}</div>"
-        )
+        frame = f"border-left:4px solid {_GREEN if self else _RED};padding:2px 0 2px 10px"
+        table = f"<table style='margin:4px 0 0'>{''.join(rows)}</table>"
+        return f"<div style='{frame}'><b>{escape(self._headline())}</b>{table}{note}</div>"
 
 
 EXERCISES: dict[str, Exercise] = {}
@@ -102,16 +114,14 @@ EXERCISES: dict[str, Exercise] = {}
 def exercise(number: str, title: str, *, minutes: int, seconds: float = LIMIT_S) -> Callable[[Check], Check]:
     """Register the checks of an exercise: a generator of steps over the answer that `check` is given.
 
-    seconds : what one step may take before the answer counts as one that does not come back
-    raises  : ConfigError for a number that is not like "01.2", or that another module has taken
+    seconds : limit of one step; an answer that takes longer counts as hanging
+    raises  : ConfigError for a number that another module has taken
     """
-    if not _NUMBER.fullmatch(number):
-        raise ConfigError(f"an exercise is numbered like '01.2', lesson and place in it, not {number!r}")
 
     def register(steps: Check) -> Check:
         known = EXERCISES.get(number)
         if known is not None and known.steps.__module__ != steps.__module__:
-            raise ConfigError(f"exercise {number} is there already: {known.steps.__module__}.{known.steps.__name__}")
+            raise ConfigError(f"exercise {number} is registered already: {known.steps.__module__}.{known.steps.__name__}")
         EXERCISES[number] = Exercise(number, title, minutes, steps, seconds)
         return steps
 
@@ -120,66 +130,66 @@ def exercise(number: str, title: str, *, minutes: int, seconds: float = LIMIT_S)
 
 def exercises(lesson: str = "") -> tuple[Exercise, ...]:
     """The exercises of a lesson ("01"), in order, or of all lessons; none for a lesson without."""
-    import course as home
-
-    for module in iter_modules(home.__path__):
-        if module.name == f"lesson{lesson}" or (not lesson and re.fullmatch(r"lesson\d\d", module.name)):
-            import_module(f"course.{module.name}")
-    found = [one for number, one in EXERCISES.items() if not lesson or number.startswith(f"{lesson}.")]
-    return tuple(sorted(found, key=lambda one: [int(part) for part in one.number.split(".")]))
+    for number, module in MODULES.items():
+        if lesson in ("", number):
+            import_module(module)
+    found = [each for number, each in EXERCISES.items() if not lesson or number.startswith(f"{lesson}.")]
+    return tuple(sorted(found, key=lambda each: [int(part) for part in each.number.split(".")]))
 
 
-def check(number: str, *answer: Any, **named: Any) -> Checked:
-    """Check the answer to an exercise ("01.2"), and keep it as passed if it is right.
+def check(number: str, *answer: Any, **named: Any) -> CheckResult:
+    """Check the answer to an exercise ("01.2"), and store the pass if it is right.
 
-    A cell tagged "solution" is checked, too, but what a lesson solves itself is not kept (JupyterLab tells the tags of a cell).
+    A cell tagged "solution" is checked too, but its pass is not stored (JupyterLab sends the tags of a cell).
 
     raises : UnknownName with the known numbers
     """
     lesson = exercises(str(number).partition(".")[0])
-    known = {one.number: one for one in lesson or exercises()}
+    known = {each.number: each for each in lesson or exercises()}
     if number not in known:
         raise UnknownName("exercise", number, known)
-    found = Checked(known[number], tuple(_steps(known[number], answer, named)))
-    if found and not _solution():
+    result = CheckResult(known[number], tuple(_steps(known[number], answer, named)))
+    if result and not _in_solution_cell():
         try:
-            progress.passed(number)
+            progress.mark_passed(number)
         except HftlabError as error:
-            found = replace(found, note=f"passed, but it could not be kept: {error}")
-    return found
+            result = replace(result, note=f"passed, but it could not be stored: {error}")
+    return result
 
 
-def _steps(one: Exercise, answer: tuple[Any, ...], named: dict[str, Any]) -> Iterator[Step]:
+def _steps(each: Exercise, answer: tuple[Any, ...], named: dict[str, Any]) -> Iterator[Step]:
     """Every step until one fails."""
     if any(value is ... for value in (*answer, *named.values())):
-        yield Step("answer", False, "there is none yet: put yours in the place of the three dots")
+        yield Step("answer", False, "there is none yet: replace the three dots with yours")
         return
-    asked = signature(one.steps)
+    parameters = signature(each.steps)
     try:
-        asked.bind(*answer, **named)
+        parameters.bind(*answer, **named)
     except TypeError as error:
-        yield Step("answer", False, f"it is given as check({one.number!r}, {', '.join(asked.parameters)}): {error}")
+        yield Step("answer", False, f"call it as check({each.number!r}, {', '.join(parameters.parameters)}): {error}")
         return
-    steps, seen = iter(one.steps(*answer, **named)), 0
-    while True:
-        try:
-            with within(one.seconds):
-                step = next(steps, None)
-        except TooLong:
-            step = Step("comes back", False, f"stopped: nothing came back within {one.seconds:g} s")
-        except (Exception, SystemExit) as error:
-            step = Step("correct", False, raised(error))
-        if step is None:
-            break
-        seen += 1
+    steps, count = iter(each.steps(*answer, **named)), 0
+    while step := _next(steps, each.seconds):
+        count += 1
         yield step
         if not step.passed:
             return
-    if not seen:
-        yield Step("check", False, "this exercise has looked at nothing")
+    if not count:
+        yield Step("check", False, "this exercise has checked nothing")
 
 
-def _solution() -> bool:
+def _next(steps: Iterator[Step], seconds: float) -> Step | None:
+    """The next step, or what the answer did instead of returning; None at the end."""
+    try:
+        with time_limit(seconds):
+            return next(steps, None)
+    except TimeLimitExceeded:
+        return Step("in time", False, f"stopped: no answer within {seconds:g} s")
+    except (Exception, SystemExit) as error:
+        return Step("correct", False, describe_exception(error))
+
+
+def _in_solution_cell() -> bool:
     """Whether this runs in a cell that is tagged "solution"."""
     ipython = sys.modules.get("IPython")
     kernel: Any = getattr(ipython.get_ipython(), "kernel", None) if ipython else None

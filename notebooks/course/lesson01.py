@@ -10,14 +10,14 @@ import numpy as np
 from course.exercise import Step, exercise
 from hftlab.errors import ConfigError
 from hftlab.experiments.openloop import response_ns
-from hftlab.measurement.distribution import PERCENTILES, has_enough_samples
+from hftlab.measurement.distribution import has_enough_samples
 from hftlab.measurement.paired import Paired
 
 Array = np.ndarray[Any, Any]
 Table = dict[str, float | None]
 
-FIGURES = ("p50", "p95", "p99")
-#: Of the series of exercise 3: of a thing against itself, of a real difference of each kind, and rounds in each.
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+#: Of exercise 3: number of A/A series, of series with a real difference of each kind, and rounds in each.
 SAME, REAL, ROUNDS = 60, 20, 21
 
 
@@ -32,46 +32,42 @@ def readings(n: int, ns: float, spread: float = 0.25, seed: int = 1) -> Array:
 
 
 def honest(stamps: Array, step: int) -> Table:
-    """What exercise 1 asks for: the table of a clock that counts in steps, with n/a (None) where it cannot know."""
+    """The solution of exercise 1: the table of a clock that counts in steps, None (n/a) where clock or sample is too coarse."""
     cut = stamps // step * step
     ns = cut[:, 1] - cut[:, 0]
     out: Table = {}
-    for name in FIGURES:
-        value = float(np.quantile(ns, PERCENTILES[name]))
-        out[name] = value if has_enough_samples(len(ns), PERCENTILES[name]) and value > step else None
+    for name, q in QUANTILES.items():
+        value = float(np.quantile(ns, q))
+        out[name] = value if has_enough_samples(len(ns), q) and value > step else None
     return out
 
 
 def _table(answer: Any, stamps: Array, step: int) -> Table:
     """The table an answer gives, as plain numbers."""
-    found = answer(stamps.copy(), step)
-    if not isinstance(found, dict) or set(found) != set(FIGURES):
-        raise ConfigError(f"the answer returned {found!r}; wanted is a dict with {', '.join(FIGURES)}")
-    return {name: None if found[name] is None else float(found[name]) for name in FIGURES}
+    table = answer(stamps.copy(), step)
+    if not isinstance(table, dict) or set(table) != set(QUANTILES):
+        raise ConfigError(f"the answer must return a dict with {', '.join(QUANTILES)}, got {table!r}")
+    return {name: None if table[name] is None else float(table[name]) for name in QUANTILES}
 
 
 @exercise("01.1", "An honest table of a coarse clock", minutes=12)
 def coarse(answer: Callable[[Array, int], Table]) -> Iterator[Step]:
     """answer(stamps, step) -> {"p50", "p95", "p99"} in ns, None for n/a."""
-    one = np.tile(np.array([[1_999, 2_001]]), (20_000, 1))
-    found = _table(answer, one, 100)
-    said = "readings of 1,999 and 2,001 ns on a clock of 100 ns become 1,900 and 2,000: one step, which says nothing; median"
-    yield Step.expect("one step", found["p50"], None, said)
+    short = np.tile(np.array([[1_999, 2_001]]), (20_000, 1))
+    what = "readings of 1,999 and 2,001 ns on a clock of 100 ns become 1,900 and 2,000: one step, which says nothing; p50"
+    yield Step.expect("one step", _table(answer, short, 100)["p50"], None, what)
     late = np.tile(np.array([[1_950, 2_240]]), (20_000, 1))
-    yield Step.expect(
-        "cut", _table(answer, late, 100)["p50"], 300.0, "readings of 1,950 and 2,240 ns, each cut to 100 ns; median"
-    )
-    few = readings(1_000, 50_000, seed=2)
-    told = _table(answer, few, 1_000)
+    yield Step.expect("cut", _table(answer, late, 100)["p50"], 300.0, "readings of 1,950 and 2,240 ns, each cut to 100 ns; p50")
+    few = _table(answer, readings(1_000, 50_000, seed=2), 1_000)
     yield Step.claim(
         "samples",
-        told["p50"] is not None and told["p95"] is None and told["p99"] is None,
-        f"1,000 samples bear a median, but neither p95 (50 beyond it) nor p99 (10): {told}",
+        few["p50"] is not None and few["p95"] is None and few["p99"] is None,
+        f"1,000 samples support p50, but neither p95 (50 beyond it) nor p99 (10): {few}",
     )
     for n, ns, seed in ((20_000, 850, 3), (20_000, 3_000, 4), (3_000, 9_000, 5), (20_000, 400, 6)):
         stamps = readings(n, ns, seed=seed)
-        wanted, got = honest(stamps, 1_000), _table(answer, stamps, 1_000)
-        yield Step.expect("hidden", got, wanted, f"{n:,} calls of about {ns:,} ns on a clock of 1,000 ns")
+        expected, got = honest(stamps, 1_000), _table(answer, stamps, 1_000)
+        yield Step.expect("hidden", got, expected, f"{n:,} calls of about {ns:,} ns on a clock of 1,000 ns")
 
 
 @exercise("01.2", "From service to response", minutes=12)
@@ -83,15 +79,15 @@ def lindley(answer: Callable[[Array, float], Array]) -> Iterator[Step]:
 
     yield Step.expect("idle", of([3, 3, 3], 10), [3.0, 3.0, 3.0], "service 3, a message every 10: nobody waits; response")
     yield Step.expect("busy", of([3, 3, 3], 2), [3.0, 4.0, 5.0], "service 3, a message every 2: the queue grows; response")
-    said = "service 2, 25, 2, 2, 2, a message every 10: after the stall two messages wait, then the queue is empty; response"
-    yield Step.expect("stall", of([2, 25, 2, 2, 2], 10), [2.0, 25.0, 17.0, 9.0, 2.0], said)
+    what = "service 2, 25, 2, 2, 2, a message every 10: after the stall two messages wait, then the queue is empty; response"
+    yield Step.expect("stall", of([2, 25, 2, 2, 2], 10), [2.0, 25.0, 17.0, 9.0, 2.0], what)
     rng = np.random.default_rng(7)
     for load in (0.2, 0.7, 1.3):
         service = rng.exponential(1_000 * load, 3_000)
         got = np.asarray(answer(service.copy(), 1_000.0), np.float64)
         same = got.shape == service.shape and np.allclose(got, response_ns(service, 1_000.0), rtol=1e-9, atol=1e-3)
         yield Step.claim(
-            "hidden", same, f"3,000 messages at {load:.0%} of what the server can do" + ("" if same else ": not equal")
+            "hidden", same, f"3,000 messages at {load:.0%} of the capacity of the server" + ("" if same else ": not equal")
         )
     hidden = np.full(10_000, 10_000.0)
     hidden[4_321] = 1e9
@@ -120,7 +116,7 @@ def series(kind: str, seed: int) -> tuple[Array, Array, Array]:
 
 @exercise("01.3", "Is B faster?", minutes=15)
 def faster(answer: Callable[[Array, Array, Array], str]) -> Iterator[Step]:
-    """answer(a, b, again) -> "faster", "slower" or "no difference seen": what b is against a."""
+    """answer(a, b, again) -> "faster", "slower" or "no difference seen": b compared with a."""
     words = ("faster", "slower", "no difference seen")
     calm = np.array([100.0, 101, 99, 100, 102, 98, 100])
     for factor, word in ((0.5, "faster"), (2.0, "slower"), (1.0, "no difference seen")):
@@ -129,19 +125,19 @@ def faster(answer: Callable[[Array, Array, Array], str]) -> Iterator[Step]:
             "clear", answer(calm.copy(), calm[::-1] * factor, again), word, f"b takes {factor:g} times what a takes"
         )
     kinds = {"same": SAME, "faster": REAL, "slower": REAL}
-    found = {kind: [answer(*series(kind, seed)) for seed in range(n)] for kind, n in kinds.items()}
-    wrong = [word for said in found.values() for word in said if word not in words]
-    yield Step.claim("words", not wrong, f"allowed are {', '.join(words)}" + (f"; yours was {wrong[0]!r}" if wrong else ""))
-    false = sum(word != "no difference seen" for word in found["same"])
-    why = "" if false <= SAME // 20 else ": what does `again` say of this machine?"
-    said = f"{false} of {SAME} comparisons of a thing with itself were called a difference; at most {SAME // 20} may be{why}"
-    yield Step.claim("false alarms", not why, said)
-    seen = {kind: sum(word == kind for word in found[kind]) for kind in ("faster", "slower")}
-    why = "" if min(seen.values()) >= REAL * 9 // 10 else ": compare round by round, the slow spells hit a and b alike"
-    said = f"a real difference of 1.3 times was found {seen['faster']} and {seen['slower']} times of {REAL}"
-    yield Step.claim("power", not why, f"{said}; at least {REAL * 9 // 10} are wanted{why}")
+    verdicts = {kind: [answer(*series(kind, seed)) for seed in range(n)] for kind, n in kinds.items()}
+    wrong = [word for each in verdicts.values() for word in each if word not in words]
+    yield Step.claim("words", not wrong, f"a verdict is one of {', '.join(words)}" + (f", got {wrong[0]!r}" if wrong else ""))
+    false = sum(word != "no difference seen" for word in verdicts["same"])
+    why = "" if false <= SAME // 20 else ": what does `again` tell you about this machine?"
+    message = f"{false} of {SAME} A/A comparisons were called a difference; at most {SAME // 20} may be{why}"
+    yield Step.claim("false alarms", not why, message)
+    detected = {kind: sum(word == kind for word in verdicts[kind]) for kind in ("faster", "slower")}
+    why = "" if min(detected.values()) >= REAL * 9 // 10 else ": compare round by round, the slow spells hit a and b alike"
+    message = f"a real difference of 1.3x was detected {detected['faster']} and {detected['slower']} times of {REAL}"
+    yield Step.claim("power", not why, f"{message}; it must be at least {REAL * 9 // 10}{why}")
 
 
 def verdict(a: Array, b: Array, again: Array) -> str:
-    """What hftlab itself says of such series."""
+    """The verdict of hftlab itself on such series."""
     return Paired.of(a, b, again).outcome.value

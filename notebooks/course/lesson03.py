@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LEVELS = 50
 CARELESS = 4  # times that the careless book walks
 PASSES = 3
-TOLERANCE = 2.0  # a prediction and what was measured lie no further apart: a busy machine is no laboratory
+TOLERANCE = 2.0  # largest ratio of prediction and measurement: the machine may be busy
 
 
 def walking(times: int) -> type[Book]:
@@ -66,14 +66,14 @@ def swap(series: dict[int, Any], times: int = CARELESS) -> tuple[float, float]:
     return share, Interval.of(series[times] / series[1]).median
 
 
-def lines(*told: tuple[str, int, int, float, str, bool], seed: int = 1) -> pl.DataFrame:
+def lines(*entries: tuple[str, int, int, float, str, bool], seed: int = 1) -> pl.DataFrame:
     """A made-up line profile: (function, line, hits, ns, stage, calls) each, in a random order."""
     import polars as pl
 
-    whole = max(ns for *_, ns, _, _ in told)
+    whole = max(ns for *_, ns, _, _ in entries)
     rows = [
         ("f.py", function, line, "...", hits, ns, ns / hits if hits else 0.0, ns / whole, stage, calls)
-        for function, line, hits, ns, stage, calls in told
+        for function, line, hits, ns, stage, calls in entries
     ]
     random.Random(seed).shuffle(rows)
     return pl.DataFrame(rows, schema=columns("line"), orient="row")
@@ -84,10 +84,10 @@ def hottest(answer: Callable[[pl.DataFrame], tuple[str, int]]) -> Iterator[Step]
     """answer(frame) -> (function, line) of the line of a stage on which most time is spent itself."""
 
     def of(frame: pl.DataFrame) -> tuple[Any, ...]:
-        found = answer(frame)
-        if not isinstance(found, tuple | list) or len(found) != 2:
-            raise ConfigError(f"the answer returned {found!r}; wanted is (function, line)")
-        return (found[0], int(found[1]))
+        line = answer(frame)
+        if not isinstance(line, tuple | list) or len(line) != 2:
+            raise ConfigError(f"the answer must return (function, line), got {line!r}")
+        return (line[0], int(line[1]))
 
     loop, caller = ("run", 9, 100, 9e6, "engine", True), ("Signal.update", 70, 100, 7e6, "signal", True)
     walk, sums = ("Book.walk", 30, 5_000, 4e6, "book", False), ("Signal.update", 75, 100, 1e6, "signal", False)
@@ -95,15 +95,19 @@ def hottest(answer: Callable[[pl.DataFrame], tuple[str, int]]) -> Iterator[Step]
         "own time", of(lines(loop, caller, walk, sums)), ("Book.walk", 30), "the time of a line that calls is not its own"
     )
     rare = ("Book.open", 12, 2, 2e6, "book", False)
-    yield Step.expect("often", of(lines(loop, rare, walk, seed=2)), ("Book.walk", 30), "dear each time is not dear altogether")
+    yield Step.expect(
+        "often", of(lines(loop, rare, walk, seed=2)), ("Book.walk", 30), "expensive per hit is not expensive in total"
+    )
     plain = ("run", 5, 100, 5e6, "engine", False)
     yield Step.expect("a stage", of(lines(loop, plain, sums)), ("Signal.update", 75), "the engine's own loop is no stage")
-    found = profile(deep(), synthetic("deep", 600), "line", messages=600)
-    if not found:
-        yield Step.claim("real", True, f"not tried on a real profile: {found.missing}")
+    profiled = profile(deep(), synthetic("deep", 600), "line", messages=600)
+    if not profiled:
+        yield Step.claim("real", True, f"not tried on a real profile: {profiled.missing}")
         return
-    wanted = own_lines(found.rows)[0]
-    yield Step.expect("real", of(found.frame()), (wanted["function"], wanted["line"]), f"the Python engine, {LEVELS} levels deep")
+    wanted = own_lines(profiled.rows)[0]
+    yield Step.expect(
+        "real", of(profiled.frame()), (wanted["function"], wanted["line"]), f"the Python engine, {LEVELS} levels deep"
+    )
 
 
 @exercise("03.2", "What can it give?", minutes=12)
@@ -125,7 +129,9 @@ def amdahl(answer: Callable[[float, float], float]) -> Iterator[Step]:
             yield Step.claim("hidden", False, f"share {share:.3f}, {times:.3g} times as fast: {of(share, times)}")
     yield Step.claim("hidden", True, "20 more shares and factors")
     share, measured = swap(walks(synthetic("deep", 1_500), rounds=7, times=(0, 1, CARELESS)))
-    told = float(answer(share, CARELESS))
-    near = max(told, measured) <= TOLERANCE * min(told, measured)
-    said = f"a walk of {share:.0%} of the pass becomes {CARELESS} times as fast: predicted {told:.2f}x, measured {measured:.2f}x"
-    yield Step.claim("ratio", near, said)
+    predicted = float(answer(share, CARELESS))
+    near = max(predicted, measured) <= TOLERANCE * min(predicted, measured)
+    message = (
+        f"a walk of {share:.0%} of the pass becomes {CARELESS}x as fast: predicted {predicted:.2f}x, measured {measured:.2f}x"
+    )
+    yield Step.claim("ratio", near, message)

@@ -11,12 +11,12 @@ from hftlab.engine.engine import Engine, synthetic
 from hftlab.experiments.crossing import Traffic
 from hftlab.measurement.paired import gc_paused
 
-MOST = 1_000  # messages a chunk may hold
+MAX_CHUNK = 1_000  # messages
 FASTER = 2.0  # times as fast as a push per message
 _TIMED = 10_000
 
 
-class Counted:
+class CountingSession:
     """A session that can only be pushed to, and counts the messages of each crossing."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Counted:
         return used, problem
 
     def state(self) -> dict[str, Any]:
-        """What the run came to, without its times."""
+        """Result of the run, without its times."""
         result = self.session.counters()
         return {name: result[name] for name in ("messages", "counts", "faults")}
 
@@ -44,23 +44,27 @@ Replay = Callable[[Any, Iterable[bytes]], Any]
 def chunked(answer: Replay) -> Iterator[Step]:
     """`answer(session, messages)` pushes framed messages, which come one by one, at most 1,000 a crossing."""
     framed = Traffic(synthetic("calm", _TIMED, seed=5)).chunks(1)
-    for count in (0, 1, MOST - 1, MOST, MOST + 1, 2_500):
-        wanted = _one_by_one(framed[:count])
-        counted = Counted()
+    for count in (0, 1, MAX_CHUNK - 1, MAX_CHUNK, MAX_CHUNK + 1, 2_500):
+        expected = _one_by_one(framed[:count])
+        counted = CountingSession()
         answer(counted, iter(framed[:count]))
         got = counted.state()
-        said = f"{count:,} messages were sent"
-        yield Step.expect("correct", got["messages"], count, f"{said}; messages that reached the engine")
-        yield Step.claim("correct", got == wanted, f"{said}; kinds and refusals are those of one message after another")
-        largest, allowed = max(counted.crossings, default=0), -(-count // MOST)
+        sent = f"{count:,} messages were sent"
+        yield Step.expect("correct", got["messages"], count, f"{sent}; messages that reached the engine")
+        yield Step.claim("correct", got == expected, f"{sent}; kinds and faults are those of one message after another")
+        largest, allowed = max(counted.crossings, default=0), -(-count // MAX_CHUNK)
         yield Step.claim(
-            "tail", largest <= MOST, f"{said}; the largest chunk held {largest:,}, {MOST:,} are allowed: the first waits"
+            "tail",
+            largest <= MAX_CHUNK,
+            f"{sent}; the largest chunk held {largest:,}, it must be at most {MAX_CHUNK:,}: the first waits",
         )
         crossed = len(counted.crossings)
-        yield Step.claim("fewer crossings", crossed <= allowed, f"{said} in {crossed:,} crossings, {allowed:,} are enough")
+        yield Step.claim(
+            "fewer crossings", crossed <= allowed, f"{sent} in {crossed:,} crossings, it must be at most {allowed:,}"
+        )
     ours, theirs = (min(_ns(replay, framed) for _ in range(5)) for replay in (answer, _each))
-    said = f"{theirs / ours:.1f} times as fast as a push per message, at least {FASTER:.0f} is asked for"
-    yield Step.claim("faster", theirs >= FASTER * ours, said)
+    message = f"{theirs / ours:.1f} times as fast as a push per message; it must be at least {FASTER:.0f}"
+    yield Step.claim("faster", theirs >= FASTER * ours, message)
 
 
 def _each(session: Any, messages: Iterable[bytes]) -> None:
@@ -69,7 +73,7 @@ def _each(session: Any, messages: Iterable[bytes]) -> None:
 
 
 def _one_by_one(framed: list[bytes]) -> dict[str, Any]:
-    counted = Counted()
+    counted = CountingSession()
     _each(counted, framed)
     return counted.state()
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 BASE, TICK, SLOTS = 1_000_000, 100, 256
-#: What an answer that does not search stays below, many times over, and one that searches 2,048 slots does not.
-MOST_GROWTH = 8.0
+#: Limit that an answer without a search keeps by far, and one that searches 2,048 slots does not.
+MAX_GROWTH = 8.0
 _MANY = 2_048
 
 
@@ -39,9 +39,11 @@ def ladder(answer: Callable[[int, int, int], Any]) -> Iterator[Step]:
     yield _walk(answer)
     near = _cycle_ns(answer, [0, 1])
     full, far = _cycle_ns(answer, range(_MANY)), _cycle_ns(answer, [_MANY - 1])
-    said = "drop the best, ask for the next, put it back: {:.1f} times the time of two levels in front, below {:.0f} is allowed"
-    yield Step.claim("faster", full < MOST_GROWTH * near, f"{_MANY:,} levels; " + said.format(full / near, MOST_GROWTH))
-    yield Step.claim("tail", far < MOST_GROWTH * near, "one level, in the last slot; " + said.format(far / near, MOST_GROWTH))
+    message = (
+        "drop the best, ask for the next, put it back: {:.1f} times the time of two levels in front; it must be below {:.0f}"
+    )
+    yield Step.claim("faster", full < MAX_GROWTH * near, f"{_MANY:,} levels; " + message.format(full / near, MAX_GROWTH))
+    yield Step.claim("tail", far < MAX_GROWTH * near, "one level, in the last slot; " + message.format(far / near, MAX_GROWTH))
 
 
 def _walk(answer: Callable[[int, int, int], Any]) -> Step:
@@ -57,9 +59,9 @@ def _walk(answer: Callable[[int, int, int], Any]) -> Step:
             else:
                 toy.put(price)
                 there.add(price)
-            if (said := toy.best()) != min(there, default=None):
+            if (best := toy.best()) != min(there, default=None):
                 what = f"best() after {number + 1} random steps, base {base:,}, tick {tick}"
-                return Step.expect("correct", said, min(there, default=None), what)
+                return Step.expect("correct", best, min(there, default=None), what)
     return Step.claim("correct", True, "best() is right after each of 1,200 random steps, negative prices among them")
 
 

@@ -16,7 +16,7 @@ MEAN, WORST = 3.0, 4  # cells touched by a call of a pool
 
 
 @cache
-def seen_rebuilds() -> list[int]:
+def observed_rebuilds() -> list[int]:
     """Live orders before each add at which the map of orders=fast asked for a new table, by the count of the Rust allocator."""
     adds = steady(WATCHED, messages=10).build
     size = len(adds) // WATCHED
@@ -37,13 +37,13 @@ def seen_rebuilds() -> list[int]:
 
 @exercise("07.1", "When does a table rebuild?", minutes=10)
 def when(rebuilds: Callable[[int], Any]) -> Iterator[Step]:
-    """A function: most live orders -> the numbers of live orders at which the next add makes the table rebuild."""
-    seen = seen_rebuilds()
-    for most in (100, WATCHED):
-        want = [live for live in seen if live < most]
-        given = [int(live) for live in rebuilds(most)]
-        told = f"below {most:,} live orders the allocator was asked for a larger table at {want}"
-        yield Step.claim("correct", given == want, told if given == want else f"{told}; the answer is {given}")
+    """A function: largest number of live orders -> the numbers of live orders at which the next add makes the table rebuild."""
+    observed = observed_rebuilds()
+    for limit in (100, WATCHED):
+        expected = [live for live in observed if live < limit]
+        given = [int(live) for live in rebuilds(limit)]
+        message = f"below {limit:,} live orders the allocator was asked for a larger table at {expected}"
+        yield Step.claim("correct", given == expected, message if given == expected else f"{message}; the answer is {given}")
     many = [int(live) for live in rebuilds(2_000_000)]
     right = [3, *(7 * 2**power for power in range(19) if 7 * 2**power < 2_000_000)]
     yield Step.expect("further", many[-3:], right[-3:], "the last three below 2,000,000")
@@ -72,7 +72,7 @@ class _Trial:
     """Random traffic through a pool, beside a dict that knows what must come back."""
 
     def __init__(self, pool: Callable[[Cells], Any], size: int, seed: int) -> None:
-        self.cells, self.random, self.held = Cells(size), Random(seed), dict[int, str]()
+        self.cells, self.random, self.live = Cells(size), Random(seed), dict[int, str]()
         self.pool = pool(self.cells)
         self.touched: list[int] = []
 
@@ -81,14 +81,14 @@ class _Trial:
         slot = self._call(self.pool.put, value)
         if not isinstance(slot, int) or not 0 <= slot < len(self.cells):
             return f"put returned {slot!r}, which is no slot from 0 to {len(self.cells) - 1}"
-        if slot in self.held:
-            return f"put returned slot {slot}, in which {self.held[slot]!r} is still held"
-        self.held[slot] = value
+        if slot in self.live:
+            return f"put returned slot {slot}, in which {self.live[slot]!r} still is"
+        self.live[slot] = value
         return ""
 
     def take(self) -> str:
-        slot = self.random.choice(sorted(self.held)) if len(self.held) < 50 else next(iter(self.held))
-        want, got = self.held.pop(slot), self._call(self.pool.take, slot)
+        slot = self.random.choice(sorted(self.live)) if len(self.live) < 50 else next(iter(self.live))
+        want, got = self.live.pop(slot), self._call(self.pool.take, slot)
         return "" if got == want else f"take({slot}) returned {got!r}, expected {want!r}"
 
     def _call(self, work: Callable[[Any], Any], argument: Any) -> Any:
@@ -106,7 +106,7 @@ class _Trial:
             if wrong := self.take():
                 return wrong
         for number in range(calls):
-            putting = len(self.held) < len(self.cells) and (self.random.random() < 0.5 or not self.held)
+            putting = len(self.live) < len(self.cells) and (self.random.random() < 0.5 or not self.live)
             if wrong := self.put(f"later {number}") if putting else self.take():
                 return wrong
         return ""
@@ -121,5 +121,5 @@ def pool(made: Callable[[Cells], Any]) -> Iterator[Step]:
     wrong = trial.run(6_000)
     yield Step.claim("correct", not wrong, wrong or "9,000 calls on 2,000 cells: each value came back")
     mean, worst = sum(trial.touched) / len(trial.touched), max(trial.touched)
-    yield Step.claim("ratio", mean <= MEAN, f"{mean:,.2f} cells touched by a call, in the mean; wanted at most {MEAN:g}")
-    yield Step.claim("tail", worst <= WORST, f"{worst:,} cells touched by the worst call; wanted at most {WORST}")
+    yield Step.claim("ratio", mean <= MEAN, f"{mean:,.2f} cells touched by a call on average; it must be at most {MEAN:g}")
+    yield Step.claim("tail", worst <= WORST, f"{worst:,} cells touched by the worst call; it must be at most {WORST}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from course.exercise import Step, exercise
-from course.walked import Walked, walk
+from course.level_counter import LevelCount, walk
 from hftlab.engine.engine import Engine, synthetic
 from hftlab.settings import SignalConfig
 
@@ -21,7 +21,7 @@ HIDDEN = SignalConfig(weights=(0.3, 0.2, 0.35, 0.1, 0.05), k=700.0)
 
 
 class ChangedSide:
-    """What the Python engine does: walk the side that changed."""
+    """The way of the Python engine: walk the side that changed."""
 
     def __init__(self, levels: int) -> None:
         self.levels, self.sums = levels, [0, 0]
@@ -33,27 +33,29 @@ class ChangedSide:
 
 
 @cache
-def walked(levels: int, seed: int) -> Walked:
-    """What ChangedSide reads, and the right sums."""
+def reference(levels: int, seed: int) -> LevelCount:
+    """The levels that ChangedSide reads, and the right sums."""
     return walk(synthetic("calm", 6_000, seed, symbols=1), ChangedSide, levels)
 
 
 @exercise("08.1", "Walk less", minutes=15)
 def walk_less(sums: Callable[[int], Any]) -> Iterator[Step]:
-    """A class `Sums(levels)` with `changed(sides, change)`; see walked.py."""
+    """A class `Sums(levels)` with `changed(sides, change)`; see level_counter.py."""
     for levels, seed in ((5, 11), (1, 12), (20, 13)):
-        right = walked(levels, seed)
+        right = reference(levels, seed)
         mine = walk(synthetic("calm", 6_000, seed, symbols=1), sums, levels)
         wrong = [place for place, (one, other) in enumerate(zip(mine.sums, right.sums, strict=True)) if one != other]
-        told = f"the sums of the best {levels} levels after each of {right.events:,} changes"
+        message = f"the sums of the best {levels} levels after each of {right.events:,} changes"
         if wrong:
             at = wrong[0]
-            told += f" are wrong from change {at:,} on: {mine.sums[at]}, expected {right.sums[at]}"
-        yield Step.claim("correct", not wrong, told)
+            message += f" are wrong from change {at:,} on: {mine.sums[at]}, expected {right.sums[at]}"
+        yield Step.claim("correct", not wrong, message)
         if levels == 5:
-            base, seen = right, mine
-    told = f"{seen.levels_read:,} levels read, walking the changed side reads {base.levels_read:,}"
-    yield Step.claim("less", seen.levels_read < SHARE * base.levels_read, f"{told}; wanted is less than {SHARE:.0%} of them")
+            base, counted = right, mine
+    message = f"{counted.levels_read:,} levels read, walking the changed side reads {base.levels_read:,}"
+    yield Step.claim(
+        "less", counted.levels_read < SHARE * base.levels_read, f"{message}; it must be less than {SHARE:.0%} of that"
+    )
 
 
 def score(columns: Mapping[str, Any], config: SignalConfig, row: int) -> float:
@@ -64,9 +66,9 @@ def score(columns: Mapping[str, Any], config: SignalConfig, row: int) -> float:
     w0, w1, w2, w3, w4 = config.weights
     if not spread > 0:
         return 0.0
-    told = w0 * near + w1 * deep + (w2 * (micro - mid)) / spread + (w3 * ofi) / (abs(ofi) + config.k)
-    told += (w4 * flow) / (abs(flow) + config.k)
-    return told if told == told else 0.0
+    total = w0 * near + w1 * deep + (w2 * (micro - mid)) / spread + (w3 * ofi) / (abs(ofi) + config.k)
+    total += (w4 * flow) / (abs(flow) + config.k)
+    return total if total == total else 0.0
 
 
 @cache
@@ -98,9 +100,11 @@ def whole_day(scores: Callable[[Mapping[str, Any], SignalConfig], Any]) -> Itera
     near = bool(np.allclose(seen, right, rtol=1e-9, atol=1e-9))
     yield Step.claim("correct", near, "the scores " + ("are right to nine digits" if near else "are not those of the contract"))
     wrong = np.flatnonzero(seen.view(np.int64) != right.view(np.int64))
-    told = f"{len(wrong):,} of {len(right):,} scores differ in their bits"
+    message = f"{len(wrong):,} of {len(right):,} scores differ in their bits"
     if len(wrong):
-        told += f"; the first at row {wrong[0]}: {float(seen[wrong[0]])!r}, expected {float(right[wrong[0]])!r}"
-    yield Step.claim("same bits", not len(wrong), told)
+        message += f"; the first at row {wrong[0]}: {float(seen[wrong[0]])!r}, expected {float(right[wrong[0]])!r}"
+    yield Step.claim("same bits", not len(wrong), message)
     ratio = loop_ns / min(took)
-    yield Step.claim("faster", ratio > TIMES, f"{ratio:.1f} times as fast as a loop over the rows; wanted {TIMES:.0f}")
+    yield Step.claim(
+        "faster", ratio > TIMES, f"{ratio:.1f} times as fast as a loop over the rows; it must be more than {TIMES:.0f}"
+    )

@@ -12,10 +12,10 @@ from course.exercise import Step, exercise
 if TYPE_CHECKING:
     import numpy as np
 
-#: What an answer that takes from the front stays below, many times over, and one that moves all the others does not.
-MOST_GROWTH = 8.0
-#: Of ten times as many calls; an answer that compares each call with every other needs a hundred times as long.
-LONGER, MOST_LONGER = 10, 40.0
+#: Limit that an answer which takes from the front keeps by far, and one that moves all the others does not.
+MAX_GROWTH = 8.0
+#: Of ten times as many calls; an answer that compares each call with every other takes a hundred times as long.
+LONGER, MAX_LONGER = 10, 40.0
 
 
 class Expected:
@@ -54,7 +54,7 @@ class Expected:
         self.stale = bool(self.dropped)
 
 
-@exercise("10.1", "A queue that says what it dropped", minutes=25)
+@exercise("10.1", "A queue that reports what it dropped", minutes=25)
 def queue(answer: Callable[[int], Any]) -> Iterator[Step]:
     """`answer(size)` makes one: offer(number, message), take(), filled(upto), `dropped` and `stale`."""
     ours = answer(2)
@@ -74,8 +74,8 @@ def queue(answer: Callable[[int], Any]) -> Iterator[Step]:
     for seed in range(3):
         yield _walk(answer, seed)
     few, many = _take_ns(answer, 64), _take_ns(answer, 100_000)
-    said = f"take() of a queue of 100,000 takes {many / few:.1f} times as long as of 64; below {MOST_GROWTH:.0f} is allowed"
-    yield Step.claim("faster", many < MOST_GROWTH * few, said)
+    message = f"take() of a queue of 100,000 takes {many / few:.1f} times as long as of 64; it must be below {MAX_GROWTH:.0f}"
+    yield Step.claim("faster", many < MAX_GROWTH * few, message)
 
 
 def _ranges(ours: Any) -> Any:
@@ -112,16 +112,16 @@ def _take_ns(answer: Callable[[int], Any], size: int) -> float:
     return min(repeat(ours.take, number=5, repeat=10)) / 5 * 1e9
 
 
-def served(due: np.ndarray[Any, Any], service: np.ndarray[Any, Any]) -> int:
-    """The longest queue of a server that takes calls in order, the one in work among them, call by call."""
+def longest_queue(due: np.ndarray[Any, Any], service: np.ndarray[Any, Any]) -> int:
+    """The longest queue of a server that takes calls in order, including the call in service, call by call."""
     done: list[int] = []
-    most = gone = 0
+    longest = gone = 0
     for at, ns in zip(due.tolist(), service.tolist(), strict=True):
         done.append(max(at, done[-1] if done else 0) + ns)
         while done[gone] <= at:
             gone += 1
-        most = max(most, len(done) - gone)
-    return most
+        longest = max(longest, len(done) - gone)
+    return longest
 
 
 @exercise("10.2", "How large must the ring be?", minutes=20)
@@ -143,11 +143,11 @@ def ring(answer: Callable[[np.ndarray[Any, Any], np.ndarray[Any, Any]], int]) ->
         due = np.cumsum(chance.exponential(1_000, 3_000)).astype(np.int64)
         service = chance.exponential(1_000 * load, 3_000).astype(np.int64) + 1
         what = f"3,000 calls at random, load {load:.0%}"
-        yield Step.expect("hidden", _whole(answer(due, service)), served(due, service), what)
+        yield Step.expect("hidden", _whole(answer(due, service)), longest_queue(due, service), what)
     yield Step.expect("hidden", _whole(answer(np.array([], np.int64), np.array([], np.int64))), 0, "no call at all")
     short, long = _ring_ns(answer, 500), _ring_ns(answer, 500 * LONGER)
-    said = f"{LONGER} times as many calls take {long / short:.0f} times as long; below {MOST_LONGER:.0f} is allowed"
-    yield Step.claim("faster", long < MOST_LONGER * short, said)
+    message = f"{LONGER} times as many calls take {long / short:.0f} times as long; it must be below {MAX_LONGER:.0f}"
+    yield Step.claim("faster", long < MAX_LONGER * short, message)
 
 
 def _whole(got: Any) -> Any:

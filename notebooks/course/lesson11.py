@@ -60,7 +60,7 @@ def _shares(got: Any, times: Times, what: str) -> Iterator[Step]:
     for name, wanted in sorted(fair(times).items()):
         near = math.isclose(got[name], wanted, rel_tol=TOLERANCE)
         why = "" if near else f", fair over all orders is {wanted:.4f}: does yours depend on an order that nobody chose?"
-        yield Step.claim("fair", near, f"{what}: {name} is given {got[name]:.4f}{why}")
+        yield Step.claim("fair", near, f"{what}: {name} gets {got[name]:.4f}{why}")
 
 
 WORDS = ("faster", "slower", "no difference seen")
@@ -92,8 +92,8 @@ def _cases() -> Iterator[tuple[str, str, tuple[Any, Any, Any]]]:
     yield "a third slower on a quiet machine", "slower", (base, 133 * noise(0.01), 100 * noise(0.01))
     yield "the same code twice, on a noisy machine", "no difference seen", _same(rng)
     slow = np.where(np.arange(_ROUNDS) % 3 == 0, 1.8, 1.0) * np.linspace(1, 1.5, _ROUNDS)
-    told = (100 * slow * noise(0.01), 93 * slow * noise(0.01), 100 * slow * noise(0.01))
-    yield "a little faster, while slow spells hit every contender of a round alike", "faster", told
+    spells = (100 * slow * noise(0.01), 93 * slow * noise(0.01), 100 * slow * noise(0.01))
+    yield "a little faster, while slow spells hit every contender of a round alike", "faster", spells
     yield (
         "faster by less than where code happens to lie in memory",
         "no difference seen",

@@ -40,8 +40,8 @@ MESSAGES, ROUNDS, ATTEMPTS = 12_000, 7, 3  # a p99 needs 10,000
 @exercise("12.1", "Mend the hasty book", minutes=15)
 def mended(answer: Any) -> Iterator[Step]:
     """`answer` is a book stage with an `apply` of its own."""
-    said = "it is a class with an `apply` of its own"
-    yield Step.claim("own", isinstance(answer, type) and answer.__dict__.get("apply") not in (None, Book.apply), said)
+    own = isinstance(answer, type) and answer.__dict__.get("apply") not in (None, Book.apply)
+    yield Step.claim("own", own, "it is a class with an `apply` of its own")
     yield from _judged(conformance(answer, checks=BOOK_CHECKS, rounds=0))
 
 
@@ -52,10 +52,10 @@ def beaten(answer: Any) -> Iterator[Step]:
         yield from _judged(conformance(answer, checks=checks, rounds=0))
     found = _compared(answer)
     ratio = _ratio(found, 0)
-    said = f"{ratio:.2f} times as fast as the reference, until book: {found.verdict}; at least {FASTER} is asked for, and seen"
-    yield Step.claim("faster", found.faster and ratio >= FASTER, said)
+    message = f"{ratio:.2f}x as fast as the reference, until book: {found.verdict}; it must be at least {FASTER}, and significant"
+    yield Step.claim("faster", found.faster and ratio >= FASTER, message)
     tail = _ratio(found, 2)
-    yield Step.claim("tail", tail > TAIL, f"p99 is {tail:.2f} times as fast as that of the reference; {TAIL} is allowed")
+    yield Step.claim("tail", tail > TAIL, f"p99 is {tail:.2f}x as fast as that of the reference; it must be more than {TAIL}")
 
 
 def _judged(report: Report) -> Iterator[Step]:

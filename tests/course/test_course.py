@@ -1,4 +1,4 @@
-"""Does a check tell a wrong answer what is wrong with it, whatever it does, and is only what passed kept, once and for good?"""
+"""Does a check describe in one sentence whatever a wrong answer does, and is a pass stored, once and for good?"""
 
 import json
 import multiprocessing
@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 from course import exercise as frame
 from course import progress
-from course.exercise import EXERCISES, Checked, Exercise, Step, check, exercise, exercises
+from course.answers import equal, short_repr
+from course.exercise import EXERCISES, CheckResult, Exercise, Step, check, exercise, exercises
 from course.lessons import LESSONS, Course, course, notebooks
-from course.telling import same, shown
 
 from hftlab.cli.main import main
 from hftlab.errors import ConfigError, HftlabError, UnknownName
@@ -39,9 +39,9 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(EXERCISES, number, Exercise(number, "The largest", 1, steps, 0.3))
 
 
-def said(found: Checked) -> str:
-    """What the last step said."""
-    return found.steps[-1].said
+def message(found: CheckResult) -> str:
+    """Of the last step."""
+    return found.steps[-1].message
 
 
 def test_a_right_answer_is_kept_with_the_first_time(home: Path) -> None:
@@ -105,7 +105,7 @@ class Odd:
         (deep, "RecursionError: maximum recursion depth exceeded"),
         (leave, "SystemExit: 3 (line "),
         (unwritten, "still to be written"),
-        (spin, "stopped: nothing came back within 0.3 s"),
+        (spin, "stopped: no answer within 0.3 s"),
         (None, "TypeError: 'NoneType' object is not callable"),
         (7, "TypeError: 'int' object is not callable"),
         (lambda values: None, "None, expected 9 (NoneType, expected int)"),
@@ -116,17 +116,17 @@ class Odd:
         (lambda values: object(), "<object object>, expected 9"),
         (lambda values: list(range(10_000)), " ... "),
         (lambda: 9, "takes 0 positional arguments but 1 was given"),
-        (..., "there is none yet: put yours in the place of the three dots"),
+        (..., "there is none yet: replace the three dots with yours"),
     ],
 )
 def test_whatever_an_answer_does_is_one_sentence(answer: Any, expected: str, home: Path) -> None:
     found = check("99.1", answer)
     assert not found
     assert len(found.steps) == 1
-    assert expected in said(found)
-    assert len(said(found)) < 300
-    assert "\n" not in said(found)
-    assert "0x" not in said(found)
+    assert expected in message(found)
+    assert len(message(found)) < 300
+    assert "\n" not in message(found)
+    assert "0x" not in message(found)
     assert not (home / "course.json").exists()
 
 
@@ -134,7 +134,7 @@ def test_the_line_of_the_answer_is_named_not_ours() -> None:
     def mine(values: list[int]) -> int:
         return int("nine")  # the third
 
-    assert said(check("99.1", mine)).endswith('of mine: return int("nine")  # the third)')
+    assert message(check("99.1", mine)).endswith('of mine: return int("nine")  # the third)')
 
 
 def test_a_generator_of_the_check_that_is_interrupted_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_a_generator_of_the_check_that_is_interrupted_is_closed(monkeypatch: pyt
 
 
 def test_outside_of_the_main_thread_there_is_no_limit_and_it_still_checks() -> None:
-    found: list[Checked] = []
+    found: list[CheckResult] = []
     thread = threading.Thread(target=lambda: found.append(check("99.1", lambda values: time.sleep(0.4) or max(values))))
     thread.start()
     thread.join(30)
@@ -168,14 +168,14 @@ def test_the_interrupt_of_the_user_is_let_through() -> None:
 
 
 def test_a_call_with_the_wrong_arguments_says_how_it_is_called() -> None:
-    assert "check('99.1', answer): missing a required argument: 'answer'" in said(check("99.1"))
-    assert "check('99.2', answer, start)" in said(check("99.2", sorted, 1, 2))
+    assert "check('99.1', answer): missing a required argument: 'answer'" in message(check("99.1"))
+    assert "check('99.2', answer, start)" in message(check("99.2", sorted, 1, 2))
     assert check("99.2", sorted, start=5)
 
 
 def test_an_exercise_that_looks_at_nothing_passes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(EXERCISES, "99.3", Exercise("99.3", "Nothing", 1, lambda answer: iter(())))
-    assert said(check("99.3", 1)) == "this exercise has looked at nothing"
+    assert message(check("99.3", 1)) == "this exercise has checked nothing"
 
 
 @pytest.mark.parametrize("number", ["99.4", "98.1", "1", "", "../x.1", 1.1, None])
@@ -186,17 +186,15 @@ def test_an_unknown_number_lists_the_known_ones(number: Any) -> None:
         assert told.value.known == ("99.1", "99.2", "99.10")
 
 
-def test_numbers_are_well_formed_and_nobody_takes_one_that_is_there() -> None:
-    with pytest.raises(ConfigError, match=r"numbered like '01\.2'"):
-        exercise("1.2", "x", minutes=1)
-    with pytest.raises(ConfigError, match=r"exercise 99\.1 is there already: .*largest"):
+def test_a_number_is_registered_once_and_exercises_are_in_order() -> None:
+    with pytest.raises(ConfigError, match=r"exercise 99\.1 is registered already: .*largest"):
         exercise("99.1", "x", minutes=1)(frame._steps)
     assert [one.number for one in exercises("99")] == ["99.1", "99.2", "99.10"]
     assert exercises("98") == ()
 
 
 @pytest.mark.parametrize(
-    ("got", "wanted", "equal"),
+    ("got", "expected", "same"),
     [
         (np.int64(9), 9, True),
         (np.float64(0.5), 0.5, True),
@@ -216,18 +214,18 @@ def test_numbers_are_well_formed_and_nobody_takes_one_that_is_there() -> None:
         (pl.DataFrame({"a": [1]}), pl.DataFrame({"b": [1]}), False),
     ],
 )
-def test_equal_is_equal_in_type_and_value(got: Any, wanted: Any, equal: bool) -> None:
-    assert same(got, wanted) is equal
-    step = Step.expect("correct", got, wanted, "what")
-    assert step.passed is equal
-    assert ("expected" in step.said) is not equal
+def test_equal_is_equal_in_type_and_value(got: Any, expected: Any, same: bool) -> None:
+    assert equal(got, expected) is same
+    step = Step.expect("correct", got, expected, "what")
+    assert step.passed is same
+    assert ("expected" in step.message) is not same
 
 
 def test_long_answers_are_told_where_they_part() -> None:
     wrong = check("99.2", lambda values: [*sorted(values)[:7], 0, *sorted(values)[8:]])
-    assert said(wrong) == "twenty numbers: 0 at place 7, expected 8"
-    assert said(check("99.2", lambda values: sorted(values)[1:])).endswith("(19 values, expected 20)")
-    assert len(shown("x" * 10_000)) <= 110
+    assert message(wrong) == "twenty numbers: 0 at place 7, expected 8"
+    assert message(check("99.2", lambda values: sorted(values)[1:])).endswith("(19 values, expected 20)")
+    assert len(short_repr("x" * 10_000)) <= 110
 
 
 def test_answers_are_not_html() -> None:
@@ -242,12 +240,12 @@ def test_answers_are_not_html() -> None:
 def test_a_foreign_file_is_a_sentence_and_stays(content: bytes, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = home / "course.json"
     file.write_bytes(content)
-    with pytest.raises(HftlabError, match=r"course\.json: this is not the progress of a course; move it away to begin anew"):
+    with pytest.raises(HftlabError, match=r"course\.json: not the progress file of the course; move it away to start again"):
         course()
     found = check("99.1", max)
     assert found, "right is right, whatever can be kept"
-    assert "passed, but it could not be kept: " in str(found)
-    assert "could not be kept" in found._repr_html_()
+    assert "passed, but it could not be stored: " in str(found)
+    assert "could not be stored" in found._repr_html_()
     assert main(["course", "--reset"]) == 2
     assert "not the progress" in capsys.readouterr().err
     assert file.read_bytes() == content
@@ -259,16 +257,16 @@ def test_a_folder_in_its_place_is_a_sentence(home: Path) -> None:
         progress.read()
 
 
-def keep(start: Any, number: str) -> None:
+def store(start: Any, number: str) -> None:
     start.wait()
     for place in range(20):
-        progress.passed(f"{number}.{place}")
+        progress.mark_passed(f"{number}.{place}")
 
 
 def test_two_processes_at_once_lose_nothing() -> None:
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(2)
-    both = [context.Process(target=keep, args=(start, number)) for number in ("90", "91")]
+    both = [context.Process(target=store, args=(start, number)) for number in ("90", "91")]
     for process in both:
         process.start()
     for process in both:
@@ -304,18 +302,18 @@ def test_the_course_lists_the_lessons_that_are_there(tmp_path: Path, monkeypatch
 def test_progress_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("course.lessons.LESSONS", (LESSONS[0].__class__("99", "Made up", "Why?", 120, "99.ipynb"),))
     before, after = Course({}), Course({"99.2": "2026-01-02T03:04:05+00:00"})
-    assert before.lines() == ["0 of 3 exercises passed; about 2 hours in all", "next: 99 Made up, 120 minutes"]
+    assert before.notes() == ["0 of 3 exercises passed; about 2 hours in all", "next: 99 Made up, 120 minutes"]
     assert after.frame().row(0) == ("99", "Made up", "Why?", 120, 3, 1, "99.ipynb")
     assert (before._repr_html_().count("●"), after._repr_html_().count("●"), after._repr_html_().count("○")) == (0, 1, 2)
     assert "passed 2026-01-02" in after._repr_html_()
-    assert Course(dict.fromkeys(("99.1", "99.2", "99.10"), "2026")).lines()[-1] == "all of them passed"
+    assert Course(dict.fromkeys(("99.1", "99.2", "99.10"), "2026")).notes()[-1] == "all exercises passed"
 
 
 def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     check("99.1", max)
     capsys.readouterr()
     assert main(["course"]) == 0
-    assert "00  Quickstart" in capsys.readouterr().out
+    assert "Quickstart" in capsys.readouterr().out
     assert main(["course", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["schema"] == "hftlab-course/1"

@@ -1,7 +1,7 @@
-"""Levels walked: what a running sum of the best levels costs, counted instead of timed.
+"""Counting price levels: what a running sum of the best levels costs, counted instead of timed.
 
-`walk(feed, Sums, levels)` runs a feed of one instrument through the reference book, tells an object of `Sums` after each event
-what has changed, and counts how many price levels it reads. The object is made by `Sums(levels)` and has one method:
+`walk(feed, Sums, levels)` runs a feed of one instrument through the reference book, passes each change to an object of `Sums`,
+and counts how many price levels that object reads. It is made by `Sums(levels)` and has one method:
 
     changed(sides, change) -> (shares of the best levels of the bids, of the asks)
 """
@@ -17,8 +17,8 @@ from hftlab.feeds.feed import Feed
 from hftlab.stages.book import Book, HalfBook, Level
 
 
-class Side:
-    """One side of a book; `read` counts the levels that somebody has asked for."""
+class CountedSide:
+    """One side of a book; `read` counts the levels that were asked for."""
 
     def __init__(self) -> None:
         self.half = HalfBook(0, 1)
@@ -33,11 +33,11 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one event did to a book.
+    """The effect of one event on a book.
 
     side     : 0 bids, 1 asks
     key      : of the best level that changed: nothing better than it did
-    gained   : shares that the level at `key` gained, negative if it lost some; says nothing if `reshaped`
+    gained   : shares that the level at `key` gained, negative if it lost some; meaningless if `reshaped`
     reshaped : a level appeared or vanished, or more than one changed
     """
 
@@ -48,8 +48,8 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Walked:
-    """How many events changed the book, how many levels were read for them, and the sums after each."""
+class LevelCount:
+    """Number of events that changed the book, number of levels read for them, and the sums after each."""
 
     events: int
     levels_read: int
@@ -60,8 +60,8 @@ class Walked:
         return self.levels_read / self.events
 
 
-class _Touched(Book):
-    """The reference book, which also keeps what its latest event touched: (key, gained, levels before, levels after)."""
+class _RecordingBook(Book):
+    """The reference book, which also records the levels that its latest event touched: (key, gained, appeared or vanished)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,30 +77,30 @@ class _Touched(Book):
         super()._remove(level, order_id)
 
 
-def changes(feed: Feed) -> Iterator[tuple[tuple[Side, Side], Change]]:
+def changes(feed: Feed) -> Iterator[tuple[tuple[CountedSide, CountedSide], Change]]:
     """Every change of the book of a feed with one instrument, and both sides after it."""
-    book, sides = _Touched(), (Side(), Side())
-    for ts_ns, order_id, new_id, price, qty, instrument, kind, side in decode(feed, "python").tolist():  # noqa: B007
+    book, sides = _RecordingBook(), (CountedSide(), CountedSide())
+    for _, order_id, new_id, price, qty, instrument, kind, side in decode(feed, "python").tolist():
         book.touched.clear()
         level = book.orders.get(order_id)
         acted = book.apply(kind, instrument, side, order_id, new_id, price, qty)
         if acted not in (1, 2):
             continue
-        for seen, half in zip(sides, book.halves[instrument], strict=True):
-            seen.half = half
+        for counted, half in zip(sides, book.halves[instrument], strict=True):
+            counted.half = half
         if not book.touched and level is not None:  # a part of an order was executed or cancelled
             book.touched.append((level.key, -qty, False))
         keys = {key for key, _, _ in book.touched}
-        reshaped = len(keys) > 1 or any(one for _, _, one in book.touched)
+        reshaped = len(keys) > 1 or any(new for _, _, new in book.touched)
         yield sides, Change(acted - 1, max(keys), sum(gained for _, gained, _ in book.touched), reshaped)
 
 
-def walk(feed: Feed, sums: Callable[[int], Any], levels: int = 5) -> Walked:
-    """Keep the sums of the best `levels` levels of both sides over a feed of one instrument, and count what is read."""
-    keeper, seen, read = sums(levels), [], 0
+def walk(feed: Feed, sums: Callable[[int], Any], levels: int = 5) -> LevelCount:
+    """Maintain the sums of the best `levels` levels of both sides over a feed of one instrument, and count the levels read."""
+    keeper, results, read = sums(levels), [], 0
     for sides, change in changes(feed):
         for side in sides:
             side.read = 0
-        seen.append(tuple(keeper.changed(sides, change)))
+        results.append(tuple(keeper.changed(sides, change)))
         read += sides[0].read + sides[1].read
-    return Walked(len(seen), read, seen)
+    return LevelCount(len(results), read, results)
