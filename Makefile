@@ -47,7 +47,7 @@ endef
 export RUST_ABSENT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench report lab test lint instructions notebooks pictures rust native profile clean rust-or-notice $(STALE)
+.PHONY: help setup bench report lab test lint instructions notebooks pictures docs rust native profile clean rust-or-notice $(STALE)
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
@@ -100,6 +100,9 @@ notebooks: setup  ## regenerate the notebooks from their text pairs and execute 
 
 pictures: setup  ## draw the pictures of the README anew, on this machine
 	$(PY) examples/pictures.py notebooks/pictures
+
+docs: $(INSTALLED)  ## write docs/cli.md anew from the commands
+	$(PY) -m hftlab.cli.reference docs/cli.md
 
 rust: $(if $(CARGO),$(RUST_BUILT))  ## build and install the Rust engine, for every processor of this architecture
 	$(if $(CARGO),@:,$(error the Rust engine cannot be built: there is no cargo on PATH))

@@ -34,7 +34,7 @@ def lab(options: Options) -> Action:
     from hftlab.notebook.lab import start
 
     options.add("folder", metavar="FOLDER", nargs="?", help="of notebooks (default: those of the course)")
-    options.of(start, but="folder")
+    options.of(start, but="folder", prefix=None)
 
     def act(given: Given) -> int:
         folder = Path(given.folder) if given.folder else find_course()

@@ -6,16 +6,16 @@ exit codes : 0 fine; 1 engines differ, one breaks the contract, something is uns
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import hftlab
-from hftlab.cli import course, measure, net, run
+from hftlab.cli import course, measure, net, reference, run
 from hftlab.cli.options import Command, Given, Options, Parser, placement
 from hftlab.errors import HftlabError, UnknownName
-from hftlab.presentation.output import check_writable
 
 #: Every command by its group. Those of a folder that is not there are not listed: network and load may be left out.
 GROUPS: dict[str, dict[str, Command]] = {
@@ -40,7 +40,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "load": {"stress": net.stress, "faults": net.faults},
     "course": {"course": course.course, "lab": course.lab},
-    "machine": {"doctor": run.doctor},
+    "here": {"doctor": run.doctor, "completion": reference.completion},
 }
 _FOLDERS = {"net": "net", "load": "loadtest"}
 
@@ -85,14 +85,6 @@ def commands() -> dict[str, Command]:
     return {name: command for group, members in GROUPS.items() if _is_there(group) for name, command in members.items()}
 
 
-def parser_of(name: str, command: Command) -> tuple[Parser, Options]:
-    """The parser of one command, and what else is known of its options."""
-    parser = Parser(f"hftlab {name}", description=_description(command), formatter_class=argparse.RawDescriptionHelpFormatter)
-    options = Options(parser)
-    parser.set_defaults(act=command(options))
-    return parser, options
-
-
 def usage(only: str = "") -> str:
     """The help of `hftlab`, or of one group of it."""
     lines = [f"usage: hftlab {only or '[--version] [--help]'} COMMAND ...", "", *([] if only else [_ABOUT])]
@@ -104,7 +96,12 @@ def usage(only: str = "") -> str:
 
 def summary(command: Command) -> str:
     """The first sentence of its description."""
-    return _description(command).partition("\n")[0].removesuffix(".")
+    return description(command).partition("\n")[0].partition(". ")[0].removesuffix(".")
+
+
+def description(command: Command) -> str:
+    """What its help begins with: the docstring."""
+    return inspect.cleandoc(command.__doc__ or "")
 
 
 def _dispatch(words: list[str]) -> int:
@@ -121,26 +118,20 @@ def _dispatch(words: list[str]) -> int:
         return 0 if words[1:] else 2
     if name is None:
         raise UnknownName("command", " ".join(words[:2] if words[0] == "net" else words[:1]), known)
-    parser, options = parser_of(name, known[name])
+    parser = Parser(f"hftlab {name}", description=description(known[name]), formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = Options(parser)
+    act = known[name](options)
     try:
         given = parser.parse_args(words[len(name.split()) :], Given())
     except SystemExit as done:  # after --help
         return int(done.code or 0)
-    for output in options.outputs:
-        if path := getattr(given, output):
-            check_writable(path)
+    options.check_outputs(given)
     with placement(given):
-        return int(given.act(given))
+        return act(given)
 
 
 def _is_there(group: str) -> bool:
     return group not in _FOLDERS or (Path(hftlab.__file__).parent / _FOLDERS[group]).is_dir()
-
-
-def _description(command: Command) -> str:
-    import inspect
-
-    return inspect.getdoc(command) or ""
 
 
 def _fail(message: str, code: int = 2, kind: str = "error: ") -> int:

@@ -79,6 +79,15 @@ class Options:
         self._known.add(action.dest)
         self.outputs.append(action.dest)
 
+    def check_outputs(self, given: Given) -> None:
+        """Whether all that is to be written can be, before anything is done. Raises OutputError."""
+        paths = [path for name in self.outputs if (path := getattr(given, name))]
+        if paths:
+            from hftlab.presentation.output import check_writable
+
+            for path in paths:
+                check_writable(path)
+
     def of(
         self,
         function: Callable[..., Any],
@@ -125,9 +134,9 @@ class Options:
 
     def generator(self, messages: int | None) -> None:
         """Options of the generated feed. messages: how many, if nothing else is said."""
-        from hftlab.engine.engine import synthetic
+        from hftlab.feeds.generate.synthetic import write
 
-        self.of(synthetic, messages=messages)
+        self.of(write, but="path engine", messages=messages)
 
     def engines(self) -> None:
         """More engines, to be measured beside those that are installed."""

@@ -33,8 +33,6 @@ def run(options: Options) -> Action:
 
 def _run(given: Given) -> int:
     from hftlab.engine.engine import Engine, load
-    from hftlab.presentation import terminal
-    from hftlab.presentation.result import to_json
 
     check_range("--repeat", given.repeat, 1)
     engine, feed = given.call(Engine), load(given.file, given.symbol)
@@ -54,8 +52,12 @@ def _run(given: Given) -> int:
     assert last is not None
     _save(last, given)
     if given.json:
+        from hftlab.presentation.result import to_json
+
         print(to_json(_summary(last, elapsed_ns)))
     else:
+        from hftlab.presentation import terminal
+
         terminal.show("", [_table(last, elapsed_ns)])
     return 0
 

@@ -159,7 +159,8 @@ def scale(
     """Measure ns per message along one axis.
 
     axis     : "orders" (100 to 1,000,000 live), "instruments" (1 to 10,000) or "depth" (1 to 10,000 price levels a side)
-    sizes    : points on the axis; default a point per decade, with `full` three
+    sizes    : points on the axis; default a point per decade
+    full     : three points per decade
     variants : "naive", "best", names that differ from best ("book=btree orders=std"), "python" for the reference engine;
                default naive, best, and each other name of the axes book and orders
     messages : per round, a multiple of 10; rounds : 3 to 1000. All contenders of a size are in memory at once

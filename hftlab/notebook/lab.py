@@ -48,8 +48,10 @@ def environment(prefix: str | Path = sys.prefix) -> dict[str, str]:
 def start(folder: Path, *, port: int | None = None, browser: bool = True, prefix: str | Path = sys.prefix) -> int:
     """Register the kernel, then become JupyterLab; the exit code where a process cannot become another (Windows).
 
-    prefix : the environment that gets the kernel
-    raises : ConfigError for a port out of range or a folder that is none, HftlabError without JupyterLab
+    port    : this one or none; default 8888 or the next that is free
+    browser : open the address, instead of printing it alone
+    prefix  : the environment that gets the kernel
+    raises  : ConfigError for a port out of range or a folder that is none, HftlabError without JupyterLab
     """
     if port is not None and not 1 <= port <= 65_535:
         raise ConfigError(f"port is {port}; allowed is 1 to 65,535")

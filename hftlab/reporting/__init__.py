@@ -35,6 +35,8 @@ def report(
 
     feed     : default: a calm generated feed of `messages` messages, 100,000 of them, or 20,000 if `quick`
     rounds   : of the bench, 3 to 1000; default 11, or 5 if `quick`, which makes everything shorter, and percentiles n/a sooner
+    seed     : of the generated feed, of the order within a round, and of the bootstrap
+    quick    : less of everything: more percentiles are n/a, intervals are wider
     out      : the HTML page; None writes nothing
     markdown : Markdown, its pictures in a folder beside it
     engines  : more of them beside those that are installed; whatever `hftlab.engine.resolve.adopt` makes an engine of

@@ -1,19 +1,30 @@
 """Does the command line do what it says, and answer bad input with one sentence and exit code 2?"""
 
+import argparse
 import gzip
+import inspect
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
+import weakref
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import polars as pl
 import pytest
 
 import hftlab
-from hftlab.cli.main import main
+from hftlab.cli.main import commands, main
+from hftlab.cli.options import Options
+from hftlab.cli.reference import markdown
+from hftlab.engine.engine import Engine
+from hftlab.engine.run import Run
 
 COLUMNS = ["index", "ts_ns", "instrument", "bid_price", "bid_qty", "ask_price", "ask_qty"]
 COLUMNS += ["mid", "spread", "microprice", "imbalance", "depth_imbalance", "ofi", "flow", "volatility", "score"]
@@ -137,11 +148,11 @@ def test_bad_input_is_one_sentence_and_exit_code_2(day: Path, tmp_path: Path) ->
         ("bench", "--out", str(day / "x.json")): "cannot be written",
         ("generate", str(tmp_path / "x"), "--regime", "quiet"): "unknown regime 'quiet'",
         ("generate", str(tmp_path / "x"), "--messages", "1"): "messages is 1",
-        ("bench", "--rounds", "0"): "rounds is 0",
+        ("bench", "--rounds", "0"): "rounds",
         ("bench", "--ablate", "--rounds", "2"): "rounds must be between 3 and 1,000, got 2",
         ("scaling", "--axis", "width"): "unknown scale axis 'width'; known: orders, instruments, depth",
         ("scaling", "--messages", "15"): "multiple of 10",
-        ("ffi", "--rounds", "0"): "rounds is 0",
+        ("ffi", "--rounds", "0"): "rounds must be between",
     }
     for words, expected in cases.items():
         done = subprocess.run([sys.executable, "-m", "hftlab.cli.main", *words], capture_output=True, text=True, check=False)
@@ -157,7 +168,143 @@ def test_what_was_good_before_the_error_is_written(day: Path, tmp_path: Path) ->
     assert pl.read_parquet(rows).height == 1999
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("words", [["--help"], ["variants"], ["run", "DAY", "--backend", "python", "--json"]])
+def test_a_full_disk_behind_stdout_is_one_sentence(day: Path, words: list[str]) -> None:
+    words = [str(day) if word == "DAY" else word for word in words]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "hftlab.cli.main", *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, "hftlab: error: standard output: No space left on device\n")
+
+
+def test_a_name_that_is_not_utf8_is_written(day: Path, tmp_path: Path) -> None:
+    rows = os.path.join(os.fsencode(tmp_path), b"rows\xff.parquet")
+    words = ["run", day, "--backend", "python", "--out", rows]
+    subprocess.run([sys.executable, "-m", "hftlab.cli.main", *words], check=True, stdout=subprocess.DEVNULL)
+    with open(rows, "rb") as file:
+        assert pl.read_parquet(file).height == 2000
+
+
+_KILLED = """
+import os, polars, signal, sys
+from pathlib import Path
+from hftlab.cli.main import commands, main
+from hftlab.cli.options import Options
+from hftlab.cli.reference import markdown
+from hftlab.engine.engine import Engine
+from hftlab.engine.run import Run
+def half(self, file):
+    file.write(b"PAR1 half of it")
+    file.flush()
+    os.kill(os.getpid(), int(sys.argv[1]))
+polars.DataFrame.write_parquet = half
+sys.exit(main(["run", sys.argv[2], "--backend", "python", "--out", sys.argv[3]]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_writer_that_is_killed_leaves_the_old_file_whole(day: Path, tmp_path: Path, number: signal.Signals) -> None:
+    rows = tmp_path / "out" / "rows.parquet"
+    assert main(["run", str(day), "--backend", "python", "--out", str(rows)]) == 0
+    before = rows.read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-c", _KILLED, str(int(number)), str(day), str(rows)], capture_output=True, check=False
+    )
+    assert done.returncode == (-number if number == signal.SIGKILL else 130), done.stderr
+    assert rows.read_bytes() == before
+    assert list(rows.parent.iterdir()) == [rows] or number == signal.SIGKILL
+
+
+def test_a_generator_that_is_interrupted_leaves_no_short_day(tmp_path: Path) -> None:
+    path = tmp_path / "day.itch"
+    words = ["generate", str(path), "--messages", "30000000"]
+    running = subprocess.Popen([sys.executable, "-m", "hftlab.cli.main", *words], stderr=subprocess.DEVNULL)
+    while running.poll() is None and not any(part.stat().st_size for part in tmp_path.iterdir()):
+        time.sleep(0.01)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_repeated_runs_one_is_kept(day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[weakref.ref[Run]] = []
+    original = Engine.run
+
+    def counted(self: Engine, *words: Any, **more: Any) -> Run:
+        assert not any(run() for run in runs), "an earlier run is still in memory"
+        run = original(self, *words, **more)
+        runs.append(weakref.ref(run))
+        return run
+
+    monkeypatch.setattr(Engine, "run", counted)
+    assert main(["run", str(day), "--backend", "python", "--record", "all", "--repeat", "3", "--json"]) == 0
+    assert len(runs) == 3
+
+
+def options_of(name: str) -> list[argparse.Action]:
+    parser = argparse.ArgumentParser()
+    commands()[name](Options(parser))
+    return parser._actions
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_option_has_a_help_and_a_way_to_be_shown(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*name.split(), "--help"]) == 0
+    assert f"usage: hftlab {name}" in capsys.readouterr().out
+    assert [action.dest for action in options_of(name) if not action.help] in ([], ["file"])
+
+
+#: What outsiders call: these words stay.
+KEPT = {
+    "run": "--backend --book --orders --pool --no-pool --signal --until --strict --symbol"
+    " --record --out --order-stream --repeat --json",
+    "verify": "--regime --messages --seed --symbols --json",
+    "bench": "--feed --regime --messages --seed --symbols --ablate --rounds --with --pin --fifo --out --json",
+    "doctor": "--quick --json",
+    "report": "--feed --regime --messages --seed --symbols --rounds --quick --with --out --markdown --from --pin --fifo",
+    "generate": "--regime --messages --seed --symbols",
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_the_words_that_others_call_stay(name: str) -> None:
+    assert set(KEPT[name].split()) <= {flag for action in options_of(name) for flag in action.option_strings}
+
+
+def test_defaults_are_those_of_the_functions() -> None:
+    defaults = {action.dest: action.default for action in options_of("scaling")}
+    parameters = inspect.signature(hftlab.scale).parameters
+    assert {name: parameters[name].default for name in ("axis", "until", "full", "rounds", "messages", "seed")} == {
+        name: defaults[name] for name in ("axis", "until", "full", "rounds", "messages", "seed")
+    }
+
+
+def test_the_reference_says_what_the_commands_accept() -> None:
+    path = Path(__file__).parents[2] / "docs" / "cli.md"
+    assert path.read_text() == markdown(), "run `make docs`"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_knows_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(name.split()[-1] in script for name in commands())
+
+
+def test_what_is_not_installed_is_not_listed(tmp_path: Path) -> None:
+    left_out = shutil.ignore_patterns("net", "loadtest", "__pycache__")
+    shutil.copytree(Path(hftlab.__file__).parent, tmp_path / "hftlab", ignore=left_out)
+    words, env = [sys.executable, "-m", "hftlab.cli.main", "--help"], {**os.environ, "PYTHONPATH": str(tmp_path)}
+    shown = subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path, env=env).stdout
+    assert "bench" in shown
+    assert "net exchange" not in shown
+    assert "stress" not in shown
+
+
 def test_import_is_quick_and_brings_nothing_heavy() -> None:
-    code = "import sys, hftlab; print([m for m in ('numpy', 'polars', 'altair', 'rich') if m in sys.modules])"
+    heavy = "('numpy', 'polars', 'altair', 'rich') if m in sys.modules"
+    code = f"import sys; from hftlab.cli.main import main; main(['--help']); print([m for m in {heavy}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.splitlines()[-1] == "[]"

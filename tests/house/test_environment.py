@@ -58,10 +58,10 @@ def test_conda_brings_the_same_python_and_rust() -> None:
     assert conda["rust"] == ">=" + CRATE["rust-version"]
 
 
-def test_dev_holds_the_charts_extra_and_the_builder_of_the_rust_engine() -> None:
+def test_dev_holds_the_profilers_and_the_builder_of_the_rust_engine() -> None:
     extras = PROJECT["optional-dependencies"]
     builder = tomllib.loads((ROOT / "rust_ext" / "pyproject.toml").read_text())["build-system"]["requires"]
-    assert set(extras["charts"]) | set(builder) <= set(extras["dev"])
+    assert set(extras["profile"]) | set(builder) <= set(extras["dev"])
 
 
 def test_one_version_everywhere() -> None:

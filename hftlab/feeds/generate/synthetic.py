@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-from hftlab.errors import BackendMissing, ConfigError, FeedError, UnknownName
+from hftlab.errors import BackendMissing, ConfigError, UnknownName
 from hftlab.feeds.generate.market import Market
 from hftlab.feeds.generate.regimes import MAX_SYMBOLS, REGIMES, Regime, regime_named
 from hftlab.feeds.generate.session import closing, least_messages, opening
 from hftlab.feeds.generate.wire import LONGEST
+from hftlab.presentation.output import atomic_path
 
 __all__ = ["ENGINES", "MAX_MESSAGES", "REGIMES", "Generator", "Regime", "generate", "write"]
 
@@ -137,18 +138,19 @@ def write(
     *,
     engine: str = "auto",
 ) -> int:
-    """Stream a feed to a file, gzipped if its name ends in .gz; returns the bytes of the file.
+    """Stream a feed to a file, gzipped if its name ends in .gz; returns the bytes of the file. It is written whole or not at all.
 
-    raises : as for `Generator`; FeedError if the file cannot be written
+    regime   : calm, burst, cancel_storm, deep or market
+    messages : of the whole day, the opening and the closing among them
+    seed     : of everything that is drawn; 0 to 2^64-1
+    symbols  : how many stocks; default: the regime's own number
+    raises   : as for `Generator`; OutputError if the file cannot be written
     """
     generator = Generator(regime, messages, seed, symbols, engine=engine)
-    target = Path(path)
-    try:
-        with target.open("wb") as file:
-            _copy(generator, file, packed=target.suffix == ".gz")
-        return target.stat().st_size
-    except OSError as error:
-        raise FeedError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+    with atomic_path(path) as beside:
+        with beside.open("wb") as file:
+            _copy(generator, file, packed=Path(path).suffix == ".gz")
+        return beside.stat().st_size
 
 
 def _copy(generator: Generator, file: BinaryIO, *, packed: bool) -> None:
