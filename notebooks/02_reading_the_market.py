@@ -37,7 +37,7 @@ import hftlab
 from hftlab import charts
 from hftlab.engine.history import Tape
 from hftlab.feeds import exchange
-from hftlab.notebook import widgets
+from hftlab.notebook.book_replay import book_replay
 from hftlab.protocols import itch_messages as messages
 
 # %% [markdown]
@@ -223,7 +223,7 @@ with pl.Config(tbl_rows=20):
 # order marked. (Without a running kernel you see a picture of one moment.)
 
 # %% tags=["nbval-ignore-output"]
-player = widgets.replay(tape, index=patient["born"], follow=order)
+player = book_replay(tape, index=patient["born"], follow=order)
 player
 
 # %% [markdown]
@@ -285,7 +285,7 @@ charts.line_chart(
 )
 
 # %% tags=["nbval-ignore-output"]
-widgets.replay(day, index=len(day) * 3 // 5)
+book_replay(day, index=len(day) * 3 // 5)
 
 # %% [markdown]
 # ## Whole days
@@ -301,7 +301,7 @@ widgets.replay(day, index=len(day) * 3 // 5)
 #
 # ```python
 # feed = hftlab.load("path/to/day.NASDAQ_ITCH50.gz", symbols=["AAPL"])    # one stock of it
-# widgets.replay(feed)                                                    # a tape holds up to five million messages
+# book_replay(feed)                                                    # a tape holds up to five million messages
 # ```
 #
 # ## Exercise 02.1: decode an add by hand

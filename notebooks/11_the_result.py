@@ -41,7 +41,7 @@ import hftlab.net
 from hftlab import charts
 from hftlab.experiments.floor import CLOCK, FRAMES, MEMORY, WHOLE, floor
 from hftlab.experiments.lattice import lattice
-from hftlab.notebook import widgets
+from hftlab.notebook.waterfall import waterfall
 
 feed = hftlab.synthetic("calm", MESSAGES, seed=SEED)
 
@@ -90,7 +90,7 @@ print("the language was worth more than all optimisations together:", language >
 # back, and it comes last. Nothing is measured while you play, since every combination was timed above.
 
 # %% tags=["nbval-ignore-output"]
-widgets.waterfall(every)
+waterfall(every)
 
 # %% [markdown]
 # Beneath the picture stands what each step was worth on this way, and at least and at most on any way. The ends never move. The
@@ -449,6 +449,6 @@ print("passed:", bool(check("11.2", claim)))
 #
 # **Where it is in the code.** `hftlab/experiments/ablate.py` and `lattice.py` (steps), `paired.py` (verdicts), `floor.py`
 # (limits),
-# `hftlab/notebook/ladder.py` (the switches), the engine's hot loop `rust_ext/src/engine.rs`.
+# `hftlab/notebook/waterfall.py` (the switches), the engine's hot loop `rust_ext/src/engine.rs`.
 #
 # **Next:** 12, Bring your own: beat it.

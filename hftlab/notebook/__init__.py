@@ -1,5 +1,11 @@
-"""hftlab in a notebook: `%load_ext hftlab` brings the magics %latency, %%latency, %compare, %%compare and %backend, and charts
-that show offline. Results show themselves as tables without it.
+"""hftlab in a notebook: `%load_ext hftlab` registers the magics, and charts that show without a network.
+
+magics.py             %latency, %%latency, %compare, %%compare, %backend; cell_timing.py: the code of a cell, measured
+book_replay.py        book_replay(feed): the book message by message, under a slider
+latency_explorer.py   latency_explorer(): choose feed, engine and variants, measure, compare distributions
+waterfall.py          waterfall(): optimisations as switches, in any order
+panel.py              base of the three widgets: each stores a picture for readers who run nothing
+lab.py                JupyterLab on the course, and its kernel
 """
 
 from __future__ import annotations
@@ -8,7 +14,7 @@ from typing import Any
 
 
 def load(ipython: Any) -> None:
-    """Register the magics and, where Altair is installed, the renderer of the charts."""
+    """Register the magics and, if Altair is installed, the renderer of the charts."""
     from importlib.util import find_spec
 
     from IPython.core import page
@@ -16,7 +22,7 @@ def load(ipython: Any) -> None:
     from hftlab.notebook.magics import HftlabMagics
 
     ipython.register_magics(HftlabMagics)
-    # A pager shows nothing in a stored notebook: what goes to it (%lprun, ?) becomes output.
+    # A pager shows nothing in a stored notebook: its text (%lprun, ?) becomes output.
     ipython.set_hook("show_in_pager", page.as_hook(page.display_page), 0)
     if find_spec("altair"):
         from hftlab.charts import enable

@@ -1,4 +1,4 @@
-"""The magics. Each returns an object and raises a real exception, so that a notebook that goes wrong stops."""
+"""The magics. Each returns an object and raises a real exception, so that a failing notebook stops."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hftlab.errors import ConfigError
 from hftlab.experiments.compare import Comparison, compare
 from hftlab.experiments.latency import LatencyReport, latency
 from hftlab.feeds.feed import Feed
-from hftlab.notebook.cells import CellComparison, CellLatency, compare_cell, measure_cell
+from hftlab.notebook.cell_timing import CellComparison, CellLatency, compare_cell, measure_cell
 
 DIVIDER = "# vs"
 
 
 def _parse(magic: Any, line: str) -> Any:
-    """The arguments; a wrong one is an exception, not a printed word that a notebook runs on after."""
+    """The arguments; a wrong one raises, instead of a printed line after which the notebook continues."""
     try:
         return parse_argstring(magic, line)
     except UsageError as error:
@@ -39,20 +39,20 @@ class HftlabMagics(Magics):
     @argument("-f", "--feed", default="", help="a variable that holds a feed, a file, or a regime (default: calm)")
     @argument("-m", "--messages", type=int, default=100_000, help="messages of a generated feed (default 100,000)")
     @argument("-r", "--rounds", type=int, default=5, help="rounds (default 5)")
-    @argument("--rate", type=float, default=None, help="messages per second, for an open loop, too")
+    @argument("--rate", type=float, default=None, help="messages per second of an open loop, measured too")
     @argument("-n", "--executions", type=int, default=None, help="%%latency: of the cell (default: for about a second)")
     @line_cell_magic
     def latency(self, line: str, cell: str | None = None) -> LatencyReport | CellLatency:
-        """Measure an engine (%latency), or the code of a cell (%%latency), and return what was measured.
+        """Measure an engine (%latency), or the code of a cell (%%latency), and return the result.
 
         %latency rust book=btree --messages 50000
         %%latency -n 10000
         """
-        given = _parse(self.latency, line)
+        options = _parse(self.latency, line)
         if cell is not None:
-            return measure_cell(self._code(cell, "latency"), self.shell.user_ns, given.executions)
-        feed = self._feed(given.feed, given.messages)
-        return latency(self._engine(given.engine), feed, rounds=given.rounds, messages=given.messages, rate=given.rate)
+            return measure_cell(self._code(cell, "latency"), self.shell.user_ns, options.executions)
+        feed = self._feed(options.feed, options.messages)
+        return latency(self._engine(options.engine), feed, rounds=options.rounds, messages=options.messages, rate=options.rate)
 
     @magic_arguments()
     @argument("engines", nargs="*", help="two engines or variables; a variant stands in quotes: python 'rust book=btree'")
@@ -69,19 +69,19 @@ class HftlabMagics(Magics):
         # vs
         np.sum(array)
         """
-        given = _parse(self.compare, line)
+        options = _parse(self.compare, line)
         if cell is not None:
-            return self._compare_cell(cell, given.rounds)
-        if len(given.engines) != 2:
-            raise ConfigError(f"{len(given.engines)} engines to compare; allowed is 2")
-        a, b = (self._engine([name.strip("'\"")]) for name in given.engines)
-        return compare(a, b, self._feed(given.feed, given.messages), rounds=given.rounds)
+            return self._compare_cell(cell, options.rounds)
+        if len(options.engines) != 2:
+            raise ConfigError(f"%compare needs 2 engines, got {len(options.engines)}")
+        a, b = (self._engine([name.strip("'\"")]) for name in options.engines)
+        return compare(a, b, self._feed(options.feed, options.messages), rounds=options.rounds)
 
     @magic_arguments()
-    @argument("name", nargs="?", default="", help="engine that 'auto' shall mean from here on (default: show them)")
+    @argument("name", nargs="?", default="", help="engine that 'auto' means from here on (default: show all)")
     @line_magic
     def backend(self, line: str) -> list[BackendInfo]:
-        """Say which engine "auto" means, or choose it for the rest of the session; return all of them.
+        """Show which engine "auto" means, or choose it for the rest of the session; return all engines.
 
         %backend python
         """

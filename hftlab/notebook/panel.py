@@ -1,8 +1,8 @@
-"""What every interactive piece is: a box of controls beside a picture, and a chart of the same state for all that run nothing.
+"""Base of the interactive widgets: a box of controls and a picture, and a chart of the same state for readers without a kernel.
 
-The bundle that a notebook stores holds the live view, and a PNG of the chart: a clone or a code host, where no kernel answers the
-controls, shows the picture. Nothing is loaded from anywhere; every change runs in the kernel, so that a test can set a control's
-`.value` and look at what came of it.
+A notebook stores the live view and a PNG of the chart: a clone or a code host, where no kernel answers the controls, shows the
+picture. Nothing is loaded from a network; every change runs in the kernel, so that a test can set a control's `.value` and read
+the result.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from hftlab.charts.show import bundle
 
 
 class Panel(ABC):
-    """`box` is the widget to be shown or put into another; `chart()` is what it shows now, as an Altair chart."""
+    """`box` is the widget, to be shown or put into another one; `chart()` is its present state as an Altair chart."""
 
     box: Any
 
     @abstractmethod
     def chart(self) -> Any:
-        """The state it is in, as a chart: what is stored beside the live view."""
+        """The present state as a chart: it is stored beside the live view."""
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         live = self.box._repr_mimebundle_()
@@ -34,17 +34,17 @@ class Panel(ABC):
 
 
 def column(*parts: Any) -> Any:
-    """Widgets one under the other, as wide as a chart."""
+    """Widgets one below the other, as wide as a chart."""
     return widgets.VBox(list(parts), layout=widgets.Layout(width="700px"))
 
 
 def row(*parts: Any) -> Any:
-    """Widgets side by side, in a second line where they do not fit."""
+    """Widgets side by side, wrapped into a second line where they do not fit."""
     return widgets.HBox(list(parts), layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
 
 
 def picture(chart: Any) -> str:
-    """A chart as SVG, to be shown without anything that draws; a sentence where vl-convert is not installed."""
+    """A chart as SVG, which any page shows; a sentence if vl-convert is not installed."""
     with altair().theme.enable(THEME):
         spec = chart.to_dict()
     try:

@@ -10,9 +10,7 @@ import pytest
 
 from hftlab.cli.main import main
 from hftlab.errors import ConfigError, HftlabError
-from hftlab.notebook import kernel
 from hftlab.notebook import lab as starter
-from hftlab.notebook.logo.draw import SIZES, svg
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,38 +22,38 @@ def png_size(path: Path) -> tuple[int, int]:
 
 
 def test_the_kernel_is_written_once_with_its_logo(tmp_path: Path) -> None:
-    folder = kernel.install(tmp_path)
+    folder = starter.install_kernel(tmp_path)
     assert folder == tmp_path / "share/jupyter/kernels/hftlab"
-    told = json.loads((folder / "kernel.json").read_text())
-    assert told["argv"][0] == sys.executable
-    assert "--ext=hftlab" in told["argv"]
-    assert told["language"] == "python"
+    spec = json.loads((folder / "kernel.json").read_text())
+    assert spec["argv"][0] == sys.executable
+    assert "--ext=hftlab" in spec["argv"]
+    assert spec["language"] == "python"
     assert {path.name for path in folder.iterdir()} == {"kernel.json", "logo-svg.svg", "logo-32x32.png", "logo-64x64.png"}
     written = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    kernel.install(tmp_path)
+    starter.install_kernel(tmp_path)
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == written
     (folder / "kernel.json").write_text("{}")
-    kernel.install(tmp_path)
-    assert json.loads((folder / "kernel.json").read_text()) == told
+    starter.install_kernel(tmp_path)
+    assert json.loads((folder / "kernel.json").read_text()) == spec
 
 
 def test_jupyter_finds_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from jupyter_client.kernelspec import KernelSpecManager
 
-    kernel.install(tmp_path)
+    starter.install_kernel(tmp_path)
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
     assert KernelSpecManager().get_kernel_spec("hftlab").display_name == "hftlab"
 
 
-def test_a_kernel_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+def test_a_kernel_that_cannot_be_written_raises(tmp_path: Path) -> None:
     (tmp_path / "share").write_text("a file in the way")
-    with pytest.raises(HftlabError, match="the kernel cannot be written"):
-        kernel.install(tmp_path)
+    with pytest.raises(HftlabError, match="cannot be written"):
+        starter.install_kernel(tmp_path)
 
 
-def test_the_logo_is_the_one_the_code_draws() -> None:
-    assert (kernel.LOGO / "logo-svg.svg").read_text() == svg()
-    assert {size: png_size(kernel.LOGO / f"logo-{size}x{size}.png") for size in SIZES} == {size: (size, size) for size in SIZES}
+@pytest.mark.parametrize("size", [32, 64])
+def test_the_logo_has_the_sizes_that_jupyterlab_asks_for(size: int) -> None:
+    assert png_size(starter.LOGO / f"logo-{size}x{size}.png") == (size, size)
 
 
 def test_jupyterlab_asks_nobody_outside(tmp_path: Path) -> None:
@@ -69,9 +67,9 @@ def test_jupyterlab_asks_nobody_outside(tmp_path: Path) -> None:
         "--no-browser",
     ):
         assert word in words
-    told = json.loads((starter.SETTINGS / "overrides.json").read_text())
-    assert told["@jupyterlab/apputils-extension:notification"] == {"fetchNews": "false", "checkForUpdates": False}
-    assert told["@jupyterlab/extensionmanager-extension:plugin"] == {"enabled": False}
+    overrides = json.loads((starter.SETTINGS / "overrides.json").read_text())
+    assert overrides["@jupyterlab/apputils-extension:notification"] == {"fetchNews": "false", "checkForUpdates": False}
+    assert overrides["@jupyterlab/extensionmanager-extension:plugin"] == {"enabled": False}
 
 
 def test_it_opens_the_landing_page_where_there_is_one(tmp_path: Path) -> None:
@@ -84,7 +82,7 @@ def test_it_opens_the_landing_page_where_there_is_one(tmp_path: Path) -> None:
     assert {"--ServerApp.port=9000", "--ServerApp.port_retries=0"} <= set(starter.command(tmp_path, port=9000))
 
 
-def test_its_windows_are_kept_apart(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_windows_are_stored_apart(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_PATH", "mine")
     assert starter.environment()["JUPYTERLAB_WORKSPACES_DIR"] == str(home / "lab" / "workspaces")
     assert starter.environment()["JUPYTER_PATH"] == "mine"
@@ -95,9 +93,9 @@ def test_its_windows_are_kept_apart(home: Path, tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--port", "0"], "port is 0; allowed is 1 to 65,535"),
-        (["--port", "70000"], "port is 70000"),
-        (["no-such-folder"], "no-such-folder: this is not a folder"),
+        (["--port", "0"], "port must be between 1 and 65,535, got 0"),
+        (["--port", "70000"], "got 70000"),
+        (["no-such-folder"], "no-such-folder: not a folder"),
     ],
 )
 def test_bad_words_are_a_sentence(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,11 +111,11 @@ def test_without_jupyterlab_or_notebooks_it_says_so(tmp_path: Path, monkeypatch:
         starter.start(tmp_path)
     monkeypatch.setattr("course.lessons.notebooks", lambda: None)
     assert main(["lab"]) == 2
-    with pytest.raises(ConfigError, match="this is not a folder"):
+    with pytest.raises(ConfigError, match="not a folder"):
         starter.start(tmp_path / "nowhere")
 
 
-def test_a_kernel_that_is_refused_does_not_keep_it_from_starting(
+def test_jupyterlab_starts_without_a_kernel_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started = []
@@ -126,4 +124,4 @@ def test_a_kernel_that_is_refused_does_not_keep_it_from_starting(
     (tmp_path / "share").write_text("a file in the way")
     starter.start(tmp_path, browser=False, prefix=tmp_path)
     assert started
-    assert "going on without it" in capsys.readouterr().err
+    assert "continuing without the kernel" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Do the interactive pieces do what their controls say, exactly, and leave a picture beside them? Without a browser."""
+"""Do the widgets do what their controls say, exactly, and store a picture? Without a browser."""
 
 import re
 
@@ -10,13 +10,15 @@ from hftlab.experiments.lattice import Lattice, lattice
 from hftlab.measurement.preconditions import head
 
 pytest.importorskip("ipywidgets", reason="ipywidgets is not installed")
-from hftlab.notebook import widgets
+from hftlab.notebook.book_replay import BookReplay, book_replay
+from hftlab.notebook.latency_explorer import latency_explorer
+from hftlab.notebook.waterfall import waterfall
 
 LIVE = "application/vnd.jupyter.widget-view+json"
 
 
 def stored(panel) -> dict:  # type: ignore[no-untyped-def,type-arg]
-    """The bundle a notebook keeps."""
+    """The bundle a notebook stores."""
     data, sizes = panel._repr_mimebundle_()
     assert data[LIVE]["model_id"]
     assert data["text/plain"] == repr(panel)
@@ -32,11 +34,11 @@ def feed() -> hftlab.ItchFeed:
 
 
 @pytest.fixture
-def player(feed: hftlab.ItchFeed) -> widgets.Replay:
-    return widgets.replay(feed)
+def player(feed: hftlab.ItchFeed) -> BookReplay:
+    return book_replay(feed)
 
 
-def test_the_slider_shows_the_book_of_a_fresh_run_of_the_head(player: widgets.Replay, feed: hftlab.ItchFeed) -> None:
+def test_the_slider_shows_the_book_of_a_fresh_run_of_the_head(player: BookReplay, feed: hftlab.ItchFeed) -> None:
     for index in (100, 5_999, 2_500, 2_501, 1_000):
         player.slider.value = index
         run = hftlab.Engine().run(head(feed, index + 1))
@@ -46,15 +48,15 @@ def test_the_slider_shows_the_book_of_a_fresh_run_of_the_head(player: widgets.Re
         drawn = player.picture.value
         assert f"message {index:,} of 6,000" in drawn
         assert f">{best['qty']:,} in {best['orders']:,}<" in drawn
-        assert f"bid queue at {best['price'] / 10_000:.2f}: {best['orders']:,} orders" in drawn
-        assert drawn.count("<title>order ") == best["orders"]
+        assert f"The bid queue at {best['price'] / 10_000:.2f}" in drawn
+        assert f"{best['orders']:,} orders" in drawn
         last = run.frame.filter(run.frame["instrument"] == 1).row(-1, named=True)
-        assert f"{last['microprice'] / 10_000:.5g}" in drawn
+        assert f"{last['microprice'] / 10_000:.5g}" in player.text.value
 
 
-def test_buttons_and_player_move_the_slider(player: widgets.Replay) -> None:
+def test_buttons_and_player_move_the_slider(player: BookReplay) -> None:
     player.slider.value = 1_000
-    player.ahead.click()
+    player.forward.click()
     assert player.slider.value == 1_001 == player.play.value
     player.back.click()
     player.back.click()
@@ -68,63 +70,65 @@ def test_buttons_and_player_move_the_slider(player: widgets.Replay) -> None:
     trade = player.now.trade
     assert trade is not None
     assert player.slider.value == trade.index > 1_500
-    assert f"in message {trade.index:,}" in player.picture.value
+    assert f"in message {trade.index:,}" in player.text.value
     player.slider.value = 0
     player.back.click()
     assert player.slider.value == 0
     player.next_order.click()
-    assert player.slider.value == player.tape.run.orders["index"][0]
+    assert player.slider.value == player.history.run.orders["index"][0]
     player.slider.value = 5_999
     player.next_trade.click()
     assert player.slider.value == 5_999
 
 
-def test_the_other_side_and_an_order_that_is_followed(player: widgets.Replay) -> None:
+def test_the_other_side_and_an_order_that_is_followed(player: BookReplay) -> None:
     player.slider.value = 3_000
     player.side.value = "ask"
-    assert "ask queue at" in player.picture.value
+    assert "The ask queue at" in player.picture.value
     queue = player.now.queue("ask")
     order = int(queue["order_id"][-1])
     player.follow.value = str(order)
     before = int(queue["qty"][:-1].sum())
-    assert f"{len(queue) - 1:,} orders with {before:,} before it" in player.picture.value
+    assert f"{len(queue) - 1:,} orders with {before:,} ahead of it" in player.text.value
     player.follow.value = "999999999999"
-    assert "not live" in player.picture.value
+    assert "not live" in player.text.value
     player.follow.value = "nonsense"
-    assert "not live" not in player.picture.value
+    assert "not live" not in player.text.value
 
 
 def test_a_replay_of_several_symbols_and_of_event_records(feed: hftlab.ItchFeed) -> None:
-    player = widgets.replay(hftlab.synthetic("market", 3_000, symbols=5))
+    player = book_replay(hftlab.synthetic("market", 3_000, symbols=5))
     assert len(player.symbol.options) == 5
     player.slider.value = 2_000
     other = player.symbol.options[3]
     player.symbol.value = other
     assert player.now.symbol == other
     assert other in player.picture.value
-    plain = widgets.replay(hftlab.EventFeed(hftlab.decode(feed), symbols=feed.symbols), index=700)
-    assert "no wire bytes" in plain.picture.value
-    assert plain.now.book().equals(widgets.replay(feed, index=700).now.book())
+    assert other in player.prices.value
+    plain = book_replay(hftlab.EventFeed(hftlab.decode(feed), symbols=feed.symbols), index=700)
+    assert "no wire bytes" in plain.text.value
+    assert plain.now.book().equals(book_replay(feed, index=700).now.book())
 
 
 def test_names_from_a_feed_do_not_become_html() -> None:
     events = hftlab.decode(hftlab.synthetic("calm", 200))
-    player = widgets.replay(hftlab.EventFeed(events, symbols=["", "<b>&"]), index=150)
-    assert "<b>&<" not in player.picture.value
-    assert "&lt;b&gt;&amp;" in player.picture.value
+    player = book_replay(hftlab.EventFeed(events, symbols=["", "<b>&"]), index=150)
+    for shown in (player.picture.value, player.text.value, player.prices.value):
+        assert "<b>&<" not in shown
+        assert "&lt;b&gt;&amp;" in shown
 
 
-def test_a_replay_leaves_a_picture_of_the_moment(player: widgets.Replay) -> None:
+def test_a_replay_stores_a_picture_of_the_snapshot(player: BookReplay) -> None:
     player.slider.value = 4_000
     first = stored(player)["image/png"]
     player.slider.value = 10
     assert stored(player)["image/png"] != first
-    assert repr(player) == "<Replay of calm-6000-2: message 10 of 6,000>"
+    assert repr(player) == "<BookReplay of calm-6000-2: message 10 of 6,000>"
     assert player.chart().to_dict() == player.chart().to_dict()
 
 
 def test_the_explorer_measures_what_is_chosen() -> None:
-    panel = widgets.explorer({"small": hftlab.synthetic("calm", 3_000)})
+    panel = latency_explorer({"small": hftlab.synthetic("calm", 3_000)})
     panel.engine.value = "python"
     assert all(box.disabled for box in panel.axes.values())
     panel.measure.click()
@@ -132,7 +136,7 @@ def test_the_explorer_measures_what_is_chosen() -> None:
     assert (name.startswith("small: python"), more) == (True, [])
     assert found["total"].n == 9_000
     assert "<svg" in panel.picture.value
-    assert f"tabular-nums'>{9_000:,}</td>" in panel.said.value
+    assert f"tabular-nums'>{9_000:,}</td>" in panel.message.value
     whole = panel.picture.value
     panel.part.value = "tick"
     assert panel.picture.value != whole
@@ -143,7 +147,7 @@ def test_the_explorer_measures_what_is_chosen() -> None:
 
 @pytest.mark.rust
 def test_the_explorer_offers_the_variants_of_the_engine() -> None:
-    panel = widgets.explorer(["calm", "burst"], messages=5_000)
+    panel = latency_explorer(["calm", "burst"], messages=5_000)
     assert panel.engine.value == "rust"
     assert panel.axes["book"].value == "ladder"
     panel.axes["book"].value, panel.axes["pool"].value, panel.feed.value = "btree", False, "burst"
@@ -155,12 +159,12 @@ def test_the_explorer_offers_the_variants_of_the_engine() -> None:
     assert list(panel.measured) == [f"burst: rust {book} flat no pool incremental" for book in ("btree", "sorted")]
 
 
-def test_what_the_explorer_may_not_time_is_said() -> None:
-    panel = widgets.explorer({"small": hftlab.synthetic("calm", 500)})
+def test_the_explorer_shows_why_a_feed_cannot_be_measured() -> None:
+    panel = latency_explorer({"small": hftlab.synthetic("calm", 500)})
     panel.feeds["small"] = hftlab.ItchFeed(b"\0\5hello", name="broken")
     panel.measure.click()
     assert panel.measured == {}
-    assert "head of broken: offset 0" in panel.said.value
+    assert "head of broken: offset 0" in panel.message.value
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +192,7 @@ def test_shares_multiply_to_the_whole_and_ways_to_one_end(every: Lattice) -> Non
 
 @pytest.mark.rust
 def test_the_order_of_the_switches_is_the_order_of_the_steps(every: Lattice) -> None:
-    panel = widgets.waterfall(every)
+    panel = waterfall(every)
     axes = list(every.axes)
     assert panel.order == axes
     before = panel.picture.value

@@ -1,6 +1,6 @@
-"""Code of a cell, measured as the engines are: every execution stamped, the first apart; pairs interleaved beside an A/A control.
+"""Timing of the code of a cell: every execution stamped, the first apart; parts in paired rounds, with an A/A control.
 
-The code runs in the names of the notebook, as the cell itself would: they are globals, which are a little slower than locals.
+The code runs in the namespace of the notebook, as the cell itself would: its names are globals, which are slower than locals.
 """
 
 from __future__ import annotations
@@ -15,66 +15,75 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hftlab.errors import ConfigError
+from hftlab.errors import ConfigError, check_range
 from hftlab.measurement.distribution import PERCENTILES, Distribution
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import Paired, check_rounds, gc_paused, interleave
-from hftlab.measurement.result import Result
+from hftlab.presentation.document import Table, number, table
+from hftlab.presentation.result import Result
 
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA, COMPARISON = "hftlab-cell/1", "hftlab-cell-comparison/1"
 _AGAIN = "A/A"
+_CONTROL = "control: the first against itself"
 AIM_S = 1.0  # of executions, where no number is given
-MOST = 1_000_000
-EMPTY = 10_000
+MAX_EXECUTIONS = 1_000_000
+EMPTY_EXECUTIONS = 10_000
 ROUND_S = 0.01  # of executions in a round of a comparison
 
 
 @dataclass(frozen=True)
 class CellLatency(Result):
-    """Executions of one cell, a reading of the clock before and after each. `first` are the first tenth, at most 100."""
+    """Executions of one cell, a reading of the clock before and after each. `first`: the first tenth, at most 100."""
+
+    schema = "hftlab-cell/1"
 
     warm: Distribution
     first: Distribution
     machine: dict[str, Any]
 
     def frame(self) -> pl.DataFrame:
-        """One row per phase: n, min, max, mean, median to p99.99 in ns (null where n is too small)."""
+        """One row per phase: n, min, max, mean, p50 to p99.99 in ns (null where n is too small)."""
         import polars as pl
 
-        rows = [{"phase": phase, "n": one.n, **one.values()} for phase, one in (("warm", self.warm), ("first", self.first))]
+        rows = [{"phase": phase, "n": part.n, **part.values()} for phase, part in (("warm", self.warm), ("first", self.first))]
         return pl.DataFrame(rows, schema_overrides=dict.fromkeys(PERCENTILES, pl.Float64))
 
-    def lines(self) -> list[str]:
-        """What a table cannot say, a sentence each."""
+    def headline(self) -> str:
+        return f"CellLatency: {self.warm}"
+
+    def tables(self) -> list[Table]:
+        names = ("min", "max", "mean", *PERCENTILES)
+        rows = [(row["phase"], *(number(row[name]) for name in names), f"{row['n']:,}") for row in self.frame().to_dicts()]
+        return [table("ns per execution", ("phase", *names, "samples"), rows)]
+
+    def notes(self) -> list[str]:
         cost = self.warm.clock_ns
-        out = [f"ns per execution; an empty cell between two readings of the clock takes {cost:.0f} ns (median, subtracted)"]
+        out = [f"an empty cell between two readings of the clock takes {cost:.0f} ns (median, subtracted)"]
         if self.warm.raw.quantile(0.5) < 10 * cost:
             out.append("shorter than ten empty cells: put a loop into it, and divide")
         return [*out, describe(self.machine)]
 
     def to_dict(self) -> dict[str, Any]:
         phases = {"warm_ns": self.warm.to_dict(), "first_ns": self.first.to_dict()}
-        return {"schema": SCHEMA, "machine": self.machine, **phases, "histogram": self.warm.raw.to_dict()}
+        return {"schema": self.schema, "machine": self.machine, **phases, "histogram": self.warm.raw.to_dict()}
 
     def __repr__(self) -> str:
-        return f"<CellLatency: {self.warm}>"
+        return f"<{self.headline()}>"
 
 
 def measure_cell(code: CodeType, names: dict[str, Any], executions: int | None = None) -> CellLatency:
     """Execute a cell again and again and stamp each execution.
 
-    executions : default: as many as take about a second, 10 to 1,000,000
+    executions : 10 to 1,000,000; default: as many as take about a second
     raises     : ConfigError; and whatever the cell raises
     """
     start = perf_counter_ns()
     exec(code, names)
     once = max(perf_counter_ns() - start, 1)
-    n = min(max(int(AIM_S * 1e9 / once), 10), MOST) if executions is None else executions
-    if not 10 <= n <= MOST:
-        raise ConfigError(f"executions is {n}; allowed is 10 to {MOST:,}")
+    n = min(max(int(AIM_S * 1e9 / once), 10), MAX_EXECUTIONS) if executions is None else executions
+    check_range("executions", n, 10, MAX_EXECUTIONS)
     stamps = array("q", bytes(8 * n))
     with gc_paused():
         for i in range(n):
@@ -87,18 +96,20 @@ def measure_cell(code: CodeType, names: dict[str, Any], executions: int | None =
 
 
 def _empty_ns() -> float:
-    """What an empty cell takes, stamped like any other."""
-    code, names, seen = compile("pass", "<empty>", "exec"), {}, []  # type: CodeType, dict[str, Any], list[int]
-    for _ in range(EMPTY):
+    """Median time of an empty cell, stamped like any other."""
+    code, names, samples = compile("pass", "<empty>", "exec"), {}, []  # type: CodeType, dict[str, Any], list[int]
+    for _ in range(EMPTY_EXECUTIONS):
         t0 = perf_counter_ns()
         exec(code, names)
-        seen.append(perf_counter_ns() - t0)
-    return median(seen)
+        samples.append(perf_counter_ns() - t0)
+    return median(samples)
 
 
 @dataclass(frozen=True)
 class CellComparison(Result):
-    """The parts of one cell, in paired rounds: `parts` are (text, what it is against `base`, the first one)."""
+    """The parts of one cell, in paired rounds. base: text of the first part; parts: text and comparison of each other one."""
+
+    schema = "hftlab-cell-comparison/1"
 
     base: str
     parts: tuple[tuple[str, Paired], ...]
@@ -117,21 +128,29 @@ class CellComparison(Result):
         first = self.parts[0][1]
         control = first.control
         rows: list[tuple[str, float, float, float, float, str]]
-        rows = [(self.base, first.base_ns, control.median, control.low, control.high, "control: the first against itself")]
-        for part, found in self.parts:
-            rows.append((part, found.ns, found.ratio.median, found.ratio.low, found.ratio.high, found.verdict))
+        rows = [(self.base, first.base_ns, control.median, control.low, control.high, _CONTROL)]
+        for part, paired in self.parts:
+            rows.append((part, paired.ns, paired.ratio.median, paired.ratio.low, paired.ratio.high, paired.verdict))
         return pl.DataFrame(rows, schema=["part", "ns", "ratio", "low", "high", "verdict"], orient="row")
 
-    def lines(self) -> list[str]:
-        """What a table cannot say, a sentence each."""
-        return [f"ns per execution, {self.rounds} paired rounds in random order", describe(self.machine)]
+    def headline(self) -> str:
+        return f"CellComparison: {'; '.join(f'{part}: {paired.verdict}' for part, paired in self.parts)}"
+
+    def tables(self) -> list[Table]:
+        rows = [
+            (row["part"], row["verdict"], number(row["ns"]), *(number(row[name], 3) for name in ("ratio", "low", "high")))
+            for row in self.frame().to_dicts()
+        ]
+        return [table("ns per execution", ("part", "verdict", "ns", "ratio", "low", "high"), rows, words=2)]
+
+    def notes(self) -> list[str]:
+        return [f"{self.rounds} paired rounds in random order", describe(self.machine)]
 
     def to_dict(self) -> dict[str, Any]:
-        head = {"schema": COMPARISON, "rounds": self.rounds, "machine": self.machine}
-        return {**head, "parts": self.frame().to_dicts()}
+        return {"schema": self.schema, "rounds": self.rounds, "machine": self.machine, "parts": self.frame().to_dicts()}
 
     def __repr__(self) -> str:
-        return f"<CellComparison: {'; '.join(f'{part}: {found.verdict}' for part, found in self.parts)}>"
+        return f"<{self.headline()}>"
 
 
 def compare_cell(parts: Mapping[str, CodeType], names: dict[str, Any], rounds: int) -> CellComparison:
@@ -141,12 +160,12 @@ def compare_cell(parts: Mapping[str, CodeType], names: dict[str, Any], rounds: i
     """
     check_rounds(rounds)
     if len(parts) < 2:
-        raise ConfigError(f"{len(parts)} part to compare; allowed is 2 or more, each under a line '# vs'")
+        raise ConfigError(f"a comparison needs at least 2 parts, divided by a line '# vs', got {len(parts)}")
     first, *others = parts
     work = {name: _timed(code, names) for name, code in {**parts, _AGAIN: parts[first]}.items()}
     series = interleave(work, rounds, what="comparing")
-    found = tuple((name, Paired.of(series[first], series[name], series[_AGAIN])) for name in others)
-    return CellComparison(first, found, rounds, fingerprint())
+    compared = tuple((name, Paired.of(series[first], series[name], series[_AGAIN])) for name in others)
+    return CellComparison(first, compared, rounds, fingerprint())
 
 
 def _timed(code: CodeType, names: dict[str, Any]) -> Callable[[], float]:

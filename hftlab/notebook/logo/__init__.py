@@ -1,1 +1,0 @@
-"""The logo of the kernel, and the code that has drawn it."""
