@@ -13,6 +13,9 @@ from .engine.engine import Engine as Engine
 from .engine.engine import decode as decode
 from .engine.engine import load as load
 from .engine.engine import synthetic as synthetic
+from .engine.history import BookHistory as BookHistory
+from .engine.live import LiveSession as LiveSession
+from .engine.resolve import as_engine as as_engine
 from .engine.run import Run as Run
 from .engine.session import BackendInfo as BackendInfo
 from .engine.session import backends as backends

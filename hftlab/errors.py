@@ -14,9 +14,11 @@ HftlabError (ValueError)
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 Number = TypeVar("Number", int, float)
+Kept = TypeVar("Kept")
 
 
 class HftlabError(ValueError):
@@ -90,19 +92,39 @@ class OutputError(HftlabError):
 
 
 def check_range(name: str, value: Number, low: float | None = None, high: float | None = None, unit: str = "") -> Number:
-    """`value`, if it is a number within [low, high]; None is no bound. unit: appended to the bounds, "ns" say.
+    """`value` as Python's own number, if it is one (NumPy's count, bool and NaN do not) within [low, high]; None is no bound.
 
+    unit   : appended to the bounds, "ns" say
     raises : ConfigError, "rounds must be between 3 and 1000, got 0"
     """
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    number = isinstance(value, Real) and not isinstance(value, bool) and value == value
     if number and (low is None or value >= low) and (high is None or value <= high):
-        return value
-    after = f" {unit}" if unit else ""
+        return value.item() if hasattr(value, "item") else value
+    raise ConfigError(f"{name} must be {_bounds(low, high) or 'a number'}{f' {unit}' if unit else ''}, got {value!r}")
+
+
+def check_whole(name: str, value: int, low: int | None = None, high: int | None = None, unit: str = "") -> int:
+    """`value` as an int, if it is a whole number (NumPy's count, bool and float do not) within [low, high].
+
+    raises : ConfigError, "lot must be a whole number between 1 and 999,999, got 1.5"
+    """
+    number: object = value
+    whole = isinstance(number, Integral) and not isinstance(value, bool)
+    if whole and (low is None or value >= low) and (high is None or value <= high):
+        return int(value)
+    bounds = f" {_bounds(low, high)}".rstrip()
+    raise ConfigError(f"{name} must be a whole number{bounds}{f' {unit}' if unit else ''}, got {value!r}")
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    """An interval in words."""
     if low is not None and high is not None:
-        bounds = f"between {low:,} and {high:,}{after}"
-    else:
-        bounds = f"at least {low:,}{after}" if low is not None else f"at most {high:,}{after}" if high is not None else "a number"
-    raise ConfigError(f"{name} must be {bounds}, got {value!r}")
+        return f"between {_number(low)} and {_number(high)}"
+    return f"at least {_number(low)}" if low is not None else f"at most {_number(high)}" if high is not None else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.15g}"
 
 
 def check_choice(what: str, value: str, known: Iterable[str]) -> str:
@@ -111,6 +133,17 @@ def check_choice(what: str, value: str, known: Iterable[str]) -> str:
     raises : UnknownName, "unknown stage 'tock'; known: tick, book, signal, order"
     """
     known = tuple(known)
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise UnknownName(what, value, known)
     return value
+
+
+def check_type(name: str, value: Kept, *kinds: type, hint: str = "") -> Kept:
+    """`value`, if it is of one of these classes.
+
+    raises : ConfigError, "feed must be a Feed, got bytes"; hint follows the name of the class
+    """
+    if isinstance(value, kinds):
+        return value
+    names = " or ".join(kind.__name__ for kind in kinds)
+    raise ConfigError(f"{name} must be {'an' if names[0] in 'AEIOU' else 'a'} {names}{hint}, got {type(value).__name__}")

@@ -77,15 +77,17 @@ def as_events(array: Any) -> Events:
     """
     if not isinstance(array, np.ndarray):
         raise FeedError(f"events must be a NumPy array of EVENT_DTYPE, not {type(array).__name__}")
+    if isinstance(array, np.ma.MaskedArray):
+        raise FeedError("events must not be a masked array: fill it, or leave out what is masked (array.compressed())")
     if array.ndim != 1:
         raise FeedError(f"events must have one dimension, not shape {array.shape}")
     if array.dtype != EVENT_DTYPE:
         if array.dtype.newbyteorder("<") == EVENT_DTYPE:
-            raise FeedError("events are big-endian; allowed is little-endian: events.astype(hftlab.EVENT_DTYPE)")
-        raise FeedError(f"events have dtype {_short(array.dtype)}; allowed is EVENT_DTYPE {_short(EVENT_DTYPE)}")
+            raise FeedError("events must be little-endian, got big-endian: use events.astype(hftlab.EVENT_DTYPE)")
+        raise FeedError(f"events must have EVENT_DTYPE {_short(EVENT_DTYPE)}, got dtype {_short(array.dtype)}")
     if not array.flags.c_contiguous:
         raise FeedError(
-            f"events are not contiguous (stride {array.strides[0]} bytes, allowed {EVENT_DTYPE.itemsize}): "
+            f"events must be contiguous (stride {EVENT_DTYPE.itemsize} bytes), got stride {array.strides[0]}: "
             "use numpy.ascontiguousarray(events)"
         )
     return array

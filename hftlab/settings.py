@@ -5,47 +5,16 @@ Every setting says its unit and range; a value outside it raises ConfigError bef
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hftlab.errors import ConfigError, UnknownName
+from hftlab.errors import ConfigError, check_choice, check_range, check_type, check_whole
 
 STAGES = ("tick", "book", "signal", "order")
 RECORDS = ("none", "top", "all")
 LATENCIES = ("off", "stages", "total")
 KEEPS = ("samples", "histogram", "both")
 FILLS = ("assumed", "reported")
-
-#: Variant names by axis, naive to best. An engine may have some of them; one without an axis has one way only.
-AXES: dict[str, tuple[str, ...]] = {
-    "book": ("btree", "sorted", "ladder"),
-    "orders": ("std", "fast", "flat"),
-    "pool": ("False", "True"),
-    "signal": ("recompute", "incremental"),
-}
-
-#: What each name is good at, and what it costs.
-GOOD_AT: dict[str, dict[str, str]] = {
-    "book": {
-        "btree": "ordered map: any price, near or far, at the logarithm of the number of levels",
-        "sorted": "sorted array, the best at its end: quick near the touch, slow deep in a deep book",
-        "ladder": "one slot per tick around the touch and a bitmap of those in use; far prices in an ordered list",
-    },
-    "orders": {
-        "std": "hash map with the standard hash: safe against chosen keys, which every look-up pays for",
-        "fast": "hash map with a fast hash: the same table, cheaper look-ups",
-        "flat": "one cell per reference, in their order: neighbours share a cache line, growth splits one cell at a time",
-    },
-    "pool": {
-        "False": "each order its own heap allocation: simple, at the pace of the allocator",
-        "True": "slab with a free list, touched beforehand, growing in place: orders close together, no allocator",
-    },
-    "signal": {
-        "recompute": "walks the best levels after each event: simple",
-        "incremental": "computes only what an event changed, and walks only where one of the best levels came or went",
-    },
-}
 
 Stage = Literal["tick", "book", "signal", "order"]
 Record = Literal["none", "top", "all"]
@@ -54,16 +23,9 @@ Keep = Literal["samples", "histogram", "both"]
 Fills = Literal["assumed", "reported"]
 
 
-def _whole(name: str, value: object, low: int, high: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ConfigError(f"{name} is {value!r}; allowed is a whole number from {low} to {high}")
-
-
-def _real(name: str, value: object, low: float, high: float, *, above: bool = False) -> None:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or not low <= value <= high or (above and value == low):  # type: ignore[operator]
-        edge = "above" if above else "from"
-        raise ConfigError(f"{name} is {value!r}; allowed is a number {edge} {low:g} to {high:g}")
+def _set(config: object, name: str, value: object) -> None:
+    """Put a checked value, Python's own number now, in its place; the engines never see one of NumPy's."""
+    object.__setattr__(config, name, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +44,15 @@ class SignalConfig:
     levels: int = 5
 
     def __post_init__(self) -> None:
-        _real("decay", self.decay, 0.0, 1.0)
-        _real("k", self.k, 0.0, 1e12, above=True)
+        _set(self, "decay", check_range("decay", self.decay, 0.0, 1.0))
+        _set(self, "k", check_range("k", self.k, 0.0, 1e12))
+        if not self.k:
+            raise ConfigError(f"k must be above 0, got {self.k!r}")
         if not isinstance(self.weights, tuple) or len(self.weights) != 5:
-            raise ConfigError(f"weights are {self.weights!r}; allowed is a tuple of five numbers")
-        for index, weight in enumerate(self.weights):
-            _real(f"weights[{index}]", weight, -1e6, 1e6)
-        _whole("levels", self.levels, 1, 64)
+            raise ConfigError(f"weights must be a tuple of five numbers, got {self.weights!r}")
+        weights = (check_range(f"weights[{index}]", weight, -1e6, 1e6) for index, weight in enumerate(self.weights))
+        _set(self, "weights", tuple(weights))
+        _set(self, "levels", check_whole("levels", self.levels, 1, 64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +69,9 @@ class OrderConfig:
     cooldown: int = 100
 
     def __post_init__(self) -> None:
-        _real("threshold", self.threshold, 0.0, 1e6)
-        _whole("lot", self.lot, 1, 999_999)
-        _whole("cooldown", self.cooldown, 1, 2**31 - 1)
+        _set(self, "threshold", check_range("threshold", self.threshold, 0.0, 1e6))
+        _set(self, "lot", check_whole("lot", self.lot, 1, 999_999))
+        _set(self, "cooldown", check_whole("cooldown", self.cooldown, 1, 2**31 - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +94,15 @@ class RiskConfig:
     max_orders_per_sec: int = 100
 
     def __post_init__(self) -> None:
-        if not isinstance(self.kill, bool):
-            raise ConfigError(f"kill is {self.kill!r}; allowed is True or False")
-        _whole("max_order_qty", self.max_order_qty, 0, 2**32 - 1)
-        _whole("max_notional", self.max_notional, 0, 10**15)
-        _whole("collar_bps", self.collar_bps, 0, 10**6)
-        _whole("position_limit", self.position_limit, 0, 10**12)
-        _whole("max_orders_per_sec", self.max_orders_per_sec, 1, 1_000_000)
+        check_type("kill", self.kill, bool)
+        for name, low, high in (
+            ("max_order_qty", 0, 2**32 - 1),
+            ("max_notional", 0, 10**15),
+            ("collar_bps", 0, 10**6),
+            ("position_limit", 0, 10**12),
+            ("max_orders_per_sec", 1, 1_000_000),
+        ):
+            _set(self, name, check_whole(name, getattr(self, name), low, high))
 
 
 #: Reasons for which risk refuses an order, in the order in which they are tested.
@@ -147,7 +113,7 @@ REJECTS = ("kill_switch", "max_order_qty", "max_notional", "price_collar", "posi
 class Settings:
     """Everything a session is opened with. `symbols[i]` names instrument i; empty where the feed itself tells.
 
-    keep            : of the stamps of a run: every sample, counts in buckets of `hftlab.engine.histogram.Histogram`, or both; an
+    keep            : of the stamps of a run: every sample, counts in buckets of `hftlab.engine.timing.Histogram`, or both; an
                       engine may ignore it and keep samples
     slowest, around : how many of the slowest messages are kept (0 to 1,000), and how many before and after each (0 to 1,000);
                       an engine may ignore them
@@ -168,26 +134,27 @@ class Settings:
     strict: bool = False
     price_scale: int = 10_000
     symbols: tuple[str, ...] = ()
-    signals: SignalConfig = field(default_factory=SignalConfig)
-    order: OrderConfig = field(default_factory=OrderConfig)
-    risk: RiskConfig = field(default_factory=RiskConfig)
+    signal_config: SignalConfig = field(default_factory=SignalConfig)
+    order_config: OrderConfig = field(default_factory=OrderConfig)
+    risk_config: RiskConfig = field(default_factory=RiskConfig)
     fills: Fills = "assumed"
     first_ref: int = 1
 
     def __post_init__(self) -> None:
-        for what, value, known in (
-            ("stage", self.until, STAGES),
-            ("record mode", self.record, RECORDS),
-            ("latency mode", self.latency, LATENCIES),
-            ("way to keep stamps", self.keep, KEEPS),
-            ("way to take fills", self.fills, FILLS),
+        check_choice("stage", self.until, STAGES)
+        check_choice("record mode", self.record, RECORDS)
+        check_choice("latency mode", self.latency, LATENCIES)
+        check_choice("way to keep stamps", self.keep, KEEPS)
+        check_choice("way to take fills", self.fills, FILLS)
+        check_type("pool", self.pool, bool)
+        check_type("strict", self.strict, bool)
+        check_type("signal_config", self.signal_config, SignalConfig)
+        check_type("order_config", self.order_config, OrderConfig)
+        check_type("risk_config", self.risk_config, RiskConfig)
+        for name, low, high in (
+            ("slowest", 0, 1_000),
+            ("around", 0, 1_000),
+            ("price_scale", 1, 10**12),
+            ("first_ref", 1, 2**32 - 1),
         ):
-            if value not in known:
-                raise UnknownName(what, value, known)
-        for name, flag in (("pool", self.pool), ("strict", self.strict)):
-            if not isinstance(flag, bool):
-                raise ConfigError(f"{name} is {flag!r}; allowed is True or False")
-        _whole("slowest", self.slowest, 0, 1_000)
-        _whole("around", self.around, 0, 1_000)
-        _whole("price_scale", self.price_scale, 1, 10**12)
-        _whole("first_ref", self.first_ref, 1, 2**32 - 1)
+            _set(self, name, check_whole(name, getattr(self, name), low, high))

@@ -35,8 +35,8 @@ from course import check
 
 import hftlab
 from hftlab import charts
-from hftlab.engine.history import Tape
-from hftlab.feeds import exchange
+from hftlab.engine.history import BookHistory
+from hftlab.feeds import real_data
 from hftlab.notebook.book_replay import book_replay
 from hftlab.protocols import itch_messages as messages
 
@@ -62,10 +62,10 @@ guess = 0.5
 
 # %% tags=["nbval-check-output"]
 feed = hftlab.synthetic("calm", MESSAGES, seed=SEED)
-tape = Tape(feed)
+tape = BookHistory(feed)
 letters = [tape.at(i).fields["type"] for i in range(len(tape))]
 first = letters.index("A")
-print(f"message {first}, {len(tape.at(first).wire)} bytes: {tape.at(first).said}")
+print(f"message {first}, {len(tape.at(first).wire)} bytes: {tape.at(first).description}")
 pl.DataFrame(messages.anatomy(tape.at(first).wire))
 
 # %% [markdown]
@@ -117,7 +117,7 @@ print("orders are taken back or moved more than five times as often as they trad
 # %% tags=["nbval-check-output"]
 symbol = tape.symbols[0]
 now = tape.at(3 * MESSAGES // 4, symbol)
-print(now.said)
+print(now.description)
 print("orders in the book:", now.book()["orders"].sum(), "| levels:", len(now.book()))
 assert now.top[0] < now.top[2]
 print("the bid is below the ask:", now.top[0] < now.top[2])
@@ -140,17 +140,17 @@ guess_traded_away = 0.5
 # We take the order that had the most *orders* before it when it came, and that did trade in the end.
 
 # %% tags=["nbval-check-output"]
-lives = tape.lives()
+lives = tape.lifetimes()
 filled = lives.filter(pl.col("end") == "EXECUTE", pl.col("born") > MESSAGES // 10)
-patient = max(filled.rows(named=True), key=lambda one: tape.at(one["born"]).position(one["order_id"])[0])
+patient = max(filled.rows(named=True), key=lambda one: tape.at(one["born"]).queue_position(one["order_id"])[0])
 order = patient["order_id"]
 way = tape.follow(order)
 print(f"order {order} came in message {patient['born']:,} and was filled in message {patient['gone']:,}")
-in_orders, in_shares = tape.at(patient["born"]).position(order)
+in_orders, in_shares = tape.at(patient["born"]).queue_position(order)
 print("before it at first:", in_shares, "shares in", in_orders, "orders")
 
 # %% tags=["nbval-ignore-output"]
-side, price = tape.at(patient["born"]).place(order)
+side, price = tape.at(patient["born"]).locate(order)
 charts.queue_chart(tape.at(patient["born"]).queue(side, price), order, f"The {side} queue when order {order} joined it")
 
 # %% tags=["nbval-check-output"]
@@ -250,10 +250,10 @@ print("the same book, level by level:", player.now.book().equals(fresh.book(symb
 # day takes its place.
 
 # %% tags=["nbval-ignore-output"]
-morning = exchange.real()
+morning = real_data.real()
 if morning is None:
     print("no real data on this machine: what follows shows the generated day once more")
-day = Tape(morning or feed)
+day = BookHistory(morning or feed)
 stock = day.symbols[0]
 kinds = Counter(day.at(i).fields["type"] for i in range(len(day)))
 print(stock, "|", ", ".join(f"{letter} {n:,}" for letter, n in kinds.most_common()))
@@ -263,8 +263,8 @@ print(stock, "|", ", ".join(f"{letter} {n:,}" for letter, n in kinds.most_common
 # place, it would show here. That is the sharpest test of a book there is, and it needs nothing but the data.
 
 # %% tags=["nbval-check-output"]
-executions = [i for i in range(1, len(day)) if day.at(i).said.startswith("EXECUTE")]
-at_front = [day.at(i - 1).position(int(day.events["order_id"][i])) == (0, 0) for i in executions]
+executions = [i for i in range(1, len(day)) if day.at(i).description.startswith("EXECUTE")]
+at_front = [day.at(i - 1).queue_position(int(day.events["order_id"][i])) == (0, 0) for i in executions]
 assert all(at_front)
 print("every execution was at the front of its queue:", all(at_front))
 assert not day.run.faults

@@ -56,7 +56,7 @@ print(getsource(NaiveBook.best_prices), getsource(NaiveBook.total), sep="\n")
 
 # %% [markdown]
 # A *stage* of your own takes the place of one of ours by a keyword: `Engine(book=NaiveBook)`. What it must offer is listed in
-# `hftlab/stages/protocols.py`. First of all: is it right? `verify` compares each message, bit for bit.
+# `hftlab/stages/interfaces.py`. First of all: is it right? `verify` compares each message, bit for bit.
 
 # %% tags=["nbval-check-output"]
 feed = hftlab.synthetic("calm", MESSAGES, SEED)

@@ -260,7 +260,7 @@ assert in_floats != 0.0
 for depth in (5, 40):
     deep = SignalConfig(levels=depth)
     for variant in ("recompute", "incremental"):
-        told = hftlab.verify(hftlab.Engine("python", signals=deep), hftlab.Engine("rust", signal=variant, signals=deep), feed)
+        told = hftlab.verify(hftlab.Engine("python", signal_config=deep), hftlab.Engine("rust", signal=variant, signal_config=deep), feed)
         assert told
         print(f"{variant:12} with {depth:2} levels a side: the same bits on {told.messages:,} messages")
 
@@ -272,7 +272,7 @@ for depth in (5, 40):
 # %%
 # %%capture
 asked = [(variant, depth) for variant in ("recompute", "incremental") for depth in (5, 40)]
-engines = [hftlab.Engine("rust", signal=variant, signals=SignalConfig(levels=depth)) for variant, depth in asked]
+engines = [hftlab.Engine("rust", signal=variant, signal_config=SignalConfig(levels=depth)) for variant, depth in asked]
 with ThreadPoolExecutor(2) as pool:
     profiles = list(pool.map(lambda engine: hftlab.profile(engine, feed, "instructions", messages=COUNTED), engines))
 
@@ -440,8 +440,8 @@ plain, bits = np.abs(run.columns["score"]), np.abs(other.columns["score"])
 i = int(np.flatnonzero((plain < bits) & (plain > 0.4))[0])
 act = OrderConfig(threshold=float(plain[i]), cooldown=1)
 loose = RiskConfig(position_limit=10**9, max_orders_per_sec=1_000_000)  # so that nothing but the score decides
-ours = hftlab.Engine("python", order=act, risk=loose).run(feed)
-theirs = hftlab.Engine("python", order=act, risk=loose, signal=FusedSignal).run(feed)
+ours = hftlab.Engine("python", order_config=act, risk_config=loose).run(feed)
+theirs = hftlab.Engine("python", order_config=act, risk_config=loose, signal=FusedSignal).run(feed)
 print(f"message {i}: score {float(plain[i])!r} in ours, which is the threshold, and {float(bits[i])!r} in the fused engine")
 print("orders sent by ours", ours.orders.height, "| by the fused engine", theirs.orders.height)
 print("the order streams are the same bytes:", ours.order_stream == theirs.order_stream)

@@ -37,17 +37,17 @@ from course import check
 
 import hftlab
 from hftlab.stages.book import Book
-from hftlab.stages.protocols import PROTOCOLS, members
+from hftlab.stages.interfaces import INTERFACES, members
 
 # %% [markdown]
 # ## A stage of your own
 #
 # The engine is four stages in a row: tick, book, signal, order. Each can be replaced by a class of yours. There is no base class
 # to inherit from: what counts is that the methods are there. This is all that a stage must offer; what each method must do is
-# written in `hftlab/stages/protocols.py`.
+# written in `hftlab/stages/interfaces.py`.
 
 # %% tags=["nbval-check-output"]
-for stage, protocol in PROTOCOLS.items():
+for stage, protocol in INTERFACES.items():
     print(f"{stage:<7} {protocol.__name__:<12} {', '.join(members(protocol))}")
 
 # %% [markdown]
@@ -420,7 +420,7 @@ print("the winner of the capstone makes the whole path more than 1.25 times as l
 # **What did not work:** straightening code that is tuned already, a better structure written in slower code, and the capstone's
 # solution on the whole path. All three are measured above.
 #
-# **Where it is in the code:** `hftlab/stages/protocols.py` (stages), `hftlab/engine/session.py` (backends and sessions),
+# **Where it is in the code:** `hftlab/stages/interfaces.py` (stages), `hftlab/engine/session.py` (backends and sessions),
 # `hftlab/conformance/` (the suite), `hftlab/experiments/compare.py` (the ratio), `examples/` (a book and an engine by
 # outsiders). On the
 # command line: `hftlab conform my_book.py:MyBook`, `hftlab compare python my_book.py:MyBook`, `hftlab bench --with

@@ -111,7 +111,7 @@ def profile(options: Options) -> Action:
     """Find the line, the function, the cache miss or the allocation that costs."""
     from hftlab.charts import check_file
     from hftlab.engine.engine import Engine
-    from hftlab.engine.resolve import adopt
+    from hftlab.engine.resolve import as_engine
     from hftlab.profiling import default_messages, profile
 
     options.add("engine", metavar="ENGINE", nargs="*", help=f"{_ENGINE} (default: python)")
@@ -125,7 +125,7 @@ def profile(options: Options) -> Action:
     def act(given: Given) -> int:
         if given.chart:
             check_file(given.chart)
-        engine = adopt(engine_of(given, "python"), until=given.until)
+        engine = as_engine(engine_of(given, "python"), until=given.until)
         given.messages = default_messages(given.tool, engine.backend) if given.messages is None else given.messages
         return show(profile(engine, feed_of(given), given.tool, messages=given.messages), given)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from hftlab.engine.divergence import Divergence
 from hftlab.engine.engine import Engine
-from hftlab.engine.resolve import adopt
+from hftlab.engine.resolve import as_engine
 from hftlab.engine.run import Run
 from hftlab.engine.session import Session
 from hftlab.engine.verify import compare
@@ -74,7 +74,7 @@ class Candidate:
         last: NotImplementedError | None = None
         for until in STAGES[:0:-1]:
             try:
-                base = adopt(given).replace(until=until) if isinstance(given, Engine) else adopt(given, until=until)
+                base = as_engine(given).replace(until=until) if isinstance(given, Engine) else as_engine(given, until=until)
             except NotImplementedError as error:
                 last = error
                 continue
@@ -91,7 +91,7 @@ class Candidate:
 
     def engine(self, **more: Any) -> Engine:
         """It, with these settings and otherwise the default ones."""
-        plain = {"until": self.until, "strict": False, "signals": None, "order": None, "risk": None}
+        plain = {"until": self.until, "strict": False, "signal_config": None, "order_config": None, "risk_config": None}
         return self.base.replace(**{**plain, **more})
 
     def reference(self, **more: Any) -> Engine:

@@ -11,7 +11,7 @@ _TWO = [add(1, 10_000, 900, BID), add(2, 10_200, 100, ASK)]
 _BEHIND = [add(10 + i, 9_000 - i, 1, BID) for i in range(12)]  # applied events that leave the touch as it is
 _QUEUE = [add(i, 100, 10, BID) for i in (1, 2, 3)]
 _HALT, _TRADE = row(Kind.STATUS, qty=ord("H")), row(Kind.STATUS, qty=ord("T"))
-_ONE_LOT = {"order": OrderConfig(threshold=0.4, lot=1, cooldown=4)}
+_ONE_LOT = {"order_config": OrderConfig(threshold=0.4, lot=1, cooldown=4)}
 _TIMES = [10, 20, SECOND + 9, SECOND + 10, SECOND + 20]
 
 CASES = [
@@ -44,7 +44,7 @@ CASES = [
         "is a locked or crossed book reported as it is, with a score of 0?",
         [add(1, 100, 5, BID), add(2, 100, 7, ASK), add(3, 90, 8, ASK), add(4, 120, 900, BID), row(Kind.DELETE, 1)],
         {"depth": [("bid", 120, 900, 1), ("ask", 90, 8, 1), ("ask", 100, 7, 1)], "faults": {}},
-        {"order": OrderConfig(threshold=0.0)},
+        {"order_config": OrderConfig(threshold=0.0)},
     ),
     Case(
         "empty_sides",
@@ -57,7 +57,7 @@ CASES = [
         "does a message without an instrument leave zeros and NaN, and an order of instrument 0 never reach the strategy?",
         [row(Kind.OTHER, instrument=0), add(1, 100, 900, BID, instrument=0), add(2, 102, 1, ASK, instrument=0)],
         {"faults": {}},
-        {"order": OrderConfig(threshold=0.0)},
+        {"order_config": OrderConfig(threshold=0.0)},
     ),
     Case(
         "events_without_effect",
@@ -86,13 +86,13 @@ CASES = [
             *(add(20 + i, 200 + i, i, ASK) for i in range(1, 4)),
             row(Kind.DELETE, 2),
         ],
-        settings={"signals": SignalConfig(levels=3)},
+        settings={"signal_config": SignalConfig(levels=3)},
     ),
     Case(
         "extreme_constants",
         "are a decay of 1, one level and large weights computed as written?",
         [*_TWO, row(Kind.EXECUTE, 1, qty=50), *_BEHIND],
-        settings={"signals": SignalConfig(decay=1.0, k=1e-9, weights=(1e6, -1e6, 0.1, 3.0, -7.0), levels=1)},
+        settings={"signal_config": SignalConfig(decay=1.0, k=1e-9, weights=(1e6, -1e6, 0.1, 3.0, -7.0), levels=1)},
     ),
     Case(
         "cooldown",
@@ -106,7 +106,7 @@ CASES = [
         "does an attempt that risk refuses start the cooldown?",
         [*_TWO, *_BEHIND[:9]],
         {"orders": [], "rejects": {"max_order_qty": 3}},
-        {**_ONE_LOT, "risk": RiskConfig(max_order_qty=0)},
+        {**_ONE_LOT, "risk_config": RiskConfig(max_order_qty=0)},
     ),
     Case(
         "halts",
@@ -119,28 +119,28 @@ CASES = [
         "threshold",
         "must the score be beyond the threshold, on either side?",
         [add(1, 10_000, 100, BID), add(2, 10_200, 900, ASK), *_BEHIND[:3], add(3, 10_100, 5_000, BID), *_BEHIND[3:]],
-        settings={"order": OrderConfig(threshold=0.3, lot=10, cooldown=1)},
+        settings={"order_config": OrderConfig(threshold=0.3, lot=10, cooldown=1)},
     ),
     Case(
         "limit_order_rate",
         "is the rate that of the last second of event time?",
         [_TWO[0], add(2, 10_200, 100, ASK), *(add(10 + i, 9_000, 1, BID, ts_ns=ts) for i, ts in enumerate(_TIMES))],
         {"orders": [1, 2, 4, 5], "rejects": {"order_rate": 2}},
-        {"order": OrderConfig(threshold=0.4, lot=1, cooldown=1), "risk": RiskConfig(max_orders_per_sec=2)},
+        {"order_config": OrderConfig(threshold=0.4, lot=1, cooldown=1), "risk_config": RiskConfig(max_orders_per_sec=2)},
     ),
     Case(
         "order_without_a_name",
         "does an order for an instrument that was never named carry eight spaces?",
         [add(1, 10_000, 900, BID, instrument=7), add(2, 10_200, 100, ASK, instrument=7)],
         {"orders": [1]},
-        {"order": OrderConfig(threshold=0.4)},
+        {"order_config": OrderConfig(threshold=0.4)},
     ),
     Case(
         "fine_prices",
         "are prices finer than OUCH rounded so that the order still reaches the quote?",
         [add(1, 10_000_000_000_001, 900, BID), add(2, 10_000_000_000_003, 100, ASK), *_BEHIND[:1]],
         {"orders": [1], "rejects": {}},
-        {"order": OrderConfig(threshold=0.3, lot=10, cooldown=2)},
+        {"order_config": OrderConfig(threshold=0.3, lot=10, cooldown=2)},
         price_scale=10**12,
     ),
     Case(
@@ -148,7 +148,7 @@ CASES = [
         "may prices be negative, and is no order sent at one?",
         [add(1, -300, 900, BID), add(2, -100, 100, ASK), add(3, -50, 10, ASK), row(Kind.DELETE, 2)],
         {"orders": [], "depth": [("bid", -300, 900, 1), ("ask", -50, 10, 1)]},
-        {"order": OrderConfig(threshold=0.1, cooldown=1)},
+        {"order_config": OrderConfig(threshold=0.1, cooldown=1)},
     ),
 ]
 

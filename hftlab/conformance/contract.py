@@ -132,13 +132,13 @@ def first_hundred_refusals(candidate: Candidate) -> None:
 
 
 _TWO = [add(1, 10_000, 900, BID), add(2, 10_200, 100, ASK)]  # a score of 0.4 and more, a mid of 10,100
-_EAGER = {"order": OrderConfig(threshold=0.4, lot=100, cooldown=1)}
+_EAGER = {"order_config": OrderConfig(threshold=0.4, lot=100, cooldown=1)}
 
 
 def _limit(name: str, question: str, broken: dict[str, Any], kept: dict[str, Any]) -> Check:
     """A limit just below and exactly at its boundary."""
-    refused = Case("", "", _TWO, {"rejects": {name: 1}, "orders": []}, {**_EAGER, "risk": RiskConfig(**broken)})
-    passed = Case("", "", _TWO, {"rejects": {}, "orders": [1]}, {**_EAGER, "risk": RiskConfig(**kept)})
+    refused = Case("", "", _TWO, {"rejects": {name: 1}, "orders": []}, {**_EAGER, "risk_config": RiskConfig(**broken)})
+    passed = Case("", "", _TWO, {"rejects": {}, "orders": [1]}, {**_EAGER, "risk_config": RiskConfig(**kept)})
 
     def ask(candidate: Candidate) -> None:
         candidate.needs("order")
@@ -165,4 +165,4 @@ def first_limit_wins(candidate: Candidate) -> None:
     names = ("kill_switch", "max_order_qty", "max_notional", "price_collar", "position_limit")
     for first, name in enumerate(names):
         broken = dict(list(limits.items())[first:])
-        Case(name, "", _TWO, {"rejects": {name: 1}}, {**_EAGER, "risk": RiskConfig(**broken)}).ask(candidate)
+        Case(name, "", _TWO, {"rejects": {name: 1}}, {**_EAGER, "risk_config": RiskConfig(**broken)}).ask(candidate)

@@ -7,15 +7,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from hftlab.events import EVENT_DTYPE
-from hftlab.feeds.feed import Block, EventFeed, Feed
+from hftlab.feeds.feed import EventFeed, Feed
+from hftlab.feeds.frames import Block
 from hftlab.protocols.itch_messages import MESSAGES, build
 from hftlab.settings import OrderConfig, RiskConfig, SignalConfig
 
 #: Constants under which a small market meets every limit and every branch of the score.
 WILD = {
-    "signals": SignalConfig(decay=0.9, k=10.0, weights=(0.5, 0.1, 0.2, 0.1, 0.1), levels=3),
-    "order": OrderConfig(threshold=0.1, lot=100, cooldown=3),
-    "risk": RiskConfig(max_notional=105, collar_bps=80, position_limit=300, max_orders_per_sec=2),
+    "signal_config": SignalConfig(decay=0.9, k=10.0, weights=(0.5, 0.1, 0.2, 0.1, 0.1), levels=3),
+    "order_config": OrderConfig(threshold=0.1, lot=100, cooldown=3),
+    "risk_config": RiskConfig(max_notional=105, collar_bps=80, position_limit=300, max_orders_per_sec=2),
 }
 SYMBOLS = ("", "AAA", "BBB", "CCC")
 _EDGES = (1, 99, 10_000, 10_150, -10_000, 3_000_000, 2**31, 2**62, -(2**62), 2**63 - 1, -(2**63) + 1)

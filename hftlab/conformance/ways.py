@@ -16,7 +16,8 @@ from hftlab.engine.session import Session
 from hftlab.errors import HftlabError
 from hftlab.events import EVENT_DTYPE, Events, Fault, Kind, Side
 from hftlab.feeds.feed import EventFeed, Feed
-from hftlab.feeds.itch import Frames, ItchFeed
+from hftlab.feeds.frames import Frames
+from hftlab.feeds.itch import ItchFeed
 from hftlab.settings import REJECTS, STAGES
 
 
@@ -26,7 +27,7 @@ def _events(feed: EventFeed) -> Events:
 
 def _outcome(session: Session) -> dict[str, Any]:
     """What a session gave, as far as it does not depend on the clock or on memory."""
-    result = session.finish()
+    result: dict[str, Any] = {**session.finish()}
     plain = ("messages", "counts", "unknown", "faults", "fault_index", "fault_reason", "order_stream", "rejects")
     out = {name: _values(result[name]) for name in plain}
     out["fault_events"] = np.asarray(result["fault_events"]).tobytes()
@@ -55,7 +56,7 @@ def result_fields(candidate: Candidate) -> None:
     session = candidate.session(feed, **WILD)
     session.push_events(_events(feed))
     expect("the attribute messages", session.messages, 300)
-    result = session.finish()
+    result: dict[str, Any] = {**session.finish()}
     for table, layout, length in (("columns", ROW_DTYPE, 300), ("orders", ORDER_DTYPE, None)):
         for name in layout.names or ():
             column = result[table][name]

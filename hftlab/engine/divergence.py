@@ -10,13 +10,14 @@ import numpy as np
 from hftlab.engine.run import Run
 from hftlab.errors import HftlabError
 from hftlab.events import Events, describe
-from hftlab.presentation import html
+from hftlab.presentation.document import Table, table
+from hftlab.presentation.result import Result
 
 _HISTORY = 8
 
 
 @dataclass(frozen=True)
-class Divergence:
+class Divergence(Result):
     """The first difference between two engines.
 
     what   : the field that differs: "event.qty", "imbalance", "faults", "order_stream", ...
@@ -33,18 +34,16 @@ class Divergence:
     b: dict[str, Any]
     before: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
-        lines = [f"{self.what} differs" + (f" at message {self.index}: {self.event}" if self.index >= 0 else "")]
-        for name in self.a:
-            mark = "*" if _bits(self.a[name]) != _bits(self.b.get(name)) else " "
-            lines.append(f"  {mark} {name:<16} {self.a[name]!r:>26} {self.b.get(name)!r:>26}")
-        lines += [f"    before: {text}" for text in self.before]
-        return "\n".join(lines)
+    def headline(self) -> str:
+        return f"{self.what} differs" + (f" at message {self.index}: {self.event}" if self.index >= 0 else "")
 
-    def _repr_html_(self) -> str:
-        marks = ["differs" if _bits(self.a[name]) != _bits(self.b.get(name)) else "" for name in self.a]
-        rows = [(name, repr(self.a[name]), repr(self.b.get(name)), mark) for name, mark in zip(self.a, marks, strict=True)]
-        return html.block(str(self).partition("\n")[0], html.table(("", "a", "b", ""), rows), self.before)
+    def tables(self) -> list[Table]:
+        pairs = [(name, self.a[name], self.b.get(name)) for name in self.a]
+        rows = [(name, repr(a), repr(b), "" if _bits(a) == _bits(b) else "*") for name, a, b in pairs]
+        return [table("After that message, * where they differ", ("field", "a", "b", ""), rows, words=4)]
+
+    def notes(self) -> list[str]:
+        return [f"before: {text}" for text in self.before]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -10,29 +10,34 @@ import numpy as np
 
 from hftlab.engine.run import Run
 from hftlab.engine.session import Backend, Session, resolve
-from hftlab.errors import FaultError, FeedError, UnknownName
-from hftlab.events import EVENT_DTYPE, Events, describe
+from hftlab.engine.variants import AXES
+from hftlab.errors import FaultError, FeedError, UnknownName, check_type
+from hftlab.events import EVENT_DTYPE, Events, as_events, describe
 from hftlab.feeds.feed import Feed
-from hftlab.feeds.itch import ItchFeed, Joiner, Problem
-from hftlab.settings import AXES, Keep, OrderConfig, Record, RiskConfig, Settings, SignalConfig, Stage
-from hftlab.stages.protocols import PROTOCOLS, Factory, label
+from hftlab.feeds.frames import Joiner, Problem
+from hftlab.feeds.generate.synthetic import generate
+from hftlab.feeds.itch import ItchFeed
+from hftlab.settings import Keep, OrderConfig, Record, RiskConfig, Settings, SignalConfig, Stage
+from hftlab.stages.interfaces import INTERFACES, Factory, label
 
 
 class Engine:
     """An engine, chosen by name, and how it shall run.
 
-    backend              : "auto", "python", "rust", any engine installed under the entry-point group hftlab.engine.session, or an
-                           object with the methods of `hftlab.engine.session.Backend`
+    backend               : "auto", "python", "rust", any engine installed under the entry-point group hftlab.backends, or an
+                            object with the methods of `hftlab.engine.session.Backend`
     book, orders, pool,
-    signal               : variant per axis, see `backends()`; an engine without that axis has one way only
+    signal                : variant per axis, see `hftlab.variants()`; an engine without that axis has one way only
     tick, book, signal,
-    entry                : a stage of one's own, as a class or factory with the methods that hftlab.stages.protocols lists
-                           (`entry` is the order stage). Only the Python engine takes them: with one, "auto" is Python, unless
-                           HFTLAB_BACKEND or use_backend() names another, which is then an error
-    until                : last stage to run: "tick", "book", "signal" or "order"; whole passes are differenced with it
-    strict               : stop at the first fault or unknown message type with an error, instead of counting it
-    signals, order, risk : constants of the last two stages
-    raises               : UnknownName, BackendMissing, LayoutError, ConfigError, before anything runs
+    order                 : a stage of one's own, as a class or factory with the methods that hftlab.stages.interfaces lists.
+                            Only the Python engine takes them: with one, "auto" is Python, unless HFTLAB_BACKEND or
+                            use_backend() names another, which is then an error
+    until                 : last stage to run: "tick", "book", "signal" or "order"; whole passes are differenced with it
+    strict                : stop at the first fault or unknown message type with an error, instead of counting it
+    signal_config,
+    order_config,
+    risk_config           : constants of the last two stages
+    raises                : UnknownName, BackendMissing, LayoutError, ConfigError, before anything runs
     """
 
     def __init__(
@@ -44,14 +49,14 @@ class Engine:
         orders: str = "flat",
         pool: bool = True,
         signal: str | Factory = "incremental",
-        entry: Factory | None = None,
+        order: Factory | None = None,
         until: Stage = "order",
         strict: bool = False,
-        signals: SignalConfig | None = None,
-        order: OrderConfig | None = None,
-        risk: RiskConfig | None = None,
+        signal_config: SignalConfig | None = None,
+        order_config: OrderConfig | None = None,
+        risk_config: RiskConfig | None = None,
     ) -> None:
-        stages = {"tick": tick, "book": book, "signal": signal, "entry": entry}
+        stages = {"tick": tick, "book": book, "signal": signal, "order": order}
         self.stages: dict[str, Factory] = {axis: made for axis, made in stages.items() if callable(made)}
         self._arguments: dict[str, Any] = {
             **stages,
@@ -59,24 +64,26 @@ class Engine:
             "pool": pool,
             "until": until,
             "strict": strict,
-            "signals": signals,
-            "order": order,
-            "risk": risk,
+            "signal_config": signal_config,
+            "order_config": order_config,
+            "risk_config": risk_config,
         }
         self.implementation: Backend
         self.backend, self.implementation = resolve(backend, self.stages)
         self._arguments["backend"] = self.backend if isinstance(backend, str) else backend
         self.variant = self._variant()
-        self.open()
+        settings = self.settings(record="none")
+        if self.stages:
+            self.open(settings)  # whether a stage of one's own has every method is seen when it is made
 
     def _variant(self) -> dict[str, str | bool]:
         """Its variant by axis, a stage of one's own by the name of its class; empty for an engine without variants."""
         variants = self.implementation.variants()
-        given = {axis: self._arguments[axis] for axis in PROTOCOLS | AXES if axis not in self.stages}
+        given = {axis: self._arguments[axis] for axis in INTERFACES | AXES if axis not in self.stages}
         for axis in given:
             known = variants.get(axis, AXES.get(axis, ("None",)))
             if str(given[axis]) not in known:
-                raise UnknownName(axis, given[axis], (*known, *(["a class that makes one"] if axis in PROTOCOLS else [])))
+                raise UnknownName(axis, given[axis], (*known, *(["a class that makes one"] if axis in INTERFACES else [])))
         own = {axis: label(made) for axis, made in self.stages.items()}
         return {**{axis: given[axis] for axis in variants if axis in given}, **own}
 
@@ -97,9 +104,9 @@ class Engine:
         """The same engine with some of its arguments changed: `engine.replace(until="book")`."""
         return Engine(**{**self._arguments, **changes})
 
-    def reference(self) -> Engine:
-        """The reference engine, told the same: what this one must equal."""
-        return self.replace(backend="python", tick=None, book="ladder", signal="incremental", entry=None)
+    def as_reference(self) -> Engine:
+        """The reference engine with the same settings: what this one must equal."""
+        return self.replace(backend="python", tick=None, book="ladder", signal="incremental", order=None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A backend may be a module, which cannot be pickled; its name can.
@@ -114,8 +121,9 @@ class Engine:
         given = {name: self._arguments[name] for name in ("orders", "pool", "until", "strict")}
         for axis in ("book", "signal"):
             given[axis] = label(self.stages[axis]) if axis in self.stages else self._arguments[axis]
-        constants = {"signals": SignalConfig, "order": OrderConfig, "risk": RiskConfig}
-        given.update({name: self._arguments[name] or default() for name, default in constants.items()})
+        for name in ("signal_config", "order_config", "risk_config"):
+            if self._arguments[name] is not None:
+                given[name] = self._arguments[name]
         return Settings(**{**given, **more})
 
     def open(self, settings: Settings | None = None) -> Session:
@@ -133,6 +141,7 @@ class Engine:
         slowest : keep so many of the slowest messages with those around them
         raises  : FeedError where the feed breaks off, FaultError under strict; .run of the error holds what was good before it
         """
+        check_type("feed", feed, Feed, hint=" (hftlab.load, hftlab.synthetic or hftlab.EventFeed give one)")
         mode = str(latency) if isinstance(latency, str) else "stages" if latency else "off"
         settings = self.settings(feed, record=record, latency=mode, keep=keep, slowest=slowest)
         session = self.open(settings)
@@ -159,8 +168,7 @@ Stop = tuple[Problem, int]
 
 def _drive_bytes(feed: Feed, session: Session) -> Stop | None:
     joiner = Joiner(feed.name)
-    for block in feed.blocks():
-        data = joiner.join(block)
+    for data in joiner.pieces(feed.blocks()):
         used, problem = session.push(data)
         if problem:
             return Problem(*problem), joiner.base
@@ -171,7 +179,7 @@ def _drive_bytes(feed: Feed, session: Session) -> Stop | None:
 
 def _drive_events(feed: Feed, session: Session) -> Stop | None:
     for events in feed.event_blocks():
-        if problem := session.push_events(events):
+        if problem := session.push_events(as_events(events)):
             return Problem(*problem), 0
     return None
 
@@ -189,13 +197,13 @@ def decode(feed: Feed, backend: str | Engine = "auto") -> Events:
 
     raises : FeedError where the feed breaks off; .events of the error holds what was good before it
     """
+    check_type("feed", feed, Feed)
     if feed.wire == "events":
-        return np.concatenate([np.empty(0, EVENT_DTYPE), *feed.event_blocks()])
+        return np.concatenate([np.empty(0, EVENT_DTYPE), *map(as_events, feed.event_blocks())])
     engine = resolve(backend)[1] if isinstance(backend, str) else backend.implementation
     joiner, parts, index = Joiner(feed.name), [np.empty(0, EVENT_DTYPE)], 0
     try:
-        for block in feed.blocks():
-            data = joiner.join(block)
+        for data in joiner.pieces(feed.blocks()):
             events, used, problem = engine.decode(data)
             parts.append(events)
             index += len(events)
@@ -223,7 +231,5 @@ def synthetic(regime: str = "calm", messages: int = 200_000, seed: int = 1, symb
 
     raises : UnknownName for a regime, ConfigError for a number out of range
     """
-    from hftlab.feeds.generate.synthetic import generate
-
     name = f"{regime}-{messages}-{seed}" + (f"-{symbols}" if symbols else "")
     return ItchFeed(generate(regime, messages, seed, symbols), name=name)

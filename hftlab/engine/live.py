@@ -1,12 +1,12 @@
-"""Live: an engine that is fed as data arrives, and is told what became of its orders.
+"""LiveSession: an engine that is fed as data arrives, and learns from reports what became of its orders.
 
-    live = Live("rust")
-    for order in live.push(blocks):     # messages in, Enter Orders out, ready to be sent
+    live = LiveSession("rust")
+    for order in live.feed(blocks):         # messages in, Enter Orders out, ready to be sent
         send(order)
-    live.report(user_ref, filled=100)   # what the exchange says of them
+    live.on_report(user_ref, filled=100)    # what the exchange reports of them
 
-What it sends depends on the messages and on where between them it was told something, never on how they were cut into blocks: the
-same messages and reports give the same bytes in every engine, live or replayed.
+What it sends depends on the messages and on the calls between them, never on how the messages were cut into blocks: the same
+messages and reports give the same bytes in every engine, live or replayed.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from hftlab.engine.engine import Engine
-from hftlab.errors import ConfigError, FeedError
+from hftlab.errors import ConfigError, FeedError, check_whole
 from hftlab.protocols.itch_messages import SIZES
 from hftlab.settings import Fills
+from hftlab.stages.interfaces import lacking
 from hftlab.stages.order import HALTED, STALE
-from hftlab.stages.protocols import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,23 +26,25 @@ if TYPE_CHECKING:
     from hftlab.engine.session import Backend
     from hftlab.stages.order import Accepted
 
-_WANTED = ["report", "stale", "kill", "move", "adopt", "instruments", "working", "accepted", "renumber"]
-_MOST = 2**32 - 1
+#: What an engine's order stage must have to run live.
+_METHODS = ["report", "stale", "kill", "move", "adopt", "instruments", "working", "accepted", "renumber"]
+_MAX_REF = 2**32 - 1
+_MAX_INSTRUMENT = 2**16 - 1
 
 
-class Live:
+class LiveSession:
     """An engine fed as data arrives.
 
-    backend     : as for `hftlab.Engine`, or an Engine; what else it can be told goes by name: `Live("rust", risk=...)`
+    backend     : as for `hftlab.Engine`, or an Engine; its other arguments go by name: `LiveSession("rust", risk_config=...)`
     symbols     : names by instrument number, "" where the feed itself tells
     price_scale : price units of the feed per 1.0 of currency
     fills       : "reported": only `report` moves positions, and risk tests the worst case, the position with everything filled
                   that works on the order's side; "assumed": an order is filled at its limit at once, as in replay
     first_ref   : UserRefNum of the first order, 1 to 2^32-1
-    raises      : as Engine does; ConfigError for an engine that cannot be told of fills
+    raises      : as Engine does; ConfigError for an engine that takes no reports
 
-    malformed : messages that could not be read, by reason. One that may have changed a book makes every book stale,
-    spoiled   : and this is True from then on: the books are wrong for good, whatever `stale` is told
+    malformed : messages that could not be read, by reason. One that may have changed a book suspends every instrument,
+    corrupted : and this is True from then on: the books are wrong for good, whatever `suspend` says
     """
 
     def __init__(
@@ -55,20 +57,22 @@ class Live:
         first_ref: int = 1,
         **options: Any,
     ) -> None:
-        made = backend.replace(**options) if isinstance(backend, Engine) and options else backend
-        self.engine = made if isinstance(made, Engine) else Engine(made, **options)
+        if isinstance(backend, Engine):
+            self.engine = backend.replace(**options) if options else backend
+        else:
+            self.engine = Engine(backend, **options)
         more: dict[str, Any] = {"price_scale": price_scale, "symbols": tuple(symbols), "fills": fills, "first_ref": first_ref}
         self.settings = self.engine.settings(record="none", **more)
         self.session = cast(Any, self.engine.open(self.settings))
-        self._entry: Any = getattr(self.session, "entry", self.session)
-        if missing := [*lacking(self.session, ["react"]), *lacking(self._entry, _WANTED)]:
+        self._order: Any = getattr(self.session, "order", self.session)
+        if missing := [*lacking(self.session, ["react"]), *lacking(self._order, _METHODS)]:
             raise ConfigError(f"{self.engine.label} cannot run live: it lacks {', '.join(missing)}")
         self.malformed: dict[str, int] = {}
-        self.spoiled = False
-        self._all_stale, self._killed = False, self.settings.risk.kill
+        self.corrupted = False
+        self._all_suspended, self._killed = False, self.settings.risk_config.kill
         self._react = self.session.react
 
-    def push(self, blocks: bytes) -> list[bytes]:
+    def feed(self, blocks: bytes) -> list[bytes]:
         """Run messages, each behind its u16 length as MoldUDP64 and files carry them; the Enter Orders that left, 47 bytes each.
 
         A message that cannot be read is counted and skipped.
@@ -90,72 +94,72 @@ class Live:
             code, _, _, size, letter = problem or ("zero_length", 0, 0, 0, 0)
             self.malformed[code] = self.malformed.get(code, 0) + 1
             if code == "bad_length" and SIZES[letter] >= 0:
-                self.spoiled = True  # of a known type: an event has been missed, and nobody knows of which instrument
-                self.stale(None, True)
+                self.corrupted = True  # of a known type: an event has been missed, and nobody knows of which instrument
+                self.suspend(None, True)
             at += 2 + size
             more, used, problem = self._react(blocks[at:])
             orders += more
             at += used
         return orders
 
-    def report(self, user_ref: int, filled: int = 0, canceled: int = 0, closed: bool = False) -> bool:
-        """What the exchange says of an order: shares filled and canceled since the last report; `closed` if nothing more comes.
+    def on_report(self, user_ref: int, filled: int = 0, canceled: int = 0, closed: bool = False) -> bool:
+        """What the exchange reports of an order: shares filled and canceled since the last one; `closed` if nothing more comes.
 
-        Returns whether the order was open. If not, nothing has changed: `move` the position if shares were filled nevertheless.
+        Returns whether the order was open. If not, nothing has changed: `adjust_position` if shares were filled nevertheless.
         raises : ConfigError where fills are assumed, or for a number of shares out of range
         """
         if self.settings.fills != "reported":
-            raise ConfigError("a fill was reported, but this engine was made with fills='assumed'; allowed is fills='reported'")
-        for name, value in (("user_ref", user_ref), ("filled", filled), ("canceled", canceled)):
-            _within(name, value, 0, _MOST)
-        return self._entry.report(user_ref, filled, canceled, bool(closed))  # type: ignore[no-any-return]
+            raise ConfigError(f"fills must be 'reported' for an engine that takes reports, got {self.settings.fills!r}")
+        numbers = {"user_ref": user_ref, "filled": filled, "canceled": canceled}
+        checked = [check_whole(name, value, 0, _MAX_REF) for name, value in numbers.items()]
+        return self._order.report(*checked, bool(closed))  # type: ignore[no-any-return]
 
-    def stale(self, instrument: int | None, stale: bool) -> None:
-        """Send no order on an instrument while its book is stale; None means every instrument, also those yet to come. The two
-        are told apart: an instrument is traded again when neither holds."""
+    def suspend(self, instrument: int | None, suspended: bool) -> None:
+        """Send no order on an instrument while its book is not to be relied on; None means every instrument, also those yet to
+        come. The two are independent: an instrument is traded again when neither holds."""
         if instrument is None:
-            self._all_stale = bool(stale)
+            self._all_suspended = bool(suspended)
         else:
-            _within("instrument", instrument, 1, 65_535)
-        self._entry.stale(instrument, bool(stale))
+            instrument = check_whole("instrument", instrument, 1, _MAX_INSTRUMENT)
+        self._order.stale(instrument, bool(suspended))
 
-    def kill(self, on: bool) -> None:
-        """The kill switch: while it is on, risk refuses every order."""
+    def kill_switch(self, on: bool) -> None:
+        """While it is on, risk refuses every order."""
         self._killed = bool(on)
-        self._entry.kill(bool(on))
+        self._order.kill(bool(on))
 
-    def move(self, instrument: int, shares: int) -> None:
-        """Move a position by what no report has told: carried over from another day, corrected by hand."""
-        _within("instrument", instrument, 1, 65_535)
-        _within("shares", shares, -(10**12), 10**12)
-        self._entry.move(instrument, shares)
+    def adjust_position(self, instrument: int, shares: int) -> None:
+        """Move a position by what no report says: carried over from another day, corrected by hand."""
+        instrument = check_whole("instrument", instrument, 1, _MAX_INSTRUMENT)
+        self._order.move(instrument, check_whole("shares", shares, -(10**12), 10**12))
 
-    def adopt(self, user_ref: int, instrument: int, side: int, left: int) -> None:
-        """Take over an order that an earlier engine has sent, `left` shares of which still work; side 1 buys, 2 sells."""
-        _within("user_ref", user_ref, 1, _MOST)
-        _within("instrument", instrument, 1, 65_535)
-        _within("side", side, 1, 2)
-        _within("left", left, 1, _MOST)
-        self._entry.adopt(user_ref, instrument, side, left)
+    def restore_order(self, user_ref: int, instrument: int, side: int, left: int) -> None:
+        """Take over an order that an earlier session has sent, `left` shares of which still work; side 1 buys, 2 sells."""
+        self._order.adopt(
+            check_whole("user_ref", user_ref, 1, _MAX_REF),
+            check_whole("instrument", instrument, 1, _MAX_INSTRUMENT),
+            check_whole("side", side, 1, 2),
+            check_whole("left", left, 1, _MAX_REF),
+        )
 
-    def renumber(self, first_ref: int) -> None:
+    def set_next_order_id(self, first_ref: int) -> None:
         """The next order gets this UserRefNum, or a later one if it has been used."""
-        _within("first_ref", first_ref, 1, _MOST + 1)
-        self._entry.renumber(min(first_ref, _MOST))
+        self._order.renumber(min(check_whole("first_ref", first_ref, 1, _MAX_REF + 1), _MAX_REF))
 
     @property
-    def next_ref(self) -> int:
+    def next_order_id(self) -> int:
         """The UserRefNum of the next order."""
-        return int(self._entry.renumber(1))
+        return int(self._order.renumber(1))
 
     @property
     def killed(self) -> bool:
+        """Whether the kill switch is on."""
         return self._killed
 
     @property
-    def all_stale(self) -> bool:
-        """Whether every book is stale; see `stale`."""
-        return self._all_stale
+    def all_suspended(self) -> bool:
+        """Whether every instrument is suspended; see `suspend`."""
+        return self._all_suspended
 
     @property
     def messages(self) -> int:
@@ -164,32 +168,35 @@ class Live:
 
     @property
     def names(self) -> dict[int, str]:
-        """Symbol by instrument, as far as told."""
+        """Symbol by instrument, as far as the feed has named them."""
         return {instrument: name.decode("latin-1").strip() for instrument, name in self.session.names().items()}
 
     @property
     def positions(self) -> dict[int, int]:
         """Shares by instrument, negative for a short position; only those that are not flat."""
-        return {one[0]: one[1] for one in self._entry.instruments() if one[1]}
+        return {instrument: shares for instrument, shares, *_ in self._order.instruments() if shares}
 
     @property
     def halted(self) -> list[int]:
         """Instruments that the exchange has halted."""
-        return [one[0] for one in self._entry.instruments() if one[4] & HALTED]
+        return self._blocked(HALTED)
 
     @property
-    def stale_instruments(self) -> list[int]:
-        """Instruments whose own book is stale; see `all_stale`."""
-        return [one[0] for one in self._entry.instruments() if one[4] & STALE]
+    def suspended(self) -> list[int]:
+        """Instruments that are suspended on their own; see `all_suspended`."""
+        return self._blocked(STALE)
+
+    def _blocked(self, bit: int) -> list[int]:
+        return [instrument for instrument, *_, blocked in self._order.instruments() if blocked & bit]
 
     @property
     def working(self) -> list[tuple[int, int, int, int]]:
         """(UserRefNum, instrument, side, shares left) of every open order, oldest first; empty where fills are assumed."""
-        return self._entry.working()  # type: ignore[no-any-return]
+        return self._order.working()  # type: ignore[no-any-return]
 
     def accepted(self) -> list[Accepted]:
-        """Orders that have left since the last call, in the fields of `record.ORDER_DTYPE`; they are forgotten."""
-        return self._entry.accepted()  # type: ignore[no-any-return]
+        """Orders that have left since the last call, in the fields of `recording.ORDER_DTYPE`; they are forgotten."""
+        return self._order.accepted()  # type: ignore[no-any-return]
 
     def book(self, instrument: int) -> list[tuple[int, int, int, int]]:
         """(side, price, quantity, orders) of every level, bids then asks, best first."""
@@ -200,9 +207,4 @@ class Live:
         return self.session.counters()  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
-        return f"<Live {self.engine.label} fills={self.settings.fills} {self.messages:,} messages>"
-
-
-def _within(name: str, value: int, low: int, high: int) -> None:
-    if not isinstance(value, int) or not low <= value <= high:
-        raise ConfigError(f"{name} is {value!r}; allowed is a whole number from {low} to {high}")
+        return f"<LiveSession {self.engine.label} fills={self.settings.fills} {self.messages:,} messages>"

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from hftlab.engine.recording import ORDER_DTYPE, Rows, columns
+from hftlab.engine.session import Counters, SessionResult
 from hftlab.engine.timing import Stamps
 from hftlab.errors import HftlabError
 from hftlab.events import EVENT_DTYPE, EVENT_FIELDS, Events, Fault, Kind, as_events
-from hftlab.feeds.feed import Block
-from hftlab.feeds.itch import Problem, frame_problem
+from hftlab.feeds.frames import Block, Problem, frame_problem
 from hftlab.settings import RECORDS, STAGES, Settings
 from hftlab.stages.book import EMPTY_TOP, Book, Top
+from hftlab.stages.interfaces import BookStage, Factory, OrderStage, SignalStage, TickStage, build
 from hftlab.stages.order import OrderEntry
-from hftlab.stages.protocols import BookStage, EntryStage, Factory, SignalStage, TickStage, build
 from hftlab.stages.signal import NO_VALUES, Signal
 from hftlab.stages.tick import Event, Tick
 
@@ -28,14 +28,14 @@ FIRST_FAULTS = 100
 FINISHED = "finish() was called already; what the run produced was handed over then"
 _PIECE = 1 << 20  # bytes of wire data run at once, more than the longest message
 _STATUS = int(Kind.STATUS)
-#: What makes each stage, unless somebody brings one of his own; see stages/protocols.py.
-OURS: dict[str, Factory] = {"tick": Tick, "book": Book, "signal": Signal, "entry": OrderEntry}
+#: What makes each stage, unless the caller supplies one; see stages/interfaces.py.
+OURS: dict[str, Factory] = {"tick": Tick, "book": Book, "signal": Signal, "order": OrderEntry}
 
 
 class PythonSession:
     """One run of the Python engine: state that lives from the first message to the last.
 
-    stages : what makes each stage, by its name in stages/protocols.py
+    stages : what makes each stage, by its name in stages/interfaces.py
     raises : ConfigError if what was made lacks a method
     """
 
@@ -44,12 +44,12 @@ class PythonSession:
         names = {i: name.encode("latin-1", "replace").ljust(8)[:8] for i, name in enumerate(settings.symbols) if name}
         self.tick: TickStage = build("tick", stages["tick"], names, strict=settings.strict)
         self.book: BookStage = build("book", stages["book"])
-        self.signal: SignalStage = build("signal", stages["signal"], settings.signals)
+        self.signal: SignalStage = build("signal", stages["signal"], settings.signal_config)
         live: dict[str, Any] = {}  # a stage of one's own need know nothing of what replay does not use
         if settings.fills == "reported" or settings.first_ref > 1:
             live = {"reported": settings.fills == "reported", "first": settings.first_ref}
-        entry = (settings.order, settings.risk, names, settings.price_scale)
-        self.order: EntryStage = build("entry", stages["entry"], *entry, **live)
+        configs = (settings.order_config, settings.risk_config)
+        self.order: OrderStage = build("order", stages["order"], *configs, names, settings.price_scale, **live)
         self.messages = self.elapsed_ns = 0
         self.counts = [0] * 256
         self.faults = [0] * len(Fault)
@@ -158,12 +158,7 @@ class PythonSession:
     def react(self, data: Block) -> tuple[list[bytes], int, Problem | None]:
         """Like `push`; before that, the Enter Orders that left on these messages."""
         used, problem = self.push(data)
-        return self.entry.take(), used, problem
-
-    @property
-    def entry(self) -> Any:
-        """The order stage, which hftlab.engine.live tells of fills and faults."""
-        return self.order
+        return self.order.take(), used, problem  # type: ignore[attr-defined]
 
     def _fault(self, index: int, reason: int, event: Event) -> bool:
         """Count a refusal and keep the first ones; true if the run must stop."""
@@ -178,7 +173,7 @@ class PythonSession:
             return Problem("fault", at, index, reason, 0)
         return None
 
-    def counters(self) -> dict[str, Any]:
+    def counters(self) -> Counters:
         """The totals so far; see session.Session."""
         counts = self.counts[: len(Kind)]
         counts[0] += sum(self.counts[len(Kind) :])
@@ -191,7 +186,7 @@ class PythonSession:
             "memory": self.book.memory(),
         }
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self) -> SessionResult:
         """Everything the run produced, as plain values and arrays; see session.Session.
 
         raises : HftlabError if it was called already
@@ -230,7 +225,7 @@ class PythonSession:
 class PythonBackend:
     """The pure-Python engine as a backend: runs everywhere, and is the oracle of every other one.
 
-    stages : stages of one's own by name (tick, book, signal, entry); ours do the rest
+    stages : stages of one's own by name (tick, book, signal, order); ours do the rest
     """
 
     clock = "perf_counter_ns"

@@ -1,11 +1,11 @@
 """Anything that can be run, as an Engine: a name, an object, a class, or where one of them stands in a file.
 
-adopt("rust")                                an installed backend
-adopt("rust naive")  adopt("rust pool=False")  one in another variant than its best; see `hftlab.engine.variants.parse`
-adopt("my_package.engine:BACKEND")           an object in a module
-adopt("examples/mine.py:MyBook")             a class in a file
-adopt(MyBook)                                a stage, in the Python engine
-adopt(MyBackend())  adopt(Engine(...))       what it is already
+as_engine("rust")                                  an installed backend
+as_engine("rust naive")  ("rust pool=False")       one in another variant than its best; see `hftlab.engine.variants.parse`
+as_engine("my_package.engine:BACKEND")             an object in a module
+as_engine("book=examples/mine.py:MyBook")          a stage from a file, in the Python engine; several, one after the other
+as_engine(MyBook)                                  a class that has every method of one stage
+as_engine(MyBackend())  as_engine(Engine(...))     what it is already
 """
 
 from __future__ import annotations
@@ -21,38 +21,62 @@ from hftlab.engine.engine import Engine
 from hftlab.engine.session import resolve
 from hftlab.engine.variants import parse
 from hftlab.errors import ConfigError
-from hftlab.stages.protocols import PROTOCOLS, lacking, methods
+from hftlab.stages.interfaces import INTERFACES, lacking, methods
 
 _BACKEND = ["event_layout", "variants", "session"]
 
 
-def adopt(given: Any, **settings: Any) -> Engine:
+def as_engine(given: Any, **settings: Any) -> Engine:
     """Make an engine of what is given.
 
-    given    : name of a backend, alone or with a variant, "module:attribute", "path.py:attribute", a backend, a class of one
-               stage, or an Engine
+    given    : name of a backend, alone, with a variant or with stages ("python book=mine.py:MyBook"; without a name, "auto");
+               "module:attribute" or "path.py:attribute"; a backend; a class of one stage; or an Engine
     settings : arguments of Engine to set or to change
     raises   : HftlabError in one sentence if it is none of these, or lacks a method
     """
-    if isinstance(given, str) and ":" in given:
-        given = attribute(given)
-    elif isinstance(given, str) and " " in given.strip():
-        given, _, words = given.strip().partition(" ")
-        settings = {**parse(words, resolve(given)[1].variants()), **settings}
+    if isinstance(given, str):
+        given, named = _parse(given)
+        settings = {**named, **settings}
     if isinstance(given, Engine):
         return given.replace(**settings) if settings else given
-    stage = None if isinstance(given, str) else _stage(given)
+    stage = _stage(given)
     return Engine(**{stage: given}, **settings) if stage else Engine(given, **settings)
 
 
+def _parse(text: str) -> tuple[Any, dict[str, Any]]:
+    """What the text names, and the arguments of Engine in it."""
+    first, _, rest = text.strip().partition(" ")
+    if ":" in text and "=" not in text:
+        return attribute(text), {}
+    if "=" in first:
+        first, rest = "auto", text
+    stages, words = {}, []
+    for word in rest.split():
+        axis, _, place = word.partition("=")
+        if axis in INTERFACES and ":" in place:
+            stages[axis] = attribute(place)
+        else:
+            words.append(word)
+    if not words:
+        return first, stages
+    return first, {**parse(" ".join(words), resolve(first, stages)[1].variants()), **stages}
+
+
 def _stage(given: object) -> str | None:
-    """Which stage a class comes nearest to, by the share of its methods; None if it looks more like a backend or like nothing."""
-    if not isinstance(given, type):
+    """The stage whose methods a class has; None for what is no class, or has those of a backend.
+
+    raises : ConfigError for a class that is neither
+    """
+    if not isinstance(given, type) or not lacking(given, _BACKEND):
         return None
-    wanted: dict[str | None, list[str]] = {None: _BACKEND}
-    wanted.update({stage: methods(protocol) for stage, protocol in PROTOCOLS.items()})
-    shares = {stage: 1 - len(lacking(given, names)) / len(names) for stage, names in wanted.items()}
-    return max(shares, key=lambda stage: shares[stage])
+    for stage, interface in INTERFACES.items():
+        if not lacking(given, methods(interface)):
+            return stage
+    name = given.__name__
+    raise ConfigError(
+        f"{name} has neither the methods of a backend ({', '.join(_BACKEND)}) nor all of one stage; "
+        f"say which stage it is meant for: as_engine('auto', book={name}), or book=path.py:{name}"
+    )
 
 
 def attribute(place: str) -> Any:

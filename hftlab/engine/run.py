@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hftlab.engine.histogram import Histogram
-from hftlab.engine.timing import Capture
-from hftlab.errors import UnknownName
-from hftlab.events import Fault, Kind, Side
-from hftlab.presentation import html
+from hftlab.engine.session import Session, SessionResult
+from hftlab.engine.timing import Capture, Histogram
+from hftlab.errors import UnknownName, check_choice, check_whole
+from hftlab.events import EVENT_DTYPE, Fault, Kind, Side
+from hftlab.feeds.feed import Feed
+from hftlab.presentation.document import Table, number, table
+from hftlab.presentation.result import Result
 from hftlab.settings import REJECTS, Settings
+from hftlab.stages.order import ENTER_BYTES
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from hftlab.engine.session import Session
-    from hftlab.feeds.feed import Feed
 
-
-class Run:
+class Run(Result):
     """The result of `Engine.run`. The frames are built when first asked for.
 
     messages       : messages run
@@ -36,7 +36,7 @@ class Run:
     order_stream   : the exact bytes sent, 47 per order
     memory         : live_orders, and bytes by part
     latency        : ns per message and stage ("tick" ... "order", "total") as arrays; None if not asked for
-    histograms     : the same, counted, as `hftlab.engine.histogram.Histogram`; None if not asked for
+    histograms     : the same, counted, as `hftlab.engine.timing.Histogram`; None if not asked for
     slowest        : the slowest messages and neighbours, as `hftlab.engine.timing.Capture`; None if not asked for or not known
     """
 
@@ -65,7 +65,7 @@ class Run:
     @cached_property
     def columns(self) -> dict[str, np.ndarray[Any, Any]]:
         """The columns of `frame` as NumPy arrays, without a copy."""
-        return self._result["columns"]  # type: ignore[no-any-return]
+        return self._result["columns"]
 
     @cached_property
     def frame(self) -> pl.DataFrame:
@@ -98,7 +98,7 @@ class Run:
             schema={"index": pl.UInt64, "reason": pl.String},
         )
         events = self._result["fault_events"]
-        return head.hstack(_frame({name: events[name] for name in events.dtype.names}))
+        return head.hstack(_frame({name: events[name] for name in EVENT_DTYPE.names or ()}))
 
     def name(self, instrument: int) -> str:
         """Symbol of an instrument, "" if the feed never named it."""
@@ -106,32 +106,26 @@ class Run:
 
     def instrument(self, symbol: str) -> int:
         """Instrument of a symbol. Raises UnknownName with the known ones."""
-        for number, name in self._names.items():
+        for instrument, name in self._names.items():
             if name == symbol:
-                return number
+                return instrument
         known = list(self._names.values())
         raise UnknownName("symbol", symbol, known[:12] + ([f"... {len(known) - 12} more"] if known[12:] else []))
 
     def book(self, symbol: str) -> pl.DataFrame:
         """Depth of one instrument at the end of the run: side, price, qty, orders; bids then asks, best first."""
-        import polars as pl
-
-        schema = {"side": pl.String, "price": pl.Int64, "qty": pl.UInt64, "orders": pl.UInt32}
-        rows = [("bid" if s == Side.BID else "ask", p, q, n) for s, p, q, n in self._session.depth(self.instrument(symbol))]
-        return pl.DataFrame(rows, schema=schema, orient="row")
+        levels = self._session.depth(self.instrument(symbol))
+        return depth_frame([("bid" if side == Side.BID else "ask", *level) for side, *level in levels])
 
     def queue(self, symbol: str, side: str, price: int) -> pl.DataFrame:
         """One level's queue at the end of the run, the front first: order_id, qty. `side` is "bid" or "ask"."""
-        import polars as pl
-
-        if side not in ("bid", "ask"):
-            raise UnknownName("side", side, ("bid", "ask"))
-        rows = self._session.queue(self.instrument(symbol), int(Side.BID if side == "bid" else Side.ASK), price)
-        return pl.DataFrame(rows, schema={"order_id": pl.UInt64, "qty": pl.UInt32}, orient="row")
+        number = int(Side[check_choice("side", side, ("bid", "ask")).upper()])
+        price = check_whole("price", price, -(2**63), 2**63 - 1)
+        return queue_frame(self._session.queue(self.instrument(symbol), number, price))
 
     def queue_position(self, order_id: int) -> int | None:
         """How many orders stand before a live order in its level (0: it is next); None if the order is not live."""
-        place = self._session.locate(order_id)
+        place = self._session.locate(check_whole("order_id", order_id, 0, 2**64 - 1))
         if place is None:
             return None
         instrument, side, price, _ = place
@@ -142,21 +136,28 @@ class Run:
         speed = f"{self.ns_per_message:.1f} ns/message" if self.messages else "no message"
         return f"<Run {self.feed} on {self.backend}: {self.messages:,} messages, {speed}, {sum(self.faults.values())} faults>"
 
-    def _repr_html_(self) -> str:
-        told = {name: ", ".join(f"{key} {n:,}" for key, n in some.items() if n) for name, some in self._totals().items()}
-        facts = {
-            "variant": " ".join(f"{axis}={value}" for axis, value in self.variant.items()) or "the only one",
-            "messages": f"{self.messages:,}, {self.ns_per_message:,.1f} ns each",
-            **{name: some or "none" for name, some in told.items()},
-            "orders sent": f"{len(self.order_stream) // 47:,}",
-        }
-        return html.block(f"Run of {self.feed} on {self.backend}", html.facts(facts))
+    def headline(self) -> str:
+        return f"Run of {self.feed} on {self.backend}"
 
-    def _totals(self) -> dict[str, dict[str, int]]:
-        return {"by kind": self.counts, "unknown types": self.unknown, "faults": self.faults, "refused by risk": self.rejects}
+    def tables(self) -> list[Table]:
+        rows = [
+            ("variant", " ".join(f"{axis}={value}" for axis, value in self.variant.items()) or "the only one"),
+            ("messages", f"{self.messages:,}, {number(self.ns_per_message)} ns each"),
+            ("by kind", _totals(self.counts)),
+            ("unknown types", _totals(self.unknown)),
+            ("faults", _totals(self.faults)),
+            ("refused by risk", _totals(self.rejects)),
+            ("orders sent", f"{self.order_count:,}"),
+        ]
+        return [table("", ("", ""), rows, words=2)]
+
+    @property
+    def order_count(self) -> int:
+        """How many orders were sent."""
+        return len(self.order_stream) // ENTER_BYTES
 
     def to_dict(self) -> dict[str, Any]:
-        """The run in numbers, for JSON."""
+        """The run in numbers, for JSON; the rows are in `frame`."""
         return {
             "messages": self.messages,
             "elapsed_ns": self.elapsed_ns,
@@ -164,7 +165,7 @@ class Run:
             "faults": self.faults,
             "counts": self.counts,
             "unknown": self.unknown,
-            "orders": len(self.order_stream) // 47,
+            "orders": self.order_count,
             "rejects": self.rejects,
             "backend": self.backend,
             "variant": self.variant,
@@ -172,27 +173,46 @@ class Run:
         }
 
 
+def _totals(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items() if n) or "none"
+
+
 def _letter(code: int) -> str:
     return chr(code) if 32 < code < 127 else f"0x{code:02x}"
 
 
-def _histograms(result: dict[str, Any], keep: str) -> dict[str, Histogram] | None:
-    told, samples = result.get("histograms"), result["latency"]
-    if told:
-        return {part: one if isinstance(one, Histogram) else Histogram.counted(*one) for part, one in told.items()}
+def _histograms(result: SessionResult, keep: str) -> dict[str, Histogram] | None:
+    counted, samples = result.get("histograms"), result["latency"]
+    if counted:
+        return {part: given if isinstance(given, Histogram) else Histogram.counted(*given) for part, given in counted.items()}
     if samples and keep != "samples":  # an engine that does not count itself
         return {part: Histogram.of(ns) for part, ns in samples.items()}
     return None
 
 
 def _names(feed: Feed, session: Session) -> dict[int, str]:
-    told = {number: stock.decode("latin-1").strip() for number, stock in sorted(session.names().items())}
+    learned = {number: stock.decode("latin-1").strip() for number, stock in sorted(session.names().items())}
     # An OUCH name has eight characters; a feed of records may have longer ones.
     given = {i: name for i, name in enumerate(feed.symbols) if name} if feed.wire == "events" else {}
-    return {**told, **given}
+    return {**learned, **given}
 
 
 def _frame(columns: dict[str, np.ndarray[Any, Any]]) -> pl.DataFrame:
     import polars as pl
 
     return pl.DataFrame({name: np.ascontiguousarray(column) for name, column in columns.items()})
+
+
+def depth_frame(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
+    """Price levels: side ("bid", "ask"), price, qty, orders."""
+    import polars as pl
+
+    schema = {"side": pl.String, "price": pl.Int64, "qty": pl.UInt64, "orders": pl.UInt32}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def queue_frame(rows: list[tuple[int, int]]) -> pl.DataFrame:
+    """The queue of a level, the front first: order_id, qty."""
+    import polars as pl
+
+    return pl.DataFrame(rows, schema={"order_id": pl.UInt64, "qty": pl.UInt32}, orient="row")

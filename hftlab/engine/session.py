@@ -7,24 +7,54 @@ methods of `Backend`. Ours is `rust = "hftlab_rust"`; anybody's own works the sa
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypedDict, cast
+
+import numpy as np
 
 from hftlab import __version__
-from hftlab.engine.python import PythonBackend
-from hftlab.errors import BackendMissing, ConfigError, LayoutError, UnknownName
+from hftlab.engine.timing import Timings
+from hftlab.errors import BackendMissing, ConfigError, LayoutError, check_choice
 from hftlab.events import EVENT_FIELDS, Events
-from hftlab.feeds.feed import Block
-from hftlab.settings import AXES, Settings
-from hftlab.stages.protocols import Factory, label, lacking
+from hftlab.feeds.frames import Block
+from hftlab.settings import Settings
+from hftlab.stages.interfaces import Factory, label, lacking
 
 GROUP = "hftlab.backends"
+
+#: The one engine that is always there; it is loaded like any other.
+PYTHON = EntryPoint("python", "hftlab.engine.python:PythonBackend", GROUP)
+
+Column = np.ndarray[Any, Any]
+
+
+class Counters(TypedDict):
+    """The totals of a session."""
+
+    messages: int
+    elapsed_ns: int  # in the engine's own loop
+    counts: Sequence[int]  # messages by Kind
+    faults: Sequence[int]  # refused events by Fault
+    rejects: Sequence[int]  # refused orders by index into REJECTS
+    memory: dict[str, int]  # live_orders; order_bytes, level_bytes
+
+
+class SessionResult(Counters, Timings):
+    """What a session gives when it is finished, whatever language it is written in: of n messages and k accepted orders."""
+
+    unknown: Mapping[int, int]  # messages of unknown type, by type byte
+    fault_index: Sequence[int]  # of the first 100 refusals: message number,
+    fault_reason: Sequence[int]  # Fault,
+    fault_events: Events  # and record
+    columns: dict[str, Column]  # the fields of ROW_DTYPE; rows as Settings.record asks
+    orders: dict[str, Column]  # the fields of ORDER_DTYPE, (k,) each
+    order_stream: bytes  # 47 k bytes: the Enter Orders
 
 
 class Session(Protocol):
@@ -59,18 +89,11 @@ class Session(Protocol):
     def message(self, message: bytes) -> int:
         """Run one raw ITCH message without a length prefix; returns like `apply`."""
 
-    def counters(self) -> dict[str, Any]:
-        """So far, as often as it is asked: messages, elapsed_ns, counts, faults, rejects and memory, as in `finish`."""
+    def counters(self) -> Counters:
+        """The totals so far, as often as they are asked for."""
 
-    def finish(self) -> dict[str, Any]:
-        """The end of the run, once: its arrays are handed over, not copied. Raises HftlabError when called again.
-
-        messages, elapsed_ns, counts (by Kind), unknown (type byte -> n), faults (by Fault), fault_index, fault_reason,
-        fault_events, columns (ROW_DTYPE), orders (ORDER_DTYPE), order_stream, rejects (by REJECTS), latency (stage -> ns per
-        message, or None), memory (name -> bytes).
-
-        Optional, and None or absent where not asked for or not known, as `Settings.keep` and `Settings.slowest` ask:
-        histograms (stage -> arguments of `Histogram.counted`, or a `Histogram`) and slowest (arguments of `Capture`)."""
+    def finish(self) -> SessionResult:
+        """The end of the run, once: its arrays are handed over, not copied. Raises HftlabError when called again."""
 
     def best(self, instrument: int) -> tuple[int, int, int, int]:
         """Best bid price, its quantity, best ask price, its quantity; 0 for an empty side."""
@@ -93,7 +116,7 @@ class Backend(Protocol):
 
     Optional: `decode`; `clock_cost(n)`, n back-to-back readings of the clock in ns; `clock_info()` and `clock_stamps(name, n)`,
     the clocks themselves (see bench/sources.py); `jitter(seconds, lost_ns, long_ns)`, a spin (see bench/jitter.py);
-    `with_stages(**factories)`, the same engine with stages of somebody else's (see stages/protocols.py); `__version__`;
+    `with_stages(**factories)`, the same engine with stages of somebody else's (see stages/interfaces.py); `__version__`;
     `DEBUG_BUILD`, true if its times say nothing.
     """
 
@@ -181,7 +204,7 @@ def _with_stages(name: str, backend: Any, stages: Mapping[str, Factory]) -> Back
     if hasattr(backend, "with_stages"):
         return cast(Backend, backend.with_stages(**stages))
     stage, factory = next(iter(stages.items()))
-    names = backend.variants().get(stage) or AXES.get(stage, ("None",))
+    names = backend.variants().get(stage) or ("None",)
     raise ConfigError(
         f"backend {name!r} takes no {stage} stage of one's own, {label(factory)} was given; "
         f"allowed is {stage}={' or '.join(names)}, or backend 'python'"
@@ -221,11 +244,7 @@ def _entry_points() -> dict[str, EntryPoint]:
 
 @cache
 def _load(name: str) -> Backend:
-    if name == "python":
-        return PythonBackend()
-    if name not in _names():
-        raise UnknownName("backend", name, _names())
-    point = _entry_points().get(name)
+    point = PYTHON if name == "python" else _entry_points().get(check_choice("backend", name, _names()))
     if point is None:
         raise BackendMissing(f"backend {name!r} is missing: {_NOT_INSTALLED}")
     try:

@@ -11,10 +11,39 @@ from typing import TYPE_CHECKING, Any
 
 from hftlab.engine.session import backends
 from hftlab.errors import UnknownName
-from hftlab.settings import AXES, GOOD_AT
 
 if TYPE_CHECKING:
     import polars as pl
+
+#: Variant names by axis, naive to best. An engine may have some of them; one without an axis has one way only.
+AXES: dict[str, tuple[str, ...]] = {
+    "book": ("btree", "sorted", "ladder"),
+    "orders": ("std", "fast", "flat"),
+    "pool": ("False", "True"),
+    "signal": ("recompute", "incremental"),
+}
+
+#: What each name is good at, and what it costs.
+GOOD_AT: dict[str, dict[str, str]] = {
+    "book": {
+        "btree": "ordered map: any price, near or far, at the logarithm of the number of levels",
+        "sorted": "sorted array, the best at its end: quick near the touch, slow deep in a deep book",
+        "ladder": "one slot per tick around the touch and a bitmap of those in use; far prices in an ordered list",
+    },
+    "orders": {
+        "std": "hash map with the standard hash: safe against chosen keys, which every look-up pays for",
+        "fast": "hash map with a fast hash: the same table, cheaper look-ups",
+        "flat": "one cell per reference, in their order: neighbours share a cache line, growth splits one cell at a time",
+    },
+    "pool": {
+        "False": "each order its own heap allocation: simple, at the pace of the allocator",
+        "True": "slab with a free list, touched beforehand, growing in place: orders close together, no allocator",
+    },
+    "signal": {
+        "recompute": "walks the best levels after each event: simple",
+        "incremental": "computes only what an event changed, and walks only where one of the best levels came or went",
+    },
+}
 
 #: One value per axis, as `Engine` takes them.
 VariantSet = dict[str, str | bool]

@@ -2,65 +2,66 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 from hftlab.engine.divergence import Divergence, compare_errors, compare_rows, compare_totals
 from hftlab.engine.engine import Engine, decode
-from hftlab.engine.resolve import adopt
+from hftlab.engine.resolve import as_engine
 from hftlab.engine.run import Run
 from hftlab.errors import FeedError, HftlabError
 from hftlab.events import Events
 from hftlab.feeds.feed import Feed
-from hftlab.presentation import html
+from hftlab.presentation.document import Table
+from hftlab.presentation.result import Result
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What `verify` found. True in a condition if nothing differs."""
+class Verdict(Result):
+    """Whether two engines are the same on a feed. True in a condition if nothing differs.
+
+    a, b       : their labels
+    divergence : the first difference, None if there is none
+    """
 
     a: str
     b: str
     feed: str
     messages: int
-    divergence: Divergence | None = field(default=None)
+    divergence: Divergence | None = None
 
     @property
     def same(self) -> bool:
+        """Whether nothing differs."""
         return self.divergence is None
 
     def __bool__(self) -> bool:
         return self.same
 
-    def __str__(self) -> str:
-        head = f"{self.a} and {self.b} on {self.feed}, {self.messages:,} messages: "
-        return head + ("identical" if self.divergence is None else f"DIFFERENT\n{self.divergence}")
+    def headline(self) -> str:
+        verdict = "identical" if self.divergence is None else f"DIFFERENT, {self.divergence.headline()}"
+        return f"{self.a} and {self.b} on {self.feed}, {self.messages:,} messages: {verdict}"
 
-    def _repr_html_(self) -> str:
-        found = "" if self.divergence is None else self.divergence._repr_html_()
-        return html.block(str(self).partition("\n")[0], found)
+    def tables(self) -> list[Table]:
+        return [] if self.divergence is None else self.divergence.tables()
+
+    def notes(self) -> list[str]:
+        return [] if self.divergence is None else self.divergence.notes()
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        found = self.divergence
-        return {
-            "a": self.a,
-            "b": self.b,
-            "feed": self.feed,
-            "messages": self.messages,
-            "same": self.same,
-            "divergence": found and found.to_dict(),
-        }
+        plain = {name: getattr(self, name) for name in ("a", "b", "feed", "messages", "same")}
+        return {**plain, "divergence": self.divergence and self.divergence.to_dict()}
 
 
 def verify(a: Any, b: Any, feed: Feed) -> Verdict:
     """Run both engines over the feed and compare events, tops, the nine signals, faults, counts and order bytes.
 
     a, b   : names of backends, engines (whose settings should differ in nothing but the engine), or whatever else
-             `hftlab.engine.resolve.adopt` makes an engine of
+             `hftlab.as_engine` makes an engine of
     raises : HftlabError if the feed cannot be read, but only after what is good of it was found identical
     """
-    verdict, error = compare(adopt(a), adopt(b), feed)
+    verdict, error = compare(as_engine(a), as_engine(b), feed)
     if verdict and error is not None:
         raise error
     return verdict
@@ -70,12 +71,12 @@ def compare(a: Engine, b: Engine, feed: Feed) -> tuple[Verdict, HftlabError | No
     """The verdict, and the error with which the first engine stopped, if it did."""
     run_a, error_a = _run(a, feed)
     run_b, error_b = _run(b, feed)
-    found = (
+    difference = (
         compare_rows(run_a, run_b, _events(a, feed), _events(b, feed))
         or compare_totals(run_a, run_b)
         or compare_errors(error_a, error_b)
     )
-    return Verdict(a.label, b.label, feed.name, run_a.messages, found), error_a
+    return Verdict(a.label, b.label, feed.name, run_a.messages, difference), error_a
 
 
 def _run(engine: Engine, feed: Feed) -> tuple[Run, HftlabError | None]:

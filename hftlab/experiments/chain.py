@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hftlab.engine.engine import Engine
-from hftlab.engine.resolve import adopt
+from hftlab.engine.resolve import as_engine
 from hftlab.errors import ConfigError
 from hftlab.experiments.compare import SHORT_NS
 from hftlab.feeds.feed import Feed
@@ -85,14 +85,14 @@ class Chain(Result):
 def chain(engines: Mapping[str, Any], feed: Feed, *, rounds: int = 7, until: Stage = "order", seed: int = 1) -> Chain:
     """Run engines interleaved, unstamped, and compare each with the one before it.
 
-    engines : name -> whatever `hftlab.engine.resolve.adopt` makes an engine of, from the first to the last
+    engines : name -> whatever `hftlab.as_engine` makes an engine of, from the first to the last
     rounds  : 3 to 1000; one more is run first, to warm up, and not counted
     raises  : ConfigError; HftlabError if one differs from the first on the first 20,000 messages
     """
     check_rounds(rounds)
     if len(engines) < 2:
         raise ConfigError(f"{len(engines)} engines in a chain; allowed is 2 or more")
-    made = {name: adopt(given, until=until) for name, given in engines.items()}
+    made = {name: as_engine(given, until=until) for name, given in engines.items()}
     require_parity(list(made.values()), feed)
     names = list(made)
     ran = [one.run(feed, record="none").elapsed_ns for one in made.values()]

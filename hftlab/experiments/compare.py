@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hftlab.engine.engine import Engine, synthetic
-from hftlab.engine.resolve import adopt
+from hftlab.engine.resolve import as_engine
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import ClockReport, clock_of
 from hftlab.measurement.distribution import MIN_TAIL_SAMPLES
@@ -176,7 +176,7 @@ def compare(
 ) -> Comparison:
     """Run a and b interleaved, a twice, and say what b is against a.
 
-    a, b     : whatever `hftlab.engine.resolve.adopt` makes an engine of
+    a, b     : whatever `hftlab.as_engine` makes an engine of
     feed     : default: a calm generated feed of `messages` messages
     rounds   : of each kind, 3 to 1000; one more is run first, to warm up, and not counted
     until    : last stage to run, of both
@@ -184,7 +184,7 @@ def compare(
     raises   : ConfigError; HftlabError if the two differ on the first 20,000 messages, or if one is a debug build
     """
     check_rounds(rounds)
-    engines = [adopt(given, until=until) for given in (a, b)]
+    engines = [as_engine(given, until=until) for given in (a, b)]
     clocks = _clocks(*engines)
     feed = synthetic("calm", messages, seed) if feed is None else feed
     require_parity(engines, feed)

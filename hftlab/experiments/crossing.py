@@ -13,7 +13,7 @@ from typing import Any
 
 from hftlab.engine.engine import Engine, decode
 from hftlab.feeds.feed import Feed
-from hftlab.feeds.itch import Frames
+from hftlab.feeds.frames import Frames
 from hftlab.settings import Stage
 
 STAGES: tuple[Stage, ...] = ("tick", "book")

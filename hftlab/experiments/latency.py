@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hftlab.engine.engine import Engine, synthetic
-from hftlab.engine.resolve import adopt
+from hftlab.engine.resolve import as_engine
 from hftlab.engine.timing import Capture
 from hftlab.experiments.flight import Flight
 from hftlab.experiments.measured import Measured
@@ -183,7 +183,7 @@ def latency(
 ) -> LatencyReport:
     """Measure how long a message takes in one engine.
 
-    engine  : whatever `hftlab.engine.resolve.adopt` makes one of; compared with the Python engine before a clock starts
+    engine  : whatever `hftlab.as_engine` makes one of; compared with the Python engine before a clock starts
     feed    : default: a calm generated feed of `messages` messages
     rounds  : 3 to 1000, every kind of pass once in each, in random order
     slowest : how many of the slowest messages the flight recorder keeps
@@ -191,10 +191,10 @@ def latency(
     raises  : HftlabError if the engine differs from the reference, or is a debug build; ConfigError
     """
     check_rounds(rounds)
-    engine = adopt(engine)
+    engine = as_engine(engine)
     feed = synthetic("calm", messages, seed) if feed is None else feed
     if engine.backend != "python" or engine.stages:
-        require_parity([engine.reference(), engine], feed)
+        require_parity([engine.as_reference(), engine], feed)
     seen, order = Observer(engine.label, engine), random.Random(seed)
     warm = warm_up(engine, feed)
     seen.warm_up(feed)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hftlab.engine.engine import Engine
-from hftlab.engine.resolve import adopt
+from hftlab.engine.resolve import as_engine
 from hftlab.engine.session import backends
 from hftlab.engine.variants import naive
 from hftlab.errors import ConfigError
@@ -33,7 +33,7 @@ def contestants(engines: Iterable[Any] = ()) -> list[Observer]:
         if info.available:
             label = "rust best" if info.name == "rust" else info.name
             found.append(Observer(label, Engine(info.name), records=True))
-    for given in map(adopt, engines):
+    for given in map(as_engine, engines):
         if given.label in (known := [one.label for one in found]):
             raise ConfigError(f"engine {given.label!r} is there twice; the others are {', '.join(known)}")
         found.append(Observer(given.label, given, records=True))
@@ -45,7 +45,7 @@ def measure(feed: Feed, *, rounds: int = 5, seed: int = 1, engines: Iterable[Any
 
     rounds  : interleaved rounds, 1 to 1000; one more is run first, to warm up, and not counted
     seed    : of the order within a round
-    engines : more of them beside those that are installed; whatever `hftlab.engine.resolve.adopt` makes an engine of
+    engines : more of them beside those that are installed; whatever `hftlab.as_engine` makes an engine of
     raises  : HftlabError if two engines do not agree on the first 20,000 messages, or if one is a debug build
     """
     if not 1 <= rounds <= 1000:

@@ -15,7 +15,7 @@ from hftlab.engine.timing import Capture
 from hftlab.errors import ConfigError, FeedError
 from hftlab.events import Events, Kind, Side
 from hftlab.feeds.feed import Feed
-from hftlab.feeds.itch import Joiner
+from hftlab.feeds.frames import Joiner
 
 _PIECE = 1 << 20  # bytes decoded at once, more than the longest message
 
@@ -154,8 +154,8 @@ def _pieces(feed: Feed, wanted: np.ndarray[Any, Any]) -> Iterator[_Piece]:
     fast = any(info.name == "rust" and info.available for info in backends())
     engine = Engine("rust" if fast else "python", until="tick")
     session, joiner = engine.open(), Joiner(feed.name)
-    for block in feed.blocks():
-        data, used = memoryview(joiner.join(block)), 0
+    for block in joiner.pieces(feed.blocks()):
+        data, used = memoryview(block), 0
         while piece := data[used : used + _PIECE]:
             first = session.messages
             step, problem = session.push(piece)  # counts the messages, and learns the symbols

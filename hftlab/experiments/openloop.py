@@ -22,7 +22,7 @@ import numpy as np
 from hftlab.engine.engine import Engine
 from hftlab.errors import ConfigError
 from hftlab.feeds.feed import Feed
-from hftlab.feeds.itch import Frames
+from hftlab.feeds.frames import Frames
 from hftlab.measurement.distribution import Distribution
 from hftlab.measurement.paired import gc_paused
 from hftlab.measurement.preconditions import head

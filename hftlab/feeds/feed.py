@@ -7,17 +7,21 @@ the rest into the next one, exactly as with bytes from a socket.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
-from hftlab.errors import ConfigError, FeedError
-from hftlab.events import Events, Kind, as_events
+from hftlab.errors import FeedError, check_choice, check_type, check_whole
+from hftlab.events import EVENT_DTYPE, Events, Kind, as_events
+from hftlab.feeds.frames import NO_NAME, Block, Message, walk
 from hftlab.presentation import html
-
-Block = bytes | memoryview
+from hftlab.presentation.document import Table, table
 
 _NO_PRICE = -(2**63)  # has no negative, which a side-signed price needs
+_DIRECTORY, _ADD, _ADD_MPID = b"RAF"
 
 
 class Feed(ABC):
@@ -47,19 +51,51 @@ class Feed(ABC):
         """Event records in order, EVENT_DTYPE, read-only."""
         raise NotImplementedError(f"{type(self).__name__} carries wire bytes, not event records")
 
+    def head(self, n: int) -> Feed:
+        """The first n messages, or as many as there are, in memory and in one block.
+
+        raises : FeedError where the feed breaks off before; ConfigError unless n is at least 1
+        """
+        first = next(iter(cut(self, every=n)), np.empty(0, EVENT_DTYPE))
+        more: dict[str, Any] = {"price_scale": self.price_scale, "epoch": self.epoch, "name": f"head of {self.name}"}
+        if isinstance(first, np.ndarray):
+            return EventFeed(first, symbols=self.symbols, **more)
+        return BytesFeed(bytes(first), **more)
+
+    def tables(self) -> list[Table]:
+        """What the feed is, for people."""
+        named = [name for name in self.symbols if name]
+        few = ", ".join(named[:8]) + (", ..." if len(named) > 8 else "")
+        rows = [
+            ("carries", "framed ITCH 5.0" if self.wire == "itch" else "event records"),
+            ("symbols", f"{len(named):,}" + (f": {few}" if named else "")),
+            ("price units per 1.0", f"{self.price_scale:,}"),
+            ("time counts from", self.epoch),
+        ]
+        return [table("", ("", ""), rows, words=2)]
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
     def _repr_html_(self) -> str:
-        named = [name for name in self.symbols if name]
-        few = ", ".join(named[:8]) + (", ..." if len(named) > 8 else "")
-        facts = {
-            "carries": "framed ITCH 5.0" if self.wire == "itch" else "event records",
-            "symbols": f"{len(named):,}" + (f": {few}" if named else ""),
-            "price units per 1.0": f"{self.price_scale:,}",
-            "time counts from": self.epoch,
-        }
-        return html.block(f"{type(self).__name__} {self.name}", html.facts(facts))
+        return html.fragment(f"{type(self).__name__} {self.name}", self.tables())
+
+
+class BytesFeed(Feed):
+    """Framed ITCH 5.0 in memory, in one block."""
+
+    wire = "itch"
+
+    def __init__(self, data: bytes, *, price_scale: int = 10_000, epoch: str = "midnight", name: str = "bytes") -> None:
+        self._data, self.price_scale, self.epoch, self.name = data, price_scale, epoch, name
+
+    @cached_property
+    def symbols(self) -> tuple[str, ...]:
+        """By stock locate, as far as these messages tell."""
+        return names(messages(self))
+
+    def blocks(self) -> Iterator[Block]:
+        yield self._data
 
 
 class EventFeed(Feed):
@@ -67,7 +103,7 @@ class EventFeed(Feed):
 
     array   : (n,) EVENT_DTYPE; copied once, so that nobody can change it under a running engine
     symbols : names by instrument number, symbols[0] being no instrument
-    raises  : FeedError for a wrong dtype, byte order, stride or kind, naming the index
+    raises  : FeedError for a wrong dtype, byte order, stride or kind, naming the index; ConfigError for the other arguments
     """
 
     wire = "events"
@@ -82,19 +118,21 @@ class EventFeed(Feed):
         epoch: str = "midnight",
         name: str = "events",
     ) -> None:
-        if epoch not in ("midnight", "unix"):
-            raise ConfigError(f"epoch is {epoch!r}; allowed is 'midnight' or 'unix'")
+        check_choice("epoch", epoch, ("midnight", "unix"))
         self._array = as_events(array).copy()
         self._array.flags.writeable = False
         wrong = np.flatnonzero(self._array["kind"] > max(Kind))
         if wrong.size:
             kind = self._array["kind"][wrong[0]]
-            raise FeedError(f"event {wrong[0]} has kind {kind}; allowed is 0 to {int(max(Kind))}", index=int(wrong[0]))
+            raise FeedError(f"event {wrong[0]}: kind must be between 0 and {int(max(Kind))}, got {kind}", index=int(wrong[0]))
         lowest = np.flatnonzero(self._array["price"] == _NO_PRICE)
         if lowest.size:
-            raise FeedError(f"event {lowest[0]} has price {_NO_PRICE}; allowed is anything above", index=int(lowest[0]))
-        self._symbols = tuple(symbols)
-        self.price_scale, self.epoch, self.name = price_scale, epoch, name
+            raise FeedError(f"event {lowest[0]}: price must be above {_NO_PRICE}, got {_NO_PRICE}", index=int(lowest[0]))
+        self._symbols = tuple(check_type("symbols", symbols, Iterable))
+        for number, symbol in enumerate(self._symbols):
+            check_type(f"symbols[{number}]", symbol, str)
+        self.price_scale = check_whole("price_scale", price_scale, 1, 10**12)
+        self.epoch, self.name = epoch, check_type("name", name, str)
 
     @property
     def symbols(self) -> Sequence[str]:
@@ -103,3 +141,55 @@ class EventFeed(Feed):
     def event_blocks(self) -> Iterator[Events]:
         for start in range(0, len(self._array), self._BLOCK):
             yield self._array[start : start + self._BLOCK]
+
+
+def messages(feed: Feed) -> Iterator[Message]:
+    """Every message of a feed of wire bytes, in order and without a copy; see `Message`.
+
+    raises : FeedError for what is no message, and where the feed breaks off
+    """
+    return walk(feed.blocks(), feed.name)
+
+
+def cut(feed: Feed, *, every: int) -> Iterator[Block | Events]:
+    """A feed in pieces of `every` messages, the last one shorter: framed bytes, or event records, whatever it carries.
+
+    raises : as `messages`; ConfigError unless `every` is at least 1
+    """
+    check_whole("every", every, 1)
+    return _cut_bytes(feed, every) if feed.wire == "itch" else _cut_events(feed, every)
+
+
+def _cut_bytes(feed: Feed, every: int) -> Iterator[bytes]:
+    whole = messages(feed)
+    while piece := b"".join([bytes(data[at - 2 : at + size]) for data, at, size in islice(whole, every)]):
+        yield piece
+
+
+def _cut_events(feed: Feed, every: int) -> Iterator[Events]:
+    rest: list[Events] = []
+    for block in feed.event_blocks():
+        rows = np.concatenate([*rest, as_events(block)]) if rest else as_events(block)
+        whole = len(rows) // every * every
+        for start in range(0, whole, every):
+            yield rows[start : start + every]
+        rest = [rows[whole:]] if whole < len(rows) else []
+    yield from rest
+
+
+def names(whole: Iterator[Message]) -> tuple[str, ...]:
+    """Symbols by stock locate, "" where none is given: from the stock directory (R), or from the first add where R is missing."""
+    found: dict[int, str] = {}
+    for data, at, _ in whole:
+        letter = data[at]
+        if letter == _DIRECTORY or (letter in (_ADD, _ADD_MPID) and data[at + 1] << 8 | data[at + 2] not in found):
+            stock = at + (11 if letter == _DIRECTORY else 24)
+            _learn(found, data[at + 1] << 8 | data[at + 2], bytes(data[stock : stock + 8]))
+    return tuple(found.get(locate, "") for locate in range(max(found, default=0) + 1))
+
+
+def _learn(found: dict[int, str], locate: int, stock: bytes) -> None:
+    if stock == NO_NAME:
+        found.pop(locate, None)
+    else:
+        found[locate] = stock.decode("latin-1").strip()

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hftlab.errors import ConfigError, UnknownName
+from hftlab.feeds.frames import Frames
 from hftlab.feeds.generate.steady import LOT, Seats, added, fill_head, framed, steady
 from hftlab.feeds.generate.synthetic import generate
-from hftlab.feeds.itch import Frames, ItchFeed
+from hftlab.feeds.itch import ItchFeed
 
 STORMS: dict[str, str] = {
     "calm": "one liquid symbol, tens of levels a side: what the others are compared with",

@@ -47,7 +47,7 @@ class OverTarget:
     """A path, put under load. It is the Rust engine's work on both sides; Python only waits.
 
     path   : "shm", "udp-spin+tcp-spin" (feed + orders), ...; see `hftlab.net.tick_to_trade.wire_path`
-    engine : Rust's in any variant, as `hftlab.engine.resolve.adopt` takes it
+    engine : Rust's in any variant, as `hftlab.as_engine` takes it
     label  : default "rust over shm"
     faults : what goes wrong on purpose, in tests
     cores  : of exchange and trader, default the first two

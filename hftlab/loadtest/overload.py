@@ -182,7 +182,7 @@ def overload(
 ) -> Overload:
     """Offer every engine more than its path can do, and see what becomes of its book.
 
-    engines   : as `hftlab.engine.resolve.adopt` takes them, or targets of them; default every engine there is
+    engines   : as `hftlab.as_engine` takes them, or targets of them; default every engine there is
     factor    : offered load during the overload, times what the path does flat out, above 1
     length_ms : of the overload; ring: datagrams that may wait; late_ns: how long before the book counts as late
     raises    : ConfigError for a number out of range

@@ -77,8 +77,8 @@ def _killed(target: Target) -> Target:
     """An engine with its kill switch set; any other target as it is."""
     if not isinstance(target, EngineTarget):
         return target
-    risk = replace(target.engine.settings().risk, kill=True)
-    return EngineTarget(target.engine.replace(risk=risk), target.label)
+    risk = replace(target.engine.settings().risk_config, kill=True)
+    return EngineTarget(target.engine.replace(risk_config=risk), target.label)
 
 
 class _Soaking:

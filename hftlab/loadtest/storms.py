@@ -160,7 +160,7 @@ def storms(
 def _reference(targets: Sequence[Target]) -> EngineTarget:
     """The reference engine, told what the first engine among the targets was told."""
     engines = [target.engine for target in targets if isinstance(target, EngineTarget)]
-    return EngineTarget(engines[0].reference() if engines else Engine("python"))
+    return EngineTarget(engines[0].as_reference() if engines else Engine("python"))
 
 
 def _is_reference(target: Target, targets: Sequence[Target]) -> bool:

@@ -143,7 +143,7 @@ def sweep(
 ) -> Sweep:
     """Sweep the load of every target.
 
-    targets  : engines as `hftlab.engine.resolve.adopt` takes them, or targets (`loadtest.target`); default every engine there is
+    targets  : engines as `hftlab.as_engine` takes them, or targets (`loadtest.target`); default every engine there is
     feed     : wire bytes; default a calm generated one
     over     : paths such as "shm", "udp-spin+tcp-spin", over which each Rust engine among the targets is swept, too; see over.py
     loads    : shares of the rate flat out, each above 0

@@ -19,7 +19,7 @@ from hftlab.engine.engine import Engine
 from hftlab.engine.session import Session
 from hftlab.errors import ConfigError, HftlabError
 from hftlab.feeds.feed import Feed
-from hftlab.feeds.itch import Frames, Problem
+from hftlab.feeds.frames import Frames, Problem
 from hftlab.loadtest.schedule import Times
 from hftlab.measurement.preconditions import head, require_release_build
 
@@ -204,10 +204,10 @@ class EngineLine:
         return Driven(due, began, done)
 
     def finish(self) -> dict[str, Any]:
-        return self.session.finish()
+        return {**self.session.finish()}
 
     def counters(self) -> dict[str, Any]:
-        return self.session.counters()
+        return {**self.session.counters()}
 
     def depth(self, instrument: int) -> list[tuple[int, int, int, int]]:
         return self.session.depth(instrument)

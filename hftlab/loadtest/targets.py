@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hftlab.engine.engine import Engine
-from hftlab.engine.resolve import adopt
+from hftlab.engine.resolve import as_engine
 from hftlab.engine.session import backends
 from hftlab.errors import ConfigError
 from hftlab.feeds.itch import ItchFeed
@@ -30,7 +30,7 @@ def every_engine() -> list[str]:
 def targets_of(given: Iterable[Any] | None, work: Work | None = None) -> list[Target]:
     """Engines made targets, targets as they are; engines must agree with the reference on the head of the work.
 
-    given  : as `hftlab.engine.resolve.adopt` takes them, or targets; None: every engine that comes with hftlab and is there
+    given  : as `hftlab.as_engine` takes them, or targets; None: every engine that comes with hftlab and is there
     raises : ConfigError for none, or two of one name; HftlabError for an engine that differs
     """
     asked: Iterable[Any] = every_engine() if given is None else given
@@ -42,13 +42,13 @@ def targets_of(given: Iterable[Any] | None, work: Work | None = None) -> list[Ta
         prefix = ItchFeed(work.warm + work.calls.head(PREFIX // work.calls.each + 1).data, name=work.name)
         for target in made:
             if isinstance(target, EngineTarget | OverTarget) and target.engine.backend != "python":
-                require_parity([target.engine.reference(), target.engine], prefix, PREFIX)
+                require_parity([target.engine.as_reference(), target.engine], prefix, PREFIX)
     return made
 
 
 def engine_target(given: Any) -> EngineTarget:
     """One engine, called what it was asked for by, or else by its own name."""
-    engine = adopt(given)
+    engine = as_engine(given)
     named = isinstance(given, str) and ":" not in given and given != "auto"
     return EngineTarget(engine, given if named else _name(engine))
 

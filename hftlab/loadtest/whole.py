@@ -174,7 +174,7 @@ def whole(
 ) -> StressResult:
     """Run the parts, each on all targets. Ctrl-C ends it, and what was seen by then is the result.
 
-    targets  : engines as `hftlab.engine.resolve.adopt` takes them, or targets (`loadtest.target`); default every engine there is
+    targets  : engines as `hftlab.as_engine` takes them, or targets (`loadtest.target`); default every engine there is
     parts    : of PARTS
     feed     : wire bytes for sweep, bursts and soak; default a calm generated one
     quick    : all of it in under 20 s; seconds: of the soaks together, default 120 (quick: 3)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hftlab.engine.histogram import Histogram
+from hftlab.engine.timing import Histogram
 
 #: Part of the path -> its name in tables; the first three and the last are rows of the seed's table.
 TITLES = {

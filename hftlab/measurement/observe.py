@@ -11,9 +11,8 @@ from statistics import median
 from typing import cast
 
 from hftlab.engine.engine import Engine
-from hftlab.engine.histogram import Histogram
 from hftlab.engine.run import Run
-from hftlab.engine.timing import PARTS
+from hftlab.engine.timing import PARTS, Histogram
 from hftlab.experiments.measured import Measured
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import ClockReport, clock_of

@@ -9,7 +9,8 @@ from hftlab.engine.engine import Engine
 from hftlab.engine.session import Backend
 from hftlab.errors import HftlabError
 from hftlab.feeds.feed import EventFeed, Feed
-from hftlab.feeds.itch import Frames, ItchFeed
+from hftlab.feeds.frames import Frames
+from hftlab.feeds.itch import ItchFeed
 
 #: Messages on which engines must agree before a clock starts.
 PREFIX = 20_000

@@ -10,8 +10,7 @@ from hftlab.charts import depth_chart, price_chart, queue_chart, thin
 from hftlab.charts.base import altair
 from hftlab.charts.market import price_text
 from hftlab.engine.engine import Engine
-from hftlab.engine.history import Tape
-from hftlab.engine.moment import Moment
+from hftlab.engine.history import BookHistory, BookSnapshot
 from hftlab.feeds.feed import Feed
 from hftlab.notebook.panel import Panel, column, picture, row
 from hftlab.presentation import html
@@ -32,7 +31,7 @@ class BookReplay(Panel):
     now                     : the snapshot that is shown
     """
 
-    def __init__(self, history: Tape, symbol: str | None = None, index: int = 0, follow: int = 0) -> None:
+    def __init__(self, history: BookHistory, symbol: str | None = None, index: int = 0, follow: int = 0) -> None:
         self.history = history
         last, wide = len(history) - 1, widgets.Layout(width="680px")
         self.slider = widgets.IntSlider(index, 0, last, description="message", layout=wide)
@@ -67,7 +66,7 @@ class BookReplay(Panel):
         self.next_order.on_click(lambda _: self._move(self._next(self.history.run.orders["index"].to_list())))
 
     @property
-    def now(self) -> Moment:
+    def now(self) -> BookSnapshot:
         return self.history.at(self.slider.value, self.symbol.value)
 
     def draw(self) -> None:
@@ -85,7 +84,7 @@ class BookReplay(Panel):
     def chart(self) -> Any:
         """Depth and queue of the snapshot."""
         now, scale = self.now, self.history.feed.price_scale
-        side, price = now.place(self._followed) or (self.side.value, None)
+        side, price = now.locate(self._followed) or (self.side.value, None)
         price = price or now.top[0 if side == "bid" else 2]
         depth = depth_chart(now.book(), scale, LEVELS, f"The book of {now.symbol}", self._headline())
         title = f"The {side} queue at {price_text(price, scale)}" if price else f"No {side}"
@@ -103,14 +102,14 @@ class BookReplay(Panel):
     def _blocks(self) -> list[Block]:
         """Message, last trade, followed order; the signals as a table."""
         now, scale = self.now, self.history.feed.price_scale
-        lines = [now.said, now.wire.hex(" ") if now.wire else "no wire bytes: this feed carries event records"]
+        lines = [now.description, now.wire.hex(" ") if now.wire else "no wire bytes: this feed carries event records"]
         trade = "none yet"
         if now.trade:
             hidden = ", against a hidden order" if now.trade.hidden else ""
             trade = f"{now.trade.qty:,} at {price_text(now.trade.price, scale)} in message {now.trade.index:,}{hidden}"
         lines.append(f"last trade: {trade}")
         if self._followed:
-            place = now.position(self._followed)
+            place = now.queue_position(self._followed)
             ahead = "not live" if place is None else f"{place[0]:,} orders with {place[1]:,} ahead of it"
             lines.append(f"order {self._followed}: {ahead}")
         units = {"mid": scale, "microprice": scale, "spread": scale, "volatility": scale**2}
@@ -144,7 +143,7 @@ def _button(label: str, tooltip: str) -> Any:
 
 
 def book_replay(
-    feed: Feed | Tape, engine: Engine | None = None, *, symbol: str | None = None, index: int = 0, follow: int = 0
+    feed: Feed | BookHistory, engine: Engine | None = None, *, symbol: str | None = None, index: int = 0, follow: int = 0
 ) -> BookReplay:
     """A replay of the book as a widget.
 
@@ -152,6 +151,6 @@ def book_replay(
     engine : what runs it; default: the one that "auto" means
     symbol : instrument; default the busiest
     index  : message shown first; follow: id of an order to follow in its queue
-    raises : as `hftlab.engine.history.Tape`
+    raises : as `hftlab.engine.history.BookHistory`
     """
-    return BookReplay(feed if isinstance(feed, Tape) else Tape(feed, engine), symbol, index, follow)
+    return BookReplay(feed if isinstance(feed, BookHistory) else BookHistory(feed, engine), symbol, index, follow)

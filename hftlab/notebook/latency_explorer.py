@@ -10,6 +10,7 @@ import ipywidgets as widgets
 from hftlab.engine.engine import Engine, synthetic
 from hftlab.engine.session import backends
 from hftlab.engine.timing import PARTS
+from hftlab.engine.variants import AXES
 from hftlab.errors import HftlabError
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.generate.regimes import REGIMES
@@ -20,7 +21,6 @@ from hftlab.measurement.preconditions import require_parity, require_release_bui
 from hftlab.notebook.panel import Panel, column, picture, row
 from hftlab.presentation import html
 from hftlab.presentation.document import number, table, text
-from hftlab.settings import AXES
 
 PASSES = 3  # summed up
 MAX_CURVES = 6  # the oldest goes
@@ -131,7 +131,7 @@ def measure_parts(engine: Engine, feed: Feed) -> dict[str, Distribution]:
     raises : HftlabError for a debug build, an engine that differs from the reference, or one without stamps
     """
     cost = clock_of(require_release_build(engine)).cost_p50_ns
-    require_parity([engine.reference(), engine], feed)
+    require_parity([engine.as_reference(), engine], feed)
     with gc_paused():
         runs = [engine.run(feed, record="none", latency=True, keep="histogram") for _ in range(PASSES + 1)][1:]
     if not all(run.histograms for run in runs):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hftlab.engine.engine import Engine, synthetic
-from hftlab.engine.resolve import adopt
+from hftlab.engine.resolve import as_engine
 from hftlab.errors import ConfigError, check_choice, check_range
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.machine import fingerprint
@@ -58,7 +58,7 @@ def default_messages(tool: str, backend: str = "python") -> int:
 def profile(engine: Any = "python", feed: Feed | None = None, tool: str = "line", *, messages: int | None = None) -> Profile:
     """Run an engine over a feed under a profiler.
 
-    engine   : an Engine, or what `hftlab.engine.resolve.adopt` resolves to one: "rust", a class of one stage, "mine.py:MyBook"
+    engine   : an Engine, or what `hftlab.as_engine` resolves to one: "rust", a class of one stage, "mine.py:MyBook"
     feed     : default: a calm generated feed
     tool     : line, calls, sample, instructions, counters or memory
     messages : run only the head of the feed, 100 to 10,000,000 messages; default: `default_messages`
@@ -68,7 +68,7 @@ def profile(engine: Any = "python", feed: Feed | None = None, tool: str = "line"
     check_choice("tool", tool, TOOLS)
     if messages is not None:
         check_range("messages", messages, MIN_MESSAGES, MAX_MESSAGES)
-    engine = adopt(engine)
+    engine = as_engine(engine)
     limit = default_messages(tool, engine.backend) if messages is None else messages
     feed = synthetic("calm", limit) if feed is None else feed
     part = head(feed, limit)

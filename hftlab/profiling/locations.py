@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from hftlab.engine.engine import Engine
-from hftlab.stages.protocols import Factory, label
+from hftlab.stages.interfaces import Factory, label
 
 PACKAGE = Path(__file__).resolve().parent.parent
 RUST = "rust_ext/src/"
@@ -59,7 +59,7 @@ class Locations:
     """The stages of one engine: hftlab's own by their files, a user's by their classes, or by a file that holds only one."""
 
     def __init__(self, engine: Engine) -> None:
-        self.classes = {label(factory): "order" if stage == "entry" else stage for stage, factory in engine.stages.items()}
+        self.classes = {label(factory): stage for stage, factory in engine.stages.items()}
         files = [_file_of(factory) for factory in engine.stages.values()]
         stages = zip(files, self.classes.values(), strict=False)
         self.files = {file: stage for file, stage in stages if files.count(file) == 1}

@@ -8,8 +8,8 @@ from typing import Any
 
 from hftlab.engine.engine import Engine
 from hftlab.events import Events
-from hftlab.feeds.feed import Block, Feed
-from hftlab.feeds.itch import Frames
+from hftlab.feeds.feed import Feed
+from hftlab.feeds.frames import Block, Frames
 from hftlab.measurement.paired import gc_paused
 from hftlab.profiling.result import Unavailable
 from hftlab.settings import STAGES

@@ -39,7 +39,7 @@ def report(
     quick    : less of everything: more percentiles are n/a, intervals are wider
     out      : the HTML page; None writes nothing
     markdown : Markdown, its pictures in a folder beside it
-    engines  : more of them beside those that are installed; whatever `hftlab.engine.resolve.adopt` makes an engine of
+    engines  : more of them beside those that are installed; whatever `hftlab.as_engine` makes an engine of
     how      : plain values that the page gives as the way to do it again; default: what the arguments say
     raises   : HftlabError if engines differ, one is a debug build, or vl-convert is missing; ConfigError, FeedError
     """

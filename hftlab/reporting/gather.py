@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hftlab.engine.engine import Engine
-from hftlab.engine.resolve import adopt
+from hftlab.engine.resolve import as_engine
 from hftlab.engine.session import backends
 from hftlab.engine.variants import best, naive
 from hftlab.experiments.ablate import ablate
@@ -82,7 +82,7 @@ def _engines(given: list[Any]) -> Iterator[tuple[str, Engine]]:
             yield "rust best", Engine("rust").replace(**best(info.variants))
         elif info.available:
             yield info.name, Engine(info.name)
-    yield from ((engine.label, engine) for engine in map(adopt, given))
+    yield from ((engine.label, engine) for engine in map(as_engine, given))
 
 
 def _summaries(report: Report) -> dict[str, Any]:

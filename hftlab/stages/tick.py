@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from struct import Struct
 
 from hftlab.events import Kind, Side
-from hftlab.feeds.feed import Block
-from hftlab.feeds.itch import Problem, frame_problem
+from hftlab.feeds.frames import Block, Problem, frame_problem
 from hftlab.protocols.itch_messages import SIZES
 
 #: (ts_ns, order_id, new_order_id, price, qty, instrument, kind, side)

@@ -8,7 +8,7 @@ from typing import Any
 
 from course.exercise import Step, exercise
 from hftlab.engine.engine import synthetic
-from hftlab.engine.history import Tape
+from hftlab.engine.history import BookHistory
 from hftlab.events import Kind, Side
 from hftlab.protocols.itch_messages import build
 
@@ -101,15 +101,15 @@ def ahead(answer: Callable[[list[Change], int], Any]) -> Iterator[Step]:
     """answer(changes, order_id): shares before the order in its queue after all the changes, None if it is not live."""
     for what, more, wanted in _CASES:
         yield Step.expect("correct", answer([*_START, *more], 3), wanted, what)
-    tape = Tape(synthetic("calm", 3_000, seed=22))
+    tape = BookHistory(synthetic("calm", 3_000, seed=22))
     changes: list[Change] = [
         (kind, order_id, new_order_id, side, price, qty)
         for _, order_id, new_order_id, price, qty, _, kind, side in tape.events.tolist()
     ]
-    lives = tape.lives()
+    lives = tape.lifetimes()
     for index in range(500, 3_000, 125):
         live = lives.filter((lives["born"] <= index) & (lives["gone"].fill_null(10**9) > index))["order_id"].to_list()
         for order_id in live[:: max(1, len(live) // 4)]:
-            place = tape.at(index).position(order_id)
+            place = tape.at(index).queue_position(order_id)
             what = f"order {order_id} after message {index} of a hidden feed"
             yield Step.expect("correct", answer(changes[: index + 1], order_id), place and place[1], what)

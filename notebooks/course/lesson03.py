@@ -46,7 +46,7 @@ def walking(times: int) -> type[Book]:
 
 def deep(levels: int = LEVELS, **stages: Any) -> Engine:
     """The Python engine whose signals look so many levels deep."""
-    return Engine("python", signals=SignalConfig(levels=levels), **stages)
+    return Engine("python", signal_config=SignalConfig(levels=levels), **stages)
 
 
 def walks(feed: Feed, rounds: int, times: tuple[int, ...] = (0, 1, 2, CARELESS), levels: int = LEVELS) -> dict[int, Any]:

@@ -74,7 +74,7 @@ def score(columns: Mapping[str, Any], config: SignalConfig, row: int) -> float:
 @cache
 def day() -> tuple[dict[str, Any], Any, float]:
     """Columns of a run, the right scores, and the ns that the loop over the rows takes."""
-    columns = Engine("python", signals=HIDDEN).run(synthetic("calm", 5_000, 21)).columns
+    columns = Engine("python", signal_config=HIDDEN).run(synthetic("calm", 5_000, 21)).columns
     columns = {name: np.ascontiguousarray(column) for name, column in columns.items()}
     right = columns.pop("score")
     start = perf_counter_ns()

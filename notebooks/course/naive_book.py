@@ -1,6 +1,6 @@
 """The book one would write first: objects, lists, and everything looked up and added up when it is asked for.
 
-It keeps the contract of `hftlab.stages.protocols.BookStage`, and is right. Lesson 04 makes it quicker, one method at a time; what
+It keeps the contract of `hftlab.stages.interfaces.BookStage`, and is right. Lesson 04 makes it quicker, one method at a time; what
 the steps change stands apart:
 
     opened, closed          a price level appears, vanishes

@@ -156,7 +156,7 @@ def sessions(kind: type[PythonSession]) -> PythonBackend:
     [
         (LosesPriority, "queue_position", "the queue is"),
         (FallsBack, "queue_position", "the queue is"),
-        (hftlab.Engine("python", entry=ForgetsCooldown), "cooldown_after_a_refusal", "rejects differs"),
+        (hftlab.Engine("python", order=ForgetsCooldown), "cooldown_after_a_refusal", "rejects differs"),
         (sessions(MiscountsAFault), "refusals_of_execute", "first_faults differs"),
         (LastBit, "crossed_book", "microprice differs at message"),
         (sessions(BreaksOnSplits), "split_bytes", "it raised FeedError: two blocks, the first of 1 bytes: offset 1"),

@@ -103,15 +103,6 @@ def test_use_backend_and_the_environment(installed: dict[str, Point], monkeypatc
         pass
 
 
-def test_modules_that_share_a_name_with_their_function_can_be_called() -> None:
-    import hftlab.conformance
-    import hftlab.engine.session
-
-    assert callable(hftlab.engine.session)
-    assert callable(hftlab.conformance)
-    assert hftlab.conformance.Verdict
-
-
 @pytest.mark.rust
 def test_the_rust_engine_mirrors_the_record_and_the_constants() -> None:
     import hftlab_rust

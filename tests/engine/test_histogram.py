@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hftlab.engine.histogram import HIGHEST, SLOTS, Histogram, edges_of, slots_of
+from hftlab.engine.timing import HIGHEST, SLOTS, Histogram, edges_of, slots_of
 from hftlab.errors import ConfigError
 
 LENGTHS = st.lists(st.integers(0, HIGHEST), min_size=1, max_size=300)

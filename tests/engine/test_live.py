@@ -11,13 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hftlab
-from hftlab.engine.live import Live
+from hftlab.engine.live import LiveSession
 from hftlab.errors import ConfigError, FeedError, UnknownName
 from hftlab.settings import OrderConfig, RiskConfig
 
 ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
 each_engine = pytest.mark.parametrize("backend", ENGINES)
-EAGER = {"order": OrderConfig(threshold=0.1, cooldown=2), "risk": RiskConfig(position_limit=300, max_orders_per_sec=10_000)}
+EAGER = {
+    "order_config": OrderConfig(threshold=0.1, cooldown=2),
+    "risk_config": RiskConfig(position_limit=300, max_orders_per_sec=10_000),
+}
 
 
 def messages(feed: Any) -> list[bytes]:
@@ -46,11 +49,16 @@ def sides(orders: list[bytes]) -> list[tuple[int, bytes]]:
 @each_engine
 def test_with_assumed_fills_it_is_the_replay_however_the_bytes_are_cut(backend: str) -> None:
     feed = hftlab.synthetic("burst", 6_000, seed=5)
-    run = hftlab.Engine(backend, order=EAGER["order"]).run(feed, record="none")
-    live, sent, rest, pick = Live(backend, fills="assumed", order=EAGER["order"]), [], messages(feed), random.Random(1)
+    run = hftlab.Engine(backend, order_config=EAGER["order_config"]).run(feed, record="none")
+    live, sent, rest, pick = (
+        LiveSession(backend, fills="assumed", order_config=EAGER["order_config"]),
+        [],
+        messages(feed),
+        random.Random(1),
+    )
     while rest:
         n = pick.choice([1, 1, 2, 7, 40])
-        sent += live.push(b"".join(rest[:n]))
+        sent += live.feed(b"".join(rest[:n]))
         rest = rest[n:]
     assert len(sent) > 20
     assert b"".join(sent) == run.order_stream
@@ -68,8 +76,8 @@ def last_positions(run: Any) -> dict[int, list[int]]:
 
 @each_engine
 def test_only_reports_move_positions_and_the_worst_case_is_tested(backend: str, day: list[bytes]) -> None:
-    live = Live(backend, **EAGER)
-    sent = [order for message in day for order in live.push(message)]
+    live = LiveSession(backend, **EAGER)
+    sent = [order for message in day for order in live.feed(message)]
     assert not live.positions
     buying = {i: sum(left for _, j, side, left in live.working if (i, 1) == (j, side)) for i in live.names}
     selling = {i: sum(left for _, j, side, left in live.working if (i, 2) == (j, side)) for i in live.names}
@@ -79,83 +87,83 @@ def test_only_reports_move_positions_and_the_worst_case_is_tested(backend: str, 
     assert live.counters()["rejects"][4] > 0
     ref, instrument, side, _ = live.working[0]
     sign = 1 if side == 1 else -1
-    assert live.report(ref, filled=30)
+    assert live.on_report(ref, filled=30)
     assert (live.positions, live.working[0][3]) == ({instrument: 30 * sign}, 70)
-    assert live.report(ref, canceled=20)
+    assert live.on_report(ref, canceled=20)
     assert live.working[0][3] == 50
-    assert live.report(ref, filled=10, closed=True)
+    assert live.on_report(ref, filled=10, closed=True)
     assert live.positions == {instrument: 40 * sign}
     assert ref not in [order[0] for order in live.working]
-    assert not live.report(ref, filled=1), "it is over"
+    assert not live.on_report(ref, filled=1), "it is over"
     assert live.positions == {instrument: 40 * sign}
-    live.move(instrument, -40 * sign)
+    live.adjust_position(instrument, -40 * sign)
     assert live.positions == {}
 
 
 @each_engine
 def test_canceled_orders_make_room_and_leave_the_position(backend: str, day: list[bytes]) -> None:
-    live, sent = Live(backend, **EAGER), 0
+    live, sent = LiveSession(backend, **EAGER), 0
     for message in day:
-        for order in live.push(message):
+        for order in live.feed(message):
             sent += 1
-            assert live.report(reference(order), closed=True)
-    free = Live(backend, **{**EAGER, "risk": RiskConfig(position_limit=10**9, max_orders_per_sec=10_000)})
-    assert sent == sum(len(free.push(message)) for message in day)
+            assert live.on_report(reference(order), closed=True)
+    free = LiveSession(backend, **{**EAGER, "risk_config": RiskConfig(position_limit=10**9, max_orders_per_sec=10_000)})
+    assert sent == sum(len(free.feed(message)) for message in day)
     assert not live.positions
     assert not live.working
 
 
 @each_engine
 def test_nothing_leaves_while_the_book_is_stale_and_the_two_ways_are_told_apart(backend: str, day: list[bytes]) -> None:
-    live, one = Live(backend, **EAGER), Live(backend, **EAGER)
-    instruments = {accepted[2] for accepted in (one.push(b"".join(day)) and one.accepted())}
+    live, one = LiveSession(backend, **EAGER), LiveSession(backend, **EAGER)
+    instruments = {accepted[2] for accepted in (one.feed(b"".join(day)) and one.accepted())}
     busy = min(instruments)
-    live.stale(None, True)
-    assert live.push(b"".join(day[:2_000])) == []
-    live.stale(busy, True)
-    assert live.stale_instruments == [busy]
-    live.stale(None, False)
-    assert live.push(b"".join(day[2_000:3_000]))
+    live.suspend(None, True)
+    assert live.feed(b"".join(day[:2_000])) == []
+    live.suspend(busy, True)
+    assert live.suspended == [busy]
+    live.suspend(None, False)
+    assert live.feed(b"".join(day[2_000:3_000]))
     assert busy not in {accepted[2] for accepted in live.accepted()}
-    live.stale(busy, False)
-    live.push(b"".join(day[3_000:]))
+    live.suspend(busy, False)
+    live.feed(b"".join(day[3_000:]))
     assert busy in {accepted[2] for accepted in live.accepted()}
     assert live.book(busy) == one.book(busy), "what is stale is still kept"
 
 
 @each_engine
 def test_an_instrument_first_seen_while_all_is_stale_is_stale(backend: str, day: list[bytes]) -> None:
-    live = Live(backend, **EAGER)
-    live.stale(None, True)
-    live.push(b"".join(day[:3_000]))
-    assert live.all_stale
+    live = LiveSession(backend, **EAGER)
+    live.suspend(None, True)
+    live.feed(b"".join(day[:3_000]))
+    assert live.all_suspended
     assert not live.accepted()
-    live.stale(None, False)
-    assert live.push(b"".join(day[3_000:]))
+    live.suspend(None, False)
+    assert live.feed(b"".join(day[3_000:]))
 
 
 @each_engine
 def test_the_kill_switch_at_run_time_is_the_one_of_risk(backend: str, day: list[bytes]) -> None:
-    live = Live(backend, fills="assumed", order=EAGER["order"])
-    live.kill(True)
+    live = LiveSession(backend, fills="assumed", order_config=EAGER["order_config"])
+    live.kill_switch(True)
     assert live.killed
-    assert live.push(b"".join(day)) == []
-    always = Live(backend, fills="assumed", order=EAGER["order"], risk=RiskConfig(kill=True))
+    assert live.feed(b"".join(day)) == []
+    always = LiveSession(backend, fills="assumed", order_config=EAGER["order_config"], risk_config=RiskConfig(kill=True))
     assert always.killed
-    always.push(b"".join(day))
+    always.feed(b"".join(day))
     rejects = live.counters()["rejects"]
     assert list(rejects) == list(always.counters()["rejects"])
     assert rejects[0] > 0
-    live.kill(False)
+    live.kill_switch(False)
     assert not live.killed
 
 
 @each_engine
 def test_numbers_go_on_where_they_are_told_to_and_end_at_the_last(backend: str, day: list[bytes]) -> None:
-    live = Live(backend, first_ref=2**32 - 3, **EAGER)
-    sent = live.push(b"".join(day))
+    live = LiveSession(backend, first_ref=2**32 - 3, **EAGER)
+    sent = live.feed(b"".join(day))
     assert [reference(order) for order in sent] == [2**32 - 3, 2**32 - 2, 2**32 - 1]
-    live.renumber(7)
+    live.set_next_order_id(7)
     assert sent[0][31:45] == b"HL004294967293"
     assert [row[-1] for row in live.accepted()] == [2**32 - 3, 2**32 - 2, 2**32 - 1]
     assert live.counters()["rejects"][0] > 0
@@ -163,47 +171,47 @@ def test_numbers_go_on_where_they_are_told_to_and_end_at_the_last(backend: str, 
 
 @each_engine
 def test_numbers_leap_forward_and_never_back(backend: str, day: list[bytes]) -> None:
-    live = Live(backend, **EAGER)
-    first = live.push(b"".join(day[:1_000]))
-    assert live.next_ref == len(first) + 1 > 1
-    live.renumber(1)
-    live.renumber(5_000)
-    assert live.next_ref == 5_000
-    later = live.push(b"".join(day[1_000:]))
+    live = LiveSession(backend, **EAGER)
+    first = live.feed(b"".join(day[:1_000]))
+    assert live.next_order_id == len(first) + 1 > 1
+    live.set_next_order_id(1)
+    live.set_next_order_id(5_000)
+    assert live.next_order_id == 5_000
+    later = live.feed(b"".join(day[1_000:]))
     assert [reference(order) for order in later] == list(range(5_000, 5_000 + len(later)))
     assert [row[-1] for row in live.accepted()] == [reference(order) for order in first + later]
 
 
 @each_engine
 def test_orders_of_an_earlier_engine_are_taken_over(backend: str, day: list[bytes]) -> None:
-    live = Live(backend, first_ref=100, **EAGER)
-    live.adopt(7, 1, 1, 60)
-    live.move(1, 250)
+    live = LiveSession(backend, first_ref=100, **EAGER)
+    live.restore_order(7, 1, 1, 60)
+    live.adjust_position(1, 250)
     assert live.working == [(7, 1, 1, 60)]
-    live.push(b"".join(day))
+    live.feed(b"".join(day))
     assert not [row for row in live.accepted() if (row[2], row[3]) == (1, 1)], "250 held, 60 working: 100 more would pass 300"
-    assert live.report(7, filled=60)
+    assert live.on_report(7, filled=60)
     assert live.positions[1] == 310
 
 
 def test_what_cannot_be_is_refused() -> None:
-    live = Live("python")
+    live = LiveSession("python")
     for wrong in (
-        lambda: live.stale(0, True),
-        lambda: live.stale(70_000, True),
-        lambda: live.report(-1),
-        lambda: live.move(1, 10**13),
+        lambda: live.suspend(0, True),
+        lambda: live.suspend(70_000, True),
+        lambda: live.on_report(-1),
+        lambda: live.adjust_position(1, 10**13),
     ):
-        with pytest.raises(ConfigError, match="allowed is a whole number from"):
+        with pytest.raises(ConfigError, match="must be a whole number between"):
             wrong()
-    with pytest.raises(ConfigError, match="first_ref is 0"):
-        Live("python", first_ref=0)
+    with pytest.raises(ConfigError, match="first_ref must be a whole number between 1 and 4,294,967,295, got 0"):
+        LiveSession("python", first_ref=0)
     with pytest.raises(UnknownName, match="known: assumed, reported"):
-        Live("python", fills="hoped")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="fills='assumed'"):
-        Live("python", fills="assumed").report(1, filled=1)
+        LiveSession("python", fills="hoped")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="got 'assumed'"):
+        LiveSession("python", fills="assumed").on_report(1, filled=1)
     with pytest.raises(ConfigError, match=r"cannot run live: it lacks .*report"):
-        Live("python", fills="assumed", entry=Entry)
+        LiveSession("python", fills="assumed", order=Entry)
 
 
 class Entry:
@@ -228,53 +236,55 @@ def test_a_message_that_cannot_be_read_is_skipped_and_makes_every_book_stale(bac
         (b"\x01\0!" + bytes(255), "bad_length", False),
     ):
         for at in (0, 1_500, len(day)):
-            live, whole = Live(backend, **EAGER), Live(backend, **EAGER)
-            orders = live.push(b"".join([*day[:at], bad, *day[at:]]))
-            wanted = whole.push(b"".join(day[:at] if stale else day))
+            live, whole = LiveSession(backend, **EAGER), LiveSession(backend, **EAGER)
+            orders = live.feed(b"".join([*day[:at], bad, *day[at:]]))
+            wanted = whole.feed(b"".join(day[:at] if stale else day))
             assert orders == wanted
-            assert (live.malformed, live.all_stale) == ({reason: 1}, stale)
+            assert (live.malformed, live.all_suspended) == ({reason: 1}, stale)
             assert live.messages == len(day)
 
 
 @each_engine
 def test_a_message_cut_off_is_an_error_and_nothing_before_it_is_lost(backend: str, day: list[bytes]) -> None:
-    live, whole = Live(backend, **EAGER), Live(backend, **EAGER)
+    live, whole = LiveSession(backend, **EAGER), LiveSession(backend, **EAGER)
     with pytest.raises(FeedError, match=r"cut off; it needs \d+ bytes, \d+ are left") as raised:
-        live.push(b"".join(day)[:-3])
-    assert raised.value.orders == whole.push(b"".join(day[:-1]))  # type: ignore[attr-defined]
+        live.feed(b"".join(day)[:-3])
+    assert raised.value.orders == whole.feed(b"".join(day[:-1]))  # type: ignore[attr-defined]
 
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("push"), st.integers(1, 120)),
-        st.tuples(st.just("report"), st.integers(0, 30), st.integers(0, 120), st.integers(0, 60), st.booleans()),
-        st.tuples(st.just("stale"), st.one_of(st.none(), st.integers(1, 12)), st.booleans()),
-        st.tuples(st.just("kill"), st.booleans()),
-        st.tuples(st.just("move"), st.integers(1, 12), st.integers(-150, 150)),
-        st.tuples(st.just("adopt"), st.integers(10**6, 10**6 + 5), st.integers(1, 12), st.integers(1, 2), st.integers(1, 200)),
+        st.tuples(st.just("feed"), st.integers(1, 120)),
+        st.tuples(st.just("on_report"), st.integers(0, 30), st.integers(0, 120), st.integers(0, 60), st.booleans()),
+        st.tuples(st.just("suspend"), st.one_of(st.none(), st.integers(1, 12)), st.booleans()),
+        st.tuples(st.just("kill_switch"), st.booleans()),
+        st.tuples(st.just("adjust_position"), st.integers(1, 12), st.integers(-150, 150)),
+        st.tuples(
+            st.just("restore_order"), st.integers(10**6, 10**6 + 5), st.integers(1, 12), st.integers(1, 2), st.integers(1, 200)
+        ),
     ),
     min_size=5,
     max_size=60,
 )
 
 
-def told(live: Live, steps: list[Any], rest: list[bytes]) -> list[Any]:
+def told(live: LiveSession, steps: list[Any], rest: list[bytes]) -> list[Any]:
     """Do the steps and note everything that can be seen after each."""
     seen, at, adopted = [], 0, set()
     for what, *arguments in steps:
         answer: Any = None
-        if what == "push":
-            answer = live.push(b"".join(rest[at : at + arguments[0]]))
+        if what == "feed":
+            answer = live.feed(b"".join(rest[at : at + arguments[0]]))
             at += arguments[0]
-        elif what == "report" and live.working:
+        elif what == "on_report" and live.working:
             pick, *numbers = arguments
-            answer = live.report(live.working[pick % len(live.working)][0], *numbers)
-        elif what == "adopt" and arguments[0] not in adopted:
+            answer = live.on_report(live.working[pick % len(live.working)][0], *numbers)
+        elif what == "restore_order" and arguments[0] not in adopted:
             adopted.add(arguments[0])
-            live.adopt(*arguments)
-        elif what in ("stale", "kill", "move"):
+            live.restore_order(*arguments)
+        elif what in ("suspend", "kill_switch", "adjust_position"):
             getattr(live, what)(*arguments)
-        seen.append((what, answer, live.positions, live.working, live.halted, live.stale_instruments, live.accepted()))
+        seen.append((what, answer, live.positions, live.working, live.halted, live.suspended, live.accepted()))
     result = live.counters()
     return [*seen, list(result["rejects"]), result["messages"], list(result["counts"])]
 
@@ -285,7 +295,7 @@ def told(live: Live, steps: list[Any], rest: list[bytes]) -> list[Any]:
 def test_both_engines_agree_whatever_they_are_told_in_between(steps: list[Any], regime: str) -> None:
     rest = FEEDS.get(regime) or FEEDS.setdefault(regime, messages(hftlab.synthetic(regime, 5_000, seed=11)))
     rest = rest[:12] + rest[1_000:]  # the directory, then into the day: orders that were added before are faults in both
-    assert told(Live("python", **EAGER), steps, rest) == told(Live("rust", **EAGER), steps, rest)
+    assert told(LiveSession("python", **EAGER), steps, rest) == told(LiveSession("rust", **EAGER), steps, rest)
 
 
 FEEDS: dict[str, list[bytes]] = {}
@@ -295,19 +305,19 @@ FEEDS: dict[str, list[bytes]] = {}
 @pytest.mark.parametrize("regime", ["calm", "burst", "market"])
 def test_both_engines_agree_over_a_whole_feed_with_fills_reported_late(regime: str) -> None:
     feed = messages(hftlab.synthetic(regime, 20_000, seed=2))
-    assert late(Live("python", **EAGER), feed) == late(Live("rust", **EAGER), feed)
+    assert late(LiveSession("python", **EAGER), feed) == late(LiveSession("rust", **EAGER), feed)
 
 
-def late(live: Live, feed: list[bytes]) -> list[Any]:
+def late(live: LiveSession, feed: list[bytes]) -> list[Any]:
     """Orders filled wholly, partly or not at all, each reported some messages after it left; now and then the feed is stale."""
     pick, due, out = random.Random(4), [], []
     for at, message in enumerate(feed):
-        for order in live.push(message):
+        for order in live.feed(message):
             out.append(order)
             due.append((at + pick.randrange(1, 40), reference(order), pick.choice([0, 40, 100])))
         for _, ref, filled in [one for one in due if one[0] == at]:
-            assert live.report(ref, filled=filled, closed=True)
+            assert live.on_report(ref, filled=filled, closed=True)
         if at % 700 == 0:
-            live.stale(None, at % 1_400 == 0)
+            live.suspend(None, at % 1_400 == 0)
     assert len(out) > 50
     return [out, live.positions, [row[:6] for row in live.accepted()]]

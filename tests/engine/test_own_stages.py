@@ -8,8 +8,8 @@ import hftlab
 from hftlab.engine import session as registry
 from hftlab.errors import ConfigError, UnknownName
 from hftlab.stages.book import Book
+from hftlab.stages.interfaces import INTERFACES, lacking, members
 from hftlab.stages.order import OrderEntry
-from hftlab.stages.protocols import PROTOCOLS, lacking, members
 from hftlab.stages.signal import Signal
 from hftlab.stages.tick import Tick
 
@@ -36,14 +36,14 @@ class MySignal(Signal):
         return (*super().update(*arguments)[:8], 1.0)
 
 
-class MyEntry(OrderEntry):
+class MyOrder(OrderEntry):
     """Never acts."""
 
     def update(self, *arguments):
         return None
 
 
-STAGES = {"tick": MyTick, "book": MyBook, "signal": MySignal, "entry": MyEntry}
+STAGES = {"tick": MyTick, "book": MyBook, "signal": MySignal, "order": MyOrder}
 
 
 @pytest.fixture(autouse=True)
@@ -60,10 +60,10 @@ def test_our_own_stages_fulfil_the_protocols() -> None:
         "tick": Tick(),
         "book": Book(),
         "signal": Signal(hftlab.SignalConfig()),
-        "entry": OrderEntry(hftlab.OrderConfig(), hftlab.RiskConfig(), {}),
+        "order": OrderEntry(hftlab.OrderConfig(), hftlab.RiskConfig(), {}),
     }
-    assert list(made) == list(PROTOCOLS)
-    for stage, protocol in PROTOCOLS.items():
+    assert list(made) == list(INTERFACES)
+    for stage, protocol in INTERFACES.items():
         assert len(members(protocol)) > 1
         assert lacking(made[stage], members(protocol)) == []
 
@@ -80,11 +80,11 @@ def test_a_book_of_ones_own_gives_the_same_and_is_named() -> None:
 
 def test_a_signal_and_an_order_stage_of_ones_own_are_used() -> None:
     assert hftlab.Engine(signal=MySignal).run(feed()).frame["score"].max() == 1.0
-    eager = {"order": hftlab.OrderConfig(threshold=0.0, cooldown=1)}
+    eager = {"order_config": hftlab.OrderConfig(threshold=0.0, cooldown=1)}
     assert hftlab.Engine("python", **eager).run(feed()).order_stream
-    quiet = hftlab.Engine(entry=MyEntry, **eager)
+    quiet = hftlab.Engine(order=MyOrder, **eager)
     assert quiet.run(feed()).order_stream == b""
-    assert quiet.variant == {"entry": "MyEntry"}
+    assert quiet.variant == {"order": "MyOrder"}
 
 
 def test_a_tick_stage_of_ones_own_decodes_for_runs_and_for_decode() -> None:
@@ -105,11 +105,11 @@ def test_any_callable_is_a_factory() -> None:
 def test_an_engine_with_stages_can_be_pickled_and_changed() -> None:
     engine = hftlab.Engine(**STAGES, strict=True)
     again = pickle.loads(pickle.dumps(engine))
-    assert again.label == engine.label == "python tick=MyTick book=MyBook signal=MySignal entry=MyEntry"
+    assert again.label == engine.label == "python tick=MyTick book=MyBook signal=MySignal order=MyOrder"
     assert repr(again.replace(until="book")) == f"<Engine {engine.label} until=book>"
     assert again.settings().strict
     assert again.replace(book="ladder", strict=False).variant == {
-        axis: STAGES[axis].__name__ for axis in ("tick", "signal", "entry")
+        axis: STAGES[axis].__name__ for axis in ("tick", "signal", "order")
     }
 
 
@@ -129,8 +129,8 @@ def test_rust_takes_its_stages_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HFTLAB_BACKEND", "rust")
     with pytest.raises(ConfigError, match=text):
         hftlab.Engine(book=MyBook)
-    with pytest.raises(ConfigError, match="takes no entry stage of one's own, MyEntry was given; allowed is entry=None, or"):
-        hftlab.Engine(entry=MyEntry)
+    with pytest.raises(ConfigError, match="takes no order stage of one's own, MyOrder was given; allowed is order=None, or"):
+        hftlab.Engine(order=MyOrder)
     assert hftlab.Engine("rust", book="ladder").variant["book"] == "ladder"
 
 
@@ -155,7 +155,7 @@ class Half:
         ({"book": Half}, ConfigError, "book stage Half lacks depth_qty, depth, queue, locate, memory; it must have"),
         ({"signal": lambda config: object()}, ConfigError, "signal stage <lambda> lacks update, values"),
         ({"tick": lambda names, strict: object()}, ConfigError, "lacks names, index, used, problem, unknown, events"),
-        ({"entry": lambda *given: object()}, ConfigError, "lacks orders, stream, rejects, update, status"),
+        ({"order": lambda *given: object()}, ConfigError, "lacks orders, stream, rejects, update, status"),
         ({"book": MyBook()}, UnknownName, "unknown book <.*MyBook object.*>; known: btree, .*, a class that makes one"),
         ({"tick": "fast"}, UnknownName, "unknown tick 'fast'; known: None, a class that makes one"),
     ],
@@ -179,22 +179,22 @@ def test_an_engine_object_needs_no_entry_point() -> None:
 
 
 def test_what_stands_in_a_file_is_read_once_and_keeps_its_classes(tmp_path) -> None:
-    from hftlab.engine.resolve import adopt, attribute
+    from hftlab.engine.resolve import as_engine, attribute
 
     path = tmp_path / "own_book_in_a_file.py"
     path.write_text(
         "from hftlab.stages.book import Book\nclass Mine(Book): ...\nENGINE = __import__('hftlab').Engine('python')\n"
     )
     assert attribute(f"{path}:Mine") is attribute(f"{path}:Mine")
-    assert adopt(f"{path}:Mine", until="book").label == "python book=Mine"
-    assert adopt(f"{path}:ENGINE").label == "python"
-    assert pickle.loads(pickle.dumps(adopt(f"{path}:Mine"))).label == "python book=Mine"
+    assert as_engine(f"{path}:Mine", until="book").label == "python book=Mine"
+    assert as_engine(f"{path}:ENGINE").label == "python"
+    assert pickle.loads(pickle.dumps(as_engine(f"{path}:Mine"))).label == "python book=Mine"
     broken = tmp_path / "broken_in_a_file.py"
     broken.write_text("1 / 0\n")
     with pytest.raises(ConfigError, match="cannot be imported: ZeroDivisionError"):
-        adopt(f"{broken}:Mine")
+        as_engine(f"{broken}:Mine")
     other = tmp_path / "sub" / "own_book_in_a_file.py"
     other.parent.mkdir()
     other.write_text("")
     with pytest.raises(ConfigError, match="another module is called 'own_book_in_a_file'"):
-        adopt(f"{other}:Mine")
+        as_engine(f"{other}:Mine")

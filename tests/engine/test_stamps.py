@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 import hftlab
 from hftlab.engine.engine import Engine
-from hftlab.engine.histogram import Histogram
 from hftlab.engine.python import PythonSession
-from hftlab.engine.timing import PARTS, Slowest
+from hftlab.engine.timing import PARTS, Histogram, Slowest
 from hftlab.errors import ConfigError, UnknownName
 from hftlab.settings import Settings
 
@@ -117,5 +116,5 @@ def test_stamping_costs_at_most_a_pair_of_readings_per_stage(mode: str, readings
 def test_a_wrong_wish_is_said_at_once() -> None:
     with pytest.raises(UnknownName, match="unknown way to keep stamps 'all'; known: samples, histogram, both"):
         Settings(keep="all")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="slowest is -1; allowed is a whole number from 0 to 1000"):
+    with pytest.raises(ConfigError, match="slowest must be a whole number between 0 and 1,000, got -1"):
         Settings(slowest=-1)

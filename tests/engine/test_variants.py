@@ -6,7 +6,7 @@ import pytest
 
 import hftlab
 from hftlab.cli.main import main
-from hftlab.settings import AXES, GOOD_AT
+from hftlab.engine.variants import AXES, GOOD_AT
 
 
 def test_every_name_says_what_it_is_good_at() -> None:

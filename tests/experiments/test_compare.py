@@ -11,7 +11,7 @@ from known_latency import KnownLatency
 import hftlab
 from hftlab import charts
 from hftlab.cli.main import main
-from hftlab.engine.resolve import adopt
+from hftlab.engine.resolve import as_engine
 from hftlab.errors import ConfigError, HftlabError, UnknownName
 from hftlab.events import Kind
 from hftlab.experiments.compare import Comparison
@@ -156,7 +156,7 @@ def test_no_clock_starts_before_the_results_are_equal() -> None:
         (lambda: hftlab.compare("python", "python", rounds=2), ConfigError, "must be between 3 and 1,000"),
         (lambda: hftlab.compare("python", "pythom"), UnknownName, "'pythom'; known: python"),
         (lambda: hftlab.compare("python", "python", until="end"), UnknownName, "'end'; known: tick"),
-        (lambda: adopt("python book=btree"), UnknownName, "'book=btree'"),
+        (lambda: as_engine("python book=btree"), UnknownName, "'book=btree'"),
     ],
 )
 def test_what_cannot_be_compared_is_answered_in_a_sentence(ask: Callable[[], object], error: type, words: str) -> None:
@@ -166,8 +166,8 @@ def test_what_cannot_be_compared_is_answered_in_a_sentence(ask: Callable[[], obj
 
 @pytest.mark.rust
 def test_a_variant_is_named_with_its_engine_and_the_naive_one_is_slower(capsys: pytest.CaptureFixture[str]) -> None:
-    assert adopt("rust naive").variant == {"book": "btree", "orders": "std", "pool": False, "signal": "recompute"}
-    assert adopt("rust book=btree").variant == {"book": "btree", "orders": "flat", "pool": True, "signal": "incremental"}
+    assert as_engine("rust naive").variant == {"book": "btree", "orders": "std", "pool": False, "signal": "recompute"}
+    assert as_engine("rust book=btree").variant == {"book": "btree", "orders": "flat", "pool": True, "signal": "incremental"}
     words = ["compare", "rust naive", "rust", "--messages", "20000", "--rounds", "21"]
     assert main(words) == 0
     text = capsys.readouterr().out

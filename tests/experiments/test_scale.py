@@ -14,7 +14,7 @@ from hftlab.cli.main import main
 from hftlab.errors import BackendMissing, ConfigError, HftlabError, UnknownName
 from hftlab.events import Kind
 from hftlab.experiments.scale import AGAIN, FIXED, contenders, decades, scale
-from hftlab.feeds.feed import Block
+from hftlab.feeds.frames import Block
 from hftlab.feeds.generate.steady import steady
 from hftlab.settings import Settings
 

@@ -6,16 +6,16 @@ import pytest
 
 import hftlab
 from hftlab.errors import FeedError
-from hftlab.feeds import exchange
+from hftlab.feeds import real_data
 from hftlab.protocols.itch_messages import MESSAGES, anatomy, build
 
 
 def test_the_named_folder_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HFTLAB_DATA", str(tmp_path))
-    assert exchange.real() is None
+    assert real_data.real() is None
     (tmp_path / "itch50").mkdir()
-    (tmp_path / exchange.AAPL_MORNING).write_bytes(b"".join(hftlab.synthetic("calm", 100).blocks()))
-    feed = exchange.real()
+    (tmp_path / real_data.AAPL_MORNING).write_bytes(b"".join(hftlab.synthetic("calm", 100).blocks()))
+    feed = real_data.real()
     assert feed is not None
     assert hftlab.Engine("python").run(feed).messages == 100
 
@@ -23,7 +23,7 @@ def test_the_named_folder_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_folder_that_is_none_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HFTLAB_DATA", str(tmp_path / "gone"))
     with pytest.raises(FeedError, match="is not a folder"):
-        exchange.real()
+        real_data.real()
 
 
 def test_every_message_is_taken_apart_without_a_gap() -> None:

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 import hftlab
 from hftlab.errors import FaultError, FeedError
-from hftlab.feeds.feed import Block
+from hftlab.feeds.frames import Block
 from hftlab.protocols.itch_messages import MESSAGES, build
 
 WILD = {
-    "signals": hftlab.SignalConfig(decay=0.9, k=10.0, weights=(0.5, 0.1, 0.2, 0.1, 0.1), levels=3),
-    "order": hftlab.OrderConfig(threshold=0.1, lot=100, cooldown=3),
-    "risk": hftlab.RiskConfig(max_notional=105, collar_bps=80, position_limit=300, max_orders_per_sec=2),
+    "signal_config": hftlab.SignalConfig(decay=0.9, k=10.0, weights=(0.5, 0.1, 0.2, 0.1, 0.1), levels=3),
+    "order_config": hftlab.OrderConfig(threshold=0.1, lot=100, cooldown=3),
+    "risk_config": hftlab.RiskConfig(max_notional=105, collar_bps=80, position_limit=300, max_orders_per_sec=2),
 }
 PRICES = [0, 1, 99, 10_000, 10_100, 10_150, 10_200, 3_000_000, 3_000_100, 250_000_000, -10_000, 2**62]
 

@@ -85,9 +85,9 @@ def sends_again(rig: Rig, *, under_a_new_number: bool) -> None:
     def settled(before: Callable[..., None], following: int, note: Any) -> None:
         before(following, note)
         for order in [one for one in trader.books.positions.orders.values() if one.state == "lost"][:1]:
-            ref = trader.live.next_ref if under_a_new_number else order.ref
+            ref = trader.live.next_order_id if under_a_new_number else order.ref
             raw = ouch.EnterOrder(ref, "B" if order.sign > 0 else "S", order.quantity, order.symbol, order.price, "3").encode()
-            trader.live.renumber(ref + 1)
+            trader.live.set_next_order_id(ref + 1)
             trader.books.positions.sent(raw)
             trader.gateway.send(raw, rig.clock())
 
@@ -119,7 +119,7 @@ def forgets_orders(rig: Rig) -> None:
 
 def does_not_say_that_orders_are_lost(rig: Rig) -> None:
     def settled(_: Callable[..., None], following: int, _note: Any) -> None:
-        rig.trader.live.renumber(following or 1)
+        rig.trader.live.set_next_order_id(following or 1)
         for order in rig.trader.books.open:
             order.left = 0
 

@@ -28,7 +28,7 @@ from hftlab.protocols.ouch import decode_inbound
 from hftlab.settings import OrderConfig
 
 MESSAGES, SEED = 4_000, 3
-EAGER = {"order": OrderConfig(threshold=0.2, cooldown=5)}
+EAGER = {"order_config": OrderConfig(threshold=0.2, cooldown=5)}
 EAGER_WORDS = ["--threshold", "0.2", "--cooldown", "5"]
 PASSWORD = "S3CRETPASS"
 LONGEST = 25.0  # seconds that anything may take

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hftlab
-from hftlab.engine.live import Live
+from hftlab.engine.live import LiveSession
 from hftlab.errors import ConfigError
 from hftlab.loadtest import faults
 from hftlab.loadtest.faults.clock import Clock
@@ -47,7 +47,7 @@ ACCOUNTS = {"ME": "SECRET", "YOU": "HIDDEN"}
 LIMIT_S = 10.0
 MB = 1_000_000
 ENDS = (0, 1, 2, 0x7FFF, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF, 1 << 63, (1 << 64) - 2, (1 << 64) - 1)
-EAGER: dict[str, Any] = {"order": OrderConfig(threshold=0.1, cooldown=2)}
+EAGER: dict[str, Any] = {"order_config": OrderConfig(threshold=0.1, cooldown=2)}
 FREE = RiskConfig(position_limit=500, max_orders_per_sec=10_000)
 
 
@@ -466,10 +466,10 @@ def test_no_order_leaves_while_anything_is_against_it(
 def test_no_order_leaves_on_what_is_halted_or_against_the_word_of_risk(engine: str) -> None:
     day = moldudp64.split(b"".join(bytes(block) for block in hftlab.synthetic("burst", 1_500, seed=1).blocks()))
 
-    def orders(live: Live, messages: list[bytes]) -> int:
-        return len(live.push(b"".join(map(moldudp64.frame, messages))))
+    def orders(live: LiveSession, messages: list[bytes]) -> int:
+        return len(live.feed(b"".join(map(moldudp64.frame, messages))))
 
-    live = Live(engine, risk=FREE, **EAGER)
+    live = LiveSession(engine, risk_config=FREE, **EAGER)
     assert orders(live, day[:500]) > 5
     for state, leave in (("H", False), ("P", False), ("T", True)):
         halts = [build("H", locate=number, ts=1, stock=name, state=state) for number, name in live.names.items()]
@@ -480,7 +480,7 @@ def test_no_order_leaves_on_what_is_halted_or_against_the_word_of_risk(engine: s
         RiskConfig(kill=True),
         RiskConfig(position_limit=0, max_orders_per_sec=10_000),
     ):
-        assert orders(Live(engine, risk=risk, **EAGER), day) == 0
+        assert orders(LiveSession(engine, risk_config=risk, **EAGER), day) == 0
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -493,9 +493,9 @@ def test_whatever_the_exchange_says_of_orders_the_books_go_on(engine: str) -> No
 
     for seed in range(30):
         chance = random.Random(seed)
-        live = Live(engine, risk=FREE, **EAGER)
+        live = LiveSession(engine, risk_config=FREE, **EAGER)
         books = BookKeeping(live)
-        for raw in live.push(b"".join(map(moldudp64.frame, day[:150]))):
+        for raw in live.feed(b"".join(map(moldudp64.frame, day[:150]))):
             books.positions.sent(raw)
         for _ in range(60):
             kind = ouch.OUTBOUND[chance.choice("AAAEEECCDBJUMRQTIPS")]
@@ -510,7 +510,7 @@ def test_whatever_the_exchange_says_of_orders_the_books_go_on(engine: str) -> No
             )
             then()
         books.settled(chance.choice(ENDS[:9]), note)
-        live.push(b"".join(map(moldudp64.frame, day[150:])))
+        live.feed(b"".join(map(moldudp64.frame, day[150:])))
         books.session_over(note)
         assert books.positions.counts["unexpected"] > 0
         assert not books.open

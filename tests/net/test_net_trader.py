@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import hftlab
-from hftlab.engine.live import Live
+from hftlab.engine.live import LiveSession
 from hftlab.errors import ConfigError
 from hftlab.net.trader.gateway import REFUSED
 from hftlab.net.trader.positions import Positions
@@ -28,7 +28,10 @@ from hftlab.protocols import moldudp64, ouch, soupbintcp
 from hftlab.settings import OrderConfig, RiskConfig
 
 ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
-EAGER = {"order": OrderConfig(threshold=0.1, cooldown=2), "risk": RiskConfig(position_limit=500, max_orders_per_sec=10_000)}
+EAGER = {
+    "order_config": OrderConfig(threshold=0.1, cooldown=2),
+    "risk_config": RiskConfig(position_limit=500, max_orders_per_sec=10_000),
+}
 SESSION = b"FEED000001"
 PASSWORD = "S3CR3TPASS"
 TIMES = {
@@ -234,13 +237,13 @@ def ready(trader: Trader, exchange: Exchange) -> None:
     drive(trader, exchange, lambda: trader.gateway.ready)
 
 
-def books(live: Live) -> list[Any]:
+def books(live: LiveSession) -> list[Any]:
     return [live.book(instrument) for instrument in sorted(live.names)]
 
 
-def whole(messages: list[bytes]) -> Live:
-    live = Live("python")
-    live.push(b"".join(map(moldudp64.frame, messages)))
+def whole(messages: list[bytes]) -> LiveSession:
+    live = LiveSession("python")
+    live.feed(b"".join(map(moldudp64.frame, messages)))
     return live
 
 
@@ -489,7 +492,9 @@ def test_a_trader_that_comes_back_knows_what_it_holds_and_where_numbers_go_on(
     highest = exchange.orders[-1].user_ref
     second = run(exchange, exchange.settings(), "python")
     ready(second, exchange)
-    assert second.live.next_ref == highest + 1, "the answer to the first trader's query was repeated, too, and not taken for ours"
+    assert second.live.next_order_id == highest + 1, (
+        "the answer to the first trader's query was repeated, too, and not taken for ours"
+    )
     feed(second, exchange, day[:60])
     drive(second, exchange, lambda: bool(second.live.positions))
     assert {second.live.names[i]: n for i, n in second.live.positions.items()} == {s: n for s, n in held.items() if n}

@@ -18,7 +18,7 @@ import pytest
 from hftlab.charts import render, tick_to_trade_chart
 from hftlab.cli.main import main
 from hftlab.engine.engine import Engine
-from hftlab.engine.histogram import Histogram
+from hftlab.engine.timing import Histogram
 from hftlab.errors import BackendMissing, ConfigError, HftlabError, UnknownName
 from hftlab.events import EVENT_DTYPE
 from hftlab.feeds.feed import EventFeed
@@ -80,7 +80,7 @@ def test_every_order_comes_and_is_the_one_it_should_be(path: str) -> None:
 
 def test_the_orders_are_those_of_the_reference_in_python() -> None:
     one = made(messages=1_000)
-    engine = Engine("python", order=one.settings.order, risk=one.settings.risk)
+    engine = Engine("python", order_config=one.settings.order_config, risk_config=one.settings.risk_config)
     told = engine.run(ItchFeed(one.warm + one.data), record="none").order_stream
     assert told[47 * (one.first - 1) :] == one.stream
     over("memory", one)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from hftlab.events import EVENT_DTYPE, EVENT_FIELDS
-from hftlab.feeds.feed import Block
+from hftlab.feeds.frames import Block
 from hftlab.settings import Settings
 from hftlab_numba import engine
 from hftlab_numba.session import CODES, Session, as_bytes

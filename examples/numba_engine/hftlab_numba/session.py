@@ -10,8 +10,7 @@ import numpy as np
 from hftlab.engine.recording import columns
 from hftlab.errors import HftlabError
 from hftlab.events import EVENT_DTYPE, Events, Kind, as_events
-from hftlab.feeds.feed import Block
-from hftlab.feeds.itch import frame_problem
+from hftlab.feeds.frames import Block, frame_problem
 from hftlab.settings import STAGES, Settings
 from hftlab_numba import engine, orders
 from hftlab_numba.state import (

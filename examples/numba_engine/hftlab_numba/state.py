@@ -66,7 +66,7 @@ class Rules(NamedTuple):
 
     @classmethod
     def of(cls, settings: Settings) -> Rules:
-        signals, order, risk = settings.signals, settings.order, settings.risk
+        signals, order, risk = settings.signal_config, settings.order_config, settings.risk_config
         return cls(
             until=STAGES.index(settings.until),
             recorded=RECORDS.index(settings.record),
@@ -178,7 +178,7 @@ def new_core(settings: Settings) -> Core:
         accepted=np.zeros(0, ORDER_DTYPE),
         stream=np.zeros(0, u8),
         rejects=np.zeros(len(REJECTS), i64),
-        recent=np.zeros(settings.risk.max_orders_per_sec, np.uint64),
+        recent=np.zeros(settings.risk_config.max_orders_per_sec, np.uint64),
         now=np.zeros(2, i64),
     )
     for instrument, symbol in enumerate(settings.symbols[:INSTRUMENTS]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hftlab.feeds.itch import LONGEST_UNKNOWN
+from hftlab.feeds.frames import LONGEST_UNKNOWN
 from hftlab.protocols.itch_messages import SIZES
 from hftlab_numba.jit import inner
 

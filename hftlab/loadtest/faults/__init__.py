@@ -45,7 +45,7 @@ def faults(
 ) -> Faults:
     """Try every fault on every engine. Ctrl-C ends it, and what was seen by then is the result.
 
-    engines : as `hftlab.engine.resolve.adopt` takes them; default every engine there is
+    engines : as `hftlab.as_engine` takes them; default every engine there is
     names   : of the faults; default all of them
     seed    : of the feed, and of every chance
     clock   : "own": both are told the time by a clock of the scenario, so that seconds of silence cost nothing and a seed gives

@@ -27,8 +27,8 @@ from hftlab.settings import OrderConfig, RiskConfig
 ACCOUNTS = {"TRADER": "TR4D3RSWRD", "RIVAL": "R1V4LSWORD"}
 #: An engine that sends an order every few messages, so that whatever happens meets some on their way.
 EAGER: dict[str, Any] = {
-    "order": OrderConfig(threshold=0.1, cooldown=2),
-    "risk": RiskConfig(position_limit=500, max_orders_per_sec=10_000),
+    "order_config": OrderConfig(threshold=0.1, cooldown=2),
+    "risk_config": RiskConfig(position_limit=500, max_orders_per_sec=10_000),
 }
 _REAL_LIMIT_S = 60.0  # of the machine's time, for one scenario
 _ARRIVE_S = 0.02  # for what was sent on loopback to arrive

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hftlab.engine.histogram import Histogram
+from hftlab.engine.timing import Histogram
 from hftlab.errors import ConfigError, FeedError
+from hftlab.feeds import feed as feeds
 from hftlab.feeds.feed import Feed
-from hftlab.feeds.itch import Frames, Joiner
 from hftlab.net import endpoints
 from hftlab.net.endpoints import Address
 from hftlab.net.exchange.retransmission import RetransmitBuffer, RetransmitServer
@@ -46,17 +46,8 @@ def messages(feed: Feed) -> Iterator[tuple[int, bytes]]:
 
     raises : FeedError where the feed breaks off, after the messages before it
     """
-    joiner, index = Joiner(feed.name), 0
-    for block in feed.blocks():
-        data = joiner.join(block)
-        frames = Frames(data, index)
-        for at, size in frames:
-            yield int.from_bytes(data[at + 5 : at + 11], "big") if size >= 11 else 0, bytes(data[at - 2 : at + size])
-        if frames.problem:
-            raise frames.problem.error(joiner.base, feed.name)
-        joiner.used(data, frames.used)
-        index = frames.index
-    joiner.finish(index)
+    for data, at, size in feeds.messages(feed):
+        yield int.from_bytes(data[at + 5 : at + 11], "big") if size >= 11 else 0, bytes(data[at - 2 : at + size])
 
 
 def read_directory(feed: Feed, limit: int = 200_000) -> tuple[dict[int, bytes], int]:

@@ -64,7 +64,7 @@ def wire(
 
     paths    : "shm", "udp-spin+tcp-spin" (feed + orders), ...; default wire_path.PATHS, as far as they work here
     paces    : "closed"; with intended times "bursts", "1x", "8x", ..., "50000/s"; the base runs twice at the first of them
-    engine   : Rust's in any variant, as `resolve.adopt` takes it; threshold, cooldown: when it acts, see wire_script
+    engine   : Rust's in any variant, as `hftlab.as_engine` takes it; threshold, cooldown: when it acts, see wire_script
     messages : of a round in a closed loop, 100 to 1,000,000; seconds: of one at another pace, 0.01 to 10, with fifo to 0.6
     feed     : instead of a generated one of a regime; its first 20,000 messages are not sent
     cores    : of exchange and trader, default the first two; fifo: real-time scheduling, with rests; stamps: of the trader, too
@@ -133,9 +133,9 @@ def _found(
 
 
 def _strategy(scripts: dict[str, Script]) -> str:
-    every = {pace: one.settings.order.cooldown for pace, one in scripts.items()}
+    every = {pace: one.settings.order_config.cooldown for pace, one in scripts.items()}
     told = ", ".join(f"{pace}: every {'tick' if n == 1 else f'{n}. tick of an instrument'}" for pace, n in every.items())
-    threshold = next(iter(scripts.values())).settings.order.threshold
+    threshold = next(iter(scripts.values())).settings.order_config.threshold
     return f"the engine acts where |score| > {threshold:g} ({told}), fills assumed, risk limits out of reach"
 
 

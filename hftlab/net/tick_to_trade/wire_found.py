@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hftlab.engine.histogram import Histogram
+from hftlab.engine.timing import Histogram
 from hftlab.measurement.distribution import has_enough_samples
 from hftlab.measurement.machine import describe
 from hftlab.measurement.paired import Interval, Series

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hftlab.engine.histogram import Histogram
+from hftlab.engine.timing import Histogram
 from hftlab.measurement.paired import Series
 from hftlab.net.tick_to_trade.wire_found import MEASURES, Leg, split
 from hftlab.net.tick_to_trade.wire_path import BASE, Path

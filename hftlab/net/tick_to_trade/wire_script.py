@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hftlab.engine.engine import Engine, decode
-from hftlab.engine.resolve import adopt
+from hftlab.engine.resolve import as_engine
 from hftlab.errors import ConfigError, HftlabError
 from hftlab.feeds.itch import ItchFeed
 from hftlab.protocols.pacing import Pace
@@ -91,7 +91,7 @@ def acting(engine: Any, pace: str, threshold: float, cooldown: int | None) -> En
     raises : ConfigError for one that is not Rust's, which the wire is made of
     """
     every = COOLDOWNS[pace == "closed"] if cooldown is None else cooldown
-    made = adopt(engine, order=OrderConfig(threshold=threshold, cooldown=every), risk=LOOSE)
+    made = as_engine(engine, order_config=OrderConfig(threshold=threshold, cooldown=every), risk_config=LOOSE)
     if made.backend != "rust":
         raise ConfigError(f"the engine is {made.label}; allowed is rust in any variant: the wire is measured in Rust")
     return made.replace(until="order", strict=False)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from hftlab.engine.live import Live
+from hftlab.engine.live import LiveSession
 from hftlab.net.exchange.audit import message_to_dict
 from hftlab.net.trader.positions import Change, Order, Positions
 from hftlab.net.trader.settings import TraderSettings
@@ -25,7 +25,7 @@ Note = Callable[..., None]
 class BookKeeping:
     """positions : all that the exchange has told; instruments : number by symbol, as far as known."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: LiveSession) -> None:
         self.live, self.positions = live, Positions()
         self.instruments: dict[str, int] = {}
         self._pending: set[str] = set()  # symbols of which the engine does not know everything yet
@@ -36,7 +36,7 @@ class BookKeeping:
         """Orders that may still trade, oldest first."""
         return self.positions.open
 
-    def attach(self, live: Live) -> None:
+    def attach(self, live: LiveSession) -> None:
         """A new engine, which is to learn what we hold and what still works."""
         self.live = live
         self.instruments.clear()
@@ -65,19 +65,19 @@ class BookKeeping:
         change = self.positions.hear(message)
         note("in", message=message_to_dict(message))
         if isinstance(message, ouch.Accepted):
-            self.live.renumber(message.user_ref + 1)  # of an earlier process, it may be ahead of the engine's
+            self.live.set_next_order_id(message.user_ref + 1)  # of an earlier process, it may be ahead of the engine's
         if change:
             self.tell(change)
 
     def tell(self, change: Change) -> None:
         """Let the engine know. What it does not know of an order it learns with `reconcile`."""
         order = change.order
-        if change.filled * order.sign >= 0 and self.live.report(order.ref, abs(change.filled), change.canceled, change.over):
+        if change.filled * order.sign >= 0 and self.live.on_report(order.ref, abs(change.filled), change.canceled, change.over):
             return
         instrument = self.instruments.get(order.symbol)
         if instrument and order.symbol not in self._pending and not order.left:
             if change.filled:
-                self.live.move(instrument, change.filled)
+                self.live.adjust_position(instrument, change.filled)
         else:
             self._pending.add(order.symbol)
 
@@ -88,7 +88,7 @@ class BookKeeping:
     def settled(self, following: int, note: Note) -> None:
         """The exchange has repeated everything; the next UserRefNum it takes is `following`, 0 if it has not said."""
         if following:
-            self.live.renumber(following)
+            self.live.set_next_order_id(following)
         for ref in sorted(self._doubtful):
             order = self.positions.orders.get(ref)
             if order is None or order.state not in ("sent", "unknown"):
@@ -119,10 +119,10 @@ class BookKeeping:
         held, working = self.live.positions, {ref for ref, *_ in self.live.working}
         for symbol in [symbol for symbol in self._pending if symbol in self.instruments]:
             instrument = self.instruments[symbol]
-            self.live.move(instrument, self.positions.shares[symbol] - held.get(instrument, 0))
+            self.live.adjust_position(instrument, self.positions.shares[symbol] - held.get(instrument, 0))
             for order in self.open:
                 if order.symbol == symbol and order.ref not in working:
-                    self.live.adopt(order.ref, instrument, 1 if order.sign > 0 else 2, order.left)
+                    self.live.restore_order(order.ref, instrument, 1 if order.sign > 0 else 2, order.left)
             self._pending.discard(symbol)
         if len(self._pending) < before:
             note("reconciled")

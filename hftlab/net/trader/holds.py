@@ -32,7 +32,7 @@ def reason(trader: Trader, now_ns: int) -> str:
 def feed(trader: Trader, now_ns: int) -> str:
     """The state of the feed, in the words of `feed_handler`; or unreadable: a message came that nobody can read."""
     said = trader.feed.state(now_ns)
-    return "unreadable" if trader.live.spoiled and said != "session" else said
+    return "unreadable" if trader.live.corrupted and said != "session" else said
 
 
 def over(trader: Trader, since_ns: int, now_ns: int) -> bool:

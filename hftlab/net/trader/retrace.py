@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hftlab.engine.engine import Engine
-from hftlab.engine.live import Live
+from hftlab.engine.live import LiveSession
 from hftlab.engine.session import Backend
 from hftlab.feeds.feed import Feed
 from hftlab.net.exchange.audit import read_log
@@ -25,7 +25,7 @@ from hftlab.protocols import ouch
 class Retraced:
     """orders : the bytes of every order that left, in turn; live, books : engine and books as they stand after the last line."""
 
-    live: Live
+    live: LiveSession
     books: BookKeeping
     orders: list[bytes] = field(default_factory=list)
 
@@ -37,8 +37,8 @@ def retrace(journal: str | os.PathLike[str], feed: Feed, backend: str | Backend 
     """
     day = list(read_log(journal))
     start = max((number for number, line in enumerate(day) if line["event"] == "start"), default=0)
-    live = Live(backend, **options)
-    live.stale(None, True)
+    live = LiveSession(backend, **options)
+    live.suspend(None, True)
     found, rest = Retraced(live, BookKeeping(live)), messages(feed)
     for line in day[start:]:
         if line["event"] == "restart":
@@ -52,14 +52,14 @@ def retrace(journal: str | os.PathLike[str], feed: Feed, backend: str | Backend 
 def _until(found: Retraced, rest: Iterator[tuple[int, bytes]], count: int) -> None:
     """Messages of the feed, until so many have been run."""
     while found.live.messages < count and (following := next(rest, None)):
-        for raw in found.live.push(following[1]):
+        for raw in found.live.feed(following[1]):
             found.books.positions.sent(raw)
             found.orders.append(raw)
 
 
 def _anew(found: Retraced) -> None:
-    found.live = Live(found.live.engine, first_ref=found.live.next_ref)
-    found.live.stale(None, True)
+    found.live = LiveSession(found.live.engine, first_ref=found.live.next_order_id)
+    found.live.suspend(None, True)
     found.books.attach(found.live)
 
 
@@ -67,9 +67,9 @@ def _tell(found: Retraced, line: dict[str, Any]) -> None:
     """What one line says, to the engine."""
     books, event = found.books, line["event"]
     if event in ("held", "trading"):
-        found.live.stale(None, event == "held")
+        found.live.suspend(None, event == "held")
     elif event == "kill":
-        found.live.kill(True)
+        found.live.kill_switch(True)
     elif event == "in":
         books.hear(_message(line["message"]), _silent)
     elif event == "down":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hftlab.engine.histogram import Histogram
+from hftlab.engine.timing import Histogram
 from hftlab.measurement.distribution import Distribution
 from hftlab.settings import REJECTS
 

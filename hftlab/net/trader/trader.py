@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hftlab.engine.engine import Engine
-from hftlab.engine.live import Live
+from hftlab.engine.live import LiveSession
 from hftlab.engine.session import Backend
 from hftlab.net.exchange.audit import AuditLog
 from hftlab.net.loop import Loop
@@ -62,7 +62,7 @@ class Trader:
         **options: Any,
     ) -> None:
         self.settings, self.clock = settings, clock
-        self.live = Live(backend, **options)
+        self.live = LiveSession(backend, **options)
         self.engine = self.live.engine
         self.feed, self.gateway = FeedHandler(settings), Gateway(settings)
         self.held, self.killed, self.failed = "starting", "", ""
@@ -72,7 +72,7 @@ class Trader:
         self.restarts = 0
         self.journal = AuditLog(None, "")
         self.books = BookKeeping(self.live)
-        self.live.stale(None, True)
+        self.live.suspend(None, True)
         self._loop: Loop | None = None
         self._asked, self.stopping = "", False
         self._whole, self._turns, self._tidy_ns, self._over_ns = True, 0, 0, 0
@@ -134,7 +134,7 @@ class Trader:
         if self.killed:
             return
         self.killed = reason
-        self.live.kill(True)
+        self.live.kill_switch(True)
         self._note("kill", why=reason)
         self._hold(f"killed: {reason}")
         self._cancel_all()
@@ -155,13 +155,13 @@ class Trader:
         if (whole and self._whole) if self.held else not whole:
             self._judge(came_ns)
         if delivery.blocks:
-            orders = self.live.push(delivery.blocks)
+            orders = self.live.feed(delivery.blocks)
             for order in orders:
                 self._send(order, came_ns)
             if orders:
                 self.books.decided(self.live.accepted(), self._note)
         self._whole = whole
-        if self.held or self.live.spoiled:
+        if self.held or self.live.corrupted:
             self._judge(came_ns)
 
     def _send(self, raw: bytes, came_ns: int) -> None:
@@ -204,7 +204,7 @@ class Trader:
     def _hold(self, why: str) -> None:
         if why != self.held:
             self.held = why
-            self.live.stale(None, bool(why))
+            self.live.suspend(None, bool(why))
             self._note("held" if why else "trading", **({"why": why} if why else {}))
 
     def _cancel_all(self) -> None:
@@ -239,9 +239,9 @@ class Trader:
         self.restarts = self.restarts + 1 if again else 0
         self.feed.restart(session)
         self.malformed.update(self.live.malformed)
-        self.live = Live(self.engine, first_ref=self.live.next_ref)
-        self.live.kill(bool(self.killed))
-        self.live.stale(None, True)
+        self.live = LiveSession(self.engine, first_ref=self.live.next_order_id)
+        self.live.kill_switch(bool(self.killed))
+        self.live.suspend(None, True)
         self.books.attach(self.live)
         self._note("restart", why=feed, feed_session=(session or b"").decode("latin-1").strip())
 

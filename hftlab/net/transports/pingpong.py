@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hftlab.callable_module import make_callable
-from hftlab.engine.histogram import Histogram
+from hftlab.engine.timing import Histogram
 from hftlab.errors import ConfigError, HftlabError, UnknownName
 from hftlab.measurement import system
 from hftlab.measurement.clock import clock_of

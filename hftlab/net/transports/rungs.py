@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hftlab.engine.histogram import Histogram
+from hftlab.engine.timing import Histogram
 from hftlab.measurement.distribution import has_enough_samples
 from hftlab.measurement.machine import describe
 from hftlab.measurement.paired import Interval, Series

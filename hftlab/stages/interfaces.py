@@ -1,6 +1,6 @@
 """What a stage of one's own must offer, method by method, to take the place of one of ours in the Python engine.
 
-    hftlab.Engine(tick=MyTick, book=MyBook, signal=MySignal, entry=MyEntry)
+    hftlab.Engine(tick=MyTick, book=MyBook, signal=MySignal, order=MyOrder)
 
 Each is a class, or any callable, that makes a new stage for every run; it is called with the arguments of the stage it
 replaces, which its protocol names. Stages have no base class: what counts is that the methods are there.
@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hftlab.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hftlab.feeds.feed import Block
-    from hftlab.feeds.itch import Problem
+    from hftlab.feeds.frames import Block, Problem
     from hftlab.stages.book import Top
     from hftlab.stages.order import Accepted
     from hftlab.stages.signal import Values
@@ -83,11 +82,11 @@ class SignalStage(Protocol):
         """The latest nine values of an instrument; `stages.signal.NO_VALUES` if it has none yet."""
 
 
-class EntryStage(Protocol):
-    """Decide, check the risk, encode. Made by `MyEntry(config, risk, names, price_scale)`.
+class OrderStage(Protocol):
+    """Decide, check the risk, encode. Made by `MyOrder(config, risk, names, price_scale)`.
 
     config  : OrderConfig; risk: RiskConfig; names: 8-byte symbol by instrument; price_scale: units per 1.0 of currency
-    orders  : what was accepted, in the fields of `record.ORDER_DTYPE`
+    orders  : what was accepted, in the fields of `engine.recording.ORDER_DTYPE`
     stream  : the exact bytes sent
     rejects : refusals by index into `settings.REJECTS`
     """
@@ -106,8 +105,8 @@ class EntryStage(Protocol):
 #: What makes a stage: a class, or anything that can be called like one.
 Factory = Callable[..., Any]
 
-#: Stage -> its protocol, in the order of the path. `entry` is the order stage; the word `order` names its constants.
-PROTOCOLS: dict[str, type] = {"tick": TickStage, "book": BookStage, "signal": SignalStage, "entry": EntryStage}
+#: Stage -> its protocol, in the order of the path.
+INTERFACES: dict[str, type] = {"tick": TickStage, "book": BookStage, "signal": SignalStage, "order": OrderStage}
 
 
 def methods(protocol: type) -> list[str]:
@@ -136,9 +135,9 @@ def build(stage: str, factory: Factory, *arguments: Any, **more: Any) -> Any:
     raises : ConfigError naming what the object lacks, before anything runs
     """
     made = factory(*arguments, **more)
-    if missing := lacking(made, members(PROTOCOLS[stage])):
+    if missing := lacking(made, members(INTERFACES[stage])):
         raise ConfigError(
             f"{stage} stage {label(factory)} lacks {', '.join(missing)}; "
-            f"it must have what hftlab.stages.protocols.{PROTOCOLS[stage].__name__} lists"
+            f"it must have what hftlab.stages.interfaces.{INTERFACES[stage].__name__} lists"
         )
     return made
