@@ -49,7 +49,7 @@ from hftlab.stages.book import Book
 #
 # Each order is an object. Each price level is a list of orders, in the order in which they came. What is asked for is computed
 # when it is asked for: the best price by sorting all prices, the shares of a level by adding up its orders. It is plain code
-# (`notebooks/course/naivebook.py`), and this is how it answers:
+# (`notebooks/course/naive_book.py`), and this is how it answers:
 
 # %% tags=["nbval-check-output"]
 print(getsource(NaiveBook.best_prices), getsource(NaiveBook.total), sep="\n")
@@ -539,7 +539,7 @@ assert holds
 # **What did not help.** `__slots__` saves memory; of time, nothing was seen that one would bet on. Keyed queues do nothing on
 # a calm feed. And no step brings Python near Rust: what remains is the interpreter itself.
 #
-# **Where it is.** `notebooks/course/naivebook.py` (the start), `hftlab/stages/book.py` (the end),
+# **Where it is.** `notebooks/course/naive_book.py` (the start), `hftlab/stages/book.py` (the end),
 # `hftlab/experiments/chain.py` (the
 # steps), `hftlab/stages/tick.py` (how the tick stage reads fields).
 #

@@ -524,6 +524,6 @@ assert check("08.2", by_columns)
 # event stays due. And FMA, which the processor offers for nothing, was not worth an engine that cannot be compared.
 #
 # **Where it is.** `hftlab/stages/signal.py` (the contract in code), `rust_ext/src/signal/recompute.rs` and `incremental.rs`,
-# `hftlab/conformance/` (the comparison), `notebooks/course/walked.py` (the counting).
+# `hftlab/conformance/` (the comparison), `notebooks/course/level_counter.py` (the counting).
 #
 # **Next:** 09 The wire. How does a message get here at all, and what does that cost?

@@ -508,6 +508,6 @@ answer
 # off gets shorter. And dropping old messages instead of new ones, which leaves more holes.
 #
 # **Where it is in the code.** `hftlab/loadtest/` (a module for each section), `hftlab/net/trader/ingress.py` (the policy),
-# `notebooks/course/known.py` (the server). `hftlab stress` runs all of it in one go; `--faults` prints the whole table.
+# `notebooks/course/fake_server.py` (the server). `hftlab stress` runs all of it in one go; `--faults` prints the whole table.
 #
 # **Next:** 11 The result. What was each step worth, all together?
