@@ -14,8 +14,8 @@
 # %% [markdown]
 # # 00 Quickstart
 #
-# **What is here, in ten minutes?** You will load a feed, run the tick-to-trade path on two engines, prove that they compute the
-# same, and see where the time goes.
+# **What can hftlab do, in ten minutes?** You load a feed, run the tick-to-trade path on two engines, prove that they compute
+# the same, and see where the time goes.
 #
 # ```text
 # wire bytes -> TICK (decode) -> BOOK (L3 order book) -> SIGNAL -> ORDER (decide, risk, encode) -> wire bytes
@@ -37,8 +37,8 @@ charts.enable()
 # %% [markdown]
 # ## A feed
 #
-# Generated, so that anybody can run this: real NASDAQ ITCH 5.0 bytes, the same for the same seed on every machine. A file of
-# your own is `hftlab.load("path")`, plain or gzip.
+# The feed is generated, so that everybody can run this: real NASDAQ ITCH 5.0 bytes, the same for the same seed on every
+# machine. `hftlab.load("path")` reads a file of your own, plain or gzip.
 
 # %% tags=["nbval-check-output"]
 feed = hftlab.synthetic("calm", MESSAGES, seed=SEED)
@@ -48,7 +48,7 @@ print(feed.name, len(wire), "bytes", hashlib.sha256(wire).hexdigest()[:16])
 # %% [markdown]
 # ## Which engines are there?
 #
-# `auto` is Rust where it is installed. A missing engine says why; it is never replaced in silence.
+# `auto` is Rust if it is installed. The list gives the reason why an engine is missing; hftlab never falls back silently.
 
 # %% tags=["nbval-ignore-output"]
 hftlab.backends()
@@ -64,7 +64,7 @@ print({kind: n for kind, n in run.counts.items() if n})
 print("faults", run.faults, "| orders sent", len(run.orders), "| refused by risk", run.rejects)
 
 # %% [markdown]
-# Row *i* of the frame is the state of its instrument after message *i*: the touch, then the nine signals.
+# Row *i* of the frame is the state of its instrument after message *i*: best bid and ask, then the nine signals.
 
 # %% tags=["nbval-check-output"]
 run.frame.select("index", "bid_price", "bid_qty", "ask_price", "ask_qty", "microprice", "ofi", "score").tail(4)
@@ -80,8 +80,8 @@ book.group_by("side", maintain_order=True).head(3)
 # %% [markdown]
 # ## Switch engines, and verify
 #
-# `use_backend` decides what `auto` means inside the block. `verify` compares events, touch, signals, faults and order bytes, bit
-# for bit, and would show the first message on which they part.
+# `use_backend` sets the meaning of `auto` inside the block. `verify` compares events, best bid and ask, signals, faults and
+# order bytes, bit for bit; if two engines differ, it shows the first message where they do.
 
 # %% tags=["nbval-check-output"]
 engines = [info.name for info in hftlab.backends() if info.available]
@@ -95,9 +95,9 @@ print("order bytes of every engine here:", digests)
 # %% [markdown]
 # ## The table
 #
-# Equality first, then interleaved rounds. Latency is stamped per message, the clock's own cost subtracted; whole passes are timed
-# without stamps. `n/a` marks a percentile with too few samples beyond it. The last line of each pass is measured from the first
-# byte to the last, it is not a sum of the lines above.
+# The bench checks equality first, then it runs interleaved rounds. It stamps the latency of each message and subtracts the cost
+# of the clock; it times whole passes without stamps. `n/a` marks a percentile with too few samples beyond it. The end-to-end
+# line has stamps of its own; it is not the sum of the lines above.
 
 # %% tags=["nbval-ignore-output"]
 report = hftlab.bench(feed, rounds=ROUNDS)
@@ -110,19 +110,19 @@ report.plot()
 # %% [markdown]
 # ## What you can claim
 #
-# A claim is a ratio taken within one run, with a margin that holds on a noisy machine.
+# A claim is a ratio measured within one run, with a margin that holds on a noisy machine.
 
 # %% tags=["nbval-check-output"]
 ratios = report.ratios()
 claims = {label: ratio.low > 10 for label, ratio in ratios.items() if label == "rust best"}
 assert all(claims.values()), ratios
-print("the best Rust variant makes more than 10 times the messages per second:", all(claims.values()))
+print("the best Rust variant processes more than 10 times the messages per second:", all(claims.values()))
 
 # %% [markdown]
 # ## Takeaway
 #
-# - One feed, one contract, as many engines as you like; equality is checked before a clock starts.
+# - One feed, one contract, any number of engines; equality is checked before the clock starts.
 # - The stages have the same names everywhere: `hftlab/stages/` in Python, `rust_ext/src/` in Rust.
 # - On the command line: `hftlab bench`, `hftlab run FILE`, `hftlab verify python rust FILE`, `hftlab doctor`.
 #
-# **Next:** [01 Measuring a microsecond](01_measuring.ipynb): why the table above may be believed, and which tables may not.
+# **Next:** [01 Measuring a microsecond](01_measuring.ipynb): why you may trust the table above, and which tables you may not.

@@ -14,17 +14,17 @@
 # %% [markdown]
 # # 01 Measuring a microsecond
 #
-# **Why could the first table of this project not be believed, and what does it take to make one that can?**
+# **Why was the first table of this project wrong, and what does a table need that you can trust?**
 #
 # About 50 minutes, 39 of them for three exercises. Afterwards you will be able to
 #
-# - say what a clock can see, and which figures of a table it cannot bear,
-# - tell warm from cold, and *service time* from *response time*, and find the stall that an average benchmark hides,
-# - decide from two series of measurements whether B is faster than A, or whether the machine is only moody today.
+# - name the resolution of a clock, and the figures of a table that it does not support,
+# - distinguish warm from cold and *service time* from *response time*, and find the stall that an average benchmark hides,
+# - decide from two series of measurements whether B is faster than A, or whether the machine is only noisy.
 
 # %% tags=["parameters"]
 SEED = 1
-ITERATIONS = 1_000  # of the old method; it used as many
+ITERATIONS = 1_000  # of the legacy method, as in the first table
 ROUNDS = 5  # 11 for a calmer picture
 MESSAGES = 10_000  # of the feed; 200_000 for deeper percentiles
 READINGS = 100_000  # of each clock; 1_000_000 for a p99.99
@@ -51,7 +51,7 @@ tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=2, thousands_s
 # ## A table to distrust
 #
 # hftlab grew from a small engine whose page showed this table, in microseconds (us). *p95* is the 95th percentile: 95 of 100
-# calls took at most so long. *End to end* is the whole way from the message to the order.
+# calls took at most this long. *End to end* is the whole path from the message to the order.
 
 # %% tags=["nbval-ignore-output"]
 first = legacy_method(ITERATIONS, SEED, rounds=31)
@@ -61,12 +61,12 @@ published = first.frame().filter(pl.col("source") == "published").drop("source")
 published
 
 # %% [markdown]
-# **Predict first.** Before you read on: which of these figures can *not* be what a stage took? What kind of clock prints such
-# numbers? How did "end to end" come about? Write it down; two minutes are enough.
+# **Predict first.** Before you read on: which of these figures can *not* be the time of a stage? What kind of clock prints such
+# numbers? How was "end to end" computed? Write it down; two minutes are enough.
 
 # %%
 guess = """
-The figures I do not believe: ...
+The figures I do not trust: ...
 The clock: ...
 End to end: ...
 """
@@ -74,14 +74,14 @@ End to end: ...
 # %% [markdown]
 # ## What a clock can see
 #
-# Three words that are often mixed up:
+# Three properties that are often confused:
 #
-# - **resolution**, the smallest step a clock can make: what lies between two steps is invisible;
-# - **cost**, what reading it takes: you pay it inside the thing you measure;
-# - **monotonic**: it never steps back. A *wall clock* may, when somebody sets the date.
+# - **resolution**, the smallest step of a clock: it cannot show what lies between two steps;
+# - **cost**, the time of one reading: you pay it inside the measurement;
+# - **monotonicity**: a monotonic clock never steps back. A *wall clock* may, when somebody sets the date.
 #
-# `clocks()` measures them all, here and now: two readings back to back, many times over. `step_ns` is the smallest step that was
-# seen. A cost is not a number but a distribution, as everything in this lesson.
+# `clocks()` measures all of them on this machine: two readings back to back, many times. `step_ns` is the step of the clock. A
+# cost is not a number but a distribution, like everything in this lesson.
 
 # %% tags=["nbval-ignore-output"]
 seen = clocks(READINGS)
@@ -92,47 +92,48 @@ seen.plot()
 
 # %% [markdown]
 # The lines are flat, then rise steeply: now and then something takes the processor away between two readings, an interrupt,
-# another program, or, on a virtual machine, the host. No clock is to blame for that, and no benchmark is free of it.
+# another program or, on a virtual machine, the host. That is not the fault of a clock, and it happens in every benchmark.
 #
-# Now compare with the old table: its clock was `time.time_ns() // 1000`, the wall clock cut to whole microseconds.
+# Now compare with the first table: its clock was `time.time_ns() // 1000`, the wall clock cut to whole microseconds.
 
 # %% tags=["nbval-check-output"]
-step_ns = 1_000  # of the old clock
+step_ns = 1_000  # of the legacy clock
 ours = seen["perf_counter_ns"]
-print("one step of the old clock is more than two readings of perf_counter_ns:", step_ns > 2 * ours.cost_p50_ns)
+print("one step of the legacy clock is more than two readings of perf_counter_ns:", step_ns > 2 * ours.cost_p50_ns)
 print("perf_counter_ns went backwards:", ours.backwards)
 assert step_ns > 2 * ours.cost_p50_ns
 assert ours.backwards == 0
 
 # %% [markdown]
-# ## What the step does to a figure
+# ## How the step changes a figure
 #
-# The workload of that table is rebuilt in `notebooks/course/legacy_workload.py`. `legacy_method` measured it in the old way, and
-# then properly. Here are *the very same samples* twice: as the nanosecond clock read them, and with both readings cut to whole
-# microseconds.
+# The workload of that table is rebuilt in `notebooks/course/legacy_workload.py`. `legacy_method` measured it by the legacy
+# method, and then properly. Here are *the same samples* twice: as read by the nanosecond clock, and with both readings cut to
+# whole microseconds.
 
 # %% tags=["nbval-ignore-output"]
 effects = pl.DataFrame([vars(effect) for effect in first.effects])
 effects.select("stage", "median", "floored_median", "mean", "floored_mean")
 
 # %% [markdown]
-# The median jumps to a whole number, up or down; nothing says by how much it lies. The **mean** survives almost unharmed. Why?
-# Calls begin at any moment between two ticks of the coarse clock. A call of a quarter of a step sees a tick go by in a quarter of
-# all cases: mostly 0, sometimes 1, and the average is right. A percentile has no such luck: it is one of the samples.
+# The median jumps to a whole number, up or down, and nothing shows the size of its error. The **mean** hardly changes. Why?
+# Calls begin at any moment between two ticks of the coarse clock. A call of a quarter of a step includes a tick in a quarter of
+# all cases: mostly 0, sometimes 1, and the average is right. A percentile is one of the samples, so it is wrong.
 
 # %% tags=["nbval-check-output"]
 whole = all(effect.floored_median == round(effect.floored_median) for effect in first.effects)
 close = all(abs(effect.mean - effect.floored_mean) < 0.2 for effect in first.effects)
 print("every floored median is a whole number of us:", whole)
-print("every floored mean lies within a fifth of a us of the true one:", close)
+print("every floored mean is within 0.2 us of the true one:", close)
 assert whole
 assert close
 
 # %% [markdown]
 # ## How many samples a percentile needs
 #
-# The other half of an honest table is the sample. A p99 of 1,000 calls rests on the ten slowest: run it again, and it is another
-# number. The rule of hftlab: a percentile above the median prints **n/a** unless at least so many samples lie beyond it.
+# The second requirement is a large enough sample. A p99 of 1,000 calls rests on the ten slowest: run it again, and you get
+# another number. The rule of hftlab: a percentile above the median prints **n/a** unless at least this many samples lie beyond
+# it.
 
 # %% tags=["nbval-check-output"]
 print("samples that must lie beyond:", MIN_TAIL_SAMPLES)
@@ -141,7 +142,7 @@ pl.DataFrame(
         {
             "percentile": name,
             "samples needed": round(MIN_TAIL_SAMPLES / (1 - q)),
-            f"told by {ITERATIONS:,}": has_enough_samples(ITERATIONS, q),
+            f"supported by {ITERATIONS:,}": has_enough_samples(ITERATIONS, q),
         }
         for name, q in PERCENTILES.items()
         if q > 0.5
@@ -151,14 +152,14 @@ pl.DataFrame(
 # %% [markdown]
 # ### Exercise 01.1: an honest table of a coarse clock
 #
-# *Middling, 12 minutes.* `stamps` holds readings of a perfect clock before and after each call, shape (n, 2), whole ns. Pretend
-# that the clock counts in steps of `step` ns, and return the table that may then be printed: a dict with `p50`, `p95`, `p99`
-# in ns. Write `None` for n/a:
+# *Medium, 12 minutes.* `stamps` contains readings of a perfect clock before and after each call, shape (n, 2), whole ns. Assume
+# that the clock counts in steps of `step` ns, and return the table that you may print in that case: a dict with `p50`, `p95`,
+# `p99` in ns. Write `None` for n/a:
 #
-# - where fewer than 100 samples lie beyond a percentile (the median needs none), and
-# - where the figure is no more than one step, which says nothing.
+# - if fewer than 100 samples lie beyond a percentile (the median needs none), and
+# - if the figure is at most one step, which says nothing.
 #
-# The start below does what the old table did.
+# The start below is the method of the first table.
 
 
 # %% tags=["nbval-check-output"]
@@ -172,8 +173,8 @@ check("01.1", my_table)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# A clock is cut when it is read. Which two numbers does the program see, and when does it subtract? Whether n samples bear
-# a percentile q is what `has_enough_samples(n, q)`, imported above, answers.
+# A clock is cut when it is read. Which two numbers does the program get, and when does it subtract? `has_enough_samples(n, q)`,
+# imported above, tells whether n samples support the percentile q.
 # </details>
 #
 # <details><summary>Solution</summary>
@@ -209,28 +210,28 @@ solved
 # %% [markdown]
 # ## Percentiles do not add
 #
-# The published "end to end" was never measured: medians were added to medians, p95 to p95, p99 to p99. Is that so bad?
+# The published "end to end" was never measured: the medians were added up, and so were p95 and p99. How wrong is that?
 # **Predict:** is the sum of the p99 of the stages too large or too small?
 #
-# Two made-up engines of three stages each. In the first, each stage varies a little all the time. In the second, each is quick
-# but for a rare hiccup, rarer than one in a hundred.
+# Here are two simulated engines of three stages each. In the first, each stage varies a little all the time. In the second,
+# each stage is fast except for a rare outlier, rarer than one in a hundred.
 
 # %% tags=["nbval-check-output"]
 rng = np.random.default_rng(SEED)
 varying = rng.exponential(1.0, (100_000, 3))
-hiccups = np.where(rng.random((100_000, 3)) < 0.006, 100.0, 1.0)
-for name, stages in (("always varying", varying), ("rare hiccups", hiccups)):
+outliers = np.where(rng.random((100_000, 3)) < 0.006, 100.0, 1.0)
+for name, stages in (("always varying", varying), ("rare outliers", outliers)):
     added = np.quantile(stages, 0.99, axis=0).sum()
     measured = np.quantile(stages.sum(axis=1), 0.99)
-    print(f"{name}: the p99s added up {added:.1f}, the p99 of the whole {measured:.1f}: {added / measured:.2f} of the truth")
+    print(f"{name}: sum of the p99s {added:.1f}, p99 of the whole {measured:.1f}: {added / measured:.2f}x of it")
     assert (added > 1.2 * measured) if name == "always varying" else (added < 0.2 * measured)
 
 # %% [markdown]
-# Too large *or* too small: it depends on whether the stages are slow at the same time, which the sum does not know. That is why
-# end to end has stamps of its own in every table of hftlab.
+# The sum is too large *or* too small: it depends on whether the stages are slow at the same time, which the sum does not know.
+# Therefore end to end has stamps of its own in every table of hftlab.
 #
-# Here is everything at once: the old table as published, the old method rerun on this machine, and the same calls measured
-# properly. The grey band is what a clock of whole microseconds cannot see.
+# Here is everything at once: the first table as published, the legacy method on this machine, and the same calls measured
+# properly. The grey band is below the resolution of a clock of whole microseconds.
 
 # %% tags=["nbval-ignore-output"]
 first.plot()
@@ -240,24 +241,24 @@ for sentence in findings(first):
     print("-", sentence)
 
 # %% [markdown]
-# Read the lines on end to end again: with a nanosecond clock, the sum may well come out near the truth on this workload. A wrong
-# method is not always wrong by much; you just cannot tell when it is. And the last line matters most. There was no book and no
-# order in what was timed, so even a perfect clock would have measured the wrong thing.
+# Read the lines on end to end again: with a nanosecond clock, the sum may be close to the truth on this workload. A wrong
+# method is not always wrong by much, but you cannot tell when it is. The last line matters most: the timed code had no book and
+# no orders, so even a perfect clock would have measured the wrong thing.
 #
-# ## Warm, first, swept
+# ## Warm, cold start, cold cache
 #
-# Now a real engine: decode, book, signals, order. A loop that runs the same code again and again keeps code and data in the
-# processor's *caches*, small fast memories beside each core. A market that is quiet for a second does not. So one number is not
-# enough, and `hftlab.latency` gives three **phases**:
+# Now measure a real engine: decode, book, signals, order. A loop that runs the same code again and again has its code and data
+# in the *caches* of the processor, small fast memories beside each core. After a quiet second in the market, an engine does
+# not. So one number is not enough, and `hftlab.latency` gives three **phases**:
 #
-# - **warm**: message after message, the first ones of each pass left out;
-# - **first**: those first messages, on an empty book;
-# - **caches swept**: before each message a large array is read through, so that nothing of the engine is left in the caches.
+# - **warm**: message after message, without the first ones of each pass;
+# - **first** (cold start): those first messages, on an empty book;
+# - **cold cache**: before each message a large array is read, which evicts the engine from the caches.
 #
-# **Predict:** how many times as long does the median message take with swept caches?
+# **Predict:** how many times as long does the median message take with cold caches?
 
 # %%
-guess_swept = 1.0  # times as long as warm
+guess_cold = 1.0  # times as long as warm
 
 # %% tags=["nbval-ignore-output"]
 feed = hftlab.synthetic("calm", MESSAGES, seed=SEED)
@@ -267,9 +268,9 @@ ends = reports["python"].frame().filter(pl.col("stage") == "end to end")
 ends.select("phase", "n", "min", "p50", "p90", "p99", "p99.9", "max")
 
 # %% [markdown]
-# Nanoseconds; `null` is n/a: the sample was too small. Now change **one** thing, the engine, and put its curves into the same
-# picture (where the Rust engine is installed). The horizontal axis gives each further nine, 90 %, 99 %, 99.9 %, the same room:
-# the tail is what we are here for. A curve ends where its sample ends. Stairs in a curve are the steps of a clock.
+# The figures are nanoseconds; `null` is n/a: the sample was too small. Now change **one** thing, the engine, and draw its
+# curves into the same chart (if the Rust engine is installed). The horizontal axis gives each further nine, 90 %, 99 %, 99.9 %,
+# the same width, since the tail matters most. A curve ends where its sample ends. Stairs in a curve are the steps of the clock.
 
 # %% tags=["nbval-ignore-output"]
 curves = [one.spectrum().with_columns(pl.format(name + ", {}", "series").alias("series")) for name, one in reports.items()]
@@ -277,7 +278,7 @@ charts.percentile_chart(pl.concat(curves), "End to end, three phases", f"{feed.n
 
 # %% tags=["nbval-check-output"]
 cold_is_slower = all(one.swept.quantile(0.5) > 1.5 * one["total"].quantile(0.5) for one in reports.values())
-print("in every engine here, a message that finds nothing in the caches takes more than half as long again:", cold_is_slower)
+print("with cold caches, a message takes more than 1.5 times as long in every engine here:", cold_is_slower)
 assert cold_is_slower
 
 # %% tags=["nbval-ignore-output"]
@@ -285,23 +286,23 @@ for name, one in reports.items():
     warm = one["total"].quantile(0.5)
     first = next(row for row in one.measured.first if row.part == "total").quantile(0.5)
     print(
-        f"{name}: {one.swept.quantile(0.5) / warm:.1f} times as long as warm with swept caches (your guess: {guess_swept}),",
+        f"{name}: {one.swept.quantile(0.5) / warm:.1f} times as long as warm with cold caches (your guess: {guess_cold}),",
         end=" ",
     )
     print(f"{first / warm:.2f} times among the first messages")
 
 # %% [markdown]
-# **Why.** Memory is far away: a load that misses every cache waits for as long as hundreds of instructions would take. The faster
-# the engine, the larger the share of that wait, so a quick engine loses *more* of its lead when it is woken from sleep. The sweep
-# is in `hftlab/experiments/swept.py`.
+# **Why.** Memory is slow: a load that misses every cache waits for the time of hundreds of instructions. The faster the engine,
+# the larger the share of that wait, so a fast engine loses *more* of its lead when its caches are cold.
 #
-# **What may surprise you:** how little the first messages cost beside the swept ones. They follow each other without a pause, so
-# the caches fill within a few of them, and an empty book is a small one. "Warm-up" is not the same as "cold".
+# **What may surprise you:** how little the first messages cost compared with those on cold caches. They follow each other
+# without a pause, so the caches fill within a few messages, and an empty book is small. A cold start is not the same as a cold
+# cache.
 #
-# One more thing a report tells: two ways of measuring a stage, side by side. Stamps around each message give a distribution.
-# Whole passes without any stamp, ended after each stage and subtracted, give only an average, but no clock disturbs them. Where
-# a stage is shorter than ten readings of the clock, believe the passes. Where a long stage does not agree, the
-# machine was disturbed during one of the two: measure again before you explain it.
+# A report also contains two measurements of each stage, side by side. Stamps around each message give a distribution. Whole
+# passes without stamps, ended after each stage and subtracted, give only an average, but no clock disturbs them. If a stage is
+# shorter than ten readings of the clock, trust the passes. If the two disagree on a long stage, the machine was disturbed
+# during one of them: measure again before you explain it.
 
 # %% tags=["nbval-ignore-output"]
 for one in reports.values():
@@ -309,17 +310,17 @@ for one in reports.values():
         print("-", sentence)
 
 # %% [markdown]
-# ## The stall that nobody saw
+# ## The stall that the loop did not measure
 #
-# A benchmark loop sends the next message when the last one is done. It is a *closed loop*: when the engine stalls, the loop
-# politely waits and sends nothing. The market does not wait. Messages that were due during the stall queue up, and each of
-# them is late. The loop never sent them, so it never saw them. Gil Tene named this **coordinated omission**.
+# A benchmark loop sends the next message when the last one is done. It is a *closed loop*: while the engine stalls, the loop
+# waits and sends nothing. The market does not wait. Messages that are due during the stall queue up, and each of them is late.
+# The loop never sent them, so it never measured them. Gil Tene named this **coordinated omission**.
 #
-# - **service time**: from when the engine got the message until it was done;
-# - **response time**: from when the message was *due* until it was done.
+# - **service time**: from the moment the engine gets the message until it is done;
+# - **response time**: from the moment the message was *due* until it is done.
 #
-# **Predict:** messages are due at a fixed rate, and all but one take the same short time. One single message takes a whole
-# second. What do p99 of service and p99 of response say?
+# **Predict:** messages are due at a fixed rate, and all but one take the same short time. One message takes a whole second.
+# What are p99 of service and p99 of response?
 
 # %% tags=["nbval-check-output"]
 SECONDS, RATE = 10, 1_000  # messages per second
@@ -336,24 +337,24 @@ pl.DataFrame(
 
 # %% tags=["nbval-check-output"]
 points = [{"series": name, **point} for name, ns in both.items() for point in Distribution.of("total", ns).spectrum()]
-charts.percentile_chart(pl.DataFrame(points), "One stall, seen and not seen", f"{len(service):,} messages, one of them stalls")
+charts.percentile_chart(pl.DataFrame(points), "One stall, in service and in response time", f"{len(service):,} messages, one of them stalls")
 
 # %% tags=["nbval-check-output"]
 late = np.count_nonzero(response > 2 * service.min())
-print(f"one message of {len(service):,} stalled, {late:,} were late for it")
+print(f"one message of {len(service):,} stalled, {late:,} were late because of it")
 assert np.quantile(service, 0.99) == service.min()
 assert np.quantile(response, 0.99) > 1_000 * np.quantile(service, 0.99)
 assert np.quantile(response, 0.5) == np.quantile(service, 0.5)
 
 # %% [markdown]
-# The whole second hides in one sample of the service times, beyond every percentile that the sample bears. The response times
-# show it. The *median* of both is the same: it would not have warned you.
+# The whole second is one sample of the service times, beyond every percentile that the sample supports. The response times show
+# it. The *median* of both is the same: it does not warn you.
 #
 # ### Exercise 01.2: from service to response
 #
-# *Middling, 12 minutes.* Message i is due at `i * interval`. The engine takes them in order, one at a time; it starts a message
-# when it is due and the one before is done. Return the response time of each message, ns, same length as `service`. The start
-# below is what a closed loop believes.
+# *Medium, 12 minutes.* Message i is due at `i * interval`. The engine processes them in order, one at a time; it starts a
+# message when that is due and the one before is done. Return the response time of each message, ns, same length as `service`.
+# The start below is the assumption of a closed loop.
 
 
 # %% tags=["nbval-check-output"]
@@ -366,7 +367,7 @@ check("01.2", my_response)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# Keep one variable, the moment at which the engine becomes free. A message begins at the later of two moments. (This recursion
+# Use one variable, the moment at which the engine becomes free. A message begins at the later of two moments. (This recursion
 # is Lindley's, 1952; it describes every queue with one server.)
 # </details>
 #
@@ -382,7 +383,7 @@ check("01.2", my_response)
 #     return out
 # ```
 #
-# `hftlab/experiments/openloop.py` does the same without a loop.
+# `response_ns`, imported above, does the same without a loop.
 # </details>
 
 
@@ -403,9 +404,9 @@ solved
 # %% [markdown]
 # ### The same with the real engine
 #
-# `paced` is an *open loop*: the schedule is fixed first, each message is sent when it is due, and both times are kept. First a
-# rate that no engine can follow, to learn what ours can do; then shares of that. The left panel counts from when a message was
-# due, the right one from when the engine got it.
+# `paced` is an *open loop*: the schedule is fixed first, each message is sent when it is due, and both times are recorded.
+# First it uses a rate that no engine can sustain, which gives the capacity of ours; then shares of that. The left panel counts
+# from the moment a message was due, the right one from the moment the engine got it.
 
 # %% tags=["nbval-ignore-output"]
 engine = hftlab.Engine("python")
@@ -423,44 +424,44 @@ charts.load_chart(pl.DataFrame(rows), title="The Python engine under load", subt
 # %% tags=["nbval-check-output"]
 shares = (0.5, 0.9, 0.99)
 never = all(one.response.raw.quantile(q) >= one.service.raw.quantile(q) for one in loops.values() for q in shares)
-drowned = loops[1.5].response.raw.quantile(0.5) > 10 * loops[1.5].service.raw.quantile(0.5)
+overloaded = loops[1.5].response.raw.quantile(0.5) > 10 * loops[1.5].service.raw.quantile(0.5)
 print("response is never shorter than service, at any percentile and load:", never)
-print("above capacity the median response is more than ten times the median service:", drowned)
+print("above capacity the median response is more than ten times the median service:", overloaded)
 assert never
-assert drowned
+assert overloaded
 
 # %% [markdown]
-# The right panel is what a closed loop prints: load hardly seems to matter, even where the engine drowns. The left panel is what
-# the market feels: beyond capacity the queue never ends, and just below it every hiccup of the machine leaves a queue that takes
-# long to drain. A lone jump on the left at a *low* load is such a hiccup, too: one long service time, rarer than any percentile
-# shown on the right, and everybody behind it.
+# The right panel is the result of a closed loop: load hardly seems to matter, even beyond capacity. The left panel is the
+# latency that the market experiences: beyond capacity the queue grows without end, and just below it every stall of the machine
+# leaves a queue that takes long to drain. A single jump on the left at a *low* load is such a stall, too: one long service
+# time, rarer than any percentile shown on the right, and every message behind it.
 #
-# ## What the machine makes of nothing
+# ## The A/A noise floor
 #
-# You changed a line and the benchmark says it is quicker. Is it? Measure the *same* thing twice, one after the other, and look
-# at the difference: that is what your machine makes out of nothing. **A/A control** is its name. `hftlab.compare` always runs
-# one: each round runs A, B and A once more in random order, and the ratio of each round is taken, so that a slow spell hits
-# all of them. The interval beside a ratio (square brackets in text, a bar in the chart) holds the true median with 95 %
-# confidence. It is a *bootstrap* interval: the rounds are drawn anew, with repetition, thousands of times, and the middle 95 %
-# of the medians are kept.
+# You changed a line, and the benchmark says that it is faster. Is it? Measure the *same* code twice, one after the other, and
+# look at the difference: that is the noise of your machine. The measurement is called an **A/A control**. `hftlab.compare`
+# always runs one: each round runs A, B and A once more in random order, and the ratio is computed within each round, so that a
+# slow spell affects all of them. The interval beside a ratio (square brackets in text, a bar in the chart) is a confidence
+# interval of the true median. It is a *bootstrap* interval: the rounds are resampled, with repetition, thousands of times, and
+# the middle 95 % of the medians form the interval.
 #
 # Here both sides are the Python engine. **Predict:** how far from 1 will the ratios be?
 
 # %% tags=["nbval-ignore-output"]
-nothing = hftlab.compare("python", "python", hftlab.synthetic("calm", COMPARED, seed=SEED), rounds=11)
-print(nothing.verdict)
-nothing.plot()
+noise = hftlab.compare("python", "python", hftlab.synthetic("calm", COMPARED, seed=SEED), rounds=11)
+print(noise.verdict)
+noise.plot()
 
 # %% [markdown]
-# How wide is your nothing? Every difference smaller than that is not yours. The verdict needs three things: the interval does not
-# hold 1, *neither does that of the second copy of A*, and the median lies outside of the control's own interval.
+# How wide is your noise floor? You cannot claim a difference smaller than that. The verdict "faster" needs three things: the
+# interval excludes 1, *so does that of the second copy of A*, and the median lies outside the interval of the control.
 #
 # ### Exercise 01.3: is B faster?
 #
-# *Hard, 15 minutes.* `a`, `b` and `again` are ns per message, one value per round; `again` is A once more. Return what B is
-# against A: `"faster"`, `"slower"` or `"no difference seen"`. The check asks you about many made-up machines, calm and rough,
-# with slow spells and spikes. Cry wolf on more than one in twenty comparisons of a thing with itself, and you fail; miss the real
-# differences, and you fail, too. The start below is how most benchmarks on the internet decide.
+# *Hard, 15 minutes.* `a`, `b` and `again` are ns per message, one value per round; `again` is A once more. Return the verdict
+# on B compared with A: `"faster"`, `"slower"` or `"no difference seen"`. The check simulates many machines, calm and noisy,
+# with slow spells and spikes. More than one false alarm in twenty A/A comparisons fails; so do missed real differences. The
+# start below is how most benchmarks on the internet decide.
 
 
 # %% tags=["nbval-check-output"]
@@ -474,9 +475,8 @@ check("01.3", my_verdict)
 # <details><summary>Hint</summary>
 #
 # `a / b` is a series of ratios, one per round: a slow spell cancels out. `Interval.of(series)` in `hftlab.measurement.paired`
-# makes a
-# bootstrap interval, and its `side` is 1 above 1, -1 below, 0 if it holds 1. One interval of 95 % is wrong one time in twenty
-# at best. Who could be a second witness?
+# computes a bootstrap interval; its `side` is 1 above 1, -1 below, 0 if it contains 1. One interval of 95 % is wrong one time
+# in twenty at best. What could serve as a second, independent test?
 # </details>
 #
 # <details><summary>Solution</summary>
@@ -486,13 +486,13 @@ check("01.3", my_verdict)
 #
 # def my_verdict(a, b, again):
 #     first, second, control = Interval.of(a / b), Interval.of(again / b), Interval.of(a / again)
-#     agreed = first.side == second.side != 0           # both copies of A say so
-#     if not agreed or control.contains(first.median):     # or the machine makes as much of nothing
+#     agreed = first.side == second.side != 0           # both copies of A agree
+#     if not agreed or control.contains(first.median):  # or the noise floor is as wide
 #         return "no difference seen"
 #     return "faster" if first.side > 0 else "slower"
 # ```
 #
-# This is the rule of `hftlab/measurement/paired.py`, where a table says how often it errs, and what simpler rules do.
+# This is the rule of `hftlab/measurement/paired.py`; a table there gives its error rate and that of simpler rules.
 # </details>
 
 # %% tags=["solution", "nbval-check-output"]
@@ -514,23 +514,23 @@ solved
 # %% [markdown]
 # ## Takeaway
 #
-# - State the clock: its step, its cost, and what you subtracted. What is shorter than ten readings is measured in whole passes.
+# - State the clock: its step, its cost, and what you subtracted. Measure in whole passes what is shorter than ten readings.
 # - A figure without enough samples beyond it is **n/a**, and percentiles are never added. End to end has stamps of its own.
-# - Count latency from when a message was due; compare in pairs, beside a control; keep every sample.
+# - Count latency from the moment a message was due; compare in paired rounds, beside a control; keep every sample.
 #
 # ### What did not work
 #
-# - Subtracting the clock's cost does not make a coarse clock fine, and it can push a short stage to nothing: the raw median is
-#   kept beside it (`raw_median` in the frame).
-# - No percentile was rescued by running the old method again. Only more samples and a finer clock help.
-# - Nothing in this lesson made anything faster. That was not the question; but now you would notice if something were.
+# - Subtracting the cost of the clock does not make a coarse clock fine, and it can reduce a short stage to zero: the frame has
+#   the raw median, too.
+# - Running the legacy method again did not rescue any percentile. Only more samples and a finer clock help.
+# - Nothing in this lesson made anything faster. That was not the question; but now you would notice an improvement.
 #
-# ### Where it is
+# ### Where it is in the code
 #
 # `hftlab/measurement/clock.py` clocks · `distribution.py` percentiles and n/a · `latency.py` phases ·
 # `swept.py` caches · `openloop.py` open loop · `paired.py` and `compare.py` A/B with control.
 #
 # The old method: `notebooks/course/legacy_method.py`. On the command line: `hftlab doctor`, `hftlab latency`, `hftlab compare`.
 #
-# **Next:** [02 Reading the market](02_reading_the_market.ipynb), what the messages of an exchange say. Then
-# [03 Where the time goes](03_where_the_time_goes.ipynb).
+# **Next:** [02 Reading the market](02_reading_the_market.ipynb), the messages of an exchange. Then [03 Where the time
+# goes](03_where_the_time_goes.ipynb).
