@@ -200,7 +200,7 @@ def decode(feed: Feed, backend: str | Engine = "auto") -> Events:
     check_type("feed", feed, Feed)
     if feed.wire == "events":
         return np.concatenate([np.empty(0, EVENT_DTYPE), *map(as_events, feed.event_blocks())])
-    engine = resolve(backend)[1] if isinstance(backend, str) else backend.implementation
+    engine = backend.implementation if isinstance(backend, Engine) else resolve(backend)[1]
     joiner, parts, index = Joiner(feed.name), [np.empty(0, EVENT_DTYPE)], 0
     try:
         for data in joiner.pieces(feed.blocks()):

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - it is a class
 from time import perf_counter_ns
 from typing import Any
 
@@ -14,9 +16,9 @@ import numpy as np
 from hftlab.engine.recording import ORDER_DTYPE, Rows, columns
 from hftlab.engine.session import Counters, SessionResult
 from hftlab.engine.timing import Stamps
-from hftlab.errors import HftlabError
+from hftlab.errors import FeedError, HftlabError
 from hftlab.events import EVENT_DTYPE, EVENT_FIELDS, Events, Fault, Kind, as_events
-from hftlab.feeds.frames import Block, Problem, frame_problem
+from hftlab.feeds.frames import NO_NAME, Block, Problem, frame_problem
 from hftlab.settings import RECORDS, STAGES, Settings
 from hftlab.stages.book import EMPTY_TOP, Book, Top
 from hftlab.stages.interfaces import BookStage, Factory, OrderStage, SignalStage, TickStage, build
@@ -28,6 +30,7 @@ FIRST_FAULTS = 100
 FINISHED = "finish() was called already; what the run produced was handed over then"
 _PIECE = 1 << 20  # bytes of wire data run at once, more than the longest message
 _STATUS = int(Kind.STATUS)
+_pack = Struct("<QQQqIHBB").pack  # the event record, which knows what its fields can hold
 #: What makes each stage, unless the caller supplies one; see stages/interfaces.py.
 OURS: dict[str, Factory] = {"tick": Tick, "book": Book, "signal": Signal, "order": OrderEntry}
 
@@ -41,7 +44,8 @@ class PythonSession:
 
     def __init__(self, settings: Settings, stages: Mapping[str, Factory] = OURS) -> None:
         self.settings = settings
-        names = {i: name.encode("latin-1", "replace").ljust(8)[:8] for i, name in enumerate(settings.symbols) if name}
+        symbols = {i: name.encode("latin-1", "replace").ljust(8)[:8] for i, name in enumerate(settings.symbols) if name}
+        names = {i: name for i, name in symbols.items() if name != NO_NAME}
         self.tick: TickStage = build("tick", stages["tick"], names, strict=settings.strict)
         self.book: BookStage = build("book", stages["book"])
         self.signal: SignalStage = build("signal", stages["signal"], settings.signal_config)
@@ -141,7 +145,14 @@ class PythonSession:
         kind: int,
         side: int,
     ) -> int:
-        """Run one event given as integers; returns what the book said of it (see Book.apply)."""
+        """Run one event given as integers; returns what the book said of it (see Book.apply).
+
+        raises : FeedError if a field cannot hold its value
+        """
+        try:
+            _pack(ts_ns, order_id, new_order_id, price, qty, instrument, kind, side)
+        except StructError as error:
+            raise FeedError(f"event: every field must be a whole number that its type can hold: {error}") from None
         return self._run(((ts_ns, order_id, new_order_id, price, qty, instrument, kind, side),))
 
     def message(self, message: bytes) -> int:

@@ -39,7 +39,7 @@ class ItchFeed(Feed):
         self.name = name or (self._source.name if isinstance(self._source, Path) else f"{len(self._source)} bytes")
         if isinstance(self._source, Path):
             _open(self._source).close()
-        self._kept = frozenset(self._locate(symbol) for symbol in symbols)
+        self._kept = frozenset(self._locate(symbol) for symbol in check_type("symbols", symbols, Iterable))
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:

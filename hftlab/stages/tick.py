@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from struct import Struct
 
 from hftlab.events import Kind, Side
-from hftlab.feeds.frames import Block, Problem, frame_problem
+from hftlab.feeds.frames import NO_NAME, Block, Problem, frame_problem
 from hftlab.protocols.itch_messages import SIZES
 
 #: (ts_ns, order_id, new_order_id, price, qty, instrument, kind, side)
@@ -98,13 +98,17 @@ class Tick:
         self.used, self.problem = 0, None
         while at + 2 < end:
             size, letter = data[at] << 8 | data[at + 1], data[at + 2]
-            if size != SIZES[letter] and self._stops(at, size, letter):
+            if size != SIZES[letter] and (code := frame_problem(size, letter)):
+                self.problem = Problem(code, at, self.index, size, letter)
                 return
             at += 2
             if at + size > end:
                 return
             if SIZES[letter] > 0:
                 event = decode(data, at)
+            elif self.strict:
+                self.problem = Problem("unknown_type", at - 2, self.index, size, letter)
+                return
             else:
                 self.unknown[letter] += 1
                 event = decode(data, at) if size >= _HEAD_BYTES else NO_EVENT
@@ -116,10 +120,8 @@ class Tick:
 
     def _learn(self, data: Block, at: int, letter: int, instrument: int) -> None:
         stock = at + (11 if letter == 82 else 24)
-        self.names[instrument] = bytes(data[stock : stock + 8])
-
-    def _stops(self, at: int, size: int, letter: int) -> bool:
-        code = frame_problem(size, letter) or ("unknown_type" if self.strict else "")
-        if code:
-            self.problem = Problem(code, at, self.index, size, letter)
-        return bool(code)
+        name = bytes(data[stock : stock + 8])
+        if name == NO_NAME:
+            self.names.pop(instrument, None)
+        else:
+            self.names[instrument] = name
