@@ -49,7 +49,7 @@ def trader(options: Options) -> Action:
     options.of(RiskConfig, but="kill", title="limits")
 
     def act(given: Given) -> int:
-        constants = {"order": given.call(OrderConfig), "risk": given.call(RiskConfig)}
+        constants = {"order_config": given.call(OrderConfig), "risk_config": given.call(RiskConfig)}
         given.call(serve, settings=given.call(TraderSettings), **constants)
         return 0
 

@@ -16,7 +16,9 @@ from hftlab.loadtest import faults
 from hftlab.loadtest.faults.clock import stepped_wall_clock
 from hftlab.loadtest.faults.rig import ACCOUNTS, Rig
 from hftlab.loadtest.faults.survived import Faults, Survived
-from hftlab.net.trader import holds
+from hftlab.net.trader.feed import FeedState
+from hftlab.net.trader.gates import HoldReason, TradingGates
+from hftlab.net.trader.order_manager import OrderState
 from hftlab.protocols import ouch
 
 EVERY = {fault.name: fault for fault in faults.known()}
@@ -82,48 +84,52 @@ def sends_again(rig: Rig, *, under_a_new_number: bool) -> None:
     """After a login, orders that never arrived are sent once more."""
     trader = rig.trader
 
-    def settled(before: Callable[..., None], following: int, note: Any) -> None:
-        before(following, note)
-        for order in [one for one in trader.books.positions.orders.values() if one.state == "lost"][:1]:
+    def resynced(before: Callable[..., None], next_ref: int) -> None:
+        before(next_ref)
+        for order in [one for one in trader.orders.by_ref.values() if one.state is OrderState.LOST][:1]:
             ref = trader.live.next_order_id if under_a_new_number else order.ref
             raw = ouch.EnterOrder(ref, "B" if order.sign > 0 else "S", order.quantity, order.symbol, order.price, "3").encode()
             trader.live.set_next_order_id(ref + 1)
-            trader.books.positions.sent(raw)
+            trader.orders.sent(raw)
             trader.gateway.send(raw, rig.clock())
 
-    replaced(trader.books, "settled", settled)
+    replaced(trader.orders, "resynced", resynced)
 
 
 def misses_a_message(rig: Rig) -> None:
     numbers = iter(range(10_000))
-    replaced(rig.trader.live, "push", lambda before, blocks: [] if next(numbers) in range(1_400, 1_430) else before(blocks))
+    replaced(rig.trader.live, "feed", lambda before, blocks: [] if next(numbers) in range(1_400, 1_430) else before(blocks))
 
 
 def trades_while_stale(rig: Rig) -> None:
-    replaced(rig.trader, "_hold", lambda before, why: before("" if why.startswith("feed: gap") else why))
+    replaced(rig.trader, "_hold", lambda before, why: before(None if why is HoldReason.FEED_GAP else why))
 
 
 def never_trades_again(rig: Rig) -> None:
-    replaced(rig.trader, "_hold", lambda before, why: before(why or ("" if rig.exchange.publisher.next < 1_450 else "no reason")))
+    replaced(
+        rig.trader,
+        "_hold",
+        lambda before, why: before(why or (None if rig.exchange.publisher.next < 1_450 else HoldReason.STARTING)),
+    )
 
 
 def forgets_orders(rig: Rig) -> None:
-    def broken(before: Callable[[], None]) -> None:
+    def disconnected(before: Callable[[], None]) -> None:
         before()
-        orders = rig.trader.books.positions.orders
-        for ref in [ref for ref, order in orders.items() if order.state == "sent"]:
+        orders = rig.trader.orders.by_ref
+        for ref in [ref for ref, order in orders.items() if order.state is OrderState.SENT]:
             del orders[ref]
 
-    replaced(rig.trader.books, "broken", broken)
+    replaced(rig.trader.orders, "disconnected", disconnected)
 
 
 def does_not_say_that_orders_are_lost(rig: Rig) -> None:
-    def settled(_: Callable[..., None], following: int, _note: Any) -> None:
-        rig.trader.live.set_next_order_id(following or 1)
-        for order in rig.trader.books.open:
+    def resynced(_: Callable[..., None], next_ref: int) -> None:
+        rig.trader.live.set_next_order_id(next_ref or 1)
+        for order in rig.trader.orders.open:
             order.left = 0
 
-    replaced(rig.trader.books, "settled", settled)
+    replaced(rig.trader.orders, "resynced", resynced)
 
 
 def counts_fills_twice(rig: Rig) -> None:
@@ -131,11 +137,11 @@ def counts_fills_twice(rig: Rig) -> None:
         before(*given)
         before(*given)
 
-    replaced(rig.trader.books.positions, "_move", move)
+    replaced(rig.trader.orders, "_move", move)
 
 
 def tells_the_engine_nothing(rig: Rig) -> None:
-    replaced(rig.trader.live, "report", lambda _, *given: True)
+    replaced(rig.trader.live, "on_report", lambda _, *given: True)
 
 
 def accepts_twice(rig: Rig) -> None:
@@ -206,10 +212,10 @@ def test_what_is_left_open_is_found() -> None:
 
 def test_a_trader_with_nobody_to_ask_stays_out_after_a_message_that_cannot_be_read() -> None:
     """The books are wrong for good: also after the connection was lost and is back."""
-    seen: list[str] = []
+    seen: list[Any] = []
 
     def ask_nobody(rig: Rig) -> None:
-        replaced(rig.trader, "_anew", lambda before, feed: before(feed) if feed == "session" else None)
+        replaced(rig.trader, "_restart", lambda before, state: before(state) if state is FeedState.SESSION else None)
 
         def trades(before: Callable[[], None]) -> None:
             if not rig.seen["damaged"]:
@@ -225,7 +231,7 @@ def test_a_trader_with_nobody_to_ask_stays_out_after_a_message_that_cannot_be_re
         replaced(rig, "trades", trades)
 
     survive("unreadable message", tamper=ask_nobody)
-    assert seen == ["feed: unreadable", "0 orders"]
+    assert seen == [HoldReason.FEED_UNREADABLE, "0 orders"]
 
 
 # Around it ----------------------------------------------------------------------------------------------------------------------
@@ -267,8 +273,13 @@ def test_the_command_prints_the_table_and_its_exit_code_says_whether_all_is_well
     assert "1 of 1 faults survived, seed 1" in said
     assert "verdict: survived" in said
     assert json.loads((tmp_path / "found.json").read_text())["rows"][0]["verdict"] == "ok"
-    reason = holds.reason  # a trader that knows no gap
-    monkeypatch.setattr(holds, "reason", lambda *given: "" if "gap" in (why := reason(*given)) else why)
+    reason = TradingGates.reason  # a trader that knows no gap
+
+    def no_gap(*given: Any, **more: Any) -> HoldReason | None:
+        why = reason(*given, **more)
+        return None if why is HoldReason.FEED_GAP else why
+
+    monkeypatch.setattr(TradingGates, "reason", no_gap)
     assert main([*words, "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert (told["schema"], told["verdict"]) == ("hftlab-stress-faults/1", "FAILED")

@@ -21,7 +21,9 @@ import hftlab
 from hftlab.net.exchange.audit import message_to_dict, read_log
 from hftlab.net.exchange.server import Exchange
 from hftlab.net.exchange.settings import ExchangeSettings
-from hftlab.net.trader.retrace import retrace
+from hftlab.net.trader.gates import HoldReason
+from hftlab.net.trader.journal import replay_journal
+from hftlab.net.trader.order_manager import OrderState
 from hftlab.net.trader.settings import TraderSettings
 from hftlab.net.trader.trader import Trader
 from hftlab.protocols.ouch import decode_inbound
@@ -144,9 +146,9 @@ def test_both_sides_tell_the_story_that_the_replay_tells(
 
     audit, feed = list(read_log(tmp_path / "audit")), hftlab.synthetic("burst", MESSAGES, seed=SEED)
     entered = [line["message"] for line in audit if line["event"] == "in" and line["message"]["type"] == "EnterOrder"]
-    again = retrace(tmp_path / "journal", feed, backend, **EAGER)
+    again = replay_journal(tmp_path / "journal", feed, backend, **EAGER)
     assert len(entered) > 50
-    assert entered == [message_to_dict(decode_inbound(raw)) for raw in again.orders]
+    assert entered == [message_to_dict(decode_inbound(raw)) for raw in again.sent]
     # The same orders, told to the other engine, are the same bytes; and both books are that of the file.
     offline = hftlab.Engine("python").run(feed, record="none")
     assert [again.live.book(i) for i in sorted(again.live.names)] == [offline._session.depth(i) for i in sorted(again.live.names)]
@@ -222,8 +224,8 @@ def test_who_comes_late_asks_for_what_was_before_and_then_trades(started: Callab
     assert (mine["messages"], mine["lost"]) == (MESSAGES, 0)
     assert mine["recovered"] >= MESSAGES // 2
     assert mine["sent"] == made.matcher.counts["entered"] > 0
-    again = retrace(tmp_path / "journal", feed, "rust", **EAGER)
-    assert len(again.orders) == mine["sent"]
+    again = replay_journal(tmp_path / "journal", feed, "rust", **EAGER)
+    assert len(again.sent) == mine["sent"]
 
 
 @pytest.mark.parametrize("backend", ["python", pytest.param("rust", marks=pytest.mark.rust)])
@@ -249,7 +251,7 @@ def test_an_exchange_that_fails_and_comes_back_meets_a_trader_that_has_lost_noth
         made.crash()
         while ours.gateway.ready:
             ours.poll(0.01)
-        assert ours.held == "order connection"
+        assert ours.held is HoldReason.CONNECTION
         before = made
         made = Exchange(feed, {"TRADER": PASSWORD}, there, state=before.state())
         made.start()
@@ -265,12 +267,12 @@ def test_an_exchange_that_fails_and_comes_back_meets_a_trader_that_has_lost_noth
     audit = list(read_log(tmp_path / "audit"))
     entered = [line["message"]["user_ref"] for line in audit if line["event"] == "in" and line["message"]["type"] == "EnterOrder"]
     assert len(entered) == len(set(entered)) > 50, "no order is sent twice"
-    states = Counter(order.state for order in ours.books.positions.orders.values())
-    known = {ref for ref, order in ours.books.positions.orders.items() if order.state != "lost"}
+    states = Counter(order.state for order in ours.orders.by_ref.values())
+    known = {ref for ref, order in ours.orders.by_ref.items() if order.state is not OrderState.LOST}
     assert known == set(entered)
-    assert not states["unknown"]
+    assert not states[OrderState.UNKNOWN]
     assert told_["positions"] == position(audit)
     offline = hftlab.Engine("python").run(feed, record="none")
     assert [ours.live.book(i) for i in sorted(ours.live.names)] == [offline._session.depth(i) for i in sorted(ours.live.names)]
-    again = retrace(tmp_path / "journal", feed, backend, **EAGER)
-    assert [int.from_bytes(raw[1:5], "big") for raw in again.orders] == sorted(ours.books.positions.orders)
+    again = replay_journal(tmp_path / "journal", feed, backend, **EAGER)
+    assert [int.from_bytes(raw[1:5], "big") for raw in again.sent] == sorted(ours.orders.by_ref)

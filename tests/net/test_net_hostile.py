@@ -12,7 +12,6 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +32,9 @@ from hftlab.net.exchange.matching import Matcher
 from hftlab.net.exchange.server import Phase
 from hftlab.net.exchange.sessions import OrderSessions, Session
 from hftlab.net.exchange.settings import ORDERS, REQUESTS, check_accounts
-from hftlab.net.trader.book_keeping import BookKeeping
-from hftlab.net.trader.gateway import DOWN, Gateway
+from hftlab.net.trader.gates import HoldReason
+from hftlab.net.trader.gateway import Gateway, GatewayState
+from hftlab.net.trader.order_manager import OrderManager
 from hftlab.net.trader.settings import TraderSettings
 from hftlab.protocols import moldudp64, ouch, soupbintcp
 from hftlab.protocols.itch_messages import build
@@ -430,19 +430,19 @@ def _no_connection(rig: Rig) -> None:
     rig.turn()
 
 
-GATES: dict[str, tuple[Callable[[Rig], None], str]] = {
-    "kill switch": (_killed, "killed: by the test"),
-    "kill file": (_kill_file, "killed: the file"),
-    "silent feed": (_silence, "feed: silent"),
-    "journal": (_journal, "journal"),
-    "order connection": (_no_connection, "order connection"),
+GATES: dict[str, tuple[Callable[[Rig], None], HoldReason]] = {
+    "kill switch": (_killed, HoldReason.KILLED),
+    "kill file": (_kill_file, HoldReason.KILLED),
+    "silent feed": (_silence, HoldReason.FEED_SILENT),
+    "journal": (_journal, HoldReason.JOURNAL),
+    "order connection": (_no_connection, HoldReason.CONNECTION),
 }
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("close", "held"), GATES.values(), ids=GATES)
 def test_no_order_leaves_while_anything_is_against_it(
-    engine: str, close: Callable[[Rig], None], held: str, tmp_path: Path
+    engine: str, close: Callable[[Rig], None], held: HoldReason, tmp_path: Path
 ) -> None:
     fault = Fault("gate", "", lambda rig: None, trader={"kill_file": str(tmp_path / "kill")})
     rig = Rig(fault, engine, 1, tmp_path)
@@ -457,7 +457,7 @@ def test_no_order_leaves_while_anything_is_against_it(
         rig.publish()
         rig.run(20)
         assert (len(rig.relay.orders), len(rig.witness.sent)) == there
-        assert rig.trader.held.startswith(held)
+        assert rig.trader.held is held
     finally:
         rig.close()
 
@@ -494,9 +494,9 @@ def test_whatever_the_exchange_says_of_orders_the_books_go_on(engine: str) -> No
     for seed in range(30):
         chance = random.Random(seed)
         live = LiveSession(engine, risk_config=FREE, **EAGER)
-        books = BookKeeping(live)
+        books = OrderManager(live, note)
         for raw in live.feed(b"".join(map(moldudp64.frame, day[:150]))):
-            books.positions.sent(raw)
+            books.sent(raw)
         for _ in range(60):
             kind = ouch.OUTBOUND[chance.choice("AAAEEECCDBJUMRQTIPS")]
             letters = iter(chance.choice("BSTEDLUZ \xff") for _ in range(20))
@@ -504,15 +504,15 @@ def test_whatever_the_exchange_says_of_orders_the_books_go_on(engine: str) -> No
             values = valued(kind, numbers, letters, chance.choice(["HLAAA", "NONE", ""]))
             if "user_ref" in values:
                 values["user_ref"] = chance.choice((0, 1, 2, 3, 1_000, 0xFFFFFFFF))
-            books.hear(ouch.decode_outbound(kind(**values).encode()), note)
+            books.on_message(ouch.decode_outbound(kind(**values).encode()))
             then: Callable[[], object] = chance.choice(
-                (books.profit, books.told, books.broken, partial(books.reconcile, note), str, str)
+                (books.profit, books.summary, books.disconnected, books.reconcile, str, str)
             )
             then()
-        books.settled(chance.choice(ENDS[:9]), note)
+        books.resynced(chance.choice(ENDS[:9]))
         live.feed(b"".join(map(moldudp64.frame, day[150:])))
-        books.session_over(note)
-        assert books.positions.counts["unexpected"] > 0
+        books.session_ended()
+        assert books.counts["unexpected"] > 0
         assert not books.open
 
 
@@ -532,7 +532,7 @@ def test_an_exchange_that_never_reads_is_given_up_before_much_waits_for_it() -> 
                 while gateway.client.state != "open" and time.monotonic() < end:
                     gateway.poll(clock())
                 order, sent = ouch.EnterOrder(1, "B", 1, "ABC", 1).encode(), 0
-                while gateway.state != DOWN and sent < 1_000_000:
+                while gateway.state is not GatewayState.DOWN and sent < 1_000_000:
                     gateway.send(order, clock())
                     sent += 1
                     assert len(gateway._outbox) < 1_200_000

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from hftlab.loadtest.faults.clock import MS_NS, stepped_wall_clock
 from hftlab.loadtest.faults.rig import Fault, Rig
 from hftlab.net.exchange.audit import AuditLog
+from hftlab.net.trader.gates import HoldReason
+from hftlab.net.trader.order_manager import OrderState
 
 _FULL = "/dev/full"
 _AWAY_MS = 300.0
@@ -29,7 +31,7 @@ def _session_change(rig: Rig) -> None:
 def _away(rig: Rig, session: str) -> None:
     """The exchange fails in the middle of everything, and is back a little later."""
     rig.publish(1 / 2)
-    rig.until(lambda: any(order.state == "sent" for order in rig.trader.books.open), "an order is on its way")
+    rig.until(lambda: any(order.state is OrderState.SENT for order in rig.trader.orders.open), "an order is on its way")
     rig.inject()
     rig.crash()
     rig.run(_AWAY_MS)
@@ -80,7 +82,7 @@ def _audit_full(rig: Rig) -> None:
 
 def _journal_full(rig: Rig) -> None:
     _full(rig, rig.trader.journal)
-    rig.must("journal" in rig.whys, "orders were not held back while the journal was full")
+    rig.must(HoldReason.JOURNAL in rig.whys, "orders were not held back while the journal was full")
 
 
 def _full(rig: Rig, log: AuditLog) -> None:

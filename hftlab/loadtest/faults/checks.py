@@ -16,11 +16,11 @@ from typing import Any
 from hftlab.engine.engine import Engine
 from hftlab.loadtest.faults.rig import ACCOUNTS, EAGER, Rig
 from hftlab.net.exchange import audit
-from hftlab.net.trader.positions import Order
-from hftlab.net.trader.retrace import retrace
+from hftlab.net.trader.journal import replay_journal
+from hftlab.net.trader.order_manager import Order, OrderState
 
 _US = "TRADER"
-_SETTLED = ("executed", "canceled", "rejected", "accepted")
+_SETTLED = (OrderState.EXECUTED, OrderState.CANCELED, OrderState.REJECTED, OrderState.ACCEPTED)
 
 
 class Story:
@@ -116,7 +116,7 @@ def _fates(rig: Rig, story: Story) -> Iterator[str]:
     wire = {int.from_bytes(raw[1:5], "big") for raw in rig.relay.orders}
     sent = wire | {int.from_bytes(raw[1:5], "big") for raw in rig.witness.sent}
     for ref in sorted(sent):
-        order = rig.trader.books.positions.orders.get(ref)
+        order = rig.trader.orders.by_ref.get(ref)
         if order is None:
             yield f"order {ref} was sent, and the trader has forgotten it"
         elif wrong := _wrong(order, story):
@@ -129,24 +129,24 @@ def _fates(rig: Rig, story: Story) -> Iterator[str]:
 def _wrong(order: Order, story: Story) -> str:
     """What does not fit between what the trader says of an order and what the exchange says."""
     ref, state = order.ref, order.state
-    if state == "lost":
+    if state is OrderState.LOST:
         return "is said to be lost; the exchange has taken it" if story.entered[ref] else ""
-    if state == "unknown":
+    if state is OrderState.UNKNOWN:
         return ""  # reported as such: that is all anybody could do
     if state not in _SETTLED:
-        return f"is {state} for ever: nothing was heard of it, and nobody said so"
-    told = story.rejected[ref] if state == "rejected" else story.accepted[ref]
+        return f"is {state.value} for ever: nothing was heard of it, and nobody said so"
+    told = story.rejected[ref] if state is OrderState.REJECTED else story.accepted[ref]
     if not told:
-        return f"is {state} to the trader; the exchange never said so"
+        return f"is {state.value} to the trader; the exchange never said so"
     return f"was filled {story.filled[ref]} shares; the trader says {order.filled}" if story.filled[ref] != order.filled else ""
 
 
 def _positions(rig: Rig, story: Story) -> Iterator[str]:
     """Exchange, trader and engine hold the same, but for orders of which nothing is known."""
-    books, doubt = rig.trader.books, Counter[str]()
-    for order in books.positions.orders.values():
-        doubt[order.symbol] += order.quantity if order.state == "unknown" else 0
-    held = {symbol: shares for symbol, shares in books.positions.shares.items() if shares}
+    orders, doubt = rig.trader.orders, Counter[str]()
+    for order in orders.by_ref.values():
+        doubt[order.symbol] += order.quantity if order.state is OrderState.UNKNOWN else 0
+    held = {symbol: shares for symbol, shares in orders.shares.items() if shares}
     engine = {rig.trader.live.names[instrument]: shares for instrument, shares in rig.trader.live.positions.items()}
     for symbol in sorted({*held, *story.positions}):
         ours, theirs = held.get(symbol, 0), story.positions.get(symbol, 0)
@@ -160,7 +160,7 @@ def _again(rig: Rig) -> Iterator[str]:
     """The journal, run again, gives the orders that were sent, byte for byte."""
     if not rig.fault.retraces:
         return
-    again = retrace(rig.journal, rig.feed, rig.backend, **EAGER).orders
+    again = replay_journal(rig.journal, rig.feed, rig.backend, **EAGER).sent
     if again != rig.witness.sent:
         yield f"the journal, run again, gives {len(again)} orders; {len(rig.witness.sent)} were sent, or not the same"
 

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 
 from hftlab.loadtest.faults.rig import Fault, Rig
+from hftlab.net.trader.gates import HoldReason
 
 _LARGEST = 65_507  # bytes that a datagram can have
 _SHARE = 0.1  # of datagrams that are damaged
@@ -109,7 +110,7 @@ def _nobody_to_ask(rig: Rig) -> None:
     rig.publish()
     rig.run(5_000, 5.0)
     _gap(rig)
-    rig.must(rig.trader.held in ("feed: gap", "feed: lost"), f"messages are missing; held {rig.trader.held!r}")
+    rig.must(rig.trader.held in (HoldReason.FEED_GAP, HoldReason.FEED_LOST), f"messages are missing; held {rig.trader.held}")
     sent = len(rig.witness.sent) - before
     rig.must(not sent, f"{sent} orders left after messages were lost for good")
 
@@ -190,7 +191,7 @@ def _unreadable(rig: Rig) -> None:
     rig.publish()
     rig.calm()
     rig.seen["restarts"] = rig.trader.restarts
-    rig.must("feed: unreadable" in rig.whys, "nobody noticed the message that cannot be read")
+    rig.must(HoldReason.FEED_UNREADABLE in rig.whys, "nobody noticed the message that cannot be read")
 
 
 def _shortened(rig: Rig) -> Callable[[bytes], bytes]:

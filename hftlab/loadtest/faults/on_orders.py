@@ -40,7 +40,7 @@ def _late_answers(rig: Rig) -> None:
     rig.inject()
     rig.relay.hold = True
     rig.publish(2 / 3)
-    rig.seen["unanswered"] = len(rig.trader.books.open)
+    rig.seen["unanswered"] = len(rig.trader.orders.open)
     rig.relay.hold = False
     rig.publish()
     rig.calm()

@@ -20,6 +20,7 @@ from hftlab.loadtest.faults.witness import Witness
 from hftlab.net.exchange.audit import SessionState
 from hftlab.net.exchange.server import Exchange, Phase
 from hftlab.net.exchange.settings import ExchangeSettings
+from hftlab.net.trader.gates import HoldReason
 from hftlab.net.trader.settings import TraderSettings
 from hftlab.net.trader.trader import Trader
 from hftlab.settings import OrderConfig, RiskConfig
@@ -77,7 +78,7 @@ class Rig:
         self.seen: Counter[str] = Counter()
         self.failures: list[str] = []
         self.holds: list[tuple[int, int | None]] = []
-        self.whys: set[str] = set()
+        self.whys: set[HoldReason] = set()
         self.injected_ns: int | None = None
         self.over_ns: int | None = None
         self.rivals: list[Rival] = []
@@ -144,7 +145,7 @@ class Rig:
         end = self.clock() + int(ms * MS_NS)
         while not so():
             if self.clock() > end:
-                state = f"held {self.trader.held!r}, connection {self.trader.gateway.state}"
+                state = f"held {self.trader.held}, connection {self.trader.gateway.state}"
                 raise Missed(f"{what}: not within {ms:,.0f} ms ({state})")
             self.turn(int(step_ms * MS_NS))
 
@@ -168,7 +169,7 @@ class Rig:
             lambda: (
                 self.trader.feed.arbiter.expected == self.exchange.publisher.next
                 and not self.trader.held
-                and not self.trader.books.open
+                and not self.trader.orders.open
             ),
             "the trader has everything and trades",
             20_000,
@@ -213,7 +214,7 @@ class Rig:
 
     def told_rejects(self) -> dict[str, int]:
         """Orders that the exchange has rejected, by reason."""
-        return dict(self.trader.books.positions.rejects)
+        return dict(self.trader.orders.rejects)
 
     @property
     def recovered_ms(self) -> float | None:
@@ -233,7 +234,7 @@ class Rig:
             self.holds.append((self.clock(), None))
         elif open_ and not held:
             self.holds[-1] = (self.holds[-1][0], self.clock())
-        self.whys |= {self.trader.held} - {""}
+        self.whys |= {self.trader.held} if self.trader.held else set()
 
     def _on_lines(self) -> int:
         return sum(line.counts["sent"] for line in self.exchange.lines.values()) - self.exchange.broadcast.counts["send_failed"]

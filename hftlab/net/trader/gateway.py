@@ -1,6 +1,6 @@
 """The sending end: one SoupBinTCP connection for orders, lost and made again, and what is known of what was sent on it.
 
-    down -- connect --> connecting --> login --> settling --> ready
+    down -- connect --> connecting --> login --> resync --> ready
       ^------------- after a wait that doubles -----|
 
 After a login the exchange repeats what it has said since we last heard, then answers our account query with the next UserRefNum
@@ -18,6 +18,7 @@ import errno
 import socket
 from collections import Counter
 from contextlib import suppress
+from enum import Enum
 from typing import NamedTuple
 
 from hftlab.errors import WireError
@@ -26,52 +27,75 @@ from hftlab.net.trader.settings import MS_NS, TraderSettings
 from hftlab.protocols import ouch
 from hftlab.protocols.soup_client import OPEN, Client, Event
 
-DOWN, CONNECTING, LOGIN, SETTLING, READY, REFUSED = "down", "connecting", "login", "settling", "ready", "refused"
 _RECEIVE = 1 << 16
-_OUTBOX = 1 << 20  # bytes that may wait for the socket; an exchange that reads no more than that is as good as gone
+_OUTBOX = 1 << 20  # bytes that may wait for the socket; a peer that stops reading is treated as disconnected
 
 
-class Happening(NamedTuple):
-    """What came: kind message (an OUCH message), unreadable, settled (next : the UserRefNum wanted, 0 unanswered), down, ended
-    (the session), up (a login was accepted), refused."""
+class GatewayState(Enum):
+    """Where the connection stands; see above. REFUSED: the login was, and is not tried again."""
 
-    kind: str
+    DOWN = "down"
+    CONNECTING = "connecting"
+    LOGIN = "login"
+    RESYNC = "resync"
+    READY = "ready"
+    REFUSED = "refused"
+
+
+class EventKind(Enum):
+    """What came on the connection; the value is what the journal says.
+
+    UP : a login was accepted; SETTLED : the exchange has repeated everything; ENDED : the session; REFUSED : the login
+    """
+
+    MESSAGE = "message"
+    UNREADABLE = "unreadable"
+    UP = "up"
+    SETTLED = "settled"
+    DOWN = "down"
+    ENDED = "ended"
+    REFUSED = "refused"
+
+
+class GatewayEvent(NamedTuple):
+    """message : of the exchange; text : why, in words; next_ref : the UserRefNum it takes next, 0 if it has not said."""
+
+    kind: EventKind
     message: ouch.Message | None = None
     text: str = ""
-    next: int = 0
+    next_ref: int = 0
 
 
 class Gateway:
     """The connection and its client.
 
-    state  : one of the words above
+    why    : it is down, in words; over : the session of the orders has ended, and no other was found
     counts : connections, logins, breaks, sent (orders and cancels), heartbeats
     """
 
     def __init__(self, settings: TraderSettings) -> None:
-        self.settings, self.state = settings, DOWN
+        self.settings, self.state = settings, GatewayState.DOWN
         self.address = Address.parse(settings.orders, "orders")
         dead_ns = settings.ns("idle_timeout")
         self.client = Client(settings.username, settings.password, dead_ns=dead_ns, version=settings.version)
         self.counts: Counter[str] = Counter()
-        self.why = ""  # it is down
-        self.over = False  # the session of the orders has ended, and no other was found
+        self.why, self.over = "", False
         self.socket: socket.socket | None = None
         self._outbox = bytearray()
         self._wait_ms = settings.reconnect_ms
         self._due_ns = 0
-        self._heard_ns = 0
+        self._last_seen_ns = 0
         self._answer = 0  # of an account query, while something may follow it
         self._from_first = True
 
     @property
     def ready(self) -> bool:
-        return self.state == READY
+        return self.state is GatewayState.READY
 
     @property
     def pending(self) -> bool:
         """Whether the socket is to be watched for room, too."""
-        return bool(self._outbox) or self.state == CONNECTING
+        return bool(self._outbox) or self.state is GatewayState.CONNECTING
 
     def send(self, payload: bytes, now_ns: int) -> bool:
         """Send one message now; False where that is not possible. What the socket does not take at once follows by itself.
@@ -95,25 +119,26 @@ class Gateway:
                 self._outbox += packet[taken:]
         return True
 
-    def poll(self, now_ns: int) -> list[Happening]:
+    def poll(self, now_ns: int) -> list[GatewayEvent]:
         """Read what has come and write what waits; connects when it is time to. Never blocks."""
         if self.socket is None:
-            if self.state == REFUSED or now_ns < self._due_ns:
+            if self.state is GatewayState.REFUSED or now_ns < self._due_ns:
                 return []
             return self._connect(now_ns)
-        if self.state == CONNECTING:
+        if self.state is GatewayState.CONNECTING:
             return self._connected(now_ns)
-        found = self._receive(now_ns)
+        events = self._receive(now_ns)
         if self.socket is not None:
             self._flush()
-        return found
+        return events
 
-    def due(self, now_ns: int) -> list[Happening]:
+    def due(self, now_ns: int) -> list[GatewayEvent]:
         """Let time pass: heartbeats, a login that is not answered, a peer that is silent, the end of settling."""
         if self.socket is None:
             return []
-        if self.state in (CONNECTING, LOGIN) and now_ns > self._due_ns:
-            return self._down(now_ns, f"no {'connection' if self.state == CONNECTING else 'answer to the login'} in time")
+        if self.state in (GatewayState.CONNECTING, GatewayState.LOGIN) and now_ns > self._due_ns:
+            what = "connection" if self.state is GatewayState.CONNECTING else "answer to the login"
+            return self._down(now_ns, f"no {what} in time")
         if beat := self.client.due(now_ns):
             self.counts["heartbeats"] += 1
             self._outbox += beat
@@ -122,9 +147,9 @@ class Gateway:
         if len(self._outbox) > _OUTBOX:
             return self._down(now_ns, f"the exchange does not read: {len(self._outbox)} bytes wait for it")
         wait_ms = self.settings.resync_timeout_ms / 10 if self._answer else self.settings.resync_timeout_ms
-        if self.state == SETTLING and now_ns - self._heard_ns > wait_ms * MS_NS:
-            self.state = READY
-            return [Happening("settled", next=self._answer)]
+        if self.state is GatewayState.RESYNC and now_ns - self._last_seen_ns > wait_ms * MS_NS:
+            self.state = GatewayState.READY
+            return [GatewayEvent(EventKind.SETTLED, next_ref=self._answer)]
         return []
 
     def close(self, now_ns: int) -> None:
@@ -136,32 +161,32 @@ class Gateway:
                 self.socket.send(bytes(self._outbox) + goodbye)
         self._drop()
 
-    def _connect(self, now_ns: int) -> list[Happening]:
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        made.setblocking(False)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _connect(self, now_ns: int) -> list[GatewayEvent]:
+        opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        opened.setblocking(False)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.counts["connections"] += 1
-        self.socket, self.state, self._due_ns = made, CONNECTING, now_ns + self.settings.ns("connect_timeout")
-        code = made.connect_ex(self.address)
+        self.socket, self.state, self._due_ns = opened, GatewayState.CONNECTING, now_ns + self.settings.ns("connect_timeout")
+        code = opened.connect_ex(self.address)
         if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
-            return self._down(now_ns, _words(code))
+            return self._down(now_ns, _errno_text(code))
         return self._connected(now_ns)
 
-    def _connected(self, now_ns: int) -> list[Happening]:
+    def _connected(self, now_ns: int) -> list[GatewayEvent]:
         """See whether the connection stands; then log in."""
         assert self.socket is not None
         if code := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            return self._down(now_ns, _words(code))
+            return self._down(now_ns, _errno_text(code))
         try:
             self.socket.getpeername()
         except OSError:
             return []  # not yet
-        self.state, self._due_ns = LOGIN, now_ns + self.settings.ns("connect_timeout")
+        self.state, self._due_ns = GatewayState.LOGIN, now_ns + self.settings.ns("connect_timeout")
         self._outbox = bytearray(self.client.connected(now_ns))
         self._flush()
         return []
 
-    def _receive(self, now_ns: int) -> list[Happening]:
+    def _receive(self, now_ns: int) -> list[GatewayEvent]:
         assert self.socket is not None
         try:
             data = self.socket.recv(_RECEIVE)
@@ -171,46 +196,46 @@ class Gateway:
             return self._down(now_ns, error.strerror or "broken")
         if not data:
             return self._down(now_ns, "the exchange hung up")
-        found = [one for event in self.client.receive(data, now_ns) for one in self._event(event, now_ns)]
+        events = [one for event in self.client.receive(data, now_ns) for one in self._on_event(event, now_ns)]
         if self.client.closed:
-            found += self._down(now_ns, self.client.closed)
-        return found
+            events += self._down(now_ns, self.client.closed)
+        return events
 
-    def _event(self, event: Event, now_ns: int) -> list[Happening]:
+    def _on_event(self, event: Event, now_ns: int) -> list[GatewayEvent]:
         if event.kind == "accepted":
-            self.state, self._heard_ns, self._wait_ms = SETTLING, now_ns, self.settings.reconnect_ms
+            self.state, self._last_seen_ns, self._wait_ms = GatewayState.RESYNC, now_ns, self.settings.reconnect_ms
             self._answer, self._from_first, self.over = 0, event.sequence <= 1, False
             self.counts["logins"] += 1
             if self.client.state == OPEN:  # what came behind it may have broken the stream already
                 self._outbox += self.client.send(ouch.AccountQuery().encode(), now_ns)
-            return [Happening("up", text=event.payload.decode("latin-1"))]
+            return [GatewayEvent(EventKind.UP, text=event.payload.decode("latin-1"))]
         if event.kind == "message":
-            self._heard_ns = now_ns
+            self._last_seen_ns = now_ns
             return self._message(event.payload)
         if event.kind == "rejected":
             if event.payload == b"S" and self.client.session:  # our session is over: any other will do
                 self.client.session, self.client.next = "", 1
-                return [Happening("ended", text="the session is not available any more")]
-            self.state = REFUSED
-            return [Happening("refused", text=self.client.closed)]
+                return [GatewayEvent(EventKind.ENDED, text="the session is not available any more")]
+            self.state = GatewayState.REFUSED
+            return [GatewayEvent(EventKind.REFUSED, text=self.client.closed)]
         if event.kind == "end":
             self.over = True
-            return [Happening("ended", text="end of session")]
+            return [GatewayEvent(EventKind.ENDED, text="end of session")]
         return []
 
-    def _message(self, payload: bytes) -> list[Happening]:
+    def _message(self, payload: bytes) -> list[GatewayEvent]:
         try:
             message = ouch.decode_outbound(payload)
         except WireError as error:
-            return [Happening("unreadable", text=str(error))]
-        found = [Happening("message", message)]
+            return [GatewayEvent(EventKind.UNREADABLE, text=str(error))]
+        events = [GatewayEvent(EventKind.MESSAGE, message)]
         answer = message.user_ref if isinstance(message, ouch.AccountQueryResponse) else 0
-        if self.state == SETTLING and self._from_first:
+        if self.state is GatewayState.RESYNC and self._from_first:
             self._answer = answer
         elif answer:
-            self.state = READY
-            found.append(Happening("settled", next=answer))
-        return found
+            self.state = GatewayState.READY
+            events.append(GatewayEvent(EventKind.SETTLED, next_ref=answer))
+        return events
 
     def _flush(self) -> None:
         """Write what waits, as far as the socket takes it; an error is met by the next read."""
@@ -220,28 +245,25 @@ class Gateway:
             except OSError:
                 return
 
-    def _down(self, now_ns: int, why: str) -> list[Happening]:
+    def _down(self, now_ns: int, why: str) -> list[GatewayEvent]:
         """The connection is gone: once more after a wait."""
         was = self.state
         self._drop()
         self.client.lost(why)
         self.why = why
-        self.state = REFUSED if was == REFUSED else DOWN
+        self.state = GatewayState.REFUSED if was is GatewayState.REFUSED else GatewayState.DOWN
         self._due_ns = now_ns + int(self._wait_ms * MS_NS)
         self._wait_ms = min(2 * self._wait_ms, self.settings.max_backoff_ms)
-        self.counts["breaks"] += was in (SETTLING, READY)
-        return [Happening("down", text=why)]
+        self.counts["breaks"] += was in (GatewayState.RESYNC, GatewayState.READY)
+        return [GatewayEvent(EventKind.DOWN, text=why)]
 
     def _drop(self) -> None:
         if self.socket is not None:
             self.socket.close()
-        self.socket, self.state = None, DOWN
+        self.socket, self.state = None, GatewayState.DOWN
         self._outbox.clear()
 
 
-def _words(code: int) -> str:
+def _errno_text(code: int) -> str:
     """What an errno means."""
     return errno.errorcode.get(code, str(code)) if code != errno.ECONNREFUSED else "connection refused"
-
-
-__all__ = ["DOWN", "READY", "REFUSED", "Gateway", "Happening"]

@@ -13,7 +13,6 @@ from hftlab.engine.session import Backend
 from hftlab.errors import ConfigError
 from hftlab.net.process import Announce, ended_by_signals, print_json, print_text
 from hftlab.net.trader.settings import TraderSettings, find_password
-from hftlab.net.trader.trade_report import orders_frame
 from hftlab.net.trader.trader import Trader
 from hftlab.presentation.output import atomic_path, check_writable
 
@@ -32,7 +31,7 @@ def serve(
     accounts    : file of USERNAME PASSWORD lines; None for HFTLAB_PASSWORD or HFTLAB_ACCOUNTS
     orders_file : write the orders there as Parquet at the end
     json        : print one JSON object a line
-    options     : as for hftlab.Engine (order, risk, signals, ...)
+    options     : as for hftlab.Engine (order_config, risk_config, ...)
     raises      : ConfigError for a setting, an address, a missing password, a login that is refused; OutputError
     """
     if orders_file:
@@ -49,7 +48,7 @@ def serve(
             summary = trader.stop()
     if orders_file:
         with atomic_path(orders_file) as path:
-            orders_frame(trader).write_parquet(path)
+            trader.orders.frame().write_parquet(path)
     announce("summary", summary)
     if trader.failed:
         raise ConfigError(f"orders {settings.orders}: {trader.failed}")

@@ -6,11 +6,11 @@ while trader.poll():
     ...
 print(trader.stop())
 
-An order leaves only while nothing holds it back: the kill switch, a journal that cannot be written, an order connection that is
-not ready, a feed that is not fresh. While something does, every book is stale to the engine, so that it decides on none; what was
-decided nevertheless is withheld, counted and reported to it. Messages that come late, after a gap, are run and not traded on.
+An order leaves only while every gate is open (see `TradingGates`). While one is closed, every book is stale to the engine, so
+that it decides on none; what was decided nevertheless is withheld, counted and reported to it. Messages that come late, after a
+gap, are run and not traded on. Before the gates open, an engine that does not know them learns positions and open orders.
 
-Messages lost for good, or unreadable, may have concerned any instrument. The session is then asked for again from its first
+Messages lost for good, or unreadable, may have concerned any instrument. The session is then requested again from its first
 message, into a new engine, if there is somewhere to ask; else, and after `max_session_restarts` of these, nothing is traded till
 the next one.
 """
@@ -22,34 +22,40 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from hftlab.engine.engine import Engine
 from hftlab.engine.live import LiveSession
 from hftlab.engine.session import Backend
+from hftlab.engine.timing import Histogram
+from hftlab.measurement.distribution import Distribution
 from hftlab.net.exchange.audit import AuditLog
 from hftlab.net.loop import Loop
-from hftlab.net.trader import holds
-from hftlab.net.trader.book_keeping import BookKeeping
-from hftlab.net.trader.feed_handler import FeedHandler
-from hftlab.net.trader.gateway import Gateway, Happening
+from hftlab.net.trader.feed import FeedHandler, FeedState
+from hftlab.net.trader.gates import HoldReason, TradingGates
+from hftlab.net.trader.gateway import EventKind, Gateway, GatewayEvent
+from hftlab.net.trader.order_manager import OrderManager
 from hftlab.net.trader.settings import MS_NS, TraderSettings
-from hftlab.net.trader.trade_report import Latency, summary
 from hftlab.protocols import ouch
 from hftlab.protocols.arbiter import Delivery
+from hftlab.settings import REJECTS
 
-_TIDY_NS = 10 * MS_NS  # between two looks at timers
-_SOON, _LATER = 0.002, 0.02  # seconds: the longest wait while messages are missing, and else
-_TURNS = 64  # of a spinning loop between two looks at the clock for that
+_TIMERS_NS = 10 * MS_NS  # between two looks at timers
+_WAIT_GAP_S, _WAIT_S = 0.002, 0.02  # the longest wait while messages are missing, and else
+_SPIN_TURNS = 64  # of a spinning loop between two looks at the clock for that
+_BATCH = 1024  # latencies that are counted at once
 
 
 class Trader:
     """One trader; nothing is bound before `start`.
 
-    backend  : a name, a Backend or an Engine; options : as for hftlab.Engine (order, risk, signals, ...)
+    backend  : a name, a Backend or an Engine; options : as for hftlab.Engine (order_config, risk_config, ...)
     clock    : monotonic ns
-    live     : the engine; books : orders, positions and cash as the exchange has told them
-    held     : why nothing is traded now, "" if it is
-    killed   : why the kill switch has fallen, "" if it has not
+    live     : the engine; orders : orders, positions and cash as the exchange has reported them
+    held     : why nothing is traded now, None if it is
+    failed   : why the login was refused, "" if it was not
     withheld : orders that were decided on and not sent, by reason
+    restarts : sessions requested again from their first message
     raises   : ConfigError, UnknownName, BackendMissing for what cannot be
     """
 
@@ -65,17 +71,18 @@ class Trader:
         self.live = LiveSession(backend, **options)
         self.engine = self.live.engine
         self.feed, self.gateway = FeedHandler(settings), Gateway(settings)
-        self.held, self.killed, self.failed = "starting", "", ""
-        self.withheld: Counter[str] = Counter()
-        self.latency = Latency()
-        self.malformed: Counter[str] = Counter()
-        self.restarts = 0
+        self.gates = TradingGates(settings, self.feed, self.gateway)
         self.journal = AuditLog(None, "")
-        self.books = BookKeeping(self.live)
+        self.orders = OrderManager(self.live, self._note)
+        self.held: HoldReason | None = HoldReason.STARTING
         self.live.suspend(None, True)
+        self.failed, self.restarts = "", 0
+        self.withheld: Counter[HoldReason] = Counter()
+        self.malformed: Counter[str] = Counter()
+        self._histogram, self._latencies = Histogram(), list[int]()
         self._loop: Loop | None = None
-        self._asked, self.stopping = "", False
-        self._whole, self._turns, self._tidy_ns, self._over_ns = True, 0, 0, 0
+        self._kill_request = ""
+        self._was_current, self._turns, self._timers_ns = True, 0, 0
 
     # Life -------------------------------------------------------------------------------------------------------------------
 
@@ -94,32 +101,32 @@ class Trader:
 
     @property
     def addresses(self) -> dict[str, Any]:
-        """Where the lines are listened to, HOST:PORT, and where orders go to."""
-        lines = ["{}:{}".format(*made.getsockname()) for made in self.feed.lines]
+        """Where the lines are received, HOST:PORT, and where orders go to."""
+        lines = ["{}:{}".format(*opened.getsockname()) for opened in self.feed.lines]
         return {"lines": lines, "orders": self.settings.orders, "requests": self.settings.requests}
 
     def poll(self, timeout: float = 0.05) -> bool:
         """One turn: what has come, what is due; False when it is over. Waits at most `timeout` seconds, if it does not spin."""
         if self._loop is None:
             return False
-        for number in self._loop.wait(min(timeout, _SOON if self.feed.arbiter.gap else _LATER)):
+        for number in self._loop.wait(min(timeout, _WAIT_GAP_S if self.feed.arbiter.gap else _WAIT_S)):
             self.feed.receive(number, self._take, self.clock)
         self._turns += 1
-        self._hear(self.gateway.poll(self.clock()))
-        if self.settings.spin and self._turns % _TURNS:
+        self._on_events(self.gateway.poll(self.clock()))
+        if self.settings.spin and self._turns % _SPIN_TURNS:
             return True
         return self._round(self.clock())
 
     def stop(self) -> dict[str, Any]:
         """Cancel what is open, wait a moment for the answers, log out, close; returns the summary."""
         if self._loop is not None:
-            self.stopping = True
-            self._hold("stopping")
+            self.gates.stopping = True
+            self._check_gates(self.clock())
             until = self.clock() + self.settings.ns("shutdown_timeout")
             self._cancel_all()
-            while self.books.open and self.gateway.ready and self.clock() < until:
-                self._hear(self.gateway.poll(self.clock()))
-                self._hear(self.gateway.due(self.clock()))
+            while self.orders.open and self.gateway.ready and self.clock() < until:
+                self._on_events(self.gateway.poll(self.clock()))
+                self._on_events(self.gateway.due(self.clock()))
                 time.sleep(0.001)
             self.gateway.close(self.clock())
             self._loop.close()
@@ -129,86 +136,97 @@ class Trader:
             self.journal.close()
         return self.summary()
 
+    @property
+    def killed(self) -> str:
+        """Why the kill switch has fallen, "" if it has not."""
+        return self.gates.killed
+
     def kill(self, reason: str) -> None:
         """The kill switch: no order leaves any more, and what is open is canceled. It stays on."""
         if self.killed:
             return
-        self.killed = reason
+        self.gates.killed = reason
         self.live.kill_switch(True)
         self._note("kill", why=reason)
-        self._hold(f"killed: {reason}")
+        self._check_gates(self.clock())
         self._cancel_all()
 
     def request_kill(self, reason: str) -> None:
         """The same, from a signal handler or another thread: the next turn does it, 20 ms later at most."""
-        self._asked = reason
-
-    def summary(self) -> dict[str, Any]:
-        """What has happened, in numbers."""
-        return summary(self)
+        self._kill_request = reason
 
     # The path ---------------------------------------------------------------------------------------------------------------
 
-    def _take(self, delivery: Delivery, came_ns: int) -> None:
+    def _take(self, delivery: Delivery, received_ns: int) -> None:
         """Messages in order, or none; orders leave from here."""
-        whole = not self.feed.arbiter.stale
-        if (whole and self._whole) if self.held else not whole:
-            self._judge(came_ns)
+        current = not self.feed.arbiter.stale
+        if (current and self._was_current) if self.held else not current:
+            self._check_gates(received_ns)
         if delivery.blocks:
             orders = self.live.feed(delivery.blocks)
-            for order in orders:
-                self._send(order, came_ns)
+            for raw in orders:
+                self._send(raw, received_ns)
             if orders:
-                self.books.decided(self.live.accepted(), self._note)
-        self._whole = whole
+                self.orders.decided(self.live.accepted())
+        self._was_current = current
         if self.held or self.live.corrupted:
-            self._judge(came_ns)
+            self._check_gates(received_ns)
 
-    def _send(self, raw: bytes, came_ns: int) -> None:
-        why = self.held or self.books.objects(raw) or ("" if self.gateway.send(raw, came_ns) else "order connection")
-        ns = self.clock() - came_ns
-        order = self.books.positions.sent(raw)
-        order.latency_ns = ns
-        if why:
-            self.withheld[why] += 1
-            self.books.tell(self.books.positions.ended(order, "withheld", why))
+    def _send(self, raw: bytes, received_ns: int) -> None:
+        reason = self.held
+        if not reason and not self.orders.is_known(raw):
+            reason = HoldReason.UNKNOWN_POSITION
+        if not reason and not self.gateway.send(raw, received_ns):
+            reason = HoldReason.CONNECTION
+        latency_ns = self.clock() - received_ns
+        order = self.orders.sent(raw)
+        order.latency_ns = latency_ns
+        if reason:
+            self.withheld[reason] += 1
+            self.orders.withheld(order, self.gates.describe(reason))
         else:
-            self.latency.add(ns)
+            self._latencies.append(latency_ns)
+            if len(self._latencies) >= _BATCH:
+                self._count_latencies()
 
-    def _hear(self, happenings: list[Happening]) -> None:
-        """What the order connection says."""
-        for one in happenings:
-            if one.message is not None:
-                self.books.hear(one.message, self._note)
+    def _on_events(self, events: list[GatewayEvent]) -> None:
+        """What came on the order connection."""
+        for event in events:
+            if event.message is not None:
+                self.orders.on_message(event.message)
                 continue
-            self._note(one.kind, **({"why": one.text} if one.text else {}), **({"next": one.next} if one.next else {}))
-            if one.kind == "unreadable":
-                self.books.positions.counts["unreadable"] += 1
-            elif one.kind == "down":
-                self.books.broken()
-            elif one.kind == "settled":
-                self.books.settled(one.next, self._note)
+            text, next_ref = {"why": event.text} if event.text else {}, {"next": event.next_ref} if event.next_ref else {}
+            self._note(event.kind.value, **text, **next_ref)
+            if event.kind is EventKind.UNREADABLE:
+                self.orders.counts["unreadable"] += 1
+            elif event.kind is EventKind.DOWN:
+                self.orders.disconnected()
+            elif event.kind is EventKind.SETTLED:
+                self.orders.resynced(event.next_ref)
                 if self.killed:
                     self._cancel_all()
-            elif one.kind == "ended":
-                self.books.session_over(self._note)
-            elif one.kind == "refused":
-                self.failed = one.text
-        if happenings:
-            self._judge(self.clock())
+            elif event.kind is EventKind.ENDED:
+                self.orders.session_ended()
+            elif event.kind is EventKind.REFUSED:
+                self.failed = event.text
+        if events:
+            self._check_gates(self.clock())
 
-    def _judge(self, now_ns: int) -> None:
-        """See whether anything holds orders back."""
-        self._hold(holds.reason(self, now_ns))
+    def _check_gates(self, now_ns: int) -> None:
+        """See whether anything holds orders back, and let the engine know."""
+        self._hold(self.gates.reason(now_ns, self.journal, corrupted=self.live.corrupted))
 
-    def _hold(self, why: str) -> None:
-        if why != self.held:
-            self.held = why
-            self.live.suspend(None, bool(why))
-            self._note("held" if why else "trading", **({"why": why} if why else {}))
+    def _hold(self, reason: HoldReason | None) -> None:
+        if reason is self.held:
+            return
+        if reason is None:
+            self.orders.reconcile()  # the engine must know what we hold before it may trade
+        self.held = reason
+        self.live.suspend(None, reason is not None)
+        self._note("held" if reason else "trading", **({"why": self.gates.describe(reason)} if reason else {}))
 
     def _cancel_all(self) -> None:
-        for order in self.books.open:
+        for order in self.orders.open:
             self.gateway.send(ouch.CancelOrder(order.ref).encode(), self.clock())
 
     # Rounds -----------------------------------------------------------------------------------------------------------------
@@ -216,35 +234,73 @@ class Trader:
     def _round(self, now_ns: int) -> bool:
         """Everything that need not be at once."""
         self.feed.due(now_ns)
-        if now_ns >= self._tidy_ns:
-            self._tidy_ns = now_ns + _TIDY_NS
-            self._hear(self.gateway.due(now_ns))
-            self.books.reconcile(self._note)
-            if why := self._asked or self.books.breaks(self.settings):
+        if now_ns >= self._timers_ns:
+            self._timers_ns = now_ns + _TIMERS_NS
+            self._on_events(self.gateway.due(now_ns))
+            self.orders.reconcile()
+            if why := self._kill_request or self.gates.breach(self.orders.profit()):
                 self.kill(why)
-            self._anew(holds.feed(self, now_ns))
-            self._judge(now_ns)
+            self._restart(self.feed.state(now_ns, corrupted=self.live.corrupted))
+            self._check_gates(now_ns)
         self.journal.flush(now_ns)
         if self._loop is not None:
             self._loop.watch(self.gateway.socket, writing=self.gateway.pending)
-        self._over_ns = (self._over_ns or now_ns) if self.feed.arbiter.finished else 0
-        return not holds.over(self, self._over_ns, now_ns)
+        return not self.gates.is_over(now_ns, open_orders=bool(self.orders.open))
 
-    def _anew(self, feed: str) -> None:
+    def _restart(self, state: FeedState) -> None:
         """Begin again from the first message, where that helps: a new session, or messages that are lost but may be had again."""
-        again = feed in ("lost", "unreadable") and self.settings.requests and self.restarts < self.settings.max_session_restarts
-        if feed != "session" and not again:
+        damaged = state in (FeedState.LOST, FeedState.UNREADABLE)
+        again = damaged and self.settings.requests and self.restarts < self.settings.max_session_restarts
+        if state is not FeedState.SESSION and not again:
             return
-        session = self.feed.arbiter.changed if feed == "session" else self.feed.arbiter.session
+        session = self.feed.arbiter.session if again else self.feed.arbiter.changed
         self.restarts = self.restarts + 1 if again else 0
         self.feed.restart(session)
         self.malformed.update(self.live.malformed)
         self.live = LiveSession(self.engine, first_ref=self.live.next_order_id)
         self.live.kill_switch(bool(self.killed))
         self.live.suspend(None, True)
-        self.books.attach(self.live)
-        self._note("restart", why=feed, feed_session=(session or b"").decode("latin-1").strip())
+        self.orders.attach(self.live)
+        self._note("restart", why=state.value, feed_session=(session or b"").decode("latin-1").strip())
 
-    def _note(self, event: str, **more: Any) -> None:
+    def _note(self, event: str, **values: Any) -> None:
         """A line of the journal; `messages` says between which two messages of the feed it happened."""
-        self.journal.line(self.clock(), event, messages=self.live.messages, **more)
+        self.journal.line(self.clock(), event, messages=self.live.messages, **values)
+
+    # What has happened ------------------------------------------------------------------------------------------------------
+
+    @property
+    def latency(self) -> Distribution:
+        """From a datagram's reading to the order's last byte handed to the system, ns."""
+        self._count_latencies()
+        return Distribution("total", self._histogram)
+
+    def _count_latencies(self) -> None:
+        self._histogram.record(np.array(self._latencies, np.int64))
+        self._latencies.clear()
+
+    def summary(self) -> dict[str, Any]:
+        """What has happened, in numbers; latency in ns, percentiles None where too few orders left."""
+        counters, arbiter, orders = self.live.counters(), self.feed.arbiter, self.orders.summary()
+        latency, received = self.latency, orders["received"]
+        rejects = zip(REJECTS, counters["rejects"], strict=True)
+        return {
+            "backend": self.engine.backend,
+            "feed_session": (arbiter.session or b"").decode("latin-1").strip(),
+            "messages": arbiter.counts["messages"],
+            **{name: arbiter.counts[name] for name in ("gaps", "recovered", "lost", "duplicates", "requests")},
+            "feed": {name: n for name, n in {**arbiter.counts, **self.feed.counts}.items() if n},
+            "restarts": self.restarts,
+            "malformed": dict(self.malformed + Counter(self.live.malformed)),
+            "held": self.gates.describe(self.held),
+            "killed": self.killed,
+            "failed": self.failed,
+            "sent": latency.n,
+            **{name: received.get(f"order {name}", 0) for name in ("accepted", "executed", "canceled")},
+            **orders,
+            "withheld": {reason.value: n for reason, n in self.withheld.items()},
+            "refused_by_risk": {name: int(n) for name, n in rejects if n},
+            "latency": latency.to_dict(),
+            "connection": dict(self.gateway.counts) | {"why": self.gateway.why},
+            "journal": dict(self.journal.counts) | {"failing": self.journal.failing},
+        }

@@ -1,13 +1,4 @@
-"""The receiving end of the feed: two lines and the answers to requests, arbitrated into one stream, with what can be relied on.
-
-    fresh    everything up to now has come, and something was heard lately
-    gap      messages are missing, and asked for
-    silent   nothing was heard for a while, not even a heartbeat
-    lost     messages are missing for good
-    session  another session has taken the place of ours
-
-A lost message may have concerned any instrument, so whatever is not `fresh` makes every book stale.
-"""
+"""The receiving end of the feed: two lines and the answers to requests, arbitrated into one stream."""
 
 from __future__ import annotations
 
@@ -15,6 +6,7 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import Callable
+from enum import Enum
 
 from hftlab.errors import ConfigError
 from hftlab.net.endpoints import Address, bind
@@ -29,12 +21,31 @@ _END = END.to_bytes(2, "big")
 ANSWERS = 2  # the line number of answers to requests
 
 
+class FeedState(Enum):
+    """What the feed can be relied on for. A lost message may have concerned any instrument, so only FRESH is traded on.
+
+    FRESH      : everything up to now has come, and something was received lately
+    GAP        : messages are missing, and requested
+    SILENT     : nothing was received for a while, not even a heartbeat
+    LOST       : messages are missing for good
+    UNREADABLE : a message came that nobody can read
+    SESSION    : another session has taken the place of ours
+    """
+
+    FRESH = "fresh"
+    GAP = "gap"
+    SILENT = "silent"
+    LOST = "lost"
+    UNREADABLE = "unreadable"
+    SESSION = "session"
+
+
 class FeedHandler:
     """Sockets and arbiter.
 
-    counts   : strangers (answers from elsewhere), refused (requests that the system did not take)
-    heard_ns : when something of our session came last
-    ending   : the latest that was heard without messages was the end of the session
+    counts       : strangers (answers from elsewhere), refused (requests that the system did not take)
+    last_seen_ns : when something of our session came last
+    ending       : the latest that came without messages was the end of the session
     """
 
     def __init__(self, settings: TraderSettings) -> None:
@@ -44,7 +55,7 @@ class FeedHandler:
             give_up=settings.max_requests if settings.requests else 0,
         )  # fmt: skip
         self.counts: Counter[str] = Counter()
-        self.heard_ns, self.ending = 0, False
+        self.last_seen_ns, self.ending, self._started = 0, False, False
         self.lines: list[socket.socket] = []
         self.requests: socket.socket | None = None
         self._server = Address.parse(settings.requests, "requests") if settings.requests else None
@@ -61,45 +72,48 @@ class FeedHandler:
             raise
 
     def close(self) -> None:
-        for made in (*self.lines, self.requests):
-            if made:
-                made.close()
+        """Close the sockets."""
+        for opened in (*self.lines, self.requests):
+            if opened:
+                opened.close()
 
     @property
     def numbered(self) -> dict[int, socket.socket]:
         """The sockets by the number that `receive` takes."""
         return {**dict(enumerate(self.lines)), **({ANSWERS: self.requests} if self.requests else {})}
 
-    def state(self, now_ns: int) -> str:
-        """One of the words above."""
+    def state(self, now_ns: int, *, corrupted: bool = False) -> FeedState:
+        """Where the feed stands. corrupted : whether the engine could not read a message that may have changed a book"""
         if self.arbiter.changed is not None:
-            return "session"
+            return FeedState.SESSION
+        if corrupted:
+            return FeedState.UNREADABLE
         if self.arbiter.lost:
-            return "lost"
-        if self.arbiter.stale or not self.heard_ns:
-            return "gap"
-        return "silent" if now_ns - self.heard_ns > self.settings.ns("silence") else "fresh"
+            return FeedState.LOST
+        if self.arbiter.stale or not self._started:
+            return FeedState.GAP
+        return FeedState.SILENT if now_ns - self.last_seen_ns > self.settings.ns("silence") else FeedState.FRESH
 
     def receive(self, number: int, take: Callable[[Delivery, int], None], clock: Callable[[], int]) -> int:
         """Take what waits on one socket, a burst at most; `take` gets each delivery, and when its datagram had come.
 
         number : of the line, ANSWERS for the answers to requests
         """
-        made = self.requests if number == ANSWERS else self.lines[number]
-        assert made is not None
+        opened = self.requests if number == ANSWERS else self.lines[number]
+        assert opened is not None
         for count in range(_BURST):
             try:
-                datagram, peer = made.recvfrom(_LARGEST)
+                datagram, peer = opened.recvfrom(_LARGEST)
             except OSError:  # nothing waits, or an error of a datagram sent before: the next one tells
                 return count
             now_ns = clock()
             if number == ANSWERS and peer != self._server:
                 self.counts["strangers"] += 1
                 continue
-            heard = self.arbiter.heard
+            last_seen = self.arbiter.heard
             delivery = self.arbiter.receive(number, datagram, now_ns)
-            if heard.get(number) == now_ns:
-                self.heard_ns = now_ns
+            if last_seen.get(number) == now_ns:
+                self.last_seen_ns, self._started = now_ns, True
                 self.ending = datagram[18:20] == _END if len(datagram) == HEADER.size else self.ending
             take(delivery, now_ns)
         return _BURST
@@ -114,26 +128,27 @@ class FeedHandler:
                     self.counts["refused"] += 1
 
     def restart(self, session: bytes | None) -> None:
-        """Begin again at message 1: of this session, or of a new one."""
+        """Begin again at message 1, of this session or of a new one; there is a gap until something of it has come."""
         self.arbiter.restart(session, 1)
+        self._started = False
 
 
 def listener(address: Address, interface: str) -> socket.socket:
     """A socket that receives what is sent to an address, a multicast group joined on one interface. raises : ConfigError"""
-    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
-        made.setblocking(False)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        opened.setblocking(False)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         if address.multicast:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
         if address.multicast:
             group = struct.pack("4s4s", socket.inet_aton(address.host), socket.inet_aton(interface))
-            made.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
+            opened.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
     except OSError as error:
-        made.close()
+        opened.close()
         raise ConfigError(f"line {address}: cannot be listened to: {error.strerror}") from None
-    return made
+    return opened
 
 
 def _towards(server: Address) -> str:

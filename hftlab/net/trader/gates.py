@@ -1,0 +1,95 @@
+"""The gates of the trader: everything that may hold orders back, the gravest first; and when it is over."""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+
+from hftlab.net.exchange.audit import AuditLog
+from hftlab.net.trader.feed import FeedHandler, FeedState
+from hftlab.net.trader.gateway import Gateway, GatewayState
+from hftlab.net.trader.settings import MS_NS, TraderSettings
+
+_END_GRACE_NS = 300 * MS_NS  # after the end of the feed's session, for the end of the orders' session
+
+
+class HoldReason(Enum):
+    """Why no order leaves; the value is what journal and summary say. UNKNOWN_POSITION holds back single orders only."""
+
+    STARTING = "starting"
+    STOPPING = "stopping"
+    KILLED = "killed"
+    JOURNAL = "journal"
+    CONNECTION = "order connection"
+    FEED_OVER = "feed: over"
+    FEED_SESSION = "feed: session"
+    FEED_LOST = "feed: lost"
+    FEED_UNREADABLE = "feed: unreadable"
+    FEED_GAP = "feed: gap"
+    FEED_SILENT = "feed: silent"
+    UNKNOWN_POSITION = "position not known to the engine"
+
+
+_FEED_REASONS = {
+    FeedState.SESSION: HoldReason.FEED_SESSION,
+    FeedState.LOST: HoldReason.FEED_LOST,
+    FeedState.UNREADABLE: HoldReason.FEED_UNREADABLE,
+    FeedState.GAP: HoldReason.FEED_GAP,
+    FeedState.SILENT: HoldReason.FEED_SILENT,
+}
+
+
+class TradingGates:
+    """Asked before every packet is acted on.
+
+    killed   : why the kill switch has fallen, "" if it has not
+    stopping : whether the trader is about to end
+    """
+
+    def __init__(self, settings: TraderSettings, feed: FeedHandler, gateway: Gateway) -> None:
+        self.settings, self.feed, self.gateway = settings, feed, gateway
+        self.killed, self.stopping = "", False
+        self._finished_ns = 0  # since when the feed's session is over
+
+    def reason(self, now_ns: int, journal: AuditLog, *, corrupted: bool) -> HoldReason | None:
+        """Why nothing may leave now; None if every gate is open. corrupted : whether the engine's books are wrong for good"""
+        if self.stopping:
+            return HoldReason.STOPPING
+        if self.killed:
+            return HoldReason.KILLED
+        if journal.failing:
+            return HoldReason.JOURNAL
+        if not self.gateway.ready:
+            return HoldReason.CONNECTION
+        if self.feed.arbiter.finished:
+            return HoldReason.FEED_OVER
+        return _FEED_REASONS.get(self.feed.state(now_ns, corrupted=corrupted))
+
+    def describe(self, reason: HoldReason | None) -> str:
+        """The reason as journal and summary say it; "" for None."""
+        if reason is HoldReason.KILLED:
+            return f"killed: {self.killed}"
+        return reason.value if reason else ""
+
+    def breach(self, profit: float) -> str:
+        """Why the kill switch is to fall, "" if it is not. profit : in currency"""
+        if self.settings.kill_file and os.path.exists(self.settings.kill_file):
+            return f"the file {self.settings.kill_file} is there"
+        limit = self.settings.max_loss
+        return f"a loss of {-profit:,.2f}; allowed is {limit:,.2f}" if limit is not None and profit < -limit else ""
+
+    def is_over(self, now_ns: int, *, open_orders: bool) -> bool:
+        """Whether the trader can end: the login is refused, or the feed's session is over and has left nothing open.
+
+        Also where messages are missing still, or the end of the session was not heard, when one of the two sessions is over and
+        nobody is there any more who could send them.
+        """
+        self._finished_ns = (self._finished_ns or now_ns) if self.feed.arbiter.finished else 0
+        if self.gateway.state is GatewayState.REFUSED:
+            return True
+        if self.settings.run_forever:
+            return False
+        if not self._finished_ns:
+            silent = now_ns - self.feed.last_seen_ns > self.settings.ns("silence")
+            return (self.feed.ending or self.gateway.over) and silent and not self.gateway.ready
+        return not self.gateway.ready or (not open_orders and now_ns - self._finished_ns > _END_GRACE_NS)
