@@ -337,7 +337,7 @@ pl.DataFrame(
 
 # %% tags=["nbval-check-output"]
 points = [{"series": name, **point} for name, ns in both.items() for point in Distribution.of("total", ns).spectrum()]
-charts.percentile_chart(pl.DataFrame(points), "One stall, in service and in response time", f"{len(service):,} messages, one of them stalls")
+charts.percentile_chart(pl.DataFrame(points), "One stall", f"{len(service):,} messages, one of them stalls")
 
 # %% tags=["nbval-check-output"]
 late = np.count_nonzero(response > 2 * service.min())

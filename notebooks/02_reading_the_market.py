@@ -16,11 +16,11 @@
 #
 # **How do the messages of an exchange become a book?**
 #
-# 45 minutes. After it you can
+# 45 minutes. Afterwards you can
 #
-# - take a message apart, byte by byte, and say what it does to the book;
-# - read a book order by order: its levels, its queues, and what stands before an order of yours;
-# - wind a trading day, generated or real, to any of its messages, and look around.
+# - decode a message, byte by byte, and name its effect on the book;
+# - read a book order by order: its levels, its queues, and the orders ahead of yours;
+# - replay a trading day, generated or real, to any of its messages.
 
 # %% tags=["parameters"]
 MESSAGES = 20_000  # 200_000 for a longer day
@@ -43,10 +43,10 @@ from hftlab.protocols import itch_messages as messages
 # %% [markdown]
 # ## Predict first
 #
-# An exchange tells everybody what happens to every order: it came, it was filled, it was taken back. The format here is
-# Nasdaq's TotalView-ITCH 5.0. Most orders come to be traded, one should think.
+# An exchange publishes what happens to every order: it is added, executed, canceled. The format here is Nasdaq's TotalView-ITCH
+# 5.0. One would expect that most orders trade.
 #
-# **What share of all messages tells of a trade?** Write your guess down, as a number between 0 and 1.
+# **What share of all messages reports a trade?** Write your guess down, as a number between 0 and 1.
 
 # %%
 guess = 0.5
@@ -54,26 +54,27 @@ guess = 0.5
 # %% [markdown]
 # ## One message, byte by byte
 #
-# The feed is generated, so that you see the same one as everybody else: real ITCH bytes of a market that never was. In a file
-# each message stands behind two bytes that give its length. A message begins with a letter, which says what kind it is. Whole
-# numbers are sent with the most significant byte first (*big-endian*); a price is an integer, 1/10,000 of a dollar.
+# The feed is generated, so that everybody sees the same one: real ITCH bytes of a simulated market. In a file, two bytes with
+# the length precede each message. A message begins with a letter, its type. Integers are sent with the most significant byte
+# first (*big-endian*); a price is an integer, 1/10,000 of a dollar.
 #
-# A **tape** is a feed that can be wound to any message. Here is the first *add*, the message of a new order, field by field.
+# A **book history** is a feed that can be replayed to any message. Here is the first *add*, the message of a new order, field
+# by field.
 
 # %% tags=["nbval-check-output"]
 feed = hftlab.synthetic("calm", MESSAGES, seed=SEED)
-tape = BookHistory(feed)
-letters = [tape.at(i).fields["type"] for i in range(len(tape))]
+history = BookHistory(feed)
+letters = [history.at(i).fields["type"] for i in range(len(history))]
 first = letters.index("A")
-print(f"message {first}, {len(tape.at(first).wire)} bytes: {tape.at(first).description}")
-pl.DataFrame(messages.anatomy(tape.at(first).wire))
+print(f"message {first}, {len(history.at(first).wire)} bytes: {history.at(first).description}")
+pl.DataFrame(messages.anatomy(history.at(first).wire))
 
 # %% [markdown]
-# `locate` is a number for the stock, given out each morning; `ts` counts nanoseconds from midnight; `ref` names the order from
-# now on, and every later message about it says that number alone. So a *delete* needs few bytes, and whoever reads it must
+# `locate` is a number for the stock, assigned each morning; `ts` counts nanoseconds from midnight; `ref` identifies the order
+# from now on, and every later message about it contains that number alone. So a *delete* needs few bytes, and the reader must
 # remember the rest.
 #
-# What kinds are there, how often does each come, and what does it do to the book?
+# Which kinds are there, how often does each occur, and what is its effect on the book?
 
 # %% tags=["nbval-check-output"]
 DOES = {
@@ -82,8 +83,8 @@ DOES = {
     "E": "an order trades, in part or whole, at its own price",
     "C": "an order trades at another price than its own",
     "X": "an order loses a part of its quantity and keeps its place",
-    "D": "an order is taken back",
-    "U": "an order goes, a new one with another price or quantity joins the back",
+    "D": "an order is deleted",
+    "U": "an order is replaced: the new one joins the back of its queue",
     "P": "a trade with a hidden order, which was never in the book",
 }
 counts = Counter(letters)
@@ -92,31 +93,31 @@ rows = [
     for letter, n in counts.most_common()
 ]
 with pl.Config(fmt_str_lengths=80, tbl_rows=20, tbl_width_chars=160):
-    print(pl.DataFrame(rows, schema=["letter", "name", "bytes", "messages", "what it does to the book"], orient="row"))
+    print(pl.DataFrame(rows, schema=["letter", "name", "bytes", "messages", "effect on the book"], orient="row"))
 
 # %% tags=["nbval-check-output"]
-traded = sum(counts[letter] for letter in "ECP") / len(tape)
-taken_back = sum(counts[letter] for letter in "DXU") / len(tape)
-print(f"tell of a trade: {traded:.3f}; take something back or move it: {taken_back:.3f}; you said {guess}")
-assert taken_back > 5 * traded
-print("orders are taken back or moved more than five times as often as they trade:", taken_back > 5 * traded)
+traded = sum(counts[letter] for letter in "ECP") / len(history)
+withdrawn = sum(counts[letter] for letter in "DXU") / len(history)
+print(f"report a trade: {traded:.3f}; cancel or replace: {withdrawn:.3f}; your guess: {guess}")
+assert withdrawn > 5 * traded
+print("orders are canceled or replaced more than five times as often as they trade:", withdrawn > 5 * traded)
 
 # %% [markdown]
-# So an engine that reads the market spends its time on orders that never trade. Keep that in mind when a benchmark counts
-# trades.
+# So an engine spends its time on orders that never trade. Remember that when a benchmark counts trades.
 #
 # ## From messages to a book
 #
-# The **book** is all orders that wait. Those at one price are a **level**, and stand in a **queue**: who came first is filled
-# first. Such a book, with every order in it, is called *L3*; with the totals of the levels alone it is *L2*; with the best
-# level alone, *L1*. The best buying price is the **bid**, the best selling price the **ask**, and between them lies the
-# **spread**.
+# The **book** is the set of all resting orders. Those at one price form a **level**, a **queue** in price-time priority: the
+# first order is filled first. A book with every order in it is called *L3*; with the totals of the levels alone, *L2*; with the
+# best level alone, *L1*. The best price of a buyer is the **bid**, the best price of a seller the **ask**, and their difference
+# is the **spread**.
 #
-# Nobody sends us the book. We make it, message by message (`hftlab/stages/book.py`). After three quarters of the messages:
+# The exchange does not send the book. We build it, message by message (`hftlab/stages/book.py`). After three quarters of the
+# messages:
 
 # %% tags=["nbval-check-output"]
-symbol = tape.symbols[0]
-now = tape.at(3 * MESSAGES // 4, symbol)
+symbol = history.symbols[0]
+now = history.at(3 * MESSAGES // 4, symbol)
 print(now.description)
 print("orders in the book:", now.book()["orders"].sum(), "| levels:", len(now.book()))
 assert now.top[0] < now.top[2]
@@ -128,49 +129,49 @@ charts.depth_chart(now.book(), feed.price_scale, 8, f"The book of {symbol}", f"a
 # %% [markdown]
 # ## The queue, and your place in it
 #
-# An order that stands at the back of a long queue is worth less than one at the front: much has to happen before it trades.
-# What is it that happens? Two things move you forward: orders ahead of you **trade**, or they are **taken back**.
+# An order at the back of a long queue is worth less than one at the front: much must happen before it trades. Two things move
+# you forward: orders ahead of you **trade**, or they are **canceled**.
 #
-# **Predict:** of the shares before an order, what part goes because it trades? Most of it, half, little?
+# **Predict:** of the shares ahead of an order, what part leaves by trading? Most of it, half, little?
 
 # %%
 guess_traded_away = 0.5
 
 # %% [markdown]
-# We take the order that had the most *orders* before it when it came, and that did trade in the end.
+# We choose the order that had the most *orders* ahead of it when it was added, and that traded in the end.
 
 # %% tags=["nbval-check-output"]
-lives = tape.lifetimes()
+lives = history.lifetimes()
 filled = lives.filter(pl.col("end") == "EXECUTE", pl.col("born") > MESSAGES // 10)
-patient = max(filled.rows(named=True), key=lambda one: tape.at(one["born"]).queue_position(one["order_id"])[0])
+patient = max(filled.rows(named=True), key=lambda one: history.at(one["born"]).queue_position(one["order_id"])[0])
 order = patient["order_id"]
-way = tape.follow(order)
-print(f"order {order} came in message {patient['born']:,} and was filled in message {patient['gone']:,}")
-in_orders, in_shares = tape.at(patient["born"]).queue_position(order)
-print("before it at first:", in_shares, "shares in", in_orders, "orders")
+way = history.follow(order)
+print(f"order {order} was added by message {patient['born']:,} and filled in message {patient['gone']:,}")
+in_orders, in_shares = history.at(patient["born"]).queue_position(order)
+print("ahead of it at first:", in_shares, "shares in", in_orders, "orders")
 
 # %% tags=["nbval-ignore-output"]
-side, price = tape.at(patient["born"]).locate(order)
-charts.queue_chart(tape.at(patient["born"]).queue(side, price), order, f"The {side} queue when order {order} joined it")
+side, price = history.at(patient["born"]).locate(order)
+charts.queue_chart(history.at(patient["born"]).queue(side, price), order, f"The {side} queue when order {order} joined it")
 
 # %% tags=["nbval-check-output"]
 gone = way.with_columns(shares=pl.col("ahead").shift(1) - pl.col("ahead")).filter(pl.col("shares") > 0)
 by_kind = gone.group_by("kind").agg(pl.col("shares").sum()).sort("shares", descending=True)
 print(by_kind)
 traded_away = by_kind.filter(pl.col("kind") == "EXECUTE")["shares"].sum() / gone["shares"].sum()
-print(f"of what stood before it, {traded_away:.2f} went by trading; you said {guess_traded_away}")
+print(f"of the shares ahead of it, {traded_away:.2f} left by trading; your guess: {guess_traded_away}")
 assert traded_away < 0.5
-print("most of the queue before it was taken back, not traded:", traded_away < 0.5)
+print("most of the queue ahead of it was canceled, not traded:", traded_away < 0.5)
 
 # %% [markdown]
-# **Change one thing:** another order of the same queue, the one that stood in the middle of it when ours came. The same plot,
-# with one more curve.
+# **Change one thing:** another order of the same queue, the one in the middle of it when ours was added. The same plot, with
+# one more curve.
 
 # %% tags=["nbval-ignore-output"]
-queue = tape.at(patient["born"]).queue(side, price)
+queue = history.at(patient["born"]).queue(side, price)
 middle = int(queue["order_id"][len(queue) // 2])
 curves = pl.concat(
-    tape.follow(one)
+    history.follow(one)
     .filter(pl.col("ahead").is_not_null())
     .select(series=pl.lit(name), x=pl.col("index").clip(patient["born"]), y="ahead")
     .unique("x", keep="last", maintain_order=True)
@@ -179,30 +180,30 @@ curves = pl.concat(
 charts.line_chart(curves, "Shares ahead of an order", "until it is gone", x="message index", y="shares ahead", step=True)
 
 # %% [markdown]
-# **Why?** Whoever makes a market changes their mind with every tick: most messages are deletes, and they hit orders anywhere in
-# the queue, before us and behind us. Only trades are sure to come from the front. That is why an engine must know the *place*
-# of an order, not only the size of its level, and why the book keeps a queue per level (`Level.queue` in
+# **Why?** Market makers change their quotes with every tick: most messages are deletes, and they remove orders anywhere in the
+# queue, ahead of us and behind us. Only trades always come from the front. That is why an engine must know the queue *position*
+# of an order, not only the size of its level, and why the book has a queue per level (`Level.queue` in
 # `hftlab/stages/book.py`).
 #
-# ## Does the book say where the price goes?
+# ## Does the book predict the price?
 #
-# The engine makes nine numbers of the book after each message (`hftlab/stages/signal.py`). Two of them: **imbalance**, from -1
-# (all size on the ask) to 1 (all on the bid); and **microprice**, the middle of bid and ask, drawn towards the side with *less*
+# The engine computes nine signals from the book after each message (`hftlab/stages/signal.py`). Two of them: **imbalance**,
+# from -1 (all size on the ask) to 1 (all on the bid); and **microprice**, the mid price weighted towards the side with *less*
 # size.
 
 # %% tags=["nbval-ignore-output"]
-frame = tape.frame(symbol).filter(pl.col("bid_qty") > 0, pl.col("ask_qty") > 0)
-orders = tape.run.orders
+frame = history.frame(symbol).filter(pl.col("bid_qty") > 0, pl.col("ask_qty") > 0)
+orders = history.run.orders
 charts.price_chart(frame, feed.price_scale, orders, subtitle=f"{symbol}, and the orders that our engine sent")
 
 # %% tags=["nbval-ignore-output"]
 charts.signal_chart(frame.tail(2_000), feed.price_scale, ("microprice", "imbalance", "ofi", "score"))
 
 # %% [markdown]
-# **Predict:** when the imbalance is strong, does the price move *with* it (towards the side that presses) more often than not?
+# **Predict:** when the imbalance is strong, does the price move *with* it (up, if the bid is larger) more often than not?
 #
-# For each row we look at the next mid price that differs, and count how often it is higher, by imbalance. (The picture comes
-# below, where a real day joins it.)
+# For each row we find the next mid price that differs, and count how often it is higher, by imbalance. (The chart follows
+# below, together with a real day.)
 
 # %% tags=["nbval-check-output"]
 step = pl.col("mid").shift(-1) - pl.col("mid")
@@ -212,27 +213,26 @@ bins = (
 )
 strong, weak = bins.filter(pl.col("x") >= 0.75)["y"].mean(), bins.filter(pl.col("x") <= -0.75)["y"].mean()
 assert strong > weak
-print("the next move is up more often when the bid presses than when the ask does:", strong > weak)
+print("the next move is up more often with a larger bid than with a larger ask:", strong > weak)
 with pl.Config(tbl_rows=20):
     print(bins.rename({"x": "imbalance", "y": "share of next moves up"}))
 
 # %% [markdown]
-# ## Play it yourself
+# ## Replay it yourself
 #
-# Pull the slider, press play, step by one message or to the next trade. `follow` takes an order id: its queue is drawn, our
-# order marked. (Without a running kernel you see a picture of one moment.)
+# Move the slider, press play, step by one message or to the next trade. `follow` takes an order id: the widget draws its queue
+# and marks the order. (Without a running kernel you see a picture of one snapshot.)
 
 # %% tags=["nbval-ignore-output"]
-player = book_replay(tape, index=patient["born"], follow=order)
+player = book_replay(history, index=patient["born"], follow=order)
 player
 
 # %% [markdown]
-# Things to find with it: a *replace* that loses its place; an execution that takes two orders at once; a level that vanishes
-# and moves the ask.
+# Things to find with it: a *replace* that loses its queue position; a trade that fills two orders; a level that vanishes and
+# moves the ask.
 #
-# A replay never runs the day from its beginning: it starts at a checkpoint and applies the rest (`hftlab/engine/history.py`).
-# Is it
-# exact? The state of the player, against a run that ends there:
+# A replay does not run the day from its beginning: it starts at a checkpoint and applies the rest (`hftlab/engine/history.py`).
+# Is it exact? Compare the state of the widget with a run that ends there:
 
 # %% tags=["nbval-check-output"]
 from hftlab.measurement.preconditions import head
@@ -245,22 +245,22 @@ print("the same book, level by level:", player.now.book().equals(fresh.book(symb
 # %% [markdown]
 # ## A real morning
 #
-# Where the environment variable `HFTLAB_DATA` names a folder of real data (or `../shared/data` lies beside the checkout), we
-# walk the first ten thousand messages of AAPL on 2020-01-30, long before the opening bell. Where it is missing, the generated
-# day takes its place.
+# If the environment variable `HFTLAB_DATA` names a folder of real data (or `../shared/data` lies beside the checkout), this
+# section uses the first ten thousand messages of AAPL on 2020-01-30, long before the opening bell. Otherwise it uses the
+# generated day.
 
 # %% tags=["nbval-ignore-output"]
 morning = real_data.real()
 if morning is None:
-    print("no real data on this machine: what follows shows the generated day once more")
+    print("no real data on this machine: this section uses the generated day")
 day = BookHistory(morning or feed)
 stock = day.symbols[0]
 kinds = Counter(day.at(i).fields["type"] for i in range(len(day)))
 print(stock, "|", ", ".join(f"{letter} {n:,}" for letter, n in kinds.most_common()))
 
 # %% [markdown]
-# On this tape every execution must hit the front of its queue, at the best price. If the book put a single order into the wrong
-# place, it would show here. That is the sharpest test of a book there is, and it needs nothing but the data.
+# In this feed every execution must hit the front of its queue, at the best price. A single order in the wrong place would show
+# here. This test of a book needs nothing but the data.
 
 # %% tags=["nbval-check-output"]
 executions = [i for i in range(1, len(day)) if day.at(i).description.startswith("EXECUTE")]
@@ -271,7 +271,7 @@ assert not day.run.faults
 print("faults in the data:", len(day.run.faults))
 
 # %% [markdown]
-# And the imbalance of before, on this day: the same count, both days in one plot. The dashed line is what a coin would know.
+# Now the imbalance on this day: the same count, both days in one plot. The dashed line is a coin toss.
 
 # %% tags=["nbval-ignore-output"]
 rows = day.frame(stock).filter(pl.col("bid_qty") > 0, pl.col("ask_qty") > 0)
@@ -290,9 +290,9 @@ book_replay(day, index=len(day) * 3 // 5)
 # %% [markdown]
 # ## Whole days
 #
-# Nasdaq, the exchange, offers whole trading days in this format publicly, on its own file server: look for "TotalView-ITCH
-# sample data". A file there is named by its date, and holds every message of every stock, some hundreds of millions, compressed
-# with gzip. hftlab reads it as it is and never unpacks it to disk; memory grows with the live orders, not with the file:
+# Nasdaq publishes whole trading days in this format on its file server: search for "TotalView-ITCH sample data". A file there
+# is named by its date and contains every message of every stock, some hundreds of millions, compressed with gzip. hftlab reads
+# it as it is and does not unpack it to disk; memory grows with the live orders, not with the file:
 #
 # ```sh
 # hftlab run path/to/day.NASDAQ_ITCH50.gz --backend rust --record top --out out/day.parquet
@@ -301,14 +301,14 @@ book_replay(day, index=len(day) * 3 // 5)
 #
 # ```python
 # feed = hftlab.load("path/to/day.NASDAQ_ITCH50.gz", symbols=["AAPL"])    # one stock of it
-# book_replay(feed)                                                    # a tape holds up to five million messages
+# book_replay(feed)                                                    # up to five million messages
 # ```
 #
 # ## Exercise 02.1: decode an add by hand
 #
-# *Easy, 10 minutes.* `decode(message)` is given the 36 bytes of an add, without the length. Return a tuple: time (ns), order
-# id, side (`"B"` or `"S"`), quantity, symbol, price (an integer). The table above has the offsets. This start is wrong in more
-# than one way:
+# *Easy, 10 minutes.* `decode(message)` gets the 36 bytes of an add, without the length. Return a tuple: time (ns), order id,
+# side (`"B"` or `"S"`), quantity, symbol, price (an integer). The table above has the offsets. This start is wrong in more than
+# one way:
 
 
 # %% tags=["nbval-check-output"]
@@ -355,11 +355,11 @@ assert check("02.1", decode)
 print("passed:", bool(check("02.1", decode)))
 
 # %% [markdown]
-# ## Exercise 02.2: what stands before an order
+# ## Exercise 02.2: the shares ahead of an order
 #
-# *Medium, 20 minutes.* `ahead(changes, order_id)` is given all that happened to the book of one stock, as tuples `(kind,
-# order_id, new_order_id, side, price, qty)`, and must return how many shares stand before the order in its queue, or `None` if
-# it is not in the book. Only an add says side and price; a replace keeps the side. The start counts everybody who ever came
+# *Medium, 20 minutes.* `ahead(changes, order_id)` gets all changes of the book of one stock, as tuples `(kind, order_id,
+# new_order_id, side, price, qty)`, and returns the number of shares ahead of the order in its queue, or `None` if it is not in
+# the book. Only an add has side and price; a replace has the same side as before. The start counts every order that was added
 # before:
 
 # %% tags=["nbval-check-output"]
@@ -381,8 +381,8 @@ check("02.2", ahead)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# Keep one dict per `(side, price)`: order id to quantity left. A dict of Python keeps the order in which keys came, so it *is*
-# a queue. A second dict says in which queue an order stands.
+# Use one dict per `(side, price)`: order id to remaining quantity. A Python dict iterates in insertion order, so it *is* a
+# queue. A second dict maps each order to its queue.
 #
 # </details>
 #
@@ -443,17 +443,18 @@ print("passed:", bool(check("02.2", ahead)))
 # %% [markdown]
 # ## Takeaway
 #
-# - A message is a few dozen bytes with fixed places; after the first one an order is nothing but its number, and the book must
-#   remember.
-# - Most messages tell of orders that never trade, and most of a queue leaves by being taken back.
-# - A book is right if every execution of a real day hits the front of its queue. That can be checked on any feed, without an
-#   oracle.
+# - A message is a few dozen bytes with fixed offsets; after the first one an order is only a number, and the book must remember
+#   the rest.
+# - Most messages are about orders that never trade, and most of a queue leaves by cancellation.
+# - In a correct book every execution of a real day hits the front of its queue. That can be checked on any feed with price-time
+#   priority, without an oracle.
 #
-# **What did not work.** At its ends the imbalance knows more than a coin. But the curves are crooked, and those of two days
-# differ: the rows are many, the *moves* between them few, and a day that only rises lifts the whole curve. And who acts on it
-# pays the spread. A signal is not a strategy, and one day is no evidence.
+# **What did not work.** At its ends the imbalance predicts better than a coin toss. But the curves are not monotonic, and those
+# of two days differ: the rows are many, the *moves* between them few, and a day that only rises lifts the whole curve. And a
+# trader who acts on it pays the spread. A signal is not a strategy, and one day is no evidence.
 #
 # **Where it is in the code.** Layouts `hftlab/protocols/itch_messages.py`, decoding `hftlab/stages/tick.py`, the book
-# `hftlab/stages/book.py`, signals `hftlab/stages/signal.py`, winding `hftlab/engine/history.py`, the player `hftlab/notebook/`.
+# `hftlab/stages/book.py`, signals `hftlab/stages/signal.py`, replay `hftlab/engine/history.py`, the widget
+# `hftlab/notebook/book_replay.py`.
 #
-# **Next:** 03, Where the time goes: the same path, and which of its lines is the dear one.
+# **Next:** 03, Where the time goes: the same path, and which of its lines is the hot one.

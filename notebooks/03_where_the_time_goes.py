@@ -14,13 +14,13 @@
 # %% [markdown]
 # # 03 Where the time goes
 #
-# **Which line of the Python engine is the dear one, and what would it give to make it quicker?**
+# **Which line of the Python engine is the hot one, and what would it gain to make it faster?**
 #
 # About 45 minutes, 22 of them for two exercises. Afterwards you will be able to
 #
-# - find the hot spot of a program with five different tools, before you touch a line of it,
-# - say what each of them cannot see, and how much it disturbs what it looks at,
-# - say what an optimisation can give *at most*, before you spend a week on it.
+# - find the hot spot of a program with five different tools, before you change a line,
+# - name the blind spot of each tool, and its overhead,
+# - compute what an optimisation can gain *at most*, before you spend a week on it.
 
 # %% tags=["parameters"]
 SEED = 1
@@ -45,9 +45,9 @@ from hftlab.measurement.paired import Interval
 tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=3, thousands_separator=True, tbl_cols=20, fmt_str_lengths=70)
 
 # %% [markdown]
-# ## The patient
+# ## The program
 #
-# The Python engine takes each message through four stages: **tick** decodes it, **book** keeps every order, **signal**
+# The Python engine takes each message through four stages: **tick** decodes it, **book** stores every order, **signal**
 # computes nine numbers, **order** decides and sends. One of the nine numbers compares the quantity on the best levels of both
 # sides, five levels a side by default. The feed is a generated one with a deep book.
 #
@@ -68,13 +68,13 @@ print(f"{engine} on {feed.name}, the best {engine.settings().signals.levels} lev
 # %% [markdown]
 # ## Calls: who calls whom
 #
-# `tool="calls"` is Python's own **cProfile**. It is told of every call and every return, and writes down two times per function:
+# `tool="calls"` is Python's own **cProfile**. It hooks every call and every return, and records two times per function:
 #
 # - **own** time, spent in its own lines,
 # - **cumulative** time, with everything it called.
 #
-# The picture is an *icicle*: a function hangs below its caller, as wide as its cumulative time. What of a function's width is not
-# covered from below is its own time.
+# The chart is an *icicle*: a function hangs below its caller, as wide as its cumulative time. The part of a function that no
+# callee covers is its own time.
 
 # %% tags=["nbval-ignore-output"]
 calls = hftlab.profile(engine, feed, "calls", messages=MESSAGES)
@@ -84,8 +84,8 @@ calls.plot()
 calls.frame().select("function", "stage", "calls", "own_ns_per_call", "cumulative_ns_per_call", "share").head(8)
 
 # %% [markdown]
-# Read the column `calls` before the times. It is exact, the same on every machine and every day, and it often tells the story
-# alone: what is called once per message must be short, what is called many times per message must be very short.
+# Read the column `calls` before the times. It is exact, the same on every machine and every day, and often it is enough: a
+# function called once per message must be short, a function called many times per message must be very short.
 
 # %% tags=["nbval-check-output"]
 by_function = {row["function"]: row for row in calls.frame().to_dicts()}
@@ -97,10 +97,9 @@ assert update["cumulative_ns"] > apply["cumulative_ns"]
 # %% [markdown]
 # ## Lines
 #
-# A function is a large place. `tool="line"` is **line_profiler**: it stamps every line of the stages. The bars leave out lines
-# that call a function which is looked at itself; their time belongs to the callee. Beside each bar: ns per hit, times hits. (A
-# statement that is written over several lines is stamped at each of them, so its first line may show more hits than there are
-# messages.)
+# A function has many lines. `tool="line"` is **line_profiler**: it stamps every line of the stages. The bars leave out lines
+# that call a profiled function; their time belongs to the callee. Beside each bar: ns per hit, times hits. (A statement over
+# several lines is stamped at each of them, so its first line may show more hits than there are messages.)
 
 # %% tags=["nbval-ignore-output"]
 lines = hftlab.profile(engine, feed, "line", messages=MESSAGES)
@@ -108,43 +107,42 @@ lines.plot()
 
 
 # %% tags=["nbval-check-output"]
-def dearest(profile):
+def hottest(profile):
     return profile.frame().filter(~pl.col("calls") & (pl.col("stage") != "engine")).sort("ns", descending=True)
 
 
-print("the dearest line of all is less than a tenth of the loop:", dearest(lines)["share"][0] < 0.1)
-assert dearest(lines)["share"][0] < 0.1
+print("the most expensive line takes less than a tenth of the loop:", hottest(lines)["share"][0] < 0.1)
+assert hottest(lines)["share"][0] < 0.1
 
 # %% [markdown]
-# **What surprised us here:** there is no hot line. The time is spread over dozens of short ones. That is what Python looks like
-# when nobody has done anything silly: the interpreter itself is the cost, a little at each line. (Evaluate `lines` in a cell of
-# its own: it shows the whole source, the dear lines in a warmer colour.)
+# **What may surprise you:** there is no hot line. The time is spread over dozens of short ones. That is typical of reasonable
+# Python code: the interpreter itself is the cost, a little at each line. (`lines` in a cell of its own shows the whole table.)
 #
-# ## Five ways to look, and what they cost
+# ## Five tools, and their overhead
 #
-# Every tool changes what it looks at. Two of ours work inside of this process, and can say by how much they slowed it down:
+# Every tool disturbs the program. Two of ours run inside this process, and report the slowdown:
 
 # %% tags=["nbval-ignore-output"]
 for one in (calls, lines):
     print("-", one.notes[0])
 
 # %% tags=["nbval-check-output"]
-print("both make the pass at least a quarter longer:", calls.slowdown > 1.25, lines.slowdown > 1.25)
+print("both make the pass at least 1.25 times as long:", calls.slowdown > 1.25, lines.slowdown > 1.25)
 assert min(calls.slowdown, lines.slowdown) > 1.25
 
 # %% [markdown]
-# Of a line that is shorter than a reading of the clock, a profiler shows mostly the reading. So **compare shares, not
-# nanoseconds**, and look in more than one way:
+# For a line that is shorter than a reading of the clock, a profiler shows mostly the reading. So **compare shares, not
+# nanoseconds**, and use more than one tool:
 #
-# | `tool=` | program | how it looks | cannot see | disturbs |
+# | `tool=` | program | method | blind spot | overhead |
 # |---|---|---|---|---|
-# | `calls` | cProfile | told of every call | lines; what a built-in does inside | every call: small functions look dear |
-# | `line` | line_profiler | stamps every line | inside of what a line calls | every line: cheap lines look dear |
-# | `sample` | py-spy | stops another process now and then | what is rare; how often something is called | hardly |
-# | `instructions` | callgrind | counts what the processor is asked to do | waiting for memory | slow, but the count stays true |
-# | `memory` | memray | counts every request to the allocator | time | slow, but the count stays true |
+# | `calls` | cProfile | hooks every call | lines; the inside of a built-in | every call: small functions look expensive |
+# | `line` | line_profiler | stamps every line | the inside of a call | every line: cheap lines look expensive |
+# | `sample` | py-spy | samples another process | rare code; number of calls | hardly any |
+# | `instructions` | callgrind | counts instructions | waiting for memory | slow, but the count is exact |
+# | `memory` | memray | counts every allocation | time | slow, but the count is exact |
 #
-# Where a tool is missing, the profile is empty and says why; nothing is made up.
+# If a tool is missing, the profile is empty and gives the reason.
 
 # %% tags=["nbval-ignore-output"]
 ways = {
@@ -168,25 +166,25 @@ charts.budget_chart(
 )
 
 # %% [markdown]
-# They agree on the great lines, and hardly on a number. Two differences are worth understanding:
+# They agree on the ranking, and hardly on a number. Two differences are worth understanding:
 #
-# - `calls`, `line` and `sample` give time to the file in which the code *stands*. `instructions` and `memory` run the engine
-#   once until each stage and subtract, so they give everything to the stage that *asked for it*. When signal asks the book for a
-#   depth, the first group bills the book, the second bills signal.
-# - The engine's own loop is apart in the first group, and part of every stage in the second.
+# - `calls`, `line` and `sample` attribute time to the file of the code. `instructions` and `memory` run the engine once until
+#   each stage and subtract, so they attribute everything to the *calling* stage. When signal asks the book for a depth, the
+#   first group counts it for the book, the second for signal.
+# - The engine's own loop is separate in the first group, and part of every stage in the second.
 
 # %% tags=["nbval-check-output"]
 asked = [one.by_stage().sort("share") for how, one in ways.items() if how in ("instructions", "memory")]
-dear = all(one["stage"][-1] == "signal" for one in asked if len(one))
-print("where those are billed who asked, signal is the dearest stage:", dear)
-assert dear
+costly = all(one["stage"][-1] == "signal" for one in asked if len(one))
+print("attributed to the calling stage, signal costs most:", costly)
+assert costly
 
 # %% [markdown]
 # ## Change one thing: look deeper
 #
-# Suppose research asks for the quantity of the best `LEVELS` levels instead of five. One number in the settings.
+# Suppose that research needs the quantity of the best `LEVELS` levels instead of five. That is one number in the settings.
 #
-# **Predict:** how many times as many levels does the engine walk now? And what happens to the picture of the lines?
+# **Predict:** how many times as many levels does the engine walk now? How does the chart of the lines change?
 
 # %%
 guess_walked = 1.0  # times as many levels
@@ -208,21 +206,21 @@ print(f"{walked[LEVELS] / walked[5]:.1f} times as many (your guess: {guess_walke
 deeper_lines.plot()
 
 # %% [markdown]
-# Same plot, other picture: now there *is* a hot spot, one loop of two lines in `HalfBook.depth_qty`
-# (`hftlab/stages/book.py`). The exact count of hits explains it; no clock was needed.
+# The same chart shows something else: now there *is* a hot spot, one loop of two lines in `HalfBook.depth_qty`
+# (`hftlab/stages/book.py`). The exact count of hits explains it; that needs no clock.
 
 # %% tags=["nbval-check-output"]
-hot = set(dearest(deeper_lines)["function"].head(2))
-print("the two dearest lines stand in", *hot)
+hot = set(hottest(deeper_lines)["function"].head(2))
+print("the two hottest lines are in", *hot)
 assert hot == {"HalfBook.depth_qty"}
 
 # %% [markdown]
 # ### Exercise 03.1: the hottest line
 #
 # *Easy, 10 minutes.* Given the frame of any line profile, `profile(...).frame()`, return `(function, line)` of the line of a
-# stage on which most time is spent *itself*. The columns: `file`, `function`, `line`, `source`, `hits`, `ns` (with what it
-# calls), `ns_per_hit`, `share`, `stage` ("engine" is the loop around the stages), `calls` (it calls a function
-# that has rows of its own). The rows come in any order. The start below takes the dearest row.
+# stage with the most *own* time. The columns: `file`, `function`, `line`, `source`, `hits`, `ns` (with what it calls),
+# `ns_per_hit`, `share`, `stage` ("engine" is the loop around the stages), `calls` (it calls a function that has rows of its
+# own). The rows are in any order. The start below takes the most expensive row.
 
 
 # %% tags=["nbval-check-output"]
@@ -235,7 +233,7 @@ check("03.1", my_hottest)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# Which rows count time that is spent elsewhere? `frame.filter(~pl.col("calls"))` keeps the others.
+# Which rows count time that is spent elsewhere? `frame.filter(~pl.col("calls"))` removes them.
 # </details>
 #
 # <details><summary>Solution</summary>
@@ -259,11 +257,11 @@ assert solved
 solved
 
 # %% [markdown]
-# ## How large is it really?
+# ## How large is it without a profiler?
 #
-# Both profilers disturbed the walk while they looked at it: one stamps each turn of the loop, the other does not see the loop but
-# pays for each call. What is the truth? There is a way to measure a part without any profiler: **do it twice**. If the pass takes
-# so much longer, that much is the part.
+# Both profilers disturb the walk: one stamps each iteration of the loop, the other does not see the loop but adds a cost to
+# each call. There is a way to measure a part without any profiler: **do it twice**. The pass becomes longer by the time of the
+# part.
 #
 # `walking(2)` is the reference book with one method replaced, so it computes the same bits:
 #
@@ -273,15 +271,15 @@ solved
 #     return super().depth_qty(instrument, side, n)
 # ```
 #
-# `walking(0)` leaves the walk out and says 0. It is a *ruler*, not an answer: `hftlab.conformance` refuses it.
+# `walking(0)` leaves the walk out and returns 0. It only serves to measure: it is wrong, and `hftlab.conformance` rejects it.
 
 # %% tags=["nbval-check-output"]
 for times in (2, 0):
     print(f"walking({times}) equals the reference:", bool(hftlab.verify(deeper, deep(LEVELS, book=walking(times)), feed)))
 
 # %% [markdown]
-# All of them are run in *paired rounds*, in random order, so that a slow spell of the machine hits all (lesson 01). A pass is so
-# short that an interruption hits it whole or not at all, so of three in a row the fastest counts, for each of them alike.
+# All of them run in *paired rounds*, in random order, so that a slow spell of the machine affects all (lesson 01). A pass is so
+# short that an interruption hits all of it or nothing, so the fastest of three in a row counts, for each of them alike.
 
 # %% tags=["nbval-ignore-output"]
 series = walks(feed, ROUNDS, levels=LEVELS)
@@ -309,25 +307,25 @@ print("the more often it walks, the longer the pass:", grows)
 assert grows
 
 # %% [markdown]
-# The bars grow with each further walk: that step *is* the part. It need not be the same step each time: the first walk fetches
-# the levels into the caches, the next ones find them there, so "done twice" ought to come out a little below "left out". On a
-# busy machine the noise is larger than that; the intervals beside the bars say how large. Now look at the profilers in the
-# table. They are good enough to find the spot, and not good enough to promise a gain.
+# The bars grow with each further walk: that step *is* the part. The steps need not be equal: the first walk loads the levels
+# into the caches, the next ones find them there, so "done twice" should be a little below "left out". On a busy machine the
+# noise is larger than that; the intervals beside the bars show it. Now look at the profilers in the table. They are good enough
+# to find the hot spot, and not good enough to predict a gain.
 #
-# ## What a part can give at most
+# ## What a part can gain at most
 #
 # If a part takes the share $p$ of the whole and becomes $k$ times as fast, then the whole becomes
 #
 # $$\frac{1}{(1 - p) + p / k}$$
 #
-# times as fast. That is **Amdahl's law** (1967). However large $k$ is, the answer stays below $1 / (1 - p)$.
+# times as fast. That is **Amdahl's law** (1967). However large $k$ is, the result stays below $1 / (1 - p)$.
 #
-# ### Exercise 03.2: what can it give?
+# ### Exercise 03.2: what can it gain?
 #
-# *Easy, 12 minutes.* Write it: `share` is p, `times` is k, which may be infinite, or below 1 for a part that becomes slower. The
-# check then goes to the engine: a careless book walks four times where once is enough; the share of that walk is measured by
-# leaving it out; your function predicts what the swap for the plain book gives; and the swap is measured. The start below is
-# wishful.
+# *Easy, 12 minutes.* Write it: `share` is p, `times` is k, which may be infinite, or below 1 for a part that becomes slower.
+# The check then uses the engine: a careless book walks four times where once is enough; the check measures the share of that
+# walk by leaving it out; your function predicts the gain of the plain book; and the check measures it. The start below is
+# wishful thinking.
 
 
 # %% tags=["nbval-check-output"]
@@ -340,8 +338,8 @@ check("03.2", my_speed_up)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# Let the whole take 1. How long does the rest take, and how long does the part take now? Python divides by `math.inf` without a
-# complaint.
+# Let the whole take 1. How long does the rest take, and how long does the part take now? Python divides by `math.inf` without
+# an error.
 # </details>
 #
 # <details><summary>Solution</summary>
@@ -351,7 +349,7 @@ check("03.2", my_speed_up)
 #     return 1 / ((1 - share) + share / times)
 # ```
 #
-# In the house: `hftlab.experiments.amdahl.speed_up`.
+# In hftlab: `hftlab.experiments.amdahl.speed_up`.
 # </details>
 
 
@@ -365,8 +363,8 @@ assert solved
 solved
 
 # %% [markdown]
-# Now the law as a picture, with the shares measured above: the walk in the plain engine, and in the careless one. The dot is the
-# swap that was measured.
+# Here is the law as a chart, with the shares measured above: the walk in the plain engine, and in the careless one. The dot is
+# the measured swap.
 
 # %% tags=["nbval-ignore-output"]
 careless_share, measured = swap(series)
@@ -378,24 +376,24 @@ parts = pl.DataFrame(
         "speed_up": [measured, None],
     }
 )
-charts.amdahl_chart(parts, "What the walk can give at most", f"{LEVELS} levels, {feed.name}", "the walk")
+charts.amdahl_chart(parts, "What the walk can gain at most", f"{LEVELS} levels, {feed.name}", "the walk")
 
 # %% tags=["nbval-ignore-output"]
 for name, share in (("careless", careless_share), ("plain", left_out)):
-    print(f"{name}: {share:.0%} of a pass; at most {speed_up(share, math.inf):.2f} times as fast, whatever we do to the walk")
+    print(f"{name}: {share:.0%} of a pass; at most {speed_up(share, math.inf):.2f} times as fast by any change of the walk")
 print(f"predicted for the swap {speed_up(careless_share, 4):.2f}, measured {measured:.2f}")
 
 # %% tags=["nbval-check-output"]
 predicted = speed_up(careless_share, 4)
 near = max(predicted, measured) < TOLERANCE * min(predicted, measured)
-print(f"prediction and measurement lie within a factor of {TOLERANCE} of one another:", near)
+print(f"prediction and measurement are within a factor of {TOLERANCE}:", near)
 assert near
 
 # %% [markdown]
-# ## A hot spot that does not give in
+# ## A hot spot that stays
 #
-# So let us write the loop better. The obvious idea: let C do it, `sum(map(attrgetter("qty"), levels))` instead of a `for` loop.
-# The book is a class in this cell, the engine takes it as it is; `compare` first makes sure that the bits are the same.
+# Now write the loop better. The obvious idea: let C do it, `sum(map(attrgetter("qty"), levels))` instead of a `for` loop. The
+# book is a class in this cell, and the engine accepts it as it is; `compare` first checks that the bits are the same.
 
 # %%
 from operator import attrgetter
@@ -414,28 +412,28 @@ class Mapped(Book):
 # %% tags=["nbval-ignore-output"]
 tried = hftlab.compare(deeper, deeper.replace(book=Mapped), feed, rounds=ROUNDS)
 print(f"measured: {tried.verdict}")
-print(f"the most that any change of this function could give: {speed_up(left_out):.2f}x")
+print(f"limit for any change of this function: {speed_up(left_out):.2f}x")
 
 # %% [markdown]
-# Look at the verdict, and at the limit below it, before you believe the idea. Newer Pythons make a plain loop over objects with
-# `__slots__` quick, and a call per element is not free, even from C. The walk is not *written* badly, it is *done* too often: one
-# level changes per message, and all `LEVELS` of them are added up. Doing less beats doing it faster. How to keep the sum instead,
-# and still give the same bits, is lesson 08.
+# Look at the verdict, and at the limit below it, before you trust the idea. In newer Pythons a plain loop over objects with
+# `__slots__` is fast, and a call per element is not free, even from C. The walk is not *written* badly, it is *done* too often:
+# one level changes per message, and all `LEVELS` of them are added up. Doing less beats doing it faster. Lesson 08 maintains
+# the sum instead, with the same bits.
 #
 # ## Takeaway
 #
-# - Count first: calls, hits, instructions, allocations. A count is the same tomorrow; a time is not.
-# - Look in two ways that disturb differently. Where they part, measure the part without a profiler: do it twice, or leave it out.
-# - Amdahl before the keyboard: a part of share p gives at most 1 / (1 - p).
+# - Count first: calls, hits, instructions, allocations. A count is the same tomorrow, a time is not.
+# - Use two tools with different overheads. If they disagree, measure the part without a profiler: do it twice, or leave it out.
+# - Apply Amdahl's law before you write code: a part of share p gains at most 1 / (1 - p).
 #
 # ### What did not work
 #
-# - The default engine has no hot line: nothing on that list is worth a week.
+# - The default engine has no hot line: no line of that list is worth a week.
 # - `sum(map(...))`, the loop in C: see the verdict above.
-# - `tool="counters"`, the processor's own counters, is the sixth way. Virtual machines seldom show them; ask for it and it says
-#   so.
+# - `tool="counters"`, the hardware counters of the processor, is the sixth tool. Virtual machines seldom provide them; the
+#   profile then gives the reason.
 #
-# ### Where it is
+# ### Where it is in the code
 #
 # `hftlab/profiling/` the tools, `calls.py` `line.py` `sample.py` `memory.py` `hardware.py` (instructions, counters) ·
 # `hftlab/experiments/amdahl.py` the law · `hftlab/measurement/paired.py` paired rounds · `hftlab/stages/book.py` the walk.

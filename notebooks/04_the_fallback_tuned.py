@@ -16,12 +16,12 @@
 #
 # **How far does pure Python go?** 50 minutes. Afterwards you can
 #
-# - take a slow stage of the engine and make it quicker in small steps, each verified before it is timed;
-# - tell a step that changes *what is done* from one that changes *how it is said*;
-# - say of a step that it did nothing, and believe it.
+# - make a slow stage of the engine faster in small steps, each verified before it is timed;
+# - distinguish a step that changes the *work* from one that changes its *notation*;
+# - accept that a step had no effect.
 #
-# The pure-Python engine is the *fallback*: it runs where there is no compiler, and every other engine is compared with it.
-# Here you start with the order book that one would write first, and end with the one in `hftlab/stages/book.py`.
+# The pure-Python engine is the *fallback*: it runs where there is no compiler, and every other engine is compared with it. Here
+# you start with a naive order book, and end with the one in `hftlab/stages/book.py`.
 
 # %% tags=["parameters"]
 MESSAGES = 1_500  # larger: 20_000
@@ -45,18 +45,18 @@ from hftlab.feeds.generate.steady import steady
 from hftlab.stages.book import Book
 
 # %% [markdown]
-# ## The book one would write first
+# ## The naive book
 #
-# Each order is an object. Each price level is a list of orders, in the order in which they came. What is asked for is computed
-# when it is asked for: the best price by sorting all prices, the shares of a level by adding up its orders. It is plain code
-# (`notebooks/course/naive_book.py`), and this is how it answers:
+# Each order is an object. Each price level is a list of orders, in order of arrival. Every query computes its answer: the best
+# price by sorting all prices, the shares of a level by adding up its orders. It is plain code
+# (`notebooks/course/naive_book.py`). Two of its queries:
 
 # %% tags=["nbval-check-output"]
 print(getsource(NaiveBook.best_prices), getsource(NaiveBook.total), sep="\n")
 
 # %% [markdown]
-# A *stage* of your own takes the place of one of ours by a keyword: `Engine(book=NaiveBook)`. What it must offer is listed in
-# `hftlab/stages/interfaces.py`. First of all: is it right? `verify` compares each message, bit for bit.
+# A keyword replaces a *stage* of ours by yours: `Engine(book=NaiveBook)`. `hftlab/stages/interfaces.py` lists the methods it
+# needs. First of all: is it right? `verify` compares each message, bit for bit.
 
 # %% tags=["nbval-check-output"]
 feed = hftlab.synthetic("calm", MESSAGES, SEED)
@@ -67,8 +67,8 @@ print(verdict)
 # %% [markdown]
 # ## Predict first
 #
-# **Write your guess down:** how many times as fast will the tuned book be? And which of these will help most: fewer look-ups
-# of names, sorted prices, running totals, queues by key, or `__slots__`?
+# **Write your guess down:** how many times as fast is the tuned book? Which of these helps most: fewer look-ups of names,
+# sorted prices, running totals, queues by key, or `__slots__`?
 
 # %%
 guess = {"times as fast": 2, "helps most": "__slots__"}  # yours
@@ -78,8 +78,8 @@ HANDLERS = [getattr(NaiveBook, f"on_{kind.name.lower()}") for kind in Kind]  # f
 # ## Step 1: integers instead of names
 #
 # The naive book turns the kind of each event into a name, and the name into a method: `Kind(kind).name`, then `getattr`. Both
-# are look-ups in dictionaries, and a call each. A list of methods, indexed by the integer that is there already, does without.
-# `%%compare` times the parts of a cell in turns, in random order, and the first one twice, as a control:
+# are look-ups in dictionaries, and a call each. A list of methods, indexed by the integer of the event, avoids both.
+# `%%compare` times the parts of a cell in paired rounds, in random order, and the first one twice, as a control:
 
 # %% tags=["nbval-ignore-output"]
 # %%compare -r 9
@@ -90,7 +90,7 @@ for kind in (1, 4, 1, 5, 4, 2):
     HANDLERS[kind]
 
 # %% [markdown]
-# That is the step alone. In the engine it is one part among many:
+# That is the step alone. In the engine it is one cost among many:
 
 
 # %%
@@ -108,20 +108,19 @@ class IntegerKinds(NaiveBook):
 
 
 # %% [markdown]
-# `hftlab.chain` verifies that all are equal, then runs them interleaved, and says what each is against the one before.
+# `hftlab.chain` verifies that all are equal, then runs them interleaved, and compares each with the one before.
 
 # %% tags=["nbval-ignore-output"]
 books = {"naive": NaiveBook, "integer kinds": IntegerKinds}
 hftlab.chain(books, feed, rounds=ROUNDS, until="signal").frame()
 
 # %% [markdown]
-# Read the verdict, not the ratio. A ratio has an interval, and on a busy machine it may well hold nothing: "no difference
-# seen".
+# Read the verdict, not the ratio. A ratio has an interval, and on a busy machine the verdict may be "no difference seen".
 #
-# ## Steps 2 and 3: keep what is asked for
+# ## Steps 2 and 3: sorted prices and running totals
 #
-# The signal asks for the best prices and the shares of the best levels after each event. An event changes one level. So prices
-# are kept sorted (`bisect` finds a place in a sorted list by halving), and the shares of each level are kept as a total.
+# The signal asks for the best prices and the shares of the best levels after each event. An event changes one level. So the
+# prices stay sorted (`bisect` is a binary search in a sorted list), and each level has a running total of its shares.
 
 
 # %%
@@ -147,7 +146,7 @@ class SortedPrices(IntegerKinds):
 
 
 class Totals(SortedPrices):
-    """The shares of each level are kept."""
+    """Each level has a running total of its shares."""
 
     def __init__(self):
         super().__init__()
@@ -177,11 +176,11 @@ so_far = hftlab.chain(books, feed, rounds=ROUNDS, until="signal")
 so_far.plot()
 
 # %% [markdown]
-# ## Exercise 04.1: The best prices, without looking at all
+# ## Exercise 04.1: The best prices without sorting
 #
-# *Easy, 10 minutes.* Now you. Write a class with `add(price)`, `remove(price)` and `best(n)`, which lists the n highest
-# prices, the highest first; no price comes twice. The check counts comparisons: first in the mean, then of the worst call. The
-# start below keeps a set and sorts when it is asked.
+# *Easy, 10 minutes.* Write a class with `add(price)`, `remove(price)` and `best(n)`, which lists the n highest prices, the
+# highest first; prices are distinct. The check counts comparisons: first on average, then of the worst call. The start below
+# uses a set and sorts at each query.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -206,14 +205,13 @@ wrong
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# `list.remove` looks at one price after the other. `bisect_left` halves what is left with each comparison; it needs a sorted
-# list.
+# `list.remove` compares one price after the other. `bisect_left` halves the range with each comparison; it needs a sorted list.
 # </details>
 #
 # <details><summary>Solution</summary>
 #
 # ```python
-# class Kept:
+# class SortedPrices:
 #     def __init__(self):
 #         self.prices = []
 #
@@ -230,7 +228,7 @@ wrong
 
 
 # %% tags=["solution"]
-class Kept:
+class SortedPrices:
     def __init__(self):
         self.prices = []
 
@@ -244,13 +242,13 @@ class Kept:
         return self.prices[: -n - 1 : -1]
 
 
-assert check("04.1", Kept)
+assert check("04.1", SortedPrices)
 
 # %% [markdown]
 # ## Step 4: queues by key
 #
-# When an order is deleted, `list.remove` looks through its level's queue from the front. A `dict` keeps the order of
-# insertion, too, and finds a key at once. This must help. Must it?
+# To delete an order, `list.remove` searches the queue of its level from the front. A `dict` preserves the order of insertion,
+# too, and finds a key at once. This must help. Must it?
 
 
 # %%
@@ -275,7 +273,7 @@ class KeyedQueues(Totals):
 
 
 # %% [markdown]
-# Two feeds: our calm one, and one on which thousands of orders crowd on one price a side.
+# Measure two feeds: our calm one, and one with thousands of orders at one price a side.
 
 # %% tags=["nbval-ignore-output"]
 crowd = steady(4_000, levels=1, messages=MESSAGES).feed("crowded level")
@@ -285,12 +283,12 @@ print("calm   ", on_calm.whole.verdict)
 print("crowded", on_crowd.whole.verdict)
 
 # %% [markdown]
-# Why so different? Count the orders that `list.remove` must look at:
+# Why the difference? Count the orders that `list.remove` compares:
 
 
 # %% tags=["nbval-check-output"]
 class Looking(Totals):
-    """Counts the orders looked at until the one is found that leaves."""
+    """Counts the orders compared until the leaving one is found."""
 
     def leave(self, levels, order):
         looked.append(levels[order.price].index(order) + 1)
@@ -302,19 +300,19 @@ for name, one in (("calm", feed), ("crowded", crowd)):
     looked = []
     hftlab.Engine(book=Looking).run(one, record="none")
     means[name] = sum(looked) / len(looked)
-print("orders looked at for each that leaves:", {name: round(mean, 1) for name, mean in means.items()})
+print("orders compared for each that leaves:", {name: round(mean, 1) for name, mean in means.items()})
 print("dicts pay on the crowded feed:", on_crowd.whole.ratio.median > 1.1)
 assert means["crowded"] > 50 * means["calm"]
 assert on_crowd.whole.ratio.median > 1.1
 
 # %% [markdown]
-# A look through a queue of a few orders costs about what the hash of a key costs. Whether a step pays is a question about the
-# data. We keep it, because the crowded level will come some day, and then it is the tail that suffers.
+# A search through a queue of a few orders costs about as much as the hash of a key. Whether a step pays depends on the data. We
+# keep it, because a crowded level will occur some day, and then the tail suffers.
 #
 # ## Step 5: `__slots__`
 #
-# An object of Python keeps its attributes in a dictionary of its own. With `__slots__` they stand in fixed places. It is the
-# advice that everybody has heard of.
+# A Python object stores its attributes in a dictionary of its own. With `__slots__` they have fixed offsets. It is well-known
+# advice.
 
 
 # %%
@@ -343,17 +341,17 @@ assert held["Slots"] < 0.8 * held["KeyedQueues"]
 hftlab.chain({"with a dictionary": KeyedQueues, "__slots__": Slots}, feed, rounds=ROUNDS, until="signal").frame()
 
 # %% [markdown]
-# Memory it saves. Time? See the verdict. Since Python 3.11 an object without slots keeps its attributes in an array as well,
-# and makes the dictionary only when somebody asks for it. Old advice is worth measuring again.
+# It saves memory. Does it save time? See the verdict. Since Python 3.11 an object without slots stores its attributes in an
+# array as well, and creates the dictionary only on demand. Old advice is worth measuring again.
 #
 # ## Step 6: no order at all
 #
-# Why make an object? What the book needs of an order is its level and the shares left. In `hftlab/stages/book.py` one dict
-# leads from an order's id to its level, and the level's queue from the id to an integer. A level knows its total, its price
-# and its side; each side keeps its best level at hand. One method does the whole of an event, since calls are dear in Python.
+# Why create an object? The book needs only the level of an order and its remaining shares. In `hftlab/stages/book.py` one dict
+# maps an order id to its level, and the queue of the level maps the id to an integer. A level has its total, its price and its
+# side; each side has a reference to its best level. One method handles a whole event, since calls are expensive in Python.
 #
-# And what is used again and again gets a local name, since each dot is a look-up. So runs the old advice. Newer versions of
-# Python remember where they found an attribute. Does it still pay? Look at the verdict:
+# Another old advice: assign a local name to what is used often, since each dot is a look-up. Newer versions of Python cache the
+# location of an attribute. Does it still pay? Look at the verdict:
 
 
 # %%
@@ -381,8 +379,8 @@ by_dots(book)
 by_name(book)
 
 # %% [markdown]
-# All steps together, interleaved. A bar says which way the median moved. Whether that is more than the machine's own noise,
-# the verdicts in the table below it say:
+# Here are all steps together, interleaved. A bar shows the change of the median; the verdicts in the table below tell whether
+# it exceeds the noise of the machine:
 
 # %% tags=["nbval-ignore-output"]
 books["ours"] = Book
@@ -393,7 +391,7 @@ whole.plot()
 whole.frame()
 
 # %% [markdown]
-# Why is the last step so large? Count the calls. A profiler that counts them gives the same number on any machine:
+# Why is the last step so large? Count the calls. The count is the same on any machine:
 
 
 # %% tags=["nbval-check-output"]
@@ -405,16 +403,16 @@ def calls(book):
 
 per_message = {name: calls(book) for name, book in books.items() if name in ("naive", "totals", "ours")}
 fewer = [per_message["totals"] < 0.8 * per_message["naive"], per_message["ours"] < 0.6 * per_message["totals"]]
-print("calls per message, fewer with the totals, and again with ours:", fewer)
-print("claim, ours is more than twice as fast as the naive book:", whole.whole.ratio.median > 2)
+print("fewer calls per message with the totals, and again with ours:", fewer)
+print("ours is more than twice as fast as the naive book:", whole.whole.ratio.median > 2)
 assert all(fewer), per_message
 assert whole.whole.ratio.median > 2
 
 # %% [markdown]
 # ## Batching
 #
-# So far each way took the messages as one buffer. How much of that is the batch? `session.message` takes one message at a
-# time, as a network would bring it; `session.push` takes them all. The same bytes, the same stages:
+# So far each engine got the messages as one buffer. How much does the batch save? `session.message` takes one message at a
+# time, as they arrive from a network; `session.push` takes them all. The bytes and the stages are the same:
 
 # %% tags=["nbval-check-output"]
 data = b"".join(feed.blocks())
@@ -457,18 +455,19 @@ def called(work):
 
 
 more = called(one_by_one) / called(at_once)
-print("one by one makes more than 1.2 times as many calls:", more > 1.2)
+print("one by one needs more than 1.2 times as many calls:", more > 1.2)
 assert more > 1.2
 
 # %% [markdown]
-# What is due once per call (a slice, a generator, local names, two readings of the clock) is due once per buffer. The price is
-# waiting: who collects a batch lets its first message wait for its last. On a live feed one takes what is there, and no more.
+# The work per call (a slice, a generator, local names, two readings of the clock) is done once per buffer. The price is
+# waiting: the first message of a batch waits for its last. On a live feed an engine takes the messages that are there, and no
+# more.
 #
 # ## Exercise 04.2: A batch at once
 #
-# *Easy, 10 minutes.* The tick stage decodes messages whose lengths differ. Suppose that you are given a block of deletes
-# alone, all of 21 bytes: length (2), type (1), locate (2), tracking (2), timestamp (6), reference (8), all big-endian. Return
-# a list of `(locate, ts_ns, reference)`, nearly twice as fast as the start below, which takes field by field.
+# *Easy, 10 minutes.* The tick stage decodes messages of different lengths. Suppose that you get a block of deletes alone, all
+# of 21 bytes: length (2), type (1), locate (2), tracking (2), timestamp (6), reference (8), all big-endian. Return a list of
+# `(locate, ts_ns, reference)`, nearly twice as fast as the start below, which decodes field by field.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -489,8 +488,8 @@ wrong
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# `struct.Struct` reads all fields in one call; `x` skips a byte. It knows no integer of six bytes: read two and four.
-# `iter_unpack` goes through a whole block.
+# `struct.Struct` reads all fields in one call; `x` skips a byte. It has no integer of six bytes: read two and four.
+# `iter_unpack` iterates over a whole block.
 # </details>
 #
 # <details><summary>Solution</summary>
@@ -498,7 +497,7 @@ wrong
 # ```python
 # UNPACK = Struct(">3xH2xHIQ")
 #
-# def at_one_go(data):
+# def one_unpack(data):
 #     return [(locate, high << 32 | low, ref) for locate, high, low, ref in UNPACK.iter_unpack(data)]
 # ```
 # </details>
@@ -507,16 +506,16 @@ wrong
 UNPACK = Struct(">3xH2xHIQ")
 
 
-def at_one_go(data):
+def one_unpack(data):
     return [(locate, high << 32 | low, ref) for locate, high, low, ref in UNPACK.iter_unpack(data)]
 
 
-assert check("04.2", at_one_go)
+assert check("04.2", one_unpack)
 
 # %% [markdown]
-# ## And the end of the road?
+# ## How far from Rust?
 #
-# The tuned book against the Rust engine, on the same feed:
+# Compare the tuned book with the Rust engine, on the same feed:
 
 # %% tags=["nbval-check-output"]
 if any(info.name == "rust" and info.available for info in hftlab.backends()):
@@ -532,15 +531,14 @@ assert holds
 # %% [markdown]
 # ## Takeaway
 #
-# - The large steps change *what is done*: totals that are kept, objects that are never made, calls that are not needed.
+# - The large steps change the *work*: running totals, objects that are never created, calls that are not needed.
 # - Verify before you time. Each step here was compared, message by message, before its clock started.
-# - Whether a step pays is a question about the data: the same dict does much more on one feed than on another.
+# - Whether a step pays depends on the data: the same dict gains much more on one feed than on another.
 #
-# **What did not help.** `__slots__` saves memory; of time, nothing was seen that one would bet on. Keyed queues do nothing on
-# a calm feed. And no step brings Python near Rust: what remains is the interpreter itself.
+# **What did not help.** `__slots__` saves memory; of time, we saw no reliable gain. Keyed queues gain little on a calm feed.
+# And no step brings Python near Rust: what remains is the interpreter itself.
 #
-# **Where it is.** `notebooks/course/naive_book.py` (the start), `hftlab/stages/book.py` (the end),
-# `hftlab/experiments/chain.py` (the
-# steps), `hftlab/stages/tick.py` (how the tick stage reads fields).
+# **Where it is in the code.** `notebooks/course/naive_book.py` (the start), `hftlab/stages/book.py` (the end),
+# `hftlab/experiments/chain.py` (the steps), `hftlab/stages/tick.py` (how the tick stage reads fields).
 #
-# **Next:** 05 Crossing into Rust. What does the border cost?
+# **Next:** 05 Crossing into Rust. What does a call from Python into Rust cost?

@@ -1,12 +1,12 @@
-"""The book one would write first: objects, lists, and everything looked up and added up when it is asked for.
+"""The naive book: objects and lists, and every query searches and adds up.
 
-It keeps the contract of `hftlab.stages.interfaces.BookStage`, and is right. Lesson 04 makes it quicker, one method at a time; what
-the steps change stands apart:
+It keeps the contract of `hftlab.stages.interfaces.BookStage`, and is right. Lesson 04 makes it faster, one method at a time; the
+methods that the steps replace are separate:
 
     opened, closed          a price level appears, vanishes
     best_prices             the best n prices of a side
     total                   shares of a level
-    rest, leave, shrink     an order comes into its queue, leaves it, loses shares
+    rest, leave, shrink     an order joins its queue, leaves it, loses shares
 """
 
 from __future__ import annotations
