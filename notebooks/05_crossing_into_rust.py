@@ -14,15 +14,15 @@
 # %% [markdown]
 # # 05 Crossing into Rust
 #
-# **What does the border cost?** About 45 minutes with the exercises. Afterwards you will be able to
+# **What does a call from Python into Rust cost?** About 45 minutes with the exercises. Afterwards you will be able to
 #
-# - say what a call from Python into compiled code costs, and what of it is the border's own,
-# - choose between a call per message, chunks and whole buffers, and find where one begins to pay,
-# - tell what a faithful port into a fast language still pays for: the structures it brought along.
+# - measure the cost of a call from Python into compiled code, and the share of the FFI boundary in it,
+# - choose between a call per message, chunks and whole buffers, and find the size from which one pays,
+# - name the costs that a faithful port into a fast language still has: those of its data structures.
 
 # %% tags=["parameters"]
-MESSAGES = 10_000  # 100_000 for figures to be quoted
-ROUNDS = 11  # 21 for figures to be quoted
+MESSAGES = 10_000  # 100_000 for publishable figures
+ROUNDS = 11  # 21 for publishable figures
 SEED = 1
 
 # %% tags=["nbval-ignore-output"]
@@ -36,11 +36,11 @@ from hftlab import charts
 # %% [markdown]
 # ## The naive port
 #
-# The same engine twice, line by line: `hftlab/stages/` in Python, `rust_ext/src/` in Rust. A **naive port** uses in Rust what
-# one would write first: the standard hash map, the standard tree, each order in a heap allocation of its own. No thought for
-# memory, no trick.
+# The same engine exists twice, line by line: `hftlab/stages/` in Python, `rust_ext/src/` in Rust. A **naive port** uses the
+# obvious structures of Rust: the standard hash map, the standard tree, each order in a heap allocation of its own. Nothing in
+# it is tuned for memory.
 #
-# **Predict first:** how many times as fast is that, from tick to order?
+# **Predict first:** how many times as fast is it, from tick to order?
 
 # %%
 guess_naive = 10  # your guess
@@ -58,29 +58,29 @@ assert ratio.median > 8, naive
 print("the naive port is more than 8 times as fast:", ratio.median > 8)
 
 # %% [markdown]
-# Most of what there is to gain, for no cleverness at all: the interpreter is gone, with its objects, its reference counts and
-# its dictionary look-ups. But that was timed in the engine's own loop, which had the whole feed in its hands. Somebody has to
-# hand the messages over.
+# That is most of the possible gain, without any tuning: the interpreter is gone, with its objects, its reference counts and its
+# dictionary look-ups. But this was the time of the engine's own loop, which had the whole feed in memory. Some code has to pass
+# the messages to it.
 #
-# ## The border
+# ## The FFI boundary
 #
-# Between Python and Rust lies a **border**. A call across it has to turn Python objects into machine integers or addresses, and
-# the answer back into objects. There are four ways to hand messages to the engine:
+# Between Python and Rust lies the **FFI boundary** (foreign function interface). A call across it converts Python objects into
+# machine integers or addresses, and the result back into objects. There are four ways to pass messages to the engine:
 #
 # ```text
-# way            crosses with
+# call           argument
 # apply          one event as eight integers
 # message        one raw message as bytes
 # push           a chunk of messages as bytes, from one message to the whole feed
 # push_events    a chunk of event records as a NumPy array
 # ```
 #
-# **Predict first:** a call that does nothing, in Python and across the border. How many times the cost of the first is the
+# **Predict first:** a call that does nothing, in Python and across the boundary. How many times the cost of the first is the
 # second?
 
 # %%
 guess_call = 5.0  # your guess
-guess_chunk = 50  # and: from how many messages per crossing on is the border negligible (less than a tenth)?
+guess_chunk = 50  # and: from how many messages per call on is the boundary negligible (less than a tenth)?
 
 # %% tags=["nbval-ignore-output"]
 border = hftlab.border(feed, rounds=ROUNDS, messages=MESSAGES, seed=SEED)
@@ -88,11 +88,11 @@ ways = border.frame()
 ways.filter(~pl.col("way").str.starts_with("push")).select("way", "until", "ns_per_message", "low", "high", "min")
 
 # %% [markdown]
-# The rows without a last stage are calls that do nothing. `message` and `apply` do a message's work: until `tick` they decode it
-# (`apply` gets it decoded), until `book` they apply it to the book as well. The Python engine crosses nothing: it is what both
-# have to beat.
+# The rows without a last stage are calls that do nothing. `message` and `apply` process one message: until `tick` they decode
+# it (`apply` gets it decoded), until `book` they also apply it to the book. The Python engine crosses no boundary: both have to
+# beat it.
 #
-# For ratios we take the fastest round of each way (`min`): whatever else the machine did can only have made a round slower.
+# For ratios we take the fastest round of each way (`min`): other load on the machine only makes a round slower.
 
 # %% tags=["nbval-check-output"]
 ns = {
@@ -110,22 +110,22 @@ for claim, holds in claims.items():
     print(f"{claim}: {holds}")
 
 # %% [markdown]
-# **What surprises:** the border itself costs about as much as any function call of Python. "Crossing is expensive" is not the
-# whole truth: *converting* is what costs. Eight integers are eight conversions; a bytes object is handed over as an address and
-# a length, and Rust reads it where it lies.
+# **What may surprise you:** the boundary itself costs about as much as any Python function call. "FFI calls are expensive" is
+# not the whole truth: *conversions* are. Eight integers are eight conversions; a bytes object is passed as an address and a
+# length, and Rust reads it in place.
 #
 # ## Change one thing: the size of the chunk
 #
-# `push` takes any number of messages. Left: the messages are only decoded. Right: they reach the book.
+# `push` takes any number of messages. Left: it only decodes them. Right: it also applies them to the book.
 
 # %% tags=["nbval-ignore-output"]
 charts.ffi_chart(ways.filter(pl.col("way") != "push_events"), f"bytes; {ROUNDS} interleaved rounds")
 
 # %% [markdown]
-# A straight line down on the left of each panel: there the fixed cost of a crossing is shared by more and more messages. Then
-# the line bends and goes flat: what remains is the work. And the first point is a surprise of its own: `push` with **one**
-# message costs several times as much as `message`. It takes any object that offers its memory (bytes, a memory-mapped file, an
-# array), counts the messages, makes room, lets other Python threads run, looks for Ctrl-C. All that is paid per crossing.
+# On the left of each panel the line falls: more and more messages share the fixed cost of a call. Then the line becomes flat:
+# only the work remains. The first point may surprise you: `push` with **one** message costs several times as much as `message`.
+# It accepts any object with a buffer (bytes, a memory-mapped file, an array), counts the messages, reserves memory, releases
+# the GIL so that other Python threads run, and checks for Ctrl-C. All that is a cost per call.
 #
 # The same plot with one more curve: event records in a NumPy array.
 
@@ -147,24 +147,23 @@ for claim, holds in claims.items():
     print(f"{claim}: {holds}")
 
 # %% [markdown]
-# A record at a time in a NumPy array is the worst way there is: its type is compared, a view is made, a buffer is opened, for a
-# single event. Compare it with the dashed line, the Python engine, which crosses nothing. *NumPy is fast* holds for arrays, not
-# for elements.
+# One record at a time in a NumPy array is the worst way: NumPy compares its type, creates a view and opens a buffer, for a
+# single event. Compare it with the dashed line, the Python engine. *NumPy is fast* holds for arrays, not for elements.
 #
-# ## Where one way begins to beat another
+# ## Crossover points
 #
-# A **crossover** is the size from which on one curve stays below another. In words:
+# A **crossover** is the size from which on one curve stays below another:
 
 # %% tags=["nbval-ignore-output"]
 print("\n".join(border.words()))
 print(f"your guesses: an empty call {guess_call} times (measured {call / python_call:.1f}),")
-print(f"              negligible from {guess_chunk} messages a crossing on")
+print(f"              negligible from {guess_chunk} messages a call on")
 
 # %% [markdown]
-# ## What the naive port still pays
+# ## The costs that the naive port still has
 #
-# So the border can be made negligible. What is left is the engine, and the naive one brought its structures along. Some of that
-# can be **counted**, which no noise can touch: how often does a message ask the allocator for memory?
+# So chunks make the boundary negligible. What is left is the engine, and the naive one has its naive structures. Some of that
+# we can **count**, without noise: how often does a message call the allocator?
 
 # %% tags=["nbval-check-output"]
 rows = []
@@ -179,8 +178,8 @@ allocations
 
 # %% [markdown]
 # About every second message is an add, and each add of the naive port allocates; the best engine allocates nothing once it is
-# warm. The rest is in the waterfall: one optimisation after the other, from the naive port to the best engine. Each has a
-# lesson: the price levels and the hash 06, the pool 07, the signals 08.
+# warm. The waterfall shows the rest: one optimisation after the other, from the naive port to the best engine. Each has a
+# lesson: price levels and hash table 06, pool 07, signals 08.
 
 # %% tags=["nbval-ignore-output"]
 ablation = hftlab.ablate(feed, rounds=max(ROUNDS, 31), seed=SEED)
@@ -192,13 +191,13 @@ assert whole["ratio"] > 1.4, ablation
 print("from the naive port to the best engine, the time per message falls by a factor of more than 1.4:", whole["ratio"] > 1.4)
 
 # %% [markdown]
-# All of that in the same language, by choosing structures. A port does not give you that; it only lets you see it. In the
-# Python engine the same choices drown in the cost of the interpreter.
+# All of that is gained in the same language, by the choice of structures. A port does not include it; it only makes it visible.
+# In the Python engine the cost of the interpreter hides the same choices.
 #
 # ## What did not get faster
 #
-# **Opening an engine.** A Rust session asks for its memory before the first message, so that no message has to wait for it.
-# **Predict first:** is opening a session quicker in Rust than in Python?
+# **Opening an engine.** A Rust session reserves its memory before the first message, so that no message has to wait for it.
+# **Predict first:** is opening a session faster in Rust than in Python?
 
 # %%
 guess_opening = True  # your guess
@@ -211,7 +210,7 @@ opening = {name: min(repeat(engine.open, number=1, repeat=30)) * 1e6 for name, e
 per_message = {name: engine.run(feed, record="none").ns_per_message / 1e3 for name, engine in engines.items()}
 print({name: f"{us:.0f} µs to open" for name, us in opening.items()})
 breaks_even = (opening["rust"] - opening["python"]) / (per_message["python"] - per_message["rust"])
-print(f"for fewer than about {breaks_even:.0f} messages, the whole run is quicker in Python")
+print(f"for fewer than about {breaks_even:.0f} messages, the whole run is faster in Python")
 
 # %% tags=["nbval-check-output"]
 assert opening["rust"] > 1.5 * opening["python"], opening
@@ -219,11 +218,10 @@ print("opening a Rust session takes more than 1.5 times as long:", opening["rust
 
 # %% [markdown]
 # **Decoding.** The first stage is the same code in the naive and in the best engine: bytes at fixed offsets, no structure to
-# choose. None of the switches of the waterfall is about it.
+# choose. No switch of the waterfall changes it.
 #
-# **Bringing the results home.** `elapsed_ns` of a run is the engine's loop, and so is every figure above. Who wants a data
-# frame with a row per message waits for more: the session is opened, the rows are written and wrapped. The same run by the
-# clock on the wall:
+# **Returning the results.** `elapsed_ns` of a run is the engine's loop alone, and so is every figure above. A data frame with a
+# row per message takes longer: hftlab opens the session, writes the rows and wraps them. The same run by wall time:
 
 # %% tags=["nbval-ignore-output"]
 engine = engines["rust"]
@@ -237,18 +235,18 @@ assert framed > 1.5 * loop, (loop, framed)
 print("with the frame, the call takes more than 1.5 times as long as the engine's loop:", framed > 1.5 * loop)
 
 # %% [markdown]
-# A program that is fast in the middle is as slow as its ends.
+# A fast core does not help if the code around it is slow.
 #
 # ## Exercise 05.1: chunk it
 #
-# *Medium, 15 minutes.* Messages come one by one, each framed (its length in two bytes, then the message). Write
-# `replay(session, messages)`, which hands them to `session.push`:
+# *Medium, 15 minutes.* Messages arrive one by one, each framed (its length in two bytes, then the message). Write
+# `replay(session, messages)`, which passes them to `session.push`:
 #
-# - every message, in order, the last ones too,
-# - in as few crossings as possible, but **at most 1,000 messages in one**: the first of a chunk waits until the last has come,
+# - every message, in order, including the last ones,
+# - in as few calls as possible, but with **at most 1,000 messages in one**: the first of a chunk waits until the last arrives,
 # - at least twice as fast as a push per message.
 #
-# `messages` may be a generator. Two framed messages are joined by writing them one after the other. The start crosses for each.
+# `messages` may be a generator. Two framed messages are joined by writing them one after the other. The start calls for each.
 
 
 # %%
@@ -300,9 +298,9 @@ print(*str(answer).splitlines()[:1], *str(answer).splitlines()[-3:], sep="\n")
 # %% [markdown]
 # ## Exercise 05.2: how large must a chunk be?
 #
-# *Easy, 10 minutes.* A crossing costs `call_ns`, the work of a message `message_ns`. The border shall add at most `share` of the
-# work to each message. The messages come evenly, `per_second` of them. Write `size(call_ns, message_ns, share, per_second)`: the
-# smallest number of messages in a chunk, and how long the **first** of them waits for the last, in ns.
+# *Easy, 10 minutes.* A call costs `call_ns`, the work of a message `message_ns`. The boundary may add at most `share` of the
+# work to each message. The messages arrive evenly, `per_second` of them. Write `size(call_ns, message_ns, share, per_second)`:
+# the smallest number of messages in a chunk, and how long the **first** of them waits for the last, in ns.
 
 
 # %%
@@ -319,7 +317,7 @@ print(answer)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# In a chunk of *n*, a message carries `call_ns / n` of the border. A chunk of one waits for nobody.
+# In a chunk of *n*, the share of a message is `call_ns / n`. A chunk of one does not wait.
 #
 # </details>
 #
@@ -349,31 +347,30 @@ assert answer, answer
 print(answer)
 
 # %% [markdown]
-# Now with what was measured above, for a feed of 100,000 messages a second:
+# Now use the measurements above, for a feed of 100,000 messages a second:
 
 # %% tags=["nbval-ignore-output"]
 work = ns["push", "book", MESSAGES]
 chunk, wait_ns = right_size(ns["push", "book", 1] - work, work, 0.1, 100_000)
-print(f"a border of a tenth needs chunks of {chunk:,} messages, and the first of each waits {wait_ns / 1e3:,.0f} µs")
-print(f"a call per message waits for nobody, and costs {ns['message', 'book', 1]:,.0f} ns a message")
+print(f"an overhead of a tenth needs chunks of {chunk:,} messages, and the first of each waits {wait_ns / 1e3:,.0f} µs")
+print(f"a call per message does not wait, and costs {ns['message', 'book', 1]:,.0f} ns a message")
 
 # %% tags=["nbval-check-output"]
 assert wait_ns > 10 * ns["message", "book", 1]
-print("waiting costs the first message more than 10 times what its own call would have cost: True")
+print("waiting costs the first message more than 10 times the cost of its own call: True")
 
 # %% [markdown]
 # ## Takeaway
 #
-# - The border costs about one function call; conversions cost more, and NumPy records one at a time cost most.
+# - The FFI boundary costs about one function call; conversions cost more, and NumPy records one at a time cost most.
 # - Chunks share a fixed cost. For **research**, a replay of a day, push whole buffers. For **live** trading a chunk is latency:
-# there the path from the wire to the order must lie on one side of the border.
-# - A port takes the interpreter away. The structures stay, and the next lessons change those.
+#   there the whole path from the wire to the order must be on one side of the boundary.
+# - A port removes the interpreter. The structures stay, and the next lessons change those.
 #
-# **What did not get faster:** opening, decoding, and bringing the results home.
+# **What did not get faster:** opening, decoding, and returning the results.
 #
-# **Where it is in the code:** `rust_ext/src/py.rs` (the border: every binding borrows the memory, lets go of the interpreter,
-# calls, wraps the answer), `hftlab/experiments/border.py` and `crossing.py` (the measurement), `hftlab/engine/engine.py`
-# (blocks to the
+# **Where it is in the code:** `rust_ext/src/py.rs` (the bindings: each borrows the memory, releases the GIL, calls, and wraps
+# the result), `hftlab/experiments/border.py` and `crossing.py` (the measurement), `hftlab/engine/engine.py` (blocks to the
 # engine). On the command line: `hftlab border`, `hftlab bench --ablate`.
 #
 # **Next:** 06 Order-book structures: which one wins, where, and why?

@@ -17,12 +17,12 @@
 # **Which structure wins, where, and why?** About 55 minutes with the exercises. Afterwards you will be able to
 #
 # - name the two look-ups of an order book, and three structures for each,
-# - read a scale curve: where a structure is quick, where it stops being quick, and which cache it has outgrown there,
-# - choose a structure by the traffic it will see, and say what the choice costs in memory.
+# - read a scaling curve: where a structure is fast, where it becomes slow, and which cache it outgrows there,
+# - choose a structure by its traffic, and state its cost in memory.
 
 # %% tags=["parameters"]
 MESSAGES = 10_000  # per round; 100_000 gives narrower intervals
-ROUNDS = 11  # 21 for figures to be quoted
+ROUNDS = 11  # 21 for publishable figures
 SEED = 1
 DEPTHS = [1, 10, 100, 1_000, 10_000]  # price levels a side
 ORDERS = [100, 1_000, 10_000, 100_000, 1_000_000]  # live orders
@@ -38,13 +38,14 @@ import hftlab
 # %% [markdown]
 # ## Two look-ups
 #
-# An **order book** holds every order that waits at an exchange. Each message that changes it asks two questions:
+# An **order book** contains every resting order of an exchange. Each message that changes it needs two look-ups:
 #
-# 1. **Which order?** A delete says "order 4711", nothing else. So there is a table from order id to order.
-# 2. **Which price level?** All orders at one price stand in one queue, a **level**. An add says "buy at 50.01": is there a
-# level at 50.01 already? And when the best level goes, which one is next? So there is an *ordered* table from price to level.
+# 1. **Which order?** A delete contains "order 4711", nothing else. So there is a table from order id to order.
+# 2. **Which price level?** All orders at one price form one queue, a **level**. An add contains "buy at 50.01": is there a
+#    level at 50.01 already? And when the best level vanishes, which one is next? So there is an *ordered* table from price to
+#    level.
 #
-# Here are the structures that the Rust engine has for each, the naive one first.
+# The Rust engine has these structures for each, the naive one first.
 
 # %% tags=["nbval-check-output"]
 names = hftlab.variants().frame().filter(pl.col("axis").is_in(["book", "orders"]))
@@ -59,21 +60,21 @@ print("\n".join(f"{axis:<7} {name:<7} {good_at}" for axis, name, good_at in name
 # [50.01 50.02] [50.05] [50.09 51.00]
 #
 # sorted   51.00 50.09 50.07 50.05 50.03 50.02 50.01     a vector, the best at its end: a new best is an append,
-#                                          ^ best        a new price far from it moves all that stand behind
+#                                          ^ best        a new price far from it moves all entries behind
 #
 # ladder   slot  0  1  2  3  4  5  6 ... 255             one slot a tick; the slot of a price is computed, not searched
 #          bits  1  1  1  0  1  0  1 ...   0             the best is the lowest bit that is set: one instruction a word
 # ```
 #
-# The ladder covers a window of ticks (a **tick** is the step of prices, here one cent). Prices outside of the window live in a
+# The ladder covers a window of ticks (a **tick** is the step of prices, here one cent). Prices outside the window are in a
 # sorted list beside it: nothing is lost.
 #
-# ## Where does the traffic happen?
+# ## Where is the traffic?
 #
-# Before any clock, count. How far from the best price of its side does a new order rest?
+# Count before you time. How far from the best price of its side does a new order rest?
 #
-# **Predict first:** what share of the adds rests less than 8 ticks from the best price? Less than 224 ticks, which is what a
-# freshly placed ladder of 256 slots reaches?
+# **Predict first:** what share of the adds rests less than 8 ticks from the best price? What share less than 224 ticks, the
+# reach of a freshly placed ladder of 256 slots?
 
 # %%
 guess_near = 0.50  # your guess: share of adds less than 8 ticks away
@@ -94,15 +95,14 @@ assert reach["share below 224"].min() > 0.95
 reach
 
 # %% [markdown]
-# The activity is at the **touch**, the best price, in every regime; but each has a tail that reaches far. A structure for a book
-# should be quick at the touch and must be right everywhere.
+# The activity is at the **touch**, the best price, in every regime; but each has a long tail. A structure for a book should be
+# fast at the touch and must be right everywhere.
 #
 # ## Change one thing: depth
 #
-# `hftlab.scale` builds a population of orders first, which is not timed. Then it times traffic that keeps the population as
-# large as it is and **touches it at random**: the opposite of the table above, and the worst that a structure can meet. All
-# contenders run interleaved, and `best again` is a second copy of the best engine: what lies between the two is the machine's
-# own doing.
+# `hftlab.scale` first builds a population of orders, untimed. Then it times traffic that leaves the size of the population
+# constant and **accesses it at random**: the opposite of the table above, and the worst case for a structure. All contenders
+# run interleaved, and `best again` is a second copy of the best engine: the difference of the two is the noise of the machine.
 #
 # **Predict first:** at how many price levels a side does the sorted vector become slower than the tree?
 
@@ -114,26 +114,26 @@ two = hftlab.scale("depth", DEPTHS, ["book=btree", "book=sorted"], rounds=ROUNDS
 two.plot(fastest=True)
 
 # %% [markdown]
-# (Each dot is the fastest of the rounds: whatever else the machine did can only have made a round slower. `plot()` without
-# `fastest` shows medians with their intervals.)
+# (Each dot is the fastest of the rounds: other load on the machine only makes a round slower. `plot()` without `fastest` shows
+# medians with their intervals.)
 #
-# Two lines that lie close together, up to a depth at which the vector breaks away. Why there? To insert at a
-# random place, a vector of *n* levels moves *n*/2 of them; an entry takes 16 bytes (price and slot). The table says how many
-# bytes that is. Moving a few hundred bytes is a matter of nanoseconds: that is why the vector keeps up for so long. The tree
-# never moves much, but each step down is an address it has to wait for.
+# The two lines are close together, up to a depth at which the vector becomes slow. Why there? To insert at a random place, a
+# vector of *n* levels moves *n*/2 of them; an entry takes 16 bytes (price and slot). The table shows the number of bytes.
+# Moving a few hundred bytes takes nanoseconds: that is why the vector is competitive for so long. The tree never moves much,
+# but each step down is a dependent load.
 
 # %% tags=["nbval-check-output"]
 pl.DataFrame({"levels": DEPTHS, "bytes moved by an insertion, on the average": [levels // 2 * 16 for levels in DEPTHS]})
 
 # %% [markdown]
-# Now the same plot with one more curve: the ladder, which is what `best` uses.
+# Now the same plot with one more curve: the ladder, which `best` uses.
 
 # %% tags=["nbval-ignore-output"]
 three = hftlab.scale("depth", DEPTHS, ["book=btree", "book=sorted", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
 three.plot(fastest=True)
 
 # %% [markdown]
-# What can be claimed of it? The figures of the plot, as a table:
+# Which claims hold? The figures of the plot, as a table:
 
 # %% tags=["nbval-ignore-output"]
 depth = three.frame().pivot("variant", index="size", values="min")
@@ -153,16 +153,16 @@ for claim, holds in claims.items():
     print(f"{claim}: {holds}")
 
 # %% [markdown]
-# **What surprises** is the last line. The ladder is no faster structure; it is a bet that what happens next happens near the
-# touch. Traffic at random over thousands of levels is where the bet is lost: most prices have no slot, and the list beside the
-# window does the work. The table at the beginning says why the bet is good on a market.
+# **What may surprise you** is the last line. The ladder is not faster as such; it is a bet that the next change is near the
+# touch. Random traffic over thousands of levels loses the bet: most prices have no slot, and the list beside the window does
+# the work. The table at the beginning shows why the bet is good on a market.
 #
 # ## The other look-up: orders by id
 #
-# All three are hash tables or close to it, so on paper each look-up takes the same time however many orders there are.
-# `std` is Rust's standard hash map. It uses a hash (SipHash) that nobody can attack with chosen keys. `fast` is the same map
-# with a cheap hash. `flat` uses that an exchange numbers its orders upwards: neighbouring references share a **cache line**,
-# the 64 bytes that a processor fetches at once.
+# All three are hash tables or close to it, so on paper each look-up takes the same time however many orders there are. `std` is
+# Rust's standard hash map. Its hash (SipHash) resists attacks with chosen keys. `fast` is the same map with a cheap hash.
+# `flat` exploits that an exchange numbers its orders upwards: neighbouring references share a **cache line**, the 64 bytes that
+# a processor fetches at once.
 #
 # **Predict first:** by what factor is `std` slower than `flat` with a hundred live orders, and with a million?
 
@@ -194,21 +194,21 @@ for claim, holds in claims.items():
     print(f"{claim}: {holds}")
 
 # %% [markdown]
-# ## Caches, seen in the curves
+# ## Caches in the curves
 #
 # On the left of the plot the difference is arithmetic: one hash costs more instructions than the other. On the right, all
-# curves rise although the number of steps stays the same: what rises is the time that a step **waits for memory**. The dotted
-# rules mark where the bytes of the book outgrow a cache of this machine.
+# curves rise although the number of steps stays the same: each step **waits longer for memory**. The dotted rules mark where
+# the bytes of the book outgrow a cache of this machine.
 #
-# Why does `flat` rise least? Ask how many cache lines a look-up touches that nobody touched lately. A hash scatters
-# neighbouring references over the whole table on purpose: every look-up is a line of its own. In `flat` a new order's cell is in
-# the line of the order before it, which has just been used. In `rust_ext/src/ahead.rs` the engine goes one step further: it asks
-# for the lines of the *next* messages while it works on this one (prefetching).
+# Why does `flat` rise least? Count the cache lines of a look-up that were not used recently. A hash scatters neighbouring
+# references over the whole table on purpose: every look-up needs another line. In `flat` the cell of a new order is in the line
+# of the order before it, which was just used. In `rust_ext/src/ahead.rs` the engine goes one step further: it prefetches the
+# lines of the *next* messages while it processes this one.
 #
 # ## What the ladder costs
 #
-# A window per side of every instrument. **Predict first:** 10,000 instruments with a few levels each: how many times the memory
-# of the tree?
+# The ladder needs a window per side of every instrument. **Predict first:** for 10,000 instruments with a few levels each, how
+# many times the memory of the tree does it need?
 
 # %%
 guess_memory = 2.0  # your guess: level bytes of the ladder / of the tree
@@ -224,9 +224,9 @@ assert most["best"] > 5 * most["book=btree"]
 bytes_.rename({"size": "instruments", "book=btree": "bytes of levels, tree", "best": "bytes of levels, ladder"})
 
 # %% [markdown]
-# Memory is counted, so this table is the same on every machine. Yet the ladder is still the quicker one in the plot above, as
-# the next cell asserts. A message touches a few lines of a window, however large it is: *bytes reserved* and *bytes touched*
-# are two things, and caches only care about the second.
+# Memory is counted, so this table is the same on every machine. Yet the ladder is still the faster one in the plot above, as
+# the next cell asserts. A message touches a few lines of a window, whatever its size: *reserved bytes* and *touched bytes*
+# differ, and only the second matter to a cache.
 
 # %% tags=["nbval-check-output"]
 cost = wide.frame().group_by("variant").agg(pl.col("min").sum())
@@ -236,11 +236,11 @@ print("summed over the sizes, the tree takes more than 1.05 times the time of th
 
 # %% [markdown]
 #
-# ## Is it worth anything on a market?
+# ## What is it worth on a market?
 #
-# So far each structure met traffic that was made to hurt it. `hftlab.ablate` switches one axis at a time of the whole engine, on
-# a deep generated book: from the naive engine (what does each better structure gain?) and from the best one (what does one lose
-# with each naive one?). The grey band is the A/A control: an engine against itself.
+# So far the traffic was the worst case of each structure. `hftlab.ablate` switches one axis at a time of the whole engine, on a
+# deep generated book: from the naive engine (what does each better structure gain?) and from the best one (what does each naive
+# one lose?). The grey band is the A/A control: an engine against itself.
 
 # %% tags=["nbval-ignore-output"]
 ablation = hftlab.ablate(hftlab.synthetic("deep", MESSAGES, seed=SEED), rounds=max(ROUNDS, 31), seed=SEED)
@@ -254,13 +254,13 @@ ratio = {
 }
 lost = 1 / ratio["orders", "std"]
 assert lost > 1.1, ratio
-print("giving up flat for std makes the whole path, tick to order, more than 1.1 times as long:", lost > 1.1)
+print("with std in place of flat, the whole path takes more than 1.1 times as long:", lost > 1.1)
 
 # %% [markdown]
 # ## What did not get faster
 #
-# The feed above has few instruments. Now a young market: many instruments, and so early in the day that most of them have just
-# seen their first order. **Predict first:** is the ladder faster there than the tree, and by what factor?
+# The feed above has few instruments. Now take a young market: many instruments, so early in the day that most of them have just
+# got their first order. **Predict first:** is the ladder faster there than the tree, and by what factor?
 
 # %%
 guess_young = 1.2  # your guess: time of the tree / time of the ladder
@@ -282,14 +282,14 @@ print(f"{MESSAGES:,} messages, {instruments:,} instruments: {MESSAGES / instrume
 print("there the tree takes less time than the ladder, by a factor of more than 1.2:", tree.median > 1.2)
 
 # %% [markdown]
-# The tree wins, clearly. Each side of each instrument makes its window when its first order comes: memory to ask for, to clear,
-# and to fetch for the first time. The tree starts with a small node. Over a long day the windows pay for themselves; in the
-# first seconds they do not. And near the touch **all three structures are quick**. Whoever shows only one curve, sells you a
-# structure. What decides is your feed: its distances, its instruments, and how long it runs.
+# The tree wins clearly. Each side of each instrument creates its window with its first order: memory to allocate, to clear, and
+# to load for the first time. The tree starts with a small node. Over a long day the windows pay off; in the first seconds they
+# do not. And near the touch **all three structures are fast**. One curve alone is an advertisement. Your feed decides: its
+# distances, its instruments, and its length.
 #
 # ## Exercise 06.1: a toy ladder
 #
-# *Medium, 20 minutes.* Write a ladder for the asks in Python: a window of `slots` ticks from `base` on.
+# *Medium, 20 minutes.* Write a ladder for the asks in Python: a window of `slots` ticks starting at `base`.
 #
 # - `put(price)` marks a level and returns True; it returns False, and changes nothing, for a price that has no slot
 # - `drop(price)` unmarks it
@@ -389,12 +389,12 @@ answer
 # %% [markdown]
 # ## Exercise 06.2: where do they cross?
 #
-# *Easy, 15 minutes.* "The vector loses from about a thousand levels on", somebody says, and points at a plot. Write
-# `crossing(frame, a, b)`: the size from which on `b` **is seen to be** slower than `a`, at that size and at every larger one;
-# None if there is none. `frame` is that of `hftlab.scale`: variant, size, ns_per_message, low, high. Two intervals that overlap
-# show no difference.
+# *Easy, 15 minutes.* "The vector loses from about a thousand levels on", says a colleague with a plot. Write `crossing(frame,
+# a, b)`: the size from which on `b` is **significantly** slower than `a`, at that size and at every larger one; None if there
+# is none. `frame` is that of `hftlab.scale`: variant, size, ns_per_message, low, high. Two intervals that overlap show no
+# difference.
 #
-# The start compares medians and takes the first size that it finds.
+# The start compares medians and returns the first size.
 
 
 # %%
@@ -413,7 +413,7 @@ print(answer)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# `b` is seen to be slower where its `low` lies above the `high` of `a`. `all(slower[at:])` asks for the rest of the curve.
+# `b` is significantly slower where its `low` is above the `high` of `a`. `all(slower[at:])` tests the rest of the curve.
 #
 # </details>
 #
@@ -453,11 +453,11 @@ print("your guess was", guess_crossing)
 # %% [markdown]
 # ## Takeaway
 #
-# - A book answers two questions, and a structure for one of them says nothing about the other. Switch one at a time.
-# - Steps on paper are equal; **cache lines touched** are not. Curves rise where the data outgrows a cache, not only where the
-#   algorithm gets worse.
-# - Count where your traffic happens before you choose. The ladder is a bet on the touch; the flat table is a bet on references
-#   that grow.
+# - A book has two look-ups, and a structure for one of them says nothing about the other. Switch one at a time.
+# - The number of steps is equal; the number of **cache lines touched** is not. Curves rise where the data outgrows a cache, not
+#   only where the algorithm gets worse.
+# - Count the places of your traffic before you choose. The ladder is a bet on the touch; the flat table is a bet on increasing
+#   references.
 #
 # **What did not get faster:** the ladder under traffic at random depth, and in a young market; see the claims above.
 #
@@ -466,4 +466,4 @@ print("your guess was", guess_crossing)
 # `hftlab/stages/book.py` (the reference, a sorted list with the best at its end). Try `hftlab scale --axis depth --full` on a
 # machine of your own.
 #
-# **Next:** 07 Memory: where do the orders themselves live, and what do allocations do to the tail?
+# **Next:** 07 Memory: where are the orders themselves stored, and what do allocations do to the tail?
