@@ -107,7 +107,7 @@ print("equal on", feed.name, "to the last bit:", bool(seen))
 guess_failed = 0  # your guess
 
 # %% tags=["nbval-check-output"]
-report = hftlab.conformance.conformance(Hasty, rounds=0)
+report = hftlab.conformance.engine(Hasty, rounds=0)
 failed = [result for result in report.results if result.outcome == "failed"]
 assert not report
 assert len(failed) >= 2
@@ -148,9 +148,9 @@ report["random_markets"].divergence
 
 # %% tags=["nbval-check-output"]
 place = "../examples/sortedcontainers_book.py:SortedBook"
-report = hftlab.conformance.conformance(place, rounds=0)
+report = hftlab.conformance.engine(place, rounds=0)
 assert report, report
-print(report.candidate, "conforms:", bool(report), "|", report.count("passed"), "passed,", report.count("failed"), "failed")
+print(report.engine, "conforms:", bool(report), "|", report.count("passed"), "passed,", report.count("failed"), "failed")
 
 # %% [markdown]
 # **Predict first:** the reference keeps a plain sorted list, which has to move its entries for each new level. This one does
@@ -211,7 +211,7 @@ outsider = "rust"
 if NUMBA:
     sys.path.insert(0, "../examples/numba_engine")
     import hftlab_numba as outsider
-report = hftlab.conformance.conformance(outsider, rounds=0)
+report = hftlab.conformance.engine(outsider, rounds=0)
 assert report, report
 print("the outsider conforms:", bool(report), "|", report.count("passed"), "passed,", report.count("failed"), "failed")
 

@@ -121,14 +121,14 @@ def verify(options: Options) -> Action:
 
 def conformance(options: Options) -> Action:
     """Ask every check of the contract of one engine, then time it. The exit code is 1 if one fails."""
-    from hftlab.conformance import conformance
+    from hftlab.conformance import engine
 
     options.add("engine", metavar="ENGINE", help="e.g. rust, or my_book.py:MyBook")
-    options.of(conformance, "rounds")
+    options.of(engine, "rounds")
     options.json()
 
     def act(given: Given) -> int:
-        report = given.call(conformance, candidate=given.engine)
+        report = given.call(engine, given=given.engine)
         show(report, given)
         return 0 if report else 1
 

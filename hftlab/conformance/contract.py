@@ -1,6 +1,6 @@
 """The contract by hand: small feeds, each about one rule, with what the rule gives beside them.
 
-A case is run by the reference and by the candidate and compared bit for bit; what is written here is checked of both.
+A case is run by the reference and by the subject and compared bit for bit; what is written here is checked of both.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hftlab.conformance.candidate import Candidate, expect
-from hftlab.conformance.checks import CHECKS, Check, check
+from hftlab.conformance.checks import CHECKS, Check, EngineUnderTest, check, expect
 from hftlab.events import EVENT_DTYPE, Events, Kind, Side
 from hftlab.feeds.feed import EventFeed
 from hftlab.settings import OrderConfig, RiskConfig
@@ -71,17 +70,17 @@ class Case:
     settings: dict[str, Any] = field(default_factory=dict)
     price_scale: int = 10_000
 
-    def ask(self, candidate: Candidate) -> None:
+    def ask(self, subject: EngineUnderTest) -> None:
         """Compare with the reference, then with the contract's own numbers."""
         events = feed(self.rows, self.name, self.price_scale)
-        candidate.same(events, **self.settings)
+        subject.same(events, **self.settings)
         if {"orders", "rejects"} & set(self.gives):
-            candidate.needs("order")
-        run = candidate.run(events, **self.settings)
+            subject.needs("order")
+        run = subject.run(events, **self.settings)
         for what, wanted in self.gives.items():
             if what == "orders":
                 expect("the message numbers of the orders", run.orders["index"].to_list(), wanted)
-            elif what == "depth" and what not in candidate.absent:
+            elif what == "depth" and what not in subject.absent:
                 expect("the book", run.book("ABC").rows(), wanted)
             elif what != "depth":
                 expect(what, getattr(run, what), wanted)
@@ -103,14 +102,14 @@ def _broken(kind: Kind) -> Iterator[tuple[Row, str]]:
 
 
 def _refusals(kind: Kind) -> Check:
-    def ask(candidate: Candidate) -> None:
+    def ask(subject: EngineUnderTest) -> None:
         rows, reasons = zip(*_broken(kind), strict=True)
         setup = [add(1, 100, 100, BID), add(2, 90, 50, BID), add(3, 200, 10, ASK, instrument=2)]
         events = feed([*setup, *rows], f"refusals of {kind.name}")
-        candidate.same(events)
-        run = candidate.run(events)
+        subject.same(events)
+        run = subject.run(events)
         expect("the list of reasons", run.first_faults["reason"].to_list(), list(reasons))
-        if "depth" not in candidate.absent:
+        if "depth" not in subject.absent:
             expect("the book after refusals alone", run.book("ABC").rows(), [("bid", 100, 100, 1), ("bid", 90, 50, 1)])
 
     return Check(
@@ -122,11 +121,11 @@ CHECKS.extend(map(_refusals, REASONS))
 
 
 @check
-def first_hundred_refusals(candidate: Candidate) -> None:
+def first_hundred_refusals(subject: EngineUnderTest) -> None:
     """are all refusals counted, and the first hundred kept?"""
     events = feed([row(Kind.DELETE, i) for i in range(1, 131)], "130 unknown orders")
-    candidate.same(events)
-    run = candidate.run(events)
+    subject.same(events)
+    run = subject.run(events)
     expect("faults", run.faults, {"unknown_order": 130})
     expect("the number of refusals kept", run.first_faults.height, 100)
 
@@ -140,10 +139,10 @@ def _limit(name: str, question: str, broken: dict[str, Any], kept: dict[str, Any
     refused = Case("", "", _TWO, {"rejects": {name: 1}, "orders": []}, {**_EAGER, "risk_config": RiskConfig(**broken)})
     passed = Case("", "", _TWO, {"rejects": {}, "orders": [1]}, {**_EAGER, "risk_config": RiskConfig(**kept)})
 
-    def ask(candidate: Candidate) -> None:
-        candidate.needs("order")
-        refused.ask(candidate)
-        passed.ask(candidate)
+    def ask(subject: EngineUnderTest) -> None:
+        subject.needs("order")
+        refused.ask(subject)
+        passed.ask(subject)
 
     return Check(f"limit_{name}", question, ask)
 
@@ -158,11 +157,11 @@ CHECKS += (
 
 
 @check
-def first_limit_wins(candidate: Candidate) -> None:
+def first_limit_wins(subject: EngineUnderTest) -> None:
     """is an order that breaks several limits counted once, for the first of them?"""
-    candidate.needs("order")
+    subject.needs("order")
     limits: dict[str, Any] = {"kill": True, "max_order_qty": 0, "max_notional": 0, "collar_bps": 0, "position_limit": 0}
     names = ("kill_switch", "max_order_qty", "max_notional", "price_collar", "position_limit")
     for first, name in enumerate(names):
         broken = dict(list(limits.items())[first:])
-        Case(name, "", _TWO, {"rejects": {name: 1}}, {**_EAGER, "risk_config": RiskConfig(**broken)}).ask(candidate)
+        Case(name, "", _TWO, {"rejects": {name: 1}}, {**_EAGER, "risk_config": RiskConfig(**broken)}).ask(subject)

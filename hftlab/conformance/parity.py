@@ -1,9 +1,8 @@
-"""The candidate beside the reference on many messages: seeded markets with every fault, every generated regime, any bytes."""
+"""The subject beside the reference on many messages: seeded markets with every fault, every generated regime, any bytes."""
 
 from __future__ import annotations
 
-from hftlab.conformance.candidate import Candidate, expect
-from hftlab.conformance.checks import CHECKS, Check, check
+from hftlab.conformance.checks import CHECKS, Check, EngineUnderTest, check, expect
 from hftlab.conformance.feeds import WILD, dense, edges, walk, wire
 from hftlab.engine.divergence import first_difference
 from hftlab.engine.engine import synthetic
@@ -13,36 +12,36 @@ from hftlab.settings import STAGES
 
 
 @check
-def random_markets(candidate: Candidate) -> None:
+def random_markets(subject: EngineUnderTest) -> None:
     """does it agree on seeded markets with every fault and every limit?"""
     for seed in (1, 2):
-        candidate.same(dense(3_000, seed), **WILD)
+        subject.same(dense(3_000, seed), **WILD)
 
 
 @check
-def random_markets_strict(candidate: Candidate) -> None:
+def random_markets_strict(subject: EngineUnderTest) -> None:
     """does it stop at the first fault, with the same sentence, and keep what was before?"""
     for seed in range(3, 9):
-        candidate.same(dense(40, seed), strict=True, **WILD)
+        subject.same(dense(40, seed), strict=True, **WILD)
 
 
 @check
-def edges_of_the_types(candidate: Candidate) -> None:
+def edges_of_the_types(subject: EngineUnderTest) -> None:
     """does it agree on any price, order id, quantity and time that the record can hold?"""
     for seed in (1, 2):
-        candidate.same(edges(1_500, seed), **WILD)
+        subject.same(edges(1_500, seed), **WILD)
 
 
 @check
-def walking_prices(candidate: Candidate) -> None:
+def walking_prices(subject: EngineUnderTest) -> None:
     """does it keep every level of a price that walks far and jumps?"""
     for step in (1, 100, 250_000_000):
-        candidate.same(walk(1_200, step, step))
+        subject.same(walk(1_200, step, step))
 
 
 def _regime(name: str) -> Check:
-    def ask(candidate: Candidate) -> None:
-        candidate.same(synthetic(name, 1_500, 7, symbols=min(REGIMES[name].symbols, 40)))
+    def ask(subject: EngineUnderTest) -> None:
+        subject.same(synthetic(name, 1_500, 7, symbols=min(REGIMES[name].symbols, 40)))
 
     return Check(f"regime_{name}", f"does it agree on a generated day of the regime {name!r}?", ask)
 
@@ -51,35 +50,35 @@ CHECKS.extend(map(_regime, REGIMES))
 
 
 @check
-def random_messages(candidate: Candidate) -> None:
+def random_messages(subject: EngineUnderTest) -> None:
     """does it agree on messages of every type with random fields?"""
     for seed in (1, 2):
-        candidate.same(ItchFeed(wire(800, seed), name=f"random messages, seed {seed}"), **WILD)
+        subject.same(ItchFeed(wire(800, seed), name=f"random messages, seed {seed}"), **WILD)
 
 
 @check
-def random_bytes(candidate: Candidate) -> None:
+def random_bytes(subject: EngineUnderTest) -> None:
     """does it agree on where bytes stop being messages, and on everything before?"""
     for seed in range(20):
         data = wire(40, seed, defects=2)
-        candidate.same(ItchFeed(data, name=f"bytes with defects, seed {seed}"), strict=seed % 2 == 1)
+        subject.same(ItchFeed(data, name=f"bytes with defects, seed {seed}"), strict=seed % 2 == 1)
 
 
 @check
-def last_stages(candidate: Candidate) -> None:
+def last_stages(subject: EngineUnderTest) -> None:
     """does it agree when it stops after each of its stages?"""
-    for until in STAGES[: STAGES.index(candidate.until) + 1]:
-        candidate.same(dense(400, 5), **{**WILD, "until": until})
+    for until in STAGES[: STAGES.index(subject.until) + 1]:
+        subject.same(dense(400, 5), **{**WILD, "until": until})
 
 
 @check
-def recorded_tops(candidate: Candidate) -> None:
+def recorded_tops(subject: EngineUnderTest) -> None:
     """are the rows of record="top" those whose best bid or ask changed, and are there none with "none"?"""
-    candidate.needs("push_events")
+    subject.needs("push_events")
     feed = dense(600, 6)
-    ours, theirs = (engine.run(feed, record="top").columns for engine in (candidate.reference(**WILD), candidate.engine(**WILD)))
+    ours, theirs = (engine.run(feed, record="top").columns for engine in (subject.reference(**WILD), subject.engine(**WILD)))
     for name, column in ours.items():
         expect(f"the first differing row of {name}", first_difference(column, theirs[name]), None)
-    empty = candidate.engine(**WILD).run(feed, record="none")
+    empty = subject.engine(**WILD).run(feed, record="none")
     expect('the number of rows with record="none"', len(empty.columns["index"]), 0)
     expect("the number of messages", empty.messages, 600)

@@ -12,32 +12,29 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hftlab.conformance.candidate import Candidate
-from hftlab.conformance.checks import Check
+from hftlab.conformance.checks import Check, EngineUnderTest
 from hftlab.conformance.suite import select
 
 
 class Conformance:
     """Inherit it and name the engine.
 
-    backend : whatever `hftlab.conformance.conformance` takes: a name, an object, the class of a stage, an Engine
+    backend : whatever `hftlab.conformance.engine` takes: a name, an object, the class of a stage, an Engine
     """
 
     backend: ClassVar[Any] = None
-    _candidate: ClassVar[Candidate]
+    _subject: ClassVar[EngineUnderTest]
 
     @classmethod
     def setup_class(cls) -> None:
         """Open it once for all checks; an engine that cannot be opened fails here, with its own error."""
         if cls.backend is None:
-            pytest.fail(
-                f"{cls.__name__}.backend is not set; allowed is whatever hftlab.conformance.conformance takes", pytrace=False
-            )
-        cls._candidate = Candidate.of(cls.backend)
+            pytest.fail(f"{cls.__name__}.backend is not set; allowed is whatever hftlab.conformance.engine takes", pytrace=False)
+        cls._subject = EngineUnderTest.of(cls.backend)
 
     @pytest.mark.parametrize("check", select(), ids=lambda check: check.name)
     def test_conforms(self, check: Check) -> None:
-        result = check(self._candidate)
+        result = check(self._subject)
         if result.outcome == "skipped":
             pytest.skip(result.why)
         if result.outcome == "failed":

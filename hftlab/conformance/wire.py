@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hftlab.conformance.candidate import Candidate, Failed, expect
-from hftlab.conformance.checks import check
+from hftlab.conformance.checks import EngineUnderTest, Failed, check, expect
 from hftlab.conformance.feeds import Pieces, framed, wire
 from hftlab.engine.engine import synthetic
 from hftlab.engine.run import Run
@@ -19,7 +18,7 @@ def day(messages: int = 120) -> bytes:
 
 
 @check
-def every_message_type(candidate: Candidate) -> None:
+def every_message_type(subject: EngineUnderTest) -> None:
     """is every message type decoded, with sides, crosses of any size and trading states?"""
     messages = [build(letter, locate=1, ts=2**48 - 1) for letter in MESSAGES]
     messages += [
@@ -28,13 +27,13 @@ def every_message_type(candidate: Candidate) -> None:
     messages += [build("Q", locate=1, shares=shares, price=7) for shares in (2**32 - 2, 2**32 - 1, 2**32, 2**64 - 1)]
     messages += [build("H", locate=1, stock="ABC", state=state) for state in "HPQT"]
     messages += [build("C", locate=1, ref=2**64 - 1, shares=5, printable="N", price=9), b"~", b"~" * 10, b"~" * 11, b"z" * 255]
-    candidate.same(ItchFeed(b"".join(map(framed, messages)), name="every message type"))
+    subject.same(ItchFeed(b"".join(map(framed, messages)), name="every message type"))
 
 
 @check
-def names_of_instruments(candidate: Candidate) -> None:
+def names_of_instruments(subject: EngineUnderTest) -> None:
     """are stocks named by the directory, else by their first add (A or F), and do the names reach the orders?"""
-    candidate.needs("push", "names")
+    subject.needs("push", "names")
     messages = [build("F", locate=3, ref=1, side="B", shares=900, stock="FIRST", price=10_000), build("R", locate=4, stock="DIR")]
     messages += [build("A", locate=3, ref=2, side="S", shares=100, stock="OTHER", price=10_200)]
     messages += [build("A", locate=4, ref=3, side="B", shares=900, stock="ADD", price=10_000), build("R", locate=5, stock="NÄME")]
@@ -43,8 +42,8 @@ def names_of_instruments(candidate: Candidate) -> None:
         build("R", locate=4, stock="LATER"),
     ]
     feed = ItchFeed(b"".join(map(framed, messages)), name="names")
-    candidate.same(feed)
-    session = candidate.session(feed)
+    subject.same(feed)
+    session = subject.session(feed)
     for block in feed.blocks():
         session.push(block)
     told = {number: bytes(name) for number, name in session.names().items() if bytes(name).strip(b"\0")}
@@ -52,17 +51,17 @@ def names_of_instruments(candidate: Candidate) -> None:
 
 
 @check
-def split_bytes(candidate: Candidate) -> None:
+def split_bytes(subject: EngineUnderTest) -> None:
     """does a block that ends between any two bytes change nothing?"""
-    candidate.needs("push")
+    subject.needs("push")
     data = day()
-    whole = candidate.run(ItchFeed(data))
+    whole = subject.run(ItchFeed(data))
     short = wire(8, 3)
-    short_whole = candidate.run(ItchFeed(short))
+    short_whole = subject.run(ItchFeed(short))
     for end in range(1, len(short)):
-        _alike(short_whole, candidate.run(Pieces(short, [end], f"two blocks, the first of {end} bytes")))
+        _alike(short_whole, subject.run(Pieces(short, [end], f"two blocks, the first of {end} bytes")))
     for size in (1, 7, 50):
-        _alike(whole, candidate.run(Pieces(data, range(size, len(data), size), f"blocks of {size} bytes")))
+        _alike(whole, subject.run(Pieces(data, range(size, len(data), size), f"blocks of {size} bytes")))
 
 
 def _alike(whole: Run, pieces: Run) -> None:
@@ -72,9 +71,9 @@ def _alike(whole: Run, pieces: Run) -> None:
 
 
 @check
-def broken_bytes(candidate: Candidate) -> None:
+def broken_bytes(subject: EngineUnderTest) -> None:
     """is a defect named with its offset and message, by the same sentence, and is what was good before it kept?"""
-    candidate.needs("push")
+    subject.needs("push")
     data, second = day(30), 14  # the second message starts behind 2 + 12 bytes
     broken = {
         "a length of 0": data[:second] + b"\0\0" + data[second:],
@@ -88,14 +87,14 @@ def broken_bytes(candidate: Candidate) -> None:
     }
     for name, content in broken.items():
         for ends in ([], [second + 1], list(range(1, len(content), 5))):
-            _stops(candidate, Pieces(content, ends, name))
-    _stops(candidate, ItchFeed(data[:second] + framed(b"~" * 20) + data[second:], name="an unknown type"), strict=True)
+            _stops(subject, Pieces(content, ends, name))
+    _stops(subject, ItchFeed(data[:second] + framed(b"~" * 20) + data[second:], name="an unknown type"), strict=True)
 
 
-def _stops(candidate: Candidate, feed: Feed, **more: object) -> None:
+def _stops(subject: EngineUnderTest, feed: Feed, **more: object) -> None:
     """Both stop, with one sentence, offset and index, and the same rows before."""
     found: list[tuple[str, int | None, int | None, int]] = []
-    for engine in (candidate.reference(**more), candidate.engine(**more)):
+    for engine in (subject.reference(**more), subject.engine(**more)):
         try:
             engine.run(feed)
         except FeedError as error:
@@ -106,7 +105,7 @@ def _stops(candidate: Candidate, feed: Feed, **more: object) -> None:
 
 
 @check
-def end_of_session(candidate: Candidate) -> None:
+def end_of_session(subject: EngineUnderTest) -> None:
     """is the end-of-session mark, a length of 0 behind the last message, no defect?"""
-    candidate.needs("push")
-    expect("the number of messages", candidate.run(ItchFeed(day(30) + b"\0\0")).messages, 30)
+    subject.needs("push")
+    expect("the number of messages", subject.run(ItchFeed(day(30) + b"\0\0")).messages, 30)

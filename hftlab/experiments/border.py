@@ -25,7 +25,7 @@ from hftlab.experiments.crossing import AGAIN, BORDER_CALL, LOOP, PYTHON, PYTHON
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import Interval, Series, check_rounds, interleave
-from hftlab.measurement.preconditions import head, require_parity, require_release_build
+from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.measurement.result import Result
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def border(feed: Feed | None = None, *, backend: str = "rust", rounds: int = 11,
     noop = getattr(module, "noop", None)
     if noop is None:
         raise HftlabError(f"backend {backend!r} has no `noop` to call; the border measured here is that of rust")
-    feed = head(synthetic("calm", messages, seed) if feed is None else feed, messages)
+    feed = (synthetic("calm", messages, seed) if feed is None else feed).head(messages)
     if feed.wire != "itch":
         raise HftlabError(f"{feed.name} carries event records; the border is measured with wire bytes")
     require_parity([Engine("python", until="book"), Engine(backend, until="book")], feed)

@@ -29,7 +29,7 @@ from hftlab.measurement.distribution import PERCENTILES, TITLES, Distribution
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.observe import BOUND, Observer
 from hftlab.measurement.paired import check_rounds, gc_paused
-from hftlab.measurement.preconditions import PREFIX, head, require_parity
+from hftlab.measurement.preconditions import PREFIX, require_parity
 from hftlab.measurement.result import Result
 from hftlab.presentation.progress import track
 
@@ -202,7 +202,7 @@ def latency(
         seen.round(feed, order)
     with gc_paused():
         flight = engine.run(feed, record="none", latency=True, keep="histogram", slowest=slowest)
-        last = engine.run(head(feed, BOUND) if seen.messages > BOUND else feed, record="none", latency="total").latency
+        last = engine.run(feed.head(BOUND) if seen.messages > BOUND else feed, record="none", latency="total").latency
     return LatencyReport(
         feed=feed.name,
         messages=seen.messages,
@@ -220,7 +220,7 @@ def latency(
 
 def warm_up(engine: Engine, feed: Feed) -> WarmUp:
     """Run the head of the feed until the medians of three passes in a row lie within 2 %, at most 12 times."""
-    short = head(feed, PREFIX)
+    short = feed.head(PREFIX)
     medians: list[float] = []
     with gc_paused():
         while len(medians) < MOST_WARM_UPS:

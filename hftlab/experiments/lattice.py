@@ -21,7 +21,7 @@ from hftlab.errors import HftlabError, UnknownName
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import Interval, Series, check_rounds, interleave
-from hftlab.measurement.preconditions import head, require_parity, require_release_build
+from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.measurement.result import Result
 from hftlab.settings import Stage
 
@@ -186,7 +186,7 @@ def lattice(
     work: dict[On | str, Callable[[], float]] = {on: _pass(engine, feed) for on, engine in engines.items()}
     work[_AGAIN] = _pass(engines[frozenset(axes)], feed)
     if python:
-        work[_PYTHON] = _pass(reference, head(feed, PYTHON_MESSAGES))
+        work[_PYTHON] = _pass(reference, feed.head(PYTHON_MESSAGES))
     series = interleave(work, rounds, seed, "every combination")
     return Lattice(
         feed=feed.name,

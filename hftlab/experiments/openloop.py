@@ -25,7 +25,6 @@ from hftlab.feeds.feed import Feed
 from hftlab.feeds.frames import Frames
 from hftlab.measurement.distribution import Distribution
 from hftlab.measurement.paired import gc_paused
-from hftlab.measurement.preconditions import head
 
 LONGEST_S = 600
 
@@ -84,7 +83,7 @@ def paced(engine: Engine, feed: Feed, rate: float, messages: int = 100_000) -> O
     """
     if not rate > 0 or messages / rate > LONGEST_S:
         raise ConfigError(f"rate is {rate} messages/s; allowed is above 0, and {messages:,} messages within {LONGEST_S} s")
-    calls, session = list(calls_of(head(feed, messages))), engine.open(engine.settings(feed, record="none"))
+    calls, session = list(calls_of(feed.head(messages))), engine.open(engine.settings(feed, record="none"))
     push = session.push if feed.wire == "itch" else session.push_events
     interval = 1e9 / rate
     starts, ends = array("q", bytes(8 * len(calls))), array("q", bytes(8 * len(calls)))

@@ -17,7 +17,6 @@ from hftlab.feeds.feed import Feed
 from hftlab.measurement.distribution import Distribution
 from hftlab.measurement.machine import caches
 from hftlab.measurement.paired import gc_paused
-from hftlab.measurement.preconditions import head
 
 MOST = 1_000  # messages
 SECONDS = 2.0  # after which no more are sent
@@ -32,7 +31,7 @@ def swept(engine: Engine, feed: Feed, clock_ns: float, *, most: int = MOST, seco
     clock_ns : median cost of a reading of the engine's clock
     most     : messages; fewer if `seconds` are over before
     """
-    calls = list(islice(calls_of(head(feed, FEED)), FEED))
+    calls = list(islice(calls_of(feed.head(FEED)), FEED))
     most = min(most, len(calls) // 2)
     session = engine.open(engine.settings(feed, record="none", latency="total"))
     push = session.push if feed.wire == "itch" else session.push_events

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -161,9 +160,21 @@ def cut(feed: Feed, *, every: int) -> Iterator[Block | Events]:
 
 
 def _cut_bytes(feed: Feed, every: int) -> Iterator[bytes]:
-    whole = messages(feed)
-    while piece := b"".join([bytes(data[at - 2 : at + size]) for data, at, size in islice(whole, every)]):
-        yield piece
+    """Spans of whole messages, copied once."""
+    parts: list[bytes] = []
+    block: Block = b""
+    start = end = count = 0
+    for data, at, size in messages(feed):
+        if data is not block:
+            parts.append(bytes(block[start:end]))
+            block, start = data, at - 2
+        end = at + size
+        count += 1
+        if count == every:
+            yield b"".join([*parts, block[start:end]])
+            parts, start, count = [], end, 0
+    if count:
+        yield b"".join([*parts, block[start:end]])
 
 
 def _cut_events(feed: Feed, every: int) -> Iterator[Events]:

@@ -21,7 +21,7 @@ from hftlab.errors import ConfigError, HftlabError
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.frames import Frames, Problem
 from hftlab.loadtest.schedule import Times
-from hftlab.measurement.preconditions import head, require_release_build
+from hftlab.measurement.preconditions import require_release_build
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class Work:
         """Of the first messages of a feed. raises : ConfigError for one that carries no wire bytes, or that is too short"""
         if feed.wire != "itch":
             raise ConfigError(f"{feed.name} carries event records; allowed under load is a feed of wire bytes")
-        cut = Calls.of(b"".join(map(bytes, head(feed, warm + calls * each).blocks())))
+        cut = Calls.of(b"".join(map(bytes, feed.head(warm + calls * each).blocks())))
         if len(cut) <= warm + each:
             raise ConfigError(
                 f"{feed.name} has {len(cut):,} messages; allowed is more than {warm + each:,}, {warm:,} of them to warm up"

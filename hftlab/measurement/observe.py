@@ -18,7 +18,7 @@ from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import ClockReport, clock_of
 from hftlab.measurement.distribution import Distribution
 from hftlab.measurement.paired import gc_paused
-from hftlab.measurement.preconditions import PREFIX, head, require_release_build
+from hftlab.measurement.preconditions import PREFIX, require_release_build
 from hftlab.settings import RECORDS, STAGES, Record
 
 #: The first messages of every stamped pass, which meet an empty book and cold caches, are counted apart.
@@ -56,7 +56,7 @@ class Observer:
             for until in self.stages:
                 run = self._plain(until, feed)
             self.messages, self._memory = run.messages, run.memory
-            self._head = head(feed, PREFIX)
+            self._head = feed.head(PREFIX)
             self._record_feed = feed if run.ns_per_message < SLOW_NS else self._head
             for mode in ("stages", "total"):
                 self.base.run(self._head, record="none", latency=mode)

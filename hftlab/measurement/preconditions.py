@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hftlab.conformance import verify
 from hftlab.engine.engine import Engine
 from hftlab.engine.session import Backend
+from hftlab.engine.verify import verify
 from hftlab.errors import HftlabError
-from hftlab.feeds.feed import EventFeed, Feed
-from hftlab.feeds.frames import Frames
-from hftlab.feeds.itch import ItchFeed
+from hftlab.feeds.feed import Feed
 
 #: Messages on which engines must agree before a clock starts.
 PREFIX = 20_000
@@ -27,29 +25,8 @@ def require_parity(engines: Iterable[Engine], feed: Feed, messages: int = PREFIX
     """Compare the engines bit for bit on the head of the feed: the second with the first, the others with the second, since the
     first is the reference, and slow. Raises HftlabError with the first divergence."""
     first, *others = engines
-    prefix = head(feed, messages)
+    prefix = feed.head(messages)
     for number, other in enumerate(others):
         verdict = verify(others[0] if number else first, other, prefix)
         if not verdict:
             raise HftlabError(f"no clock before equality: {verdict}")
-
-
-def head(feed: Feed, messages: int) -> Feed:
-    """The first messages of a feed."""
-    if feed.wire == "events":
-        events = next(iter(feed.event_blocks()))[:messages]
-        return EventFeed(events, symbols=feed.symbols, price_scale=feed.price_scale, name=f"head of {feed.name}")
-    parts, left, rest = bytearray(), messages, b""
-    for block in feed.blocks():
-        data = rest + block if rest else block
-        frames = Frames(data)
-        for _, _ in frames:
-            left -= 1
-            if not left:
-                break
-        used = frames.used if left else frames.used + 2 + (data[frames.used] << 8 | data[frames.used + 1])
-        parts += data[:used]
-        rest = bytes(data[used:]) if left else b""
-        if not left or frames.problem:
-            break
-    return ItchFeed(bytes(parts), name=f"head of {feed.name}")

@@ -19,7 +19,6 @@ from hftlab.engine.resolve import as_engine
 from hftlab.errors import ConfigError, check_choice, check_range
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.machine import fingerprint
-from hftlab.measurement.preconditions import head
 from hftlab.profiling import calls, hardware, line, memory, passes, sample
 from hftlab.profiling.result import Observation as Observation
 from hftlab.profiling.result import Profile as Profile
@@ -71,7 +70,7 @@ def profile(engine: Any = "python", feed: Feed | None = None, tool: str = "line"
     engine = as_engine(engine)
     limit = default_messages(tool, engine.backend) if messages is None else messages
     feed = synthetic("calm", limit) if feed is None else feed
-    part = head(feed, limit)
+    part = feed.head(limit)
     if (available := passes.count(part)) < MIN_MESSAGES:
         raise ConfigError(f"{feed.name}: a profile needs at least {MIN_MESSAGES} messages, got {available}")
     try:

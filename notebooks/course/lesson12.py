@@ -7,14 +7,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from course.exercise import Step, exercise
-from hftlab.conformance import conformance
+from hftlab import conformance
 from hftlab.engine.engine import decode, synthetic
 from hftlab.experiments.compare import compare
 from hftlab.feeds.feed import EventFeed
 from hftlab.stages.book import Book
 
 if TYPE_CHECKING:
-    from hftlab.conformance import Report
+    from hftlab.conformance import ConformanceReport
     from hftlab.experiments.compare import Comparison
 
 #: The checks that are about the book alone; together they take a second.
@@ -42,14 +42,14 @@ def mended(answer: Any) -> Iterator[Step]:
     """`answer` is a book stage with an `apply` of its own."""
     own = isinstance(answer, type) and answer.__dict__.get("apply") not in (None, Book.apply)
     yield Step.claim("own", own, "it is a class with an `apply` of its own")
-    yield from _judged(conformance(answer, checks=BOOK_CHECKS, rounds=0))
+    yield from _judged(conformance.engine(answer, checks=BOOK_CHECKS, rounds=0))
 
 
 @exercise("12.2", "Capstone: beat the reference book", minutes=60)
 def beaten(answer: Any) -> Iterator[Step]:
     """`answer` is a book stage: right by every check of the contract, faster until "book", and no slower in the tail."""
     for checks in (BOOK_CHECKS, ()):  # the quick ones first: most mistakes are seen at once
-        yield from _judged(conformance(answer, checks=checks, rounds=0))
+        yield from _judged(conformance.engine(answer, checks=checks, rounds=0))
     found = _compared(answer)
     ratio = _ratio(found, 0)
     message = f"{ratio:.2f}x as fast as the reference, until book: {found.verdict}; it must be at least {FASTER}, and significant"
@@ -58,7 +58,7 @@ def beaten(answer: Any) -> Iterator[Step]:
     yield Step.claim("tail", tail > TAIL, f"p99 is {tail:.2f}x as fast as that of the reference; it must be more than {TAIL}")
 
 
-def _judged(report: Report) -> Iterator[Step]:
+def _judged(report: ConformanceReport) -> Iterator[Step]:
     """One step for all checks: those that passed in a number, the first that failed in its own words."""
     failed = next((one for one in report.results if one.outcome == "failed"), None)
     if failed:

@@ -40,7 +40,7 @@ def test_the_careless_book_is_the_reference_only_slower() -> None:
 
 
 def test_the_naive_book_conforms() -> None:
-    report = hftlab.conformance.conformance(NaiveBook, rounds=0)
+    report = hftlab.conformance.engine(NaiveBook, rounds=0)
     assert report, report
 
 

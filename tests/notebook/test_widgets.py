@@ -7,7 +7,6 @@ import pytest
 import hftlab
 from hftlab.charts.show import png_size
 from hftlab.experiments.lattice import Lattice, lattice
-from hftlab.measurement.preconditions import head
 
 pytest.importorskip("ipywidgets", reason="ipywidgets is not installed")
 from hftlab.notebook.book_replay import BookReplay, book_replay
@@ -41,7 +40,7 @@ def player(feed: hftlab.ItchFeed) -> BookReplay:
 def test_the_slider_shows_the_book_of_a_fresh_run_of_the_head(player: BookReplay, feed: hftlab.ItchFeed) -> None:
     for index in (100, 5_999, 2_500, 2_501, 1_000):
         player.slider.value = index
-        run = hftlab.Engine().run(head(feed, index + 1))
+        run = hftlab.Engine().run(feed.head(index + 1))
         book = run.book("HLAAA")
         assert player.now.book().equals(book)
         best = book.filter(side="bid").row(0, named=True)

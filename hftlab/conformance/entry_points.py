@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hftlab.conformance.candidate import Candidate, Failed, expect
-from hftlab.conformance.checks import check
+from hftlab.conformance.checks import EngineUnderTest, Failed, check, expect
 from hftlab.conformance.feeds import WILD, dense, edges, wire
 from hftlab.engine.engine import decode
 from hftlab.engine.recording import ORDER_DTYPE, ROW_DTYPE
@@ -49,11 +48,11 @@ def _same(what: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 
 @check
-def result_fields(candidate: Candidate) -> None:
+def result_fields(subject: EngineUnderTest) -> None:
     """does finish() give every field, in its type and length, and refuse a second call?"""
-    candidate.needs("push_events")
+    subject.needs("push_events")
     feed = dense(300, 4)
-    session = candidate.session(feed, **WILD)
+    session = subject.session(feed, **WILD)
     session.push_events(_events(feed))
     expect("the attribute messages", session.messages, 300)
     result: dict[str, Any] = {**session.finish()}
@@ -65,7 +64,7 @@ def result_fields(candidate: Candidate) -> None:
     lengths = {name: len(result[name]) for name in ("counts", "faults", "rejects")}
     expect("the length of counts, faults, rejects", lengths, {"counts": len(Kind), "faults": len(Fault), "rejects": len(REJECTS)})
     expect("the dtype of fault_events", result["fault_events"].dtype, EVENT_DTYPE)
-    if "depth" not in candidate.absent:
+    if "depth" not in subject.absent:
         expect("memory['live_orders'] and the orders of the books", result["memory"]["live_orders"], _live(session, range(4)))
     for name in ("order_bytes", "level_bytes"):
         expect(f"memory[{name!r}] being there", name in result["memory"], True)
@@ -83,26 +82,26 @@ def _live(session: Session, instruments: range) -> int:
 
 
 @check
-def nothing_at_all(candidate: Candidate) -> None:
+def nothing_at_all(subject: EngineUnderTest) -> None:
     """does a run over no message give empty results?"""
-    candidate.needs("push_events")
-    candidate.same(EventFeed(np.empty(0, EVENT_DTYPE), name="no message"))
+    subject.needs("push_events")
+    subject.same(EventFeed(np.empty(0, EVENT_DTYPE), name="no message"))
 
 
 @check
-def arrays_in_pieces(candidate: Candidate) -> None:
+def arrays_in_pieces(subject: EngineUnderTest) -> None:
     """does push_events give the same for one array and for many, in memory that may not be written?"""
-    candidate.needs("push_events")
+    subject.needs("push_events")
     feed = dense(500, 8)
-    _pieces(candidate, feed, lambda session, piece: session.push_events(piece), 37)
+    _pieces(subject, feed, lambda session, piece: session.push_events(piece), 37)
 
 
 @check
-def one_event_at_a_time(candidate: Candidate) -> None:
+def one_event_at_a_time(subject: EngineUnderTest) -> None:
     """does apply return what the book said, and give the same as push_events?"""
-    candidate.needs("push_events", "apply")
+    subject.needs("push_events", "apply")
     for feed in (dense(500, 9), edges(300, 3)):
-        _pieces(candidate, feed, _applied_beside(candidate.reference_session(feed, **WILD)), 1)
+        _pieces(subject, feed, _applied_beside(subject.reference_session(feed, **WILD)), 1)
 
 
 def _applied_beside(reference: Session) -> Callable[[Session, Events], None]:
@@ -113,10 +112,10 @@ def _applied_beside(reference: Session) -> Callable[[Session, Events], None]:
     return run
 
 
-def _pieces(candidate: Candidate, feed: EventFeed, run: Callable[[Session, Events], object], size: int) -> None:
+def _pieces(subject: EngineUnderTest, feed: EventFeed, run: Callable[[Session, Events], object], size: int) -> None:
     events = _events(feed)
     events.flags.writeable = False
-    whole, session = candidate.session(feed, **WILD), candidate.session(feed, **WILD)
+    whole, session = subject.session(feed, **WILD), subject.session(feed, **WILD)
     whole.push_events(events)
     for at in range(0, len(events), size):
         run(session, events[at : at + size])
@@ -124,12 +123,12 @@ def _pieces(candidate: Candidate, feed: EventFeed, run: Callable[[Session, Event
 
 
 @check
-def one_message_at_a_time(candidate: Candidate) -> None:
+def one_message_at_a_time(subject: EngineUnderTest) -> None:
     """does message return what the book said, and give the same as push?"""
-    candidate.needs("push", "message")
+    subject.needs("push", "message")
     data = wire(300, 5)
     feed = ItchFeed(data)
-    whole, session, said = candidate.session(feed), candidate.session(feed), candidate.reference_session(feed)
+    whole, session, said = subject.session(feed), subject.session(feed), subject.reference_session(feed)
     whole.push(data)
     for at, size in Frames(data):
         message = data[at : at + size]
@@ -138,10 +137,10 @@ def one_message_at_a_time(candidate: Candidate) -> None:
 
 
 @check
-def wrong_messages(candidate: Candidate) -> None:
+def wrong_messages(subject: EngineUnderTest) -> None:
     """does message refuse one that has not the length of its type, with a ValueError, and count nothing?"""
-    candidate.needs("message")
-    session = candidate.session(ItchFeed(b"\0\x0cS" + bytes(11)))
+    subject.needs("message")
+    session = subject.session(ItchFeed(b"\0\x0cS" + bytes(11)))
     for wrong in (b"", b"A", b"A" + bytes(36), b"S" + bytes(10), b"~" * 256):
         try:
             session.message(wrong)
@@ -152,24 +151,24 @@ def wrong_messages(candidate: Candidate) -> None:
 
 
 @check
-def bytes_and_events(candidate: Candidate) -> None:
+def bytes_and_events(subject: EngineUnderTest) -> None:
     """do wire bytes, and the events decoded from them, give the same rows and orders?"""
-    candidate.needs("push", "decode", "push_events")
+    subject.needs("push", "decode", "push_events")
     feed: Feed = ItchFeed(wire(400, 6))
     symbols = tuple(feed.symbols)
-    events = EventFeed(decode(feed, candidate.engine()), symbols=symbols)
-    a, b = candidate.run(feed, **WILD), candidate.run(events, **WILD)
+    events = EventFeed(decode(feed, subject.engine()), symbols=symbols)
+    a, b = subject.run(feed, **WILD), subject.run(events, **WILD)
     expect("agreement of the rows", a.frame.equals(b.frame), True)
     expect("agreement of the order bytes", a.order_stream == b.order_stream, True)
 
 
 @check
-def queries(candidate: Candidate) -> None:
+def queries(subject: EngineUnderTest) -> None:
     """do best, depth, queue and locate answer like the reference, at any time and for what does not exist?"""
-    candidate.needs("push_events", "best", "depth", "queue", "locate")
+    subject.needs("push_events", "best", "depth", "queue", "locate")
     feed = dense(400, 10)
     events = _events(feed)
-    theirs, ours = candidate.session(feed, **WILD), candidate.reference_session(feed, **WILD)
+    theirs, ours = subject.session(feed, **WILD), subject.reference_session(feed, **WILD)
     for at in range(0, len(events), 50):
         theirs.push_events(events[at : at + 50])
         ours.push_events(events[at : at + 50])
@@ -190,28 +189,28 @@ def _ask_all(theirs: Session, ours: Session) -> None:
 
 
 @check
-def queue_position(candidate: Candidate) -> None:
+def queue_position(subject: EngineUnderTest) -> None:
     """does a replace go to the end of its queue, and a reduction keep its place?"""
     from hftlab.conformance.contract import BID, add, feed, row
 
-    candidate.needs("push_events", "queue", "locate")
+    subject.needs("push_events", "queue", "locate")
     rows = [add(i, 100, 10, BID) for i in (1, 2, 3, 4, 5)]  # 5 is left alone: whoever falls back, falls behind it
     rows += [row(Kind.CANCEL, 2, qty=4), row(Kind.EXECUTE, 3, qty=1), row(Kind.REPLACE, 1, 100, 20, new_order_id=1)]
-    run = candidate.run(feed([*rows, row(Kind.DELETE, 4), add(4, 100, 5, BID)], "one queue"))
+    run = subject.run(feed([*rows, row(Kind.DELETE, 4), add(4, 100, 5, BID)], "one queue"))
     expect("the queue", run.queue("ABC", "bid", 100).rows(), [(2, 6), (3, 9), (5, 10), (1, 20), (4, 5)])
     expect("the positions of 2, 3, 5, 1, 4, 9", [run.queue_position(i) for i in (2, 3, 5, 1, 4, 9)], [0, 1, 2, 3, 4, None])
 
 
 @check
-def run_again(candidate: Candidate) -> None:
+def run_again(subject: EngineUnderTest) -> None:
     """does it give the same when it is run twice, and when two sessions take turns?"""
-    candidate.needs("push_events")
+    subject.needs("push_events")
     feed = dense(600, 11)
     events = _events(feed)
-    alone = candidate.session(feed, **WILD)
+    alone = subject.session(feed, **WILD)
     alone.push_events(events)
     wanted = _outcome(alone)
-    a, b = candidate.session(feed, **WILD), candidate.session(feed, **WILD)
+    a, b = subject.session(feed, **WILD), subject.session(feed, **WILD)
     for at in range(0, len(events), 100):
         a.push_events(events[at : at + 100])
         b.push_events(events[at : at + 100])
@@ -220,13 +219,13 @@ def run_again(candidate: Candidate) -> None:
 
 
 @check
-def stamps(candidate: Candidate) -> None:
+def stamps(subject: EngineUnderTest) -> None:
     """do stamps change nothing, and is there one per stage and message, or none at all?"""
-    candidate.needs("push_events")
+    subject.needs("push_events")
     feed = dense(300, 12)
-    plain = candidate.run(feed, **WILD)
+    plain = subject.run(feed, **WILD)
     for mode in ("stages", "total"):
-        run = candidate.engine(**WILD).run(feed, latency=mode)
+        run = subject.engine(**WILD).run(feed, latency=mode)
         expect(f"agreement of the rows with latency={mode!r}", run.frame.equals(plain.frame), True)
         if run.latency is not None:
             expect("the stages that are stamped", set(run.latency), {*STAGES, "total"})
