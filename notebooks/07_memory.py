@@ -16,17 +16,17 @@
 #
 # **What do allocations do to the tail?** 50 minutes. Afterwards you can
 #
-# - count what each message asks of the allocator, stage by stage, and say why;
-# - find the one message in a hundred thousand that waits while a table is rebuilt, and prove that it is no accident;
-# - build a pool, whose every call is short, not only the mean one.
+# - count the allocations of each message, stage by stage, and explain them;
+# - find the one message in a hundred thousand that waits while a table is rebuilt, and prove the cause;
+# - build a pool whose every call is short, not only the average one.
 #
-# Three words first. To *allocate* is to ask for memory while running. The *allocator* (`malloc` and its relatives) finds a
-# free piece and remembers that it is taken. The *tail* of a latency distribution is its slow end: the few messages that take
-# much longer than the rest. An engine that trades is judged by its tail, since the slow messages come when everybody is busy.
+# Three terms first. To *allocate* is to request memory at run time. The *allocator* (`malloc` and its relatives) finds a free
+# block and marks it as used. The *tail* of a latency distribution is its slow end: the few messages that take much longer than
+# the rest. A trading engine is judged by its tail, since the slow messages occur when the market is busy.
 
 # %% tags=["parameters"]
 MESSAGES = 40_000  # of a calm market; larger: 1_000_000
-ADDS = 300_000  # orders that come and stay; larger: 2_000_000
+ADDS = 300_000  # orders that are added and stay; larger: 2_000_000
 ROUNDS = 5
 SEED = 1
 
@@ -47,12 +47,12 @@ from hftlab import charts
 from hftlab.feeds.generate.steady import steady
 
 # %% [markdown]
-# ## Who asks for memory?
+# ## Which code allocates?
 #
-# An order book lives on orders that come and go. The naive Rust engine gives each order a heap allocation of its own
-# (`pool=False`), keeps its price levels in a tree of nodes (`book=btree`), and finds orders in a hash table (`orders=std`).
+# In an order book, orders come and go. The naive Rust engine gives each order a heap allocation of its own (`pool=False`),
+# stores its price levels in a tree of nodes (`book=btree`), and finds orders in a hash table (`orders=std`).
 #
-# **Predict first:** how many allocations does a message cause, once everything has warmed up?
+# **Predict first:** how many allocations does a message cause after the warm-up?
 
 # %%
 guess = 1.0  # allocations per message; yours
@@ -60,8 +60,8 @@ guess = 1.0  # allocations per message; yours
 # %% [markdown]
 # ## Measure
 #
-# The Rust engine's allocator counts (`rust_ext/src/py/allocations.rs`). A count is the same on a busy machine and on a quiet
-# one. *Steady state* is what every message asks for; *growth*, what tables ask for now and then while they become larger.
+# The Rust extension has a counting allocator (`rust_ext/src/py/allocations.rs`). A count is the same on a busy machine and on a
+# quiet one. *Steady state* counts the allocations of every message; *growth*, those of tables that become larger now and then.
 
 # %% tags=["nbval-check-output"]
 feed = hftlab.synthetic("calm", MESSAGES, SEED)
@@ -87,17 +87,17 @@ def drawn(seen):
 seen = {"naive": asked("naive")}
 adds = hftlab.Engine("python").run(feed, record="none").counts
 per_message = (adds["ADD"] + adds["REPLACE"]) / MESSAGES
-print(f"naive: {seen['naive'][0]:.2f} allocations per message; orders that come, per message: {per_message:.2f}")
+print(f"naive: {seen['naive'][0]:.2f} allocations per message; new orders per message: {per_message:.2f}")
 assert abs(seen["naive"][0] - per_message) < 0.1 * per_message
 
 # %% [markdown]
-# One allocation for each order that comes: an ADD, or the new half of a REPLACE. By stage, all of it belongs to the book.
-# Tick, signal and order ask for nothing, even in the naive engine: they write into memory that has been there from the start.
+# There is one allocation for each new order: an ADD, or the new order of a REPLACE. By stage, all of them belong to the book.
+# Tick, signal and order allocate nothing, even in the naive engine: they write into memory reserved at the start.
 #
 # ## Change one thing: a pool
 #
 # A *pool* (here a *slab*) is one array of orders. A freed slot goes on a *free list* and is the next to be used
-# (`rust_ext/src/pool/slab.rs`). One switch, and the same picture with more bars; then the other two switches.
+# (`rust_ext/src/pool/slab.rs`). Set one switch, and draw the same chart with more bars; then the other two switches.
 
 # %% tags=["nbval-ignore-output"]
 for name in list(variants)[1:]:
@@ -112,20 +112,20 @@ assert seen["+ flat: best"][0] == 0
 drawn(seen)
 
 # %% [markdown]
-# The pool takes nearly all of it; what is left are nodes of the tree, and the ladder does without those. In the steady state
-# the best engine asks the allocator for nothing. That is held by a test, not by hope: `rust_ext/tests/allocations.rs`.
+# The pool removes nearly all of them; the rest are nodes of the tree, which the ladder does not have. In the steady state the
+# best engine allocates nothing. A test asserts it: `rust_ext/tests/allocations.rs`.
 #
 # ## The tail, not the median
 #
-# So the allocator is quiet. Is the tail? Let us have a market in which orders come and stay. Each message is stamped before
-# and after. We run it several times and keep, for each message, the *least* of its times: what happens in each round is the
-# engine's doing, what happens in one is the machine's.
+# So the allocator is idle. Is the tail short? Take a market in which orders are added and stay. Each message is stamped before
+# and after. We run it several times and take the *minimum* of each message over the rounds: what occurs in every round is
+# caused by the engine, what occurs in one round by the machine.
 #
-# **Predict first:** the hash table of `orders=std` must hold more and more orders. What does its slowest add take, against a
-# median one?
+# **Predict first:** the hash table of `orders=std` contains more and more orders. How long does its slowest add take, compared
+# with a median one?
 
 # %%
-guess_times = 10  # so many times the median; yours
+guess_times = 10  # times the median; yours
 
 # %% tags=["nbval-ignore-output"]
 growing = steady(ADDS, messages=10, seed=SEED).feed("orders that stay")
@@ -134,7 +134,7 @@ WINDOWS = 150
 
 
 def stamps(name):
-    """Least ns of each add over the rounds."""
+    """Minimum ns of each add over the rounds."""
     engine = hftlab.Engine("rust", orders=name.partition("=")[2])
     rounds = [engine.run(growing, record="none", latency="total").latency["total"][:ADDS] for _ in range(ROUNDS)]
     return np.maximum(np.min(rounds, axis=0), 1.0)
@@ -145,8 +145,8 @@ def timeline(times):
     edges = np.linspace(0, ADDS, WINDOWS + 1).astype(int)
     rows = [(name, int(a), float(ns[a:b].max())) for name, ns in times.items() for a, b in pairwise(edges)]
     frame = pl.DataFrame(rows, ["series", "x", "y"], orient="row")
-    title = f"The slowest of {ADDS // WINDOWS:,} adds, while orders come and stay"
-    told = f"ns, the least of {ROUNDS} rounds for each add"
+    title = f"The slowest of {ADDS // WINDOWS:,} adds, while orders are added and stay"
+    told = f"ns, the minimum of {ROUNDS} rounds for each add"
     return charts.line_chart(frame, title, told, x="live orders", y="ns of the slowest add", log_y=True)
 
 
@@ -154,10 +154,9 @@ times = {"orders=std": stamps("orders=std")}
 timeline(times)
 
 # %% [markdown]
-# Peaks, each about twice as high and twice as far along as the one before. (Where there are others, all of one height and at
-# equal distances: they are something else, and we come to them.) When the table is full, a table of twice the size is
-# allocated, and *every* order moves into it. The message that happens to come then waits for all of them. No percentile tells
-# you:
+# The chart shows peaks, each about twice as high and at twice as many orders as the one before. (Other peaks, of equal height
+# and at equal distances, have another cause, explained below.) When the table is full, it allocates a table of twice the size,
+# and moves *every* order into it. The message at that moment waits for all of them. No percentile shows it:
 
 
 # %% tags=["nbval-ignore-output"]
@@ -171,20 +170,21 @@ def table(times):
 table(times)
 
 # %% [markdown]
-# Is it really the table? Its makers fill it to seven eighths, and its size is a power of two. So the last rebuild must be at
-# the largest such number below the number of adds:
+# Is it really the table? It is filled to seven eighths, and its size is a power of two. So the last rebuild must be at the
+# largest such number below the number of adds:
 
 # %% tags=["nbval-check-output"]
 last = max(7 << power for power in range(30) if 7 << power < ADDS)
 worst = int(times["orders=std"].argmax())
-print("the slowest add came with", worst, "orders live; the last rebuild is due at", last)
+print("the slowest add had", worst, "live orders before it; the last rebuild is expected at", last)
 assert worst == last
 
 # %% [markdown]
 # ## Change one thing: the hash, then the table
 #
-# `orders=fast` is the same table with a cheaper hash. `orders=flat` grows otherwise: whenever it is half full it splits *one*
-# cell in two (linear hashing, Litwin 1980; see the head of `rust_ext/src/orders/flat.rs`). No add ever waits for the whole.
+# `orders=fast` is the same table with a cheaper hash. `orders=flat` grows differently: whenever it is half full it splits *one*
+# cell in two (linear hashing, Litwin 1980; see the head of `rust_ext/src/orders/flat.rs`). No add ever waits for the whole
+# table.
 
 # %% tags=["nbval-ignore-output"]
 times["orders=fast"] = stamps("orders=fast")
@@ -206,14 +206,14 @@ for claim, holds in claims.items():
 assert all(claims.values()), (medians, worsts)
 
 # %% [markdown]
-# A faster hash makes the peaks lower. It does not take them away: to do a bad thing faster is not to stop doing it. And look
-# at the median: whoever measures only that sees next to nothing of all this.
+# A faster hash makes the peaks lower, but it does not remove them. And look at the median: it shows next to nothing of all
+# this.
 #
 # ## Exercise 07.1: When does a table rebuild?
 #
-# *Easy, 10 minutes.* Write a function that lists, for a table of Rust's `HashMap`, with how many live orders the next add
-# makes it rebuild. Your answer is compared with the allocator: orders are added one by one, and it tells when a new table was
-# asked for. The start below is the rule of a growing array. What is different?
+# *Easy, 10 minutes.* Write a function that lists, for Rust's `HashMap`, the numbers of live orders at which the next add
+# rebuilds the table. The check compares your answer with the allocator: it adds orders one by one, and records when a new table
+# was allocated. The start below is the rule of a growing array. What is different?
 
 
 # %% tags=["nbval-check-output"]
@@ -227,7 +227,8 @@ check("07.1", rebuilds)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# Buckets are powers of two. A table of 8 or more is filled to 7/8; the smallest has 4 buckets, of which one must stay free.
+# Buckets are powers of two. A table of 8 or more buckets is filled to 7/8; the smallest has 4 buckets, one of which must stay
+# free.
 # </details>
 #
 # <details><summary>Solution</summary>
@@ -247,12 +248,12 @@ def sevens(most):
 assert check("07.1", sevens)
 
 # %% [markdown]
-# ## Page faults: memory that is not there yet
+# ## Page faults: memory that is not mapped yet
 #
-# Lower peaks remain in the curve of `flat`, at equal distances; the other two have them as well. They are not the allocator's.
-# The system hands out *addresses* at once, but memory only when an address is first touched: a *page* of 4,096 bytes at a
-# time, filled with zeros. That moment is a *page fault*: the processor stops, the kernel finds a page, clears it, and goes
-# back. Python can show it: 8 MiB, touched twice.
+# Lower peaks remain in the curve of `flat`, at equal distances; the other two have them as well. The allocator does not cause
+# them. The operating system returns *addresses* at once, but memory only at the first access: a *page* of 4,096 bytes at a
+# time, filled with zeros. That event is a *page fault*: the processor traps into the kernel, which finds a page, clears it, and
+# returns. Python can show it: 8 MiB, touched twice.
 
 # %% tags=["nbval-ignore-output"]
 PAGE, PAGES = 4096, 2048
@@ -279,41 +280,40 @@ assert first_faults > 3 * second_faults
 assert first_ns > 2 * second_ns
 
 # %% [markdown]
-# The cure is *pre-touch*: touch the memory before the first message. The slab does so for its first orders, `Pages::touch` in
-# `rust_ext/src/pages.rs`. How many? Its constant `READY` says 65,536. If that is right, the adds before it are free of faults,
-# and the first one after it is not.
+# The remedy is *pre-touch*: touch the memory before the first message. The slab does so for its first orders, `Pages::touch` in
+# `rust_ext/src/pages.rs`. How many? Its constant `READY` is 65,536. If that is right, the adds before it have no page faults,
+# and the first one after it has one.
 #
-# How large is a fault? That depends on *huge pages*: 2 MiB handed out at once, so that there are fewer faults, and fewer
-# misses in the table that translates addresses. The engine asks for them; the doctor says whether this system listens.
+# How long is a fault? That depends on *huge pages*: 2 MiB mapped at once, so that there are fewer faults, and fewer TLB misses.
+# The engine requests them; `hftlab doctor` shows whether this system provides them.
 
 # %% tags=["nbval-ignore-output"]
 READY = 65_536
 flat = times["orders=flat"]
 before, after = float(flat[1_000 : READY - 1].max()), float(flat[READY - 1 : READY + 1_000].max())
 print("transparent huge pages:", hftlab.doctor(quick=True)["transparent huge pages"].state)
-print(f"slowest add among the pre-touched: {before:,.0f} ns; just behind them: {after:,.0f} ns")
+print(f"slowest add on pre-touched memory: {before:,.0f} ns; just after it: {after:,.0f} ns")
 peaks = np.flatnonzero(flat > 10 * before)
-print("adds more than ten times as slow as the slowest of the pre-touched, by live orders:", peaks[:12].tolist())
+print("live orders at adds more than ten times as slow as the slowest pre-touched one:", peaks[:12].tolist())
 
 # %% [markdown]
-# An order takes 32 bytes, so a huge page holds 65,536 of them. Where this system gives huge pages, the peaks above stand that
-# far apart. Each is one fault that clears 2 MiB. With small pages there are more and shorter ones. Here is the trade in one
-# sentence: huge pages make faults rare and long. Who cannot bear a long one must touch everything beforehand, and pay with
-# start-up time.
+# An order takes 32 bytes, so a huge page contains 65,536 of them. If this system provides huge pages, the peaks above are that
+# far apart. Each is one fault that clears 2 MiB. With small pages there are more and shorter ones. Huge pages make faults rare
+# and long. An engine that cannot afford a long one must touch all memory beforehand, at the cost of start-up time.
 
 # %% tags=["nbval-check-output"]
 huge = hftlab.doctor(quick=True)["transparent huge pages"].state in ("always", "madvise")
 holds = after > 5 * before if huge else True  # small pages are short faults, which noise may hide
-print("with huge pages, an add just behind the pre-touched ones takes more than five times as long as any of them:", holds)
+print("with huge pages, the add just after the pre-touched ones takes more than five times as long as any of them:", holds)
 assert holds
 
 # %% [markdown]
 # ## Exercise 07.2: A pool whose every call is short
 #
-# *Medium, 15 minutes.* Write the pool. You are given `cells`, memory of a fixed size that counts how often it is touched, each
-# cell `None` at first. `put(value)` stores a value and returns its slot; `take(slot)` gives the value back and frees the slot.
-# There is always room when `put` is called. The check looks at the values, then at the mean, then at the worst call: the tail.
-# What you do in `__init__` is not counted. The start below looks for a free cell.
+# *Medium, 15 minutes.* Write the pool. `cells` is memory of a fixed size that counts accesses, each cell `None` at first.
+# `put(value)` stores a value and returns its slot; `take(slot)` returns the value and frees the slot. There is always room when
+# `put` is called. The check tests the values, then the mean, then the worst call: the tail. `__init__` is not counted. The
+# start below searches for a free cell.
 
 
 # %% tags=["nbval-check-output"]
@@ -334,12 +334,12 @@ class Pool:
 check("07.2", Pool)
 
 # %% [markdown]
-# It is right, and it gets slower the fuller it is. An obvious mend is to look for *all* free cells whenever one knows of none.
-# That passes the mean. Try it, and see what the last step says.
+# It is right, and it becomes slower the fuller it is. An obvious improvement is to collect *all* free cells whenever none is
+# known. That passes the mean. Try it, and read the last step.
 #
 # <details><summary>Hint</summary>
 #
-# A free cell holds no value. So it has room for something else: the number of the next free cell.
+# A free cell stores no value. So it has room for something else: the number of the next free cell.
 # </details>
 #
 # <details><summary>Solution</summary>
@@ -348,7 +348,7 @@ check("07.2", Pool)
 # class FreeList:
 #     def __init__(self, cells):
 #         self.cells, self.free = cells, 0
-#         for slot in range(len(cells)):  # each free cell names the next one
+#         for slot in range(len(cells)):  # each free cell stores the next one
 #             cells[slot] = slot + 1
 #
 #     def put(self, value):
@@ -368,7 +368,7 @@ check("07.2", Pool)
 class FreeList:
     def __init__(self, cells):
         self.cells, self.free = cells, 0
-        for slot in range(len(cells)):  # each free cell names the next one
+        for slot in range(len(cells)):  # each free cell stores the next one
             cells[slot] = slot + 1
 
     def put(self, value):
@@ -385,26 +385,26 @@ class FreeList:
 assert check("07.2", FreeList)
 
 # %% [markdown]
-# The same list as in `slab.rs`, and with the same side effect: the slot that was freed last is used first, while it is still
-# in cache.
+# This is the free list of `rust_ext/src/pool/slab.rs`, with the same side effect: the slot that was freed last is reused first,
+# while it is still in the cache.
 
 # %% tags=["nbval-check-output"]
 pool = FreeList(Cells(4))
 slots = [pool.put(name) for name in "abc"]
 pool.take(slots[1])
-print("slots of a, b, c:", slots, "| b goes, d comes into slot", pool.put("d"))
+print("slots of a, b, c:", slots, "| b leaves, d gets slot", pool.put("d"))
 
 # %% [markdown]
 # ## Takeaway
 #
-# - Count allocations. In the steady state there is a right number for a hot path, and it is zero.
-# - A structure that grows all at once makes one message pay for all. Percentiles do not show it; look at the worst.
-# - Memory that is only reserved is not there. Touch it before the market opens.
+# - Count allocations. In the steady state the right number for a hot path is zero.
+# - A structure that grows all at once delays one message for all. Percentiles do not show it; look at the maximum.
+# - Reserved memory is not mapped yet. Touch it before the market opens.
 #
-# **What did not help.** A faster hash: the peaks are lower, and still there. Huge pages: fewer faults, each of them longer, so
-# the worst message is not cured by them but by touching first.
+# **What did not help.** A faster hash: the peaks are lower, and still there. Huge pages: fewer faults, each of them longer;
+# only pre-touching shortens the worst message.
 #
-# **Where it is.** `rust_ext/src/pool/` (boxed, slab), `rust_ext/src/orders/` (std, fast, flat), `rust_ext/src/pages.rs`
-# (reserve, touch), `hftlab/profiling/memory.py` (the count).
+# **Where it is in the code.** `rust_ext/src/pool/` (boxed, slab), `rust_ext/src/orders/` (std, fast, flat),
+# `rust_ext/src/pages.rs` (reserve, touch), `hftlab/profiling/memory.py` (the count).
 #
-# **Next:** 08 Signals. How does one compute less, and give the same bits?
+# **Next:** 08 Signals. How can an engine compute less and give the same bits?

@@ -14,14 +14,14 @@
 # %% [markdown]
 # # 08 Signals
 #
-# **How does one compute less and give the same bits?** 40 minutes. Afterwards you can
+# **How can an engine compute less and give the same bits?** 40 minutes. Afterwards you can
 #
-# - say what a signal costs by counting what it reads, before any clock runs;
-# - keep a sum instead of walking for it, and prove that nothing has changed;
-# - tell a harmless rewrite of a formula from one that changes its last bit, and say what that bit costs.
+# - determine the cost of a signal by counting its reads, before you time it;
+# - maintain a sum instead of recomputing it, and prove that the result is the same;
+# - distinguish a harmless rewrite of a formula from one that changes its last bit, and show the cost of that bit.
 #
 # A *signal* is a number computed after each message from the book: here nine of them, of which the last, `score`, decides
-# whether an order is sent. They are written down once, in `hftlab/stages/signal.py`; every engine must give the same 64 bits.
+# whether an order is sent. `hftlab/stages/signal.py` defines them; every engine must compute the same 64 bits.
 
 # %% tags=["parameters"]
 MESSAGES = 6_000  # larger: 100_000
@@ -46,20 +46,20 @@ from hftlab.stages.signal import NAMES, Signal, order_flow_imbalance
 # %% [markdown]
 # ## Nine numbers after one message
 #
-# `bid` and `ask` are the best prices, each with its shares. `mid` lies half-way between them. `microprice` leans to the side
-# with fewer shares, since that side will give way first. `depth_imbalance` compares the shares of the best levels of both
-# sides, five a side unless you say otherwise. `ofi` (order-flow imbalance) and `flow` remember: each event adds to them, and
-# what was there before fades.
+# `bid` and `ask` are the best prices, each with its shares. `mid` is their average. `microprice` is closer to the side with
+# fewer shares, since that side is likely to vanish first. `depth_imbalance` compares the shares of the best levels of both
+# sides, five a side by default. `ofi` (order-flow imbalance) and `flow` have a memory: each event adds to them, and older
+# events decay.
 
 # %% tags=["nbval-check-output"]
 feed = hftlab.synthetic("calm", MESSAGES, SEED, symbols=1)
 run = hftlab.Engine("python").run(feed)
-last = run.frame.filter(pl.col("instrument") > 0).row(-1, named=True)  # the last message of all is about no instrument
+last = run.frame.filter(pl.col("instrument") > 0).row(-1, named=True)  # the very last message has no instrument
 print("bid", last["bid_price"], "x", last["bid_qty"], "   ask", last["ask_price"], "x", last["ask_qty"])
 for name in NAMES:
     print(f"{name:16} {last[name]!r}")
 
-# Two of them by hand: integers become floating-point numbers at the last moment.
+# Two of them by hand: integers become floating-point numbers as late as possible.
 bid, bid_qty, ask, ask_qty = (last[name] for name in ("bid_price", "bid_qty", "ask_price", "ask_qty"))
 by_hand = (float(bid) * ask_qty + float(ask) * bid_qty) / (float(bid_qty) + ask_qty)
 assert by_hand == last["microprice"]
@@ -69,10 +69,10 @@ print("the same bits by hand:", by_hand.hex())
 # %% [markdown]
 # ## What does it cost? Predict first
 #
-# Eight of the nine need only the best bid and ask. `depth_imbalance` needs sums over several levels: that is where work can
-# grow. The obvious way is to *recompute*: after each event, walk the best levels of both sides and add them up.
+# Eight of the nine need only the best bid and ask. `depth_imbalance` needs sums over several levels: there the work can grow.
+# The obvious way is to *recompute*: after each event, walk the best levels of both sides and add them up.
 #
-# **Write your guess down:** with five levels a side, of how many levels per event would one get by with, if one were clever?
+# **Write your guess down:** with five levels a side, what is the smallest number of levels that must be read per event?
 
 # %%
 guess = 5.0  # levels read per event; yours
@@ -80,8 +80,8 @@ guess = 5.0  # levels read per event; yours
 # %% [markdown]
 # ## Measure: count the levels
 #
-# A clock on a shared machine wavers. A count does not. `walk` runs the feed through the reference book, tells an object what
-# each event has changed, and counts the levels that the object reads. This is the obvious way:
+# A clock on a shared machine is noisy, a count is not. `walk` runs the feed through the reference book, passes each change to
+# an object, and counts the levels that the object reads. This is the obvious way:
 
 
 # %% tags=["nbval-check-output"]
@@ -97,7 +97,7 @@ class Recompute:
 
 def grows(rows):
     frame = pl.DataFrame(rows, schema=["series", "x", "y"], orient="row")
-    title = "Levels read per event, against the levels that are summed"
+    title = "Levels read per event, by number of summed levels"
     return charts.line_chart(frame, title, feed.name, x="levels a side", y="levels read per event")
 
 
@@ -109,16 +109,17 @@ assert counted[2][2] > 1.9 * DEPTHS[2]
 grows(counted)
 
 # %% [markdown]
-# A straight line, until the book has no more levels to give.
+# The line is straight, until the book has no more levels.
 #
 # ## Change one thing
 #
-# An event acts on one side. The other side's sum still stands. `change.side` says which one it was. First equal, then fewer:
+# An event changes one side. The sum of the other side stays valid. `change.side` is the changed side. First check equality,
+# then the count:
 
 
 # %% tags=["nbval-check-output"]
 class ChangedSide:
-    """Walk the side that changed; remember the other sum."""
+    """Walk the side that changed; reuse the other sum."""
 
     def __init__(self, levels):
         self.levels, self.sums = levels, [0, 0]
@@ -132,27 +133,27 @@ counted += [("walk the side that changed", depth, walk(feed, ChangedSide, depth)
 both, one = walk(feed, Recompute, 5), walk(feed, ChangedSide, 5)
 assert [tuple(sums) for sums in both.sums] == one.sums
 print("the same sums after each of", one.events, "events; levels read:", both.levels_read, "->", one.levels_read)
-print("claim, fewer than 0.6 times as many:", one.levels_read < 0.6 * both.levels_read)
+print("fewer than 0.6 times as many:", one.levels_read < 0.6 * both.levels_read)
 assert one.levels_read < 0.6 * both.levels_read
 
 # %% tags=["nbval-check-output"]
 grows(counted)
 
 # %% [markdown]
-# This is what the Python engine does (`Signal.update` in `hftlab/stages/signal.py`). Half of the work is gone, but the line is
-# as straight as before. The next step is yours.
+# The Python engine does this (`Signal.update` in `hftlab/stages/signal.py`). Half of the work is gone, but the line is as
+# straight as before. The next step is yours.
 #
 # ## Exercise 08.1: Walk less
 #
-# *Medium, 15 minutes.* Write a class that reads fewer levels and gives the same sums. `change` tells you
+# *Medium, 15 minutes.* Write a class that reads fewer levels and gives the same sums. `change` has the fields
 #
 # - `side`: 0 for bids, 1 for asks;
 # - `key`: of the best level that changed. Keys are prices with a sign: the larger, the better, on both sides;
 # - `gained`: the shares that this level gained (negative: lost);
-# - `reshaped`: a level appeared or vanished, or more than one changed. Then `gained` says nothing.
+# - `reshaped`: a level appeared or vanished, or more than one changed. Then `gained` is meaningless.
 #
-# `sides[i].best(n)` gives `(key, shares)` of the best n levels, best first, and is what is counted. The start below adds up
-# what was gained. It reads no level at all. What does it miss?
+# `sides[i].best(n)` returns `(key, shares)` of the best n levels, best first, and counts them. The start below adds up the
+# gains. It reads no level at all. What does it miss?
 
 
 # %% tags=["nbval-check-output"]
@@ -170,15 +171,15 @@ check("08.1", Sums)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# Two questions per event. Did it happen among the best levels at all? For that, remember the key of the last level that you
-# summed. And if so, did a level come or go? Only then must you walk. While the side has fewer levels than you sum, every
-# change is among the best.
+# Two questions per event: did it change one of the best levels at all? For that, store the key of the last summed level. And if
+# so, did a level appear or vanish? Only then must you walk. While the side has fewer levels than you sum, every change is among
+# the best.
 # </details>
 #
 # <details><summary>Solution</summary>
 #
 # ```python
-# class Kept:
+# class RunningSum:
 #     def __init__(self, levels):
 #         self.levels, self.sums, self.ends = levels, [0, 0], [None, None]
 #
@@ -197,7 +198,7 @@ check("08.1", Sums)
 
 
 # %% tags=["solution"]
-class Kept:
+class RunningSum:
     def __init__(self, levels):
         self.levels, self.sums, self.ends = levels, [0, 0], [None, None]
 
@@ -213,11 +214,11 @@ class Kept:
         return self.sums
 
 
-assert check("08.1", Kept)
+assert check("08.1", RunningSum)
 counted += [("keep the sum", depth, walk(feed, Kept, depth).per_event) for depth in DEPTHS]
 
 # %% [markdown]
-# The same picture with one more curve:
+# The same chart with one more curve:
 
 # %% tags=["nbval-check-output"]
 grows(counted)
@@ -228,14 +229,14 @@ assert kept.sums == one.sums
 print(
     "levels read per event, five a side:", round(both.per_event, 2), "->", round(one.per_event, 2), "->", round(kept.per_event, 2)
 )
-print("claim, less than a tenth of recompute:", kept.levels_read < 0.1 * both.levels_read)
+print("less than a tenth of recompute:", kept.levels_read < 0.1 * both.levels_read)
 assert kept.levels_read < 0.1 * both.levels_read
 
 # %% [markdown]
-# ## Why may one keep a sum?
+# ## Why is a running sum allowed?
 #
-# Because shares are integers, and integers forget nothing: add 7, take 7 away, and the sum is what it was. A sum of
-# floating-point numbers is not. Here the same ten thousand numbers come, and then go, in both kinds:
+# Because shares are integers, and integer sums are exact: add 7, subtract 7, and the sum is what it was. A sum of
+# floating-point numbers is not. Here the same ten thousand numbers are added and then subtracted, as both types:
 
 # %% tags=["nbval-check-output"]
 lots = np.random.default_rng(SEED).integers(1, 1_000, 10_000).tolist()
@@ -246,7 +247,7 @@ for lot in lots:
 for lot in lots:
     in_floats -= lot / 10
     in_integers -= lot
-print("after everything has gone again: integers", in_integers, "| floats", in_floats)
+print("after adding and subtracting all: integers", in_integers, "| floats", in_floats)
 assert in_integers == 0
 assert in_floats != 0.0
 
@@ -254,7 +255,7 @@ assert in_floats != 0.0
 # ## The same step in Rust
 #
 # `signal=recompute` and `signal=incremental` are two small files, `rust_ext/src/signal/recompute.rs` and `incremental.rs`. The
-# second keeps the sums and the values of the touch (the best bid and ask), too. Equality first:
+# second also maintains the sums and the values of the best bid and ask. Equality first:
 
 # %% tags=["nbval-check-output"]
 for depth in (5, 40):
@@ -266,9 +267,8 @@ for depth in (5, 40):
         print(f"{variant:12} with {depth:2} levels a side: the same bits on {verdict.messages:,} messages")
 
 # %% [markdown]
-# Then the cost, in instructions of the processor. Valgrind's callgrind runs the engine and counts them; it is slow, but
-# whatever else the machine does, it counts the same. So two may count at the same time. The table shows the signal stage
-# alone.
+# Then the cost, in instructions of the processor. Valgrind's callgrind runs the engine and counts them; it is slow, but its
+# count does not depend on the load of the machine. So two may run at the same time. The table shows the signal stage alone.
 
 # %%
 # %%capture
@@ -289,7 +289,7 @@ pl.DataFrame(rows, ["variant", "levels a side", "instructions per message"], ori
 
 # %% tags=["nbval-check-output"]
 claims = {"fewer instructions": True, "grows less than half as much with depth": True, "a smaller gain than in levels read": True}
-if cost:  # without valgrind nothing is claimed
+if cost:  # without valgrind there is no claim
     grown = {variant: cost[variant, 40] - cost[variant, 5] for variant in ("recompute", "incremental")}
     fewer = cost["recompute", 5] / cost["incremental", 5]
     holds = (fewer > 1.2, grown["incremental"] < 0.5 * grown["recompute"], fewer < both.levels_read / kept.levels_read)
@@ -298,18 +298,17 @@ print(claims)
 assert all(claims.values())
 
 # %% [markdown]
-# The instructions gain less than the levels read. Why? The divisions, the score and the fading sums are due after every event,
-# whoever keeps what. Keeping a sum takes away the part that grows, not the part that stands.
+# The instructions decrease less than the levels read. Why? The divisions, the score and the decaying sums are computed after
+# every event in either case. A running sum removes the part that grows, not the fixed part.
 #
-# ## The same bits: what may one rewrite?
+# ## The same bits: which rewrites are allowed?
 #
-# A float64 holds 53 significant bits. Each operation rounds its exact result to them. Rewriting a formula is allowed in
-# mathematics; in floating point it moves the roundings. **Predict first:** which of these give the same bits on every row of
-# our run?
+# A float64 has 53 significant bits. Each operation rounds its exact result to them. In mathematics you may rewrite a formula;
+# in floating point that moves the roundings. **Predict first:** which of these give the same bits on every row of our run?
 #
 # 1. `mid`: halve the sum of bid and ask, or multiply it by 0.5
 # 2. `imbalance`: subtract the shares as integers, or as floats
-# 3. `microprice`: as the contract has it, or as a mean with weights, each price times its share of the quantity
+# 3. `microprice`: as in the contract, or as a weighted mean, each price times its share of the quantity
 # 4. `score`: add its five terms from left to right, or from right to left
 
 # %%
@@ -345,14 +344,14 @@ assert ((((terms[0] + terms[1]) + terms[2]) + terms[3]) + terms[4] == c["score"]
 
 # %% [markdown]
 # Halving is exact: it changes the exponent alone. Differences of whole numbers below 2^53 are exact. The other two round in
-# other places. A compiler that is allowed to "optimise" floating point (`-ffast-math`) does such things to you in silence, and
-# a vectorised sum that adds four lanes at once is an order of its own. Rust and Python do neither unless told to.
+# other places. A compiler that may "optimise" floating point (`-ffast-math`) does such rewrites silently, and a vectorised sum
+# that adds four lanes at once has an order of its own. Rust and Python do neither by default.
 #
 # ## What a fused multiply-add would break
 #
 # Many processors can compute `a * b + c` in one instruction, with one rounding instead of two (*fused multiply-add*, FMA). It
-# is faster, and it is more exact. It is also another number. `Fraction` is exact, and turning one into a float rounds once, so
-# this is what the instruction gives:
+# is faster, and it is more exact. It also gives another number. `Fraction` is exact, and converting one to a float rounds once,
+# so this is the result of the instruction:
 
 
 # %%
@@ -370,7 +369,9 @@ decay = config.decay
 top = run.frame.select("bid_price", "bid_qty", "ask_price", "ask_qty").rows()
 ofi = run.columns["ofi"].tolist()
 steps = [(i, ofi[i - 1], order_flow_imbalance(top[i - 1], top[i])) for i in range(1, len(top))]
-applied = [step for step in steps if step[1] * decay + step[2] == ofi[step[0]]]  # a message that changes no book leaves it alone
+applied = [
+    step for step in steps if step[1] * decay + step[2] == ofi[step[0]]
+]  # a message that changes no book does not change it
 i, before, e = next(step for step in applied if fused(step[1], decay, step[2]) != ofi[step[0]])
 exact = Fraction(before) * Fraction(decay) + e
 print(f"message {i}: {before!r} * {decay} + {e}")
@@ -379,9 +380,9 @@ print("one rounding ", fused(before, decay, e).hex(), " error", f"{float(abs(Fra
 assert abs(Fraction(fused(before, decay, e)) - exact) < abs(Fraction(before * decay + e) - exact)
 
 # %% [markdown]
-# The two part in the last bits, and the fused one is the better number: its error is the smaller one. Why care? Because `ofi`
-# remembers. Let us put a fused `ofi` into the engine and see. A signal stage of one's own needs two methods; this one asks
-# ours and changes `ofi` and, with it, `score`.
+# The two differ in the last bits, and the fused one is the better number: its error is the smaller one. Why care? Because `ofi`
+# has a memory. Put a fused `ofi` into the engine. A custom signal stage needs two methods; this one calls ours and changes
+# `ofi` and, with it, `score`.
 
 
 # %%
@@ -419,9 +420,9 @@ print("untouched:", ", ".join(same))
 assert parted["ofi"] > 0.5 * run.messages
 
 # %% [markdown]
-# Most rows of `ofi` differ; of `score` fewer, since a small error is often rounded away when it is added to something larger.
-# Would FMA have changed `microprice`, too? Prices and shares are whole numbers, so the products are exact, and rounding once
-# or twice is then the same:
+# Most rows of `ofi` differ; of `score` fewer, since a small error is often rounded away when it is added to a larger number.
+# Would FMA change `microprice`, too? Prices and shares are whole numbers, so the products are exact, and then rounding once or
+# twice is the same:
 
 # %% tags=["nbval-check-output"]
 whole = zip(bid.tolist(), ask_qty.tolist(), ask.tolist(), bid_qty.tolist(), strict=True)
@@ -432,15 +433,15 @@ assert unlike == 0
 # %% [markdown]
 # ## Why bit-identical matters: the order stream
 #
-# A score is compared with a threshold. An error in the last place matters only if a score lies just there; then it decides
-# whether an order is sent. We look for such a case with malice: the threshold is set to a score that has been seen and that
-# the fused engine puts one bit higher. Seldom, you say? A day has hundreds of millions of messages.
+# A score is compared with a threshold. An error in the last bit matters only if a score is right at the threshold; then it
+# decides whether an order is sent. We construct such a case: the threshold is a score that occurred and that the fused engine
+# computes one bit higher. Is that rare? A day has hundreds of millions of messages.
 
 # %% tags=["nbval-check-output"]
 plain, bits = np.abs(run.columns["score"]), np.abs(other.columns["score"])
 i = int(np.flatnonzero((plain < bits) & (plain > 0.4))[0])
 act = OrderConfig(threshold=float(plain[i]), cooldown=1)
-loose = RiskConfig(position_limit=10**9, max_orders_per_sec=1_000_000)  # so that nothing but the score decides
+loose = RiskConfig(position_limit=10**9, max_orders_per_sec=1_000_000)  # so that only the score decides
 ours = hftlab.Engine("python", order_config=act, risk_config=loose).run(feed)
 theirs = hftlab.Engine("python", order_config=act, risk_config=loose, signal=FusedSignal).run(feed)
 print(f"message {i}: score {float(plain[i])!r} in ours, which is the threshold, and {float(bits[i])!r} in the fused engine")
@@ -451,16 +452,16 @@ assert i in theirs.orders["index"]
 assert ours.order_stream != theirs.order_stream
 
 # %% [markdown]
-# One bit, one order more. From then on the two disagree about the position, the number of each later order and what risk still
-# allows. Which of them has the bug? Nobody can say, and no test that compares "to nine digits" sees it. Equal bits are a
-# cheaper promise: two engines either agree or you are shown the message where they part. That is why the contract fixes the
-# order of every operation, and why FMA is left out in all engines here, although it is faster and more exact.
+# One bit makes one order more. From then on the two disagree about the position, the number of each later order and the
+# remaining risk limits. Which of them has the bug? Nobody can tell, and no test that compares "to nine digits" detects it. Bit
+# identity is the simpler contract: two engines either agree, or hftlab shows the first message where they differ. That is why
+# the contract fixes the order of every operation, and why no engine here uses FMA, although it is faster and more exact.
 #
 # ## Exercise 08.2: The score of a whole day, to the last bit
 #
-# *Medium, 15 minutes.* For research you want the scores of a whole day at once, by NumPy, from the columns of a run. Write a
-# function `scores(columns, config)` that gives the bits of the engine, and is faster than a loop over the rows. The start
-# below is what everybody writes: five terms times five weights is a matrix product. The check uses weights of its own.
+# *Medium, 15 minutes.* For research you want the scores of a whole day at once, with NumPy, from the columns of a run. Write a
+# function `scores(columns, config)` that returns the bits of the engine, and is faster than a loop over the rows. The start
+# below is the usual solution: five terms times five weights is a matrix product. The check uses weights of its own.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -483,7 +484,7 @@ wrong
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# Two things go wrong. The matrix product may add in any order, and may fuse. And each weight must be where the contract has
+# Two things go wrong. The matrix product may add in any order, and may use FMA. And each weight must be where the contract has
 # it: `(w2 * d) / spread` is not `w2 * (d / spread)`, unless the weight is a power of two, as our default weights are.
 # Elementwise operations of NumPy are plain float64 operations, in the order in which you write them.
 # </details>
@@ -517,14 +518,14 @@ assert check("08.2", by_columns)
 # %% [markdown]
 # ## Takeaway
 #
-# - Count before you time. The levels read told us what to keep; the clock had not been asked.
-# - Sums of integers may be kept, in any order. Sums of floats may not, if the bits are to stay.
-# - Bit-identical is a practical promise, not a matter of taste: it turns "nearly the same" into the number of a message.
+# - Count before you time. The number of levels read showed which sum to maintain, without a clock.
+# - Running sums of integers are exact, in any order. Running sums of floats are not, if the bits must stay the same.
+# - Bit identity is practical: it turns "nearly the same" into the number of a message.
 #
-# **What did not help.** In Rust, keeping the sums takes away far less than the levels read suggest: what is due after each
-# event stays due. And FMA, which the processor offers for nothing, was not worth an engine that cannot be compared.
+# **What did not help.** In Rust, running sums save far less than the levels read suggest: the fixed work of each event stays.
+# And FMA, which the processor offers for free, is not worth an engine that cannot be compared.
 #
-# **Where it is.** `hftlab/stages/signal.py` (the contract in code), `rust_ext/src/signal/recompute.rs` and `incremental.rs`,
-# `hftlab/conformance/` (the comparison), `notebooks/course/level_counter.py` (the counting).
+# **Where it is in the code.** `hftlab/stages/signal.py` (the contract in code), `rust_ext/src/signal/recompute.rs` and
+# `incremental.rs`, `hftlab/conformance/` (the comparison), `notebooks/course/level_counter.py` (the counting).
 #
-# **Next:** 09 The wire. How does a message get here at all, and what does that cost?
+# **Next:** 09 The network. How does a message get to the engine, and what does that cost?
