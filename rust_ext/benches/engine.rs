@@ -12,10 +12,10 @@ use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, measurement::W
 
 use common::{BEST, NAIVE, VARIANTS, engine, feed, offset, settings};
 use hftlab_rust::book::Top;
-use hftlab_rust::choose::Variant;
+use hftlab_rust::dispatch::Variant;
 use hftlab_rust::event::FAULT_COUNT;
 use hftlab_rust::frames::Batch;
-use hftlab_rust::runner::{Runner, Until};
+use hftlab_rust::run::{Runner, Until};
 
 /// Messages that are timed, after those in which books fill and tables find their size.
 const MESSAGES: u64 = 100_000;
@@ -38,7 +38,7 @@ fn outcome(variant: Variant, until: Until, data: &[u8]) -> Outcome {
     assert_eq!(engine.run_bytes(data, usize::MAX), (data.len(), None));
     let (counts, faults) = (engine.tally().counts, engine.tally().faults);
     let tops = (0..=1000).map(|instrument| engine.best(instrument)).collect();
-    Outcome { counts, faults, tops, stream: engine.orders().stream.clone() }
+    Outcome { counts, faults, tops, stream: engine.order().stream.clone() }
 }
 
 /// Reference first, then equal, then fast.

@@ -15,8 +15,8 @@ mod common;
 use std::process::exit;
 
 use common::{REGIMES, VARIANTS, engine, feed, offset, settings};
-use hftlab_rust::record::Mode;
-use hftlab_rust::runner::{Runner, Until};
+use hftlab_rust::recording::Mode;
+use hftlab_rust::run::{Runner, Until};
 
 /// What the tools look for: a name that stays, around nothing but the loop.
 #[unsafe(no_mangle)]
@@ -75,7 +75,7 @@ fn main() {
     let used = hftlab_hot_loop(&mut *engine, rest);
     mark();
     assert_eq!(used, rest.len(), "the whole feed");
-    let orders = engine.orders();
+    let orders = engine.order();
     let sum = orders
         .stream
         .iter()

@@ -1,21 +1,23 @@
 //! THE MAIN PATH: for each message -> tick, book, signal, order. `Engine::step` is the engine, `Engine::run` hands it the messages of a
-//! block; what is asked of it before and after stands in `session`.
+//! block; `Runner`, at the end, is what everybody else asks of it.
 
 use std::marker::PhantomData;
+use std::time::Instant;
 
-use crate::ahead;
-use crate::book::{Book, Top};
+use crate::book::levels::Levels;
+use crate::book::orders::Index;
+use crate::book::pool::Pool;
+use crate::book::{Book, DepthRow, Top};
 use crate::clock::Clock;
 use crate::event::{Event, FAULT_COUNT, Fault, kind};
-use crate::frames::{BATCH, Batch, Next, Problem};
-use crate::levels::Levels;
+use crate::frames::{BATCH, Batch, Next, Problem, window};
+use crate::itch::{WINDOW, decode, is_known, unknown};
 use crate::order::OrderEntry;
-use crate::orders::Index;
-use crate::pool::Pool;
-use crate::record::{Mode, Recorder};
-use crate::runner::{Settings, Tally, Until, stamp};
+use crate::prefetch;
+use crate::recording::{Mode, Recorder};
+use crate::run::{Runner, Settings, Tally, Until, stamp};
 use crate::signal::{Change, NO_VALUES, Signal, State};
-use crate::stamps::Stamps;
+use crate::timing::Stamps;
 
 /// Faults that are kept with their record.
 const FIRST_FAULTS: usize = 100;
@@ -27,13 +29,13 @@ const SAMPLED: u32 = 16;
 
 /// The engine: a book of `L`, `I` and `P`, signals by `S`.
 pub struct Engine<L, I, P, S> {
-    pub(crate) settings: Settings,
-    pub(crate) clock: Clock,
-    pub(crate) book: Book<L, I, P>,
+    settings: Settings,
+    clock: Clock,
+    book: Book<L, I, P>,
     /// Signals by instrument, as many as the book has instruments.
     signals: Vec<State>,
-    pub(crate) orders: OrderEntry,
-    pub(crate) tally: Tally,
+    order: OrderEntry,
+    tally: Tally,
     /// Batches so far.
     batches: u32,
     /// What `is_cold` found when it last looked.
@@ -48,7 +50,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
             clock: Clock::get(),
             book: Book::default(),
             signals: Vec::new(),
-            orders: OrderEntry::new(settings.order.clone()),
+            order: OrderEntry::new(settings.order.clone()),
             tally: Tally {
                 messages: 0,
                 elapsed_ns: 0,
@@ -88,7 +90,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
             match outcome {
                 Ok(0) => {
                     if event.kind == kind::STATUS && until >= Until::Order {
-                        self.orders.status(instrument, event.qty);
+                        self.order.status(instrument, event.qty);
                     }
                 }
                 Ok(side) => {
@@ -100,10 +102,10 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
                         }
                         if until >= Until::Order
                             && instrument > 0
-                            && self.orders.acts(instrument, &after, score)
+                            && self.order.acts(instrument, &after, score)
                         {
                             let name = self.book.name(instrument);
-                            self.orders.attempt(index, event.ts_ns, instrument, &after, score, name);
+                            self.order.attempt(index, event.ts_ns, instrument, &after, score, name);
                         }
                     }
                 }
@@ -160,13 +162,13 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
     /// Whether a message may carry a name that is wanted: a stock directory may, and an add of an instrument that has none yet. What is
     /// asked first is nearly always no, whatever the kind, which a branch on the kind of the message would not be.
     #[inline(always)]
-    pub(crate) fn wants_name(&self, event: &Event) -> bool {
+    fn wants_name(&self, event: &Event) -> bool {
         event.kind == kind::OTHER || self.book.unnamed(event.instrument)
     }
 
     /// Keep the name that a message carries, if it carries one.
     #[cold]
-    pub(crate) fn name(&mut self, instrument: u16, message: &[u8]) {
+    fn name(&mut self, instrument: u16, message: &[u8]) {
         let at = match message.first() {
             Some(b'R') => 11,
             Some(b'A' | b'F') => 24,
@@ -177,7 +179,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
 
     /// One event that does not come from a batch.
     #[inline(never)]
-    pub(crate) fn single(&mut self, event: &Event) -> i32 {
+    fn single(&mut self, event: &Event) -> i32 {
         let applied = match self.settings.stamps {
             stamp::OFF => self.step::<false>(event, 0, 0),
             _ => {
@@ -190,7 +192,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
     }
 
     /// Whole framed messages, at most `most` of them, a batch at a time; one at a time where they are stamped.
-    pub(crate) fn run<const STAMPED: bool>(&mut self, data: &[u8], most: usize) -> (usize, Option<Problem>) {
+    fn run<const STAMPED: bool>(&mut self, data: &[u8], most: usize) -> (usize, Option<Problem>) {
         let (mut batch, mut at, mut left) = (Batch::default(), 0, most);
         loop {
             let t0 = if STAMPED { self.clock.now() } else { 0 };
@@ -225,7 +227,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         let (events, until) = (batch.events(), self.settings.until);
         let t1 = if STAMPED && self.settings.stamps == stamp::STAGES { self.clock.now() } else { t0 };
         if !STAMPED && until >= Until::Book && self.is_cold(events) {
-            ahead::ask(&self.book, batch.places(), events.len());
+            prefetch::ask(&self.book, batch.places(), events.len());
             if until >= Until::Signal {
                 let states = events.iter().filter_map(|event| self.signals.get(event.instrument as usize));
                 states.for_each(State::prefetch);
@@ -283,7 +285,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
     fn count_unknown(&mut self, data: &[u8], batch: &mut Batch, end: usize) -> usize {
         for i in 0..batch.events().len() {
             let (at, message) = batch.message(data, i);
-            if !crate::itch::is_known(message[0]) {
+            if !is_known(message[0]) {
                 if self.settings.strict {
                     batch.truncate(i);
                     return at;
@@ -294,8 +296,92 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         end
     }
 
-    pub(crate) fn fault_problem(&self, at: usize, fault: i32) -> Problem {
+    fn fault_problem(&self, at: usize, fault: i32) -> Problem {
         Problem { code: "fault", at, index: self.tally.messages, size: fault as usize, letter: 0 }
+    }
+}
+
+impl<L: Levels, I: Index, P: Pool, S: Signal> Runner for Engine<L, I, P, S> {
+    fn run_bytes(&mut self, data: &[u8], most: usize) -> (usize, Option<Problem>) {
+        let start = Instant::now();
+        let result = match self.settings.stamps {
+            stamp::OFF => self.run::<false>(data, most),
+            _ => self.run::<true>(data, most),
+        };
+        self.tally.elapsed_ns += start.elapsed().as_nanos() as u64;
+        result
+    }
+
+    fn run_events(&mut self, data: &[u8]) -> Option<Problem> {
+        let start = Instant::now();
+        let mut problem = None;
+        for bytes in data.as_chunks().0 {
+            let applied = self.single(&Event::from_bytes(bytes));
+            if applied < 0 && self.settings.strict {
+                self.tally.messages -= 1;
+                problem = Some(self.fault_problem(0, -applied));
+                break;
+            }
+        }
+        self.tally.elapsed_ns += start.elapsed().as_nanos() as u64;
+        problem
+    }
+
+    fn apply(&mut self, event: &Event) -> i32 {
+        self.single(event)
+    }
+
+    fn message(&mut self, message: &[u8]) -> i32 {
+        let mut spare = [0; WINDOW];
+        let window = window(message, 0, &mut spare);
+        let event = if is_known(window[0]) { decode(window) } else { unknown(window, message.len()) };
+        if self.wants_name(&event) {
+            self.name(event.instrument, message);
+        }
+        self.single(&event)
+    }
+
+    fn reserve(&mut self, messages: usize) {
+        self.tally.recorder.reserve(messages);
+        if self.settings.stamps != stamp::OFF {
+            self.tally.stamps.reserve(messages);
+        }
+    }
+
+    fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    fn order(&self) -> &OrderEntry {
+        &self.order
+    }
+
+    fn order_mut(&mut self) -> &mut OrderEntry {
+        &mut self.order
+    }
+
+    fn best(&self, instrument: u16) -> Top {
+        self.book.top(instrument)
+    }
+
+    fn depth(&self, instrument: u16) -> Vec<DepthRow> {
+        self.book.depth(instrument)
+    }
+
+    fn queue(&self, instrument: u16, side: u8, price: i64) -> Vec<(u64, u32)> {
+        self.book.queue(instrument, side, price)
+    }
+
+    fn locate(&mut self, id: u64) -> Option<(u16, u8, i64, u32)> {
+        self.book.locate(id)
+    }
+
+    fn memory(&self) -> [usize; 4] {
+        self.book.memory()
+    }
+
+    fn names(&self) -> Vec<(u16, [u8; 8])> {
+        self.book.names()
     }
 }
 

@@ -1,42 +1,51 @@
 //! The Rust engine of hftlab. Data takes this way, the same words as in Python:
 //!
 //! ```text
-//! wire bytes -> itch, frames (TICK) -> store, book (BOOK) -> signal (SIGNAL) -> order (ORDER) -> wire bytes
-//!               ahead: what is next    levels, orders, pool    engine: the loop; choose: names -> types
+//! wire bytes -> itch, frames (TICK) -> book (BOOK) -> signal (SIGNAL) -> order (ORDER) -> wire bytes
+//!               prefetch: what is next   book/levels, orders, pool       engine: the loop; dispatch: names -> types
 //! ```
 //!
-//! Around it `net` speaks the protocols: packets become the bytes in front, orders leave in the ones behind.
+//! `protocols` turns packets into the bytes in front and the bytes behind into packets; `net` carries them and measures it.
 //!
-//! Only `py` knows Python; everything else is tested by plain `cargo test`.
+//! Only `py` knows Python; everything else is tested by plain `cargo test`. Modules without `unsafe` say so here.
 
 #![deny(missing_docs)]
 
-mod ahead;
 pub mod book;
-pub mod choose;
+#[forbid(unsafe_code)]
+pub mod build_info;
 pub mod clock;
+#[forbid(unsafe_code)]
+pub mod dispatch;
+#[forbid(unsafe_code)]
 pub mod engine;
+#[forbid(unsafe_code)]
 pub mod error;
+#[forbid(unsafe_code)]
 pub mod event;
+#[forbid(unsafe_code)]
 pub mod frames;
+#[forbid(unsafe_code)]
 pub mod itch;
-pub mod jitter;
-pub mod levels;
 pub mod net;
+#[forbid(unsafe_code)]
 pub mod order;
-pub mod orders;
+#[forbid(unsafe_code)]
 pub mod pace;
-pub mod pages;
-pub mod pool;
 mod prefetch;
-pub mod record;
-pub mod runner;
-mod session;
+#[forbid(unsafe_code)]
+pub mod protocols;
+#[forbid(unsafe_code)]
+pub mod recording;
+pub mod reserved;
+#[forbid(unsafe_code)]
+pub mod run;
+#[forbid(unsafe_code)]
 pub mod signal;
-pub mod stamps;
-pub mod store;
+#[forbid(unsafe_code)]
 pub mod synthetic;
-pub mod target;
+#[forbid(unsafe_code)]
+pub mod timing;
 
 #[cfg(feature = "python")]
 mod py;

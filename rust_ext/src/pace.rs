@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::frames::Problem;
-use crate::runner::Runner;
+use crate::run::Runner;
 
 /// What is to be pushed, and when: call i is `data[ends[i-1]..ends[i]]`, due `due_ns[i]` after the beginning.
 pub struct Schedule<'a> {

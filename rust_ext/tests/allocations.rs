@@ -11,16 +11,12 @@ use std::backtrace::Backtrace;
 use std::cell::Cell;
 
 use common::{BEST, NAIVE, engine, feed, offset, settings};
-use hftlab_rust::choose::Variant;
-use hftlab_rust::net::arbiter::{Arbiter, Config};
-use hftlab_rust::net::moldudp64::{Builder, split};
-use hftlab_rust::net::ouch::{
-    Accepted, Appendage, EnterOrder, Inbound, Outbound, decode_inbound, decode_outbound,
-};
-use hftlab_rust::net::soupbintcp::client::{self, Client, Event};
-use hftlab_rust::net::soupbintcp::server::{self, Server};
-use hftlab_rust::net::soupbintcp::{Accounts, Store};
-use hftlab_rust::runner::Until;
+use hftlab_rust::dispatch::Variant;
+use hftlab_rust::protocols::arbiter::{Arbiter, Config};
+use hftlab_rust::protocols::moldudp64::{Builder, split};
+use hftlab_rust::protocols::ouch::{Accepted, EnterOrder};
+use hftlab_rust::protocols::soupbintcp::{self, Client, ClientConfig, Event, kind};
+use hftlab_rust::run::Until;
 
 /// What one thread has asked of the heap while it was watched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,10 +100,10 @@ fn second_half(regime: &str, variant: Variant, kill: bool, trace: bool) -> Outco
     settings.order.kill = kill;
     let mut engine = engine(variant, settings);
     assert_eq!(engine.run_bytes(warm, usize::MAX), (warm.len(), None));
-    let before = engine.orders().orders.len();
+    let before = engine.order().orders.len();
     let asked = watched(trace, || assert_eq!(engine.run_bytes(rest, usize::MAX), (rest.len(), None)));
     assert_eq!(engine.tally().messages, MESSAGES);
-    let orders = engine.orders();
+    let orders = engine.order();
     let after = orders.orders.len();
     Outcome { asked, orders: [before, after], attempts: after as u64 + orders.rejects.iter().sum::<u64>() }
 }
@@ -182,12 +178,11 @@ fn nothing_on_the_wire_asks_the_heap_for_anything() {
     settings.order.kill = true;
     let mut engine = engine(BEST, settings);
     let mut arbiter = Arbiter::new(Some(session), 1, Config::default());
-    let (mut client, mut server) = soup();
-    let (mut store, accounts) =
-        (Store::with_capacity(10_000, 1_000_000), Accounts::new([("user", "secret")]));
-    up(client.connected(0), &mut server);
-    assert!(server.next_message(&accounts, &store).is_none());
-    assert!(down(server.outgoing(&store, 1 << 16), &mut client) == 0);
+    let mut client = Client::new("user", "secret", "", 1, ClientConfig::default()).expect("it fits");
+    client.connected(0);
+    let mut answer = Vec::with_capacity(100);
+    soupbintcp::Accepted { session: b"S1", sequence: 1 }.put(&mut answer);
+    assert_eq!(answered(&answer, &mut client), 0);
 
     let (mut orders, mut accepted) = (0, 0);
     let mut tick = |n: usize, packets: &[Vec<u8>]| {
@@ -201,15 +196,14 @@ fn nothing_on_the_wire_asks_the_heap_for_anything() {
             let given = arbiter.receive(line as u32, packet, n as i64);
             assert_eq!(engine.run_bytes(given.blocks, usize::MAX), (given.blocks.len(), None));
         }
-        let sent = client.send(n as i64, |to| order(n as u32).encode(to)).expect("logged in");
-        up(sent, &mut server);
-        while let Some(message) = server.next_message(&accounts, &store) {
-            let Ok(Inbound::EnterOrder(order)) = decode_inbound(message) else { panic!("no Enter Order") };
-            orders += (order.user_ref as usize == n) as usize;
-            store.push(|to| answer(&order).encode(to));
-        }
-        server.publish(&store);
-        accepted += down(server.outgoing(&store, 1 << 16), &mut client);
+        let sent = client.send(n as i64, |to| to.extend_from_slice(&order(n as u32).bytes()));
+        let order = EnterOrder::decode(&sent.expect("logged in")[3..]).expect("an Enter Order");
+        orders += (order.user_ref as usize == n) as usize;
+        answer.clear();
+        soupbintcp::put_with(&mut answer, kind::SEQUENCED, |to| {
+            to.extend_from_slice(&accept(&order).bytes())
+        });
+        accepted += answered(&answer, &mut client);
     };
     let warm = packets.len() / 2;
     (0..warm).for_each(|n| tick(n, &packets));
@@ -221,32 +215,18 @@ fn nothing_on_the_wire_asks_the_heap_for_anything() {
     assert!(MESSAGES - engine.tally().messages < 100, "{} messages", engine.tally().messages);
 }
 
-fn soup() -> (Client, Server) {
-    (
-        Client::new("user", "secret", "", 1, client::Config::default()).expect("it fits"),
-        Server::new("S1", server::Config::default()),
-    )
-}
-
-fn up(sent: &[u8], server: &mut Server) {
-    server.space()[..sent.len()].copy_from_slice(sent);
-    server.received(sent.len(), 0);
-}
-
 /// Accepted orders that reach the client.
-fn down(sent: &[u8], client: &mut Client) -> usize {
+fn answered(sent: &[u8], client: &mut Client) -> usize {
     client.space()[..sent.len()].copy_from_slice(sent);
     client.received(sent.len(), 0);
     let mut accepted = 0;
     while let Some(event) = client.next_event() {
-        if let Event::Message(message, _) = event {
-            accepted += matches!(decode_outbound(message), Ok(Outbound::Accepted(_))) as usize;
-        }
+        accepted += matches!(event, Event::Message(message, _) if Accepted::decode(message).is_ok()) as usize;
     }
     accepted
 }
 
-fn order(user_ref: u32) -> EnterOrder<'static> {
+fn order(user_ref: u32) -> EnterOrder {
     EnterOrder {
         user_ref,
         side: b'B',
@@ -259,11 +239,10 @@ fn order(user_ref: u32) -> EnterOrder<'static> {
         intermarket_sweep: b'N',
         cross_type: b'N',
         cl_ord_id: *b"HL000000000001",
-        appendage: Appendage::default(),
     }
 }
 
-fn answer(order: &EnterOrder) -> Accepted<'static> {
+fn accept(order: &EnterOrder) -> Accepted {
     Accepted {
         ts_ns: 1,
         user_ref: order.user_ref,
@@ -279,6 +258,5 @@ fn answer(order: &EnterOrder) -> Accepted<'static> {
         cross_type: order.cross_type,
         order_state: b'L',
         cl_ord_id: order.cl_ord_id,
-        appendage: Appendage::default(),
     }
 }

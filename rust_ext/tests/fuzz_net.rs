@@ -64,7 +64,7 @@ fn the_arbiter_delivers_in_order_whatever_comes() {
 }
 
 #[test]
-fn both_ends_of_soupbintcp_take_any_stream() {
+fn a_soupbintcp_client_takes_any_stream() {
     const KINDS: &[u8] = b"+AJSUHZLRO?";
     let (inputs, packets) = run(target::soup, |random, input| {
         input.push(random.next() as u8);
@@ -84,31 +84,14 @@ fn both_ends_of_soupbintcp_take_any_stream() {
 
 #[test]
 fn ouch_messages_are_written_as_they_were_read() {
-    const SIZES: &[(u8, usize)] = &[
-        (b'O', 47),
-        (b'U', 40),
-        (b'X', 9),
-        (b'M', 10),
-        (b'A', 64),
-        (b'U', 68),
-        (b'C', 18),
-        (b'E', 36),
-        (b'J', 29),
-    ];
     let (inputs, messages) = run(target::ouch, |random, input| {
         for _ in 0..random.below(20) {
-            let (letter, size) = SIZES[random.below_usize(SIZES.len())];
+            let (letter, size) = [(b'O', 47), (b'A', 64), (b'U', 40)][random.below_usize(3)];
             let mut message: Vec<u8> = (0..size).map(|_| random.next() as u8).collect();
             message[0] = letter;
-            let options =
-                [&[][..], &[5, 3, 0, 0, 0, 1], &[2, 28, 4], &[4, 200, 1, 2, 3]][random.below_usize(4)];
-            if size >= 34 {
-                message[size - 2..].copy_from_slice(&(options.len() as u16).to_be_bytes());
-                message.extend_from_slice(options);
-            }
-            // Pieces have an even length: an odd one loses its last byte, or gets one too many.
-            input.push((message.len() / 2) as u8);
-            input.extend_from_slice(&message[..message.len() / 2 * 2]);
+            message[size - 2..].copy_from_slice(&[0, (random.below(8) == 0) as u8]);
+            input.push(size as u8);
+            input.extend_from_slice(&message);
         }
     });
     assert!(messages > inputs, "{inputs} inputs gave only {messages} messages");

@@ -2,7 +2,7 @@
 
 use hftlab_rust::clock::Clock;
 use hftlab_rust::pace::{Pace, Schedule};
-use hftlab_rust::runner::{Runner, Until};
+use hftlab_rust::run::{Runner, Until};
 
 mod common;
 

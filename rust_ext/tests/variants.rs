@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use common::Random;
 
-use hftlab_rust::choose::{self, VARIANTS, Variant};
+use hftlab_rust::book::levels::{Levels, NIL, btree::BTree, ladder::Ladder, sorted::Sorted};
+use hftlab_rust::book::orders::{Index, fast::Fast, flat::Flat, std::Std};
+use hftlab_rust::book::pool::{Order, Pool, boxed::Boxed, slab::Slab};
+use hftlab_rust::dispatch::{self, VARIANTS, Variant};
 use hftlab_rust::event::{Event, kind};
-use hftlab_rust::levels::{Levels, NIL, btree::BTree, ladder::Ladder, sorted::Sorted};
 use hftlab_rust::order;
-use hftlab_rust::orders::{Index, fast::Fast, flat::Flat, std::Std};
-use hftlab_rust::pool::{Order, Pool, boxed::Boxed, slab::Slab};
-use hftlab_rust::record::Mode;
-use hftlab_rust::runner::{Settings, Until};
+use hftlab_rust::recording::Mode;
+use hftlab_rust::run::{Settings, Until};
 
 /// A walking touch on a grid, with prices between ticks and far outliers.
 fn key(random: &mut Random, touch: i64, tick: i64) -> i64 {
@@ -225,7 +225,7 @@ fn references_that_all_share_a_home_do_not_make_the_table_crawl() {
 #[test]
 fn a_table_that_mixes_its_references_during_a_replace_still_finds_the_old_order() {
     let variant = Variant { book: "ladder", orders: "flat", pool: true, signal: "incremental" };
-    let mut engine = choose::engine(variant, settings()).unwrap();
+    let mut engine = dispatch::engine(variant, settings()).unwrap();
     let base = Event { price: 10_000, qty: 100, instrument: 1, kind: kind::ADD, side: 1, ..Event::default() };
     for n in (1..=100u64).filter(|&n| n != 50) {
         assert_eq!(engine.apply(&Event { order_id: n << 32, ..base }), 1);
@@ -280,12 +280,12 @@ fn every_combination_gives_the_same_rows_faults_and_order_bytes() {
             for pool in [false, true] {
                 for signal in names("signal") {
                     let variant = Variant { book, orders, pool, signal };
-                    let mut engine = choose::engine(variant, settings()).unwrap();
+                    let mut engine = dispatch::engine(variant, settings()).unwrap();
                     let mut random = Random(42);
                     for i in 0..50_000u64 {
                         engine.apply(&event(&mut random, i * 1_000_000));
                     }
-                    let stream = engine.orders().stream.clone();
+                    let stream = engine.order().stream.clone();
                     let tally = engine.tally();
                     let rows: Vec<Vec<u64>> = tally
                         .recorder
@@ -314,7 +314,7 @@ fn random_bytes_never_panic() {
             data[i + 2] = b'A';
         }
         let variant = Variant { book: "ladder", orders: "flat", pool: true, signal: "incremental" };
-        let mut engine = choose::engine(variant, settings()).unwrap();
+        let mut engine = dispatch::engine(variant, settings()).unwrap();
         let (used, _) = engine.run_bytes(&data, usize::MAX);
         assert!(used <= data.len());
     }

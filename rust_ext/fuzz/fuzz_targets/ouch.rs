@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run ouch`: any bytes as OUCH messages of both directions; what must hold stands in tests/common/net.rs.
+//! `cargo +nightly fuzz run ouch`: any bytes as OUCH messages; what must hold stands in tests/common/net.rs.
 #![no_main]
 
 #[path = "../../tests/common/net.rs"]

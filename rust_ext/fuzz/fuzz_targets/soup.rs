@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run soup`: any bytes as a TCP stream through both ends of SoupBinTCP; what must hold stands in tests/common/net.rs.
+//! `cargo +nightly fuzz run soup`: any bytes as a TCP stream through a SoupBinTCP client; what must hold stands in tests/common/net.rs.
 #![no_main]
 
 #[path = "../../tests/common/net.rs"]

@@ -95,10 +95,11 @@ impl OrderEntry {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Config, ENTER_BYTES, OrderEntry};
+    use super::super::{Config, OrderEntry};
     use super::*;
     use crate::book::Top;
     use crate::event::ASK;
+    use crate::protocols::ouch::EnterOrder;
 
     /// An order of 100 shares whenever it is asked, up to 300 on one side.
     fn entry() -> OrderEntry {
@@ -126,7 +127,7 @@ mod tests {
                 entry.attempt(0, 0, 2, &top, score, b"HLAAA   ");
             }
         }
-        (entry.stream.len() - before) / ENTER_BYTES
+        (entry.stream.len() - before) / EnterOrder::BYTES
     }
 
     #[test]

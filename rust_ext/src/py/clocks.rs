@@ -3,7 +3,7 @@
 use super::*;
 
 use crate::clock::Calibration;
-use crate::jitter::Gaps;
+use crate::clock::jitter::Gaps;
 
 /// Nanoseconds between two looks at Ctrl-C.
 const SLICE_NS: f64 = 1e8;

@@ -5,8 +5,9 @@ use pyo3::types::{PyBytes, PyList};
 
 use super::{Problem, problem};
 use crate::frames;
-use crate::order::{self, ENTER_BYTES, OrderEntry};
-use crate::runner::Runner;
+use crate::order::{self, OrderEntry};
+use crate::protocols::ouch::EnterOrder;
+use crate::run::Runner;
 
 /// Bytes from which on other threads of Python may run meanwhile: letting go of the GIL costs more than a few messages do.
 const LONG: usize = 1 << 16;
@@ -25,9 +26,9 @@ pub fn react<'py>(
             runner.run_bytes(data, usize::MAX)
         })
     };
-    let entry = runner.entry();
+    let entry = runner.order_mut();
     let orders =
-        PyList::new(py, entry.stream.chunks_exact(ENTER_BYTES).map(|order| PyBytes::new(py, order)))?;
+        PyList::new(py, entry.stream.chunks_exact(EnterOrder::BYTES).map(|order| PyBytes::new(py, order)))?;
     entry.stream.clear();
     Ok((orders, used, stopped.map(problem)))
 }

@@ -6,12 +6,9 @@ use pyo3::types::{PyBytes, PyDict};
 use super::{column, event_array};
 use crate::clock::Clock;
 use crate::order;
-use crate::runner::{self, Runner};
-use crate::stamps::{self, Row, Stamps};
-
-const STAGES: [&str; 5] = ["tick", "book", "signal", "order", "total"];
-const SIGNALS: [&str; 9] =
-    ["mid", "spread", "microprice", "imbalance", "depth_imbalance", "ofi", "flow", "volatility", "score"];
+use crate::run::{self, Runner};
+use crate::signal;
+use crate::timing::{self, Row, Stamps};
 
 /// The totals so far.
 pub fn counters<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'py, PyDict>> {
@@ -22,7 +19,7 @@ pub fn counters<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound
     memory.set_item("order_bytes", pool + index)?;
     memory.set_item("level_bytes", levels)?;
     out.set_item("memory", memory)?;
-    out.set_item("rejects", runner.orders().rejects)?;
+    out.set_item("rejects", runner.order().rejects)?;
 
     let tally = runner.tally();
     out.set_item("messages", tally.messages)?;
@@ -37,8 +34,8 @@ pub fn counters<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound
 /// Everything the run produced, at its end. Columns are handed over, not copied: a second call would find none.
 pub fn finish<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'py, PyDict>> {
     let out = counters(py, runner)?;
-    out.set_item("orders", orders(py, runner.orders())?)?;
-    out.set_item("order_stream", PyBytes::new(py, &runner.orders().stream))?;
+    out.set_item("orders", orders(py, runner.order())?)?;
+    out.set_item("order_stream", PyBytes::new(py, &runner.order().stream))?;
     let tally = runner.tally();
     let unknown = PyDict::new(py);
     for (letter, &n) in tally.unknown.iter().enumerate().filter(|(_, n)| **n > 0) {
@@ -61,7 +58,7 @@ pub fn finish<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'
     Ok(out)
 }
 
-fn columns<'py>(py: Python<'py>, tally: &mut runner::Tally) -> PyResult<Bound<'py, PyDict>> {
+fn columns<'py>(py: Python<'py>, tally: &mut run::Tally) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     let rows = &mut tally.recorder;
     out.set_item("index", column(py, std::mem::take(&mut rows.index)))?;
@@ -71,7 +68,7 @@ fn columns<'py>(py: Python<'py>, tally: &mut runner::Tally) -> PyResult<Bound<'p
     out.set_item("bid_qty", column(py, std::mem::take(&mut rows.bid_qty)))?;
     out.set_item("ask_price", column(py, std::mem::take(&mut rows.ask_price)))?;
     out.set_item("ask_qty", column(py, std::mem::take(&mut rows.ask_qty)))?;
-    for (name, values) in SIGNALS.iter().zip(&mut rows.values) {
+    for (name, values) in signal::NAMES.iter().zip(&mut rows.values) {
         out.set_item(name, column(py, std::mem::take(values)))?;
     }
     Ok(out)
@@ -96,8 +93,8 @@ fn orders<'py>(py: Python<'py>, entry: &order::OrderEntry) -> PyResult<Bound<'py
 fn latency<'py>(py: Python<'py>, rows: &[Row]) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     let ns = Clock::get().ns_per_tick;
-    for (part, name) in STAGES.iter().enumerate() {
-        let values: Vec<f64> = rows.iter().map(|row| stamps::length(row, part) as f64 * ns).collect();
+    for (part, name) in timing::PARTS.iter().enumerate() {
+        let values: Vec<f64> = rows.iter().map(|row| timing::length(row, part) as f64 * ns).collect();
         out.set_item(name, column(py, values))?;
     }
     Ok(out)
@@ -106,7 +103,7 @@ fn latency<'py>(py: Python<'py>, rows: &[Row]) -> PyResult<Bound<'py, PyDict>> {
 /// By stage the arguments of `hftlab.engine.histogram.Histogram.counted`: buckets in use, counts, least, greatest, sum, saturated.
 fn histograms<'py>(py: Python<'py>, stamps: &Stamps) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
-    for (name, counted) in STAGES.iter().zip(&stamps.histograms) {
+    for (name, counted) in timing::PARTS.iter().zip(&stamps.histograms) {
         let (values, counts): (Vec<u64>, Vec<u64>) =
             counted.histogram.iter_recorded().map(|at| (at.value_iterated_to(), at.count_at_value())).unzip();
         let (low, high) = counted.span;
@@ -125,9 +122,9 @@ type Capture<'py> = (u64, u64, Bound<'py, PyAny>);
 fn slowest<'py>(py: Python<'py>, stamps: &Stamps) -> PyResult<Option<Vec<Capture<'py>>>> {
     let Some((captures, start)) = stamps.slowest() else { return Ok(None) };
     let ns = |ticks: u64| (ticks.saturating_sub(start) as f64 * Clock::get().ns_per_tick).round() as i64;
-    let one = |capture: &stamps::Capture| {
+    let one = |capture: &timing::Capture| {
         let readings = column(py, capture.rows.iter().flatten().map(|&ticks| ns(ticks)).collect());
-        Ok((capture.at, capture.first, readings.call_method1("reshape", (-1, stamps::PARTS))?))
+        Ok((capture.at, capture.first, readings.call_method1("reshape", (-1, timing::PARTS.len()))?))
     };
     captures.iter().map(one).collect::<PyResult<_>>().map(Some)
 }

@@ -2,10 +2,11 @@
 
 use pyo3::prelude::*;
 
+use crate::dispatch::{self, Variant};
 use crate::error::Error;
-use crate::record::Mode;
-use crate::runner::{self, Until, stamp};
-use crate::stamps::Keep;
+use crate::recording::Mode;
+use crate::run::{self, Runner, Until, stamp};
+use crate::timing::Keep;
 use crate::{order, signal};
 
 #[derive(FromPyObject)]
@@ -36,10 +37,10 @@ struct RiskSettings {
 /// `hftlab.settings.Settings`, read attribute by attribute; Python has checked the ranges.
 #[derive(FromPyObject)]
 pub struct Settings {
-    pub book: String,
-    pub orders: String,
-    pub pool: bool,
-    pub signal: String,
+    book: String,
+    orders: String,
+    pool: bool,
+    signal: String,
     until: String,
     record: String,
     latency: String,
@@ -77,10 +78,16 @@ impl Settings {
         })
     }
 
+    /// The engine of the variant that these settings name.
+    pub fn open(&self) -> Result<Box<dyn Runner>, Error> {
+        let Settings { book, orders, pool, signal, .. } = self;
+        dispatch::engine(Variant { book, orders, pool: *pool, signal }, self.engine()?)
+    }
+
     /// The engine's own settings.
-    pub fn engine(&self) -> Result<runner::Settings, Error> {
+    fn engine(&self) -> Result<run::Settings, Error> {
         let stages = [Until::Tick, Until::Book, Until::Signal, Until::Order];
-        Ok(runner::Settings {
+        Ok(run::Settings {
             until: one_of("stage", &self.until, &["tick", "book", "signal", "order"], &stages)?,
             record: one_of(
                 "record mode",

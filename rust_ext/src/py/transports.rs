@@ -8,7 +8,8 @@ use std::time::Duration;
 use pyo3::exceptions::{PyEOFError, PyOSError};
 
 use super::*;
-use crate::net::pingpong::{self, Plan, Samples, Seat};
+use crate::net::placement::Placement;
+use crate::net::round_trip::{self, Plan, Samples};
 use crate::net::transport::{self, Address, End, Failure, KINDS, Options, Transport};
 
 /// Priority under SCHED_FIFO; that of hftlab.measurement.affinity.
@@ -131,22 +132,6 @@ fn error(error: io::Error) -> PyErr {
     }
 }
 
-/// Both ends of a transport.
-#[pyfunction]
-#[pyo3(signature = (name, address=None, *, size=1472, slots=64, patience=5.0))]
-pub fn transport_pair(
-    py: Python<'_>,
-    name: &str,
-    address: Option<&str>,
-    size: usize,
-    slots: usize,
-    patience: f64,
-) -> PyResult<(Endpoint, Endpoint)> {
-    let (options, address) = (options(size, slots, patience)?, self::address(address)?);
-    let (first, second) = py.detach(|| transport::pair(name, address.as_ref(), &options))?;
-    Ok((Endpoint::new(first), Endpoint::new(second)))
-}
-
 /// One end, "first" or "second", by the address that both have in common.
 #[pyfunction]
 #[pyo3(signature = (name, address, end, *, size=1472, slots=64, patience=5.0))]
@@ -164,8 +149,8 @@ pub fn transport_open(
     Ok(Endpoint::new(py.detach(|| transport::open(name, &address, end, &options))?))
 }
 
-pub(super) fn seat(core: Option<usize>, fifo: bool) -> Seat {
-    Seat { core, fifo: fifo.then_some(PRIORITY) }
+pub(super) fn placement(core: Option<usize>, fifo: bool) -> Placement {
+    Placement { core, fifo: fifo.then_some(PRIORITY) }
 }
 
 fn told<'py>(py: Python<'py>, samples: Samples) -> PyResult<Bound<'py, PyDict>> {
@@ -195,10 +180,10 @@ pub fn transport_pingpong<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let plan = Plan { size, rounds, warm, limit: seconds(limit)?, rests: fifo };
     let (options, address) = (Options { size, ..Options::default() }, self::address(address)?);
-    let seats = [seat(cores.0, fifo), seat(cores.1, fifo)];
+    let placements = [placement(cores.0, fifo), placement(cores.1, fifo)];
     let samples = py.detach(|| {
         let pair = transport::pair(name, address.as_ref(), &options)?;
-        pingpong::pingpong(pair, &plan, seats)
+        round_trip::round_trips(pair, &plan, placements)
     })?;
     told(py, samples)
 }
@@ -218,7 +203,7 @@ pub fn transport_ping<'py>(
     fifo: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
     let plan = Plan { size, rounds, warm, limit: seconds(limit)?, rests: fifo };
-    let work = |end: &mut dyn Transport| aside(seat(core, fifo), || pingpong::ping(end, &plan));
+    let work = |end: &mut dyn Transport| aside(placement(core, fifo), || round_trip::ping(end, &plan));
     let (refused, samples) = endpoint.with(py, work)?;
     told(py, Samples { refused, ..samples.map_err(error)? })
 }
@@ -234,36 +219,14 @@ pub fn transport_echo(
     fifo: bool,
 ) -> PyResult<()> {
     let (idle, stop) = (seconds(idle)?, AtomicBool::new(false));
-    let work = |end: &mut dyn Transport| aside(seat(core, fifo), || pingpong::echo(end, idle, &stop));
+    let work = |end: &mut dyn Transport| aside(placement(core, fifo), || round_trip::echo(end, idle, &stop));
     endpoint.with(py, work)?.1.map_err(error)
 }
 
-/// On a thread of its own, since a seat is taken for good.
-fn aside<T: Send>(seat: Seat, work: impl FnOnce() -> T + Send) -> (Vec<String>, T) {
+/// On a thread of its own, since a placement is taken for good.
+fn aside<T: Send>(placement: Placement, work: impl FnOnce() -> T + Send) -> (Vec<String>, T) {
     std::thread::scope(|scope| {
-        let thread = scope.spawn(|| (seat.take(), work()));
+        let thread = scope.spawn(|| (placement.take(), work()));
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
-}
-
-/// Both ends on this thread, `count` messages each way one at a time; the allocations that this thread made meanwhile.
-#[pyfunction]
-pub fn transport_alternate(
-    py: Python<'_>,
-    first: &Endpoint,
-    second: &Endpoint,
-    message: &[u8],
-    count: usize,
-) -> PyResult<u64> {
-    if std::ptr::eq(first, second) {
-        return Err(PyValueError::new_err("both ends are the same"));
-    }
-    let done = first.with(py, |first| {
-        let mut held = second.transport.lock().unwrap_or_else(PoisonError::into_inner);
-        let second = held.as_mut()?.as_mut();
-        let before = crate::py::allocations::asked().0;
-        let done = pingpong::alternate(first, second, message, count);
-        Some(done.map(|()| crate::py::allocations::asked().0 - before))
-    })?;
-    done.ok_or_else(|| PyValueError::new_err("the endpoint is closed"))?.map_err(error)
 }

@@ -5,10 +5,10 @@ use super::{
     Change, Config, Signal, State, advance, depth_imbalance, order_flow_imbalance, standing, touch_values,
 };
 use crate::book::Book;
+use crate::book::levels::Levels;
+use crate::book::orders::Index;
+use crate::book::pool::Pool;
 use crate::event::{ASK, BID};
-use crate::levels::Levels;
-use crate::orders::Index;
-use crate::pool::Pool;
 
 /// Keeps the sums and the terms of the score.
 #[derive(Default)]

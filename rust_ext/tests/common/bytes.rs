@@ -3,12 +3,12 @@
 //! tests/fuzz_bytes.rs.
 
 use hftlab_rust::book::{DepthRow, Top};
-use hftlab_rust::choose::Variant;
+use hftlab_rust::dispatch::Variant;
 use hftlab_rust::event::FAULT_COUNT;
 use hftlab_rust::frames::Problem;
 use hftlab_rust::order::REJECTS;
-use hftlab_rust::record::Mode;
-use hftlab_rust::runner::Until;
+use hftlab_rust::recording::Mode;
+use hftlab_rust::run::Until;
 
 use super::common::{BEST, NAIVE, engine, settings};
 
@@ -80,8 +80,8 @@ fn outcome(variant: Variant, head: &[u8; HEAD], data: &[u8], instruments: &[u16]
         unknown,
         faults,
         first_faults,
-        rejects: engine.orders().rejects,
-        stream: engine.orders().stream.clone(),
+        rejects: engine.order().rejects,
+        stream: engine.order().stream.clone(),
         rows: bits,
         tops: instruments.iter().map(|&instrument| engine.best(instrument)).collect(),
         depths: instruments.iter().map(|&instrument| engine.depth(instrument)).collect(),

@@ -1,11 +1,11 @@
 //! What tests, benches, examples and the fuzz target share: the feeds, the settings and the variants they are about.
 #![allow(dead_code)] // each of them uses a part
 
-use hftlab_rust::choose::{self, Variant};
-use hftlab_rust::record::Mode;
-use hftlab_rust::runner::{Runner, Settings, Until, stamp};
-use hftlab_rust::stamps::Keep;
+use hftlab_rust::dispatch::{self, Variant};
+use hftlab_rust::recording::Mode;
+use hftlab_rust::run::{Runner, Settings, Until, stamp};
 use hftlab_rust::synthetic::Generator;
+use hftlab_rust::timing::Keep;
 use hftlab_rust::{order, signal};
 
 /// splitmix64.
@@ -116,7 +116,7 @@ pub const VARIANTS: &[(&str, Variant)] = &[
 
 /// An engine of a variant.
 pub fn engine(variant: Variant, settings: Settings) -> Box<dyn Runner> {
-    choose::engine(variant, settings).expect("a known variant")
+    dispatch::engine(variant, settings).expect("a known variant")
 }
 
 /// Offset behind the first `messages` messages of a feed.

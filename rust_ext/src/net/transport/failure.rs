@@ -44,3 +44,9 @@ impl<T> Step<T> for io::Result<T> {
         self.map_err(|error| Failure { step: step.into(), error })
     }
 }
+
+/// Whether an error says that the other end is gone, which ends a measurement and is none of its own.
+pub fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionRefused)
+}

@@ -1,0 +1,151 @@
+//! BOOK, answering: the orders of every instrument in price-time priority, and what can be asked of them.
+
+#[forbid(unsafe_code)]
+pub mod apply;
+pub mod levels;
+pub mod orders;
+pub mod pool;
+
+use crate::book::apply::{Instrument, Store, signed};
+pub use crate::book::apply::{Top, Touched};
+use crate::book::levels::{Levels, NIL};
+use crate::book::orders::Index;
+use crate::book::pool::Pool;
+use crate::event::{ASK, BID, Event, Fault};
+
+/// Side, price, quantity and order count of a level in `depth`.
+pub type DepthRow = (u8, i64, u64, u32);
+
+/// The books of all instruments.
+pub struct Book<L, I, P> {
+    /// By instrument, at least one; grown when another one is named in an event.
+    pub instruments: Vec<Instrument<L>>,
+    /// What they share.
+    pub store: Store<I, P>,
+}
+
+impl<L: Levels, I: Index, P: Pool> Default for Book<L, I, P> {
+    fn default() -> Self {
+        Book { instruments: vec![Instrument::default()], store: Store::default() }
+    }
+}
+
+impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
+    /// Apply one event; see `Store::apply`.
+    ///
+    /// # Errors
+    /// The reason for which it was refused; then nothing has changed.
+    #[inline(always)]
+    pub fn apply(&mut self, event: &Event) -> Result<u8, Fault> {
+        if event.instrument as usize >= self.instruments.len() {
+            self.grow(event.instrument);
+        }
+        self.store.apply(&mut self.instruments[event.instrument as usize], event)
+    }
+
+    /// Best bid and ask of an instrument; empty for one that was never heard of.
+    #[inline(always)]
+    pub fn top(&self, instrument: u16) -> Top {
+        self.instruments.get(instrument as usize).map_or(Top::default(), |known| known.top)
+    }
+
+    /// Instruments for which there is room.
+    #[inline(always)]
+    pub fn instruments(&self) -> usize {
+        self.instruments.len()
+    }
+
+    /// Make room for an instrument.
+    #[cold]
+    fn grow(&mut self, instrument: u16) {
+        self.instruments.resize_with(instrument as usize + 1, Instrument::default);
+    }
+
+    /// Its 8-byte name, zeros until the feed has told.
+    pub fn name(&mut self, instrument: u16) -> &mut [u8; 8] {
+        if instrument as usize >= self.instruments.len() {
+            self.grow(instrument);
+        }
+        &mut self.instruments[instrument as usize].name
+    }
+
+    /// Whether an instrument has no name yet.
+    #[inline(always)]
+    pub fn unnamed(&self, instrument: u16) -> bool {
+        self.instruments.get(instrument as usize).is_none_or(|known| known.name == [0; 8])
+    }
+
+    /// (instrument, name) of every instrument that has one.
+    pub fn names(&self) -> Vec<(u16, [u8; 8])> {
+        let named = self.instruments.iter().enumerate().filter(|(_, known)| known.name != [0; 8]);
+        named.map(|(i, known)| (i as u16, known.name)).collect()
+    }
+
+    /// Total quantity of the best n levels of a side, and the key of the last of them if there are n.
+    #[inline(always)]
+    pub fn depth_qty(&self, instrument: u16, side: u8, n: usize) -> (u64, Option<i64>) {
+        let (mut total, mut seen, mut last) = (0, 0, None);
+        let Some(known) = self.instruments.get(instrument as usize) else { return (0, None) };
+        known.halves[side as usize - 1].walk(|at| {
+            let level = self.store.levels.get(at);
+            total += level.qty;
+            seen += 1;
+            if seen == n {
+                last = Some(level.key);
+            }
+            seen < n
+        });
+        (total, last)
+    }
+
+    /// Every level of an instrument, bids then asks, best first.
+    pub fn depth(&self, instrument: u16) -> Vec<DepthRow> {
+        let mut rows = Vec::new();
+        for (i, side) in [BID, ASK].into_iter().enumerate() {
+            if let Some(known) = self.instruments.get(instrument as usize) {
+                known.halves[i].walk(|at| {
+                    let level = self.store.levels.get(at);
+                    rows.push((side, signed(level.key, i), level.qty, level.count));
+                    true
+                });
+            }
+        }
+        rows
+    }
+
+    /// (order id, quantity) of one level, the front first; empty if there is no such level.
+    pub fn queue(&self, instrument: u16, side: u8, price: i64) -> Vec<(u64, u32)> {
+        let known = self.instruments.get(instrument as usize).filter(|_| side == BID || side == ASK);
+        let i = (side == ASK) as usize;
+        let at = known.map_or(NIL, |known| known.halves[i].get(signed(price, i)));
+        let mut slot = self.store.levels.get(at).head;
+        let mut rows = Vec::new();
+        while slot != NIL && at != NIL {
+            let order = self.store.pool.get(slot);
+            rows.push((order.id, order.qty));
+            slot = order.next;
+        }
+        rows
+    }
+
+    /// (instrument, side, price, quantity left) of a live order.
+    pub fn locate(&mut self, id: u64) -> Option<(u16, u8, i64, u32)> {
+        let slot = self.store.index.find(id, &mut self.store.pool).slot;
+        let order = *self.store.pool.get(slot);
+        let level = self.store.levels.get(order.level);
+        let i = (level.half & 1) as usize;
+        (slot != NIL).then(|| ((level.half >> 1) as u16, i as u8 + 1, signed(level.key, i), order.qty))
+    }
+
+    /// Live orders, and the bytes of pool, index, levels and instruments.
+    pub fn memory(&self) -> [usize; 4] {
+        let halves = self.instruments.iter().flat_map(|known| &known.halves);
+        let levels = self.store.levels.bytes() + self.instruments.len() * size_of::<Instrument<L>>();
+        [
+            self.store.index.live(),
+            self.store.pool.bytes(),
+            self.store.index.bytes(),
+            levels + halves.map(Levels::bytes).sum::<usize>(),
+        ]
+    }
+}

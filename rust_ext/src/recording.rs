@@ -1,0 +1,95 @@
+//! The rows of a run, column by column, so that they can be handed to NumPy without a copy.
+
+use crate::book::Top;
+use crate::event::Event;
+use crate::signal::{self, Values};
+
+/// Which rows are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// None.
+    None,
+    /// Those whose best bid or ask changed.
+    Top,
+    /// One per message.
+    All,
+}
+
+/// Columns of `Run.frame`, all of one length: a row is the state after one message.
+pub struct Recorder {
+    mode: Mode,
+    /// Message number, the first of the run being 0.
+    pub index: Vec<u64>,
+    /// The event's time in nanoseconds, as the feed counts them.
+    pub ts_ns: Vec<u64>,
+    /// The event's instrument; 0 is none.
+    pub instrument: Vec<u16>,
+    /// Best bid in price units of the feed, 0 where there is no bid.
+    pub bid_price: Vec<i64>,
+    /// Shares at the best bid, 0 where there is none.
+    pub bid_qty: Vec<u64>,
+    /// Best ask in price units of the feed, 0 where there is no ask.
+    pub ask_price: Vec<i64>,
+    /// Shares at the best ask, 0 where there is none.
+    pub ask_qty: Vec<u64>,
+    /// The nine signals in the order of `signal::Values`, NaN where one has no value yet.
+    pub values: [Vec<f64>; signal::NAMES.len()],
+}
+
+impl Recorder {
+    /// No rows yet.
+    pub fn new(mode: Mode) -> Self {
+        Recorder {
+            mode,
+            index: Vec::new(),
+            ts_ns: Vec::new(),
+            instrument: Vec::new(),
+            bid_price: Vec::new(),
+            bid_qty: Vec::new(),
+            ask_price: Vec::new(),
+            ask_qty: Vec::new(),
+            values: Default::default(),
+        }
+    }
+
+    /// Make room for the rows of `messages` more messages. Where each message gives a row the pages are touched, too; where fewer
+    /// come, the rest is never touched and costs nothing.
+    pub fn reserve(&mut self, messages: usize) {
+        let all = self.mode == Mode::All;
+        if self.mode != Mode::None {
+            ready(&mut self.index, messages, all);
+            ready(&mut self.ts_ns, messages, all);
+            ready(&mut self.instrument, messages, all);
+            ready(&mut self.bid_price, messages, all);
+            ready(&mut self.bid_qty, messages, all);
+            ready(&mut self.ask_price, messages, all);
+            ready(&mut self.ask_qty, messages, all);
+            self.values.iter_mut().for_each(|column| ready(column, messages, all));
+        }
+    }
+
+    /// Add a row.
+    #[inline]
+    pub fn push(&mut self, index: u64, event: &Event, top: &Top, values: &Values) {
+        self.index.push(index);
+        self.ts_ns.push(event.ts_ns);
+        self.instrument.push(event.instrument);
+        self.bid_price.push(top.price[0]);
+        self.bid_qty.push(top.qty[0]);
+        self.ask_price.push(top.price[1]);
+        self.ask_qty.push(top.qty[1]);
+        for (column, &value) in self.values.iter_mut().zip(values) {
+            column.push(value);
+        }
+    }
+}
+
+/// Room for `more` values; touched by writing them once.
+fn ready<T: Clone + Default>(column: &mut Vec<T>, more: usize, touch: bool) {
+    let len = column.len();
+    column.reserve(more);
+    if touch {
+        column.resize(len + more, T::default());
+        column.truncate(len);
+    }
+}

@@ -1,0 +1,105 @@
+//! What the engine is asked and what it keeps: settings, counts, and the questions that do not depend on the variant.
+
+use crate::book::{DepthRow, Top};
+use crate::event::{Event, FAULT_COUNT, Fault};
+use crate::frames::Problem;
+use crate::order::{self, OrderEntry};
+use crate::recording::{Mode, Recorder};
+use crate::signal;
+use crate::timing::{Keep, Stamps};
+
+/// Last stage to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Until {
+    /// Bytes become events, and nothing is done with them.
+    Tick,
+    /// Events change the book.
+    Book,
+    /// The nine signals follow the book.
+    Signal,
+    /// Orders are decided, checked and encoded: the whole path.
+    Order,
+}
+
+/// How closely the clock is read.
+pub mod stamp {
+    /// Not at all.
+    pub const OFF: u8 = 0;
+    /// Before and after each message.
+    pub const TOTAL: u8 = 1;
+    /// Around every stage.
+    pub const STAGES: u8 = 2;
+}
+
+/// Everything a run is opened with, but for the variant.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Last stage to run.
+    pub until: Until,
+    /// Which rows are kept.
+    pub record: Mode,
+    /// How closely the clock is read, one of `stamp`.
+    pub stamps: u8,
+    /// What is kept of the stamps.
+    pub keep: Keep,
+    /// Stop before the first message of unknown type, and at the first fault.
+    pub strict: bool,
+    /// Constants of the signals.
+    pub signal: signal::Config,
+    /// Constants of orders and risk.
+    pub order: order::Config,
+    /// Names by instrument, 8 bytes of ASCII padded with spaces, zeros where unknown.
+    pub names: Vec<[u8; 8]>,
+}
+
+/// What a run counts and keeps.
+pub struct Tally {
+    /// Messages run, those of unknown type and those refused among them.
+    pub messages: u64,
+    /// Nanoseconds in the loop, by the system's monotonic clock; reading and converting do not count.
+    pub elapsed_ns: u64,
+    /// Messages by kind; above `kind::COUNT` stands what is no kind.
+    pub counts: [u64; 256],
+    /// Messages of unknown type, by type byte.
+    pub unknown: [u64; 256],
+    /// Events that the book refused, by `Fault`.
+    pub faults: [u64; FAULT_COUNT],
+    /// The first of them, at most 100: message number, fault, record.
+    pub first_faults: Vec<(u64, Fault, Event)>,
+    /// The rows kept, as `Settings::record` says.
+    pub recorder: Recorder,
+    /// The stamps kept, in ticks of `Clock` (`ns_per_tick` makes them nanoseconds).
+    pub stamps: Stamps,
+}
+
+/// An engine whose variant has been chosen.
+pub trait Runner: Send + Sync {
+    /// Run whole framed messages, at most `most` of them. Returns the bytes used and why it stopped early.
+    fn run_bytes(&mut self, data: &[u8], most: usize) -> (usize, Option<Problem>);
+    /// Run event records, 40 bytes each.
+    fn run_events(&mut self, data: &[u8]) -> Option<Problem>;
+    /// Run one event: the side acted on, 0, or minus the fault.
+    fn apply(&mut self, event: &Event) -> i32;
+    /// Run one raw message, without a length prefix, whose length has been checked; returns like `apply`.
+    fn message(&mut self, message: &[u8]) -> i32;
+    /// Make room for the rows and stamps of `messages` more messages.
+    fn reserve(&mut self, messages: usize);
+    /// Counts, rows and stamps; they may be taken away.
+    fn tally(&mut self) -> &mut Tally;
+    /// The order stage.
+    fn order(&self) -> &OrderEntry;
+    /// The order stage, to be told of fills and stale books, and to have its `stream` and `orders` taken away.
+    fn order_mut(&mut self) -> &mut OrderEntry;
+    /// Best price and quantity of each side; see `Book::top`.
+    fn best(&self, instrument: u16) -> Top;
+    /// See `Book::depth`.
+    fn depth(&self, instrument: u16) -> Vec<DepthRow>;
+    /// See `Book::queue`.
+    fn queue(&self, instrument: u16, side: u8, price: i64) -> Vec<(u64, u32)>;
+    /// See `Book::locate`.
+    fn locate(&mut self, id: u64) -> Option<(u16, u8, i64, u32)>;
+    /// See `Book::memory`.
+    fn memory(&self) -> [usize; 4];
+    /// (instrument, name) of every instrument that has one.
+    fn names(&self) -> Vec<(u16, [u8; 8])>;
+}
