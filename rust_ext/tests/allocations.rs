@@ -9,9 +9,11 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::Cell;
+use std::time::Duration;
 
 use common::{BEST, NAIVE, engine, feed, offset, settings};
 use hftlab_rust::dispatch::Variant;
+use hftlab_rust::net::transport::{KINDS, Options, pair, probe};
 use hftlab_rust::protocols::arbiter::{Arbiter, Config};
 use hftlab_rust::protocols::moldudp64::{Builder, split};
 use hftlab_rust::protocols::ouch::{Accepted, EnterOrder};
@@ -157,6 +159,28 @@ fn the_counter_sees_what_a_vector_does() {
         (0..9u64).for_each(|n| values.push(std::hint::black_box(n)));
     });
     assert!(asked.allocations >= 2 && asked.frees == 1, "{asked:?}");
+}
+
+/// Every transport that works here, messages one way and the other on one thread.
+#[test]
+fn once_warm_a_message_over_a_transport_asks_the_heap_for_nothing() {
+    let limit = Duration::from_secs(5);
+    let mut tried = 0;
+    for kind in KINDS.iter().filter(|kind| probe(kind.name).is_ok()) {
+        let (mut first, mut second) = pair(kind.name, None, &Options::default()).expect(kind.name);
+        let mut alternate = |count| {
+            for _ in 0..count {
+                first.send(&[7; 58]).expect(kind.name);
+                assert_eq!(second.wait(limit).expect(kind.name), Some(&[7; 58][..]));
+                second.send(&[9; 58]).expect(kind.name);
+                assert_eq!(first.wait(limit).expect(kind.name), Some(&[9; 58][..]));
+            }
+        };
+        alternate(200);
+        assert_eq!(watched(true, || alternate(2_000)), Asked::default(), "{}", kind.name);
+        tried += 1;
+    }
+    assert!(tried >= 3, "only {tried} transports work here");
 }
 
 /// The way of a feed over the wire: packets on two lines, arbitrated, through the engine, and an order out for each packet.

@@ -95,8 +95,8 @@ mod hftlab_rust {
     use super::tick_to_trade::wire_run;
     #[pymodule_export]
     use super::transports::{
-        Endpoint, transport_echo, transport_open, transport_ping, transport_pingpong, transport_probe,
-        transports,
+        Endpoint, transport_echo, transport_open, transport_pair, transport_ping, transport_pingpong,
+        transport_probe, transports,
     };
 
     #[pymodule_init]

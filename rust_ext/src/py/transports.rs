@@ -132,6 +132,22 @@ fn error(error: io::Error) -> PyErr {
     }
 }
 
+/// Both ends of a transport in this process: the only way to hold both ends of "memory".
+#[pyfunction]
+#[pyo3(signature = (name, address=None, *, size=1472, slots=64, patience=5.0))]
+pub fn transport_pair(
+    py: Python<'_>,
+    name: &str,
+    address: Option<&str>,
+    size: usize,
+    slots: usize,
+    patience: f64,
+) -> PyResult<(Endpoint, Endpoint)> {
+    let (options, address) = (options(size, slots, patience)?, self::address(address)?);
+    let (first, second) = py.detach(|| transport::pair(name, address.as_ref(), &options))?;
+    Ok((Endpoint::new(first), Endpoint::new(second)))
+}
+
 /// One end, "first" or "second", by the address that both have in common.
 #[pyfunction]
 #[pyo3(signature = (name, address, end, *, size=1472, slots=64, patience=5.0))]
