@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hftlab.charts.base import THEME, altair
-from hftlab.errors import HftlabError, UnknownName
+from hftlab.errors import UnknownName
+from hftlab.presentation.output import write_bytes
 
 _V5 = "https://vega.github.io/schema/vega-lite/v5.json"  # what JupyterLab has built in
 _MIME = "application/vnd.vegalite.v5+json"
@@ -75,7 +76,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def enable() -> None:
-    """Use this renderer and this theme for every chart of the session. Raises HftlabError without altair."""
+    """Use this renderer and this theme for every chart of the session."""
     alt = altair()
     alt.theme.enable(THEME)
     alt.renderers.register("hftlab", bundle)
@@ -85,33 +86,23 @@ def enable() -> None:
 def check_file(path: str | Path) -> str:
     """Whether a chart can be written to this path, asked before anything is measured; returns the ending.
 
-    raises : HftlabError for an unknown ending, or without vl-convert (which .json does not need)
+    raises : UnknownName for an unknown ending
     """
     kind = Path(path).suffix.lower()
     if kind not in ENDINGS:
         raise UnknownName(f"ending of the chart file {Path(path).name!r}:", Path(path).suffix, ENDINGS)
-    try:
-        if kind != ".json":
-            import vl_convert  # noqa: F401
-    except ImportError:
-        raise HftlabError(f"a chart as {kind} needs vl-convert, which is not installed: pip install vl-convert-python") from None
     return kind
 
 
 def save(chart: Any, path: str | Path) -> Path:
     """Write a chart as .png, .svg, .html (one file that needs no network) or .json (Vega-Lite); returns the path.
 
-    raises : HftlabError as `check_file` does, or where nothing can be written
+    raises : UnknownName as `check_file` does, or OutputError
     """
     path, kind = Path(path), check_file(path)
     with altair().theme.enable(THEME):
         spec = chart.to_dict()
-    content = _content(spec, kind)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise HftlabError(f"{path}: cannot be written: {error.strerror}") from None
+    write_bytes(path, _content(spec, kind))
     return path
 
 

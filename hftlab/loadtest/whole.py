@@ -122,7 +122,7 @@ class StressResult(Result):
         return found
 
     def save_charts(self, folder: str | Path) -> list[Path]:
-        """Each as a PNG; returns where. raises : FeedError if it cannot be written, HftlabError without Altair or vl-convert"""
+        """Each as a PNG; returns where. raises : OutputError if it cannot be written"""
         from hftlab.charts import save
         from hftlab.measurement.result import write
 

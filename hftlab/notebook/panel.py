@@ -44,11 +44,9 @@ def row(*parts: Any) -> Any:
 
 
 def picture(chart: Any) -> str:
-    """A chart as SVG, which any page shows; a sentence if vl-convert is not installed."""
+    """A chart as SVG, which any page shows."""
     with altair().theme.enable(THEME):
         spec = chart.to_dict()
-    try:
-        import vl_convert
-    except ImportError:
-        return "<p>the picture needs vl-convert, which is not installed: pip install vl-convert-python</p>"
+    import vl_convert
+
     return str(vl_convert.vegalite_to_svg(spec))

@@ -25,8 +25,8 @@ def markdown(document: Document, folder: str) -> str:
 
 def escape(text: str) -> str:
     """Text that stays text, on one line: nothing in it is a table's bar, code, a heading, a link, an entity or a tag."""
-    told = _WITHIN.sub(r"\\\1", " ".join(text.split())).replace("://", "&#58;//")
-    return _FIRST.sub(lambda found: found[1] + "&#8203;" if found[1].isdigit() else "\\" + found[1], told)
+    plain = _WITHIN.sub(r"\\\1", " ".join(text.split())).replace("://", "&#58;//")
+    return _FIRST.sub(lambda found: found[1] + "&#8203;" if found[1].isdigit() else "\\" + found[1], plain)
 
 
 def fenced(text: str) -> list[str]:

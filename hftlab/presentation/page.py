@@ -21,11 +21,9 @@ LIMIT = 3_000_000
 
 
 def html(document: Document) -> str:
-    """The page. Raises HftlabError where jinja2 or vl-convert is missing."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError:
-        raise HftlabError("an HTML page needs jinja2, which is not installed: pip install jinja2") from None
+    """The page."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("hftlab.presentation"),
         autoescape=True,
@@ -43,19 +41,8 @@ def html(document: Document) -> str:
 
 def script_json(value: Any) -> str:
     """JSON that may stand in a <script>: nothing in it can end the element or begin a comment."""
-    told = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return told.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def vl_convert() -> Any:
-    """The module, or one clear sentence."""
-    try:
-        import vl_convert
-    except ImportError:
-        raise HftlabError(
-            "a report draws its charts with vl-convert, which is not installed: pip install vl-convert-python"
-        ) from None
-    return vl_convert
+    plain = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def svg(spec: dict[str, Any]) -> str:
@@ -65,13 +52,15 @@ def svg(spec: dict[str, Any]) -> str:
 
 @lru_cache(maxsize=64)
 def _svg(spec: str) -> str:
+    import vl_convert
+
     numbers: dict[str, str] = {}
 
     def renumbered(found: re.Match[str]) -> str:
         return numbers.setdefault(found[0], f"{found[1]}{len(numbers)}")
 
     # Vega goes on counting its gradients and clips from chart to chart, as long as the process lives.
-    return re.sub(r"\b(gradient_|clip)\d+\b", renumbered, str(vl_convert().vegalite_to_svg(spec)))
+    return re.sub(r"\b(gradient_|clip)\d+\b", renumbered, str(vl_convert.vegalite_to_svg(spec)))
 
 
 def picture(spec: dict[str, Any]) -> str:
@@ -82,7 +71,9 @@ def picture(spec: dict[str, Any]) -> str:
 @cache
 def bundle() -> str:
     """Vega, Vega-Lite and vega-embed as one program."""
-    program = str(vl_convert().javascript_bundle())
+    import vl_convert
+
+    program = str(vl_convert.javascript_bundle(None))
     if "</script" in program.lower() or "<!--" in program:
         raise HftlabError("the Vega bundle of this vl-convert cannot stand in a page: it holds the end of a script")
     return program

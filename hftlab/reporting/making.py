@@ -12,7 +12,6 @@ from hftlab.engine.engine import synthetic
 from hftlab.errors import ConfigError, FeedError, UnknownName
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.paired import check_rounds
-from hftlab.presentation.page import vl_convert
 from hftlab.reporting.gather import FULL, QUICK, gather
 from hftlab.reporting.page import ReportPage
 
@@ -34,7 +33,6 @@ def make(
 ) -> ReportPage:
     """See `hftlab.reporting.report`."""
     check(out, markdown)
-    vl_convert()  # before minutes of measuring, not after
     effort = QUICK if quick else FULL
     effort = effort if rounds is None else replace(effort, rounds=rounds)
     check_rounds(effort.rounds)

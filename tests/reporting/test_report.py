@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -283,18 +282,6 @@ def test_the_command_measures_and_writes(
     before = out.read_bytes()
     assert main(["report", "--from", str(out.with_suffix(".json")), "--out", str(out)]) == 0
     assert out.read_bytes() == before
-
-
-def test_without_the_drawing_library_it_says_so_before_measuring(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def measured(*_: Any, **__: Any) -> None:
-        raise AssertionError("measured first")
-
-    monkeypatch.setitem(sys.modules, "vl_convert", None)
-    monkeypatch.setattr("hftlab.reporting.making.gather", measured)
-    assert main(["report", "--out", str(tmp_path / "r.html")]) == 2
-    assert "vl-convert, which is not installed" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="session")
