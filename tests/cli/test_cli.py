@@ -121,7 +121,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(day: Path, tmp_path: Path) ->
     packed = gzip.compress(good)
     cases = {
         ("run", str(tmp_path / "none")): "No such file",
-        ("run", str(tmp_path)): "not a regular file",
+        ("run", str(tmp_path)): "a regular file",
         ("run", bad(tmp_path, "empty", b"")): "offset 0",
         ("run", bad(tmp_path, "cut", good[:-3])): f"offset {len(good) - 14}",
         ("run", bad(tmp_path, "zero", good[:14] + b"\0\0" + good[14:])): "offset 14, message 1: length prefix 0",
