@@ -202,7 +202,7 @@ for claim, holds in claims.items():
 #
 # Why does `flat` rise least? Count the cache lines of a look-up that were not used recently. A hash scatters neighbouring
 # references over the whole table on purpose: every look-up needs another line. In `flat` the cell of a new order is in the line
-# of the order before it, which was just used. In `rust_ext/src/ahead.rs` the engine goes one step further: it prefetches the
+# of the order before it, which was just used. In `rust_ext/src/prefetch.rs` the engine goes one step further: it prefetches the
 # lines of the *next* messages while it processes this one.
 #
 # ## What the ladder costs
@@ -354,7 +354,7 @@ answer
 #         return self.base + self.tick * ((self.bits & -self.bits).bit_length() - 1)
 # ```
 #
-# `rust_ext/src/levels/ladder.rs` does the same with four words of 64 bits, and finds the lowest bit with `trailing_zeros`, a
+# `rust_ext/src/book/levels/ladder.rs` does the same with four words of 64 bits, and finds the lowest bit with `trailing_zeros`, a
 # single instruction.
 #
 # </details>
@@ -461,8 +461,8 @@ print("your guess was", guess_crossing)
 #
 # **What did not get faster:** the ladder under traffic at random depth, and in a young market; see the claims above.
 #
-# **Where it is in the code:** `rust_ext/src/levels/` (btree, sorted, ladder, a file each), `rust_ext/src/orders/` (std, fast,
-# flat), `rust_ext/src/ahead.rs` (prefetching), `hftlab/experiments/scale.py` and `hftlab/feeds/generate/steady.py` (the curves),
+# **Where it is in the code:** `rust_ext/src/book/levels/` (btree, sorted, ladder, a file each), `rust_ext/src/book/orders/` (std, fast,
+# flat), `rust_ext/src/prefetch.rs` (prefetching), `hftlab/experiments/scale.py` and `hftlab/feeds/generate/steady.py` (the curves),
 # `hftlab/stages/book.py` (the reference, a sorted list with the best at its end). Try `hftlab scale --axis depth --full` on a
 # machine of your own.
 #

@@ -97,7 +97,7 @@ assert abs(seen["naive"][0] - per_message) < 0.1 * per_message
 # ## Change one thing: a pool
 #
 # A *pool* (here a *slab*) is one array of orders. A freed slot goes on a *free list* and is the next to be used
-# (`rust_ext/src/pool/slab.rs`). Set one switch, and draw the same chart with more bars; then the other two switches.
+# (`rust_ext/src/book/pool/slab.rs`). Set one switch, and draw the same chart with more bars; then the other two switches.
 
 # %% tags=["nbval-ignore-output"]
 for name in list(variants)[1:]:
@@ -183,7 +183,7 @@ assert worst == last
 # ## Change one thing: the hash, then the table
 #
 # `orders=fast` is the same table with a cheaper hash. `orders=flat` grows differently: whenever it is half full it splits *one*
-# cell in two (linear hashing, Litwin 1980; see the head of `rust_ext/src/orders/flat.rs`). No add ever waits for the whole
+# cell in two (linear hashing, Litwin 1980; see the head of `rust_ext/src/book/orders/flat.rs`). No add ever waits for the whole
 # table.
 
 # %% tags=["nbval-ignore-output"]
@@ -281,7 +281,7 @@ assert first_ns > 2 * second_ns
 
 # %% [markdown]
 # The remedy is *pre-touch*: touch the memory before the first message. The slab does so for its first orders, `Pages::touch` in
-# `rust_ext/src/pages.rs`. How many? Its constant `READY` is 65,536. If that is right, the adds before it have no page faults,
+# `rust_ext/src/reserved.rs`. How many? Its constant `READY` is 65,536. If that is right, the adds before it have no page faults,
 # and the first one after it has one.
 #
 # How long is a fault? That depends on *huge pages*: 2 MiB mapped at once, so that there are fewer faults, and fewer TLB misses.
@@ -385,7 +385,7 @@ class FreeList:
 assert check("07.2", FreeList)
 
 # %% [markdown]
-# This is the free list of `rust_ext/src/pool/slab.rs`, with the same side effect: the slot that was freed last is reused first,
+# This is the free list of `rust_ext/src/book/pool/slab.rs`, with the same side effect: the slot that was freed last is reused first,
 # while it is still in the cache.
 
 # %% tags=["nbval-check-output"]
@@ -404,7 +404,7 @@ print("slots of a, b, c:", slots, "| b leaves, d gets slot", pool.put("d"))
 # **What did not help.** A faster hash: the peaks are lower, and still there. Huge pages: fewer faults, each of them longer;
 # only pre-touching shortens the worst message.
 #
-# **Where it is in the code.** `rust_ext/src/pool/` (boxed, slab), `rust_ext/src/orders/` (std, fast, flat),
-# `rust_ext/src/pages.rs` (reserve, touch), `hftlab/profiling/memory.py` (the count).
+# **Where it is in the code.** `rust_ext/src/book/pool/` (boxed, slab), `rust_ext/src/book/orders/` (std, fast, flat),
+# `rust_ext/src/reserved.rs` (reserve, touch), `hftlab/profiling/memory.py` (the count).
 #
 # **Next:** 08 Signals. How can an engine compute less and give the same bits?

@@ -337,7 +337,7 @@ def test_files_are_named_as_a_reader_knows_them() -> None:
     assert short_path(sys.modules["hftlab.stages.book"].__file__ or "") == "stages/book.py"
     assert short_path("/tmp/ipykernel_77/1234.py") == "notebook"
     assert short_path("/a/b/site-packages/rich/table.py") == "rich/table.py"
-    assert short_path("/a/rust_ext/src/levels/ladder.rs") == "rust_ext/src/levels/ladder.rs"
+    assert short_path("/a/rust_ext/src/book/levels/ladder.rs") == "rust_ext/src/book/levels/ladder.rs"
     assert short_path("/x/y/mine.py") == "mine.py"
     assert short_path("~") == "built-in"
     assert short_path(np.__file__).startswith("numpy/")
