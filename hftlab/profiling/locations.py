@@ -13,9 +13,8 @@ RUST = "rust_ext/src/"
 BUILT_IN = "built-in"
 #: First name in rust_ext/src (a folder, or a file without its ending) -> stage. What is not named here belongs to the engine.
 RUST_STAGES = {
-    "tick": "tick", "event": "tick", "itch": "tick", "frames": "tick",
-    "book": "book", "store": "book", "levels": "book", "orders": "book", "pool": "book", "pages": "book", "reserved": "book",
-    "ahead": "book", "prefetch": "book",
+    "event": "tick", "itch": "tick", "frames": "tick",
+    "book": "book", "reserved": "book", "prefetch": "book",
     "signal": "signal", "order": "order",
     "synthetic": "other", "net": "other", "protocols": "other",
 }  # fmt: skip
