@@ -106,7 +106,7 @@ share
 # known to be incomplete: nothing may be traded on it.
 
 # %% tags=["nbval-check-output"]
-arbiter = Arbiter(SESSION, patience_ns=1_000)
+arbiter = Arbiter(SESSION, gap_timeout_ns=1_000)
 arrivals = [("A", 1, 0), ("B", 1, 90), ("A", 3, 200), ("B", 3, 290), ("A", 4, 400)]  # line, number, when
 for line, number, now in arrivals:
     got = arbiter.receive("AB".index(line), encode(SESSION, number, [b"message %d" % number]), now)

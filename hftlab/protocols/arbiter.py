@@ -10,7 +10,7 @@ or the answer to a request, fills the hole before it. A hole nobody fills is giv
 
 Nothing is given up on the word of one datagram, whose number may be damaged: that takes another one from beyond the hole, after
 the last request went unanswered; and one from beyond the window must be near the one before. A number ahead that nobody repeats
-for `doubt_ns`, while the stream goes on behind it, is forgotten. No sockets, no clock: bytes and times in, bytes out.
+for `end_grace_ns`, while the stream goes on behind it, is forgotten. No sockets, no clock: bytes and times in, bytes out.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from hftlab.errors import ConfigError, WireError
+from hftlab.errors import WireError, check_range
 from hftlab.protocols.moldudp64 import END, HEADER, Packet, Request, decode, frame, skip, split
-from hftlab.protocols.window import Window
 
 COUNTS = (
     "packets",  # datagrams received, of any kind
@@ -37,7 +36,7 @@ COUNTS = (
     "overflow",  # messages dropped, being beyond the window or its bytes
     "heartbeats",  # datagrams without messages, ends of session included
 )
-_STRANGERS = 3  # datagrams of one other session in a row that mean that the session has changed
+_SESSION_CHANGE = 3  # datagrams of one other session in a row that mean that the session has changed
 
 
 class Delivery(NamedTuple):
@@ -53,11 +52,11 @@ class Arbiter:
 
     session     : 10 bytes, or None to take the first one seen
     expected    : first number wanted; 0 to begin with whatever comes first
-    window      : messages ahead of `expected` that may wait, in at most `window_bytes` bytes
-    patience_ns : how long a hole may wait for the other line before it is asked for
-    retry_ns    : how long an answer may take
-    give_up     : requests without any answer after which a hole is lost; 0 to ask for nothing
-    doubt_ns    : how long a number ahead counts that is not repeated; more than a few heartbeats
+    window      : messages ahead of `expected` that may wait, in at most `buffer_bytes` bytes
+    gap_timeout_ns : how long a hole may wait for the other line before it is asked for
+    request_interval_ns    : how long an answer may take
+    max_requests     : requests without any answer after which a hole is lost; 0 to ask for nothing
+    end_grace_ns    : how long a number ahead counts that is not repeated; more than a few heartbeats
     raises      : ConfigError for a value outside its range
     """
 
@@ -66,30 +65,40 @@ class Arbiter:
         session: bytes | None = None,
         expected: int = 1,
         window: int = 1024,
-        patience_ns: int = 2_000_000,
-        retry_ns: int = 50_000_000,
-        give_up: int = 10,
+        gap_timeout_ns: int = 2_000_000,
+        request_interval_ns: int = 50_000_000,
+        max_requests: int = 10,
         *,
-        window_bytes: int = 1 << 20,
-        doubt_ns: int = 3_000_000_000,
+        buffer_bytes: int = 1 << 20,
+        end_grace_ns: int = 3_000_000_000,
     ) -> None:
-        if not 1 <= window <= 0xFFFF:
-            raise ConfigError(f"arbiter window {window}; allowed are 1 to 65535 messages")
-        if min(patience_ns, retry_ns, give_up, window_bytes, doubt_ns) < 0:
-            raise ConfigError("arbiter times, give_up or window_bytes below 0; allowed are 0 and above")
-        self.window, self.window_bytes = window, window_bytes
-        self.patience_ns, self.retry_ns, self.give_up, self.doubt_ns = patience_ns, retry_ns, give_up, doubt_ns
+        check_range("window", window, 1, 0xFFFF, "messages")
+        for name, ns in (
+            ("gap_timeout_ns", gap_timeout_ns),
+            ("request_interval_ns", request_interval_ns),
+            ("end_grace_ns", end_grace_ns),
+        ):
+            check_range(name, ns, 0, unit="nanoseconds")
+        check_range("max_requests", max_requests, 0)
+        check_range("buffer_bytes", buffer_bytes, 0, unit="bytes")
+        self.window, self.buffer_bytes = window, buffer_bytes
+        self.gap_timeout_ns, self.request_interval_ns, self.max_requests, self.end_grace_ns = (
+            gap_timeout_ns,
+            request_interval_ns,
+            max_requests,
+            end_grace_ns,
+        )
         self.counts = dict.fromkeys(COUNTS, 0)
         self.restart(session, expected)
 
     def restart(self, session: bytes | None = None, expected: int = 1) -> None:
         """Begin anew, with another session or another number; the counts go on."""
         self.session, self.expected = session, expected
-        self.heard: dict[int, int] = {}  # line -> when it last brought something of this session, ns
+        self.last_seen: dict[int, int] = {}  # line -> when it last brought something of this session, ns
         self.lost: deque[tuple[int, int]] = deque(maxlen=1024)  # (from, until) of what was given up, the latest 1024
         self.changed: bytes | None = None  # the session that has taken the place of ours
-        self._stranger, self._strangers = b"", 0
-        self._held = Window(self.window, self.window_bytes)
+        self._unexpected_session, self.unexpected_session_count = b"", 0
+        self._held = Window(self.window, self.buffer_bytes)
         self._tail = 0  # the highest next number seen within the window
         self._far: tuple[int, int] | None = None  # (first, next) number of the latest datagram beyond the window
         self._ahead_ns = 0  # when the latest datagram from beyond a hole came
@@ -124,7 +133,7 @@ class Arbiter:
         self.counts["packets"] += 1
         if not (packet := self._own(datagram)):
             return Delivery(b"", self.expected, 0)
-        self.heard[line] = now_ns
+        self.last_seen[line] = now_ns
         self.expected = self.expected or packet.sequence
         if packet.count == END and packet.sequence >= self.expected:
             self._end = packet.sequence
@@ -136,10 +145,10 @@ class Arbiter:
 
     def due(self, now_ns: int) -> list[Request]:
         """The requests to send now: at most one, and one at a time. Call it often, it is cheap."""
-        if not self._broken or now_ns < self._due_ns or self._asked >= self.give_up or not (hole := self.gap):
+        if not self._broken or now_ns < self._due_ns or self._asked >= self.max_requests or not (hole := self.gap):
             return []
         count = min(hole[1] - hole[0], self.window)
-        self._asked, self._due_ns = self._asked + 1, now_ns + self.retry_ns
+        self._asked, self._due_ns = self._asked + 1, now_ns + self.request_interval_ns
         self._asked_until = max(self._asked_until, hole[0] + count)
         self.counts["requests"] += 1
         return [Request(self.session or b"", hole[0], count)]
@@ -171,11 +180,11 @@ class Arbiter:
         self.session = self.session or packet.session
         if packet.session != self.session:
             self.counts["foreign_session"] += 1
-            self._strangers = self._strangers + 1 if packet.session == self._stranger else 1
-            self._stranger = packet.session
-            self.changed = packet.session if self._strangers >= _STRANGERS else self.changed
+            self.unexpected_session_count = self.unexpected_session_count + 1 if packet.session == self._unexpected_session else 1
+            self._unexpected_session = packet.session
+            self.changed = packet.session if self.unexpected_session_count >= _SESSION_CHANGE else self.changed
             return None
-        self.changed, self._stranger, self._strangers = None, b"", 0
+        self.changed, self._unexpected_session, self.unexpected_session_count = None, b"", 0
         self.counts["heartbeats"] += not packet.messages
         return packet
 
@@ -183,7 +192,7 @@ class Arbiter:
         """A datagram that begins with what is expected, or before it."""
         first, old = self.expected, min(packet.messages, self.expected - packet.sequence)
         self.counts["duplicates"] += old
-        if now_ns - self._ahead_ns >= self.doubt_ns and (not packet.count or (self._end or 0) <= first):
+        if now_ns - self._ahead_ns >= self.end_grace_ns and (not packet.count or (self._end or 0) <= first):
             self._far, self._tail = None, self._held.next
             self._end = None if (self._end or 0) > first else self._end  # a heartbeat says that it has not ended there
         if old == packet.messages:
@@ -197,7 +206,7 @@ class Arbiter:
     def _early(self, packet: Packet, now_ns: int) -> Delivery:
         """A datagram that begins beyond a hole."""
         self._ahead_ns = now_ns
-        hopeless = self._broken and self._asked >= self.give_up and now_ns >= self._due_ns
+        hopeless = self._broken and self._asked >= self.max_requests and now_ns >= self._due_ns
         if packet.sequence - self.expected >= self.window:
             agrees = self._far is not None and abs(packet.sequence - self._far[1]) <= self.window
             self._far = packet.sequence, packet.next
@@ -243,8 +252,59 @@ class Arbiter:
         elif not self._broken:
             self._broken = True
             self.counts["gaps"] += 1
-            self._asked, self._due_ns = 0, now_ns + self.patience_ns
+            self._asked, self._due_ns = 0, now_ns + self.gap_timeout_ns
         elif self.expected > before:
             # Part of an answer: the rest of it may be on its way, so ask again soon, but not at once.
             soon = self.expected <= self._asked_until
-            self._asked, self._due_ns = 0, now_ns + (self.patience_ns // 8 if soon else self.patience_ns)
+            self._asked, self._due_ns = 0, now_ns + (self.gap_timeout_ns // 8 if soon else self.gap_timeout_ns)
+
+
+class Window:
+    """Messages that came early, framed, by number, until it is their turn.
+
+    size : numbers after the expected one; limit : bytes of all that wait
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        self.size, self.limit = size, limit
+        self.bytes = 0
+        self._held: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._held
+
+    @property
+    def first(self) -> int | None:
+        return min(self._held, default=None)
+
+    @property
+    def next(self) -> int:
+        """The number after the last one that waits, 0 if none does."""
+        return max(self._held, default=-1) + 1
+
+    def hold(self, expected: int, number: int, block: bytes) -> bool:
+        """Keep a message, if there is room for it."""
+        if number - expected >= self.size or self.bytes + len(block) > self.limit:
+            return False
+        self._held[number] = block
+        self.bytes += len(block)
+        return True
+
+    def drop(self, first: int, until: int) -> int:
+        """Forget the messages from number `first` to before `until`; how many there were."""
+        return sum(self._pop(number) is not None for number in range(first, until)) if self._held else 0
+
+    def run(self, expected: int) -> list[bytes]:
+        """Take the messages from `expected` on that follow each other."""
+        blocks: list[bytes] = []
+        while self._held and (block := self._pop(expected + len(blocks))) is not None:
+            blocks.append(block)
+        return blocks
+
+    def _pop(self, number: int) -> bytes | None:
+        block = self._held.pop(number, None)
+        self.bytes -= len(block or b"")
+        return block

@@ -124,66 +124,71 @@ def _unpacked(raw: int | bytes) -> int | str:
     return text if len(text) == 1 else text.rstrip(" ")
 
 
-@dataclass_transform(frozen_default=True)
-class Message:
-    """Base of all messages: frozen dataclasses of the fields in wire order, `appendage` last where the type may have one.
-
-    LETTER   : the type byte
-    SIZE     : bytes without appendage, its u16 length included where it must be there
-    OPTIONAL : whether appendage and length may be absent (then an empty appendage is not sent at all)
-    """
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
+class _Table:
+    """Makes a frozen dataclass of each subclass; one with a letter is a message, whose fields are its table."""
 
     LETTER: ClassVar[str]
     NAME: ClassVar[str]
     SIZE: ClassVar[int]
     OPTIONAL: ClassVar[bool]
     CODES: ClassVar[dict[str, str]]
-    _STRUCT: ClassVar[struct.Struct]
+    STRUCT: ClassVar[struct.Struct]
     _WIDTHS: ClassVar[tuple[tuple[str, int], ...]]  # of text fields, 0 of integers
     _WHAT: ClassVar[str]
     _APPENDED: ClassVar[bool]
 
-    def __init_subclass__(cls, *, letter: str = "", optional: bool = False) -> None:
+    def __init_subclass__(cls, *, letter: str = "", optional: bool = False, appended: bool = True) -> None:
+        dataclasses.dataclass(frozen=True)(cls)
         if not letter:
             return
-        dataclasses.dataclass(frozen=True)(cls)
         hints = get_type_hints(cls, include_extras=True)
-        names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-        cls._APPENDED = "appendage" in names
-        cls.CODES = {name: hints[name].__metadata__[0] for name in names if name != "appendage"}
-        cls._STRUCT = struct.Struct(">c" + "".join(cls.CODES.values()))
-        cls.LETTER, cls.OPTIONAL = letter, optional
+        names = [field.name for field in dataclasses.fields(cls) if field.name != "appendage"]  # type: ignore[arg-type]
+        cls.CODES = {name: hints[name].__metadata__[0] for name in names}
+        cls.STRUCT = struct.Struct(">c" + "".join(cls.CODES.values()))
+        cls.LETTER, cls.OPTIONAL, cls._APPENDED = letter, optional, appended
         cls.NAME = (cls.__doc__ or "").partition(".")[0].lower()
         cls._WHAT = f"OUCH {cls.NAME} ({letter})"
         cls._WIDTHS = tuple((name, struct.calcsize(code) if code[-1] == "s" else 0) for name, code in cls.CODES.items())
-        cls.SIZE = cls._STRUCT.size + (2 if cls._APPENDED and not optional else 0)
+        cls.SIZE = cls.STRUCT.size + (2 if appended and not optional else 0)
+
+
+class Message(_Table):
+    """Base of all messages: the fields in wire order, and an appendage of options where the type may have one.
+
+    LETTER   : the type byte
+    NAME     : the message in words; CODES : struct code by field; STRUCT : type and fixed fields
+    SIZE     : bytes without options, the u16 length of the appendage included where it must be there
+    OPTIONAL : whether appendage and length may be absent (then an empty appendage is not sent at all)
+    """
+
+    appendage: Appendage = dataclasses.field(default=(), kw_only=True)
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """The message in `data`, whose first byte is the type. raises : WireError for a wrong size or a broken appendage."""
-        fixed, what = cls._STRUCT.size, cls._WHAT
+        fixed, what = cls.STRUCT.size, cls._WHAT
         if len(data) < cls.SIZE or (len(data) > fixed and not cls._APPENDED):
             more = " and an appendage" if cls._APPENDED else ""
             raise WireError(f"{what}: offset 0: {len(data)} bytes; allowed are {cls.SIZE}{more}", offset=0)
-        _, *values = cls._STRUCT.unpack_from(data)
-        values = [_unpacked(raw) for raw in values]
-        if cls._APPENDED:
-            values.append(decode_appendage(data, fixed, what) if len(data) > fixed else ())
-        return cls(*values)
+        _, *values = cls.STRUCT.unpack_from(data)
+        options = decode_appendage(data, fixed, what) if len(data) > fixed else ()
+        return cls(*map(_unpacked, values), appendage=options)
 
     def encode(self) -> bytes:
         """The bytes of the message. raises : WireError for a value that does not fit its field."""
         fields = vars(self)
         try:
             raw = [_padded(fields[name], width) if width else fields[name] for name, width in self._WIDTHS]
-            out = self._STRUCT.pack(self.LETTER.encode(), *raw)
+            out = self.STRUCT.pack(self.LETTER.encode(), *raw)
         except (struct.error, ValueError, TypeError, AttributeError):
             # Field by field, to say which one it is.
             out = self.LETTER.encode()
             for name, code in self.CODES.items():
                 out += pack_value(f"{self.NAME} {name}", code, fields[name])
-        options: Appendage = getattr(self, "appendage", ())
-        return out + encode_appendage(options) if options or (self._APPENDED and not self.OPTIONAL) else out
+        if self.appendage and not self._APPENDED:
+            raise WireError(f"OUCH {self.NAME} must have no options, got {len(self.appendage)}")
+        return out + encode_appendage(self.appendage) if self.appendage or (self._APPENDED and not self.OPTIONAL) else out
 
     def option(self, name: str) -> Any:
         """The value of an option by its name: int, or str without its padding; None where it is absent.
@@ -193,7 +198,7 @@ class Message:
         if name not in TAGS:
             raise WireError(f"OUCH option {name!r}; known: {', '.join(TAGS)}")
         tag = TAGS[name]
-        for number, raw in getattr(self, "appendage", ()):
+        for number, raw in self.appendage:
             if number == tag.number:
                 return _unpacked(struct.unpack(">" + tag.code, raw)[0])
         return None
@@ -201,5 +206,5 @@ class Message:
     @property
     def options(self) -> dict[str, Any]:
         """All known options by name."""
-        known = [BY_NUMBER[number].name for number, _ in getattr(self, "appendage", ()) if number in BY_NUMBER]
+        known = [BY_NUMBER[number].name for number, _ in self.appendage if number in BY_NUMBER]
         return {name: self.option(name) for name in known}

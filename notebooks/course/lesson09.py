@@ -90,10 +90,10 @@ def _far(answer: Callable[[int], Any]) -> Step:
 
 def _walk(answer: Callable[[int], Any], seed: int) -> Step:
     """Two lines that lose, repeat and delay, beside what is expected."""
-    from hftlab.protocols.lines import Chances, Line
+    from hftlab.protocols.impairment import Impairment, LossyChannel
 
     chance = random.Random(seed)
-    lines = [Line(name, Chances(loss=0.2, duplicate=0.1, reorder=0.2), seed) for name in "AB"]
+    lines = [LossyChannel(name, Impairment(loss=0.2, duplicate=0.1, reorder=0.2), seed) for name in "AB"]
     ours, theirs, next_ = answer(WINDOW), Expected(WINDOW), 1
     for step in range(400):
         until = next_ + chance.randrange(1, 5)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hftlab.errors import check_range
 from hftlab.protocols.arbiter import Arbiter
-from hftlab.protocols.lines import Chances, Line
+from hftlab.protocols.impairment import Impairment, LossyChannel
 from hftlab.protocols.moldudp64 import encode, end
 
 if TYPE_CHECKING:
@@ -49,13 +49,17 @@ def simulate_loss(
     rows = []
     for loss in losses:
         names = ["A"] * lines if together else [chr(ord("A") + place) for place in range(lines)]
-        channels = [Line(name, Chances(loss=loss), seed) for name in names]
-        rows.append({"loss": float(loss), **_run(packets, channels, Line("answers", Chances(loss=loss), seed), requests)})
+        channels = [LossyChannel(name, Impairment(loss=loss), seed) for name in names]
+        rows.append(
+            {"loss": float(loss), **_run(packets, channels, LossyChannel("answers", Impairment(loss=loss), seed), requests)}
+        )
     return pl.DataFrame(rows)
 
 
-def _run(packets: list[bytes], channels: list[Line], back: Line, requests: bool) -> dict[str, float]:
-    arbiter = Arbiter(SESSION, patience_ns=PATIENCE_NS, retry_ns=2 * ANSWER_NS, give_up=_REQUESTS if requests else 0)
+def _run(packets: list[bytes], channels: list[LossyChannel], back: LossyChannel, requests: bool) -> dict[str, float]:
+    arbiter = Arbiter(
+        SESSION, gap_timeout_ns=PATIENCE_NS, request_interval_ns=2 * ANSWER_NS, max_requests=_REQUESTS if requests else 0
+    )
     answers: deque[tuple[int, bytes]] = deque()
     goodbye, arrived, stale = end(SESSION, len(packets) + 1), 0, 0
     for step in range(len(packets) + _AFTER):

@@ -16,8 +16,8 @@ from hftlab.feeds.itch import ItchFeed
 from hftlab.net.exchange.publisher import Publisher
 from hftlab.net.exchange.retransmission import RetransmitBuffer, RetransmitServer
 from hftlab.protocols import moldudp64
+from hftlab.protocols.impairment import Impairment, LossyChannel
 from hftlab.protocols.itch_messages import build
-from hftlab.protocols.lines import Chances, Line
 from hftlab.protocols.pacing import Bucket, Pace, Schedule
 
 SESSION = b"TEST000001"
@@ -197,42 +197,42 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
 # Lines ------------------------------------------------------------------------------------------------------------------
 
 
-def carried(line: Line, count: int) -> list[int]:
+def carried(line: LossyChannel, count: int) -> list[int]:
     out = [got for number in range(count) for got in line.carry(b"%d" % number)] + line.flush()
     return [int(datagram) for datagram in out]
 
 
 def test_a_line_without_chances_changes_nothing() -> None:
-    assert carried(Line("A"), 100) == list(range(100))
+    assert carried(LossyChannel("A"), 100) == list(range(100))
 
 
 def test_lines_lose_independently_and_reproducibly() -> None:
-    lost = {name: set(range(20_000)) - set(carried(Line(name, Chances(loss=0.1), seed=5), 20_000)) for name in "AB"}
-    assert lost["A"] == set(range(20_000)) - set(carried(Line("A", Chances(loss=0.1), seed=5), 20_000))
+    lost = {name: set(range(20_000)) - set(carried(LossyChannel(name, Impairment(loss=0.1), seed=5), 20_000)) for name in "AB"}
+    assert lost["A"] == set(range(20_000)) - set(carried(LossyChannel("A", Impairment(loss=0.1), seed=5), 20_000))
     for numbers in lost.values():
         assert 0.09 < len(numbers) / 20_000 < 0.11
     assert 0.005 < len(lost["A"] & lost["B"]) / 20_000 < 0.015
 
 
 def test_duplication_and_reordering_lose_nothing() -> None:
-    line = Line("A", Chances(duplicate=0.2, reorder=0.2, depth=4))
+    line = LossyChannel("A", Impairment(duplicate=0.2, reorder=0.2, depth=4))
     got = carried(line, 5000)
     assert set(got) == set(range(5000))
     assert set(Counter(got).values()) == {1, 2}
     assert len(got) - 5000 == line.counts["duplicated"] > 500
     assert line.counts["sent"] == len(got)
-    shifts = [place - number for place, number in enumerate(carried(Line("B", Chances(reorder=0.2, depth=4)), 5000))]
+    shifts = [place - number for place, number in enumerate(carried(LossyChannel("B", Impairment(reorder=0.2, depth=4)), 5000))]
     assert 0 < max(shifts) <= 5
     assert min(shifts) < 0
 
 
 def test_one_chance_does_not_change_what_another_one_hits() -> None:
-    plain = carried(Line("A", Chances(loss=0.3)), 500)
-    assert sorted(set(carried(Line("A", Chances(loss=0.3, duplicate=0.5)), 500))) == plain
+    plain = carried(LossyChannel("A", Impairment(loss=0.3)), 500)
+    assert sorted(set(carried(LossyChannel("A", Impairment(loss=0.3, duplicate=0.5)), 500))) == plain
 
 
 def test_a_dead_line_and_a_mangling_one() -> None:
-    line = Line("A")
+    line = LossyChannel("A")
     line.down = True
     assert line.carry(b"x") == []
     line.down, line.mangle = False, lambda datagram: datagram[:1]
@@ -244,15 +244,15 @@ def test_a_dead_line_and_a_mangling_one() -> None:
 
 @pytest.mark.parametrize("wrong", [{"loss": 1.1}, {"duplicate": -0.1}, {"reorder": float("nan")}, {"depth": 0}])
 def test_chances_that_are_none(wrong: dict) -> None:
-    with pytest.raises(ConfigError, match="allowed is"):
-        Chances(**wrong)
+    with pytest.raises(ConfigError, match="must be between"):
+        Impairment(**wrong)
 
 
 def test_whatever_a_line_did_the_other_one_and_requests_give_back_everything() -> None:
     """A listener written down here in ten lines: it takes what is next from either line, and asks for the rest."""
     raw = generate("calm", 2000, seed=9)
     publisher, rng = Publisher(ItchFeed(raw), SESSION, Pace("max")), random.Random(1)
-    lines = [Line(name, Chances(loss=0.2, duplicate=0.1, reorder=0.1), seed=2) for name in "AB"]
+    lines = [LossyChannel(name, Impairment(loss=0.2, duplicate=0.1, reorder=0.1), seed=2) for name in "AB"]
     got: dict[int, bytes] = {}
     publisher.begin(0)
     while sent := publisher.poll(0):

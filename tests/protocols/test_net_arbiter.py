@@ -126,7 +126,7 @@ def test_the_first_copy_wins_and_the_other_is_dropped() -> None:
     assert sink.feed(packet(1, 3), 1, B) == Delivery(b"", 4, 0)
     assert sink.feed(packet(2, 4), 2, B) == Delivery(framed(4, 6), 4, 2)  # the lines need not cut alike
     assert sink.arbiter.counts["duplicates"] == 5
-    assert sink.arbiter.heard == {A: 0, B: 2}
+    assert sink.arbiter.last_seen == {A: 0, B: 2}
     sink.balanced()
 
 
@@ -148,14 +148,14 @@ def test_one_dead_line_is_seen_and_does_no_harm() -> None:
                 if line != dead or number < 10:
                     sink.feed(packet(number), number, line)
         assert sink.delivered == set(range(1, 101))
-        assert (sink.arbiter.stale, sink.arbiter.heard) == (False, {dead: 9, 1 - dead: 100})
+        assert (sink.arbiter.stale, sink.arbiter.last_seen) == (False, {dead: 9, 1 - dead: 100})
 
 
 # --- holes and requests
 
 
 def test_the_other_line_fills_a_hole_before_it_is_asked_for() -> None:
-    sink = Sink(Arbiter(patience_ns=2 * MS))
+    sink = Sink(Arbiter(gap_timeout_ns=2 * MS))
     sink.feed(packet(1), 0, A)
     assert sink.feed(packet(3, 2), 1, A).count == 0
     assert (sink.arbiter.gap, sink.arbiter.stale, sink.arbiter.held) == ((2, 3), True, 2)
@@ -188,14 +188,14 @@ def test_a_hole_ends_where_the_highest_number_seen_says() -> None:
 
 
 def test_the_window_is_counted_from_the_expected_number() -> None:
-    sink = Sink(Arbiter(window=10, give_up=0))
+    sink = Sink(Arbiter(window=10, max_requests=0))
     sink.feed(packet(10), 0)
     assert (sink.arbiter.held, sink.arbiter.counts["overflow"]) == (1, 0)
     sink.feed(packet(11), 0)
     assert (sink.arbiter.held, sink.arbiter.counts["overflow"]) == (1, 1)
     assert sink.feed(packet(1, 9), 0).count == 10
     assert (sink.arbiter.expected, sink.arbiter.gap) == (11, (11, 12))  # what was dropped is missed
-    lone = Sink(Arbiter(window=10, give_up=0, patience_ns=0))
+    lone = Sink(Arbiter(window=10, max_requests=0, gap_timeout_ns=0))
     lone.feed(mold.heartbeat(SESSION, 5), 0)
     lone.feed(packet(11), 1)  # beyond the window: it takes another one near it
     assert lone.delivered == set()
@@ -207,7 +207,7 @@ def test_the_window_is_counted_from_the_expected_number() -> None:
 
 
 def test_what_waits_is_not_skipped_for_what_is_farther() -> None:
-    sink = Sink(Arbiter(window=10, give_up=0, patience_ns=10))
+    sink = Sink(Arbiter(window=10, max_requests=0, gap_timeout_ns=10))
     for now, number in ((0, 50), (1, 5), (20, 51)):
         sink.feed(packet(number), now)
     assert (sink.delivered, list(sink.arbiter.lost), sink.arbiter.gap) == ({5}, [(1, 5)], (6, 51))
@@ -232,7 +232,7 @@ def test_a_hole_stays_known_while_the_stream_goes_on_before_it() -> None:
 
 
 def test_requests_are_patient_single_repeated_and_capped() -> None:
-    arbiter = Arbiter(patience_ns=2 * MS, retry_ns=10 * MS, give_up=3)
+    arbiter = Arbiter(gap_timeout_ns=2 * MS, request_interval_ns=10 * MS, max_requests=3)
     arbiter.receive(A, packet(5, 2), 0)
     asked = [(now, request) for now in range(0, 100 * MS, MS // 2) for request in arbiter.due(now)]
     assert asked == [(at * MS, mold.Request(SESSION, 1, 4)) for at in (2, 12, 22)]
@@ -245,7 +245,7 @@ def test_requests_are_patient_single_repeated_and_capped() -> None:
 
 
 def test_a_partial_answer_is_followed_up_where_it_stopped() -> None:
-    arbiter = Arbiter(patience_ns=8 * MS, retry_ns=50 * MS)
+    arbiter = Arbiter(gap_timeout_ns=8 * MS, request_interval_ns=50 * MS)
     arbiter.receive(A, packet(11), 0)
     assert arbiter.due(8 * MS) == [mold.Request(SESSION, 1, 10)]
     assert arbiter.receive(ANSWER, packet(1, 4), 9 * MS).count == 4
@@ -257,7 +257,7 @@ def test_a_partial_answer_is_followed_up_where_it_stopped() -> None:
 
 
 def test_without_requests_a_hole_is_given_up_after_the_patience() -> None:
-    sink = Sink(Arbiter(patience_ns=2 * MS, give_up=0))
+    sink = Sink(Arbiter(gap_timeout_ns=2 * MS, max_requests=0))
     sink.feed(packet(3), 0)
     assert sink.arbiter.due(10 * MS) == []
     sink.feed(packet(4), MS)
@@ -271,7 +271,7 @@ def recovering(total: int, lost: range, window: int, serve: int, rng: random.Ran
 
     serve : messages in an answer; 0 for a server that never answers
     """
-    sink, answers = Sink(Arbiter(window=window, retry_ns=5 * MS, give_up=3)), list[bytes]()
+    sink, answers = Sink(Arbiter(window=window, request_interval_ns=5 * MS, max_requests=3)), list[bytes]()
     live = [packet(number) for number in range(1, total + 1) if number not in lost]
     live += [mold.end(SESSION, total + 1)] * 2000
     for turn, datagram in enumerate(live):
@@ -333,7 +333,7 @@ def test_what_nobody_sends_again_is_reported_and_the_rest_is_in_order(
 
 
 def test_a_session_may_end_with_a_hole() -> None:
-    sink = Sink(Arbiter(retry_ns=5 * MS, give_up=1))
+    sink = Sink(Arbiter(request_interval_ns=5 * MS, max_requests=1))
     sink.feed(packet(1), 0)
     sink.feed(packet(4), 0)
     sink.feed(mold.end(SESSION, 6), 0)
@@ -381,7 +381,7 @@ def test_damaged_datagrams_are_counted_and_give_nothing(wrong: bytes, count: str
     sink.feed(packet(1), 0)
     assert sink.feed(wrong, 1, A) == Delivery(b"", 2, 0)
     assert {name: n for name, n in sink.arbiter.counts.items() if n and name not in ("packets", "messages")} == {count: 1}
-    assert (sink.arbiter.stale, sink.arbiter.heard) == (False, {A: 0})
+    assert (sink.arbiter.stale, sink.arbiter.last_seen) == (False, {A: 0})
     assert sink.feed(packet(2, 3), 2, B).count == 3  # the other line has it whole
 
 
@@ -392,7 +392,7 @@ def test_one_wild_number_loses_nothing() -> None:
         mold.end(SESSION, mold.HIGHEST),
         mold.heartbeat(SESSION, 600),
     ):
-        sink = Sink(Arbiter(retry_ns=MS, give_up=2))
+        sink = Sink(Arbiter(request_interval_ns=MS, max_requests=2))
         sink.feed(packet(1), 0)
         sink.feed(wild, 0)
         assert sink.arbiter.stale  # no trading while in doubt
@@ -408,7 +408,7 @@ def test_one_wild_number_loses_nothing() -> None:
 
 
 def test_a_number_repeated_from_far_ahead_is_believed() -> None:
-    sink = Sink(Arbiter(retry_ns=MS, give_up=1))
+    sink = Sink(Arbiter(request_interval_ns=MS, max_requests=1))
     sink.feed(packet(1), 0)
     sink.feed(packet(50_000), 0)
     assert (sink.arbiter.gap, sink.arbiter.due(2 * MS)) == ((2, 50_000), [mold.Request(SESSION, 2, 1024)])
@@ -521,9 +521,16 @@ def test_after_the_end_of_a_session_more_of_it_undoes_the_end() -> None:
     st.integers(0, 3),
 )
 def test_whatever_comes_the_promises_hold(
-    steps: list[tuple[bytes, int, int]], window: int, window_bytes: int, give_up: int
+    steps: list[tuple[bytes, int, int]], window: int, buffer_bytes: int, max_requests: int
 ) -> None:
-    arbiter = Arbiter(SESSION, window=window, window_bytes=window_bytes, retry_ns=5 * MS, give_up=give_up, doubt_ns=200 * MS)
+    arbiter = Arbiter(
+        SESSION,
+        window=window,
+        buffer_bytes=buffer_bytes,
+        request_interval_ns=5 * MS,
+        max_requests=max_requests,
+        end_grace_ns=200 * MS,
+    )
     sink, now = Sink(arbiter), 0
     for datagram, wait, line in steps:
         now += wait
@@ -536,7 +543,7 @@ def test_whatever_comes_the_promises_hold(
         assert (arbiter.gap is None) or arbiter.expected == arbiter.gap[0] < arbiter.gap[1]
         assert arbiter.gap is None or arbiter.stale
         assert arbiter.expected <= mold.HIGHEST
-        assert arbiter._held.bytes <= window_bytes
+        assert arbiter._held.bytes <= buffer_bytes
         sink.balanced()
     for run in arbiter.abandon():
         sink.took(run)
@@ -555,7 +562,7 @@ def test_numbers_close_to_two_to_the_64() -> None:
 
 
 def test_a_flood_of_early_messages_is_bounded() -> None:
-    arbiter = Arbiter(SESSION, window=1000, window_bytes=200_000)
+    arbiter = Arbiter(SESSION, window=1000, buffer_bytes=200_000)
     large = [bytes(1000)] * 50
     tracemalloc.start()
     try:
@@ -570,7 +577,7 @@ def test_a_flood_of_early_messages_is_bounded() -> None:
 
 
 def test_a_flood_of_holes_is_bounded() -> None:
-    arbiter, now = Arbiter(SESSION, patience_ns=0, give_up=0), 0
+    arbiter, now = Arbiter(SESSION, gap_timeout_ns=0, max_requests=0), 0
     for number in range(2, 20_000, 2):  # every other message is missing
         arbiter.receive(A, packet(number), now := now + 1)
     assert len(arbiter.lost) == 1024
@@ -579,8 +586,8 @@ def test_a_flood_of_holes_is_bounded() -> None:
 
 def test_settings_outside_their_range_are_refused() -> None:
     for window in (0, 65_536):
-        with pytest.raises(ConfigError, match=f"window {window}; allowed are 1 to 65535"):
+        with pytest.raises(ConfigError, match="window must be between 1 and 65,535 messages, got"):
             Arbiter(window=window)
-    for name in ("patience_ns", "retry_ns", "give_up", "window_bytes", "doubt_ns"):
-        with pytest.raises(ConfigError, match="allowed are 0 and above"):
+    for name in ("gap_timeout_ns", "request_interval_ns", "max_requests", "buffer_bytes", "end_grace_ns"):
+        with pytest.raises(ConfigError, match=f"{name} must be at least 0"):
             Arbiter(**{name: -1})

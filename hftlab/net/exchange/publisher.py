@@ -24,7 +24,7 @@ from hftlab.net.endpoints import Address
 from hftlab.net.exchange.retransmission import RetransmitBuffer, RetransmitServer
 from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.protocols import moldudp64
-from hftlab.protocols.lines import Line
+from hftlab.protocols.impairment import LossyChannel
 from hftlab.protocols.pacing import SECOND_NS, Pace, Schedule
 
 _END_NS = SECOND_NS // 20  # between two ends of a session: who misses them all waits for it for ever
@@ -234,7 +234,9 @@ class Broadcast:
             heartbeat_ns=int(settings.heartbeat_s * SECOND_NS),
         )
         self.retransmit = RetransmitServer(self.publisher.buffer, self.publisher.session, rate=settings.retransmit_rate)
-        self.lines = {name: Line(name, chance, settings.line_seed) for name, chance in zip("AB", settings.chances, strict=True)}
+        self.lines = {
+            name: LossyChannel(name, chance, settings.line_seed) for name, chance in zip("AB", settings.chances, strict=True)
+        }
         self.targets: dict[str, Address] = {}
         self.counts: Counter[str] = Counter()
         self.requests: socket.socket | None = None

@@ -21,7 +21,7 @@ import numpy as np
 
 from hftlab.errors import ConfigError, check_range
 from hftlab.net.endpoints import LOOPBACK
-from hftlab.protocols.lines import Chances
+from hftlab.protocols.impairment import Impairment
 from hftlab.protocols.pacing import SECOND_NS, Pace
 
 # The default addresses. The groups are of the organisation-local scope, which no router forwards.
@@ -121,12 +121,12 @@ class ExchangeSettings:
         return cls(**{**free, **settings})
 
     @property
-    def chances(self) -> tuple[Chances, Chances]:
+    def chances(self) -> tuple[Impairment, Impairment]:
         """What lines A and B do to datagrams. raises : ConfigError"""
         pairs = [_pair(name, getattr(self, name)) for name in ("loss", "duplicate", "reorder")]
         (loss_a, loss_b), (duplicate_a, duplicate_b), (reorder_a, reorder_b) = pairs
         depth = self.reorder_depth
-        return Chances(loss_a, duplicate_a, reorder_a, depth), Chances(loss_b, duplicate_b, reorder_b, depth)
+        return Impairment(loss_a, duplicate_a, reorder_a, depth), Impairment(loss_b, duplicate_b, reorder_b, depth)
 
     @property
     def session_name(self) -> str:

@@ -51,9 +51,11 @@ class FeedHandler:
     def __init__(self, settings: TraderSettings) -> None:
         self.settings = settings
         self.arbiter = Arbiter(
-            window=settings.window, patience_ns=settings.ns("gap_timeout"), retry_ns=settings.ns("request_interval"),
-            give_up=settings.max_requests if settings.requests else 0,
-        )  # fmt: skip
+            window=settings.window,
+            gap_timeout_ns=settings.ns("gap_timeout"),
+            request_interval_ns=settings.ns("request_interval"),
+            max_requests=settings.max_requests if settings.requests else 0,
+        )
         self.counts: Counter[str] = Counter()
         self.last_seen_ns, self.ending, self._started = 0, False, False
         self.lines: list[socket.socket] = []
@@ -110,7 +112,7 @@ class FeedHandler:
             if number == ANSWERS and peer != self._server:
                 self.counts["strangers"] += 1
                 continue
-            last_seen = self.arbiter.heard
+            last_seen = self.arbiter.last_seen
             delivery = self.arbiter.receive(number, datagram, now_ns)
             if last_seen.get(number) == now_ns:
                 self.last_seen_ns, self._started = now_ns, True

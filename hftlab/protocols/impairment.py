@@ -1,7 +1,6 @@
-"""A line: what happens to datagrams between the publisher and its listeners, on purpose and reproducibly.
+"""A lossy channel: loss, duplication and reordering of datagrams, on purpose and reproducibly.
 
-Each line has its own seeded chances of losing, repeating and delaying a datagram, so that two lines lose independently, and the
-same seed loses the same datagrams again.
+Each channel has its own seed, so that two lines lose independently, and the same seed loses the same datagrams again.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hftlab.errors import ConfigError
+from hftlab.errors import check_range
 
 
 @dataclass(frozen=True)
-class Chances:
+class Impairment:
     """Probabilities per datagram, each in [0, 1]. depth : how many later datagrams overtake a delayed one, 1 to `depth`."""
 
     loss: float = 0.0
@@ -25,28 +24,26 @@ class Chances:
 
     def __post_init__(self) -> None:
         for name in ("loss", "duplicate", "reorder"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; allowed is a probability from 0 to 1")
-        if not 1 <= self.depth <= 1000:
-            raise ConfigError(f"depth is {self.depth}; allowed is 1 to 1000 datagrams")
+            check_range(name, getattr(self, name), 0, 1)
+        check_range("depth", self.depth, 1, 1000, "datagrams")
 
 
-class Line:
-    """One of the two lines.
+class LossyChannel:
+    """One channel from a sender to its receivers.
 
     down   : while True nothing gets through
     mangle : what is done to each datagram that gets through, for faults; b"" swallows it
-    counts : sent, lost, duplicated, delayed, dropped (line down)
+    counts : sent, lost, duplicated, delayed, dropped (channel down)
     """
 
-    def __init__(self, name: str, chances: Chances | None = None, seed: int = 1) -> None:
-        self.name, self.chances = name, chances or Chances()
+    def __init__(self, name: str, impairment: Impairment | None = None, seed: int = 1) -> None:
+        self.name, self.impairment = name, impairment or Impairment()
         self.down = False
         self.mangle: Callable[[bytes], bytes] | None = None
         self.counts: Counter[str] = Counter()
         self._random = random.Random(f"{seed}/{name}")
         self._held: list[tuple[int, bytes]] = []  # (datagrams still to overtake it, datagram)
-        self._plain = not (self.chances.loss or self.chances.duplicate or self.chances.reorder)
+        self._plain = not (self.impairment.loss or self.impairment.duplicate or self.impairment.reorder)
 
     def carry(self, datagram: bytes) -> list[bytes]:
         """What arrives because this one was sent: none, one or more datagrams."""
@@ -71,15 +68,15 @@ class Line:
     def _chance(self, datagram: bytes) -> list[bytes]:
         # The three numbers are always drawn, so that one chance does not change what another one hits.
         lose, repeat, delay = self._random.random(), self._random.random(), self._random.random()
-        overtaken = self._random.randint(1, self.chances.depth)
-        if lose < self.chances.loss:
+        overtaken = self._random.randint(1, self.impairment.depth)
+        if lose < self.impairment.loss:
             self.counts["lost"] += 1
             return []
         copies = [datagram]
-        if repeat < self.chances.duplicate:
+        if repeat < self.impairment.duplicate:
             self.counts["duplicated"] += 1
             copies.append(datagram)
-        if delay < self.chances.reorder:
+        if delay < self.impairment.reorder:
             self.counts["delayed"] += 1
             self._held.append((overtaken + 1, copies.pop()))
         return copies
