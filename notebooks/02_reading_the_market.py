@@ -235,10 +235,8 @@ player
 # Is it exact? Compare the state of the widget with a run that ends there:
 
 # %% tags=["nbval-check-output"]
-from hftlab.measurement.preconditions import head
-
 player.slider.value = MESSAGES // 2
-fresh = hftlab.Engine().run(head(feed, MESSAGES // 2 + 1))
+fresh = hftlab.Engine().run(feed.head(MESSAGES // 2 + 1))
 assert player.now.book().equals(fresh.book(symbol))
 print("the same book, level by level:", player.now.book().equals(fresh.book(symbol)))
 

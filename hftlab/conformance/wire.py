@@ -41,6 +41,7 @@ def names_of_instruments(subject: EngineUnderTest) -> None:
         build("A", locate=4, ref=4, side="S", shares=100, stock="ADD", price=10_200),
         build("R", locate=4, stock="LATER"),
     ]
+    messages += [build("R", locate=6, stock="GONE"), build("R", locate=6, stock="\0" * 8)]  # eight NUL bytes are no name
     feed = ItchFeed(b"".join(map(framed, messages)), name="names")
     subject.same(feed)
     session = subject.session(feed)
@@ -88,7 +89,12 @@ def broken_bytes(subject: EngineUnderTest) -> None:
     for name, content in broken.items():
         for ends in ([], [second + 1], list(range(1, len(content), 5))):
             _stops(subject, Pieces(content, ends, name))
-    _stops(subject, ItchFeed(data[:second] + framed(b"~" * 20) + data[second:], name="an unknown type"), strict=True)
+    unknown = framed(b"~" * 20)
+    for name, content in {
+        "an unknown type": data[:second] + unknown + data[second:],
+        "a torn unknown type": data + unknown[:9],
+    }.items():
+        _stops(subject, ItchFeed(content, name=name), strict=True)
 
 
 def _stops(subject: EngineUnderTest, feed: Feed, **more: object) -> None:

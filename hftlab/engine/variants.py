@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hftlab.engine.session import backends
-from hftlab.errors import UnknownName
+from hftlab.errors import UnknownName, check_choice
+from hftlab.presentation.document import Table, table
+from hftlab.presentation.result import Result
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,7 +65,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Variants:
+class Variants(Result):
     """Every variant, naive to best within its axis."""
 
     rows: tuple[Variant, ...]
@@ -81,14 +83,12 @@ class Variants:
         """For JSON."""
         return {"variants": [asdict(row) for row in self.rows]}
 
-    def __repr__(self) -> str:
-        wide = max(len(row.name) for row in self.rows)
-        lines = []
-        for row in self.rows:
-            axis = row.axis if row.rank == 0 else ""
-            here = "" if row.engines else " (no engine here has it)"
-            lines.append(f"{axis:<7} {row.name:<{wide}}  {row.good_at}{here}")
-        return "\n".join(lines)
+    def headline(self) -> str:
+        return "Variants by axis, naive to best"
+
+    def tables(self) -> list[Table]:
+        rows = [(row.axis, row.name, ", ".join(row.engines) or "no engine here", row.good_at) for row in self.rows]
+        return [table("", ("axis", "name", "engines", "good at"), rows, words=4, grouped=True)]
 
 
 def variants() -> Variants:
@@ -130,7 +130,5 @@ def parse(text: str, axes: Axes) -> VariantSet:
         axis, _, name = word.partition("=")
         if axis not in axes:
             raise UnknownName("variant", word, ["naive", "best", *(f"{known}=NAME" for known in axes)])
-        if name not in axes[axis]:
-            raise UnknownName(axis, name, axes[axis])
-        chosen[axis] = setting(axis, name)
+        chosen[axis] = setting(axis, check_choice(axis, name, axes[axis]))
     return chosen

@@ -482,23 +482,18 @@ def test_unwritable_path_is_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    ("regime", "wrong"),
     [
-        ({"messages": 8}, "messages is 8; allowed is a whole number from 9 "),
-        ({"messages": 3_005, "regime": "market"}, "messages is 3005; allowed is a whole number from 3006 "),
-        ({"messages": 2.0}, "messages is 2.0"),
-        ({"messages": True}, "messages is True"),
-        ({"messages": 1 << 41}, "messages is 2199023255552"),
-        ({"symbols": 0}, "symbols is 0; allowed is a whole number from 1 to 10000"),
-        ({"symbols": 10_001, "messages": 10**6}, "symbols is 10001"),
-        ({"seed": -1}, "seed is -1; allowed is a whole number from 0 to 18446744073709551615"),
-        ({"seed": 1 << 64}, "seed is 18446744073709551616"),
+        *(("calm", {"messages": value}) for value in (8, 2.0, True, 1 << 41)),
+        *(("calm", {"seed": value}) for value in (-1, 1 << 64)),
+        *(("calm", {"symbols": value}) for value in (0, 10_001)),
+        ("market", {"messages": 3_005}),
     ],
 )
-def test_out_of_range(arguments: dict[str, object], text: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        Generator(**arguments)  # type: ignore[arg-type]
-    assert str(caught.value).startswith(text)
+def test_out_of_range(regime: str, wrong: dict[str, object]) -> None:
+    ((name, value),) = wrong.items()
+    with pytest.raises(ConfigError, match=f"^{name} must be a whole number between .*, got {value!r}$"):
+        Generator(regime, **wrong)  # type: ignore[arg-type]
 
 
 def test_unknown_names() -> None:
@@ -519,13 +514,12 @@ def test_regime_parameters_cross_in_the_order_of_the_bounds() -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"stick": 64}, "stick is 64; allowed is a whole number from 0 to 63"),
-        ({"gap_ns": 1.5}, "gap_ns is 1.5"),
-        ({"replace": 60_000, "trade": 10_000}, "weights of U, E, X and P sum to"),
-        ({"price_low": 100_000, "octaves": 16}, "price_low 100000"),
+        ({"stick": 64}, "stick must be a whole number between 0 and 63, got 64"),
+        ({"gap_ns": 1.5}, "gap_ns must be a whole number"),
+        ({"replace": 60_000, "trade": 10_000}, "the weights of U, E, X and P in a burst must sum to at most 65,536, got"),
+        ({"price_low": 100_000, "octaves": 16}, r"price_low \* 2 \*\* octaves must be"),
     ],
 )
 def test_impossible_regimes(change: dict[str, int], text: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError, match=f"^{text}"):
         Regime("impossible", symbols=1, **change)
-    assert str(caught.value).startswith(text)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from hftlab.errors import ConfigError, UnknownName
+from hftlab.errors import ConfigError, check_choice, check_whole
 
 MAX_SYMBOLS = 10_000
 
@@ -112,26 +112,17 @@ class Regime:
     halt_length: int = 400
 
     def __post_init__(self) -> None:
-        _whole("symbols", self.symbols, 1, MAX_SYMBOLS)
+        check_whole("symbols", self.symbols, 1, MAX_SYMBOLS)
         for name, (low, high) in BOUNDS.items():
-            _whole(name, getattr(self, name), low, high)
+            check_whole(name, getattr(self, name), low, high)
         rest = self.replace + self.execute + self.cancel + self.trade + self.burst_execute + self.burst_replace
         if rest > 65_536:
-            raise ConfigError(f"weights of U, E, X and P sum to {rest} in a burst; allowed is at most 65536")
-        if self.price_low << self.octaves > PRICE_CEILING:
-            raise ConfigError(
-                f"price_low {self.price_low} times 2 ** {self.octaves} is above {PRICE_CEILING} cents; "
-                "allowed is any product up to that"
-            )
+            raise ConfigError(f"the weights of U, E, X and P in a burst must sum to at most 65,536, got {rest:,}")
+        check_whole("price_low * 2 ** octaves", self.price_low << self.octaves, 0, PRICE_CEILING, "cents")
 
     def parameters(self) -> list[int]:
         """The integers in the order of BOUNDS, which is that of the fields after `symbols`."""
         return [getattr(self, field.name) for field in fields(self)[2:]]
-
-
-def _whole(name: str, value: object, low: int, high: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ConfigError(f"{name} is {value!r}; allowed is a whole number from {low} to {high}")
 
 
 REGIMES: dict[str, Regime] = {
@@ -202,6 +193,4 @@ REGIMES: dict[str, Regime] = {
 
 def regime_named(name: str) -> Regime:
     """The regime of that name; raises UnknownName with the known ones."""
-    if name not in REGIMES:
-        raise UnknownName("regime", name, REGIMES)
-    return REGIMES[name]
+    return REGIMES[check_choice("regime", name, REGIMES)]

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from hftlab.errors import ConfigError
+from hftlab.errors import ConfigError, check_whole
 from hftlab.feeds.itch import ItchFeed
 from hftlab.protocols.itch_messages import MESSAGES
 
-FEWEST_ORDERS = 16
+MIN_ORDERS = 16
 CYCLE = 10  # messages of the pattern
 LOT = 1_000_000  # shares of an order: executed one by one, it outlives the run
 _DELETES = 4  # in the pattern, and as many adds
@@ -33,7 +33,7 @@ Array = np.ndarray[Any, Any]
 
 
 def framed(letter: str) -> np.dtype[np.void]:
-    """A framed message; tracking number and timestamp as one word, as in simulation/wire.py."""
+    """A framed message; tracking number and timestamp as one word, as in wire.py."""
     body = [(part.name, f"S{part.width}" if part.ascii else f">u{part.width}") for part in MESSAGES[letter].parts[4:]]
     return np.dtype([("length", ">u2"), ("type", "S1"), ("locate", ">u2"), ("stamp", ">u8"), *body])
 
@@ -69,12 +69,11 @@ def steady(orders: int, instruments: int = 1, levels: int = 50, messages: int = 
     messages    : of the traffic, a multiple of 10
     raises      : ConfigError
     """
-    limits = (("orders", orders, FEWEST_ORDERS, 10**8), ("instruments", instruments, 1, 65_535), ("levels", levels, 1, 49_000))
-    for name, value, low, high in limits:
-        if not low <= value <= high:
-            raise ConfigError(f"{name} is {value}; allowed is {low:,} to {high:,}")
-    if messages % CYCLE or messages < CYCLE:
-        raise ConfigError(f"messages is {messages}; allowed is a multiple of {CYCLE} from {CYCLE}")
+    check_whole("orders", orders, MIN_ORDERS, 10**8)
+    check_whole("instruments", instruments, 1, 65_535)
+    check_whole("levels", levels, 1, 49_000)
+    if check_whole("messages", messages, CYCLE) % CYCLE:
+        raise ConfigError(f"messages must be a multiple of {CYCLE}, got {messages}")
     turns = _Turns(orders, messages // CYCLE, np.random.default_rng(seed))
     seats = Seats(orders + turns.lag, instruments, levels)
     return Steady(added(seats, turns.first), _traffic(seats, turns), messages)

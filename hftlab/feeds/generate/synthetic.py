@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-from hftlab.errors import BackendMissing, ConfigError, UnknownName
+from hftlab.errors import BackendMissing, check_choice, check_whole
 from hftlab.feeds.generate.market import Market
 from hftlab.feeds.generate.regimes import MAX_SYMBOLS, REGIMES, Regime, regime_named
 from hftlab.feeds.generate.session import closing, least_messages, opening
@@ -51,19 +51,11 @@ class Generator:
     ) -> None:
         self.regime = regime if isinstance(regime, Regime) else regime_named(regime)
         self.symbols = self.regime.symbols if symbols is None else symbols
-        _whole("symbols", self.symbols, 1, MAX_SYMBOLS)
+        check_whole("symbols", self.symbols, 1, MAX_SYMBOLS)
         least = least_messages(self.symbols)
-        _whole(
-            "messages",
-            messages,
-            least,
-            MAX_MESSAGES,
-            f" (a day of {self.symbols} symbols takes at least {least})",
-        )
-        _whole("seed", seed, 0, (1 << 64) - 1)
-        if engine not in ENGINES:
-            raise UnknownName("engine", engine, ENGINES)
-        self.messages, self.seed = messages, seed
+        self.messages = check_whole("messages", messages, least, MAX_MESSAGES, f"for a day of {self.symbols} symbols")
+        self.seed = check_whole("seed", seed, 0, (1 << 64) - 1)
+        check_choice("engine", engine, ENGINES)
         self._rust = None if engine == "python" else _rust_generator(required=engine == "rust")
 
     @property
@@ -73,7 +65,7 @@ class Generator:
 
     def blocks(self, max_bytes: int = BLOCK) -> Iterator[bytes]:
         """Framed messages in order, whole messages only, blocks of at most `max_bytes` (at least 46)."""
-        _whole("max_bytes", max_bytes, LONGEST, 1 << 31)
+        check_whole("max_bytes", max_bytes, LONGEST, 1 << 31)
         engine = self._start()
         while block := engine.block(max_bytes):
             yield block
@@ -172,8 +164,3 @@ def _rust_generator(*, required: bool) -> Any:
             raise BackendMissing("engine 'rust' is not installed; allowed here is 'python' or 'auto'") from error
         return None
     return hftlab_rust.Generator
-
-
-def _whole(name: str, value: object, low: int, high: int, why: str = "") -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ConfigError(f"{name} is {value!r}; allowed is a whole number from {low} to {high}{why}")
