@@ -146,8 +146,8 @@ def timeline(times):
     rows = [(name, int(a), float(ns[a:b].max())) for name, ns in times.items() for a, b in pairwise(edges)]
     frame = pl.DataFrame(rows, ["series", "x", "y"], orient="row")
     title = f"The slowest of {ADDS // WINDOWS:,} adds, while orders are added and stay"
-    told = f"ns, the minimum of {ROUNDS} rounds for each add"
-    return charts.line_chart(frame, title, told, x="live orders", y="ns of the slowest add", log_y=True)
+    subtitle = f"ns, the minimum of {ROUNDS} rounds for each add"
+    return charts.line_chart(frame, title, subtitle, x="live orders", y="ns of the slowest add", log_y=True)
 
 
 times = {"orders=std": stamps("orders=std")}

@@ -215,7 +215,7 @@ class RunningSum:
 
 
 assert check("08.1", RunningSum)
-counted += [("keep the sum", depth, walk(feed, Kept, depth).per_event) for depth in DEPTHS]
+counted += [("keep the sum", depth, walk(feed, RunningSum, depth).per_event) for depth in DEPTHS]
 
 # %% [markdown]
 # The same chart with one more curve:
@@ -224,13 +224,11 @@ counted += [("keep the sum", depth, walk(feed, Kept, depth).per_event) for depth
 grows(counted)
 
 # %% tags=["nbval-check-output"]
-kept = walk(feed, Kept, 5)
-assert kept.sums == one.sums
-print(
-    "levels read per event, five a side:", round(both.per_event, 2), "->", round(one.per_event, 2), "->", round(kept.per_event, 2)
-)
-print("less than a tenth of recompute:", kept.levels_read < 0.1 * both.levels_read)
-assert kept.levels_read < 0.1 * both.levels_read
+running = walk(feed, RunningSum, 5)
+assert running.sums == one.sums
+print("levels read per event:", round(both.per_event, 2), "->", round(one.per_event, 2), "->", round(running.per_event, 2))
+print("less than a tenth of recompute:", running.levels_read < 0.1 * both.levels_read)
+assert running.levels_read < 0.1 * both.levels_read
 
 # %% [markdown]
 # ## Why is a running sum allowed?
@@ -292,7 +290,7 @@ claims = {"fewer instructions": True, "grows less than half as much with depth":
 if cost:  # without valgrind there is no claim
     grown = {variant: cost[variant, 40] - cost[variant, 5] for variant in ("recompute", "incremental")}
     fewer = cost["recompute", 5] / cost["incremental", 5]
-    holds = (fewer > 1.2, grown["incremental"] < 0.5 * grown["recompute"], fewer < both.levels_read / kept.levels_read)
+    holds = (fewer > 1.2, grown["incremental"] < 0.5 * grown["recompute"], fewer < both.levels_read / running.levels_read)
     claims = dict(zip(claims, holds, strict=True))
 print(claims)
 assert all(claims.values())
@@ -473,8 +471,8 @@ def scores(c, config):
         c["ofi"] / (abs(c["ofi"]) + config.k),
         c["flow"] / (abs(c["flow"]) + config.k),
     ]
-    told = np.stack(terms, axis=1) @ np.array(config.weights)
-    return np.where(np.isnan(told), 0.0, told)
+    total = np.stack(terms, axis=1) @ np.array(config.weights)
+    return np.where(np.isnan(total), 0.0, total)
 
 
 wrong = check("08.2", scores)
@@ -494,11 +492,11 @@ wrong
 # ```python
 # def by_columns(c, config):
 #     w0, w1, w2, w3, w4 = config.weights
-#     told = w0 * c["imbalance"] + w1 * c["depth_imbalance"]
-#     told = told + (w2 * (c["microprice"] - c["mid"])) / c["spread"]
-#     told = told + (w3 * c["ofi"]) / (abs(c["ofi"]) + config.k)
-#     told = told + (w4 * c["flow"]) / (abs(c["flow"]) + config.k)
-#     return np.where(np.isnan(told) | ~(c["spread"] > 0), 0.0, told)
+#     total = w0 * c["imbalance"] + w1 * c["depth_imbalance"]
+#     total = total + (w2 * (c["microprice"] - c["mid"])) / c["spread"]
+#     total = total + (w3 * c["ofi"]) / (abs(c["ofi"]) + config.k)
+#     total = total + (w4 * c["flow"]) / (abs(c["flow"]) + config.k)
+#     return np.where(np.isnan(total) | ~(c["spread"] > 0), 0.0, total)
 # ```
 # </details>
 
@@ -506,11 +504,11 @@ wrong
 # %% tags=["solution"]
 def by_columns(c, config):
     w0, w1, w2, w3, w4 = config.weights
-    told = w0 * c["imbalance"] + w1 * c["depth_imbalance"]
-    told = told + (w2 * (c["microprice"] - c["mid"])) / c["spread"]
-    told = told + (w3 * c["ofi"]) / (abs(c["ofi"]) + config.k)
-    told = told + (w4 * c["flow"]) / (abs(c["flow"]) + config.k)
-    return np.where(np.isnan(told) | ~(c["spread"] > 0), 0.0, told)
+    total = w0 * c["imbalance"] + w1 * c["depth_imbalance"]
+    total = total + (w2 * (c["microprice"] - c["mid"])) / c["spread"]
+    total = total + (w3 * c["ofi"]) / (abs(c["ofi"]) + config.k)
+    total = total + (w4 * c["flow"]) / (abs(c["flow"]) + config.k)
+    return np.where(np.isnan(total) | ~(c["spread"] > 0), 0.0, total)
 
 
 assert check("08.2", by_columns)

@@ -14,22 +14,22 @@
 # %% [markdown]
 # # 10 Under stress
 #
-# **What happens when more comes than usual, and what should happen when more comes than can be worked off?**
+# **What happens when more messages arrive than usual, and what should happen when more arrive than the engine can process?**
 #
 # About 55 minutes, 45 of them for two exercises. Afterwards you will be able to
 #
-# - draw and read a *hockey stick*, and say why the same engine has two of them,
-# - predict how long a queue gets in a burst, how long it lasts, and how large a ring of waiting messages must be,
-# - decide what to drop when something must be dropped, and prove that the book is whole again afterwards.
+# - draw and read a *hockey stick*, and explain why the same engine has two of them,
+# - predict the length and duration of a queue in a burst, and the necessary size of a ring of waiting messages,
+# - decide what to drop when messages must be dropped, and prove that the book is complete again afterwards.
 
 # %% tags=["parameters"]
 SEED = 1
 MESSAGES = 20_000  # of a run; 200_000 for deeper percentiles
 ROUNDS = 3  # of each load; 9 for calmer curves
-SECONDS = 0.1  # a run at most; 0.5 for figures to be quoted
+SECONDS = 0.1  # a run at most; 0.5 for publishable figures
 BURST_MS = 2.0
-RING = 64  # datagrams that may wait
-SOAK_S = 3.0  # 120 and more for a real one
+RING = 64  # capacity, datagrams
+SOAK_S = 3.0  # at least 120 for a real one
 
 # %% tags=["nbval-ignore-output"]
 # %load_ext hftlab
@@ -48,17 +48,17 @@ tables.set_fmt_str_lengths(120).set_tbl_width_chars(170)
 feed = hftlab.synthetic("calm", MESSAGES + 5_000, seed=SEED)
 
 # %% [markdown]
-# ## A server we know
+# ## A server of known capacity
 #
-# Before the real engines, one that cannot surprise: `Known` works on one call at a time, and each takes a tenth of a
-# millisecond. Nothing is timed, all is computed, so it can do exactly ten thousand calls a second.
+# Before the real engines, take a simple server: `FakeServer` processes one call at a time, and each takes a tenth of a
+# millisecond. Nothing is timed, all is computed, so its capacity is exactly ten thousand calls a second.
 #
-# We offer it a **load**: calls that are *due* at times fixed beforehand, at a share of what it can do, come what may. That is an
-# **open loop**, and the market is one (lesson 01). *Response* counts from when a call was due; *service*, which is all that a
-# closed loop sees, from when its work began.
+# We offer it a **load**: calls that are *due* at times fixed beforehand, at a share of its capacity. That is an **open loop**,
+# like the market (lesson 01). *Response* counts from the moment a call was due; *service*, all that a closed loop measures,
+# from the moment its processing began.
 #
-# **Predict:** the calls come evenly, nine of ten that it can do. How many times its service time is the p99 of the response? And
-# at eleven of ten?
+# **Predict:** the calls arrive evenly, at 90 % of capacity. How many times its service time is the p99 of the response? And at
+# 110 %?
 
 # %%
 guess_at_90, guess_at_110 = 1.0, 1.0  # times the service time
@@ -81,17 +81,17 @@ share = "offered load (share of what it can do)"
 charts.load_chart(sticks["even"], share, "A known server", "each call takes 100,000 ns")
 
 # %% [markdown]
-# On the right, nothing at all: a closed loop would call this server perfect at every load. On the left, a **hockey stick**: flat,
-# and then the blade. Below its **capacity** the server is idle between two calls, and no call waits. Above it each call waits for
-# all before it, and the longer the run, the higher the blade: its end is no property of the server but of how long you looked.
+# The right panel is flat: in a closed loop this server looks perfect at every load. The left panel is a **hockey stick**: flat,
+# and then the blade. Below its **capacity** the server is idle between two calls, and no call waits. Above it each call waits
+# for all before it, and the longer the run, the higher the blade: its end depends on the length of the run, not on the server.
 #
-# Real calls do not come evenly. Now change one thing: they come at random, as from many senders who know nothing of each other
-# (a **Poisson** process). The mean rate is the same, and so is the server.
+# Real calls do not arrive evenly. Now change one thing: they arrive at random, as from many independent senders (a **Poisson**
+# process). The mean rate is the same, and so is the server.
 #
 # **Predict:** where does the blade begin now?
 
 # %%
-guess_knee = 0.95  # share of what it can do
+guess_knee = 0.95  # share of its capacity
 
 # %% tags=["nbval-check-output"]
 charts.load_chart(pl.concat(sticks.values()), share, "A known server", "each call takes 100,000 ns")
@@ -112,19 +112,18 @@ assert all(claims.values()), p99
 for claim, holds in claims.items():
     print(f"{claim}: {holds}")
 knee = swept["poisson"]["known"].knee / 10_000
-print(f"the knee, where p99 is three times what it is at light load: {knee:.0%} of what it can do")
+print(f"the knee, where p99 is three times that at light load: {knee:.0%} of capacity")
 
 # %% [markdown]
-# **Why?** At random means that calls also come in clusters, and whoever comes last in a cluster waits for the rest of it. The
-# fuller the server, the less room is left to catch up in. So capacity is not the number to plan with: the **knee** is, from where
-# on the tail leaves.
+# **Why?** Random arrivals form clusters, and the last call of a cluster waits for the rest of it. The higher the load, the less
+# time is left to catch up. So do not plan with the capacity, but with the **knee**, from which on the tail grows.
 #
 # ## The real engines
 #
-# The same for Python and Rust. Rates are now measured, the x axis is each one's *own* capacity, so two engines that differ by a
-# large factor can stand in one picture.
+# Now the same for Python and Rust. Rates are measured, and the x axis is the share of each engine's *own* capacity, so two
+# engines that differ by a large factor fit into one chart.
 #
-# **Predict:** by how much does the capacity differ? And the shape?
+# **Predict:** by how much do the capacities differ? And the shapes?
 
 # %%
 guess_capacity = 20  # capacity of Rust / of Python
@@ -147,30 +146,31 @@ sweep.plot(quietest=True)
 flat_out = {curve.target: curve.flat_out for curve in sweep.curves}
 faster = "rust" not in flat_out or flat_out["rust"] > 5 * flat_out["python"]
 assert faster, flat_out
-print("the Rust engine, where it is installed, works off more than 5 times as many messages a second:", faster)
+print("the Rust engine, if installed, processes more than 5 times as many messages a second:", faster)
 beyond = [(curve, point) for curve in sweep.curves for point in curve.points if not point.sustained]
 hidden = all(
     point.median("response", curve.percentile) > 10 * point.median("service", curve.percentile) for curve, point in beyond
 )
 assert beyond, sweep
 assert hidden, sweep
-print("wherever an engine did not keep up, the tail is more than 10 times what a closed loop reports:", hidden)
+print("beyond capacity, the tail is more than 10 times that of a closed loop:", hidden)
 
 # %% [markdown]
-# (Each dot is the quietest of the rounds: whatever else the machine did can only have made one slower.)
+# (Each dot is the best of the rounds: other load on the machine only makes a round slower.)
 #
-# The sticks look alike. **What surprises** is the tail far below the knee: a real machine has other things to do. A pause of
-# a millisecond is the same pause for both engines, but the quick one has thousands of messages waiting after it. To be fast is
-# to have a deeper queue after the same stall, and to be rid of it sooner.
+# The curves look alike. **What may surprise you** is the tail far below the knee: a real machine runs other programs, too. A
+# pause of a millisecond is the same for both engines, but thousands of messages wait for the fast one after it. A fast engine
+# has a deeper queue after the same stall, and drains it sooner.
 #
 # ## A burst
 #
-# Markets are calm for seconds, then everybody reacts to the same news within a millisecond: a **microburst**. Let `C` be what
-# the engine can do a second, `b` the calm load, and let `n` messages come at a rate `r` above `C`. While they come, the engine
-# works off only the share `C / r` of them, so at their end `n (1 - C / r)` wait. After that it gains `C - b` a second.
+# Markets are calm for seconds, then everybody reacts to the same news within a millisecond: a **microburst**. Let `C` be the
+# capacity of the engine, `b` the calm load, and let `n` messages arrive at a rate `r` above `C`. Meanwhile the engine processes
+# only the share `C / r` of them, so at the end of the burst `n (1 - C / r)` wait. After that the queue shrinks by `C - b` a
+# second.
 #
-# **Predict,** with that: the burst brings five times of what the engine can do and takes two milliseconds; the calm load is a
-# twentieth. For how many milliseconds after it does the queue last?
+# **Predict,** with that formula: the burst is five times the capacity and lasts two milliseconds; the calm load is a twentieth
+# of capacity. For how many milliseconds after it does the queue last?
 
 # %%
 guess_drain_ms = 2.0
@@ -180,7 +180,7 @@ bursts = hftlab.loadtest.bursts(None, factors=(10, 30, 100), base=0.05, length_m
 bursts.plot()
 
 # %% tags=["nbval-ignore-output"]
-print(f"you said {guess_drain_ms} ms")
+print(f"your guess: {guess_drain_ms} ms")
 columns = ["target", "factor", "load", "calls", "peak_queue", "peak_theory"]
 ms = [(pl.col(name) / 1e6).alias(name.replace("_ns", " ms")) for name in ("drain_ns", "drain_theory_ns", "max")]
 bursts.frame().select(*columns, *ms)
@@ -189,19 +189,20 @@ bursts.frame().select(*columns, *ms)
 great = [row for row in bursts.frame().to_dicts() if row["factor"] == 100]
 longer = all(row["drain_ns"] > BURST_MS * 1e6 / 2 for row in great)
 assert longer, bursts
-print("half a burst after the greatest of them, the queue is still there:", longer)
+print("half a burst length after the largest burst, the queue still exists:", longer)
 deep = all(row["peak_queue"] > row["peak_theory"] / 2 for row in great)
 assert deep, bursts
-print("and it gets at least half as long as the theory says:", deep)
+print("and it is at least half as long as in theory:", deep)
 
 # %% [markdown]
-# At ten times the calm load nothing happens: that is still half of what the engine can do. It is not the *factor* that hurts but
-# where it ends, above or below capacity. And the theory needs no knowledge of the engine but one number.
+# At ten times the calm load nothing happens: that is still half of capacity. The *factor* does not matter, but whether the rate
+# exceeds capacity. And the theory needs only one number of the engine.
 #
-# ## What is hard on a book
+# ## Traffic that is expensive for a book
 #
-# Not only *how much* comes matters, but *what*. A **cancel storm** deletes nearly all that was added. A **deep** book has many
-# orders on many levels, a **wide** market has many symbols. Each feed is worked off flat out. **Predict:** which is the worst?
+# Not only the *rate* of messages matters, but also their *mix*. A **cancel storm** deletes nearly all orders that were added. A
+# **deep** book has many orders on many levels, a **wide** market has many symbols. The engine processes each feed at full
+# speed. **Predict:** which is the most expensive?
 
 # %%
 guess_worst = "cancel_storm"
@@ -212,43 +213,44 @@ storms.plot()
 
 # %% tags=["nbval-check-output"]
 assert not storms.failures
-print("every engine ended every storm as the reference did:", not storms.failures)
+print("every engine ended every storm in the state of the reference:", not storms.failures)
 ns = {(row["storm"], row["target"]): row["ns_per_message"] for row in storms.frame().to_dicts()}
 worse = "rust" not in flat_out or ns["wide", "rust"] > 1.2 * ns["calm", "rust"]
 assert worse, ns
 print("in Rust, many symbols take more than 1.2 times as long a message as one:", worse)
 
 # %% [markdown]
-# A cancel storm is less bad than its name: deletes are cheap, and the book gets small. What hurts is **memory**, as in lesson 06:
-# no two messages in a row touch the same lines of the cache. The quick engine feels it more, as ever: it has less else to do.
-# Here the feeds are small; `hftlab stress storms` has a million orders.
+# A cancel storm is less expensive than its name suggests: deletes are cheap, and the book becomes small. The expensive part is
+# **memory**, as in lesson 06: no two consecutive messages touch the same cache lines. It affects the fast engine more, since it
+# does less other work. Here the feeds are small; `hftlab stress storms` uses a million orders.
 #
-# ## More than can be worked off
+# ## Beyond capacity
 #
-# If a burst lasts, the ring of waiting messages fills up. Then something must be dropped, and the question is what. Many systems
-# *conflate*: they keep the latest quote and forget the others. A book of orders cannot: every message changes it, and one that is
-# missing makes it wrong. So the policy is in `hftlab/net/trader/ingress.py`. By hand, with a ring of three:
+# If a burst lasts, the ring of waiting messages fills up. Then some messages must be dropped. Which? Many systems *conflate*:
+# they keep the latest quote and drop the others. A book of orders cannot: every message changes it, and one missing message
+# makes it wrong. The policy is in `hftlab/net/trader/ingress.py`. By hand, with a ring of three:
 
 # %% tags=["nbval-check-output"]
 ring = Ingress(3, resume=0.4)
 for number in range(1, 7):
-    let_in = ring.offer(0, encode(b"LESSON 10 ", number, [b"?"]), now_ns=number)
-    print(f"message {number}: {'queued' if let_in else 'dropped'}, {len(ring)} wait, stale: {ring.stale}")
+    accepted = ring.offer(0, encode(b"LESSON 10 ", number, [b"?"]), now_ns=number)
+    print(f"message {number}: {'queued' if accepted else 'dropped'}, {len(ring)} wait, stale: {ring.stale}")
 for _ in range(3):
     ring.take(now_ns=10)
-print(f"worked off; {ring.counts['full']} was dropped for want of room, {ring.counts['shedding']} while the ring drained")
-let_in = ring.offer(0, encode(b"LESSON 10 ", 7, [b"?"]), now_ns=11)
-print(f"message 7: {'queued' if let_in else 'dropped'}, stale: {ring.stale}, may trade: {ring.may_trade(11)}")
+print(f"processed; {ring.counts['full']} was dropped because the ring was full, {ring.counts['shedding']} while the ring drained")
+accepted = ring.offer(0, encode(b"LESSON 10 ", 7, [b"?"]), now_ns=11)
+print(f"message 7: {'queued' if accepted else 'dropped'}, stale: {ring.stale}, may trade: {ring.may_trade(11)}")
 whole = ring.recovered(expected=7, now_ns=12)
-print(f"4 to 6 were asked for and are in the book: {whole}, stale: {ring.stale}, may trade: {ring.may_trade(12)}")
+print(f"4 to 6 were requested and are in the book: {whole}, stale: {ring.stale}, may trade: {ring.may_trade(12)}")
 
 # %% [markdown]
-# Three decisions stand in that. The **newest** are dropped, not the oldest: what waits stays an unbroken run, and what is missing
-# is one range. Once it has begun, **everything** is dropped until the ring has drained: else the next minutes would leave
-# hundreds of holes, each to be asked for. And from the first drop on **nothing is traded**, until the last hole is filled.
+# The policy has three decisions. It drops the **newest** messages, not the oldest: the queue stays contiguous, and the missing
+# messages form one range. Once it has begun, it drops **everything** until the ring has drained: otherwise the next minutes
+# would leave hundreds of gaps, each to be requested. And from the first drop on the trader **does not trade**, until the last
+# gap is filled.
 #
-# **Predict:** three times of what the whole path can do, for thirty milliseconds, then calm again. For how long is the book
-# stale? And will it be the same book afterwards, to the last bit?
+# **Predict:** three times the capacity of the whole path for thirty milliseconds, then calm again. For how long is the book
+# stale? And is it the same book afterwards, to the last bit?
 
 # %%
 guess_stale_ms = 20
@@ -256,7 +258,7 @@ guess_stale_ms = 20
 # %% tags=["nbval-ignore-output"]
 overload = hftlab.loadtest.overload(None, factor=3.0, length_ms=30.0, ring=RING, seed=SEED)
 print("\n".join(overload.lines()[:-1]))
-print(f"you said {guess_stale_ms} ms")
+print(f"your guess: {guess_stale_ms} ms")
 overload.plot()
 
 # %% tags=["nbval-check-output"]
@@ -270,25 +272,24 @@ claims = {
 }
 after = [
     next(book for at_ns, _, book in one.seen.timeline if at_ns / 1e6 > one.overload_ms[1]) for one in overload.engines
-]  # what each book is when something is worked off for the first time after the overload
+]  # state of each book at the first message processed after the overload
 claims["when the overload is over, the books are stale still"] = set(after) == {"stale"}
 assert all(claims.values()), overload
 for claim, holds in claims.items():
     print(f"{claim}: {holds}")
 
 # %% [markdown]
-# The overload ends, and the book is stale still: what was dropped comes again, and has to be worked off beside what is new. That
-# is the price of the policy, and it is paid in time without trading, never in a wrong book.
+# After the overload the book is still stale: the dropped messages are retransmitted, and must be processed beside the new ones.
+# That is the price of the policy: time without trading, but never a wrong book.
 #
-# ## Faults, and what is left after them
+# ## Faults and recovery
 #
-# Load is not the only stress. Lines die, connections break in the middle of an order, processes fail and come back.
-# `hftlab.loadtest.faults` sets up a real exchange and a real trader on loopback, breaks something, and looks afterwards. It
-# accepts
-# two ends: the book is the fault-free one, bit for bit; or it is *stale*, and nothing is traded any more. No order may go out
-# twice, and none may be lost without a word.
+# Load is not the only stress. Lines fail, connections break in the middle of an order, processes crash and restart.
+# `hftlab.loadtest.faults` starts a real exchange and a real trader on loopback, injects a fault, and checks the result. It
+# accepts two outcomes: the book equals the fault-free one, bit for bit; or it is *stale*, and the trader does not trade any
+# more. No order may be sent twice, and none may be lost silently.
 #
-# **Predict,** for each: is the book whole at the end? And is an order lost?
+# **Predict,** for each: is the book complete at the end? And is an order lost?
 
 # %%
 guess_whole = {"packet loss": True, "both lines dead": True, "lost for good": True, "TCP reset in an order": True}
@@ -304,40 +305,40 @@ with pl.Config(fmt_str_lengths=80, tbl_width_chars=200):
 ended = {row.fault: row.said.partition(";")[0] for row in faults.rows}
 print("\n".join(f"{fault:<22} {said}" for fault, said in ended.items()))
 assert not faults.failures
-print("every fault was survived:", not faults.failures)
+print("every fault passed:", not faults.failures)
 
 # %% [markdown]
-# The one that ends stale is no failure. Messages that nobody can bring back leave a book that nobody should trade on, and to know
-# that is what the machinery is for. And read the last column of the table: an order whose connection broke is *reported* as lost.
-# The trader cannot know whether the exchange got it until it has logged in again and read what it missed.
+# The fault that ends stale is not a failure. If messages cannot be recovered, the trader must not trade on the book, and it
+# must know that. And read the last column of the table: an order whose connection broke is *reported* as lost. The trader
+# cannot know whether the exchange got it until it has logged in again and read the messages it missed.
 #
 # ## The soak
 #
-# Some faults need hours: memory that grows by a few bytes a message, a latency that creeps. A **soak** runs the same messages
-# again and again and looks for a slope. A pass ends with an empty book, so whatever has grown is a leak. Ours is a short one, to
-# see the form; the real one runs for as long as you like (`hftlab stress soak --seconds 3600`).
+# Some faults need hours to show: memory that grows by a few bytes a message, latency that creeps up. A **soak test** runs the
+# same messages again and again and fits a slope. A pass ends with an empty book, so any growth is a leak. Ours is short; a real
+# one runs as long as you like (`hftlab stress soak --seconds 3600`).
 
 # %% tags=["nbval-ignore-output"]
 soak = hftlab.loadtest.soak(engine[0], seconds=SOAK_S, seed=SEED)
 print("\n".join(soak.lines()))
 
 # %% tags=["nbval-check-output"]
-print("faults:", soak.faults, "- orders left over in an empty book:", soak.left_over)
+print("faults:", soak.faults, "- orders left in an empty book:", soak.left_over)
 assert soak.faults == soak.left_over == 0
 
 # %% [markdown]
-# ## Exercise 10.1: a queue that says what it dropped
+# ## Exercise 10.1: a queue that reports what it dropped
 #
-# *Medium, 25 minutes.* Write a bounded queue that follows the policy above, with one simplification: once it has dropped
-# something, it lets nothing in until it is **empty**.
+# *Medium, 25 minutes.* Write a bounded queue with the policy above and one simplification: once it has dropped a message, it
+# accepts nothing until it is **empty**.
 #
-# - `offer(number, message)` returns whether the message was let in; numbers rise one by one
+# - `offer(number, message)` returns whether the message was accepted; numbers increase one by one
 # - `take()` returns the oldest message, None if there is none
-# - `dropped` is a list of ranges `(from, until)` that are missing; neighbours make one range
-# - `stale` is True from the first drop until all that was dropped is in the book
-# - `filled(upto)`: somebody says that everything before number `upto` is in the book now
+# - `dropped` is a list of the missing ranges `(from, until)`; adjacent ones form one range
+# - `stale` is True from the first drop until every dropped message is in the book
+# - `filled(upto)`: everything before number `upto` is in the book now
 #
-# The start is what `collections.deque` offers. It is bounded, and it lies: it forgets the oldest, without a word.
+# The start is a `collections.deque`. It is bounded, and it drops the oldest message silently.
 
 # %% tags=["nbval-check-output"]
 from collections import deque
@@ -366,15 +367,15 @@ print(answer)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# Keep `shedding`, a word on whether nothing is let in at present. It begins when there is no room, and ends in `take`, when the
-# last one was taken. `filled(upto)` cuts ranges off: some go, one may become shorter.
+# Use a flag `shedding`, which is true while nothing is accepted. It becomes true when there is no room, and false in `take`,
+# when the last message was taken. `filled(upto)` cuts ranges off: some vanish, one may become shorter.
 #
 # </details>
 #
 # <details><summary>Solution</summary>
 #
 # ```python
-# class Honest(Start):
+# class Bounded(Start):
 #     def __init__(self, size):
 #         self.size, self.waiting = size, deque()
 #         self.dropped, self.shedding = [], False
@@ -406,7 +407,7 @@ print(answer)
 
 
 # %% tags=["solution", "nbval-ignore-output"]
-class Honest(Start):
+class Bounded(Start):
     def __init__(self, size):
         self.size, self.waiting = size, deque()
         self.dropped, self.shedding = [], False
@@ -434,18 +435,18 @@ class Honest(Start):
         self.dropped = [(max(first, upto), until) for first, until in self.dropped if until > upto]
 
 
-answer = check("10.1", Honest)
+answer = check("10.1", Bounded)
 assert answer, answer
 answer
 
 # %% [markdown]
 # ## Exercise 10.2: how large must the ring be?
 #
-# *Medium, 20 minutes.* Calls are due at `due` and take `service`, both in ns, shape (n,), whole numbers; one server works on them
-# in order. Return the most calls that are **due and not done** at any one time: so large must the ring be. A call that is done
-# in the moment in which the next one is due has made room for it.
+# *Medium, 20 minutes.* Calls are due at `due` and take `service`, both in ns, shape (n,), whole numbers; one server processes
+# them in order. Return the largest number of calls that are **due and not done** at any one time: the necessary size of the
+# ring. A call that is done at the moment at which the next one is due has made room for it.
 #
-# The start looks at the load on the average, as a first plan does.
+# The start uses the average load.
 
 
 # %% tags=["nbval-check-output"]
@@ -461,9 +462,9 @@ print(answer)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# A call begins when it is due, or when the one before it is done, whichever is later (Lindley 1952):
-# `done[i] = max(due[i], done[i - 1]) + service[i]`. The queue is longest just after somebody came. How many were done by then?
-# Both lists rise, so `np.searchsorted(done, due, side="right")` counts them.
+# A call begins when it is due, or when the one before it is done, whichever is later (Lindley 1952): `done[i] = max(due[i],
+# done[i - 1]) + service[i]`. The queue is longest just after an arrival. How many calls were done by then? Both lists are
+# sorted, so `np.searchsorted(done, due, side="right")` counts them.
 #
 # </details>
 #
@@ -499,13 +500,14 @@ answer
 # %% [markdown]
 # ## Takeaway
 #
-# - A closed loop cannot see a queue. Offer a load that does not wait for the answer, and count from when it was due.
-# - Plan with the knee, not with the capacity; and size the ring by the burst: one number of the engine and Lindley's line do it.
-# - When something must be dropped, drop the newest, say which, stop trading, and fill the hole. A late book is a cost. A wrong
+# - A closed loop cannot measure a queue. Offer a load that does not wait for the response, and count from the due time.
+# - Plan with the knee, not with the capacity; and size the ring by the burst, with one number of the engine and Lindley's
+#   recursion.
+# - When messages must be dropped, drop the newest, record which, stop trading, and fill the gap. A late book is a cost. A wrong
 #   one is a loss.
 #
-# **What did not help:** a faster engine against a pause of the machine. It has more waiting after it; only the time to work it
-# off gets shorter. And dropping old messages instead of new ones, which leaves more holes.
+# **What did not help:** a faster engine against a pause of the machine. Its queue is longer afterwards; only the time to drain
+# it is shorter.
 #
 # **Where it is in the code.** `hftlab/loadtest/` (a module for each section), `hftlab/net/trader/ingress.py` (the policy),
 # `notebooks/course/fake_server.py` (the server). `hftlab stress` runs all of it in one go; `--faults` prints the whole table.
