@@ -1,8 +1,8 @@
-"""What every chart shares: Altair, brought in when it is needed; the theme; the colours; rows that cannot break a chart.
+"""What every chart shares: Altair, imported when it is needed; the theme; the colours; rows that cannot break a chart.
 
-The theme is Altair's own kind of theme, called "hftlab". It is registered, and chosen unless somebody has chosen another, when
-the first chart is made; `hftlab.charts.save` and the renderer of `hftlab.charts.enable` use it whatever else is chosen. It stands
-in no chart itself: Altair refuses to put charts that carry a configuration beside each other, and ours shall be put together.
+The theme is an Altair theme called "hftlab". It is registered, and enabled unless another one is, when the first chart is made;
+`hftlab.charts.save` and the renderer of `hftlab.charts.enable` use it whatever is enabled. No chart carries it itself: Altair
+refuses to put charts with a configuration beside each other.
 """
 
 from __future__ import annotations
@@ -19,22 +19,33 @@ if TYPE_CHECKING:
     import altair as alt
     import polars as pl
 
-#: Told apart by people of every colour vision: Okabe and Ito, with a wine of Tol for their yellow, which white paper swallows.
+#: Distinct for every colour vision: Okabe and Ito, with a wine of Tol for their yellow, which is lost on white paper.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#882255")
 GREY, INK, QUIET = "#888888", "#222222", "#666666"
+#: The colour of each stage, in every chart, in the order of the path.
+STAGE_COLOURS = {
+    "tick": PALETTE[4],
+    "book": PALETTE[0],
+    "signal": PALETTE[2],
+    "order": PALETTE[3],
+    "engine": "#bdbdbd",
+    "other": "#dedede",
+}
+#: Colours on which text is white.
+DARK = ("#0072B2", "#000000", "#882255")
 #: No chart, its legend and axes with it, is wider than this, px: what a notebook shows on code hosts without scrolling.
 WIDTH = 700
-#: No chart sees more rows: it draws what was summarised before.
-MOST_ROWS = 5_000
+#: No chart sees more rows: it draws summaries.
+MAX_ROWS = 5_000
 THEME = "hftlab"
-_FONT = "DejaVu Sans, Verdana, sans-serif"  # there on a plain Linux; its relatives elsewhere
+_FONT = "DejaVu Sans, Verdana, sans-serif"  # installed on a plain Linux; its relatives elsewhere
 
 
 def theme() -> dict[str, Any]:
     """The configuration of every chart, as Vega-Lite has it."""
     return {
         "config": {
-            "background": "white",  # also where the page around it is dark
+            "background": "white",  # on a dark page, too
             "font": _FONT,
             "padding": 8,
             "view": {"stroke": None},
@@ -81,11 +92,9 @@ def theme() -> dict[str, Any]:
 
 
 def altair() -> Any:
-    """The module, the theme registered with it, or one clear sentence."""
-    try:
-        import altair
-    except ImportError:
-        raise HftlabError("charts need altair, which is not installed: pip install altair") from None
+    """The module, the theme registered with it."""
+    import altair
+
     _register(altair)
     return altair
 
@@ -97,18 +106,30 @@ def _register(altair: Any) -> None:
         altair.theme.register(THEME, enable=altair.theme.active == "default")(theme)
 
 
+def data(rows: list[dict[str, Any]]) -> Any:
+    """A chart of plain rows, to be marked and encoded."""
+    alt = altair()
+    return alt.Chart(alt.Data(values=rows))
+
+
+def stage_colours(names: Iterable[str]) -> list[str]:
+    """The colours of stages; other names take the colours of the palette that no stage has."""
+    free = iter([colour for colour in PALETTE if colour not in STAGE_COLOURS.values()] * 9)
+    return [STAGE_COLOURS.get(name) or next(free) for name in names]
+
+
 def head(title: str, subtitle: str | Iterable[str] = "", **more: Any) -> Any:
     """Title and grey subtitle, broken into lines that fit the width of a chart. more : of altair.Title"""
-    said = [subtitle] if isinstance(subtitle, str) else list(subtitle)
-    lines = [line for text in said for line in textwrap.wrap(text, 108)]
+    texts = [subtitle] if isinstance(subtitle, str) else list(subtitle)
+    lines = [line for text in texts for line in textwrap.wrap(text, 108)]
     return altair().Title(textwrap.wrap(title, 66) or [""], **({"subtitle": lines} if lines else {}), **more)
 
 
 def nothing(text: str = "nothing was measured", title: str = "") -> alt.Chart:
     """A small chart in place of one that has nothing to draw: "no data", and why. title : of the chart it stands for"""
     alt = altair()
-    said = textwrap.wrap(f"no data: {text}" if text else "no data", 70)
-    chart = alt.Chart(alt.Data(values=[{"text": said}])).mark_text(fontSize=13, color=QUIET, lineHeight=18)
+    lines = textwrap.wrap(f"no data: {text}" if text else "no data", 70)
+    chart = data([{"text": lines}]).mark_text(fontSize=13, color=QUIET, lineHeight=18)
     chart = chart.encode(text="text:N", x=alt.value(240), y=alt.value(40)).properties(width=480, height=80)
     return chart.properties(title=head(title)) if title else chart  # type: ignore[no-any-return]
 
@@ -123,19 +144,19 @@ def rows_of(
 ) -> list[dict[str, Any]]:
     """The rows of a frame that can be drawn, as plain values of at most nine digits; NaN and infinity become None.
 
-    columns  : columns that must be there, at any value
-    text     : columns that must be there and become text, "n/a" where there is none: names of series, of stages
-    real     : columns that must be there and hold a finite number, or the row is left out
-    positive : as `real`, and above 0: what stands on a logarithmic axis
-    what     : who asks, for the error
+    columns  : required, at any value
+    text     : required, become text, "n/a" for null: names of series, of stages
+    real     : required; rows without a finite number are left out
+    positive : as `real`, and above 0: for a logarithmic axis
+    what     : the name of the chart, for the error
     raises   : HftlabError for a missing column, or for more than 5,000 rows
     """
     text, real, positive = tuple(text), tuple(real), tuple(positive)
     missing = [name for name in (*columns, *text, *real, *positive) if name not in frame.columns]
     if missing:
         raise HftlabError(f"{what} needs a column {missing[0]!r}; the frame has {', '.join(frame.columns) or 'none'}")
-    if len(frame) > MOST_ROWS:
-        raise HftlabError(f"{what} is given {len(frame):,} rows; at most {MOST_ROWS:,} are drawn: summarise them first")
+    if len(frame) > MAX_ROWS:
+        raise HftlabError(f"{what} is given {len(frame):,} rows; at most {MAX_ROWS:,} are drawn: summarise them first")
     rows = [{name: _plain(value) for name, value in row.items()} for row in frame.to_dicts()]
     rows = [{**row, **{name: "n/a" if row[name] is None else str(row[name]) for name in text}} for row in rows]
     rows = [row for row in rows if all(row[name] is not None for name in (*real, *positive))]
@@ -147,11 +168,3 @@ def _plain(value: Any) -> Any:
     if not isinstance(value, float):
         return value
     return float(f"{value:.9g}") if math.isfinite(value) else None
-
-
-def log_ticks(low: float, high: float, factors: tuple[float, ...] = (1, 2, 5)) -> list[float]:
-    """Round numbers from below `low` to above `high`, for the axis of a logarithmic scale."""
-    ticks = [float(f"{factor}e{power}") for power in range(-3, 13) for factor in factors]
-    inside = [tick for tick in ticks if low < tick < high]
-    below, above = [tick for tick in ticks if tick <= low], [tick for tick in ticks if tick >= high]
-    return [*below[-1:], *inside, *above[:1]]

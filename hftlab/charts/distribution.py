@@ -1,6 +1,6 @@
-"""How latency is distributed: percentile spectrum, chance of being slower, ridges of histograms.
+"""Distributions of latency: percentiles, the complementary distribution, ridges of histograms, a heat map over time.
 
-A line ends where the frame has no more rows: whoever summarises the samples leaves out what they do not say.
+A line ends with the rows of its frame: percentiles that a sample cannot bear are left out before.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from hftlab.charts.base import WIDTH, altair, head, nothing, rows_of
-from hftlab.charts.scales import broken, by_series, names_in, say_ns, styles, text_width, time_axis
+from hftlab.charts.base import WIDTH, altair, data, head, nothing, rows_of
+from hftlab.charts.scales import broken, by_series, legend, names_in, say_ns, styles, text_width, time_axis
 
 if TYPE_CHECKING:
     import altair as alt
@@ -40,13 +40,13 @@ def percentile_chart(
     labels = {1: "0%", 2: "50%", **{10**n: f"{100 - 10 ** (2 - n):.{max(0, n - 2)}f}%" for n in nines}}
     expression = " : ".join(f"datum.value == {at} ? '{text}'" for at, text in labels.items()) + " : ''"
     x = alt.X("one_in:Q").scale(type="log", domain=[1, max(10, deepest * 1.05)], nice=False)
-    x = x.axis(title="percentile (each nine as wide as the one before)", values=list(labels), labelExpr=expression)
+    x = x.axis(title="percentile (log scale of 1 / (1 - p))", values=list(labels), labelExpr=expression)
     scale, axis = time_axis(what, [row["ns"] for row in rows])
     return _lines(rows, x, alt.Y("ns:Q", scale=scale, axis=axis)).properties(title=head(title, subtitle))  # type: ignore[no-any-return]
 
 
 def ccdf_chart(
-    frame: pl.DataFrame, title: str = "The chance of being slower", subtitle: str = "", what: str = "latency"
+    frame: pl.DataFrame, title: str = "Complementary distribution of latency", subtitle: str = "", what: str = "latency"
 ) -> alt.LayerChart | alt.Chart:
     """P(X > x) against x on two logarithmic axes: a straight line is a heavy tail.
 
@@ -60,7 +60,7 @@ def ccdf_chart(
     decades = [10.0**-power for power in range(math.ceil(-math.log10(rarest) - 1e-9) + 1)]
     y = alt.Y("beyond:Q").scale(type="log", domain=[rarest / 1.2, 1], nice=False)
     label = "format(100 * datum.value, '~r') + '%'"
-    y = y.axis(title="messages slower than x, P(X > x) (%, log scale)", values=decades, labelExpr=label)
+    y = y.axis(title="P(X > x) (%, log scale)", values=decades, labelExpr=label)
     scale, axis = time_axis(what, [row["ns"] for row in rows], most=10)
     return _lines(rows, alt.X("ns:Q", scale=scale, axis=axis), y).properties(title=head(title, subtitle))  # type: ignore[no-any-return]
 
@@ -77,19 +77,19 @@ def _lines(rows: list[dict[str, Any]], x: Any, y: Any) -> Any:
     alt = altair()
     names = names_in(rows)
     tooltip = ["series:N", alt.Tooltip("percentile:Q", format=".6~r"), alt.Tooltip("ns:Q", format=",.1f", title="ns")]
-    told = by_series(names)
-    base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=told["color"], tooltip=tooltip)
-    lines = base.mark_line(strokeWidth=2, strokeJoin="round").encode(strokeDash=told["strokeDash"], order="percentile:Q")
+    series = by_series(names)
+    base = data(rows).encode(x=x, y=y, color=series["color"], tooltip=tooltip)
+    lines = base.mark_line(strokeWidth=2, strokeJoin="round").encode(strokeDash=series["strokeDash"], order="percentile:Q")
     ends = [max((row for row in rows if row["series"] == name), key=lambda row: row["percentile"]) for name in names]
-    dots = alt.Chart(alt.Data(values=ends)).mark_point(filled=True, size=36, opacity=1)
-    dots = dots.encode(x=x, y=y, color=told["color"], tooltip=tooltip)
-    return (lines + dots).properties(width=WIDTH - 90, height=300)
+    dots = data(ends).mark_point(filled=True, size=36, opacity=1)
+    dots = dots.encode(x=x, y=y, color=series["color"], tooltip=tooltip)
+    return (lines + dots).properties(width=WIDTH - 100, height=300)
 
 
 def ridge_chart(
-    frame: pl.DataFrame, title: str = "How latency is distributed", subtitle: str = "", what: str = "latency"
+    frame: pl.DataFrame, title: str = "Distribution of latency", subtitle: str = "", what: str = "latency"
 ) -> alt.LayerChart | alt.Chart:
-    """Histograms one above the other on one logarithmic axis, each scaled to its own highest place; a line marks its median.
+    """Histograms one above the other on one logarithmic axis, each scaled to its own mode; a line marks its median.
 
     frame : columns series, low_ns, high_ns (> low_ns), count; bins equally wide on a logarithmic axis; empty ones may lack
     """
@@ -116,12 +116,12 @@ def ridge_chart(
     color = alt.Color("series:N", legend=None).scale(domain=names, range=colours)
     dash = alt.StrokeDash("series:N", legend=None).scale(domain=names, range=dashes)
     points = [point for name in names for point in _outline(bins[name], name, offsets[name])]
-    areas = alt.Chart(alt.Data(values=points)).mark_area(fillOpacity=0.72, line={"strokeWidth": 1.2}, orient="vertical")
+    areas = data(points).mark_area(fillOpacity=0.72, line={"strokeWidth": 1.2}, orient="vertical")
     areas = areas.encode(
         x=x, y=y, y2="base:Q", color=color, strokeDash=dash, tooltip=["series:N", alt.Tooltip("ns:Q", format=",.0f")]
     )
     marks = [{"series": name, "ns": medians[name], "base": offsets[name], "top": offsets[name] + 0.5} for name in names]
-    rules = alt.Chart(alt.Data(values=marks)).mark_rule(color="white", strokeWidth=2).encode(x=x, y=y, y2="base:Q")
+    rules = data(marks).mark_rule(color="white", strokeWidth=2).encode(x=x, y=y, y2="base:Q")
     height = max(44, 15 * lines) * (len(names) - 1 + _REACH)
     width = WIDTH - 50 - left
     return alt.layer(areas, rules).properties(width=width, height=height, title=head(title, subtitle))  # type: ignore[no-any-return]
@@ -149,3 +149,40 @@ def _outline(bins: list[dict[str, Any]], name: str, offset: int) -> list[dict[st
         if at == len(bins) - 1 or bins[at + 1]["low_ns"] > high * (1 + 1e-9):
             points.append((high, 0.0))
     return [{"series": name, "ns": ns, "base": offset, "top": offset + _REACH * height} for ns, height in points]
+
+
+def heat_chart(
+    frame: pl.DataFrame,
+    x: str = "message index",
+    title: str = "Latency over time",
+    subtitle: str = "",
+    what: str = "latency",
+) -> alt.Chart:
+    """A heat map: time on x, latency on a logarithmic y, the count of a cell as its colour, logarithmic as well.
+
+    frame : columns start, end (> start), low_ns, high_ns (> low_ns), count; at most 5,000 cells, empty ones may lack
+    x     : title of the horizontal axis, with its unit: "message index", "time (s)"
+    """
+    alt = altair()
+    rows = rows_of(frame, real=["start", "end"], positive=["low_ns", "high_ns", "count"], what="heat_chart")
+    rows = [row for row in rows if row["end"] > row["start"] and row["high_ns"] > row["low_ns"]]
+    if not rows:
+        return nothing("no cell with a count", title)
+    scale, axis = time_axis(what, [row[edge] for row in rows for edge in ("low_ns", "high_ns")], margin=1.05, grid=False)
+    most = max(row["count"] for row in rows)
+    shades = alt.Scale(type="log" if most > 1 else "linear", scheme="viridis", domain=[1, max(most, 2)])
+    key = legend(["messages in a cell (log scale)"], title="messages in a cell (log scale)", gradientLength=220, tickCount=4)
+    key.format, key.titleOrient, key.titlePadding = ",d", "left", 10
+    across = [min(row["start"] for row in rows), max(row["end"] for row in rows)]
+    along = alt.X("start:Q").scale(domain=across, nice=False, zero=False)
+    tips = {"start": ("from", ",~r"), "end": ("to", ",~r"), "low_ns": ("from ns", ",.0f"), "high_ns": ("to ns", ",.0f")}
+    cells = data(rows).mark_rect()
+    cells = cells.encode(
+        x=along.axis(title=x, grid=False, format=",~r", tickCount=6),
+        x2="end:Q",
+        y=alt.Y("low_ns:Q", scale=scale, axis=axis),
+        y2="high_ns:Q",
+        color=alt.Color("count:Q", scale=shades, legend=key),
+        tooltip=[*(alt.Tooltip(f"{name}:Q", title=title, format=form) for name, (title, form) in tips.items()), "count:Q"],
+    )
+    return cells.properties(width=WIDTH - 90, height=300, title=head(title, subtitle))  # type: ignore[no-any-return]

@@ -1,12 +1,12 @@
-"""Anything counted or measured against anything else: a line per series."""
+"""Lines: anything against anything else, and the experiments that are curves: scaling, Amdahl's law, FFI overhead, clocks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hftlab.charts.base import WIDTH, altair, head, nothing, rows_of
-from hftlab.charts.scales import by_series, names_in, ticks_between
+from hftlab.charts.base import GREY, PALETTE, WIDTH, altair, data, head, nothing, rows_of
+from hftlab.charts.scales import by_series, colour_by, colours_of, legend, log_axis, names_in, panel_name, shape_by, ticks_between
 
 if TYPE_CHECKING:
     import altair as alt
@@ -14,12 +14,24 @@ if TYPE_CHECKING:
 
 #: Points of a series from which dots would hide the line.
 DENSE = 40
+#: Speed-up of a part at the right edge of an Amdahl chart, and points of its curve.
+MAX_SPEED_UP, _POINTS = 100.0, 41
+#: Entry point -> colour and shape; as `hftlab.experiments` names them.
+ENTRY_POINTS = {
+    "push": (PALETTE[0], "circle"),
+    "push_events": (PALETTE[1], "square"),
+    "message": (PALETTE[2], "diamond"),
+    "apply": (PALETTE[3], "triangle-up"),
+    "no-op across": (GREY, "cross"),
+    "Python engine": (PALETTE[5], "stroke"),
+}
+_CLOCK_FIGURES = ["min", "p50", "p90", "p99", "p99.9", "p99.99", "max"]
 
 
 def line_chart(
     frame: pl.DataFrame,
     title: str,
-    subtitle: str = "",
+    subtitle: str | list[str] = "",
     *,
     x: str = "x",
     y: str = "y",
@@ -50,7 +62,7 @@ def line_chart(
     reach = [row[name] for row in rows for name in ("y", "low", "high") if row.get(name) is not None]
     along, up = _axis([row["x"] for row in rows], x, log_x, zero=False), _axis(reach, y, log_y, zero=rule is None)
     tooltip = ["series:N", alt.Tooltip("x:Q", title=x, format=",~r"), alt.Tooltip("y:Q", title=y, format=",.6~r")]
-    base = alt.Chart(alt.Data(values=rows)).encode(x=alt.X("x:Q", **along), color=series["color"], tooltip=tooltip)
+    base = data(rows).encode(x=alt.X("x:Q", **along), color=series["color"], tooltip=tooltip)
     scaled = alt.Y("y:Q", **up)
     shape = {"interpolate": "step-after"} if step else {"strokeJoin": "round"}
     layers = [*_rules(rule, marks), base.mark_line(**shape).encode(y=scaled, strokeDash=series["strokeDash"])]
@@ -65,22 +77,143 @@ def line_chart(
 def _axis(values: list[float], title: str, log: bool, *, zero: bool) -> dict[str, Any]:
     """Scale and axis around values."""
     alt = altair()
-    if not log:
-        return {"scale": alt.Scale(nice=True, zero=zero), "axis": alt.Axis(title=title, format=",~r", tickCount=7)}
-    low, high = min(values) / 1.1, max(values) * 1.1
-    scale = alt.Scale(type="log", nice=False, domain=[low, high])
-    return {"scale": scale, "axis": alt.Axis(title=f"{title} (log scale)", format=",~r", values=ticks_between(low, high))}
+    if log:
+        return dict(zip(("scale", "axis"), log_axis(title, values, margin=1.1), strict=True))
+    return {"scale": alt.Scale(nice=True, zero=zero), "axis": alt.Axis(title=title, format=",~r", tickCount=7)}
 
 
 def _rules(rule: float | None, marks: Mapping[str, float] | None) -> list[Any]:
     """A dashed horizontal rule, and dotted vertical ones with their labels above the plot."""
-    alt = altair()
     layers = []
     if rule is not None:
-        across = alt.Chart(alt.Data(values=[{"at": rule}])).mark_rule(color="#999999", strokeDash=[4, 3])
-        layers.append(across.encode(y="at:Q"))
+        layers.append(data([{"at": rule}]).mark_rule(color="#999999", strokeDash=[4, 3]).encode(y="at:Q"))
     if marks:
-        base = alt.Chart(alt.Data(values=[{"label": name, "at": at} for name, at in marks.items()])).encode(x="at:Q")
+        base = data([{"label": name, "at": at} for name, at in marks.items()]).encode(x="at:Q")
         layers.append(base.mark_rule(color="#999999", strokeDash=[2, 3]))
-        layers.append(base.mark_text(dy=-8, color="#555555").encode(y=alt.value(0), text="label:N"))
+        layers.append(base.mark_text(dy=-8, color="#555555").encode(y=altair().value(0), text="label:N"))
     return layers
+
+
+def scaling_chart(
+    points: pl.DataFrame, title: str, rules: Mapping[str, float] | None = None, subtitle: str = ""
+) -> alt.LayerChart | alt.Chart:
+    """ns per message against size, one line per variant, the control dashed.
+
+    points : columns variant, size, ns_per_message, low, high; title: of the horizontal axis; rules: positions on it, by label
+    """
+    frame = points.rename({"variant": "series", "size": "x", "ns_per_message": "y"})
+    dotted = ["dotted: the reserved bytes of the best variant's book outgrow a cache"] if rules else []
+    axes = {"x": title, "y": "ns per message", "log_x": True, "log_y": True}
+    return line_chart(frame, f"ns per message by {title}", [subtitle, *dotted], **axes, marks=rules, height=320)  # type: ignore[arg-type]
+
+
+def amdahl_chart(
+    parts: pl.DataFrame, title: str = "Amdahl's law: speed-up of the whole", subtitle: str = "", what: str = "the part"
+) -> alt.LayerChart | alt.Chart:
+    """Speed-up of the whole against that of one part, a line per part; dots where something was measured.
+
+    parts : columns part, share (0 to 1, of the whole); optional times and speed_up, a measured dot: the part times as fast makes
+            the whole speed_up times as fast
+    what  : names the part on the horizontal axis
+    """
+    alt = altair()
+    rows = rows_of(parts, text=["part"], real=["share"], what="amdahl_chart")
+    rows = [row for row in rows if 0 <= row["share"] <= 1]
+    if not rows:
+        return nothing("no part has a share", title)
+    share = {row["part"]: row["share"] for row in rows}
+    across = [MAX_SPEED_UP ** (place / (_POINTS - 1)) for place in range(_POINTS)]
+    points = [
+        {"part": name, "times": round(times, 4), "speed_up": round(1 / ((1 - share[name]) + share[name] / times), 5)}
+        for name in share
+        for times in across
+    ]
+    dots = [row for row in rows if row.get("times") and row.get("speed_up")]
+    high = 1.08 * max(row["speed_up"] for row in [*points, *dots])
+    series = by_series(list(share), "part")
+    x = alt.X("times:Q").scale(type="log", domain=[1, MAX_SPEED_UP], nice=False)
+    x = x.axis(title=f"speed-up of {what} (log scale)", values=[1, 2, 5, 10, 20, 50, 100], format="~r")
+    y = alt.Y("speed_up:Q").scale(type="log", domain=[0.98, high], nice=False)
+    y = y.axis(title="speed-up of the whole (log scale)", values=ticks_between(1, high), format="~r")
+    tooltip = ["part:N", alt.Tooltip("times:Q", format=".3~r"), alt.Tooltip("speed_up:Q", format=".3~r")]
+    layers = [data(points).mark_line(strokeWidth=2).encode(x=x, y=y, **series)]
+    if dots:
+        marks = data(dots).mark_point(filled=True, size=90, opacity=1)
+        layers.append(marks.encode(x=x, y=y, color=series["color"], tooltip=tooltip))
+    return alt.layer(*layers).properties(width=WIDTH - 90, height=300, title=head(title, subtitle))  # type: ignore[no-any-return]
+
+
+def clock_chart(clocks: pl.DataFrame, subtitle: str = "") -> alt.LayerChart:
+    """The cost of a reading by percentile, in ns on a logarithmic axis, one line per clock; no dot where the sample is too small.
+
+    clocks : columns clock, min, p50, p90, p99, p99.9, p99.99, max (ns), n
+
+    A cost below 1 ns, which only a clock coarser than its reading can show, is drawn at 1 ns.
+    """
+    alt = altair()
+    rows = [
+        {"clock": row["clock"], "percentile": name, "ns": row[name], "drawn": max(row[name], 1.0), "n": row["n"]}
+        for row in clocks.to_dicts()
+        for name in _CLOCK_FIGURES
+        if row[name] is not None
+    ]
+    names = clocks["clock"].to_list()
+    scale, axis = log_axis("cost of a reading, ns", [row["drawn"] for row in rows])
+    key = legend(names, columns=1)
+    base = data(rows).encode(
+        x=alt.X("percentile:O", sort=_CLOCK_FIGURES).axis(title="percentile of the readings", labelAngle=0),
+        y=alt.Y("drawn:Q", scale=scale, axis=axis),
+        color=colour_by("clock", colours_of(names), key),
+    )
+    dots = base.mark_point(filled=False, strokeWidth=2, size=90, opacity=1).encode(
+        shape=alt.Shape("clock:N", sort=names, legend=key).scale(domain=names),
+        tooltip=["clock:N", "percentile:N", alt.Tooltip("ns:Q", format=",.1f"), alt.Tooltip("n:Q", format=",")],
+    )
+    title = head("Cost of reading a clock", subtitle or "two readings back to back")
+    return (base.mark_line(strokeWidth=2) + dots).properties(width=450, height=300, title=title)  # type: ignore[no-any-return]
+
+
+def ffi_chart(calls: pl.DataFrame, subtitle: str = "", title: str = "FFI overhead") -> alt.HConcatChart | alt.Chart:
+    """ns per message against messages per call into Rust, a panel per last stage; the Python engine as a rule.
+
+    calls : columns way (of ENTRY_POINTS), until, messages_per_crossing, ns_per_message, low, high, min
+    """
+    if calls.is_empty():
+        return nothing("no entry point was measured", title)
+    rows = calls.to_dicts()
+    empty, messages = [row for row in rows if row["way"] == "no-op across"], [row for row in rows if row["until"]]
+    stages = names_in(messages, "until")
+    scale, axis = log_axis("ns per message", [row["ns_per_message"] for row in messages], margin=1.05)
+    panels: list[Any] = []
+    for until in stages:
+        first = axis.copy()
+        if panels:
+            first.title, first.labels, first.ticks = None, False, False
+        y = altair().Y("ns_per_message:Q", scale=scale, axis=first)
+        panel = _ffi_panel([*empty, *(row for row in messages if row["until"] == until)], until, y)
+        panels.append(panel.properties(width=(WIDTH - 94) // len(stages) - 24, height=300))
+    row = altair().hconcat(*panels, spacing=24).resolve_scale(y="shared", color="shared")
+    return row.properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+
+
+def _ffi_panel(rows: list[dict[str, Any]], until: str, y: Any) -> Any:
+    alt = altair()
+    chunks = [row for row in rows if row["way"].startswith("push")]
+    single = [{**row, "messages_per_crossing": 1} for row in rows if row["way"] in ("message", "apply", "no-op across")]
+    sizes = [row["messages_per_crossing"] for row in chunks]
+    decades = [10**power for power in range(9) if min(sizes) <= 10**power <= max(sizes)]
+    x = alt.X("messages_per_crossing:Q").scale(type="log", nice=False)
+    x = x.axis(title="messages per call (log scale)", values=decades, format=",d", labelFlush=False)
+    key = legend(list(ENTRY_POINTS), symbolOpacity=1)
+    color = colour_by("way", {name: colour for name, (colour, _) in ENTRY_POINTS.items()}, key)
+    shape = shape_by("way", {name: shape for name, (_, shape) in ENTRY_POINTS.items()}, key)
+    encoded = {"y": y, "color": color, "tooltip": ["way:N", "messages_per_crossing:Q", "ns_per_message:Q", "low:Q", "high:Q"]}
+    rule = data([row for row in rows if row["way"] == "Python engine"]).mark_rule(strokeWidth=2, strokeDash=[6, 3])
+    dots = data(chunks + single).mark_point(filled=True, size=75, opacity=1)
+    lines = data(chunks).mark_line(strokeWidth=2)
+    return (
+        panel_name(f"until {until}")
+        + rule.encode(**encoded)
+        + lines.encode(x=x, **encoded)
+        + dots.encode(x=x, shape=shape, **encoded)
+    )

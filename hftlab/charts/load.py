@@ -1,13 +1,14 @@
-"""The hockey stick: what latency becomes as the load approaches what an engine can do."""
+"""Load: latency against offered load, the queue of a burst, the ring of an overload, a soak."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hftlab.charts.base import QUIET, WIDTH, altair, head, nothing, rows_of
-from hftlab.charts.scales import line_legend, names_in, panel_name, styles, time_axis
-from hftlab.errors import UnknownName
+from hftlab.charts.base import PALETTE, QUIET, WIDTH, altair, data, head, nothing, rows_of
+from hftlab.charts.scales import by_series, colour_by, colours_of, legend, line_legend, names_in, panel_name, time_axis
+from hftlab.errors import check_choice
 
 if TYPE_CHECKING:
     import altair as alt
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 #: Values of the column `time`, in the order in which their panels stand, and their titles.
 TIMES = {"response": "response time, from the intended send time", "service": "service time, from the actual start"}
+#: State of the book during an overload -> colour.
+BOOKS = {"fresh": PALETTE[2], "late": PALETTE[1], "stale": PALETTE[5]}
 _PERCENTILE_DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [1, 4])
+_MB = 1e6
 
 
 def load_chart(
@@ -28,7 +32,8 @@ def load_chart(
     knee: float | None = None,
     what: str = "latency",
 ) -> alt.HConcatChart | alt.Chart:
-    """ns against load, a line per series and percentile; response and service time side by side where the frame has both.
+    """The hockey stick: ns against load, a line per series and percentile; response and service time side by side where the frame
+    has both.
 
     frame       : columns load, percentile (text: "p50", "p99.9"), ns (> 0); optional series; optional time, which is
                   "response", from the intended send time, or "service"
@@ -41,73 +46,160 @@ def load_chart(
     One series: its percentiles have the colours. Several: the series have the colours, the percentiles the dashes.
     """
     rows = rows_of(frame, text=["percentile"], real=["load"], positive=["ns"], what="load_chart")
-    rows = [{"time": "", **row, "series": str(row.get("series", ""))} for row in rows]
+    rows = [{**row, "time": row.get("time") or "", "series": str(row.get("series", ""))} for row in rows]
     for row in rows:
-        if row["time"] not in (*TIMES, "", None):
-            raise UnknownName("time", row["time"], TIMES)
+        check_choice("time", row["time"], ("", *TIMES))
     if not rows:
         return nothing("no latency above 0 ns at any load", title)
     alt = altair()
-    percentiles = sorted(names_in(rows, "percentile"), key=_depth)
     panels = [time for time in TIMES if any(row["time"] == time for row in rows)] or [""]
+    ns = [row["ns"] for row in rows]
+    scale, axis = time_axis(what, [*ns, max(ns) * (1.6 if knee is not None else 1)])  # room for the word
     across = [min(row["load"] for row in rows), max(row["load"] for row in rows)]
-    seen = [row["ns"] for row in rows]
-    scale, axis = time_axis(what, [*seen, max(seen) * (1.6 if knee is not None else 1)])  # room for the word
-    encodings = _told_apart(names_in(rows), percentiles)
+    x = alt.X("load:Q").scale(domain=across, nice=False, zero=False, padding=6)
+    x = x.axis(title=load, format=load_format, tickCount=6, labelFlush=False)
+    encodings = _encodings(names_in(rows), sorted(names_in(rows, "percentile"), key=_depth))
     width = WIDTH - 90 if len(panels) == 1 else (WIDTH - 120) // 2
     charts: list[Any] = []
     for time in panels:
-        x = alt.X("load:Q").scale(domain=across, nice=False, zero=False, padding=6)
-        x = x.axis(title=load, format=load_format, tickCount=6, labelFlush=False)
-        y = alt.Y("ns:Q", scale=scale, axis=axis if not charts else _bare(axis))
+        bare = axis.copy()
+        if charts:  # the second panel shares the labels of the first
+            bare.title, bare.labels, bare.ticks = None, False, False
         mine = [row for row in rows if row["time"] == time or not time]
-        chart = _panel(mine, x, y, encodings, knee)
-        charts.append((chart + panel_name(TIMES.get(time, ""))).properties(width=width, height=280))
+        panel = _load_panel(mine, x, alt.Y("ns:Q", scale=scale, axis=bare), encodings, knee) + panel_name(TIMES.get(time, ""))
+        charts.append(panel.properties(width=width, height=280))
     return alt.hconcat(*charts, spacing=16).properties(title=head(title, subtitle))  # type: ignore[no-any-return]
 
 
 def _depth(percentile: str) -> tuple[float, str]:
-    """Where a percentile stands among others: p50, p99, p99.9, max."""
+    """The order of percentiles: p50, p99, p99.9, max."""
     number = re.search(r"[\d.]+", percentile)
     return (float(number.group().strip(".") or 1e9) if number else 1e9, percentile)
 
 
-def _bare(axis: Any) -> Any:
-    """The same axis for a second panel: its lines alone."""
-    bare = axis.copy()
-    bare.title, bare.labels, bare.ticks = None, False, False
-    return bare
-
-
-def _told_apart(names: list[str], percentiles: list[str]) -> dict[str, Any]:
-    alt = altair()
+def _encodings(names: list[str], percentiles: list[str]) -> dict[str, Any]:
+    """Colour, and of several series dash."""
     if len(names) == 1:
-        colours, _ = styles(percentiles)
-        key = line_legend(percentiles)
-        return {"color": alt.Color("percentile:N", sort=percentiles, legend=key).scale(domain=percentiles, range=colours)}
-    colours, _ = styles(names)
+        return {"color": colour_by("percentile", colours_of(percentiles), line_legend(percentiles))}
     dashes = [_PERCENTILE_DASHES[place % len(_PERCENTILE_DASHES)] for place in range(len(percentiles))]
-    dashed = alt.StrokeDash("percentile:N", sort=percentiles, legend=line_legend(percentiles))
+    dashed = altair().StrokeDash("percentile:N", sort=percentiles, legend=line_legend(percentiles))
     return {
-        "color": alt.Color("series:N", sort=names, legend=line_legend(names)).scale(domain=names, range=colours),
+        "color": colour_by("series", colours_of(names), line_legend(names)),
         "strokeDash": dashed.scale(domain=percentiles, range=dashes),
     }
 
 
-def _panel(rows: list[dict[str, Any]], x: Any, y: Any, encodings: dict[str, Any], knee: float | None) -> Any:
+def _load_panel(rows: list[dict[str, Any]], x: Any, y: Any, encodings: dict[str, Any], knee: float | None) -> Any:
     alt = altair()
     tooltip = ["series:N", "percentile:N", alt.Tooltip("load:Q", format=",.3~r"), alt.Tooltip("ns:Q", format=",.0f")]
-    base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=encodings["color"], detail=["series:N", "percentile:N"])
+    base = data(rows).encode(x=x, y=y, color=encodings["color"], detail=["series:N", "percentile:N"])
     dash = {"strokeDash": encodings["strokeDash"]} if "strokeDash" in encodings else {}
     layers = [
         base.mark_line(strokeWidth=2).encode(**dash),
         base.mark_point(filled=True, size=32, opacity=1).encode(tooltip=tooltip),
     ]
     if knee is not None:
-        mark = alt.Chart(alt.Data(values=[{"load": knee, "text": "knee"}])).encode(x="load:Q")
-        layers = [
-            mark.mark_rule(color=QUIET, strokeDash=[3, 3]),
-            mark.mark_text(align="right", dx=-5, dy=8, color=QUIET).encode(y=alt.value(0), text="text:N"),
-            *layers,
-        ]
+        mark = data([{"load": knee, "text": "knee"}]).encode(x="load:Q")
+        text = mark.mark_text(align="right", dx=-5, dy=8, color=QUIET).encode(y=alt.value(0), text="text:N")
+        layers = [mark.mark_rule(color=QUIET, strokeDash=[3, 3]), text, *layers]
     return alt.layer(*layers)
+
+
+def burst_chart(frame: pl.DataFrame, length_ms: float, subtitle: str = "") -> alt.VConcatChart | alt.Chart:
+    """Messages waiting during and after a burst, a panel per target, a line per factor.
+
+    frame : columns target, series (text: "10x"), ms (since the burst began), waiting; length_ms: of the burst
+    """
+    title = "Queue length during a burst"
+    rows = rows_of(frame, text=["target", "series"], real=["ms", "waiting"], what="burst_chart")
+    if not rows:
+        return nothing("no burst", title)
+    series = by_series(names_in(rows))
+    spans = dict.fromkeys(names_in(rows, "target"), (0.0, length_ms))
+    axes = ("time since the burst began (ms)", "calls waiting")
+
+    def marks(x: Any, y: Any, mine: list[dict[str, Any]]) -> list[Any]:
+        return [data(mine).mark_line().encode(x=x, y=y, **series)]
+
+    return _queues(rows, spans, "burst", axes, marks, head(title, subtitle))
+
+
+def overload_chart(
+    frame: pl.DataFrame, spans: Mapping[str, tuple[float, float]], subtitle: str = ""
+) -> alt.VConcatChart | alt.Chart:
+    """Datagrams in the ring against time, a panel per target; the colour is the state of the book.
+
+    frame : columns target, ms, waiting, book (of BOOKS); spans: (start, end) of the overload in ms, by target
+    """
+    title = "Queue length and state of the book during an overload"
+    rows = rows_of(frame, text=["target", "book"], real=["ms", "waiting"], what="overload_chart")
+    if not rows:
+        return nothing("no overload", title)
+    key = legend(["the book is", *BOOKS], title="the book is", titleOrient="left")
+    color = colour_by("book", BOOKS, key)
+
+    def marks(x: Any, y: Any, mine: list[dict[str, Any]]) -> list[Any]:
+        base = data(mine).encode(x=x, y=y)
+        line = base.mark_line(strokeWidth=1, color="#bbbbbb", interpolate="step-after")
+        return [line, base.mark_point(filled=True, size=16, opacity=1).encode(color=color)]
+
+    return _queues(rows, spans, "overload", ("time (ms)", "datagrams waiting"), marks, head(title, subtitle))
+
+
+def _queues(
+    rows: list[dict[str, Any]],
+    spans: Mapping[str, tuple[float, float]],
+    word: str,
+    axes: tuple[str, str],
+    marks: Any,
+    title: Any,
+) -> alt.VConcatChart:
+    """Queue length against time, a panel per target. spans: what is shaded and called `word`; marks(x, y, rows): the layers"""
+    alt = altair()
+    targets, panels = names_in(rows, "target"), []
+    across = [min(row["ms"] for row in rows), max(row["ms"] for row in rows)]
+    for target in targets:
+        mine = [row for row in rows if row["target"] == target]
+        low, high = spans[target]
+        x = alt.X("ms:Q").scale(domain=across, nice=False)
+        x = x.axis(title=axes[0] if target == targets[-1] else None, tickCount=8, grid=False)
+        room = 1.2 * max(1, *(row["waiting"] for row in mine))  # for the word
+        y = alt.Y("waiting:Q").scale(domain=[0, room], nice=False).axis(title=axes[1], format="~s", tickCount=5)
+        span = data([{"from": low, "to": high, "text": word}]).encode(x=alt.X("from:Q"))
+        shade = span.mark_rect(color=QUIET, opacity=0.13).encode(x2="to:Q")
+        name = span.mark_text(align="left", dx=4, dy=9, color=QUIET).encode(y=alt.value(0), text="text:N")
+        layers = alt.layer(shade, name, *marks(x, y, mine), panel_name(target))
+        panels.append(layers.properties(width=WIDTH - 100, height=160))
+    return alt.vconcat(*panels, spacing=24).properties(title=title)  # type: ignore[no-any-return]
+
+
+def soak_chart(frame: pl.DataFrame, subtitle: str = "") -> alt.VConcatChart | alt.Chart:
+    """A soak against time: latencies above, memory below.
+
+    frame : columns at_s, service_p50, response_p99, response_max (ns), rss_bytes, engine_bytes
+    """
+    title = "Latency and memory during a soak"
+    latencies = {"service_p50": "service p50", "response_p99": "response p99", "response_max": "response max"}
+    memories = {"rss_bytes": "process (RSS)", "engine_bytes": "the engine's book"}
+    rows = rows_of(frame, real=["at_s"], what="soak_chart") if len(frame) else []
+    upper, lower = (
+        [{"at_s": row["at_s"], "series": name, "y": row[key] / unit} for row in rows for key, name in columns.items() if row[key]]
+        for columns, unit in ((latencies, 1.0), (memories, _MB))
+    )
+    if not upper or not lower:
+        return nothing("no sample", title)
+    alt = altair()
+    scale, axis = time_axis("latency", [row["y"] for row in upper])
+    across = [0, max(row["at_s"] for row in rows)]
+    panels = []
+    for mine, y, colours, height in (
+        (upper, alt.Y("y:Q", scale=scale, axis=axis), PALETTE[:3], 190),
+        (lower, alt.Y("y:Q").scale(zero=True).axis(title="memory (MB)", tickCount=5), PALETTE[3:5], 130),
+    ):
+        names = names_in(mine)
+        x = alt.X("at_s:Q").scale(domain=across, nice=False)
+        x = x.axis(title="time (s)" if mine is lower else None, grid=False, tickCount=8)
+        color = colour_by("series", dict(zip(names, colours, strict=False)), line_legend(names))
+        panels.append(data(mine).mark_line().encode(x=x, y=y, color=color).properties(width=WIDTH - 100, height=height))
+    chart = alt.vconcat(*panels, spacing=18).resolve_scale(color="independent")
+    return chart.properties(title=head(title, subtitle))  # type: ignore[no-any-return]

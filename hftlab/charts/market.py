@@ -1,12 +1,12 @@
-"""The book at one moment: its depth on both sides, and the queue of one level."""
+"""One order book: its depth on both sides, and the queue of one level."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from hftlab.charts.base import PALETTE, WIDTH, altair, head, nothing, rows_of
-from hftlab.charts.scales import legend, text_width
+from hftlab.charts.base import PALETTE, WIDTH, altair, data, head, nothing, rows_of
+from hftlab.charts.scales import colour_by, legend, text_width
 
 if TYPE_CHECKING:
     import altair as alt
@@ -16,7 +16,7 @@ BID, ASK = PALETTE[0], PALETTE[5]
 
 
 def depth_chart(
-    book: pl.DataFrame, price_scale: int, levels: int = 10, title: str = "The book", subtitle: str = ""
+    book: pl.DataFrame, price_scale: int, levels: int = 10, title: str = "Order book depth", subtitle: str = ""
 ) -> alt.LayerChart | alt.Chart:
     """Both sides of a book: a row per price, the best in the middle; bids to the left, asks to the right, as long as their size.
 
@@ -32,38 +32,30 @@ def depth_chart(
     rows = [_level(row, price_scale) for row in rows]
     prices = [price_text(price, price_scale) for price in sorted({row["price"] for row in rows}, reverse=True)]
     best = {side: found[0]["price"] for side, found in sides.items() if found}
-    said = f"{len(sides['bid'])} bid and {len(sides['ask'])} ask levels; beside each its size, and in how many orders"
+    text = f"{len(sides['bid'])} bid and {len(sides['ask'])} ask levels; beside each its quantity and number of orders"
     if len(best) == 2:
-        said += f"; spread {price_text(best['ask'] - best['bid'], price_scale)}"
+        text += f"; spread {price_text(best['ask'] - best['bid'], price_scale)}"
     half = (WIDTH - 120) // 2
     reach = max(row["qty"] * half / (half - 12 - text_width(row["text"], 10.5)) for row in rows)  # px: room for the texts
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("at:N", sort=prices).axis(title="price", domain=False, ticks=False, labelPadding=8)
-    )
+    base = data(rows).encode(y=alt.Y("at:N", sort=prices).axis(title="price", domain=False, ticks=False, labelPadding=8))
     x = alt.X("reach:Q").scale(domain=[-reach, reach], nice=False)
-    x = x.axis(
-        title="shares or lots at the price: bids to the left, asks to the right",
-        labelExpr="format(abs(datum.value), ',~r')",
-        tickCount=7,
-        grid=False,
-    )
+    label = "format(abs(datum.value), ',~r')"
+    x = x.axis(title="quantity at the price (shares or lots): bids left, asks right", labelExpr=label, tickCount=7, grid=False)
     bars = base.mark_bar(height=15).encode(
         x=x,
-        color=alt.Color("side:N", legend=legend(["bid", "ask"], symbolType="square")).scale(
-            domain=["bid", "ask"], range=[BID, ASK]
-        ),
+        color=colour_by("side", {"bid": BID, "ask": ASK}, legend(["bid", "ask"], symbolType="square")),
         tooltip=["side:N", alt.Tooltip("at:N", title="price"), alt.Tooltip("qty:Q", format=","), "orders:Q"],
     )
     texts = [_beside(base, "bid", "right", -5), _beside(base, "ask", "left", 5)]
-    middle = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="#999999").encode(x="zero:Q")
-    titled = head(title, [text for text in (subtitle, said) if text])
+    middle = data([{"zero": 0}]).mark_rule(color="#999999").encode(x="zero:Q")
+    titled = head(title, [line for line in (subtitle, text) if line])
     return alt.layer(bars, *texts, middle).properties(width=2 * half, height=21 * len(prices), title=titled)  # type: ignore[no-any-return]
 
 
 def _level(row: dict[str, Any], price_scale: int) -> dict[str, Any]:
     """A level as it is drawn: bids reach to the left."""
-    said = {"text": f"{row['qty']:,} in {row['orders'] or 0:,}", "at": price_text(row["price"], price_scale)}
-    return {**row, **said, "reach": -row["qty"] if row["side"] == "bid" else row["qty"]}
+    words = {"text": f"{row['qty']:,} in {row['orders'] or 0:,}", "at": price_text(row["price"], price_scale)}
+    return {**row, **words, "reach": -row["qty"] if row["side"] == "bid" else row["qty"]}
 
 
 def _beside(base: Any, side: str, align: str, dx: int) -> Any:
@@ -79,7 +71,7 @@ def price_text(price: float, price_scale: int) -> str:
 
 
 def queue_chart(
-    queue: pl.DataFrame, ours: int | Iterable[int] = (), title: str = "The queue of one level", subtitle: str = ""
+    queue: pl.DataFrame, ours: int | Iterable[int] = (), title: str = "Queue of one price level", subtitle: str = ""
 ) -> alt.LayerChart | alt.Chart:
     """The orders of one price level in their order, each a block as wide as its quantity, ours marked; the front is on the left.
 
@@ -94,38 +86,24 @@ def queue_chart(
     blocks = _blocks(rows, mine)
     ahead, first = blocks[-1]["end"], next((place for place, block in enumerate(blocks) if block["who"] == "ours"), len(rows))
     width = WIDTH - 60
-    told = [subtitle, f"{len(rows):,} orders, {ahead:,} shares or lots; the front, which is filled first, is on the left"]
+    texts = [subtitle, f"{len(rows):,} orders, {ahead:,} shares or lots; the front, which is filled first, is on the left"]
     if first < len(rows):
-        told.append(f"before ours stand {first:,} orders with {blocks[first]['ahead']:,}")
+        texts.append(f"ahead of ours: {first:,} orders with {blocks[first]['ahead']:,}")
     kinds = {"ahead of us": PALETTE[4], "ours": PALETTE[5], "others": "#c8c8c8"}
     kinds = {kind: colour for kind, colour in kinds.items() if any(block["who"] == kind for block in blocks)}
-    x = (
-        alt.X("ahead:Q")
-        .scale(domain=[0, ahead], nice=False)
-        .axis(title="shares or lots from the front", format=",~r", tickCount=8, grid=False)
-    )
-    color = alt.Color("who:N", legend=legend(list(kinds), symbolType="square", symbolStrokeWidth=0))
-    gap = 0.8 if len(rows) <= 150 else 0
-    bars = (
-        alt.Chart(alt.Data(values=blocks))
-        .mark_bar(height=44, stroke="white", strokeWidth=gap)
-        .encode(
-            x=x,
-            x2="end:Q",
-            y=alt.value(30),
-            color=color.scale(domain=list(kinds), range=list(kinds.values())),
-            tooltip=["order:N", "place:Q", alt.Tooltip("qty:Q", format=","), alt.Tooltip("ahead:Q", format=",")],
-        )
-    )
+    x = alt.X("ahead:Q").scale(domain=[0, ahead], nice=False)
+    x = x.axis(title="quantity from the front (shares or lots)", format=",~r", tickCount=8, grid=False)
+    color = colour_by("who", kinds, legend(list(kinds), symbolType="square", symbolStrokeWidth=0))
+    tooltip = ["order:N", "place:Q", alt.Tooltip("qty:Q", format=","), alt.Tooltip("ahead:Q", format=",")]
+    bars = data(blocks).mark_bar(height=44, stroke="white", strokeWidth=0.8 if len(rows) <= 150 else 0)
+    bars = bars.encode(x=x, x2="end:Q", y=alt.value(30), color=color, tooltip=tooltip)
     wide = [block for block in blocks if block["qty"] / ahead * width > text_width(block["text"], 10.5) + 4]
-    numbers = alt.Chart(alt.Data(values=[{**block, "middle": (block["ahead"] + block["end"]) / 2} for block in wide]))
+    numbers = data([{**block, "middle": (block["ahead"] + block["end"]) / 2} for block in wide])
     numbers = numbers.mark_text(fontSize=10.5, color="black").encode(x="middle:Q", y=alt.value(30), text="text:N")
     ours_at = [{"middle": (block["ahead"] + block["end"]) / 2} for block in blocks if block["who"] == "ours"]
-    marks = alt.Chart(alt.Data(values=ours_at)).mark_point(
-        shape="triangle-down", filled=True, size=70, opacity=1, color=PALETTE[5]
-    )
+    marks = data(ours_at).mark_point(shape="triangle-down", filled=True, size=70, opacity=1, color=PALETTE[5])
     marks = marks.encode(x="middle:Q", y=alt.value(2))
-    titled = head(title, [text for text in told if text])
+    titled = head(title, [text for text in texts if text])
     return (bars + numbers + marks).properties(width=width, height=60, title=titled)  # type: ignore[no-any-return]
 
 
@@ -136,7 +114,7 @@ def _blocks(rows: list[dict[str, Any]], mine: set[int]) -> list[dict[str, Any]]:
     ahead = 0
     for place, row in enumerate(rows):
         who = "ours" if row["order_id"] in mine else "ahead of us" if place < first < len(rows) else "others"
-        said = {"order": str(row["order_id"]), "place": place + 1, "qty": row["qty"], "who": who, "ahead": ahead}
+        place_in = {"order": str(row["order_id"]), "place": place + 1, "qty": row["qty"], "who": who, "ahead": ahead}
         ahead += row["qty"]
-        blocks.append({**said, "end": ahead, "text": f"{row['qty']:,}"})
+        blocks.append({**place_in, "end": ahead, "text": f"{row['qty']:,}"})
     return blocks

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hftlab.charts.base import PALETTE, QUIET, WIDTH, altair, head, nothing, rows_of
+from hftlab.charts.base import PALETTE, QUIET, WIDTH, altair, data, head, nothing, rows_of
 from hftlab.charts.market import ASK, BID
-from hftlab.charts.scales import legend, line_legend, panel_name
-from hftlab.errors import ConfigError, HftlabError, UnknownName
+from hftlab.charts.scales import colour_by, legend, line_legend, panel_name, shape_by
+from hftlab.errors import HftlabError, check_choice, check_range
 
 if TYPE_CHECKING:
     import altair as alt
@@ -33,25 +33,23 @@ SIGNALS = {
 _PRICES = {"mid": 1, "spread": 1, "microprice": 1, "volatility": 2}
 
 
-def thin(frame: pl.DataFrame, most: int = 2_000, columns: Iterable[str] | None = None) -> pl.DataFrame:
-    """At most so many rows of a frame, in their order: the first, the last, and of each stretch of rows those where a column has
+def thin(frame: pl.DataFrame, limit: int = 2_000, columns: Iterable[str] | None = None) -> pl.DataFrame:
+    """At most `limit` rows of a frame, in their order: the first, the last, and of each stretch of rows those where a column has
     its lowest and its highest value. A frame that is small enough comes back as it is.
 
-    most    : rows, at least 2 + 2 per column
+    limit   : rows, at least 2 + 2 per column
     columns : numeric columns whose extremes are kept; default all but index, ts_ns and instrument
-    raises  : ConfigError if `most` leaves no room for one stretch
+    raises  : ConfigError if `limit` leaves no room for one stretch
     """
     import polars as pl
 
-    if len(frame) <= most:
+    if len(frame) <= limit:
         return frame
     numeric = [name for name in frame.columns if frame[name].dtype.is_numeric() and name not in ("index", "ts_ns", "instrument")]
     chosen = numeric if columns is None else list(columns)
-    stretches = (most - 2) // max(1, 2 * len(chosen))
-    if stretches < 1:
-        raise ConfigError(f"most is {most}; for {len(chosen)} columns it is at least {2 + 2 * len(chosen)}")
+    check_range(f"limit of {len(chosen)} columns", limit, 2 + 2 * max(1, len(chosen)))
     placed = frame.select(chosen).with_row_index("place")
-    width = -(-len(frame) // stretches)
+    width = -(-len(frame) // ((limit - 2) // max(1, 2 * len(chosen))))
     values = [pl.col(name).cast(pl.Float64).fill_nan(None) for name in chosen]
     extremes = [end for value in values for end in (value.arg_min(), value.arg_max())]
     found = placed.group_by(pl.col("place") // width, maintain_order=True).agg(
@@ -70,7 +68,7 @@ def price_chart(
     title: str = "Best bid and ask",
     subtitle: str = "",
 ) -> alt.LayerChart | alt.Chart:
-    """Best bid and ask as steps with the spread shaded between them, the microprice, and one's own orders as triangles.
+    """Best bid and ask as steps with the spread shaded between them, the microprice, and own orders as triangles.
 
     frame       : rows of `Run.frame` of one instrument: ts_ns or index, bid_price, bid_qty, ask_price, ask_qty, microprice;
                   any number of them, they are thinned here
@@ -87,19 +85,19 @@ def price_chart(
     sides = [
         pl.when(pl.col(f"{side}_qty") > 0).then(pl.col(f"{side}_price") / price_scale).alias(side) for side in ("bid", "ask")
     ]
-    told = thin(
+    thinned = thin(
         frame.select("x", *sides, micro=pl.col("microprice").fill_nan(None) / price_scale), 1_500, ("bid", "ask", "micro")
     )
-    rows = rows_of(told, "bid", "ask", "micro", real=["x"], what="price_chart")
+    rows = rows_of(thinned, "bid", "ask", "micro", real=["x"], what="price_chart")
     if all(row["bid"] is None and row["ask"] is None for row in rows):
         return nothing("no row with a bid or an ask", title)
     names = {"best bid": BID, "best ask": ASK, "microprice": "#777777"}
     x = alt.X("x:Q").scale(domain=[rows[0]["x"], max(rows[-1]["x"], rows[0]["x"] + 1e-9)], nice=False)
     x = x.axis(title=title_x, format=",~r", tickCount=6, grid=False)
-    domain, cut = _prices_shown(told)
+    domain, cut = _prices_shown(thinned)
     scale = alt.Scale(domain=domain, nice=False, zero=False, clamp=False)
     base = alt.Chart().encode(x=x)  # the data stands once, with the layers
-    color = alt.Color("name:N", legend=line_legend(list(names))).scale(domain=list(names), range=list(names.values()))
+    color = colour_by("name", names, line_legend(list(names)))
     y = {side: alt.Y(f"{side}:Q", scale=scale, title="price (currency)") for side in ("bid", "ask", "micro")}
     band = base.mark_area(interpolate="step-after", opacity=0.12, color=QUIET, clip=True).encode(y=y["bid"], y2="ask:Q")
     lines = [
@@ -108,8 +106,8 @@ def price_chart(
         .encode(y=y[side], color=color)
         for side, name, width in (("micro", "microprice", 0.8), ("bid", "best bid", 1.4), ("ask", "best ask", 1.4))
     ]
-    marks, said = _orders(orders, by, frame, price_scale, x, scale)
-    titled = head(title, [text for text in (subtitle, cut, said) if text])
+    marks, drawn = _orders(orders, by, frame, price_scale, x, scale)
+    titled = head(title, [text for text in (subtitle, cut, drawn) if text])
     return alt.layer(band, *lines, *marks, data=alt.Data(values=rows)).properties(width=WIDTH - 100, height=300, title=titled)  # type: ignore[no-any-return]
 
 
@@ -117,13 +115,12 @@ def _along(frame: pl.DataFrame, by: str, what: str) -> tuple[pl.DataFrame, str]:
     """The frame with a column x, and the title of its axis."""
     import polars as pl
 
-    if by not in ("time", "index"):
-        raise UnknownName("x axis", by, ("time", "index"))
+    check_choice("x axis", by, ("time", "index"))
     if "instrument" in frame.columns and frame["instrument"].n_unique() > 1:
         raise HftlabError(f"{what} draws one instrument; the frame has rows of {frame['instrument'].n_unique()}: filter it first")
     column = "index" if by == "index" else "ts_ns"
     rows_of(frame.clear(), column, what=what)
-    if {"bid_qty", "ask_qty"} <= set(frame.columns):  # what comes before the first quote says nothing
+    if {"bid_qty", "ask_qty"} <= set(frame.columns):  # there is no price before the first quote
         quoted = frame.select((pl.col("bid_qty") > 0) | (pl.col("ask_qty") > 0)).to_series()
         frame = frame[int(quoted.arg_max() or 0) :]
     if by == "index" or frame.is_empty():
@@ -134,25 +131,25 @@ def _along(frame: pl.DataFrame, by: str, what: str) -> tuple[pl.DataFrame, str]:
     return frame.with_columns(x=x), f"time since the first quote ({unit})"
 
 
-def _prices_shown(told: pl.DataFrame) -> tuple[list[float], str]:
-    """From where to where prices are drawn: all, unless a few stand so far off that the others would be one line."""
+def _prices_shown(thinned: pl.DataFrame) -> tuple[list[float], str]:
+    """The range of prices drawn: all, unless a few lie so far off that the others would be one line."""
     import polars as pl
 
-    prices = pl.concat([told["bid"], told["ask"]]).drop_nulls()
+    prices = pl.concat([thinned["bid"], thinned["ask"]]).drop_nulls()
     low, high = float(prices.min()), float(prices.max())  # type: ignore[arg-type]
     near = float(prices.quantile(0.02) or low), float(prices.quantile(0.98) or high)
-    said = ""
+    text = ""
     if high - low > 20 * (near[1] - near[0]) > 0:
         low, high = max(low, 2 * near[0] - near[1]), min(high, 2 * near[1] - near[0])
-        said = "a few prices far from the others are cut off"
+        text = "a few prices far from the others are cut off"
     free = 0.04 * (high - low) or 0.01 * abs(high) or 1.0
-    return [low - free, high + free], said
+    return [low - free, high + free], text
 
 
 def _orders(
     orders: pl.DataFrame | None, by: str, frame: pl.DataFrame, price_scale: int, x: Any, scale: Any
 ) -> tuple[list[Any], str]:
-    """One's own orders as triangles, and how many of them are drawn."""
+    """Own orders as triangles, and how many of them are drawn."""
     import polars as pl
 
     if orders is None or orders.is_empty() or frame.is_empty():
@@ -167,16 +164,16 @@ def _orders(
     names = {"buy": PALETTE[2], "sell": PALETTE[3]}
     rows = [{**row, "price": row["price"] / price_scale, "order": "buy" if row["side"] == "B" else "sell"} for row in rows]
     key = legend(list(names), symbolOpacity=1, symbolSize=170, symbolStrokeWidth=0.6)
-    triangles = alt.Chart(alt.Data(values=rows)).mark_point(size=52, opacity=1, stroke="black", strokeWidth=0.6, clip=True)
+    triangles = data(rows).mark_point(size=52, opacity=1, stroke="black", strokeWidth=0.6, clip=True)
     triangles = triangles.encode(
         x=x,
         y=alt.Y("price:Q", scale=scale),
         fill=alt.Fill("order:N", legend=key).scale(domain=list(names), range=list(names.values())),
-        shape=alt.Shape("order:N", legend=key).scale(domain=list(names), range=["triangle-up", "triangle-down"]),
+        shape=shape_by("order", dict(zip(names, ("triangle-up", "triangle-down"), strict=True)), key),
         tooltip=["order:N", alt.Tooltip("price:Q", format=",.4~f"), alt.Tooltip("qty:Q", format=",")],
     )
-    said = f"{len(rows):,} of {len(orders):,} own orders drawn" if len(rows) < len(orders) else f"{len(orders):,} own orders"
-    return [triangles], said
+    text = f"{len(rows):,} of {len(orders):,} own orders drawn" if len(rows) < len(orders) else f"{len(orders):,} own orders"
+    return [triangles], text
 
 
 def signal_chart(
@@ -198,8 +195,7 @@ def signal_chart(
 
     alt = altair()
     for name in signals:
-        if name not in SIGNALS:
-            raise UnknownName("signal", name, SIGNALS)
+        check_choice("signal", name, SIGNALS)
     frame, title_x = _along(frame, by, "signal_chart")
     rows_of(frame.clear(), *signals, what="signal_chart")
     if frame.is_empty() or not signals:
@@ -210,14 +206,14 @@ def signal_chart(
         above, form = SIGNALS[name]
         label = f"datum.value == 0 ? '0' : format(datum.value, '{form}')"
         value = pl.col(name).fill_nan(None) / price_scale ** _PRICES.get(name, 0)
-        told = thin(frame.select("x", value.alias("value")), min(700, 4_000 // len(signals)), ("value",))
+        thinned = thin(frame.select("x", value.alias("value")), min(700, 4_000 // len(signals)), ("value",))
         last = place == len(signals) - 1
         axis = alt.Axis(title=title_x if last else None, labels=last, ticks=last, format=",~r", tickCount=6, grid=False)
         y = alt.Y("value:Q").scale(zero=False, nice=True).axis(title=None, tickCount=3, labelExpr=label, minExtent=44)
-        line = alt.Chart(alt.Data(values=rows_of(told, "value", real=["x"])))
+        line = data(rows_of(thinned, "value", real=["x"]))
         line = line.mark_line(interpolate="step-after", strokeWidth=1.1, color=PALETTE[0]).encode(x=x.axis(axis), y=y)
         layers = [line, panel_name(above)]
         if _PRICES.get(name, 0) == 0:
-            layers.insert(0, alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="#bbbbbb").encode(y="zero:Q"))
+            layers.insert(0, data([{"zero": 0}]).mark_rule(color="#bbbbbb").encode(y="zero:Q"))
         panels.append(alt.layer(*layers).properties(width=WIDTH - 90, height=64))
     return alt.vconcat(*panels, spacing=12).properties(title=head(title, subtitle))  # type: ignore[no-any-return]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hftlab.charts.base import GREY, PALETTE, WIDTH, altair
+from hftlab.charts.base import GREY, PALETTE, WIDTH, altair, data
 
 #: Unit -> nanoseconds.
 UNITS = {"ns": 1.0, "µs": 1e3, "ms": 1e6, "s": 1e9}
@@ -49,24 +49,35 @@ def _steps(near: float) -> Iterable[float]:
     return (float(f"{factor}e{power}") for power in range(math.floor(math.log10(near)) - 5, 15) for factor in (1, 2, 5))
 
 
-def time_axis(what: str, values: Iterable[float], *, margin: float = 1.12, most: int = 9, **more: Any) -> tuple[Any, Any]:
-    """Scale and axis of a logarithmic axis of time around values in ns (> 0); its title names the units that its ticks carry.
+def log_axis(title: str, values: Iterable[float], *, margin: float = 1.12, most: int = 9, **more: Any) -> tuple[Any, Any]:
+    """Scale and axis of a logarithmic axis around values (> 0).
 
     margin : factor left free below the least and above the greatest value; most : ticks; more : of altair.Axis
     """
     alt = altair()
     seen = list(values) or [1.0]
     low, high = min(seen) / margin, max(seen) * margin
-    ticks = ticks_between(low, high, most)
-    units = [unit for unit in UNITS if any(UNITS[unit] <= max(tick, 1) < 1000 * UNITS[unit] for tick in ticks)] or ["ns"]
-    span = units[0] if len(units) == 1 else f"{units[0]} to {units[-1]}"
     scale = alt.Scale(type="log", domain=[low, high], nice=False, clamp=True)
-    return scale, alt.Axis(title=f"{what} ({span}, log scale)", values=ticks, labelExpr=_LABEL, **more)
+    return scale, alt.Axis(**{"title": f"{title} (log scale)", "values": ticks_between(low, high, most), "format": ",~r", **more})
+
+
+def time_axis(what: str, values: Iterable[float], **more: Any) -> tuple[Any, Any]:
+    """`log_axis` around values in ns; its title names the units that its ticks carry."""
+    scale, axis = log_axis(what, values, format=altair().Undefined, labelExpr=_LABEL, **more)
+    units = [unit for unit in UNITS if any(UNITS[unit] <= max(tick, 1) < 1000 * UNITS[unit] for tick in axis.values)] or ["ns"]
+    span = units[0] if len(units) == 1 else f"{units[0]} to {units[-1]}"
+    axis.title = f"{what} ({span}, log scale)"
+    return scale, axis
 
 
 def is_control(name: str) -> bool:
     """Whether a series is the control, by its name: "control", "A/A control", "rust again"."""
     return bool({"control", "again"} & set(re.findall(r"\w+", name.lower())))
+
+
+def colours_of(names: Sequence[str]) -> dict[str, str]:
+    """The colour of each series by its name, see `styles`."""
+    return dict(zip(names, styles(names)[0], strict=True))
 
 
 def styles(names: Sequence[str]) -> tuple[list[str], list[list[int]]]:
@@ -109,10 +120,22 @@ def by_series(names: Sequence[str], field: str = "series", **more: Any) -> dict[
     }
 
 
+def colour_by(field: str, colours: Mapping[str, str], legend: Any = None) -> Any:
+    """Colour by the names in a field. colours: name -> colour, in the order of the legend"""
+    names = list(colours)
+    return altair().Color(f"{field}:N", sort=names, legend=legend).scale(domain=names, range=list(colours.values()))
+
+
+def shape_by(field: str, shapes: Mapping[str, str], legend: Any = None) -> Any:
+    """Shape by the names in a field. shapes: name -> shape, in the order of the legend"""
+    names = list(shapes)
+    return altair().Shape(f"{field}:N", sort=names, legend=legend).scale(domain=names, range=list(shapes.values()))
+
+
 def panel_name(text: str) -> Any:
     """The name of a panel above it; a title of its own would stand higher where a label of the axis juts out."""
     alt = altair()
-    mark = alt.Chart(alt.Data(values=[{"text": text}])).mark_text(align="left", baseline="bottom", dy=-7, fontSize=12)
+    mark = data([{"text": text}]).mark_text(align="left", baseline="bottom", dy=-7, fontSize=12)
     return mark.encode(x=alt.value(0), y=alt.value(0), text="text:N")
 
 
@@ -129,3 +152,13 @@ def broken(name: str, most: int = 36) -> list[str]:
 def names_in(rows: Sequence[dict[str, Any]], field: str = "series") -> list[str]:
     """The different names in a column, in the order in which they come."""
     return list(dict.fromkeys(str(row[field]) for row in rows))
+
+
+def number(value: float) -> str:
+    """Three digits, without a power of ten where it can be read without one."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def rows_in(frame: Any) -> list[dict[str, Any]]:
+    """The rows of a frame, or of any iterable of mappings."""
+    return [dict(row) for row in (frame.to_dicts() if hasattr(frame, "to_dicts") else frame)]

@@ -1,7 +1,7 @@
-"""From a chart to what is seen: the bundle that a notebook stores, and files.
+"""From a chart to the bundle that a notebook stores, and to files.
 
-The renderer emits the Vega-Lite specification under the MIME type that JupyterLab 4 draws without a network, a PNG for all
-that draw nothing (an untrusted clone, a code host), and a text that says what the chart is.
+The renderer emits the Vega-Lite specification under the MIME type that JupyterLab 4 draws without a network, a PNG for viewers
+that draw nothing (an untrusted clone, a code host), and a text with the title of the chart.
 """
 
 from __future__ import annotations
@@ -12,33 +12,31 @@ from pathlib import Path
 from typing import Any
 
 from hftlab.charts.base import THEME, altair
-from hftlab.errors import UnknownName
-from hftlab.presentation.output import write_bytes
+from hftlab.errors import check_choice
+from hftlab.presentation import output
 
 _V5 = "https://vega.github.io/schema/vega-lite/v5.json"  # what JupyterLab has built in
 _MIME = "application/vnd.vegalite.v5+json"
 #: Pixels per inch of a picture, 72 being one to one. The first whose picture is small enough is taken.
 _SHARPNESS = (144, 108, 72)
-_MOST_BYTES = 150_000
+_MAX_BYTES = 150_000
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 ENDINGS = (".html", ".json", ".png", ".svg")
 
 
 def render(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """The bundle a notebook stores for a chart: live, as a picture, as text. Without vl-convert there is no picture."""
+    """The bundle that a notebook stores for a chart: live, as a picture, as text."""
     return bundle(spec)[0]
 
 
 def bundle(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The bundle, and the size at which its picture is shown: it holds more pixels than that, to be sharp."""
+    import vl_convert
+
     out: dict[str, Any] = {_MIME: {**spec, "$schema": _V5}, "text/plain": f"<chart: {title_of(spec)}>"}
-    try:
-        import vl_convert
-    except ImportError:
-        return out, {}
     for ppi in _SHARPNESS:
         out["image/png"] = png = packed(vl_convert.vegalite_to_png(spec, ppi=ppi))
-        if len(png) <= _MOST_BYTES:
+        if len(png) <= _MAX_BYTES:
             break
     width, height = png_size(png)
     return out, {"image/png": {"width": round(width * 72 / ppi), "height": round(height * 72 / ppi)}}
@@ -59,7 +57,7 @@ def png_size(png: bytes) -> tuple[int, int]:
 
 
 def packed(png: bytes) -> bytes:
-    """The same picture in about a third of the bytes: vl-convert compresses in haste, and a notebook keeps every byte."""
+    """The same picture in about a third of the bytes: vl-convert compresses fast, not well, and a notebook keeps every byte."""
     chunks: list[tuple[bytes, bytes]] = []
     at = len(_SIGNATURE)
     while at < len(png):
@@ -84,25 +82,20 @@ def enable() -> None:
 
 
 def check_file(path: str | Path) -> str:
-    """Whether a chart can be written to this path, asked before anything is measured; returns the ending.
-
-    raises : UnknownName for an unknown ending
-    """
-    kind = Path(path).suffix.lower()
-    if kind not in ENDINGS:
-        raise UnknownName(f"ending of the chart file {Path(path).name!r}:", Path(path).suffix, ENDINGS)
-    return kind
+    """The ending of a file that a chart can be written to, to be asked before a measurement. Raises UnknownName."""
+    path = Path(path)
+    return check_choice(f"ending of the chart file {path.name!r}:", path.suffix.lower(), ENDINGS)
 
 
 def save(chart: Any, path: str | Path) -> Path:
     """Write a chart as .png, .svg, .html (one file that needs no network) or .json (Vega-Lite); returns the path.
 
-    raises : UnknownName as `check_file` does, or OutputError
+    raises : UnknownName for another ending, OutputError where the file cannot be written
     """
     path, kind = Path(path), check_file(path)
     with altair().theme.enable(THEME):
         spec = chart.to_dict()
-    write_bytes(path, _content(spec, kind))
+    output.write_bytes(path, _content(spec, kind))
     return path
 
 

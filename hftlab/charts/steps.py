@@ -1,36 +1,41 @@
-"""What each optimisation is worth: the waterfall from naive to best, and every ratio beside the control."""
+"""What changes are worth: the waterfall of steps, and every ratio with its interval beside the A/A control."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hftlab.charts.base import GREY, PALETTE, WIDTH, altair, head, log_ticks, nothing, rows_of
-from hftlab.charts.scales import legend, say_ns, text_width, ticks_between, time_axis
-from hftlab.errors import UnknownName
+from hftlab.charts.base import GREY, PALETTE, WIDTH, altair, data, head, nothing, rows_of
+from hftlab.charts.scales import colour_by, legend, log_axis, names_in, say_ns, shape_by, text_width, time_axis
+from hftlab.errors import check_choice
 
 if TYPE_CHECKING:
     import altair as alt
     import polars as pl
 
-#: First word of a verdict -> colour.
-_COLOURS = {"faster": PALETTE[2], "slower": PALETTE[5], "no difference": "#555555", "control": "#aaaaaa"}
+#: First words of a verdict -> colour and shape.
+VERDICTS = {
+    "faster": (PALETTE[2], "circle"),
+    "slower": (PALETTE[5], "square"),
+    "no difference": ("#555555", "diamond"),
+    "A/A control": ("#aaaaaa", "triangle-up"),
+}
 _BARS = {"start": GREY, "faster": PALETTE[2], "slower": PALETTE[5], "end": PALETTE[0]}
 KINDS = ("start", "step", "end")
-#: Where the slowest is so many times the fastest, differences would show the first steps alone: ratios are drawn.
+#: Where the slowest is this many times the fastest, differences would show the first steps alone: ratios are drawn.
 _RATIOS_FROM = 15.0
 
 
 def ablation_chart(steps: pl.DataFrame, subtitle: str = "", log: bool | None = None) -> alt.LayerChart | alt.Chart:
-    """The ladder from naive to best, ns per message: the two ends as whole bars, between them what each step takes away.
+    """The steps from naive to best, ns per message: `waterfall_chart` of the rows of an ablation whose start is "ladder".
 
-    steps : `Ablation.frame()`, of which the rows with start "ladder" are drawn; log : as for `waterfall_chart`
+    steps : columns start, axis, from, to, from_ns_per_message, to_ns_per_message, verdict; log: as for `waterfall_chart`
     """
     import polars as pl
 
-    title = "From naive to best, one optimisation after the other"
+    title = "Optimisations from naive to best"
     ladder = [row for row in steps.to_dicts() if row["start"] == "ladder" and row["verdict"] != "control"]
     if not ladder:
-        return nothing("the ladder was not climbed", title)
+        return nothing("no steps from naive to best were measured", title)
     whole = ladder.pop()  # naive -> best
     rows = [("naive", whole["from_ns_per_message"], "start")]
     rows += [(f"{row['axis']}: {row['from']} → {row['to']}", row["to_ns_per_message"], "step") for row in ladder]
@@ -40,7 +45,7 @@ def ablation_chart(steps: pl.DataFrame, subtitle: str = "", log: bool | None = N
 
 def waterfall_chart(
     frame: pl.DataFrame,
-    title: str = "One step after the other",
+    title: str = "Step by step",
     subtitle: str = "",
     *,
     log: bool | None = None,
@@ -55,8 +60,7 @@ def waterfall_chart(
     """
     rows = rows_of(frame, text=["label", "kind"], positive=["ns"], what="waterfall_chart")
     for row in rows:
-        if row["kind"] not in KINDS:
-            raise UnknownName("kind of step", row["kind"], KINDS)
+        check_choice("kind of step", row["kind"], KINDS)
     if not rows:
         return nothing("no step above 0 ns", title)
     alt = altair()
@@ -64,32 +68,36 @@ def waterfall_chart(
     ratios = high / low > _RATIOS_FROM if log is None else log
     bars = _bars(rows, ratios, floor=low / 1.5 if ratios else 0.0)
     labels = [bar["label"] for bar in bars]
-    left = min(300, max(text_width(label, 11) for label in labels))
-    width = WIDTH - 50 - left
+    width = WIDTH - 50 - min(300, max(text_width(label, 11) for label in labels))
     if ratios:
         scale, axis = time_axis("time per message" if what == "ns per message" else what, [low / 1.35, high * 1.6], most=8)
     else:
         scale, axis = alt.Scale(domain=[0, high * 1.16], nice=False), alt.Axis(title=what, format=",~r", tickCount=6)
-    kinds = [kind for kind in _BARS if any(bar["kind"] == kind for bar in bars)]
-    said = [kind for kind in kinds if kind in ("faster", "slower")]
-    base = alt.Chart(alt.Data(values=bars)).encode(
-        y=alt.Y("label:N", sort=labels).axis(title=None, labelLimit=300, domain=False, ticks=False)
-    )
-    color = alt.Color("kind:N", legend=legend(said, values=said, symbolType="square") if "slower" in said else None)
+    colours = {kind: colour for kind, colour in _BARS.items() if any(bar["kind"] == kind for bar in bars)}
+    named = [kind for kind in colours if kind in ("faster", "slower")]
+    key = legend(named, values=named, symbolType="square") if "slower" in named else None
+    y = alt.Y("label:N", sort=labels).axis(title=None, labelLimit=300, domain=False, ticks=False)
+    base = data(bars).encode(y=y)
     drawn = base.mark_bar(height=18).encode(
         x=alt.X("low:Q", scale=scale, axis=axis),
         x2="high:Q",
-        color=color.scale(domain=kinds, range=[_BARS[kind] for kind in kinds]),
+        color=colour_by("kind", colours, key),
         tooltip=["label:N", alt.Tooltip("ns:Q", format=",.1f", title="ns after it"), alt.Tooltip("text:N", title="change")],
     )
+    ends = [
+        {"at": bar["ns"], "label": label, "joint": place}
+        for place, bar in enumerate(bars[:-1])
+        for label in (bar["label"], bars[place + 1]["label"])
+    ]
+    joints = data(ends).mark_line(color="#777777", strokeWidth=1).encode(x="at:Q", y=y, detail="joint:N")
     numbers = base.mark_text(align="left", dx=6, fontSize=12).encode(x="high:Q", text="text:N")
-    return (drawn + _joints(bars) + numbers).properties(width=width, height=27 * len(bars), title=head(title, subtitle))  # type: ignore[no-any-return]
+    return (drawn + joints + numbers).properties(width=width, height=27 * len(bars), title=head(title, subtitle))  # type: ignore[no-any-return]
 
 
 def _bars(rows: list[dict[str, Any]], ratios: bool, floor: float) -> list[dict[str, Any]]:
-    """From where to where each bar reaches, its colour and what stands beside it."""
+    """Start and end of each bar, its kind and its text."""
     out: list[dict[str, Any]] = []
-    seen: dict[str, int] = {}
+    repeats: dict[str, int] = {}
     before = 0.0
     for row in rows:
         after = row["ns"]
@@ -99,8 +107,8 @@ def _bars(rows: list[dict[str, Any]], ratios: bool, floor: float) -> list[dict[s
         else:
             kind, low, high = "faster" if after <= before else "slower", min(before, after), max(before, after)
             text = _ratio(before / after) if ratios else f"{after - before:+,.1f}".replace("-", "−")
-        twice = seen[row["label"]] = seen.get(row["label"], -1) + 1
-        label = row["label"] + "\u200b" * twice  # a label that comes twice is two rows
+        repeat = repeats[row["label"]] = repeats.get(row["label"], -1) + 1
+        label = row["label"] + "\u200b" * repeat  # a label that comes twice is two rows
         out.append({"label": label, "kind": kind, "low": low, "high": high, "ns": after, "text": text})
         before = after
     return out
@@ -111,63 +119,87 @@ def _ratio(times: float) -> str:
     return f"{sign}{times:.0f}" if times >= 20 else f"{sign}{times:.1f}" if times >= 1.1 else f"{sign}{times:.2f}"
 
 
-def _joints(bars: list[dict[str, Any]]) -> Any:
-    """Thin lines from where one bar ends to where the next one begins."""
-    alt = altair()
-    ends = [
-        {"at": bar["ns"], "label": row["label"], "joint": place}
-        for place, bar in enumerate(bars[:-1])
-        for row in (bar, bars[place + 1])
-    ]
-    lines = alt.Chart(alt.Data(values=ends)).mark_line(color="#777777", strokeWidth=1)
-    return lines.encode(x="at:Q", y=alt.Y("label:N", sort=[bar["label"] for bar in bars]), detail="joint:N")
-
-
 def forest_chart(steps: pl.DataFrame, subtitle: str = "") -> alt.VConcatChart | alt.Chart:
-    """Every ratio with its 95 % interval on a log scale, the A/A control as a row of its own and as a band.
+    """Every ratio of an ablation with its 95 % interval on a logarithmic axis, a panel per start; the A/A control is a row of its
+    own and a band.
 
-    steps : `Ablation.frame()`
+    steps : columns start, axis, from, to, ratio, low, high, verdict
     """
-    alt = altair()
-    title = "What each switch is worth, and what the machine makes of nothing"
+    title = "Speed-up of each switch, beside the A/A noise floor"
     rows = rows_of(steps, text=["start", "axis", "from", "to", "verdict"], positive=["ratio", "low", "high"], what="forest_chart")
-    rows = [{**row, "label": _switch(row), "colour": _word(row["verdict"])} for row in rows if row["start"] != "ladder"]
-    if not rows:
-        return nothing("no switch was compared", title)
-    low, high = min(row["low"] for row in rows), max(row["high"] for row in rows)
-    ticks = ticks_between(low / 1.05, high * 1.05, 8) if high / low < 5 else log_ticks(low, high)
-    domain = [min(low / 1.05, ticks[0]), max(high * 1.05, ticks[-1])]
-    words = [word for word in _COLOURS if any(row["colour"] == word for row in rows)]
-    starts = list(dict.fromkeys(row["start"] for row in rows))
-    left = min(260, max(text_width(row["label"], 11) for row in rows))
-    parts = []
-    for start in starts:
-        named = "times as fast as before the switch (log scale)" if start == starts[-1] else None
-        axis = alt.Axis(values=ticks, format=".2~f", title=named)
-        x = alt.X("low:Q").scale(type="log", domain=domain, nice=False).axis(axis)
-        mine = [row for row in rows if row["start"] == start]
-        parts.append(_forest(mine, f"from {start}", x, words, left).properties(width=WIDTH - 80 - left, height=26 * len(mine)))
-    return alt.vconcat(*parts, spacing=12).resolve_scale(x="shared").properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+    rows = [{**row, "word": _word(row["verdict"])} for row in rows if row["start"] != "ladder"]
+    rows = [{**row, "label": _switch(row), "group": f"from {row['start']}"} for row in rows]
+    return _forest(rows, title, subtitle, "speed-up by the switch")
+
+
+def comparison_chart(metrics: pl.DataFrame, title: str, subtitle: str | list[str] = "") -> alt.VConcatChart | alt.Chart:
+    """Every metric that has an interval, with its A/A control right below it, on a logarithmic axis.
+
+    metrics : columns metric, a, b (ns), ratio, low, high, control, control_low, control_high, verdict
+    """
+    rows: list[dict[str, Any]] = []
+    for row in metrics.to_dicts():
+        if row["low"] is None:
+            continue
+        text = " → ".join(f"{ns:,.0f}" if ns >= 1_000 else f"{ns:.4g}" for ns in (row["a"], row["b"])) + " ns"
+        names = {"label": row["metric"], "group": "", "text": text, "verdict": row["verdict"]}
+        rows.append({**names, "word": _word(row["verdict"]), **{name: row[name] for name in ("ratio", "low", "high")}})
+        if row["control"] is not None:
+            control = {"ratio": row["control"], "low": row["control_low"], "high": row["control_high"]}
+            label = f"{row['metric']}, A/A control"
+            rows.append({"label": label, "group": "", "text": "", "verdict": "control", "word": "A/A control", **control})
+    return _forest(rows, title, subtitle, "a / b: above 1, b takes less time", band=False)
 
 
 def _switch(row: dict[str, Any]) -> str:
-    return "A/A control" if row["verdict"] == "control" else f"{row['axis']}: {row['from']} → {row['to']}"
+    return row["word"] if row["verdict"] == "control" else f"{row['axis']}: {row['from']} → {row['to']}"
 
 
 def _word(verdict: str) -> str:
-    return next((word for word in _COLOURS if verdict.startswith(word)), "no difference")
+    if verdict == "control":
+        return "A/A control"
+    return next((word for word in VERDICTS if verdict.startswith(word)), "no difference")
 
 
-def _forest(rows: list[dict[str, Any]], name: str, x: Any, words: list[str], left: int) -> Any:
+def _forest(
+    rows: list[dict[str, Any]], title: str, subtitle: str | list[str], what: str, *, band: bool = True
+) -> alt.VConcatChart | alt.Chart:
+    """Ratios with intervals, a panel per group. rows: label, group, ratio, low, high, word (of VERDICTS), verdict; maybe text"""
     alt = altair()
-    color = alt.Color("colour:N", legend=legend(words, symbolType="circle", symbolOpacity=1))
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("label:N", sort=[row["label"] for row in rows]).axis(title=name, labelLimit=260, titlePadding=12, minExtent=left),
-        color=color.scale(domain=words, range=[_COLOURS[word] for word in words]),
+    if not rows:
+        return nothing("nothing was compared", title)
+    low, high = min(*(row["low"] for row in rows), 1.0), max(*(row["high"] for row in rows), 1.0)
+    low, high = (end * (high / low) ** side for end, side in ((low, -0.12), (high, 0.12)))  # room for half a text at either end
+    scale, axis = log_axis(what, [low, high], margin=1.02, format=".3~f", most=8)
+    words = {word: mark for word, mark in VERDICTS.items() if any(row["word"] == word for row in rows)}
+    left = min(260, max(text_width(row["label"], 11) for row in rows))
+    groups, panels = names_in(rows, "group"), []
+    for group in groups:
+        mine = [row for row in rows if row["group"] == group]
+        last = axis.copy()
+        last.title = axis.title if group == groups[-1] else None
+        panel = _forest_panel(mine, group, alt.X("low:Q", scale=scale, axis=last), words, left, band)
+        panels.append(panel.properties(width=WIDTH - 80 - left, height=26 * len(mine)))
+    return alt.vconcat(*panels, spacing=12).resolve_scale(x="shared").properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+
+
+def _forest_panel(rows: list[dict[str, Any]], group: str, x: Any, words: dict[str, Any], left: int, band: bool) -> Any:
+    alt = altair()
+    key = legend(list(words), symbolOpacity=1)
+    axis = {"title": group or None, "labelLimit": 260, "titlePadding": 12, "minExtent": left, "grid": not band}
+    base = data(rows).encode(
+        y=alt.Y("label:N", sort=[row["label"] for row in rows]).axis(**axis),
+        color=colour_by("word", {word: colour for word, (colour, _) in words.items()}, key),
     )
-    control = alt.Chart(alt.Data(values=[row for row in rows if row["verdict"] == "control"]))
-    band = control.mark_rect(color="#dddddd").encode(x=x, x2="high:Q")
-    one = alt.Chart(alt.Data(values=[{"one": 1}])).mark_rule(color="#999999", strokeDash=[4, 3]).encode(x="one:Q")
-    spans = base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q")
-    dots = base.mark_point(filled=True, size=70, opacity=1).encode(x="ratio:Q", tooltip=["label:N", "ratio:Q", "verdict:N"])
-    return band + one + spans + dots
+    layers = [data([{"one": 1}]).mark_rule(color="#999999", strokeDash=[4, 3]).encode(x="one:Q")]
+    if band:
+        control = [row for row in rows if row["word"] == "A/A control"]
+        layers.insert(0, data(control).mark_rect(color="#dddddd").encode(x=x, x2="high:Q"))
+    shape = shape_by("word", {word: shape for word, (_, shape) in words.items()}, key)
+    tooltip = ["label:N", "verdict:N", *(alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("ratio", "low", "high"))]
+    layers.append(base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q"))
+    layers.append(base.mark_point(filled=True, size=70, opacity=1).encode(x="ratio:Q", shape=shape, tooltip=tooltip))
+    if any(row.get("text") for row in rows):
+        text = data(rows).mark_text(dy=-11, fontSize=11, color="#333333")
+        layers.append(text.encode(x="ratio:Q", y=base.encoding.y, text="text:N"))
+    return alt.layer(*layers)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hftlab.charts.base import GREY, PALETTE, altair, log_ticks
+from hftlab.charts.base import GREY, STAGE_COLOURS, altair, data, head
+from hftlab.charts.scales import colour_by, legend, log_axis
 
 if TYPE_CHECKING:
     import altair as alt
@@ -12,34 +13,31 @@ if TYPE_CHECKING:
 
 _STAGES = ("tick", "book", "signal", "order")
 _BETWEEN = "between messages"
-_COLOURS = {_BETWEEN: GREY, **dict(zip(_STAGES, PALETTE, strict=False))}
+_COLOURS = {_BETWEEN: GREY, **{stage: STAGE_COLOURS[stage] for stage in _STAGES}}
 _LABELS, _LEFT, _RIGHT, _ROW = 104, 140, 350, 17  # px
 
 
 def timeline_chart(
-    moments: pl.DataFrame, slowest: pl.DataFrame, subtitle: str = "", *, most: int = 3, around: int = 5
+    moments: pl.DataFrame, slowest: pl.DataFrame, subtitle: str = "", *, limit: int = 3, around: int = 5
 ) -> alt.VConcatChart:
     """A panel per slow message: a row per message, its stages one after the other from its own start, the wait before it at left.
 
-    moments, slowest : `Flight.frame()` and `Flight.slowest`; most: panels; around: neighbours drawn a side
+    moments : a row per message near a slow one: index, kind, gap_ns (wait before it) and ns of each stage
+    slowest : the slow messages: rank (from 1), index, words; limit: panels; around: neighbours drawn a side
 
-    Time is logarithmic, the same in every panel: where a stage begins and ends can be read off, its length cannot be compared.
+    Time is logarithmic, the same in every panel: starts and ends of stages can be read off, lengths cannot be compared.
     """
     alt = altair()
-    shown = slowest.sort("rank").head(most).to_dicts()
+    shown = slowest.sort("rank").head(limit).to_dicts()
     rows = {one["rank"]: _near(moments, one, around) for one in shown}
     segments = {rank: _segments(near) for rank, near in rows.items()}
     times = [row["end_ns"] for drawn in segments.values() for row in drawn if row["end_ns"] > 0]
     shortest = [row["ns"] for drawn in segments.values() for row in drawn if row["ns"] > 0]
-    ticks = log_ticks(0.7 * min(shortest, default=1), 1.05 * max(times, default=10), (1,))
-    panels = [_panel(one, rows[one["rank"]], segments[one["rank"]], ticks, last=one is shown[-1]) for one in shown]
-    head = alt.Title(
-        "What happened around the slowest messages",
-        subtitle=[subtitle, "on a logarithmic scale the place of a border counts, not the length of a bar"],
-        anchor="start",
-        offset=12,
-    )
-    return alt.vconcat(*panels, spacing=14).resolve_scale(color="shared").properties(title=head)  # type: ignore[no-any-return]
+    scaled = log_axis("", [min(shortest, default=1), max(times, default=10)], margin=1.4, format="~s", labelOverlap=True)
+    panels = [_panel(one, rows[one["rank"]], segments[one["rank"]], scaled, last=one is shown[-1]) for one in shown]
+    note = "on a logarithmic axis the place of a border counts, not the length of a bar"
+    column = alt.vconcat(*panels, spacing=14).resolve_scale(color="shared")
+    return column.properties(title=head("Messages around the slowest ones", [subtitle, note]))  # type: ignore[no-any-return]
 
 
 def _near(moments: pl.DataFrame, one: dict[str, Any], around: int) -> list[dict[str, Any]]:
@@ -69,7 +67,7 @@ def _segments(near: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _panel(
-    one: dict[str, Any], near: list[dict[str, Any]], segments: list[dict[str, Any]], ticks: list[float], *, last: bool
+    one: dict[str, Any], near: list[dict[str, Any]], segments: list[dict[str, Any]], scaled: tuple[Any, Any], *, last: bool
 ) -> Any:
     """The waits at left and the stages at right, over one list of messages, the slow one on a band."""
     alt = altair()
@@ -80,22 +78,21 @@ def _panel(
     waits = [row for row in segments if row["part"] == _BETWEEN]
     stages = [row for row in segments if row["part"] != _BETWEEN]
     titles = ("ns before it (log scale)", "ns since the message began (log scale)") if last else (None, None)
-    left = _side(waits, slow, y.axis(names), titles[0], ticks).properties(width=_LEFT, height=_ROW * len(near))
-    right = _side(stages, slow, y.axis(None), titles[1], ticks).properties(width=_RIGHT, height=_ROW * len(near))
-    told = f"{one['rank']}. {one['words']}".replace("; before it", "\nbefore it").split("\n")
-    title = alt.Title(told, fontSize=11, fontWeight="normal", anchor="start", limit=690)
+    left = _side(waits, slow, y.axis(names), titles[0], scaled).properties(width=_LEFT, height=_ROW * len(near))
+    right = _side(stages, slow, y.axis(None), titles[1], scaled).properties(width=_RIGHT, height=_ROW * len(near))
+    lines = f"{one['rank']}. {one['words']}".replace("; before it", "\nbefore it").split("\n")
+    title = alt.Title(lines, fontSize=11, fontWeight="normal", anchor="start", limit=690)
     return alt.hconcat(left, right, spacing=8).properties(title=title)
 
 
-def _side(segments: list[dict[str, Any]], slow: str, y: Any, title: str | None, ticks: list[float]) -> Any:
-    """Bars on a logarithmic axis; what begins below its lowest tick begins there."""
-    alt = altair()
-    low, high = ticks[0], ticks[-1]
+def _side(segments: list[dict[str, Any]], slow: str, y: Any, title: str | None, scaled: tuple[Any, Any]) -> Any:
+    """Bars on a logarithmic axis; what begins below its lowest value begins there."""
+    scale, axis = scaled[0], scaled[1].copy()
+    axis.title = title
+    low, high = scale.domain
     drawn = [{**row, "from": max(row["start_ns"], low), "to": max(row["end_ns"], low)} for row in segments]
-    x = alt.X("from:Q").scale(type="log", domain=[low, high], nice=False)
-    x = x.axis(title=title, values=ticks, format="~s", labelOverlap=True)
-    color = alt.Color("part:N", title=None).scale(domain=list(_COLOURS), range=list(_COLOURS.values())).legend(orient="top")
-    tooltip = ["message:Q", "part:N", alt.Tooltip("ns:Q", format=",")]
-    band = alt.Chart(alt.Data(values=[{"label": slow, "from": low, "to": high}])).mark_rect(color="#f1e9d2")
-    bars = alt.Chart(alt.Data(values=drawn)).mark_bar(height=_ROW - 6).encode(x=x, x2="to:Q", y=y, color=color, tooltip=tooltip)
-    return band.encode(x=x, x2="to:Q", y=y) + bars
+    x = altair().X("from:Q", scale=scale, axis=axis)
+    color = colour_by("part", _COLOURS, legend(list(_COLOURS), symbolType="square"))
+    tooltip = ["message:Q", "part:N", altair().Tooltip("ns:Q", format=",")]
+    band = data([{"label": slow, "from": low, "to": high}]).mark_rect(color="#f1e9d2").encode(x=x, x2="to:Q", y=y)
+    return band + data(drawn).mark_bar(height=_ROW - 6).encode(x=x, x2="to:Q", y=y, color=color, tooltip=tooltip)

@@ -143,7 +143,7 @@ class Flight(Result):
         """The slowest messages, at most `most`, with `around` neighbours a side, as an Altair chart."""
         from hftlab.charts.timeline import timeline_chart
 
-        return timeline_chart(self.frame(), self.slowest, f"{self.engine} on {self.feed}", most=most, around=around)
+        return timeline_chart(self.frame(), self.slowest, f"{self.engine} on {self.feed}", limit=most, around=around)
 
     def trace(self, path: str | Path) -> None:
         """Write the trace that `hftlab.experiments.trace` makes, for the Perfetto UI. Raises FeedError if that cannot be done."""

@@ -1,0 +1,204 @@
+"""Figures as dots on one logarithmic axis, a row per thing: stages, storms, transports, paths, counters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hftlab.charts.base import GREY, PALETTE, QUIET, WIDTH, altair, data, head, nothing, rows_of
+from hftlab.charts.scales import (
+    colour_by,
+    colours_of,
+    legend,
+    log_axis,
+    names_in,
+    number,
+    rows_in,
+    say_ns,
+    shape_by,
+    text_width,
+    time_axis,
+)
+
+if TYPE_CHECKING:
+    import altair as alt
+    import polars as pl
+
+SHAPES = ("circle", "diamond", "triangle-right", "square", "cross", "triangle-up", "triangle-down", "stroke")
+#: Percentile -> colour and shape.
+PERCENTILES = {"p50": (PALETTE[0], "circle"), "p99": (PALETTE[1], "diamond"), "p99.9": (PALETTE[5], "triangle-right")}
+#: Part of a tick-to-trade latency -> colour; the order is that of the bars.
+PARTS = {"transport": PALETTE[4], "engine": PALETTE[1], "scheduling": GREY}
+_SHARES_WIDTH, _DOTS_WIDTH = 190, 300
+#: A share narrower than this has no room for its time.
+_NARROW = 0.12
+
+
+def stage_chart(stages: pl.DataFrame, subtitle: str = "", title: str = "Time by stage") -> alt.LayerChart | alt.Chart:
+    """What each stage adds to an unstamped pass, ns per message, one dot per engine on a logarithmic axis.
+
+    stages : one row per engine and stage, columns engine, stage, ns_per_message
+
+    A stage that the noise hides (differences of passes can be at or below 0) is drawn at 1 ns.
+    """
+    rows = rows_of(stages, text=["engine", "stage"], real=["ns_per_message"], what="stage_chart")
+    if not rows:
+        return nothing("no stage was timed", title)
+    rows = [{**row, "ns": max(1.0, row["ns_per_message"])} for row in rows]
+    names, engines = names_in(rows, "stage"), names_in(rows, "engine")
+    x = altair().X("ns:Q", **_scaled(log_axis("ns per message", [row["ns"] for row in rows], margin=1.25)))
+    key = legend(engines, symbolOpacity=1)
+    color = colour_by("engine", colours_of(engines), key)
+    shape = shape_by("engine", {name: SHAPES[at % len(SHAPES)] for at, name in enumerate(engines)}, key)
+    width = WIDTH - 50 - min(240, max(text_width(name, 11) for name in names))
+    layers = _dots(rows, "stage", x, color, shape)
+    return layers.properties(width=width, height=36 * len(names) + 20, title=head(title, subtitle))  # type: ignore[no-any-return]
+
+
+def storm_chart(frame: pl.DataFrame, subtitle: str = "") -> alt.LayerChart | alt.Chart:
+    """ns per message of each order storm, and the highest known percentile of a single message, a colour per target.
+
+    frame : `Storms.frame()`: storm, target, ns_per_message, p50, p99, p99.9
+    """
+    title = "Order storms"
+    rows = rows_of(frame, text=["storm", "target"], positive=["ns_per_message"], what="storm_chart")
+    if not rows:
+        return nothing("no storm", title)
+    tail = next((name for name in ("p99.9", "p99", "p50") if any(row.get(name) for row in rows)), "p50")
+    figures = {"ns_per_message": "ns per message", tail: f"{tail} of a message"}
+    dots = [
+        {"storm": row["storm"], "target": row["target"], "figure": figure, "ns": row[name]}
+        for row in rows
+        for name, figure in figures.items()
+        if row.get(name)
+    ]
+    targets, storms = names_in(dots, "target"), names_in(dots, "storm")
+    x = altair().X("ns:Q", **_scaled(time_axis("time", [dot["ns"] for dot in dots])))
+    color = colour_by("target", colours_of(targets), legend(targets, symbolType="circle"))
+    shapes = dict(zip(names_in(dots, "figure"), ("circle", "triangle-right"), strict=False))
+    layers = _dots(dots, "storm", x, color, shape_by("figure", shapes, legend(list(shapes))), by=("target",))
+    return layers.properties(width=WIDTH - 150, height=34 * len(storms), title=head(title, subtitle))  # type: ignore[no-any-return]
+
+
+def round_trip_chart(
+    frame: pl.DataFrame, subtitle: str = "", title: str = "Round trip by transport", measure: str = "round trip"
+) -> alt.LayerChart | alt.Chart:
+    """p50, p99 and p99.9 by transport on a logarithmic axis, the fastest at the top; refused percentiles are left out.
+
+    frame : columns transport, p50 (ns, > 0), p99, p99.9; optional measure, of which `measure` is drawn
+    """
+    if "measure" in frame.columns:
+        frame = frame.filter(frame["measure"] == measure)
+    rows = rows_of(frame, *PERCENTILES, text=["transport"], positive=["p50"], what="round_trip_chart")
+    if not rows:
+        return nothing("no transport was measured", title)
+    rows.sort(key=lambda row: row["p50"])
+    dots = _percentile_dots(rows, "transport", measure, most=9)
+    return dots.properties(width=500, height=max(90, 24 * len(rows)), title=head(title, subtitle))  # type: ignore[no-any-return]
+
+
+def tick_to_trade_chart(
+    frame: pl.DataFrame, shares: pl.DataFrame, subtitle: str | list[str] = "", title: str = "Tick to trade by path"
+) -> alt.HConcatChart | alt.Chart:
+    """Two panels, a row per path, the fastest at the top: the parts of p50 as shares, since the paths lie further apart than one
+    linear axis of time could show; p50, p99 and p99.9 on a logarithmic axis.
+
+    frame  : columns path, p50 (ns, > 0), p99, p99.9; refused percentiles are left out
+    shares : columns path, part (transport, engine, scheduling), ns, share; of p50; none where the engine was not stamped
+    """
+    rows = rows_of(frame, *PERCENTILES, text=["path"], positive=["p50"], what="tick_to_trade_chart")
+    if not rows:
+        return nothing("no path was measured", title)
+    rows.sort(key=lambda row: row["p50"])
+    names = names_in(rows, "path")
+    parts = rows_of(shares, text=["path", "part"], real=["ns", "share"], what="tick_to_trade_chart")
+    parts = [row for row in parts if row["path"] in names]
+    height, what = max(90, 28 * len(rows)), "due time to order arrival"
+    dots = _percentile_dots(rows, "path", what, most=6, labels=not parts)
+    dots = dots.properties(width=_DOTS_WIDTH + (0 if parts else 160), height=height)
+    if not parts:
+        return dots.properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+    bars = _share_bars(parts, names).properties(width=_SHARES_WIDTH, height=height)
+    both = altair().hconcat(bars, dots, spacing=14).resolve_scale(color="independent", shape="independent")
+    return both.properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+
+
+def dot_chart(
+    frame: pl.DataFrame | Iterable[Mapping[str, Any]], title: str, subtitle: str = "", x_title: str = ""
+) -> alt.LayerChart:
+    """Values that lie orders of magnitude apart, on a logarithmic axis; 0 and unknown are written instead.
+
+    frame : rows or a frame with label, value (null where unknown), group (its colour)
+    """
+    alt = altair()
+    words = {None: "not supported here", 0: "none"}
+    rows = [{**row, "text": words.get(row["value"]) or number(row["value"])} for row in rows_in(frame)]
+    values = [float(row["value"]) for row in rows if row["value"]]
+    low, high = min(values, default=1.0) / 3, max(values, default=1.0) * 30
+    base = data([{**row, "at": row["value"] or low} for row in rows]).encode(
+        y=alt.Y("label:N", sort=[row["label"] for row in rows], title=None).axis(grid=True, labelLimit=260),
+        x=alt.X("at:Q").scale(type="log", domain=[low, high], nice=False).axis(title=x_title, format=",~g", tickCount=6),
+    )
+    known, unknown = base.transform_filter("datum.value > 0"), base.transform_filter("!(datum.value > 0)")
+    groups = names_in(rows, "group")
+    dots = known.mark_point(filled=True, size=80, opacity=1)
+    dots = dots.encode(color=colour_by("group", colours_of(groups), legend(groups)))
+    texts = [part.mark_text(align="left", dx=8, color=GREY).encode(text="text:N") for part in (known, unknown)]
+    size = {"width": 480, "height": 22 * max(len(rows), 1)}
+    return alt.layer(dots, *texts).properties(title=head(title, subtitle), **size)  # type: ignore[no-any-return]
+
+
+def _scaled(axis: tuple[Any, Any]) -> dict[str, Any]:
+    return dict(zip(("scale", "axis"), axis, strict=True))
+
+
+def _dots(rows: list[dict[str, Any]], label: str, x: Any, color: Any, shape: Any, by: tuple[str, ...] = ()) -> Any:
+    """A dot per row of data and a thin line through those of one label. by: fields that part the dots of a label into lines"""
+    alt = altair()
+    y = alt.Y(f"{label}:N", sort=names_in(rows, label)).axis(title=None, grid=True, ticks=False, domain=False, labelLimit=240)
+    base = data(rows).encode(x=x, y=y)
+    lines = base.mark_line(strokeWidth=1.5, color="#cccccc").encode(detail=[f"{name}:N" for name in (label, *by)])
+    fields = [name for name in rows[0] if name not in ("ns", "ns_per_message")]
+    tooltip = [*(f"{name}:N" for name in fields), alt.Tooltip("ns:Q", format=",.1f", title="ns")]
+    return lines + base.mark_point(filled=True, size=80, opacity=1).encode(color=color, shape=shape, tooltip=tooltip)
+
+
+def _percentile_dots(rows: list[dict[str, Any]], label: str, what: str, *, most: int, labels: bool = True) -> Any:
+    """Percentiles of each row on a logarithmic axis, p50 as text beside it. labels: of the rows, on the axis"""
+    alt = altair()
+    dots = [{label: row[label], "percentile": name, "ns": row[name]} for row in rows for name in PERCENTILES if row[name]]
+    low, high = min(dot["ns"] for dot in dots), max(dot["ns"] for dot in dots)
+    room = low / (1.25 * max(high / low, 3) ** (1.2 / most))  # for the text at the left
+    x = alt.X("ns:Q", **_scaled(time_axis(what, [room, high], most=most)))
+    known = [name for name in PERCENTILES if any(dot["percentile"] == name for dot in dots)]
+    key = legend(known, symbolSize=90, columns=3)
+    color = colour_by("percentile", {name: PERCENTILES[name][0] for name in known}, key)
+    layers = _dots(dots, label, x, color, shape_by("percentile", {name: PERCENTILES[name][1] for name in known}, key))
+    axis = {"title": None, "labelLimit": 170, "grid": True, "gridColor": "#f4f4f4", "labels": labels, "ticks": labels}
+    y = alt.Y(f"{label}:N", sort=names_in(rows, label)).axis(**axis)
+    texts = data([{label: row[label], "ns": row["p50"], "text": say_ns(row["p50"])} for row in rows])
+    text = texts.mark_text(align="right", dx=-9, fontSize=10.5, color=QUIET).encode(x=x, y=y, text="text:N")
+    for layer in layers.layer:
+        layer.encoding.y = y
+    return layers + text
+
+
+def _share_bars(parts: list[dict[str, Any]], names: list[str]) -> Any:
+    """Stacked shares of p50, each with its time where there is room."""
+    alt = altair()
+    begin: dict[str, float] = dict.fromkeys(names, 0.0)
+    placed = []
+    for row in sorted(parts, key=lambda row: list(PARTS).index(row["part"])):
+        start = begin[row["path"]]
+        end = begin[row["path"]] = start + row["share"]
+        text = say_ns(row["ns"]) if row["share"] >= _NARROW * len(say_ns(row["ns"])) / 4 else ""
+        placed.append({**row, "from": start, "to": end, "mid": (start + end) / 2, "text": text})
+    y = alt.Y("path:N", sort=names).axis(title=None, labelLimit=170, grid=True, gridColor="#f4f4f4")
+    base = data(placed).encode(y=y)
+    bars = base.mark_bar(height={"band": 0.72}).encode(
+        x=alt.X("from:Q", axis=alt.Axis(title="share of p50", format="%", values=[0, 0.5, 1])).scale(domain=[0, 1]),
+        x2="to:Q",
+        color=colour_by("part", PARTS, legend(list(PARTS), columns=3)),
+        tooltip=["path:N", "part:N", alt.Tooltip("ns:Q", format=",.0f", title="ns"), alt.Tooltip("share:Q", format=".1%")],
+    )
+    return bars + base.mark_text(fontSize=9.5, color="black").encode(x="mid:Q", text="text:N")
