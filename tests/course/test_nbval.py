@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,7 @@ def with_charts(seed: int) -> Any:
     try:
         exec(FRAME.format(seed), names)
         bundles = [charts.render(eval(source, names).to_dict()) for source in DRAWN]
+        bundles = [{**bundle, "image/png": b64encode(bundle["image/png"]).decode()} for bundle in bundles]
     finally:
         alt.renderers.enable(renderer)
     cells = [nbformat.v4.new_code_cell(FRAME.format(seed), execution_count=1)]
