@@ -385,7 +385,7 @@ class FreeList:
 assert check("07.2", FreeList)
 
 # %% [markdown]
-# This is the free list of `rust_ext/src/book/pool/slab.rs`, with the same side effect: the slot that was freed last is reused first,
+# This is the free list of `rust_ext/src/book/pool/slab.rs`, with the same side effect: the slot freed last is reused first,
 # while it is still in the cache.
 
 # %% tags=["nbval-check-output"]

@@ -335,7 +335,7 @@ assert all(claims), parts
 print("on every measured path:")
 print("blocking, tick-to-trade takes more than 1.4 times as long as spinning, and the engine is less than a quarter of it: True")
 print(
-    "spinning on sockets takes more than 4 times as long as shared memory, where the share of the engine is more than double: True"
+    "sockets, spinning, take more than 4 times as long as shared memory, where the share of the engine is more than double: True"
 )
 print("behind blocking sockets, the engine itself takes more than 1.2 times as long as behind shared memory: True")
 

@@ -265,15 +265,15 @@ overload.plot()
 rows = overload.frame().to_dicts()
 claims = {
     "every book is as it would be without the overload, bit for bit": all(row["equal"] for row in rows),
-    "something was dropped, and all of it was asked for and came": all(
+    "messages were dropped, and all of them were retransmitted": all(
         row["dropped_full"] + row["dropped_shedding"] > 0 and row["recovered"] > 0 and row["lost"] == 0 for row in rows
     ),
-    "the ring never held more than it may": all(row["peak_queue"] <= RING for row in rows),
+    "the ring never exceeded its capacity": all(row["peak_queue"] <= RING for row in rows),
 }
 after = [
     next(book for at_ns, _, book in one.seen.timeline if at_ns / 1e6 > one.overload_ms[1]) for one in overload.engines
 ]  # state of each book at the first message processed after the overload
-claims["when the overload is over, the books are stale still"] = set(after) == {"stale"}
+claims["right after the overload, every book is stale"] = set(after) == {"stale"}
 assert all(claims.values()), overload
 for claim, holds in claims.items():
     print(f"{claim}: {holds}")
@@ -476,8 +476,8 @@ print(answer)
 #     for at, ns in zip(due.tolist(), service.tolist()):
 #         free = max(at, free) + ns
 #         done.append(free)
-#     came = np.searchsorted(due, due, side="right")
-#     return int((came - np.searchsorted(done, due, side="right")).max(initial=0))
+#     arrived = np.searchsorted(due, due, side="right")
+#     return int((arrived - np.searchsorted(done, due, side="right")).max(initial=0))
 # ```
 #
 # </details>
@@ -489,8 +489,8 @@ def ring_size(due, service):
     for at, ns in zip(due.tolist(), service.tolist(), strict=True):
         free = max(at, free) + ns
         done.append(free)
-    came = np.searchsorted(due, due, side="right")
-    return int((came - np.searchsorted(done, due, side="right")).max(initial=0))
+    arrived = np.searchsorted(due, due, side="right")
+    return int((arrived - np.searchsorted(done, due, side="right")).max(initial=0))
 
 
 answer = check("10.2", ring_size)

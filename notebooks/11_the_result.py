@@ -14,13 +14,13 @@
 # %% [markdown]
 # # 11 The result
 #
-# **What was each step worth, and what remains?**
+# **What was each step factors, and what remains?**
 #
-# 40 minutes. After it you can
+# 40 minutes. Afterwards you can
 #
-# - read a waterfall, and say why the same step is worth more on one way than on another;
-# - put every row of a table of latencies beside what it was before, with an interval, and say which of them may be claimed;
-# - say how far the engine still is from what the machine allows, and what stands in between.
+# - read a waterfall, and explain why the same step is factors more in one order than in another;
+# - compare every row of a latency table with its earlier value, with an interval, and decide which differences you may claim;
+# - compare the engine with the limits of the machine, and name the costs in between.
 
 # %% tags=["parameters"]
 MESSAGES = 20_000  # 200_000 on a quiet machine
@@ -48,11 +48,11 @@ feed = hftlab.synthetic("calm", MESSAGES, seed=SEED)
 # %% [markdown]
 # ## Predict first
 #
-# The project began with a pure Python engine, and ended with a Rust engine of which every optimisation can be switched off. The
-# step from Python to a *naive* Rust engine changes the language and nothing else: an ordered map for the prices, a hash map for
-# the orders, an allocation for each, every signal computed anew. Then four optimisations follow, each a lesson of its own.
+# The course began with a pure Python engine, and ended with a Rust engine with a switch for every optimisation. The step from
+# Python to a *naive* Rust engine changes only the language: an ordered map for the prices, a hash map for the orders, an
+# allocation for each, every signal recomputed. Then the optimisations follow, each with a lesson of its own.
 #
-# **Guess two factors:** what the language was worth, and what the four optimisations together were worth.
+# **Guess two factors:** the gain of the language, and the gain of all optimisations together.
 
 # %%
 guess_language = 10
@@ -61,9 +61,9 @@ guess_optimisations = 10
 # %% [markdown]
 # ## The waterfall
 #
-# Every engine has been shown to give the same bits before a clock starts. Then all of them run interleaved, in a new random
-# order each round. A grey or blue bar is a whole time per message; a bar in between reaches from before a step to after it. The
-# axis is logarithmic: equal lengths are equal *factors*.
+# Every engine must give the same bits before the clock starts. Then all of them run interleaved, in a new random order each
+# round. A grey or blue bar is a whole time per message; a bar in between extends from the time before a step to the time after
+# it. The axis is logarithmic: equal lengths are equal *factors*.
 
 # %% tags=["nbval-ignore-output"]
 every = lattice(feed, rounds=PAIRED, python=True)
@@ -71,37 +71,37 @@ charts.waterfall_chart(every.path(every.axes), "From the Python engine to the be
 
 # %% tags=["nbval-ignore-output"]
 language = every.path(every.axes)["ns"][0] / every.ns()
-print(f"the language: {language:.0f}x, you said {guess_language}x")
-print(f"the optimisations: {every.whole()}, you said {guess_optimisations}x")
+print(f"the language: {language:.0f}x, your guess: {guess_language}x")
+print(f"the optimisations: {every.whole()}, your guess: {guess_optimisations}x")
 
 # %% tags=["nbval-check-output"]
 assert language > 8
 print("the naive port alone is more than 8 times as fast as Python:", language > 8)
 assert language > every.whole().median
-print("the language was worth more than all optimisations together:", language > every.whole().median)
+print("the language gains more than all optimisations together:", language > every.whole().median)
 
 # %% [markdown]
-# Does that mean that the optimisations do not matter? The first factor comes once, and everybody who writes in a compiled
-# language has it. The second one is what tells two such engines apart.
+# Does that mean that the optimisations do not matter? Every engine in a compiled language has the first factor. The second one
+# is the difference between two such engines.
 #
 # ## Change one thing: the order of the steps
 #
-# Here each optimisation is a switch. The order in which you switch them on is the order of the steps: take one out, put it
-# back, and it comes last. Nothing is measured while you play, since every combination was timed above.
+# Here each optimisation is a switch. The order of switching on is the order of the steps: switch one off and on again, and it
+# comes last. The widget measures nothing, since every combination was timed above.
 
 # %% tags=["nbval-ignore-output"]
 waterfall(every)
 
 # %% [markdown]
-# Beneath the picture stands what each step was worth on this way, and at least and at most on any way. The ends never move. The
-# steps in between do. **Why?** Two reasons, and they pull in opposite directions.
+# The table below the chart contains the gain of each step in this order, and its range over all orders. The ends never move.
+# The steps in between do. **Why?** There are two reasons, with opposite effects.
 #
-# - *The rest shrinks.* If one step takes away 60 ns of 120, and another 30 ns of 120, then the second is worth a quarter when
-#   it comes first and a half when it comes last. So steps look better the later they come.
-# - *They meet in the same memory.* A flat table of orders helps more when orders also lie close together; an ordered map that
-#   is slow hides whatever comes after it. So a step may need another one, or replace it.
+# - *The rest shrinks.* If one step removes 60 ns of 120, and another 30 ns of 120, then the second gains a quarter if it comes
+#   first and a half if it comes last. So later steps look better.
+# - *They share the same memory.* A flat table of orders helps more if the orders are also close together; a slow ordered map
+#   hides the gain of other steps. So a step may need another one, or replace it.
 #
-# Multiply what each is worth *from naive*, and compare with the whole:
+# Multiply the gains *from naive*, and compare with the whole:
 
 # %% tags=["nbval-ignore-output"]
 axes = set(every.axes)
@@ -113,21 +113,20 @@ print(f"the whole: {every.whole()}")
 pl.DataFrame(rows, schema=["axis", "from naive", "from best", "fair share"], orient="row")
 
 # %% [markdown]
-# Neither product needs to be the whole. The **fair share** is the mean of a step's logarithm over all orders in which the steps
-# could have been made. Nobody chose that order, and the shares multiply to the whole, always:
+# Neither product needs to equal the whole. The **Shapley share** is the mean logarithm of a step's gain over all possible
+# orders. It depends on no particular order, and the shares always multiply to the whole:
 
 # %% tags=["nbval-check-output"]
 product = math.prod(every.shares().values())
 whole = every.ns() / every.ns(every.axes)
 assert math.isclose(product, whole)
-print("the fair shares multiply to the whole:", math.isclose(product, whole))
+print("the Shapley shares multiply to the whole:", math.isclose(product, whole))
 
 # %% [markdown]
-# ## Which of them may be claimed?
+# ## Which gains may you claim?
 #
-# A ratio is a claim only if it lies outside of what the machine makes of *nothing*. So an engine runs twice in each round: the
-# **A/A control**. Its interval is the grey band, and what lies within is called *no difference seen*. On a busy machine that
-# band is wide.
+# You may claim a ratio only if it is outside the A/A noise floor. So one engine runs twice in each round: the **A/A control**.
+# Its interval is the grey band, and the verdict within it is *no difference seen*. On a busy machine that band is wide.
 
 # %% tags=["nbval-ignore-output"]
 ablation = hftlab.ablate(feed, rounds=PAIRED)
@@ -136,9 +135,9 @@ ablation.forest()
 # %% [markdown]
 # ## Every row of the table, before and after
 #
-# The table this project grew from had four rows: three stages, and an end to end that was the sum of the others. Its method is
-# taken apart in lesson 01; its workload had no book and no wire, so its figures stand here as history, not as a baseline. The
-# baseline is our own Python engine, which does the whole work. What a stage costs is the difference of two whole passes of one
+# The first table of this project had four rows: three stages, and an end to end that was the sum of the others. Lesson 01
+# analyses its method; its workload had no book and no wire format, so its figures are history here, not a baseline. The
+# baseline is our own Python engine, which does the whole work. The cost of a stage is the difference of two whole passes of one
 # round, without stamps.
 
 # %% tags=["nbval-ignore-output"]
@@ -157,9 +156,9 @@ with pl.Config(tbl_width_chars=170, fmt_str_lengths=40):
 print("\n".join(line for line in report.lines() if "x [" in line or "load" in line))
 
 # %% [markdown]
-# The last two columns are medians of one call in microseconds, the others nanoseconds per message with a 95 % interval. A stage
-# whose interval holds 0 drowned in the noise of the machine, whose load is printed above. More rounds, or a quieter machine,
-# would tell.
+# The last two columns are medians of one call in microseconds, the others nanoseconds per message with an interval. If the
+# interval of a stage contains 0, the noise of the machine hides the stage; the load is printed above. More rounds, or a quieter
+# machine, would show it.
 #
 # Where do the nanoseconds of each engine go? Each bar has a scale of its own.
 
@@ -169,13 +168,13 @@ charts.budget_chart(report.stages().rename({"ns_per_message": "ns"}), subtitle=f
 # %% tags=["nbval-check-output"]
 ratios = report.ratios()
 assert ratios["rust best"].low > 10
-print("end to end, the best engine makes more than 10 times the messages per second of Python:", ratios["rust best"].low > 10)
+print("end to end, the best engine processes more than 10 times the messages per second of Python:", ratios["rust best"].low > 10)
 
 # %% [markdown]
 # ## What remains: instructions
 #
-# Time depends on who else is on the machine. What the processor is *asked to do* does not: instructions per message can be
-# counted (by valgrind's callgrind; where it is missing, a sentence says so).
+# Time depends on the load of the machine. The number of *instructions* does not: valgrind's callgrind counts them (if it is
+# missing, the cell prints the reason).
 
 # %% tags=["nbval-ignore-output"]
 counted = {
@@ -198,22 +197,22 @@ total = {
 }
 fewer = not total or total["naive"] > 1.5 * total["best"]
 assert fewer
-print("where it can be counted, the best engine is asked for fewer than two thirds of the instructions of the naive one:", fewer)
+print("the best engine executes fewer than two thirds of the instructions of the naive one (if counted):", fewer)
 parts = {row["stage"]: row["per_message"] for row in counted["best"].rows if row["event"] == "instructions"}
 assert not parts or (max(parts, key=parts.get) == "signal" and parts["order"] < parts["signal"] / 5)
-print("most of what is left are signals:", not parts or max(parts, key=parts.get) == "signal")
+print("signals are the largest part of the rest:", not parts or max(parts, key=parts.get) == "signal")
 
 # %% [markdown]
-# The signals are float arithmetic in a fixed order, which the contract demands to the last bit: they may not be re-associated,
-# and so they cannot be spread over the lanes of the processor (lesson 08).
+# The signals are float arithmetic in a fixed order, which the contract demands to the last bit: the sums must not be
+# re-associated (lesson 08).
 #
 # ## The physical limit
 #
-# What would a message cost if only the unavoidable were done? Two floors:
+# What would a message cost if the engine did only the unavoidable work? There are two lower bounds:
 #
-# - **its bytes**: they must come from memory once, at the speed at which one core can read it;
-# - **frames and fields**: each message says its length, and only then does one know where the next one begins. To hop from
-#   frame to frame is a chain in which every link waits for the one before; then the fields are cut out. That is the tick stage.
+# - **its bytes**: they must be read from memory once, at the memory bandwidth of one core;
+# - **frames and fields**: each message contains its length, which gives the start of the next one. So framing is a chain of
+#   dependent loads; then the fields are extracted. That is the tick stage.
 #
 # **Predict:** how many times the frames and fields is the whole path?
 
@@ -222,7 +221,7 @@ guess_times = 3
 
 # %% tags=["nbval-ignore-output"]
 limit = floor(feed, rounds=PAIRED)
-print(f"the whole path is {limit.times():.1f} times the frames and fields; you said {guess_times}")
+print(f"the whole path is {limit.times():.1f} times the frames and fields; your guess: {guess_times}")
 print("\n".join(limit.lines()[:2]))
 limit.frame()
 
@@ -236,17 +235,16 @@ assert limit.times() > 2
 print("the whole path is more than twice the frames and fields:", limit.times() > 2)
 
 # %% [markdown]
-# So memory bandwidth does not hold us back, and neither does the wire format. What lies between is the book and the signals:
-# look-ups that wait for a cache, branches that nobody can predict (will the next message delete, or add?), and float arithmetic
-# in order.
+# So neither memory bandwidth nor the wire format is the limit. The rest is the book and the signals: look-ups that wait for a
+# cache, unpredictable branches (is the next message a delete or an add?), and float arithmetic in a fixed order.
 #
-# ## The engine beside the wire
+# ## The engine and the network
 #
-# All of this was measured with the messages at hand. In a market they come one at a time over a network, and the order has to
-# travel back (lesson 09). Here are the network's rows of the result: from the tick's bytes leaving the exchange to the order's
-# bytes arriving there, by paths that need no special rights.
+# All of this was measured with the messages in memory. In a market they arrive one at a time over a network, and the order must
+# travel back (lesson 09). Here are the network rows of the result: tick-to-trade, from the bytes of the tick leaving the
+# exchange to those of the order arriving there, by paths that need no special rights.
 #
-# **Predict:** over sockets that spin, how many times the whole path of the engine is that?
+# **Predict:** over spinning sockets, how many times the whole path of the engine is that?
 
 # %%
 guess_wire = 5
@@ -268,48 +266,48 @@ charts.round_trip_chart(
 p50 = dict(whole_way.select("transport", "p50").iter_rows())
 sockets = min((ns for name, ns in p50.items() if "tcp" in name), default=math.inf)
 assert sockets > 10 * limit.ns[WHOLE]
-print("over sockets, wire to wire is more than 10 times the whole path of the engine:", sockets > 10 * limit.ns[WHOLE])
+print("over sockets, tick-to-trade is more than 10 times the whole path of the engine:", sockets > 10 * limit.ns[WHOLE])
 alone = at_a_time["p50"][0]
 assert alone > 1.5 * limit.ns[WHOLE]
 print("one message at a time, the same engine takes more than 1.5 times as long:", alone > 1.5 * limit.ns[WHOLE])
 
 # %% tags=["nbval-ignore-output"]
-print(f"{sockets / limit.ns[WHOLE]:.0f} times, you said {guess_wire}")
+print(f"{sockets / limit.ns[WHOLE]:.0f} times, your guess: {guess_wire}")
 wire.shares().filter(quantile="p50").filter(pl.col("path").is_in(paths)).pivot("part", index="path", values="share")
 
 # %% [markdown]
-# With sockets, all that this course did to the engine is a thin slice of the way. That is no reason to give up on the engine but
-# one to bypass the kernel: through shared memory the engine counts again. And a message that comes alone finds no next one to be
-# fetched ahead, so it takes longer than its share of a whole pass.
+# With sockets, all optimisations of this course are a small part of the path. That is a reason to bypass the kernel, not to
+# give up on the engine: through shared memory the engine matters again. And a single message takes longer than its share of a
+# whole pass: it comes on colder caches, with no batch to share the cost of a call.
 #
 # ## The clock itself
 #
-# One limit is not the engine's. To stamp a stage is to read a clock twice, and a reading takes time, too:
+# One limit is the clock. To stamp a stage you read a clock twice, and a reading takes time, too:
 
 # %% tags=["nbval-ignore-output"]
 print(
     f"a reading: {limit.ns[CLOCK]:.0f} ns; frames and fields: {limit.ns[FRAMES]:.1f} ns; the whole path: {limit.ns[WHOLE]:.1f} ns"
 )
 best = report.measured[-1]
-print("\n".join(said for _, said in best.agreement().values()))
+print("\n".join(sentence for _, sentence in best.agreement().values()))
 
 # %% tags=["nbval-check-output"]
 assert limit.ns[CLOCK] > limit.ns[FRAMES] / 2
-print("a reading of the clock is no longer small beside the shortest stage:", limit.ns[CLOCK] > limit.ns[FRAMES] / 2)
+print("a reading of the clock is not small compared with the shortest stage:", limit.ns[CLOCK] > limit.ns[FRAMES] / 2)
 
 # %% [markdown]
-# That is why the table above is made of whole passes: stamps would measure the stamps. And it is a verdict on the first table
-# of all, whose clock could not tell anything below a microsecond.
+# That is why the table above uses whole passes: stamps would measure themselves. And it disqualifies the first table, whose
+# clock had a resolution of a microsecond.
 #
-# ## A verdict, and the same question asked of nothing
+# ## A verdict, and its A/A control
 #
-# The best engine against the naive one; then against itself, where the only right answer is *no difference seen*.
+# Compare the best engine with the naive one; then with itself, where the only right verdict is *no difference seen*.
 
 # %% tags=["nbval-ignore-output"]
 before_after = hftlab.compare("rust naive", "rust", feed, rounds=PAIRED)
-nothing = hftlab.compare("rust", "rust", feed, rounds=PAIRED)
+control = hftlab.compare("rust", "rust", feed, rounds=PAIRED)
 print("naive -> best:", before_after.verdict)
-print("best -> best: ", nothing.verdict)
+print("best -> best: ", control.verdict)
 before_after.plot()
 
 # %% tags=["nbval-check-output"]
@@ -320,9 +318,9 @@ print("the best engine takes less time per message than the naive one:", before_
 # ## Exercise 11.1: whose speed-up is it?
 #
 # *Medium, 20 minutes.* Naive takes 240 ns; with `a` it is 120, with `b` 160, with both 40. The whole is 6x. How much of it is
-# due to `a`? "2x, from naive" leaves 3x for `b`; "4x, from best" leaves 1.5x. `shares(times)` is given ns per message by the
-# (frozen) set of optimisations that are on; return a dict with a factor for each, so that they multiply to the whole, and
-# nobody's order decides.
+# due to `a`? "2x, from naive" leaves 3x for `b`; "4x, from best" leaves 1.5x. `shares(times)` gets ns per message by the
+# (frozen) set of optimisations that are on; return a dict with a factor for each, so that the factors multiply to the whole and
+# depend on no particular order.
 
 
 # %% tags=["nbval-check-output"]
@@ -336,8 +334,8 @@ check("11.1", shares)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# Go through all orders (`itertools.permutations`). In each, note what every step was worth when its turn came. Then take the
-# mean: of factors that is the geometric one, the mean of logarithms.
+# Iterate over all orders (`itertools.permutations`). In each, record the gain of every step at its turn. Then take the mean:
+# for factors the geometric one, the mean of logarithms.
 #
 # </details>
 #
@@ -350,11 +348,11 @@ check("11.1", shares)
 #
 # def shares(times):
 #     names = sorted(max(times, key=len))
-#     worth = {name: [] for name in names}
-#     for way in permutations(names):
-#         for place, name in enumerate(way):
-#             worth[name].append(times[frozenset(way[:place])] / times[frozenset(way[: place + 1])])
-#     return {name: geometric_mean(ratios) for name, ratios in worth.items()}
+#     factors = {name: [] for name in names}
+#     for order in permutations(names):
+#         for place, name in enumerate(order):
+#             factors[name].append(times[frozenset(order[:place])] / times[frozenset(order[: place + 1])])
+#     return {name: geometric_mean(ratios) for name, ratios in factors.items()}
 # ```
 #
 # </details>
@@ -366,21 +364,21 @@ from statistics import geometric_mean
 
 def shares(times):
     names = sorted(max(times, key=len))
-    worth = {name: [] for name in names}
-    for way in permutations(names):
-        for place, name in enumerate(way):
-            worth[name].append(times[frozenset(way[:place])] / times[frozenset(way[: place + 1])])
-    return {name: geometric_mean(ratios) for name, ratios in worth.items()}
+    factors = {name: [] for name in names}
+    for order in permutations(names):
+        for place, name in enumerate(order):
+            factors[name].append(times[frozenset(order[:place])] / times[frozenset(order[: place + 1])])
+    return {name: geometric_mean(ratios) for name, ratios in factors.items()}
 
 
 assert check("11.1", shares)
 print("passed:", bool(check("11.1", shares)))
 
 # %% [markdown]
-# ## Exercise 11.2: may this be claimed?
+# ## Exercise 11.2: may you claim this?
 #
-# *Hard, 20 minutes.* `claim(base, other, again)` is given three lists, ns per message by round; `again` is a second copy of the
-# base. Return `"faster"`, `"slower"` (than the base) or `"no difference seen"`. The start does what most blog posts do.
+# *Hard, 20 minutes.* `claim(base, other, again)` gets three lists, ns per message by round; `again` is a second copy of the
+# base. Return `"faster"`, `"slower"` (than the base) or `"no difference seen"`. The start is the method of most blog posts.
 
 # %% tags=["nbval-check-output"]
 from statistics import median
@@ -395,10 +393,9 @@ check("11.2", claim)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# Compare within a round: `base[i] / other[i]`. `hftlab.measurement.paired.Interval.of(ratios)` gives a median with its 95 %
-# interval;
-# its `.side` says whether it lies above 1, below, or holds it. Both copies of the base must say the same. And whatever is
-# within half a percent of 1, or within the interval of `base / again`, is nothing.
+# Compare within a round: `base[i] / other[i]`. `hftlab.measurement.paired.Interval.of(ratios)` computes a median with its
+# interval; its `.side` tells whether the interval is above 1, below, or contains it. Both copies of the base must agree. And a
+# ratio within half a percent of 1, or within the interval of `base / again`, is no difference.
 #
 # </details>
 #
@@ -439,13 +436,13 @@ print("passed:", bool(check("11.2", claim)))
 # %% [markdown]
 # ## Takeaway
 #
-# - The language was the largest single step; the optimisations are what two compiled engines differ by.
-# - What a step is worth depends on what was done before. A single number for it needs all orders, or a word on which one.
-# - Where a stage takes less than a reading of the clock, whole passes and counted instructions go on: stamps end there.
-# - Over sockets the wire is most of the way. The next factor is there, not in the engine.
+# - The language was the largest single step; two compiled engines differ by the optimisations.
+# - The gain of a step depends on the steps before it. A single number needs all orders, or the name of one.
+# - If a stage takes less than a reading of the clock, do not stamp it: use whole passes and counted instructions.
+# - Over sockets the network is most of the tick-to-trade time. The next factor is there, not in the engine.
 #
-# **What did not get faster.** Look at the forest: a switch that is green from naive may be grey from best. And the order stage,
-# which everybody talks about, hardly shows: it acts rarely.
+# **What did not get faster.** Look at the forest plot: a switch that is green from naive may be grey from best. And the order
+# stage hardly shows: it acts rarely.
 #
 # **Where it is in the code.** `hftlab/experiments/ablate.py` and `lattice.py` (steps), `paired.py` (verdicts), `floor.py`
 # (limits),

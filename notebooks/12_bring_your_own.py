@@ -14,18 +14,17 @@
 # %% [markdown]
 # # 12 Bring your own
 #
-# **Is your idea right, and is it faster?** About 60 minutes, and as long again as you like for the capstone. Afterwards you
-# will be able to
+# **Is your idea right, and is it faster?** About 60 minutes, and more for the capstone. Afterwards you will be able to
 #
-# - put a stage of your own into the engine, or a whole engine of your own beside ours,
-# - have it judged by every check of the contract, and read where it parts from the reference,
-# - say whether it is faster in three figures: the ratio, its interval, and the tail.
+# - plug your own stage into the engine, or your own engine into hftlab,
+# - run every check of the contract on it, and read its divergence from the reference,
+# - decide whether it is faster by three figures: the ratio, its interval, and the tail.
 
 # %% tags=["parameters"]
-MESSAGES = 5_000  # 50_000 for figures to be quoted
-ROUNDS = 7  # 21 for figures to be quoted
+MESSAGES = 5_000  # 50_000 for publishable figures
+ROUNDS = 7  # 21 for publishable figures
 SEED = 1
-NUMBA = False  # True: the outsider below is examples/numba_engine; its first run compiles for about a minute
+NUMBA = False  # True: the external engine below is examples/numba_engine; its first run compiles for about a minute
 
 # %% tags=["nbval-ignore-output"]
 # %load_ext hftlab
@@ -42,16 +41,15 @@ from hftlab.stages.interfaces import INTERFACES, members
 # %% [markdown]
 # ## A stage of your own
 #
-# The engine is four stages in a row: tick, book, signal, order. Each can be replaced by a class of yours. There is no base class
-# to inherit from: what counts is that the methods are there. This is all that a stage must offer; what each method must do is
-# written in `hftlab/stages/interfaces.py`.
+# The engine is four stages in a row: tick, book, signal, order. You can replace each by a class of yours. There is no base
+# class: a stage only needs the methods below; `hftlab/stages/interfaces.py` documents them.
 
 # %% tags=["nbval-check-output"]
 for stage, protocol in INTERFACES.items():
     print(f"{stage:<7} {protocol.__name__:<12} {', '.join(members(protocol))}")
 
 # %% [markdown]
-# A class that lacks a method is refused in a sentence, before anything runs.
+# hftlab refuses a class that lacks a method with one sentence, before anything runs.
 
 
 # %% tags=["nbval-check-output"]
@@ -71,10 +69,10 @@ except hftlab.HftlabError as error:
 # %% [markdown]
 # ## An idea that is wrong
 #
-# Somebody looks at the reference book and has an idea. A partial cancel or execution changes the quantity of an order that
-# waits in the queue of its level. "Take it out, put back what is left": two dictionary operations, nothing to compare.
+# Here is an idea for the reference book. A partial cancel or execution changes the quantity of a resting order in the queue of
+# its level. "Remove it, insert the rest": two dictionary operations, no comparison.
 #
-# To try it, inherit from the reference `Book` and change this one thing.
+# To try it, inherit from the reference `Book` and change this one method.
 
 
 # %%
@@ -90,9 +88,8 @@ class Hasty(Book):
 
 
 # %% [markdown]
-# Run it beside the reference on a feed. `hftlab.conformance` compares every event, the touch (best bid and ask), all nine
-# signals,
-# the refusals and the bytes of the orders sent, bit for bit.
+# Compare it with the reference on a feed. `verify` compares every event, best bid and ask, all nine signals, the faults and the
+# bytes of the orders sent, bit for bit.
 
 # %% tags=["nbval-check-output"]
 feed = hftlab.synthetic("calm", MESSAGES, seed=SEED)
@@ -101,7 +98,7 @@ assert seen
 print("equal on", feed.name, "to the last bit:", bool(seen))
 
 # %% [markdown]
-# Equal! **Predict first:** the conformance suite asks dozens of questions of an engine. How many of them does this book fail?
+# Equal! **Predict first:** the conformance suite has dozens of checks. How many of them does this book fail?
 
 # %%
 guess_failed = 0  # your guess
@@ -111,31 +108,31 @@ report = hftlab.conformance.engine(Hasty, rounds=0)
 failed = [result for result in report.results if result.outcome == "failed"]
 assert not report
 assert len(failed) >= 2
-print(f"{len(report.results)} checks, {len(failed)} failed, your guess was {guess_failed}")
+print(f"{len(report.results)} checks, {len(failed)} failed, your guess: {guess_failed}")
 for result in failed:
     print(f"- {result.name}: {result.question}")
 
 # %% [markdown]
-# **What surprises:** a feed on which two engines are equal is no proof. It has no message for the wrong instrument, and nobody
-# on it asks who stands first in a queue. Two bugs hide in the few lines above:
+# **What may surprise you:** equality on one feed is no proof. The feed has no message for the wrong instrument, and no query
+# for the queue position of an order. The few lines above have two bugs:
 
 # %% tags=["nbval-check-output"]
 print(report["queue_position"])
 
 # %% [markdown]
-# The queue's rows are (order id, quantity left). An order that gives up a part of its quantity **keeps its place**; this book
-# sends it to the end of the queue. No price shows it. A strategy that counts the orders before its own would be wrong for the
-# rest of the day.
+# The rows of the queue are (order id, remaining quantity). An order that loses a part of its quantity **keeps its queue
+# position**; this book moves it to the end of the queue. No price shows it. A strategy that counts the orders ahead of its own
+# would be wrong for the rest of the day.
 #
-# The other bug shows in a **divergence**: the first message at which the two part, with the state of each after it. Lines with
-# an asterisk differ.
+# The other bug shows in a **divergence**: the first message at which the two differ, with the state of each after it. Lines
+# with an asterisk differ.
 
 # %% tags=["nbval-check-output"]
 print(str(report["random_markets"].divergence))
 
 # %% [markdown]
-# Read it from the top: what differs, at which message, what message that was. Then the lines below: what had happened on the
-# same instrument before. That is usually all one needs. As an object, it is a table:
+# Read it from the top: the difference, the index of the message, the message itself. The lines below contain the earlier
+# messages of the same instrument. That is usually enough. As an object, it is a table:
 
 # %% tags=["nbval-ignore-output"]
 report["random_markets"].divergence
@@ -143,8 +140,9 @@ report["random_markets"].divergence
 # %% [markdown]
 # ## An idea that is right
 #
-# `examples/sortedcontainers_book.py` is a book by an outsider: each side a `SortedDict` of the package sortedcontainers, a good
-# sorted dictionary in pure Python. Nothing of our book is used. **Conformance first**: a clock never starts before equality.
+# `examples/sortedcontainers_book.py` is an independent book: each side is a `SortedDict` of the package sortedcontainers, a
+# good sorted dictionary in pure Python. It uses nothing of our book. **Conformance first**: the clock never starts before
+# equality.
 
 # %% tags=["nbval-check-output"]
 place = "../examples/sortedcontainers_book.py:SortedBook"
@@ -153,8 +151,8 @@ assert report, report
 print(report.engine, "conforms:", bool(report), "|", report.count("passed"), "passed,", report.count("failed"), "failed")
 
 # %% [markdown]
-# **Predict first:** the reference keeps a plain sorted list, which has to move its entries for each new level. This one does
-# not. How many times as fast is it, until the book stage?
+# **Predict first:** the reference uses a plain sorted list, which must move its entries for each new level. This one does not.
+# How many times as fast is it, until the book stage?
 
 # %%
 guess_sorted = 1.3  # your guess; below 1 is slower
@@ -167,14 +165,15 @@ sorted_book.plot()
 # %% tags=["nbval-check-output"]
 ratio = sorted_book.metrics[0].found.ratio
 assert ratio.median < 0.8, sorted_book
-print("the outsider's book is right, and takes more than 1.25 times as long:", ratio.median < 0.8)
+print("the SortedDict book is right, and takes more than 1.25 times as long:", ratio.median < 0.8)
 
 # %% [markdown]
-# **Why?** Two reasons, both in the source. `touch()` adds up the whole queue of the best level each time it is asked, and the
-# engine asks after every event; the reference keeps a running total. And each step of a `SortedDict` is Python code, while
-# `list.insert` and `bisect` are one call into C each. Moving some hundred bytes in C is cheaper than one method call in Python.
+# **Why?** Two reasons, both in the source. `touch()` adds up the whole queue of the best level at each query, and the engine
+# queries it after every event; the reference has a running total. And each step of a `SortedDict` is Python code, while
+# `list.insert` and `bisect` are one call into C each. Moving a few hundred bytes in C is cheaper than one method call in
+# Python.
 #
-# The same table as everywhere, with your own engine in it:
+# Here is the usual table, with your own engine in it:
 
 # %% tags=["nbval-ignore-output"]
 bench = hftlab.bench(feed, rounds=2, engines=[place])
@@ -184,15 +183,15 @@ bench.plot()
 # ## An engine of your own
 #
 # A **backend** is a whole engine: anything that can open a *session* and push bytes through it. It can be written in any
-# language. Here is what hftlab asks of one, and of its sessions:
+# language. These are the methods of a backend, and of its sessions:
 
 # %% tags=["nbval-check-output"]
 print("backend:", ", ".join(members(hftlab.engine.session.Backend)))
 print("session:", ", ".join(members(hftlab.engine.session.Session)))
 
 # %% [markdown]
-# hftlab finds engines by an **entry point**: a line in the `pyproject.toml` of any installed package. Our own Rust engine is
-# found in the same way as yours; it has no door of its own.
+# hftlab finds engines by an **entry point**: a line in the `pyproject.toml` of any installed package. hftlab finds its own Rust
+# engine in the same way.
 
 # %% tags=["nbval-check-output"]
 for point in entry_points(group="hftlab.backends"):
@@ -202,9 +201,9 @@ project = Path("../examples/numba_engine/pyproject.toml").read_text()
 print(project[project.index("# This line") : project.index("[tool.hatch")].strip())
 
 # %% [markdown]
-# `examples/numba_engine` is such a package: an engine over flat arrays, compiled by Numba. (`pip install examples/numba_engine`
-# and it stands in every table.) It takes about a minute to compile when it is first run, so here the outsider is the Rust
-# engine unless you set `NUMBA = True` above. Everything below works the same way with either.
+# `examples/numba_engine` is such a package: an engine over flat arrays, compiled by Numba. (After `pip install
+# examples/numba_engine` it appears in every table.) Its first run compiles for about a minute, so here the external engine is
+# the Rust engine unless you set `NUMBA = True` above. Everything below works the same way with either.
 
 # %% tags=["nbval-check-output"]
 outsider = "rust"
@@ -213,7 +212,7 @@ if NUMBA:
     import hftlab_numba as outsider
 report = hftlab.conformance.engine(outsider, rounds=0)
 assert report, report
-print("the outsider conforms:", bool(report), "|", report.count("passed"), "passed,", report.count("failed"), "failed")
+print("the external engine conforms:", bool(report), "|", report.count("passed"), "passed,", report.count("failed"), "failed")
 
 # %% tags=["nbval-ignore-output"]
 whole = hftlab.compare("python", outsider, feed, rounds=ROUNDS, seed=SEED)
@@ -224,11 +223,10 @@ assert whole.metrics[0].found.ratio.median > 5, whole
 print("the whole path, compiled, is more than 5 times as fast:", whole.metrics[0].found.ratio.median > 5)
 
 # %% [markdown]
-# ## Exercise 12.1: mend the hasty book
+# ## Exercise 12.1: fix the hasty book
 #
-# *Easy, 15 minutes.* Mend `Hasty`, and keep its way of handling partial cancels and executions itself. Both bugs must go: an
-# order keeps its place, and an event that names the wrong instrument is refused (the reference does that for you, if you let
-# it).
+# *Easy, 15 minutes.* Fix `Hasty`; it must still handle partial cancels and executions itself. Fix both bugs: an order keeps its
+# queue position, and an event with the wrong instrument is refused (the reference can do that for you).
 
 
 # %%
@@ -251,8 +249,8 @@ print(answer)
 # %% [markdown]
 # <details><summary>Hint</summary>
 #
-# A Python dict keeps the place of a key whose value is changed; it is `pop` that loses it. And `level.half.instrument` is the
-# instrument of the order.
+# A Python dict keeps the place of a key whose value is changed; `pop` loses it. `level.half.instrument` is the instrument of
+# the order.
 #
 # </details>
 #
@@ -295,12 +293,12 @@ print(answer)
 # *Hard, 60 minutes and more.* Write a book stage that
 #
 # 1. passes **every** check of the contract,
-# 2. runs a feed until the book stage at least 1.2 times as fast as the reference (the events are decoded already, so the book
-# and the loop around it are all that is timed), and is *seen* to: outside of the control,
+# 2. runs a feed until the book stage at least 1.2 times as fast as the reference (the events are decoded already, so only the
+#    book and the loop around it are timed), *significantly*: outside the A/A control,
 # 3. has a p99 (the time that one message in a hundred exceeds) that is no worse.
 #
-# Any means will do. The start is one idea: the reference with the two commonest events, add and delete, written out straight. It
-# is right.
+# Any means is allowed. The start is one idea: the reference with the two most frequent events, add and delete, inlined. It is
+# right.
 
 
 # %%
@@ -332,12 +330,11 @@ assert not answer
 answer
 
 # %% [markdown]
-# The reference has been tuned in lesson 04 already: what is left is the price of Python itself. Shuffling lines gains too
-# little to be seen.
+# Lesson 04 tuned the reference already: the rest is the cost of Python itself. Rearranging lines gains too little to detect.
 #
 # <details><summary>Hint</summary>
 #
-# Lesson 05 measured what a call across the border costs. A session of the Rust engine has `apply`, `best`, `depth`, `queue` and
+# Lesson 05 measured the cost of a call into Rust. A session of the Rust engine has `apply`, `best`, `depth`, `queue` and
 # `locate`. Which method of the contract does it lack?
 #
 # </details>
@@ -361,8 +358,8 @@ answer
 #         return self.session.counters()["memory"]
 # ```
 #
-# A Python class whose book is in Rust: it crosses the border twice per message, and that is still cheaper than doing the work
-# here.
+# This is a Python class with its book in Rust: it calls into Rust twice per message, and that is still cheaper than doing the
+# work in Python.
 #
 # </details>
 
@@ -391,7 +388,7 @@ answer
 # %% [markdown]
 # ## What did not get faster
 #
-# The capstone was timed until the book. Now the same class on the whole path, to the order. **Predict first.**
+# The capstone was timed until the book stage. Now time the same class on the whole path, to the order. **Predict first.**
 
 # %%
 guess_whole = 1.2  # your guess: times as fast as the reference, tick to order
@@ -404,26 +401,25 @@ to_order.plot()
 # %% tags=["nbval-check-output"]
 ratio = to_order.metrics[0].found.ratio
 assert ratio.median < 0.8, to_order
-print("the winner of the capstone makes the whole path more than 1.25 times as long:", ratio.median < 0.8)
+print("with the winner of the capstone, the whole path takes more than 1.25 times as long:", ratio.median < 0.8)
 
 # %% [markdown]
-# The winner loses. The signal stage asks for the quantity of the best few levels after most events, `depth_qty`; this class
-# brings the **whole** depth across the border as a list of tuples, and throws most of it away. A part that wins alone can lose
-# in its place: measure both. (If you like, go on: how would you answer `depth_qty` without asking for all levels?)
+# The winner loses. The signal stage queries the quantity of the best few levels after most events, `depth_qty`; this class
+# converts the **whole** depth into a list of Python tuples, and discards most of it. A part that wins alone can lose in the
+# whole: measure both. (An extra exercise: how would you answer `depth_qty` without all levels?)
 #
 # ## Takeaway
 #
-# - Right first. One feed on which two engines agree proves little; the suite asks what a feed does not.
-# - Read a divergence from the top: what, at which message, and what came before.
+# - Correctness first. Equality on one feed proves little; the suite checks what a feed does not contain.
+# - Read a divergence from the top: the difference, the message, and the messages before it.
 # - Then the ratio with its interval and control, then the tail, and at the end the **whole path**.
 #
-# **What did not work:** straightening code that is tuned already, a better structure written in slower code, and the capstone's
-# solution on the whole path. All three are measured above.
+# **What did not work:** inlining code that is tuned already, a better structure in slower code, and the solution of the
+# capstone on the whole path. All three are measured above.
 #
 # **Where it is in the code:** `hftlab/stages/interfaces.py` (stages), `hftlab/engine/session.py` (backends and sessions),
-# `hftlab/conformance/` (the suite), `hftlab/experiments/compare.py` (the ratio), `examples/` (a book and an engine by
-# outsiders). On the
-# command line: `hftlab conform my_book.py:MyBook`, `hftlab compare python my_book.py:MyBook`, `hftlab bench --with
+# `hftlab/conformance/` (the suite), `hftlab/experiments/compare.py` (the ratio), `examples/` (an independent book and engine).
+# On the command line: `hftlab conformance my_book.py:MyBook`, `hftlab compare python my_book.py:MyBook`, `hftlab bench --engine
 # my_book.py:MyBook`. In a test-suite of your own: inherit from `hftlab.conformance.pytest_suite.Conformance`.
 #
-# **Next:** this is the last lesson; `course()` shows what you have passed. What is yours to try?
+# **Next:** this is the last lesson; `course()` shows your progress. What will you try?

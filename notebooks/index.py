@@ -14,11 +14,11 @@
 # %% [markdown]
 # # hftlab
 #
-# A laboratory for the tick-to-trade path: exchange messages come in as bytes, and orders go out as bytes. What happens in
-# between is written twice, in Python to be read and in Rust to be fast. Here you measure it, take it apart, and make it faster.
+# A laboratory for the tick-to-trade path: exchange messages come in as bytes, and orders go out as bytes. The engine in between
+# is written twice, in Python to be read and in Rust to be fast. In this course you measure it, analyse it, and make it faster.
 #
-# **You can start with no more than Python.** No lesson needs a network, a data file or knowledge of markets: each word is
-# explained when it comes up. Run a cell with `Shift+Enter`.
+# **You only need Python.** No lesson needs a network, a data file or knowledge of markets: each term is explained at its first
+# use. Run a cell with `Shift+Enter`.
 
 # %% tags=["nbval-check-output"]
 from course import course
@@ -30,9 +30,8 @@ charts.enable()
 course()
 
 # %% [markdown]
-# The links open the lessons. Begin with the Quickstart; the others build on each other, and any of them can be read alone. A dot
-# is an exercise; it fills when `check(...)` has passed your answer. What the lessons solve themselves does not count. Run
-# the cell above again to see how far you have come.
+# The links open the lessons. Begin with the Quickstart; the others build on each other. A dot is an exercise; it is filled once
+# `check(...)` has passed your answer. The solutions of the lessons do not count. Run the cell above again to see your progress.
 #
 # ## The map
 #
@@ -51,10 +50,10 @@ course()
 #
 # ```text
 # make bench      time every engine and variant on this machine
-# make test       prove that they agree
+# make test       prove that they compute the same
 # ```
 #
-# The engines that this machine has:
+# The engines on this machine:
 
 # %% tags=["nbval-ignore-output"]
 hftlab.backends()
@@ -62,7 +61,7 @@ hftlab.backends()
 # %% [markdown]
 # ## When you are stuck
 #
-# - Every exercise has a folded hint and a folded solution. A wrong answer is told what is wrong with it.
-# - `hftlab.check?` or `%latency?` in a cell shows help; so does `hftlab COMMAND --help` in a terminal.
-# - `hftlab doctor` says what this machine can measure, how noisy it is, and what is missing.
-# - A lesson that you have changed and want back as it was: `git checkout notebooks/03*`, which takes your answers in it away.
+# - Every exercise has a folded hint and a folded solution. The check of a wrong answer describes the mistake.
+# - `check?` or `%latency?` in a cell shows help; so does `hftlab COMMAND --help` in a terminal.
+# - `hftlab doctor` reports what this machine can measure, its noise, and what is missing.
+# - To restore a lesson that you changed: `git checkout notebooks/03*`. This removes your answers in it.
