@@ -14,7 +14,7 @@ from hftlab.feeds.feed import Feed
 from hftlab.measurement.paired import gc_paused
 from hftlab.profiling.line import profiled_functions
 from hftlab.profiling.locations import Locations, short_path
-from hftlab.profiling.passes import is_python, open_session, plain_ns, whole
+from hftlab.profiling.passes import blocks, is_python, open_session, plain_ns
 from hftlab.profiling.result import Observation, Row, Unavailable, row_of
 
 #: Share of the whole below which siblings are drawn as one.
@@ -111,7 +111,8 @@ def by_call(engine: Engine, feed: Feed) -> Observation:
         except ValueError as error:  # Python 3.12 and newer refuse a second profiler
             raise Unavailable(f"another profiler is active: {error}") from None
         try:
-            push(whole(feed))
+            for block in blocks(feed):
+                push(block)
         finally:
             profiler.disable()
     stats: Stats = pstats.Stats(profiler).stats  # type: ignore[attr-defined]

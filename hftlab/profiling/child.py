@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 
 from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
-from hftlab.profiling.passes import cut, open_session, stages
+from hftlab.profiling.passes import halves, open_session, stages
 from hftlab.profiling.result import Unavailable
 
 #: Longest wait for the tool to attach, in seconds.
@@ -134,7 +134,7 @@ def loop(engine: Engine, feed: Feed, seconds: float) -> tuple[int, int]:
 
 def marked(engine: Engine, feed: Feed) -> None:
     """The second half of the feed between marks, once for each last stage."""
-    first, second = cut(feed, 2)
+    first, second, _ = halves(feed)
     for until in stages(engine):
         _, push = open_session(engine.replace(until=until), feed)
         push(first)

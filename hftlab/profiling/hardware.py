@@ -18,7 +18,7 @@ from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
 from hftlab.presentation.progress import track
 from hftlab.profiling import child
-from hftlab.profiling.passes import count, stages
+from hftlab.profiling.passes import halves, stages
 from hftlab.profiling.result import Observation, Row, Unavailable, row_of
 
 #: Event -> callgrind's codes for it, which are summed.
@@ -62,7 +62,7 @@ def instructions(engine: Engine, feed: Feed) -> Observation:
     known = stages(engine)
     if len(totals) != 2 * len(known) or not totals[-1].get("Ir"):
         raise Unavailable(f"callgrind did not count: {reason}")
-    messages = count(feed) // 2
+    _, _, messages = halves(feed)
     rows: list[Row] = []
     for event, codes in CALLGRIND_EVENTS.items():
         until = [sum(dump.get(code, 0) for code in codes) / messages for dump in totals[1::2]]

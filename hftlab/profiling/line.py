@@ -22,7 +22,7 @@ from hftlab.feeds.feed import Feed
 from hftlab.measurement.paired import gc_paused
 from hftlab.presentation.progress import track
 from hftlab.profiling.locations import Locations, short_path
-from hftlab.profiling.passes import open_session, plain_ns, whole
+from hftlab.profiling.passes import blocks, open_session, plain_ns
 from hftlab.profiling.result import Observation, Row, Unavailable, own_lines, row_of
 
 PASSES = 3
@@ -75,7 +75,8 @@ def _pass(profiler_of: Any, functions: list[FunctionType], engine: Engine, feed:
         except (ValueError, RuntimeError) as error:  # Python 3.12 and newer refuse a second profiler
             raise Unavailable(f"another profiler is active: {error}") from None
         try:
-            push(whole(feed))
+            for block in blocks(feed):
+                push(block)
         finally:
             profiler.disable_by_count()
         stats = profiler.get_stats()

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from hftlab.engine.engine import Engine
-from hftlab.feeds.feed import Feed
+from hftlab.feeds.feed import Feed, cut
 from hftlab.measurement.paired import gc_paused
 from hftlab.presentation.progress import track
 from hftlab.profiling.locations import Locations, short_path
-from hftlab.profiling.passes import Piece, count, cut, is_python, open_session, stages
+from hftlab.profiling.passes import Piece, count, halves, is_python, open_session, stages
 from hftlab.profiling.result import Observation, Row, Unavailable, row_of
 
 PIECES = 32
@@ -47,14 +47,16 @@ def memory(engine: Engine, feed: Feed) -> Observation:
 
 def _counted(engine: Engine, feed: Feed, counter: Callable[[], tuple[int, int]]) -> Observation:
     """Allocations and bytes by stage, from the engine's own counter."""
-    pieces, messages = cut(feed, PIECES), count(feed)
+    messages = count(feed)
+    every = -(-messages // PIECES)
+    pieces = list(cut(feed, every=every))
     rows: list[Row] = []
     before = [np.zeros(2), np.zeros(2)]
     for until in track(stages(engine), f"counting allocations of {engine.label}"):
         session, push = open_session(engine.replace(until=until), feed)
         per_call = _allocated(counter, push, pieces[0][:0])  # a call without a message
         counts = [_allocated(counter, push, piece) - per_call for piece in pieces]
-        steady = np.median(counts[PIECES // 2 :], axis=0) * PIECES / messages
+        steady = np.median(counts[len(pieces) // 2 :], axis=0) / every
         growth = np.sum(counts, axis=0) / messages - steady
         for kind, now, then in (("stage", steady, before[0]), ("growth", growth, before[1])):
             rows.append(row_of("memory", kind, until, until, *(now - then).tolist()))
@@ -79,8 +81,7 @@ def _allocated(counter: Callable[[], tuple[int, int]], push: Callable[[Piece], A
 
 def _python(engine: Engine, feed: Feed) -> Observation:
     """Allocations by stage and function (memray), blocks kept by stage (the interpreter) and line (tracemalloc)."""
-    messages = count(feed) // 2
-    first, second = cut(feed, 2)
+    first, second, messages = halves(feed)
 
     def warm(engine: Engine) -> Callable[[], Any]:
         _, push = open_session(engine, feed)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 from hftlab.engine.engine import Engine
 from hftlab.events import Events
-from hftlab.feeds.feed import Feed
-from hftlab.feeds.frames import Block, Frames
+from hftlab.feeds.feed import Feed, cut, messages
+from hftlab.feeds.frames import Block
 from hftlab.measurement.paired import gc_paused
 from hftlab.profiling.result import Unavailable
 from hftlab.settings import STAGES
@@ -41,7 +40,8 @@ def plain_ns(engine: Engine, feed: Feed, passes: int = 2) -> float:
     for _ in range(passes):
         with gc_paused():
             session, push = open_session(engine, feed)
-            push(whole(feed))
+            for block in blocks(feed):
+                push(block)
         best = min(best, session.elapsed_ns)
     return best
 
@@ -51,24 +51,18 @@ def is_python(method: Callable[..., Any]) -> bool:
     return hasattr(getattr(method, "__func__", None), "__code__")
 
 
-def whole(feed: Feed) -> Piece:
-    """The one block of a feed that is the head of another."""
-    return next(iter(feed.blocks() if feed.wire == "itch" else feed.event_blocks()))
+def blocks(feed: Feed) -> list[Piece]:
+    """The whole feed, in its own blocks."""
+    return list(feed.blocks() if feed.wire == "itch" else feed.event_blocks())
 
 
 def count(feed: Feed) -> int:
-    """Messages of a feed of one block."""
-    data = whole(feed)
-    return sum(1 for _ in Frames(data)) if isinstance(data, bytes | memoryview) else len(data)
+    """Messages of the feed."""
+    return sum(1 for _ in messages(feed)) if feed.wire == "itch" else sum(map(len, feed.event_blocks()))
 
 
-def cut(feed: Feed, pieces: int) -> list[Piece]:
-    """A feed of one block in pieces of as many messages each; the last ones are one shorter where it does not divide."""
-    data = whole(feed)
-    if isinstance(data, bytes | memoryview):
-        ends = [at - 2 for at, _ in Frames(data)] + [len(data)]
-    else:
-        ends = list(range(len(data) + 1))
-    messages = len(ends) - 1
-    at = [ends[-(-number * messages // pieces)] for number in range(pieces + 1)]
-    return [data[start:end] for start, end in pairwise(at)]
+def halves(feed: Feed) -> tuple[Piece, Piece, int]:
+    """The first half of the feed, to warm up; the second half, and its messages."""
+    total = count(feed)
+    first, second = cut(feed, every=total - total // 2)
+    return first, second, total // 2
