@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hftlab.errors import ConfigError, WireError
+from hftlab.errors import WireError, check_choice
 from hftlab.protocols import soupbintcp as soup
+from hftlab.protocols.soupbintcp import CLOSED, IDLE, LOGGING_IN, OPEN, CloseReason, Connection
 
 VERSIONS = ("3.00", "4.00", "4.10")
-IDLE, LOGIN, OPEN, CLOSED = "idle", "login", "open", "closed"
-_MS = 1_000_000
 _LONGEST_TIMEOUT = 99_999  # ms, five digits
 
 
@@ -28,14 +27,14 @@ class Event(NamedTuple):
     sequence: int = 0
 
 
-class Client:
+class Client(Connection):
     """One client of a SoupBinTCP server.
 
     next         : the number of the next sequenced message wanted; 0 to begin with the most recent one
     session      : the session it belongs to; "" for the current one
     heartbeat_ns : silence after which a heartbeat is sent; dead_ns : silence of the server after which the connection is dead
     version      : 3.00, 4.00 or 4.10; the last also tells the server to wait for us no longer than `dead_ns`
-    raises       : ConfigError for an unknown version, WireError for what does not fit a login
+    raises       : UnknownName for a version, WireError for what does not fit a login
     """
 
     def __init__(
@@ -48,12 +47,10 @@ class Client:
         dead_ns: int = 15_000_000_000,
         version: str = "4.00",
     ) -> None:
-        if version not in VERSIONS:
-            raise ConfigError(f"SoupBinTCP version {version!r}; known: {', '.join(VERSIONS)}")
+        super().__init__(IDLE)
+        check_choice("SoupBinTCP version", version, VERSIONS)
         self.username, self.session, self.next = username, session, next
         self.heartbeat_ns, self.dead_ns, self.version = heartbeat_ns, dead_ns, version
-        self.state = IDLE
-        self.closed = ""  # why the connection is closed
         self.missed: list[tuple[int, int]] = []  # (from, until) of wanted messages that the server did not offer any more
         self._password = password
         self._framer = soup.Framer()
@@ -67,7 +64,7 @@ class Client:
 
     def connected(self, now_ns: int) -> bytes:
         """The TCP connection stands: the login request to send."""
-        self.state, self.closed = LOGIN, ""
+        self.state, self.reason, self.closed = LOGGING_IN, None, ""
         if self._ended:
             self.session, self.next, self._ended = "", 1, False
         self._framer = soup.Framer()
@@ -77,7 +74,7 @@ class Client:
     def receive(self, data: bytes, now_ns: int) -> list[Event]:
         """What the bytes say. A broken stream or an unexpected packet closes the connection after the events before it."""
         events: list[Event] = []
-        if self.state not in (LOGIN, OPEN):
+        if self.state not in (LOGGING_IN, OPEN):
             return events
         self._heard_ns = now_ns
         try:
@@ -87,7 +84,7 @@ class Client:
                 if self.state == CLOSED:
                     break
         except WireError as error:
-            self._close(str(error))
+            self._close(CloseReason.BAD_PACKET, str(error))
         return events
 
     def send(self, payload: bytes, now_ns: int) -> bytes:
@@ -99,43 +96,36 @@ class Client:
 
     def due(self, now_ns: int) -> bytes:
         """A heartbeat, if it is time for one. A server silent for too long closes the connection: see `state` and `closed`."""
-        if self.state not in (LOGIN, OPEN):
+        if self.state not in (LOGGING_IN, OPEN):
             return b""
         if now_ns - self._heard_ns > self.dead_ns:
             self._close(
-                f"nothing from the server for {(now_ns - self._heard_ns) / 1e9:.1f} s; allowed are {self.dead_ns / 1e9:g}"
+                CloseReason.SILENT,
+                f"nothing from the server for {(now_ns - self._heard_ns) / 1e9:.1f} s; allowed are {self.dead_ns / 1e9:g}",
             )
             return b""
-        if self.state == LOGIN or now_ns - self._sent_ns < self.heartbeat_ns:
+        if self.state == LOGGING_IN or now_ns - self._sent_ns < self.heartbeat_ns:
             return b""
         self._sent_ns = now_ns
         return soup.packet(soup.CLIENT_HEARTBEAT)
 
     def logout(self) -> bytes:
         """The logout request; the connection is closed with it. Nothing where none is open."""
-        if self.state not in (LOGIN, OPEN):
+        if self.state not in (LOGGING_IN, OPEN):
             return b""
-        self._close("logged out")
+        self._close(CloseReason.LOGOUT, "logged out")
         return soup.packet(soup.LOGOUT)
 
-    def lost(self, reason: str = "connection lost") -> None:
-        """The TCP connection broke."""
-        if self.state != CLOSED:
-            self._close(reason)
-
     def _login(self) -> bytes:
-        timeout = min(self.dead_ns // _MS, _LONGEST_TIMEOUT) if self.version == "4.10" else None
+        timeout = min(self.dead_ns // soup.MS_NS, _LONGEST_TIMEOUT) if self.version == "4.10" else None
         return soup.login(self.username, self._password, self.session, self.next, timeout)
-
-    def _close(self, reason: str) -> None:
-        self.state, self.closed = CLOSED, reason
 
     def _event(self, kind: bytes, payload: bytes) -> Event | None:
         if kind == soup.DEBUG:
             return Event("debug", payload)
         if kind == soup.SERVER_HEARTBEAT:
             return None
-        if self.state == LOGIN:
+        if self.state == LOGGING_IN:
             return self._answered(kind, payload)
         if kind == soup.SEQUENCED:
             self.next += 1
@@ -144,23 +134,25 @@ class Client:
             return Event("unsequenced", payload)
         if kind == soup.END:
             self._ended = True
-            self._close("end of session")
+            self._close(CloseReason.END_OF_SESSION, "end of session")
             return Event("end", b"", self.next)
         raise self._unexpected(kind, "+ H S U Z")
 
-    def _answered(self, kind: bytes, payload: bytes) -> Event:
+    def _answered(self, kind: bytes, payload: bytes) -> Event | None:
         """The answer to the login."""
         if kind == soup.REJECTED:
             reason = soup.decode_rejected(payload)
             known = {soup.NOT_AUTHORISED: "not authorised", soup.NO_SESSION: "session not available"}
-            self._close(f"login rejected: {known.get(reason, f'reason {reason!r}')}")
+            self._close(CloseReason.LOGIN_REJECTED, f"login rejected: {known.get(reason, f'reason {reason!r}')}")
             return Event("rejected", payload)
         if kind != soup.ACCEPTED:
             raise self._unexpected(kind, "A J + H")
         session, sequence = soup.decode_accepted(payload)
         if self.session == session and sequence < self.next:
             # Numbers that were used before would come again for other messages.
-            raise WireError(f"session {session!r} goes on at {sequence}; allowed is {self.next}, what is before it was received")
+            text = f"session {session!r} goes on at {sequence}; allowed is {self.next}, what is before it was received"
+            self._close(CloseReason.SESSION_WENT_BACK, text)
+            return None
         if self.session in ("", session) and 0 < self.next < sequence:
             self.missed.append((self.next, sequence))
         self.session, self.next, self.state = session, sequence, OPEN

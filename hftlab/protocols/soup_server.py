@@ -11,40 +11,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from enum import Enum
 
 from hftlab.errors import WireError
 from hftlab.protocols import soupbintcp as soup
+from hftlab.protocols.soupbintcp import CLOSED, LOGGING_IN, OPEN, CloseReason, Connection
 
-LOGIN, OPEN, CLOSED = "login", "open", "closed"
 PIECE = 1 << 16  # bytes of one `outgoing`
-_MS = 1_000_000
 
 
-class CloseReason(Enum):
-    """Why a connection ended. The first are found here; the others are for the owner of the connection, who calls `lost`."""
-
-    LOGIN_TIMEOUT = "login_timeout"
-    SILENT = "silent"
-    SLOW_READER = "slow_reader"
-    LOGOUT = "logout"
-    END_OF_SESSION = "end_of_session"
-    BAD_LOGIN = "bad_login"
-    LOGIN_REJECTED = "login_rejected"
-    BAD_PACKET = "bad_packet"
-    LOST = "lost"
-    RESET = "reset"
-    BAD_MESSAGE = "bad_message"
-    TAKEN_OVER = "taken_over"
-    STREAM_FULL = "stream_full"
-    MADE_ROOM = "made_room"
-
-
-class Server:
+class Server(Connection):
     """One connection of a SoupBinTCP server.
 
-    state        : login, open or closed
-    closed       : why it is closed, in words, "" while it is not; reason : the same as a CloseReason, None while it is not
     accounts     : password by username; letters of either case are the same
     session      : the session served, at most 10 letters and digits
     store        : all its sequenced messages, number 1 first; the owner appends to it and calls `publish`
@@ -69,9 +46,7 @@ class Server:
         self._accounts = {name.upper(): _digest(password) for name, password in accounts.items()}
         self.session, self.store = session, store
         self.heartbeat_ns, self.dead_ns, self.login_ns, self.backlog = heartbeat_ns, dead_ns, login_ns, backlog
-        self.state = LOGIN
-        self.closed = ""  # if not empty: send what `outgoing` still gives, then close the connection
-        self.reason: CloseReason | None = None
+        super().__init__(LOGGING_IN)  # once `closed`: send what `outgoing` still gives, then close the connection
         self.username = ""
         self.packets = 0  # of any kind, received
         self.sent = 0  # sequenced messages of the store that were taken
@@ -139,9 +114,9 @@ class Server:
         """Let time pass: a heartbeat into the outbox, or the end of a connection whose client is silent."""
         self._tick(now_ns)
         silent = now_ns - self._heard_ns
-        allowed = self.login_ns if self.state == LOGIN else self.dead_ns
+        allowed = self.login_ns if self.state == LOGGING_IN else self.dead_ns
         if self.state != CLOSED and silent > allowed:
-            early = self.state == LOGIN
+            early = self.state == LOGGING_IN
             what = "no login" if early else "nothing from the client"
             reason = CloseReason.LOGIN_TIMEOUT if early else CloseReason.SILENT
             self._close(reason, f"{what} for {silent / 1e9:.1f} s; allowed are {allowed / 1e9:g}")
@@ -152,13 +127,8 @@ class Server:
     def end(self) -> None:
         """The session ends: what is in the store goes out, then the end of session, then the connection closes."""
         self._ending = True
-        if self.state == LOGIN:
+        if self.state == LOGGING_IN:
             self._close(CloseReason.END_OF_SESSION, "end of session before a login")
-
-    def lost(self, text: str = "connection lost", reason: CloseReason = CloseReason.LOST) -> None:
-        """The TCP connection broke, or its owner ends it."""
-        if not self.closed:
-            self._close(reason, text)
 
     @property
     def waiting(self) -> int:
@@ -170,16 +140,13 @@ class Server:
             self._heard_ns = self._sent_ns = now_ns
         self._now_ns = now_ns
 
-    def _close(self, reason: CloseReason, text: str) -> None:
-        self.state, self.reason, self.closed = CLOSED, reason, text
-
     def _control(self, kind: bytes, payload: bytes) -> None:
-        if kind == soup.LOGIN and self.state == LOGIN:
+        if kind == soup.LOGIN and self.state == LOGGING_IN:
             self._login(payload)
         elif kind == soup.LOGOUT:
             self._close(CloseReason.LOGOUT, "logged out")
         elif kind not in (soup.DEBUG, soup.CLIENT_HEARTBEAT):
-            allowed = "L, R, O, +" if self.state == LOGIN else "U, R, O, +"
+            allowed = "L, R, O, +" if self.state == LOGGING_IN else "U, R, O, +"
             text = f"SoupBinTCP packet type {kind!r} from the client in state {self.state}; allowed are {allowed}"
             self._close(CloseReason.BAD_PACKET, text)
 
@@ -209,7 +176,7 @@ class Server:
         self.sent, self._live = first - 1, stored
         self._heard_ns = self._now_ns or 0
         if login.heartbeat_ms:
-            self.dead_ns = login.heartbeat_ms * _MS
+            self.dead_ns = login.heartbeat_ms * soup.MS_NS
         self._outbox += soup.accepted(self.session, first)
 
     def _reject(self, letter: str, text: str, reason: CloseReason = CloseReason.LOGIN_REJECTED) -> None:

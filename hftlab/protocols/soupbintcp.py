@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import NamedTuple
 
 from hftlab.errors import WireError
@@ -21,9 +22,52 @@ SERVER_HEARTBEAT, CLIENT_HEARTBEAT = b"H", b"R"
 END, LOGIN, LOGOUT = b"Z", b"L", b"O"
 NOT_AUTHORISED, NO_SESSION = "A", "S"  # why a login is rejected
 
+IDLE, LOGGING_IN, OPEN, CLOSED = "idle", "login", "open", "closed"  # the states of a connection
+MS_NS = 1_000_000
+
 LONGEST = 0xFFFF  # the largest value of the length field
 _USERNAME, _PASSWORD, _SESSION, _DIGITS, _TIMEOUT = 6, 10, 10, 20, 5
 _LOGIN_BYTES = _USERNAME + _PASSWORD + _SESSION + _DIGITS  # 46; with a heartbeat timeout (4.10) 51
+
+
+class CloseReason(Enum):
+    """Why a connection ended. The last are for the owner of the connection, who calls `lost`."""
+
+    LOGIN_TIMEOUT = "login_timeout"
+    SILENT = "silent"
+    SLOW_READER = "slow_reader"
+    LOGOUT = "logout"
+    END_OF_SESSION = "end_of_session"
+    BAD_LOGIN = "bad_login"
+    LOGIN_REJECTED = "login_rejected"
+    BAD_PACKET = "bad_packet"
+    SESSION_WENT_BACK = "session_went_back"
+    LOST = "lost"
+    RESET = "reset"
+    BAD_MESSAGE = "bad_message"
+    TAKEN_OVER = "taken_over"
+    STREAM_FULL = "stream_full"
+    MADE_ROOM = "made_room"
+
+
+class Connection:
+    """What both ends of a connection keep.
+
+    state  : IDLE (a client's before its first connection), LOGGING_IN, OPEN or CLOSED
+    reason : why it ended, None while it has not; closed : the same as a sentence, "" while it has not
+    """
+
+    def __init__(self, state: str) -> None:
+        self.state, self.closed = state, ""
+        self.reason: CloseReason | None = None
+
+    def lost(self, text: str = "connection lost", reason: CloseReason = CloseReason.LOST) -> None:
+        """The TCP connection broke, or its owner ends it."""
+        if self.state != CLOSED:
+            self._close(reason, text)
+
+    def _close(self, reason: CloseReason, text: str) -> None:
+        self.state, self.reason, self.closed = CLOSED, reason, text
 
 
 @dataclass(frozen=True)

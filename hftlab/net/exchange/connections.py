@@ -14,7 +14,7 @@ from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 
 from hftlab.net.exchange.sessions import OrderSessions, Session
 from hftlab.protocols.pacing import SECOND_NS, Bucket
-from hftlab.protocols.soup_server import CloseReason
+from hftlab.protocols.soupbintcp import CloseReason
 
 _RECEIVE = 4096  # bytes of one read
 _SEND_BUFFER = 1 << 18  # bytes that the system keeps for a slow reader, before we do

@@ -29,7 +29,7 @@ macro_rules! numbers {
         }
     )*};
 }
-numbers!(u8 u16 u32 u64);
+numbers!(u8 u32 u64);
 
 impl<const N: usize> Field for [u8; N] {
     #[inline(always)]
@@ -80,7 +80,7 @@ macro_rules! message {
                 if let Some(&letter) = bytes.first() && letter != $letter {
                     return Err(WireError::not_allowed(concat!("type of OUCH ", stringify!($Name)), 0, letter));
                 }
-                if bytes.len() != Self::BYTES {
+                if bytes.len() < Self::BYTES {
                     let what = concat!("bytes of OUCH ", stringify!($Name));
                     return Err(WireError::new(what, 0, bytes.len(), Self::BYTES..=Self::BYTES));
                 }
@@ -89,9 +89,9 @@ macro_rules! message {
                     let $field = <$type as Field>::read(&bytes[at..at + size_of::<$type>()]);
                     at += size_of::<$type>();
                 )*
-                match u16::read(&bytes[at..]) {
-                    0 => Ok($Name { $($field),* }),
-                    options => Err(WireError::new("length of an OUCH appendage", at, options as usize, 0..=0)),
+                match bytes[at..] {
+                    [0, 0] => Ok($Name { $($field),* }),
+                    _ => Err(WireError::new("bytes of an OUCH appendage", at, bytes.len() - at, 2..=2)),
                 }
             }
         }

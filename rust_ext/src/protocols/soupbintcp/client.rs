@@ -61,16 +61,15 @@ pub enum Closed {
 }
 
 impl Closed {
-    /// In a word.
+    /// The value of Python's `CloseReason`.
     pub fn word(&self) -> &'static str {
         match self {
-            Closed::Rejected(_) => "rejected",
-            Closed::Ended => "ended",
-            Closed::LoggedOut => "logged out",
+            Closed::Rejected(_) => "login_rejected",
+            Closed::Ended => "end_of_session",
+            Closed::LoggedOut => "logout",
             Closed::Silent(_) => "silent",
-            Closed::Broken(_) => "broken",
-            Closed::Unexpected(_) => "unexpected",
-            Closed::Backwards(_) => "backwards",
+            Closed::Broken(_) | Closed::Unexpected(_) => "bad_packet",
+            Closed::Backwards(_) => "session_went_back",
             Closed::Lost => "lost",
         }
     }
