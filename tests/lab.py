@@ -1,4 +1,4 @@
-"""JupyterLab on a folder, and a browser without a way out of this machine: what the tests in a browser stand on."""
+"""JupyterLab on a folder, and a browser that reaches no other machine: helpers of the browser tests."""
 
 import json
 import os
@@ -24,7 +24,7 @@ OUT = ROOT / "out"
 START_S = 60
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 QUIET += ["--disable-component-update", "--disable-dev-shm-usage"]
-#: What the page may ask the server, which would then ask somebody else.
+#: Requests of the page that would make the server contact another machine.
 ASKS_OUTSIDE = ("/lab/api/news", "/lab/api/update", "/lab/api/extensions")
 PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 
@@ -36,18 +36,18 @@ def chromium() -> str:
     try:
         import playwright  # noqa: F401
     except ImportError:
-        path, lacks = None, "playwright (extra dev) is not installed"
+        path, reason = None, "playwright (extra dev) is not installed"
     else:
-        lacks = f"there is no browser: none of {', '.join(names)} is on PATH"
+        reason = f"there is no browser: none of {', '.join(names)} is on PATH"
     if path is None:
         required = os.environ.get("CI") and os.environ.get("HFTLAB_REQUIRE_RUST") == "1"
-        (pytest.fail if required else pytest.skip)(lacks)
+        (pytest.fail if required else pytest.skip)(reason)
     return path
 
 
 @dataclass
 class Lab:
-    """A server that runs: where, on what folder, what it logs."""
+    """A running server: its address, folder and log."""
 
     url: str
     token: str
@@ -58,23 +58,23 @@ class Lab:
 
 @contextmanager
 def running(folder: Path, scratch: Path, **more: str) -> Iterator[Lab]:
-    """`hftlab lab` on a folder, everything it keeps in `scratch`, ended with all its kernels."""
+    """`hftlab lab` on a folder, with all its files in `scratch`; ended with all its kernels."""
     token, home = secrets.token_hex(16), scratch / "home"
     own = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
     folders = {name: str(scratch / name) for name in own}
-    kept = {"HFTLAB_HOME": str(home), "JUPYTERLAB_SETTINGS_DIR": str(scratch / "settings"), "JUPYTER_TOKEN": token}
-    env = {**os.environ, **folders, **kept, "HFTLAB_BACKEND": "auto", **more}
+    paths = {"HFTLAB_HOME": str(home), "JUPYTERLAB_SETTINGS_DIR": str(scratch / "settings"), "JUPYTER_TOKEN": token}
+    env = {**os.environ, **folders, **paths, "HFTLAB_BACKEND": "auto", **more}
     log = scratch / "lab.log"
-    for attempt in range(3):  # another process may take the port between our asking and the server's start
+    for attempt in range(3):  # another process may take the port before the server starts
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         words = ["lab", str(folder), "--no-browser", "--port", str(port), "--prefix", str(scratch / "prefix")]
-        with log.open("w") as said:
+        with log.open("w") as output:
             server = subprocess.Popen(
                 [sys.executable, "-m", "hftlab.cli.main", *words],
                 env={name: value for name, value in env.items() if value},
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
@@ -103,17 +103,17 @@ def _answers(lab: Lab, server: subprocess.Popen[bytes]) -> bool:
 
 
 def end_kernels(lab: Lab) -> None:
-    """What a notebook has left running would slow the next one down."""
-    told = f"token={lab.token}"
-    with urllib.request.urlopen(f"{lab.url}/api/sessions?{told}", timeout=30) as found:
-        sessions = json.load(found)
-    for one in sessions:
-        asked = urllib.request.Request(f"{lab.url}/api/sessions/{one['id']}?{told}", method="DELETE")
-        urllib.request.urlopen(asked, timeout=30).close()
+    """End every kernel: a running one would slow the next notebook down."""
+    query = f"token={lab.token}"
+    with urllib.request.urlopen(f"{lab.url}/api/sessions?{query}", timeout=30) as response:
+        sessions = json.load(response)
+    for session in sessions:
+        request = urllib.request.Request(f"{lab.url}/api/sessions/{session['id']}?{query}", method="DELETE")
+        urllib.request.urlopen(request, timeout=30).close()
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
-    """End the server; it ends its kernels. What is left of its own process group after ten seconds is killed."""
+    """End the server; it ends its kernels. After ten seconds the rest of its process group is killed."""
     if server.poll() is None:
         server.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
@@ -125,7 +125,7 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 
 @dataclass
 class Window:
-    """A page of the browser, and what it did: requests that would have left the machine, errors on the console."""
+    """A page of the browser, its requests to other machines (aborted), and the errors on its console."""
 
     page: Any
     lab: Lab
@@ -134,11 +134,11 @@ class Window:
 
     @property
     def panel(self) -> Any:
-        """The notebook in front."""
+        """The active notebook."""
         return self.page.locator(PANEL)
 
     def start(self, path: str = "/") -> None:
-        """Come to the landing page as `make lab` does, through the server's own address; or to `path`, with nothing else open."""
+        """Open the landing page as `make lab` does, by the address of the server; or `path`, with nothing else open."""
         self.page.goto(f"{self.lab.url}{path}{'?' if path == '/' else '?reset&'}token={self.lab.token}")
         self.panel.locator(".jp-Cell").first.wait_for(timeout=60_000)
         self.idle()
@@ -150,33 +150,33 @@ class Window:
         self.panel.locator(".jp-Cell").first.wait_for(timeout=30_000)
 
     def idle(self, seconds: float = 60) -> None:
-        """Wait until the kernel of the notebook in front has nothing to do. Before it has started, a menu would ask which one."""
+        """Wait until the kernel of the active notebook is idle. Before it has started, a menu would ask which one to use."""
         self.page.get_by_text("| Idle").wait_for(timeout=seconds * 1e3)
 
     def menu(self, *names: str) -> None:
-        """Choose from a menu, as a hand would."""
+        """Choose from a menu."""
         self.page.get_by_role("menuitem", name=names[0], exact=True).click()
         self.page.get_by_role("menuitem", name=names[1], exact=True).click()
 
     def run_all(self, seconds: float) -> None:
-        """Clear what is stored, run all cells, wait for them."""
+        """Clear the stored outputs, run all cells, wait for them."""
         self.idle()
         self.menu("Edit", "Clear Outputs of All Cells")
         self.menu("Run", "Run All Cells")
         self.wait_for_all(seconds)
 
     def wait_for_all(self, seconds: float) -> None:
-        """Wait until each cell has run or one has failed, and what they gave is drawn."""
+        """Wait until each cell has run or one has failed, and their outputs are drawn."""
         self.page.wait_for_function(_DONE, arg=PANEL, timeout=seconds * 1e3)
         self.idle(seconds)
         self.page.wait_for_timeout(1_000)  # a chart is drawn after its cell has ended
 
     def state(self) -> dict[str, Any]:
-        """What is to be seen in the notebook in front."""
+        """What the active notebook shows."""
         return self.page.evaluate(_STATE, PANEL)
 
     def save(self) -> None:
-        """Save the notebook in front by its key."""
+        """Save the active notebook by its key."""
         self.page.keyboard.press("Control+s")
         self.page.locator(".lm-TabBar-tab.jp-mod-current:not(.jp-mod-dirty)").wait_for(timeout=30_000)
 
@@ -185,7 +185,7 @@ class Window:
         return [dialog.inner_text() for dialog in self.page.query_selector_all(".jp-Dialog-content")]
 
     def picture(self, name: str) -> Path:
-        """A picture of the whole window in out/."""
+        """A screenshot of the whole window in out/."""
         OUT.mkdir(exist_ok=True)
         path = OUT / f"lab_{name}.png"
         self.page.screenshot(path=path)
@@ -236,7 +236,7 @@ def browser(executable: str) -> Iterator[Any]:
 
 @contextmanager
 def window(chrome: Any, lab: Lab, width: int = 1280, height: int = 2400) -> Iterator[Window]:
-    """A fresh page: nothing is remembered from another, and whatever would leave the machine is aborted and noted."""
+    """A fresh page without state of another; requests to other machines are aborted and recorded."""
     context = chrome.new_context(viewport={"width": width, "height": height})
     page = context.new_page()
     found = Window(page, lab)
@@ -253,7 +253,7 @@ def window(chrome: Any, lab: Lab, width: int = 1280, height: int = 2400) -> Iter
 
     page.route("**/*", judge)
     page.on("websocket", lambda socket: None if socket.url.startswith(local) else found.outside.append(socket.url))
-    page.on("console", lambda said: found.errors.append(f"{said.text} {said.location}") if said.type == "error" else None)
+    page.on("console", lambda entry: found.errors.append(f"{entry.text} {entry.location}") if entry.type == "error" else None)
     page.on("pageerror", lambda error: found.errors.append(str(error)))
     try:
         yield found
