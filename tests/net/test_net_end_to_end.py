@@ -102,7 +102,7 @@ def exchange(start: Callable[..., Process], folder: Path, *words: str, wait: int
     """An exchange on free ports that waits for us."""
     groups = ["--line-a", "239.255.71.1:0", "--line-b", "239.255.71.2:0", "--requests", "127.0.0.1:0", "--orders", "127.0.0.1:0"]
     feed = ["--regime", "burst", "--messages", str(MESSAGES), "--seed", str(SEED), "--pace", "3000/s", "--wait", str(wait)]
-    end = ["--heartbeat-after-end", "0.6", "--end-repeat", "0.3", "--heartbeat", "0.1", "--audit", str(folder / "audit")]
+    end = ["--heartbeat-after-end", "0.6", "--repeat-end", "0.3", "--heartbeat", "0.1", "--audit", str(folder / "audit")]
     made = start("exchange", *groups, *feed, *end, *words, HFTLAB_ACCOUNTS=f"TRADER:{PASSWORD}")
     return made, made.hear("listening")
 
@@ -137,7 +137,7 @@ def test_both_sides_tell_the_story_that_the_replay_tells(
     started: Callable[..., Process], tmp_path: Path, backend: str, loss: str
 ) -> None:
     made, at = exchange(started, tmp_path, "--loss", loss)
-    ours = trader(started, tmp_path, at, "--backend", backend, "--out", str(tmp_path / "orders.parquet"))
+    ours = trader(started, tmp_path, at, "--engine", backend, "--out", str(tmp_path / "orders.parquet"))
     ours.hear("listening")
     mine, theirs = ours.hear("summary"), made.hear("summary")
     assert (ours.end(), made.end()) == ((0, ""), (0, ""))
@@ -168,7 +168,7 @@ def test_both_sides_tell_the_story_that_the_replay_tells(
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGUSR1"])
 def test_signals_end_it_in_order(started: Callable[..., Process], tmp_path: Path, how: str) -> None:
     made, at = exchange(started, tmp_path)
-    ours = trader(started, tmp_path, at, "--backend", "python")
+    ours = trader(started, tmp_path, at, "--engine", "python")
     ours.hear("listening")
     end = time.monotonic() + LONGEST
     while '"event":"order"' not in (tmp_path / "journal").read_text():
@@ -213,7 +213,7 @@ def test_who_comes_late_asks_for_what_was_before_and_then_trades(started: Callab
         while made.publisher.next <= MESSAGES // 2:
             made.poll()
         began = time.monotonic_ns()
-        ours = trader(started, tmp_path, at, "--backend", "rust")
+        ours = trader(started, tmp_path, at, "--engine", "rust")
         ours.hear("listening")
         paused[0] = time.monotonic_ns() - began
         while made.poll():

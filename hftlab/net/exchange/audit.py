@@ -125,15 +125,16 @@ def read_log(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
 
 @dataclass
 class SessionState:
-    """session : 1 to 10 letters and digits; streams : sequenced messages by account; published : the feed's next number."""
+    """streams : sequenced messages by account; published : the next number of the feed; ended : whether it has ended in order."""
 
     session: str
     streams: dict[str, list[bytes]] = field(default_factory=dict)
     published: int = 1
+    ended: bool = False
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> SessionState:
-        """The latest session in an audit log. raises : ConfigError for a log without one, or with a gap in what was sent"""
+        """The latest session in an audit log. raises : ConfigError for a log without one, one that has ended, or a gap in it"""
         state: SessionState | None = None
         for line in read_log(path):
             name = line.get("session")
@@ -141,6 +142,8 @@ class SessionState:
                 continue
             if state is None or state.session != name:
                 state = cls(name)
+            if line.get("event") == "phase":
+                state.ended = state.ended or line.get("phase") == "closing"
             if line.get("event") == "published":
                 state.published = max(state.published, int(line["next"]))
             if line.get("event") == "out":
@@ -151,6 +154,8 @@ class SessionState:
                 stream.append(bytes.fromhex(line["raw"]))
         if state is None:
             raise ConfigError(f"audit log {path}: there is no session in it")
+        if state.ended:
+            raise ConfigError(f"audit log {path}: session {state.session!r} has ended; it cannot be taken up again")
         return state
 
 

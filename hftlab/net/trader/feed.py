@@ -18,6 +18,7 @@ _LARGEST = 65_536  # no datagram is longer
 _BURST = 64  # datagrams taken from one socket before the others have their turn
 _RECEIVE_BUFFER = 1 << 22  # bytes asked of the system for each line
 _END = END.to_bytes(2, "big")
+_IP_MULTICAST_ALL = 49  # of Linux; 0: not what another process of this machine has joined on another interface
 ANSWERS = 2  # the line number of answers to requests
 
 
@@ -147,6 +148,7 @@ def listener(address: Address, interface: str) -> socket.socket:
         if address.multicast:
             group = struct.pack("4s4s", socket.inet_aton(address.host), socket.inet_aton(interface))
             opened.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
+            opened.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
     except OSError as error:
         opened.close()
         raise ConfigError(f"line {address}: cannot be listened to: {error.strerror}") from None

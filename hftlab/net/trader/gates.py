@@ -92,4 +92,7 @@ class TradingGates:
         if not self._finished_ns:
             silent = now_ns - self.feed.last_seen_ns > self.settings.ns("silence")
             return (self.feed.ending or self.gateway.over) and silent and not self.gateway.ready
-        return not self.gateway.ready or (not open_orders and now_ns - self._finished_ns > _END_GRACE_NS)
+        since_end_ns = now_ns - self._finished_ns
+        if open_orders:  # what becomes of them is said on a connection that may come back
+            return not self.gateway.ready and since_end_ns > self.settings.ns("connect_timeout")
+        return not self.gateway.ready or since_end_ns > _END_GRACE_NS

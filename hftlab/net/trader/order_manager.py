@@ -99,7 +99,7 @@ class OrderManager:
         self.instruments: dict[str, int] = {}
         self.counts: Counter[str] = Counter()
         self.rejects: Counter[str] = Counter()
-        self._fills: dict[int, tuple[int, int, int]] = {}  # match number -> UserRefNum, signed shares, price
+        self._fills: dict[tuple[int, int], tuple[int, int]] = {}  # (UserRefNum, match number) -> signed shares, price
         self._finished: list[int] = []
         self._pending: set[str] = set()  # symbols of which the engine does not know everything yet
         self._unanswered: set[int] = set()  # on their way when the connection broke
@@ -246,28 +246,28 @@ class OrderManager:
         return self._end(order, OrderState.CANCELED, "dead on arrival") if message.order_state == "D" else Change(order)
 
     def _executed(self, message: ouch.Executed) -> Change | None:
-        order = self.by_ref.get(message.user_ref)
+        order, fill = self.by_ref.get(message.user_ref), (message.user_ref, message.match_number)
         if order is None or message.quantity > order.left:
             self.counts["unexpected"] += 1
-        if order is None:
+        if order is None or fill in self._fills:  # a fill that is heard again, after a login, say, is no second one
             return None
         signed = order.sign * message.quantity
         order.left = max(0, order.left - message.quantity)
         order.filled += message.quantity
         order.paid += message.quantity * message.price
         self._move(order.symbol, signed, message.price)
-        self._fills[message.match_number] = (order.ref, signed, message.price)
+        self._fills[fill] = (signed, message.price)
         while len(self._fills) > MAX_FINISHED:
             del self._fills[next(iter(self._fills))]
         return self._settle(order, OrderState.EXECUTED, Change(order, signed))
 
     def _broken(self, message: ouch.Broken) -> Change | None:
         """A trade is undone: the shares go back, the order stays over."""
-        ref, signed, price = self._fills.pop(message.match_number, (0, 0, 0))
-        order = self.by_ref.get(ref)
-        if order is None:
+        order, fill = self.by_ref.get(message.user_ref), self._fills.pop((message.user_ref, message.match_number), None)
+        if order is None or fill is None:
             self.counts["unexpected"] += 1
             return None
+        signed, price = fill
         order.filled -= abs(signed)
         order.paid -= abs(signed) * price
         self._move(order.symbol, -signed, price)
