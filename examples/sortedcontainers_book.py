@@ -1,6 +1,6 @@
 """A book stage by an outsider: every side a SortedDict of price levels, every level a dict of orders in time priority.
 
-    hftlab conform examples/sortedcontainers_book.py:SortedBook
+    hftlab conformance examples/sortedcontainers_book.py:SortedBook
     hftlab bench --with examples/sortedcontainers_book.py:SortedBook
 
 What its methods must do is written in `hftlab.stages.interfaces.BookStage`. Nothing else of hftlab's book is used.

@@ -1,4 +1,4 @@
-"""What an engine can be told: which stages run, what is recorded, the constants of signals, orders and risk.
+"""The settings of an engine: which stages run, what is recorded, the constants of signals, orders and risk.
 
 Every setting says its unit and range; a value outside it raises ConfigError before anything runs.
 """
@@ -117,7 +117,7 @@ class Settings:
                       engine may ignore it and keep samples
     slowest, around : how many of the slowest messages are kept (0 to 1,000), and how many before and after each (0 to 1,000);
                       an engine may ignore them
-    fills           : "assumed": an order is filled at its limit at once, as in replay; "reported": as told, see engine/live.py
+    fills           : "assumed": an order is filled at once, as in replay; "reported": as `LiveSession.on_report` says
     first_ref       : UserRefNum of the first order, 1 to 2^32-1
     """
 

@@ -134,10 +134,10 @@ _TWO = [add(1, 10_000, 900, BID), add(2, 10_200, 100, ASK)]  # a score of 0.4 an
 _EAGER = {"order_config": OrderConfig(threshold=0.4, lot=100, cooldown=1)}
 
 
-def _limit(name: str, question: str, broken: dict[str, Any], kept: dict[str, Any]) -> Check:
+def _limit(name: str, question: str, broken: dict[str, Any], obeyed: dict[str, Any]) -> Check:
     """A limit just below and exactly at its boundary."""
     refused = Case("", "", _TWO, {"rejects": {name: 1}, "orders": []}, {**_EAGER, "risk_config": RiskConfig(**broken)})
-    passed = Case("", "", _TWO, {"rejects": {}, "orders": [1]}, {**_EAGER, "risk_config": RiskConfig(**kept)})
+    passed = Case("", "", _TWO, {"rejects": {}, "orders": [1]}, {**_EAGER, "risk_config": RiskConfig(**obeyed)})
 
     def ask(subject: EngineUnderTest) -> None:
         subject.needs("order")

@@ -41,8 +41,8 @@ def _values(value: Any) -> Any:
     return bytes(value) if isinstance(value, bytes | bytearray) else np.asarray(value).tolist()
 
 
-def _same(what: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    wrong = [name for name in wanted if found.get(name) != wanted[name]]
+def _same(what: str, actual: dict[str, Any], wanted: dict[str, Any]) -> None:
+    wrong = [name for name in wanted if actual.get(name) != wanted[name]]
     if wrong:
         raise Failed(f"{what}: {', '.join(wrong)} differ{'s' * (len(wrong) == 1)}")
 
@@ -98,7 +98,7 @@ def arrays_in_pieces(subject: EngineUnderTest) -> None:
 
 @check
 def one_event_at_a_time(subject: EngineUnderTest) -> None:
-    """does apply return what the book said, and give the same as push_events?"""
+    """does apply return what the book answers, and give the same as push_events?"""
     subject.needs("push_events", "apply")
     for feed in (dense(500, 9), edges(300, 3)):
         _pieces(subject, feed, _applied_beside(subject.reference_session(feed, **WILD)), 1)
@@ -124,15 +124,15 @@ def _pieces(subject: EngineUnderTest, feed: EventFeed, run: Callable[[Session, E
 
 @check
 def one_message_at_a_time(subject: EngineUnderTest) -> None:
-    """does message return what the book said, and give the same as push?"""
+    """does message return what the book answers, and give the same as push?"""
     subject.needs("push", "message")
     data = wire(300, 5)
     feed = ItchFeed(data)
-    whole, session, said = subject.session(feed), subject.session(feed), subject.reference_session(feed)
+    whole, session, reference = subject.session(feed), subject.session(feed), subject.reference_session(feed)
     whole.push(data)
     for at, size in Frames(data):
         message = data[at : at + size]
-        expect(f"message({message.hex()})", session.message(message), said.message(message))
+        expect(f"message({message.hex()})", session.message(message), reference.message(message))
     _same("message by message against push", _outcome(session), _outcome(whole))
 
 
@@ -184,8 +184,8 @@ def _ask_all(theirs: Session, ours: Session) -> None:
             place = (instrument, int(side), price)
             expect(f"queue{place}", [tuple(order) for order in theirs.queue(*place)], ours.queue(*place))
     for order_id in (*range(81), 2**64 - 1):
-        found = theirs.locate(order_id)
-        expect(f"locate({order_id})", found if found is None else tuple(found), ours.locate(order_id))
+        order = theirs.locate(order_id)
+        expect(f"locate({order_id})", order if order is None else tuple(order), ours.locate(order_id))
 
 
 @check

@@ -29,7 +29,7 @@ class Conformance:
     def setup_class(cls) -> None:
         """Open it once for all checks; an engine that cannot be opened fails here, with its own error."""
         if cls.backend is None:
-            pytest.fail(f"{cls.__name__}.backend is not set; allowed is whatever hftlab.conformance.engine takes", pytrace=False)
+            pytest.fail(f"{cls.__name__}.backend must be whatever hftlab.conformance.engine takes, got None", pytrace=False)
         cls._subject = EngineUnderTest.of(cls.backend)
 
     @pytest.mark.parametrize("check", select(), ids=lambda check: check.name)

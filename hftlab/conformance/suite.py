@@ -55,7 +55,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class ConformanceReport(Result):
-    """What the suite found. True in a condition if nothing failed and something passed.
+    """The answers of the suite. True in a condition if nothing failed and something passed.
 
     engine   : what was tested
     results  : one per check, in the order in which they were asked

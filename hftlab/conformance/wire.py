@@ -47,8 +47,8 @@ def names_of_instruments(subject: EngineUnderTest) -> None:
     session = subject.session(feed)
     for block in feed.blocks():
         session.push(block)
-    told = {number: bytes(name) for number, name in session.names().items() if bytes(name).strip(b"\0")}
-    expect("names()", told, {3: b"FIRST   ", 4: b"LATER   ", 5: "NÄME    ".encode("latin-1")})
+    names = {number: bytes(name) for number, name in session.names().items() if bytes(name).strip(b"\0")}
+    expect("names()", names, {3: b"FIRST   ", 4: b"LATER   ", 5: "NÄME    ".encode("latin-1")})
 
 
 @check
@@ -99,15 +99,15 @@ def broken_bytes(subject: EngineUnderTest) -> None:
 
 def _stops(subject: EngineUnderTest, feed: Feed, **more: object) -> None:
     """Both stop, with one sentence, offset and index, and the same rows before."""
-    found: list[tuple[str, int | None, int | None, int]] = []
+    stops: list[tuple[str, int | None, int | None, int]] = []
     for engine in (subject.reference(**more), subject.engine(**more)):
         try:
             engine.run(feed)
         except FeedError as error:
-            found.append((str(error), error.offset, error.index, len(error.run.columns["index"])))
+            stops.append((str(error), error.offset, error.index, len(error.run.columns["index"])))
         else:
             raise Failed(f"{feed.name}: {engine.label} did not stop")
-    expect(f"{feed.name}: what it said, the offset, the message and the rows before", found[1], found[0])
+    expect(f"{feed.name}: the sentence, the offset, the message and the rows before", stops[1], stops[0])
 
 
 @check

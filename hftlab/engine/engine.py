@@ -57,7 +57,7 @@ class Engine:
         risk_config: RiskConfig | None = None,
     ) -> None:
         stages = {"tick": tick, "book": book, "signal": signal, "order": order}
-        self.stages: dict[str, Factory] = {axis: made for axis, made in stages.items() if callable(made)}
+        self.stages: dict[str, Factory] = {axis: factory for axis, factory in stages.items() if callable(factory)}
         self._arguments: dict[str, Any] = {
             **stages,
             "orders": orders,
@@ -84,7 +84,7 @@ class Engine:
             known = variants.get(axis, AXES.get(axis, ("None",)))
             if str(given[axis]) not in known:
                 raise UnknownName(axis, given[axis], (*known, *(["a class that makes one"] if axis in INTERFACES else [])))
-        own = {axis: label(made) for axis, made in self.stages.items()}
+        own = {axis: label(factory) for axis, factory in self.stages.items()}
         return {**{axis: given[axis] for axis in variants if axis in given}, **own}
 
     @property
@@ -153,9 +153,9 @@ class Engine:
         run = Run(feed, self.backend, settings, session, self.variant)
         if stopped is None:
             return run
-        error_ = stopped if isinstance(stopped, FeedError) else _error(*stopped, feed, run)
-        error_.run = run
-        raise error_
+        failure = stopped if isinstance(stopped, FeedError) else _error(*stopped, feed, run)
+        failure.run = run
+        raise failure
 
 
 def _engine(arguments: dict[str, Any]) -> Engine:

@@ -11,20 +11,16 @@ messages and reports give the same bytes in every engine, live or replayed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 from hftlab.engine.engine import Engine
+from hftlab.engine.session import Backend
 from hftlab.errors import ConfigError, FeedError, check_whole
 from hftlab.protocols.itch_messages import SIZES
 from hftlab.settings import Fills
 from hftlab.stages.interfaces import lacking
-from hftlab.stages.order import HALTED, STALE
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hftlab.engine.session import Backend
-    from hftlab.stages.order import Accepted
+from hftlab.stages.order import HALTED, STALE, Accepted
 
 #: What an engine's order stage must have to run live.
 _METHODS = ["report", "stale", "kill", "move", "adopt", "instruments", "working", "accepted", "renumber"]

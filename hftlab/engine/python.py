@@ -115,7 +115,7 @@ class PythonSession:
     def push(self, data: Block) -> tuple[int, Problem | None]:
         """Run every whole framed message in `data`. Returns the bytes used, and why it stopped early, if it did."""
         view, at = memoryview(data), 0
-        while piece := bytes(view[at : at + _PIECE]):  # bytes are quicker to index than a map or a view
+        while piece := bytes(view[at : at + _PIECE]):  # bytes are quicker to index than a view
             start = perf_counter_ns()
             self._run(self.tick.events(piece))
             self.elapsed_ns += perf_counter_ns() - start

@@ -1,6 +1,6 @@
 """Names -> engines. Which engines exist, which one answers to "auto", and why another is missing. Never a silent fallback.
 
-An engine is found through the entry-point group `hftlab.backends`; the entry point names a module or an object with the
+An engine is engine through the entry-point group `hftlab.backends`; the entry point names a module or an object with the
 methods of `Backend`. Ours is `rust = "hftlab_rust"`; anybody's own works the same way.
 """
 
@@ -108,7 +108,7 @@ class Session(Protocol):
         """(instrument, side, price, quantity left) of a live order."""
 
     def names(self) -> Mapping[int, bytes]:
-        """8-byte stock by instrument, as far as the feed has told."""
+        """8-byte stock by instrument, as far as the feed has named them."""
 
 
 class Backend(Protocol):
@@ -187,11 +187,11 @@ def resolve(backend: str | Backend = "auto", stages: Mapping[str, Factory] | Non
     """
     if isinstance(backend, str):
         name = _default_name(staged=bool(stages)) if backend == "auto" else backend
-        found = _load(name)
+        engine = _load(name)
     else:
         name = _name(backend)
-        found = cast(Backend, _check(name, backend))
-    return name, _with_stages(name, found, stages) if stages else found
+        engine = cast(Backend, _check(name, backend))
+    return name, _with_stages(name, engine, stages) if stages else engine
 
 
 def _name(backend: object) -> str:
@@ -206,8 +206,8 @@ def _with_stages(name: str, backend: Any, stages: Mapping[str, Factory]) -> Back
     stage, factory = next(iter(stages.items()))
     names = backend.variants().get(stage) or ("None",)
     raise ConfigError(
-        f"backend {name!r} takes no {stage} stage of one's own, {label(factory)} was given; "
-        f"allowed is {stage}={' or '.join(names)}, or backend 'python'"
+        f"backend {name!r} takes no {stage} stage from outside, got {label(factory)}; "
+        f"use {stage}={' or '.join(names)}, or backend 'python'"
     )
 
 
@@ -263,7 +263,7 @@ def _check(name: str, backend: Any) -> Any:
         backend = backend()
     version = getattr(backend, "__version__", "unknown")
     if name == "rust" and version != __version__:
-        raise LayoutError(f"hftlab {__version__} found hftlab-rust {version}; the two must be of one version (`make rust`)")
+        raise LayoutError(f"hftlab {__version__} engine hftlab-rust {version}; the two must be of one version (`make rust`)")
     layout = [tuple(field) for field in backend.event_layout()]
     if layout != list(EVENT_FIELDS):
         raise LayoutError(f"backend {name!r} has event record {layout}; hftlab has {list(EVENT_FIELDS)}")

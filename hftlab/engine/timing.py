@@ -53,7 +53,7 @@ class Slowest:
         self._rows = np.empty((0, 5), np.int64)  # the end of what came before, for neighbours
         self._first = 0  # message number of its first row
         self._best: list[tuple[int, int]] = []  # (-total, message number), longest first
-        self._kept: dict[int, Capture] = {}
+        self._captures: dict[int, Capture] = {}
 
     def add(self, rows: Rows) -> None:
         """The next rows of the stream, (n, 5) int64."""
@@ -64,13 +64,13 @@ class Slowest:
         if len(self._best) == self.k:
             fresh = fresh[totals[fresh] > -self._best[-1][0]]
         longest = fresh[np.argsort(-totals[fresh], kind="stable")[: self.k]]
-        found = [(-int(totals[place]), self._first + int(place)) for place in longest]
-        self._best = sorted([*self._best, *found])[: self.k]
+        candidates = [(-int(totals[place]), self._first + int(place)) for place in longest]
+        self._best = sorted([*self._best, *candidates])[: self.k]
         for _, at in self._best:
-            kept = self._kept.get(at)
-            if kept is None or kept.first + len(kept.stamps) <= at + self.around:  # new, or its end was still to come
-                self._kept[at] = self._capture(at, rows)
-        self._kept = {at: self._kept[at] for _, at in self._best}
+            known = self._captures.get(at)
+            if known is None or known.first + len(known.stamps) <= at + self.around:  # new, or its end was still to come
+                self._captures[at] = self._capture(at, rows)
+        self._captures = {at: self._captures[at] for _, at in self._best}
         over = max(0, len(rows) - 2 * self.around - 1)
         self._rows, self._first = rows[over:].copy(), self._first + over
 
@@ -81,7 +81,7 @@ class Slowest:
 
     def captures(self) -> list[Capture]:
         """The slowest first."""
-        return list(self._kept.values())
+        return list(self._captures.values())
 
 
 class Timings(TypedDict):
@@ -184,9 +184,9 @@ class Histogram:
     @classmethod
     def of(cls, ns: np.ndarray[Any, Any]) -> Histogram:
         """The histogram of an array of nanoseconds, whole or not."""
-        made = cls()
-        made.record(ns)
-        return made
+        histogram = cls()
+        histogram.record(ns)
+        return histogram
 
     @classmethod
     def counted(cls, values: Any, counts: Any, low: float, high: float, total: float, saturated: int = 0) -> Histogram:
@@ -196,13 +196,18 @@ class Histogram:
         low, high, total : the least, the greatest and the sum of what was counted
         raises           : ConfigError for a value out of range
         """
-        made, values = cls(), np.asarray(values, np.int64)
+        histogram, values = cls(), np.asarray(values, np.int64)
         if values.size and not 0 <= values.min() <= values.max() <= HIGHEST:
-            raise ConfigError(f"a histogram counts {values.min()} to {values.max()} ns; allowed is 0 to {HIGHEST}")
-        np.add.at(made.counts, slots_of(values), np.asarray(counts, np.uint64))
+            raise ConfigError(f"counted values must be between 0 and {HIGHEST:,} ns, got {values.min():,} to {values.max():,}")
+        np.add.at(histogram.counts, slots_of(values), np.asarray(counts, np.uint64))
         if values.size:
-            made.min, made.max, made.total, made.saturated = float(low), float(high), float(total), int(saturated)
-        return made
+            histogram.min, histogram.max, histogram.total, histogram.saturated = (
+                float(low),
+                float(high),
+                float(total),
+                int(saturated),
+            )
+        return histogram
 
     def record(self, ns: np.ndarray[Any, Any]) -> None:
         """Count every value of an array, rounded to whole ns; below 0 counts as 0."""

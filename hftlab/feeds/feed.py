@@ -190,17 +190,17 @@ def _cut_events(feed: Feed, every: int) -> Iterator[Events]:
 
 def names(whole: Iterator[Message]) -> tuple[str, ...]:
     """Symbols by stock locate, "" where none is given: from the stock directory (R), or from the first add where R is missing."""
-    found: dict[int, str] = {}
+    symbols: dict[int, str] = {}
     for data, at, _ in whole:
         letter = data[at]
-        if letter == _DIRECTORY or (letter in (_ADD, _ADD_MPID) and data[at + 1] << 8 | data[at + 2] not in found):
+        if letter == _DIRECTORY or (letter in (_ADD, _ADD_MPID) and data[at + 1] << 8 | data[at + 2] not in symbols):
             stock = at + (11 if letter == _DIRECTORY else 24)
-            _learn(found, data[at + 1] << 8 | data[at + 2], bytes(data[stock : stock + 8]))
-    return tuple(found.get(locate, "") for locate in range(max(found, default=0) + 1))
+            _name(symbols, data[at + 1] << 8 | data[at + 2], bytes(data[stock : stock + 8]))
+    return tuple(symbols.get(locate, "") for locate in range(max(symbols, default=0) + 1))
 
 
-def _learn(found: dict[int, str], locate: int, stock: bytes) -> None:
+def _name(symbols: dict[int, str], locate: int, stock: bytes) -> None:
     if stock == NO_NAME:
-        found.pop(locate, None)
+        symbols.pop(locate, None)
     else:
-        found[locate] = stock.decode("latin-1").strip()
+        symbols[locate] = stock.decode("latin-1").strip()

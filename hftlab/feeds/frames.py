@@ -43,10 +43,10 @@ class Problem(NamedTuple):
         elif self.code == "unknown_type":
             text = f"{where}: unknown message type {letter!r}; known: {' '.join(MESSAGES)}"
         elif known:
-            text = f"{where}: length {self.size} for type {letter!r} ({known.name}); allowed is {known.size}"
+            text = f"{where}: length for type {letter!r} ({known.name}) must be {known.size}, got {self.size}"
         else:
             text = (
-                f"{where}: length {self.size} with unknown type {letter!r}; allowed is at most {LONGEST_UNKNOWN}: "
+                f"{where}: length for unknown type {letter!r} must be at most {LONGEST_UNKNOWN}, got {self.size}: "
                 "is this ITCH 5.0 in BinaryFILE framing?"
             )
         return FeedError(text, offset=base + self.at, index=self.message)

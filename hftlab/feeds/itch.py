@@ -39,7 +39,7 @@ class ItchFeed(Feed):
         self.name = name or (self._source.name if isinstance(self._source, Path) else f"{len(self._source)} bytes")
         if isinstance(self._source, Path):
             _open(self._source).close()
-        self._kept = frozenset(self._locate(symbol) for symbol in check_type("symbols", symbols, Iterable))
+        self._locates = frozenset(self._locate(symbol) for symbol in check_type("symbols", symbols, Iterable))
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ class ItchFeed(Feed):
         return names(walk(self._whole(), self.name))
 
     def blocks(self) -> Iterator[Block]:
-        return self._filtered() if self._kept else self._whole()
+        return self._filtered() if self._locates else self._whole()
 
     def _whole(self) -> Iterator[Block]:
         if isinstance(self._source, bytes):
@@ -62,7 +62,7 @@ class ItchFeed(Feed):
         out = bytearray()
         for data, at, size in walk(self._whole(), self.name):
             locate = data[at + 1] << 8 | data[at + 2] if size > 2 else 0
-            if locate in self._kept or not locate:
+            if locate in self._locates or not locate:
                 out += data[at - 2 : at + size]
                 if len(out) >= _BLOCK:
                     yield bytes(out)

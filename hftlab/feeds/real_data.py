@@ -18,10 +18,10 @@ def folder() -> Path | None:
     raises : FeedError if HFTLAB_DATA names something that is no folder
     """
     named = os.environ.get("HFTLAB_DATA")
-    found = Path(named).expanduser() if named else Path(__file__).resolve().parents[3] / "shared" / "data"
-    if named and not found.is_dir():
-        raise FeedError(f"HFTLAB_DATA is {named!r}, which is not a folder")
-    return found if found.is_dir() else None
+    place = Path(named).expanduser() if named else Path(__file__).resolve().parents[3] / "shared" / "data"
+    if named and not place.is_dir():
+        raise FeedError(f"HFTLAB_DATA must be a folder, got {named!r}")
+    return place if place.is_dir() else None
 
 
 def real(name: str = AAPL_MORNING) -> ItchFeed | None:

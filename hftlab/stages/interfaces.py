@@ -9,16 +9,14 @@ replaces, which its protocol names. Stages have no base class: what counts is th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from hftlab.errors import ConfigError
-
-if TYPE_CHECKING:
-    from hftlab.feeds.frames import Block, Problem
-    from hftlab.stages.book import Top
-    from hftlab.stages.order import Accepted
-    from hftlab.stages.signal import Values
-    from hftlab.stages.tick import Event
+from hftlab.feeds.frames import Block, Problem
+from hftlab.stages.book import Top
+from hftlab.stages.order import Accepted
+from hftlab.stages.signal import Values
+from hftlab.stages.tick import Event
 
 
 class TickStage(Protocol):
@@ -119,9 +117,9 @@ def members(protocol: type) -> list[str]:
     return [*vars(protocol).get("__annotations__", ()), *methods(protocol)]
 
 
-def lacking(made: object, wanted: list[str]) -> list[str]:
+def lacking(value: object, wanted: list[str]) -> list[str]:
     """Those of the wanted names that an object does not have."""
-    return [name for name in wanted if not hasattr(made, name)]
+    return [name for name in wanted if not hasattr(value, name)]
 
 
 def label(factory: Factory) -> str:
@@ -134,10 +132,10 @@ def build(stage: str, factory: Factory, *arguments: Any, **more: Any) -> Any:
 
     raises : ConfigError naming what the object lacks, before anything runs
     """
-    made = factory(*arguments, **more)
-    if missing := lacking(made, members(INTERFACES[stage])):
+    built = factory(*arguments, **more)
+    if missing := lacking(built, members(INTERFACES[stage])):
         raise ConfigError(
             f"{stage} stage {label(factory)} lacks {', '.join(missing)}; "
             f"it must have what hftlab.stages.interfaces.{INTERFACES[stage].__name__} lists"
         )
-    return made
+    return built

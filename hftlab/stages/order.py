@@ -142,8 +142,8 @@ class OrderEntry:
     def instruments(self) -> list[tuple[int, int, int, int, int]]:
         """(instrument, position, shares that orders may still buy, and sell, HALTED and STALE) of those where any is not 0."""
         states = sorted(self.states.items())
-        all_ = [(i, one.position, one.working[0], one.working[1], one.blocked & ~ALL_STALE) for i, one in states]
-        return [one for one in all_ if any(one[1:])]
+        rows = [(i, state.position, state.working[0], state.working[1], state.blocked & ~ALL_STALE) for i, state in states]
+        return [row for row in rows if any(row[1:])]
 
     def working(self) -> list[tuple[int, int, int, int]]:
         """(UserRefNum, instrument, side, shares left) of every open order, oldest first."""

@@ -28,7 +28,7 @@ _cross = Struct(_HEAD + "Q8xI").unpack_from
 _status = Struct(_HEAD + "8xB").unpack_from
 
 _SIDES = tuple({ord("B"): int(Side.BID), ord("S"): int(Side.ASK)}.get(code, int(Side.NONE)) for code in range(256))
-_MOST = 2**32 - 1
+_MAX_QTY = 2**32 - 1
 
 _ADD, _EXECUTE, _CANCEL = int(Kind.ADD), int(Kind.EXECUTE), int(Kind.CANCEL)
 _DELETE, _REPLACE, _TRADE, _STATUS = int(Kind.DELETE), int(Kind.REPLACE), int(Kind.TRADE), int(Kind.STATUS)
@@ -60,7 +60,7 @@ def decode(data: Block, at: int) -> Event:
         return (high << 32 | low, ref, 0, price, qty, locate, _EXECUTE, 0)
     if letter == 81:  # Q: cross; 8 bytes of shares
         locate, high, low, shares, price = _cross(data, at)
-        return (high << 32 | low, 0, 0, price, min(shares, _MOST), locate, _TRADE, 0)
+        return (high << 32 | low, 0, 0, price, min(shares, _MAX_QTY), locate, _TRADE, 0)
     if letter == 72:  # H: trading state
         locate, high, low, state = _status(data, at)
         return (high << 32 | low, 0, 0, 0, state, locate, _STATUS, 0)

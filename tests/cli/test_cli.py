@@ -125,7 +125,10 @@ def test_bad_input_is_one_sentence_and_exit_code_2(day: Path, tmp_path: Path) ->
         ("run", bad(tmp_path, "empty", b"")): "offset 0",
         ("run", bad(tmp_path, "cut", good[:-3])): f"offset {len(good) - 14}",
         ("run", bad(tmp_path, "zero", good[:14] + b"\0\0" + good[14:])): "offset 14, message 1: length prefix 0",
-        ("run", bad(tmp_path, "long", good[:14] + b"\0\x28R" + good[17:])): "length 40 for type 'R'",
+        (
+            "run",
+            bad(tmp_path, "long", good[:14] + b"\0\x28R" + good[17:]),
+        ): "length for type 'R' (stock directory) must be 39, got 40",
         ("run", bad(tmp_path, "csv", b"34200.01,1,5,18,5859400,1\n" * 9)): "offset 0, message 0",
         ("run", bad(tmp_path, "cut.gz", packed[:-2000])): "gzip is cut off",
         ("run", bad(tmp_path, "bad.gz", packed[:-8] + bytes(8))): "corrupt gzip",

@@ -304,7 +304,7 @@ def test_the_class_to_inherit_fails_and_skips_with_a_sentence(tmp_path: Path) ->
         words, capture_output=True, text=True, check=False, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}
     )
     assert "microprice differs at message 1: ADD id 2 ASK" in done.stdout, done.stdout + done.stderr
-    assert "TestNone.backend is not set" in done.stdout
+    assert "TestNone.backend must be" in done.stdout
     assert done.returncode == 1
 
 

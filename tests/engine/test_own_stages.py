@@ -121,7 +121,7 @@ def test_an_engine_of_an_extension_can_be_pickled() -> None:
 
 @pytest.mark.rust
 def test_rust_takes_its_stages_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "backend 'rust' takes no book stage of one's own, MyBook was given; allowed is book=btree or"
+    text = "backend 'rust' takes no book stage from outside, got MyBook; use book=btree or"
     with pytest.raises(ConfigError, match=text):
         hftlab.Engine("rust", book=MyBook)
     with hftlab.use_backend("rust"), pytest.raises(ConfigError, match=text):
@@ -129,7 +129,7 @@ def test_rust_takes_its_stages_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HFTLAB_BACKEND", "rust")
     with pytest.raises(ConfigError, match=text):
         hftlab.Engine(book=MyBook)
-    with pytest.raises(ConfigError, match="takes no order stage of one's own, MyOrder was given; allowed is order=None, or"):
+    with pytest.raises(ConfigError, match="takes no order stage from outside, got MyOrder; use order=None, or"):
         hftlab.Engine(order=MyOrder)
     assert hftlab.Engine("rust", book="ladder").variant["book"] == "ladder"
 
@@ -187,6 +187,7 @@ def test_what_stands_in_a_file_is_read_once_and_keeps_its_classes(tmp_path) -> N
     )
     assert attribute(f"{path}:Mine") is attribute(f"{path}:Mine")
     assert as_engine(f"{path}:Mine", until="book").label == "python book=Mine"
+    assert as_engine(f"book={path}:Mine").label == as_engine(f"python book={path}:Mine").label == "python book=Mine"
     assert as_engine(f"{path}:ENGINE").label == "python"
     assert pickle.loads(pickle.dumps(as_engine(f"{path}:Mine"))).label == "python book=Mine"
     broken = tmp_path / "broken_in_a_file.py"

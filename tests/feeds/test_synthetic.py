@@ -21,30 +21,9 @@ from hftlab.errors import ConfigError, OutputError, UnknownName
 from hftlab.feeds.generate.regimes import BOUNDS, REGIMES, Regime
 from hftlab.feeds.generate.synthetic import Generator, generate, write
 
-LENGTHS = {
-    "S": 12,
-    "R": 39,
-    "H": 25,
-    "Y": 20,
-    "A": 36,
-    "F": 40,
-    "E": 31,
-    "C": 36,
-    "X": 23,
-    "D": 19,
-    "U": 35,
-    "P": 44,
-}
-HANDLERS = {
-    "A": "add",
-    "F": "add",
-    "E": "execute",
-    "C": "execute",
-    "X": "cancel",
-    "D": "delete",
-    "U": "replace",
-    "P": "trade",
-}
+LENGTHS = dict(zip("SRHYAFECXDUP", (12, 39, 25, 20, 36, 40, 31, 36, 23, 19, 35, 44), strict=True))
+_NAMES = ("add", "add", "execute", "execute", "cancel", "delete", "replace", "trade")
+HANDLERS = dict(zip("AFECXDUP", _NAMES, strict=True))
 OPEN, CLOSE = 34_200_000_000_000, 57_600_000_000_000
 
 #: regime -> sha256 of 6,000 messages of seed 7, which is how any change of the bytes shows.

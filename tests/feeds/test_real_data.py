@@ -10,8 +10,9 @@ from captures import frames, payload
 import hftlab
 from hftlab.errors import FeedError
 from hftlab.events import Side
+from hftlab.feeds import real_data
 from hftlab.protocols import moldudp64
-from hftlab.protocols.itch_messages import MESSAGES, build, fields
+from hftlab.protocols.itch_messages import MESSAGES, anatomy, build, fields
 
 ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
 AAPL = "itch50/aapl_20200130_first10k.itch"
@@ -129,3 +130,25 @@ def test_a_file_without_lengths_is_refused(data_dir: Path, backend: str) -> None
         hftlab.Engine(backend).run(feed)
     assert caught.value.offset == 0
     assert caught.value.run.messages == 0
+
+
+def test_the_named_folder_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HFTLAB_DATA", str(tmp_path))
+    assert real_data.real() is None
+    (tmp_path / "itch50").mkdir()
+    (tmp_path / real_data.AAPL_MORNING).write_bytes(b"".join(hftlab.synthetic("calm", 100).blocks()))
+    feed = real_data.real()
+    assert feed is not None
+    assert hftlab.Engine("python").run(feed).messages == 100
+    monkeypatch.setenv("HFTLAB_DATA", str(tmp_path / "gone"))
+    with pytest.raises(FeedError, match="HFTLAB_DATA must be a folder, got"):
+        real_data.real()
+
+
+def test_every_message_is_taken_apart_without_a_gap() -> None:
+    for letter, known in MESSAGES.items():
+        message = build(letter, locate=7)
+        rows = anatomy(message)
+        assert bytes.fromhex("".join(str(row["hex"]) for row in rows)) == message
+        assert [row["offset"] for row in rows] == [part.offset for part in known.parts]
+        assert rows[1] == {"field": "locate", "offset": 1, "width": 2, "hex": "00 07", "value": "7"}
