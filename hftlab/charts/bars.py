@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hftlab.charts.base import DARK, STAGE_COLOURS, WIDTH, altair, data, head, nothing, rows_of, stage_colours
+import polars as pl
+
+from hftlab.charts.base import DARK, STAGE_COLOURS, WIDTH, Chart, alt, data, head, nothing, rows_of, stage_colours
 from hftlab.charts.base import MAX_ROWS as MAX_ROWS
 from hftlab.charts.scales import broken, colour_by, legend, names_in, number, rows_in, say_ns, text_width
 from hftlab.errors import check_choice
-
-if TYPE_CHECKING:
-    import altair as alt
-    import polars as pl
 
 _ROW = 22  # px of a depth of an icicle
 _LETTER = 6.2  # px, at the size of the labels
@@ -23,14 +21,11 @@ _FAR_APART = 8.0
 Rows = Iterable[Mapping[str, Any]]
 
 
-def bar_chart(
-    frame: pl.DataFrame | Rows, title: str, subtitle: str = "", x_title: str = "", *, monospace: bool = False
-) -> alt.LayerChart:
+def bar_chart(frame: pl.DataFrame | Rows, title: str, subtitle: str = "", x_title: str = "", *, monospace: bool = False) -> Chart:
     """Bars, the first at the top.
 
     frame : rows or a frame with label, value (0 or above); optional group (its colour) and text (beside the bar; default: value)
     """
-    alt = altair()
     rows = [
         {"group": "other", "text": number(row["value"] or 0), **row, "value": max(row["value"] or 0.0, 0.0), "name": f"{place}|"}
         for place, row in enumerate(rows_in(frame)[:MAX_ROWS])
@@ -45,23 +40,21 @@ def bar_chart(
     bars = base.mark_bar().encode(x=x, color=_colour(rows, legend), tooltip=["label:N", "value:Q", "text:N"])
     texts = base.mark_text(align="left", dx=4, fontSize=10).encode(x="value:Q", text="text:N")
     size = {"width": 320, "height": 20 * max(len(rows), 1)}
-    return (bars + texts).properties(title=head(title, subtitle), **size)  # type: ignore[no-any-return]
+    return (bars + texts).properties(title=head(title, subtitle), **size)
 
 
-def panel_chart(frame: pl.DataFrame | Rows, title: str, subtitle: str = "", x_title: str = "") -> alt.VConcatChart:
+def panel_chart(frame: pl.DataFrame | Rows, title: str, subtitle: str = "", x_title: str = "") -> Chart:
     """Small bar charts, each on its own scale, two beside each other.
 
     frame : rows or a frame with panel, label (a stage has its colour), value
     """
-    alt = altair()
     rows = [{**row, "group": row["label"], "text": number(row["value"])} for row in rows_in(frame)]
     panels = [_panel([row for row in rows if row["panel"] == name], name, x_title) for name in names_in(rows, "panel")]
     pairs = [alt.hconcat(*panels[at : at + 2], spacing=24) for at in range(0, len(panels), 2)]
-    return alt.vconcat(*pairs, spacing=16).properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+    return alt.vconcat(*pairs, spacing=16).properties(title=head(title, subtitle))
 
 
 def _panel(rows: list[dict[str, Any]], name: str, x_title: str) -> Any:
-    alt = altair()
     low, high = min(0.0, *(row["value"] for row in rows)), max(row["value"] for row in rows) or 1.0
     base = data(rows).encode(y=alt.Y("label:N", sort=[row["label"] for row in rows], title=None))
     x = alt.X("value:Q").scale(domain=[1.3 * low, 1.3 * high], nice=False).axis(title=x_title, format=",~f", tickCount=4)
@@ -70,13 +63,12 @@ def _panel(rows: list[dict[str, Any]], name: str, x_title: str) -> Any:
     return (bars + texts).properties(width=240, height=90, title=alt.Title(name, fontSize=11, anchor="start"))
 
 
-def icicle_chart(frame: pl.DataFrame | Rows, title: str, subtitle: str = "", x_title: str = "share") -> alt.LayerChart:
+def icicle_chart(frame: pl.DataFrame | Rows, title: str, subtitle: str = "", x_title: str = "share") -> Chart:
     """A call tree as rectangles, the root at the top: a function stands below its caller, as wide as its share.
 
     frame : rows or a frame with name, depth, start, end, share (start and end as shares of the whole, 0 to 1); optional stage
             (its colour), own (share without callees) and file
     """
-    alt = altair()
     width = WIDTH - 20
     rows = []
     for row in sorted(rows_in(frame), key=lambda row: -(row["end"] - row["start"]))[:MAX_ROWS]:
@@ -97,7 +89,7 @@ def icicle_chart(frame: pl.DataFrame | Rows, title: str, subtitle: str = "", x_t
     texts = base.transform_filter("datum.label != ''").mark_text(fontSize=10, clip=True)
     texts = texts.encode(x="middle:Q", text="label:N", color=ink)
     size = {"width": width, "height": _ROW * (deepest + 1)}
-    return (boxes + texts).properties(title=head(title, subtitle), **size)  # type: ignore[no-any-return]
+    return (boxes + texts).properties(title=head(title, subtitle), **size)
 
 
 def _colour(rows: list[dict[str, Any]], key: Any = None) -> Any:
@@ -113,7 +105,7 @@ def budget_chart(
     subtitle: str = "",
     scale: str = "auto",
     what: str = "ns per message",
-) -> alt.LayerChart | alt.VConcatChart | alt.Chart:
+) -> Chart:
     """Stacked bars of ns per message by stage, a bar per engine, from 0 on a linear axis; each part has its share as text.
 
     frame  : columns engine, stage, ns (per message); a stage at or below 0, which differences of passes can give, is drawn as 0
@@ -143,7 +135,7 @@ def budget_chart(
         reach, last = totals[engine] if own else max(totals.values()), place == len(parts) - 1
         chart = _budget_bar(found, engine, reach, color, axis=own, title=last, what=what)
         charts.append(chart.properties(width=WIDTH - 130 - left, height=34))
-    return altair().vconcat(*charts, spacing=14 if own else 6).properties(title=head(title, texts))  # type: ignore[no-any-return]
+    return alt.vconcat(*charts, spacing=14 if own else 6).properties(title=head(title, texts))
 
 
 def _parts(rows: list[dict[str, Any]], stages: list[str]) -> list[dict[str, Any]]:
@@ -158,7 +150,6 @@ def _parts(rows: list[dict[str, Any]], stages: list[str]) -> list[dict[str, Any]
 
 
 def _budget_bar(parts: list[dict[str, Any]], engine: str, reach: float, color: Any, *, axis: bool, title: bool, what: str) -> Any:
-    alt = altair()
     x = alt.X("start:Q").scale(domain=[0, reach], nice=False)
     named = f"{what} (linear scale)" if title else None
     x = x.axis(title=named, tickCount=6, format=",~r", grid=False) if axis or title else x.axis(None)

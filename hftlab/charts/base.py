@@ -1,6 +1,6 @@
-"""What every chart shares: Altair, imported when it is needed; the theme; the colours; rows that cannot break a chart.
+"""What every chart shares: Altair, the theme, the colours, rows that cannot break a chart.
 
-The theme is an Altair theme called "hftlab". It is registered, and enabled unless another one is, when the first chart is made;
+The theme is an Altair theme called "hftlab". It is registered, and enabled unless another one is, when this module is imported;
 `hftlab.charts.save` and the renderer of `hftlab.charts.enable` use it whatever is enabled. No chart carries it itself: Altair
 refuses to put charts with a configuration beside each other.
 """
@@ -10,14 +10,17 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
+
+import altair
+import polars as pl
 
 from hftlab.errors import HftlabError
 
-if TYPE_CHECKING:
-    import altair as alt
-    import polars as pl
+#: Altair without its types: a chart is built step by step from parts of many kinds.
+alt: Any = altair
+#: A chart, layered or concatenated, as Altair has it.
+Chart: TypeAlias = Any
 
 #: Distinct for every colour vision: Okabe and Ito, with a wine of Tol for their yellow, which is lost on white paper.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#882255")
@@ -43,46 +46,20 @@ _FONT = "DejaVu Sans, Verdana, sans-serif"  # installed on a plain Linux; its re
 
 def theme() -> dict[str, Any]:
     """The configuration of every chart, as Vega-Lite has it."""
+    subtitle = {"subtitleFontSize": 11.5, "subtitleColor": QUIET, "subtitlePadding": 5, "subtitleLineHeight": 15}
+    lines = {"gridColor": "#ececec", "domainColor": "#999999", "tickColor": "#999999"}
+    axis_title = {"titleColor": INK, "titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 8}
+    legend_title = {"titleColor": QUIET, "titleFontSize": 11.5, "titleFontWeight": "normal"}
+    spacing = {"rowPadding": 1, "columnPadding": 14, "layout": {"top": {"margin": 30}}}  # the margin between two legends
     return {
         "config": {
             "background": "white",  # on a dark page, too
             "font": _FONT,
             "padding": 8,
             "view": {"stroke": None},
-            "title": {
-                "anchor": "start",
-                "frame": "bounds",
-                "offset": 12,
-                "fontSize": 15,
-                "color": INK,
-                "subtitleFontSize": 11.5,
-                "subtitleColor": QUIET,
-                "subtitlePadding": 5,
-                "subtitleLineHeight": 15,
-            },
-            "axis": {
-                "gridColor": "#ececec",
-                "domainColor": "#999999",
-                "tickColor": "#999999",
-                "labelColor": "#444444",
-                "titleColor": INK,
-                "labelFontSize": 11,
-                "titleFontSize": 12,
-                "titleFontWeight": "normal",
-                "titlePadding": 8,
-                "labelLimit": 240,
-            },
-            "legend": {
-                "labelFontSize": 11.5,
-                "titleFontSize": 11.5,
-                "titleFontWeight": "normal",
-                "labelColor": INK,
-                "titleColor": QUIET,
-                "labelLimit": 180,
-                "rowPadding": 1,
-                "columnPadding": 14,
-                "layout": {"top": {"margin": 30}},  # between two legends
-            },
+            "title": {"anchor": "start", "frame": "bounds", "offset": 12, "fontSize": 15, "color": INK, **subtitle},
+            "axis": {**lines, "labelColor": "#444444", "labelFontSize": 11, "labelLimit": 240, **axis_title},
+            "legend": {"labelFontSize": 11.5, "labelColor": INK, "labelLimit": 180, **legend_title, **spacing},
             "header": {"labelFontSize": 12, "titleFontSize": 12, "labelColor": INK},
             "range": {"category": list(PALETTE), "heatmap": {"scheme": "viridis"}},
             "line": {"strokeWidth": 2},
@@ -91,24 +68,11 @@ def theme() -> dict[str, Any]:
     }
 
 
-def altair() -> Any:
-    """The module, the theme registered with it."""
-    import altair
-
-    _register(altair)
-    return altair
-
-
-@cache
-def _register(altair: Any) -> None:
-    """Once: to ask Altair which themes it knows is to look through every installed package."""
-    if THEME not in altair.theme.names():
-        altair.theme.register(THEME, enable=altair.theme.active == "default")(theme)
+alt.theme.register(THEME, enable=alt.theme.active == "default")(theme)
 
 
 def data(rows: list[dict[str, Any]]) -> Any:
     """A chart of plain rows, to be marked and encoded."""
-    alt = altair()
     return alt.Chart(alt.Data(values=rows))
 
 
@@ -122,16 +86,15 @@ def head(title: str, subtitle: str | Iterable[str] = "", **more: Any) -> Any:
     """Title and grey subtitle, broken into lines that fit the width of a chart. more : of altair.Title"""
     texts = [subtitle] if isinstance(subtitle, str) else list(subtitle)
     lines = [line for text in texts for line in textwrap.wrap(text, 108)]
-    return altair().Title(textwrap.wrap(title, 66) or [""], **({"subtitle": lines} if lines else {}), **more)
+    return alt.Title(textwrap.wrap(title, 66) or [""], **({"subtitle": lines} if lines else {}), **more)
 
 
-def nothing(text: str = "nothing was measured", title: str = "") -> alt.Chart:
+def nothing(text: str = "nothing was measured", title: str = "") -> Chart:
     """A small chart in place of one that has nothing to draw: "no data", and why. title : of the chart it stands for"""
-    alt = altair()
     lines = textwrap.wrap(f"no data: {text}" if text else "no data", 70)
     chart = data([{"text": lines}]).mark_text(fontSize=13, color=QUIET, lineHeight=18)
     chart = chart.encode(text="text:N", x=alt.value(240), y=alt.value(40)).properties(width=480, height=80)
-    return chart.properties(title=head(title)) if title else chart  # type: ignore[no-any-return]
+    return chart.properties(title=head(title)) if title else chart
 
 
 def rows_of(

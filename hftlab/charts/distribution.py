@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hftlab.charts.base import WIDTH, altair, data, head, nothing, rows_of
+import polars as pl
+
+from hftlab.charts.base import WIDTH, Chart, alt, data, head, nothing, rows_of
 from hftlab.charts.scales import broken, by_series, legend, names_in, say_ns, styles, text_width, time_axis
-
-if TYPE_CHECKING:
-    import altair as alt
-    import polars as pl
 
 #: How far a ridge reaches, in distances between two of them.
 _REACH = 1.7
@@ -23,7 +21,7 @@ _REACH = 1.7
 
 def percentile_chart(
     frame: pl.DataFrame, title: str = "Latency by percentile", subtitle: str = "", what: str = "latency"
-) -> alt.LayerChart | alt.Chart:
+) -> Chart:
     """HDR percentile plot: ns against 1 / (1 - p), on two logarithmic axes, so that each further nine has as much room.
 
     frame : columns series, percentile (0 to 100, e.g. 99.99), ns (> 0); a row at 100, the maximum, has no place and is left out
@@ -31,7 +29,6 @@ def percentile_chart(
 
     After Gil Tene's HdrHistogram. A dot marks where a series ends.
     """
-    alt = altair()
     rows = _beyond(frame, "percentile_chart", "one_in", lambda percentile: 100 / (100 - percentile))
     if not rows:
         return nothing("no percentile above 0 ns", title)
@@ -42,17 +39,16 @@ def percentile_chart(
     x = alt.X("one_in:Q").scale(type="log", domain=[1, max(10, deepest * 1.05)], nice=False)
     x = x.axis(title="percentile (log scale of 1 / (1 - p))", values=list(labels), labelExpr=expression)
     scale, axis = time_axis(what, [row["ns"] for row in rows])
-    return _lines(rows, x, alt.Y("ns:Q", scale=scale, axis=axis)).properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+    return _lines(rows, x, alt.Y("ns:Q", scale=scale, axis=axis)).properties(title=head(title, subtitle))
 
 
 def ccdf_chart(
     frame: pl.DataFrame, title: str = "Complementary distribution of latency", subtitle: str = "", what: str = "latency"
-) -> alt.LayerChart | alt.Chart:
+) -> Chart:
     """P(X > x) against x on two logarithmic axes: a straight line is a heavy tail.
 
     frame : as for `percentile_chart`
     """
-    alt = altair()
     rows = _beyond(frame, "ccdf_chart", "beyond", lambda percentile: 1 - percentile / 100)
     if not rows:
         return nothing("no percentile above 0 ns", title)
@@ -62,7 +58,7 @@ def ccdf_chart(
     label = "format(100 * datum.value, '~r') + '%'"
     y = y.axis(title="P(X > x) (%, log scale)", values=decades, labelExpr=label)
     scale, axis = time_axis(what, [row["ns"] for row in rows], most=10)
-    return _lines(rows, alt.X("ns:Q", scale=scale, axis=axis), y).properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+    return _lines(rows, alt.X("ns:Q", scale=scale, axis=axis), y).properties(title=head(title, subtitle))
 
 
 def _beyond(frame: pl.DataFrame, what: str, name: str, beyond: Callable[[float], float]) -> list[dict[str, Any]]:
@@ -74,7 +70,6 @@ def _beyond(frame: pl.DataFrame, what: str, name: str, beyond: Callable[[float],
 
 
 def _lines(rows: list[dict[str, Any]], x: Any, y: Any) -> Any:
-    alt = altair()
     names = names_in(rows)
     tooltip = ["series:N", alt.Tooltip("percentile:Q", format=".6~r"), alt.Tooltip("ns:Q", format=",.1f", title="ns")]
     series = by_series(names)
@@ -86,14 +81,11 @@ def _lines(rows: list[dict[str, Any]], x: Any, y: Any) -> Any:
     return (lines + dots).properties(width=WIDTH - 100, height=300)
 
 
-def ridge_chart(
-    frame: pl.DataFrame, title: str = "Distribution of latency", subtitle: str = "", what: str = "latency"
-) -> alt.LayerChart | alt.Chart:
+def ridge_chart(frame: pl.DataFrame, title: str = "Distribution of latency", subtitle: str = "", what: str = "latency") -> Chart:
     """Histograms one above the other on one logarithmic axis, each scaled to its own mode; a line marks its median.
 
     frame : columns series, low_ns, high_ns (> low_ns), count; bins equally wide on a logarithmic axis; empty ones may lack
     """
-    alt = altair()
     rows = rows_of(frame, text=["series"], positive=["low_ns", "high_ns", "count"], what="ridge_chart")
     rows = [row for row in rows if row["high_ns"] > row["low_ns"]]
     if not rows:
@@ -124,7 +116,7 @@ def ridge_chart(
     rules = data(marks).mark_rule(color="white", strokeWidth=2).encode(x=x, y=y, y2="base:Q")
     height = max(44, 15 * lines) * (len(names) - 1 + _REACH)
     width = WIDTH - 50 - left
-    return alt.layer(areas, rules).properties(width=width, height=height, title=head(title, subtitle))  # type: ignore[no-any-return]
+    return alt.layer(areas, rules).properties(width=width, height=height, title=head(title, subtitle))
 
 
 def _median(bins: list[dict[str, Any]]) -> float:
@@ -157,13 +149,12 @@ def heat_chart(
     title: str = "Latency over time",
     subtitle: str = "",
     what: str = "latency",
-) -> alt.Chart:
+) -> Chart:
     """A heat map: time on x, latency on a logarithmic y, the count of a cell as its colour, logarithmic as well.
 
     frame : columns start, end (> start), low_ns, high_ns (> low_ns), count; at most 5,000 cells, empty ones may lack
     x     : title of the horizontal axis, with its unit: "message index", "time (s)"
     """
-    alt = altair()
     rows = rows_of(frame, real=["start", "end"], positive=["low_ns", "high_ns", "count"], what="heat_chart")
     rows = [row for row in rows if row["end"] > row["start"] and row["high_ns"] > row["low_ns"]]
     if not rows:
@@ -185,4 +176,4 @@ def heat_chart(
         color=alt.Color("count:Q", scale=shades, legend=key),
         tooltip=[*(alt.Tooltip(f"{name}:Q", title=title, format=form) for name, (title, form) in tips.items()), "count:Q"],
     )
-    return cells.properties(width=WIDTH - 90, height=300, title=head(title, subtitle))  # type: ignore[no-any-return]
+    return cells.properties(width=WIDTH - 90, height=300, title=head(title, subtitle))

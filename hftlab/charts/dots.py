@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hftlab.charts.base import GREY, PALETTE, QUIET, WIDTH, altair, data, head, nothing, rows_of
+import polars as pl
+
+from hftlab.charts.base import GREY, PALETTE, QUIET, WIDTH, Chart, alt, data, head, nothing, rows_of
 from hftlab.charts.scales import (
     colour_by,
     colours_of,
@@ -20,10 +22,6 @@ from hftlab.charts.scales import (
     time_axis,
 )
 
-if TYPE_CHECKING:
-    import altair as alt
-    import polars as pl
-
 SHAPES = ("circle", "diamond", "triangle-right", "square", "cross", "triangle-up", "triangle-down", "stroke")
 #: Percentile -> colour and shape.
 PERCENTILES = {"p50": (PALETTE[0], "circle"), "p99": (PALETTE[1], "diamond"), "p99.9": (PALETTE[5], "triangle-right")}
@@ -34,7 +32,7 @@ _SHARES_WIDTH, _DOTS_WIDTH = 190, 300
 _NARROW = 0.12
 
 
-def stage_chart(stages: pl.DataFrame, subtitle: str = "", title: str = "Time by stage") -> alt.LayerChart | alt.Chart:
+def stage_chart(stages: pl.DataFrame, subtitle: str = "", title: str = "Time by stage") -> Chart:
     """What each stage adds to an unstamped pass, ns per message, one dot per engine on a logarithmic axis.
 
     stages : one row per engine and stage, columns engine, stage, ns_per_message
@@ -46,16 +44,16 @@ def stage_chart(stages: pl.DataFrame, subtitle: str = "", title: str = "Time by 
         return nothing("no stage was timed", title)
     rows = [{**row, "ns": max(1.0, row["ns_per_message"])} for row in rows]
     names, engines = names_in(rows, "stage"), names_in(rows, "engine")
-    x = altair().X("ns:Q", **_scaled(log_axis("ns per message", [row["ns"] for row in rows], margin=1.25)))
+    x = alt.X("ns:Q", **_scaled(log_axis("ns per message", [row["ns"] for row in rows], margin=1.25)))
     key = legend(engines, symbolOpacity=1)
     color = colour_by("engine", colours_of(engines), key)
     shape = shape_by("engine", {name: SHAPES[at % len(SHAPES)] for at, name in enumerate(engines)}, key)
     width = WIDTH - 50 - min(240, max(text_width(name, 11) for name in names))
     layers = _dots(rows, "stage", x, color, shape)
-    return layers.properties(width=width, height=36 * len(names) + 20, title=head(title, subtitle))  # type: ignore[no-any-return]
+    return layers.properties(width=width, height=36 * len(names) + 20, title=head(title, subtitle))
 
 
-def storm_chart(frame: pl.DataFrame, subtitle: str = "") -> alt.LayerChart | alt.Chart:
+def storm_chart(frame: pl.DataFrame, subtitle: str = "") -> Chart:
     """ns per message of each order storm, and the highest known percentile of a single message, a colour per target.
 
     frame : `Storms.frame()`: storm, target, ns_per_message, p50, p99, p99.9
@@ -73,16 +71,16 @@ def storm_chart(frame: pl.DataFrame, subtitle: str = "") -> alt.LayerChart | alt
         if row.get(name)
     ]
     targets, storms = names_in(dots, "target"), names_in(dots, "storm")
-    x = altair().X("ns:Q", **_scaled(time_axis("time", [dot["ns"] for dot in dots])))
+    x = alt.X("ns:Q", **_scaled(time_axis("time", [dot["ns"] for dot in dots])))
     color = colour_by("target", colours_of(targets), legend(targets, symbolType="circle"))
     shapes = dict(zip(names_in(dots, "figure"), ("circle", "triangle-right"), strict=False))
     layers = _dots(dots, "storm", x, color, shape_by("figure", shapes, legend(list(shapes))), by=("target",))
-    return layers.properties(width=WIDTH - 150, height=34 * len(storms), title=head(title, subtitle))  # type: ignore[no-any-return]
+    return layers.properties(width=WIDTH - 150, height=34 * len(storms), title=head(title, subtitle))
 
 
 def round_trip_chart(
     frame: pl.DataFrame, subtitle: str = "", title: str = "Round trip by transport", measure: str = "round trip"
-) -> alt.LayerChart | alt.Chart:
+) -> Chart:
     """p50, p99 and p99.9 by transport on a logarithmic axis, the fastest at the top; refused percentiles are left out.
 
     frame : columns transport, p50 (ns, > 0), p99, p99.9; optional measure, of which `measure` is drawn
@@ -94,12 +92,12 @@ def round_trip_chart(
         return nothing("no transport was measured", title)
     rows.sort(key=lambda row: row["p50"])
     dots = _percentile_dots(rows, "transport", measure, most=9)
-    return dots.properties(width=500, height=max(90, 24 * len(rows)), title=head(title, subtitle))  # type: ignore[no-any-return]
+    return dots.properties(width=500, height=max(90, 24 * len(rows)), title=head(title, subtitle))
 
 
 def tick_to_trade_chart(
     frame: pl.DataFrame, shares: pl.DataFrame, subtitle: str | list[str] = "", title: str = "Tick to trade by path"
-) -> alt.HConcatChart | alt.Chart:
+) -> Chart:
     """Two panels, a row per path, the fastest at the top: the parts of p50 as shares, since the paths lie further apart than one
     linear axis of time could show; p50, p99 and p99.9 on a logarithmic axis.
 
@@ -117,20 +115,17 @@ def tick_to_trade_chart(
     dots = _percentile_dots(rows, "path", what, most=6, labels=not parts)
     dots = dots.properties(width=_DOTS_WIDTH + (0 if parts else 160), height=height)
     if not parts:
-        return dots.properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+        return dots.properties(title=head(title, subtitle))
     bars = _share_bars(parts, names).properties(width=_SHARES_WIDTH, height=height)
-    both = altair().hconcat(bars, dots, spacing=14).resolve_scale(color="independent", shape="independent")
-    return both.properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+    both = alt.hconcat(bars, dots, spacing=14).resolve_scale(color="independent", shape="independent")
+    return both.properties(title=head(title, subtitle))
 
 
-def dot_chart(
-    frame: pl.DataFrame | Iterable[Mapping[str, Any]], title: str, subtitle: str = "", x_title: str = ""
-) -> alt.LayerChart:
+def dot_chart(frame: pl.DataFrame | Iterable[Mapping[str, Any]], title: str, subtitle: str = "", x_title: str = "") -> Chart:
     """Values that lie orders of magnitude apart, on a logarithmic axis; 0 and unknown are written instead.
 
     frame : rows or a frame with label, value (null where unknown), group (its colour)
     """
-    alt = altair()
     words = {None: "not supported here", 0: "none"}
     rows = [{**row, "text": words.get(row["value"]) or number(row["value"])} for row in rows_in(frame)]
     values = [float(row["value"]) for row in rows if row["value"]]
@@ -145,7 +140,7 @@ def dot_chart(
     dots = dots.encode(color=colour_by("group", colours_of(groups), legend(groups)))
     texts = [part.mark_text(align="left", dx=8, color=GREY).encode(text="text:N") for part in (known, unknown)]
     size = {"width": 480, "height": 22 * max(len(rows), 1)}
-    return alt.layer(dots, *texts).properties(title=head(title, subtitle), **size)  # type: ignore[no-any-return]
+    return alt.layer(dots, *texts).properties(title=head(title, subtitle), **size)
 
 
 def _scaled(axis: tuple[Any, Any]) -> dict[str, Any]:
@@ -154,7 +149,6 @@ def _scaled(axis: tuple[Any, Any]) -> dict[str, Any]:
 
 def _dots(rows: list[dict[str, Any]], label: str, x: Any, color: Any, shape: Any, by: tuple[str, ...] = ()) -> Any:
     """A dot per row of data and a thin line through those of one label. by: fields that part the dots of a label into lines"""
-    alt = altair()
     y = alt.Y(f"{label}:N", sort=names_in(rows, label)).axis(title=None, grid=True, ticks=False, domain=False, labelLimit=240)
     base = data(rows).encode(x=x, y=y)
     lines = base.mark_line(strokeWidth=1.5, color="#cccccc").encode(detail=[f"{name}:N" for name in (label, *by)])
@@ -165,7 +159,6 @@ def _dots(rows: list[dict[str, Any]], label: str, x: Any, color: Any, shape: Any
 
 def _percentile_dots(rows: list[dict[str, Any]], label: str, what: str, *, most: int, labels: bool = True) -> Any:
     """Percentiles of each row on a logarithmic axis, p50 as text beside it. labels: of the rows, on the axis"""
-    alt = altair()
     dots = [{label: row[label], "percentile": name, "ns": row[name]} for row in rows for name in PERCENTILES if row[name]]
     low, high = min(dot["ns"] for dot in dots), max(dot["ns"] for dot in dots)
     room = low / (1.25 * max(high / low, 3) ** (1.2 / most))  # for the text at the left
@@ -185,7 +178,6 @@ def _percentile_dots(rows: list[dict[str, Any]], label: str, what: str, *, most:
 
 def _share_bars(parts: list[dict[str, Any]], names: list[str]) -> Any:
     """Stacked shares of p50, each with its time where there is room."""
-    alt = altair()
     begin: dict[str, float] = dict.fromkeys(names, 0.0)
     placed = []
     for row in sorted(parts, key=lambda row: list(PARTS).index(row["part"])):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hftlab.charts.base import GREY, PALETTE, WIDTH, altair, data, head, nothing, rows_of
+import polars as pl
+
+from hftlab.charts.base import GREY, PALETTE, WIDTH, Chart, alt, data, head, nothing, rows_of
 from hftlab.charts.scales import by_series, colour_by, colours_of, legend, log_axis, names_in, panel_name, shape_by, ticks_between
-
-if TYPE_CHECKING:
-    import altair as alt
-    import polars as pl
 
 #: Points of a series from which dots would hide the line.
 DENSE = 40
@@ -41,7 +39,7 @@ def line_chart(
     rule: float | None = None,
     marks: Mapping[str, float] | None = None,
     height: int = 280,
-) -> alt.LayerChart | alt.Chart:
+) -> Chart:
     """A line per series, a dot at each point.
 
     frame        : columns series, x, y, at most 5,000 rows; optional low and high, an interval around y. Of a logarithmic axis
@@ -53,7 +51,6 @@ def line_chart(
     marks        : positions on x to be marked, by label
     height       : of the plot, px
     """
-    alt = altair()
     real, positive = ([name for name, log in (("x", log_x), ("y", log_y)) if log is wanted] for wanted in (False, True))
     rows = rows_of(frame, text=["series"], real=real, positive=positive, what="line_chart")
     if not rows:
@@ -71,12 +68,11 @@ def line_chart(
     if not step:
         size = 8 if len(rows) > DENSE * len(names_in(rows)) else 36
         layers.append(base.mark_point(filled=True, size=size, opacity=1).encode(y=scaled))
-    return alt.layer(*layers).properties(width=WIDTH - 112, height=height, title=head(title, subtitle))  # type: ignore[no-any-return]
+    return alt.layer(*layers).properties(width=WIDTH - 112, height=height, title=head(title, subtitle))
 
 
 def _axis(values: list[float], title: str, log: bool, *, zero: bool) -> dict[str, Any]:
     """Scale and axis around values."""
-    alt = altair()
     if log:
         return dict(zip(("scale", "axis"), log_axis(title, values, margin=1.1), strict=True))
     return {"scale": alt.Scale(nice=True, zero=zero), "axis": alt.Axis(title=title, format=",~r", tickCount=7)}
@@ -90,13 +86,11 @@ def _rules(rule: float | None, marks: Mapping[str, float] | None) -> list[Any]:
     if marks:
         base = data([{"label": name, "at": at} for name, at in marks.items()]).encode(x="at:Q")
         layers.append(base.mark_rule(color="#999999", strokeDash=[2, 3]))
-        layers.append(base.mark_text(dy=-8, color="#555555").encode(y=altair().value(0), text="label:N"))
+        layers.append(base.mark_text(dy=-8, color="#555555").encode(y=alt.value(0), text="label:N"))
     return layers
 
 
-def scaling_chart(
-    points: pl.DataFrame, title: str, rules: Mapping[str, float] | None = None, subtitle: str = ""
-) -> alt.LayerChart | alt.Chart:
+def scaling_chart(points: pl.DataFrame, title: str, rules: Mapping[str, float] | None = None, subtitle: str = "") -> Chart:
     """ns per message against size, one line per variant, the control dashed.
 
     points : columns variant, size, ns_per_message, low, high; title: of the horizontal axis; rules: positions on it, by label
@@ -109,14 +103,13 @@ def scaling_chart(
 
 def amdahl_chart(
     parts: pl.DataFrame, title: str = "Amdahl's law: speed-up of the whole", subtitle: str = "", what: str = "the part"
-) -> alt.LayerChart | alt.Chart:
+) -> Chart:
     """Speed-up of the whole against that of one part, a line per part; dots where something was measured.
 
     parts : columns part, share (0 to 1, of the whole); optional times and speed_up, a measured dot: the part times as fast makes
             the whole speed_up times as fast
     what  : names the part on the horizontal axis
     """
-    alt = altair()
     rows = rows_of(parts, text=["part"], real=["share"], what="amdahl_chart")
     rows = [row for row in rows if 0 <= row["share"] <= 1]
     if not rows:
@@ -140,17 +133,16 @@ def amdahl_chart(
     if dots:
         marks = data(dots).mark_point(filled=True, size=90, opacity=1)
         layers.append(marks.encode(x=x, y=y, color=series["color"], tooltip=tooltip))
-    return alt.layer(*layers).properties(width=WIDTH - 90, height=300, title=head(title, subtitle))  # type: ignore[no-any-return]
+    return alt.layer(*layers).properties(width=WIDTH - 90, height=300, title=head(title, subtitle))
 
 
-def clock_chart(clocks: pl.DataFrame, subtitle: str = "") -> alt.LayerChart:
+def clock_chart(clocks: pl.DataFrame, subtitle: str = "") -> Chart:
     """The cost of a reading by percentile, in ns on a logarithmic axis, one line per clock; no dot where the sample is too small.
 
     clocks : columns clock, min, p50, p90, p99, p99.9, p99.99, max (ns), n
 
     A cost below 1 ns, which only a clock coarser than its reading can show, is drawn at 1 ns.
     """
-    alt = altair()
     rows = [
         {"clock": row["clock"], "percentile": name, "ns": row[name], "drawn": max(row[name], 1.0), "n": row["n"]}
         for row in clocks.to_dicts()
@@ -170,10 +162,10 @@ def clock_chart(clocks: pl.DataFrame, subtitle: str = "") -> alt.LayerChart:
         tooltip=["clock:N", "percentile:N", alt.Tooltip("ns:Q", format=",.1f"), alt.Tooltip("n:Q", format=",")],
     )
     title = head("Cost of reading a clock", subtitle or "two readings back to back")
-    return (base.mark_line(strokeWidth=2) + dots).properties(width=450, height=300, title=title)  # type: ignore[no-any-return]
+    return (base.mark_line(strokeWidth=2) + dots).properties(width=450, height=300, title=title)
 
 
-def ffi_chart(calls: pl.DataFrame, subtitle: str = "", title: str = "FFI overhead") -> alt.HConcatChart | alt.Chart:
+def ffi_chart(calls: pl.DataFrame, subtitle: str = "", title: str = "FFI overhead") -> Chart:
     """ns per message against messages per call into Rust, a panel per last stage; the Python engine as a rule.
 
     calls : columns way (of ENTRY_POINTS), until, messages_per_crossing, ns_per_message, low, high, min
@@ -189,15 +181,14 @@ def ffi_chart(calls: pl.DataFrame, subtitle: str = "", title: str = "FFI overhea
         first = axis.copy()
         if panels:
             first.title, first.labels, first.ticks = None, False, False
-        y = altair().Y("ns_per_message:Q", scale=scale, axis=first)
+        y = alt.Y("ns_per_message:Q", scale=scale, axis=first)
         panel = _ffi_panel([*empty, *(row for row in messages if row["until"] == until)], until, y)
         panels.append(panel.properties(width=(WIDTH - 94) // len(stages) - 24, height=300))
-    row = altair().hconcat(*panels, spacing=24).resolve_scale(y="shared", color="shared")
-    return row.properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+    row = alt.hconcat(*panels, spacing=24).resolve_scale(y="shared", color="shared")
+    return row.properties(title=head(title, subtitle))
 
 
 def _ffi_panel(rows: list[dict[str, Any]], until: str, y: Any) -> Any:
-    alt = altair()
     chunks = [row for row in rows if row["way"].startswith("push")]
     single = [{**row, "messages_per_crossing": 1} for row in rows if row["way"] in ("message", "apply", "no-op across")]
     sizes = [row["messages_per_crossing"] for row in chunks]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hftlab.charts.base import PALETTE, QUIET, WIDTH, altair, data, head, nothing, rows_of
+import polars as pl
+
+from hftlab.charts.base import PALETTE, QUIET, WIDTH, Chart, alt, data, head, nothing, rows_of
 from hftlab.charts.scales import by_series, colour_by, colours_of, legend, line_legend, names_in, panel_name, time_axis
 from hftlab.errors import check_choice
-
-if TYPE_CHECKING:
-    import altair as alt
-    import polars as pl
 
 #: Values of the column `time`, in the order in which their panels stand, and their titles.
 TIMES = {"response": "response time, from the intended send time", "service": "service time, from the actual start"}
@@ -31,7 +29,7 @@ def load_chart(
     load_format: str = ".0%",
     knee: float | None = None,
     what: str = "latency",
-) -> alt.HConcatChart | alt.Chart:
+) -> Chart:
     """The hockey stick: ns against load, a line per series and percentile; response and service time side by side where the frame
     has both.
 
@@ -51,7 +49,6 @@ def load_chart(
         check_choice("time", row["time"], ("", *TIMES))
     if not rows:
         return nothing("no latency above 0 ns at any load", title)
-    alt = altair()
     panels = [time for time in TIMES if any(row["time"] == time for row in rows)] or [""]
     ns = [row["ns"] for row in rows]
     scale, axis = time_axis(what, [*ns, max(ns) * (1.6 if knee is not None else 1)])  # room for the word
@@ -68,7 +65,7 @@ def load_chart(
         mine = [row for row in rows if row["time"] == time or not time]
         panel = _load_panel(mine, x, alt.Y("ns:Q", scale=scale, axis=bare), encodings, knee) + panel_name(TIMES.get(time, ""))
         charts.append(panel.properties(width=width, height=280))
-    return alt.hconcat(*charts, spacing=16).properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+    return alt.hconcat(*charts, spacing=16).properties(title=head(title, subtitle))
 
 
 def _depth(percentile: str) -> tuple[float, str]:
@@ -82,7 +79,7 @@ def _encodings(names: list[str], percentiles: list[str]) -> dict[str, Any]:
     if len(names) == 1:
         return {"color": colour_by("percentile", colours_of(percentiles), line_legend(percentiles))}
     dashes = [_PERCENTILE_DASHES[place % len(_PERCENTILE_DASHES)] for place in range(len(percentiles))]
-    dashed = altair().StrokeDash("percentile:N", sort=percentiles, legend=line_legend(percentiles))
+    dashed = alt.StrokeDash("percentile:N", sort=percentiles, legend=line_legend(percentiles))
     return {
         "color": colour_by("series", colours_of(names), line_legend(names)),
         "strokeDash": dashed.scale(domain=percentiles, range=dashes),
@@ -90,7 +87,6 @@ def _encodings(names: list[str], percentiles: list[str]) -> dict[str, Any]:
 
 
 def _load_panel(rows: list[dict[str, Any]], x: Any, y: Any, encodings: dict[str, Any], knee: float | None) -> Any:
-    alt = altair()
     tooltip = ["series:N", "percentile:N", alt.Tooltip("load:Q", format=",.3~r"), alt.Tooltip("ns:Q", format=",.0f")]
     base = data(rows).encode(x=x, y=y, color=encodings["color"], detail=["series:N", "percentile:N"])
     dash = {"strokeDash": encodings["strokeDash"]} if "strokeDash" in encodings else {}
@@ -105,7 +101,7 @@ def _load_panel(rows: list[dict[str, Any]], x: Any, y: Any, encodings: dict[str,
     return alt.layer(*layers)
 
 
-def burst_chart(frame: pl.DataFrame, length_ms: float, subtitle: str = "") -> alt.VConcatChart | alt.Chart:
+def burst_chart(frame: pl.DataFrame, length_ms: float, subtitle: str = "") -> Chart:
     """Messages waiting during and after a burst, a panel per target, a line per factor.
 
     frame : columns target, series (text: "10x"), ms (since the burst began), waiting; length_ms: of the burst
@@ -124,9 +120,7 @@ def burst_chart(frame: pl.DataFrame, length_ms: float, subtitle: str = "") -> al
     return _queues(rows, spans, "burst", axes, marks, head(title, subtitle))
 
 
-def overload_chart(
-    frame: pl.DataFrame, spans: Mapping[str, tuple[float, float]], subtitle: str = ""
-) -> alt.VConcatChart | alt.Chart:
+def overload_chart(frame: pl.DataFrame, spans: Mapping[str, tuple[float, float]], subtitle: str = "") -> Chart:
     """Datagrams in the ring against time, a panel per target; the colour is the state of the book.
 
     frame : columns target, ms, waiting, book (of BOOKS); spans: (start, end) of the overload in ms, by target
@@ -153,9 +147,8 @@ def _queues(
     axes: tuple[str, str],
     marks: Any,
     title: Any,
-) -> alt.VConcatChart:
+) -> Chart:
     """Queue length against time, a panel per target. spans: what is shaded and called `word`; marks(x, y, rows): the layers"""
-    alt = altair()
     targets, panels = names_in(rows, "target"), []
     across = [min(row["ms"] for row in rows), max(row["ms"] for row in rows)]
     for target in targets:
@@ -170,10 +163,10 @@ def _queues(
         name = span.mark_text(align="left", dx=4, dy=9, color=QUIET).encode(y=alt.value(0), text="text:N")
         layers = alt.layer(shade, name, *marks(x, y, mine), panel_name(target))
         panels.append(layers.properties(width=WIDTH - 100, height=160))
-    return alt.vconcat(*panels, spacing=24).properties(title=title)  # type: ignore[no-any-return]
+    return alt.vconcat(*panels, spacing=24).properties(title=title)
 
 
-def soak_chart(frame: pl.DataFrame, subtitle: str = "") -> alt.VConcatChart | alt.Chart:
+def soak_chart(frame: pl.DataFrame, subtitle: str = "") -> Chart:
     """A soak against time: latencies above, memory below.
 
     frame : columns at_s, service_p50, response_p99, response_max (ns), rss_bytes, engine_bytes
@@ -188,7 +181,6 @@ def soak_chart(frame: pl.DataFrame, subtitle: str = "") -> alt.VConcatChart | al
     )
     if not upper or not lower:
         return nothing("no sample", title)
-    alt = altair()
     scale, axis = time_axis("latency", [row["y"] for row in upper])
     across = [0, max(row["at_s"] for row in rows)]
     panels = []
@@ -202,4 +194,4 @@ def soak_chart(frame: pl.DataFrame, subtitle: str = "") -> alt.VConcatChart | al
         color = colour_by("series", dict(zip(names, colours, strict=False)), line_legend(names))
         panels.append(data(mine).mark_line().encode(x=x, y=y, color=color).properties(width=WIDTH - 100, height=height))
     chart = alt.vconcat(*panels, spacing=18).resolve_scale(color="independent")
-    return chart.properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+    return chart.properties(title=head(title, subtitle))

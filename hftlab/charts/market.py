@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hftlab.charts.base import PALETTE, WIDTH, altair, data, head, nothing, rows_of
+import polars as pl
+
+from hftlab.charts.base import PALETTE, WIDTH, Chart, alt, data, head, nothing, rows_of
 from hftlab.charts.scales import colour_by, legend, text_width
-
-if TYPE_CHECKING:
-    import altair as alt
-    import polars as pl
 
 BID, ASK = PALETTE[0], PALETTE[5]
 
 
 def depth_chart(
     book: pl.DataFrame, price_scale: int, levels: int = 10, title: str = "Order book depth", subtitle: str = ""
-) -> alt.LayerChart | alt.Chart:
+) -> Chart:
     """Both sides of a book: a row per price, the best in the middle; bids to the left, asks to the right, as long as their size.
 
     book        : `Run.book(symbol)`: side ("bid", "ask"), price (units), qty, orders; best first
@@ -28,7 +26,6 @@ def depth_chart(
     rows = [row for side in sides.values() for row in side]
     if not rows:
         return nothing("the book is empty", title)
-    alt = altair()
     rows = [_level(row, price_scale) for row in rows]
     prices = [price_text(price, price_scale) for price in sorted({row["price"] for row in rows}, reverse=True)]
     best = {side: found[0]["price"] for side, found in sides.items() if found}
@@ -49,7 +46,7 @@ def depth_chart(
     texts = [_beside(base, "bid", "right", -5), _beside(base, "ask", "left", 5)]
     middle = data([{"zero": 0}]).mark_rule(color="#999999").encode(x="zero:Q")
     titled = head(title, [line for line in (subtitle, text) if line])
-    return alt.layer(bars, *texts, middle).properties(width=2 * half, height=21 * len(prices), title=titled)  # type: ignore[no-any-return]
+    return alt.layer(bars, *texts, middle).properties(width=2 * half, height=21 * len(prices), title=titled)
 
 
 def _level(row: dict[str, Any], price_scale: int) -> dict[str, Any]:
@@ -72,7 +69,7 @@ def price_text(price: float, price_scale: int) -> str:
 
 def queue_chart(
     queue: pl.DataFrame, ours: int | Iterable[int] = (), title: str = "Queue of one price level", subtitle: str = ""
-) -> alt.LayerChart | alt.Chart:
+) -> Chart:
     """The orders of one price level in their order, each a block as wide as its quantity, ours marked; the front is on the left.
 
     queue : `Run.queue(symbol, side, price)`: order_id, qty, the front first
@@ -82,7 +79,6 @@ def queue_chart(
     rows = rows_of(queue, "order_id", positive=["qty"], what="queue_chart")
     if not rows:
         return nothing("no order at this price", title)
-    alt = altair()
     blocks = _blocks(rows, mine)
     ahead, first = blocks[-1]["end"], next((place for place, block in enumerate(blocks) if block["who"] == "ours"), len(rows))
     width = WIDTH - 60
@@ -104,7 +100,7 @@ def queue_chart(
     marks = data(ours_at).mark_point(shape="triangle-down", filled=True, size=70, opacity=1, color=PALETTE[5])
     marks = marks.encode(x="middle:Q", y=alt.value(2))
     titled = head(title, [text for text in texts if text])
-    return (bars + numbers + marks).properties(width=width, height=60, title=titled)  # type: ignore[no-any-return]
+    return (bars + numbers + marks).properties(width=width, height=60, title=titled)
 
 
 def _blocks(rows: list[dict[str, Any]], mine: set[int]) -> list[dict[str, Any]]:

@@ -6,16 +6,14 @@ Rows of a run are many; `thin` keeps of each stretch of them the lowest and the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hftlab.charts.base import PALETTE, QUIET, WIDTH, altair, data, head, nothing, rows_of
+import polars as pl
+
+from hftlab.charts.base import PALETTE, QUIET, WIDTH, Chart, alt, data, head, nothing, rows_of
 from hftlab.charts.market import ASK, BID
 from hftlab.charts.scales import colour_by, legend, line_legend, panel_name, shape_by
 from hftlab.errors import HftlabError, check_choice, check_range
-
-if TYPE_CHECKING:
-    import altair as alt
-    import polars as pl
 
 #: Signal -> what stands above its panel, and the format of its ticks.
 SIGNALS = {
@@ -41,8 +39,6 @@ def thin(frame: pl.DataFrame, limit: int = 2_000, columns: Iterable[str] | None 
     columns : numeric columns whose extremes are kept; default all but index, ts_ns and instrument
     raises  : ConfigError if `limit` leaves no room for one stretch
     """
-    import polars as pl
-
     if len(frame) <= limit:
         return frame
     numeric = [name for name in frame.columns if frame[name].dtype.is_numeric() and name not in ("index", "ts_ns", "instrument")]
@@ -67,7 +63,7 @@ def price_chart(
     by: str = "time",
     title: str = "Best bid and ask",
     subtitle: str = "",
-) -> alt.LayerChart | alt.Chart:
+) -> Chart:
     """Best bid and ask as steps with the spread shaded between them, the microprice, and own orders as triangles.
 
     frame       : rows of `Run.frame` of one instrument: ts_ns or index, bid_price, bid_qty, ask_price, ask_qty, microprice;
@@ -77,9 +73,6 @@ def price_chart(
     by          : "time" or "index", what x is
     raises      : HftlabError for rows of several instruments
     """
-    import polars as pl
-
-    alt = altair()
     frame, title_x = _along(frame, by, "price_chart")
     rows_of(frame.clear(), "bid_price", "bid_qty", "ask_price", "ask_qty", "microprice", what="price_chart")
     sides = [
@@ -108,13 +101,11 @@ def price_chart(
     ]
     marks, drawn = _orders(orders, by, frame, price_scale, x, scale)
     titled = head(title, [text for text in (subtitle, cut, drawn) if text])
-    return alt.layer(band, *lines, *marks, data=alt.Data(values=rows)).properties(width=WIDTH - 100, height=300, title=titled)  # type: ignore[no-any-return]
+    return alt.layer(band, *lines, *marks, data=alt.Data(values=rows)).properties(width=WIDTH - 100, height=300, title=titled)
 
 
 def _along(frame: pl.DataFrame, by: str, what: str) -> tuple[pl.DataFrame, str]:
     """The frame with a column x, and the title of its axis."""
-    import polars as pl
-
     check_choice("x axis", by, ("time", "index"))
     if "instrument" in frame.columns and frame["instrument"].n_unique() > 1:
         raise HftlabError(f"{what} draws one instrument; the frame has rows of {frame['instrument'].n_unique()}: filter it first")
@@ -133,8 +124,6 @@ def _along(frame: pl.DataFrame, by: str, what: str) -> tuple[pl.DataFrame, str]:
 
 def _prices_shown(thinned: pl.DataFrame) -> tuple[list[float], str]:
     """The range of prices drawn: all, unless a few lie so far off that the others would be one line."""
-    import polars as pl
-
     prices = pl.concat([thinned["bid"], thinned["ask"]]).drop_nulls()
     low, high = float(prices.min()), float(prices.max())  # type: ignore[arg-type]
     near = float(prices.quantile(0.02) or low), float(prices.quantile(0.98) or high)
@@ -150,11 +139,8 @@ def _orders(
     orders: pl.DataFrame | None, by: str, frame: pl.DataFrame, price_scale: int, x: Any, scale: Any
 ) -> tuple[list[Any], str]:
     """Own orders as triangles, and how many of them are drawn."""
-    import polars as pl
-
     if orders is None or orders.is_empty() or frame.is_empty():
         return [], ""
-    alt = altair()
     column = "index" if by == "index" else "ts_ns"
     first, last = frame.row(0, named=True), frame.row(-1, named=True)
     stretch = (last["x"] - first["x"]) / max(1, int(last[column]) - int(first[column]))
@@ -184,16 +170,13 @@ def signal_chart(
     by: str = "time",
     title: str = "Signals",
     subtitle: str = "",
-) -> alt.VConcatChart | alt.Chart:
+) -> Chart:
     """Chosen signals over a run, a small panel for each, one above the other on the same x.
 
     frame   : rows of `Run.frame` of one instrument: ts_ns or index, and the signals; any number of them, they are thinned here
     signals : names of columns, at most 9
     raises  : UnknownName for another signal, HftlabError for rows of several instruments
     """
-    import polars as pl
-
-    alt = altair()
     for name in signals:
         check_choice("signal", name, SIGNALS)
     frame, title_x = _along(frame, by, "signal_chart")
@@ -216,4 +199,4 @@ def signal_chart(
         if _PRICES.get(name, 0) == 0:
             layers.insert(0, data([{"zero": 0}]).mark_rule(color="#bbbbbb").encode(y="zero:Q"))
         panels.append(alt.layer(*layers).properties(width=WIDTH - 90, height=64))
-    return alt.vconcat(*panels, spacing=12).properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+    return alt.vconcat(*panels, spacing=12).properties(title=head(title, subtitle))

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hftlab.charts.base import GREY, PALETTE, WIDTH, altair, data
+from hftlab.charts.base import GREY, PALETTE, WIDTH, alt, data
 
 #: Unit -> nanoseconds.
 UNITS = {"ns": 1.0, "µs": 1e3, "ms": 1e6, "s": 1e9}
@@ -54,7 +54,6 @@ def log_axis(title: str, values: Iterable[float], *, margin: float = 1.12, most:
 
     margin : factor left free below the least and above the greatest value; most : ticks; more : of altair.Axis
     """
-    alt = altair()
     seen = list(values) or [1.0]
     low, high = min(seen) / margin, max(seen) * margin
     scale = alt.Scale(type="log", domain=[low, high], nice=False, clamp=True)
@@ -63,7 +62,7 @@ def log_axis(title: str, values: Iterable[float], *, margin: float = 1.12, most:
 
 def time_axis(what: str, values: Iterable[float], **more: Any) -> tuple[Any, Any]:
     """`log_axis` around values in ns; its title names the units that its ticks carry."""
-    scale, axis = log_axis(what, values, format=altair().Undefined, labelExpr=_LABEL, **more)
+    scale, axis = log_axis(what, values, format=alt.Undefined, labelExpr=_LABEL, **more)
     units = [unit for unit in UNITS if any(UNITS[unit] <= max(tick, 1) < 1000 * UNITS[unit] for tick in axis.values)] or ["ns"]
     span = units[0] if len(units) == 1 else f"{units[0]} to {units[-1]}"
     axis.title = f"{what} ({span}, log scale)"
@@ -101,7 +100,7 @@ def legend(names: Sequence[str], **more: Any) -> Any:
         "title": None,
         "offset": 10,
     }
-    return altair().Legend(**{**settings, **more})
+    return alt.Legend(**{**settings, **more})
 
 
 def line_legend(names: Sequence[str], **more: Any) -> Any:
@@ -111,7 +110,6 @@ def line_legend(names: Sequence[str], **more: Any) -> Any:
 
 def by_series(names: Sequence[str], field: str = "series", **more: Any) -> dict[str, Any]:
     """Encodings that tell lines apart: colour, and dash beside it. more : of altair.Legend"""
-    alt = altair()
     colours, dashes = styles(names)
     key = line_legend(names, **more)
     return {
@@ -123,18 +121,17 @@ def by_series(names: Sequence[str], field: str = "series", **more: Any) -> dict[
 def colour_by(field: str, colours: Mapping[str, str], legend: Any = None) -> Any:
     """Colour by the names in a field. colours: name -> colour, in the order of the legend"""
     names = list(colours)
-    return altair().Color(f"{field}:N", sort=names, legend=legend).scale(domain=names, range=list(colours.values()))
+    return alt.Color(f"{field}:N", sort=names, legend=legend).scale(domain=names, range=list(colours.values()))
 
 
 def shape_by(field: str, shapes: Mapping[str, str], legend: Any = None) -> Any:
     """Shape by the names in a field. shapes: name -> shape, in the order of the legend"""
     names = list(shapes)
-    return altair().Shape(f"{field}:N", sort=names, legend=legend).scale(domain=names, range=list(shapes.values()))
+    return alt.Shape(f"{field}:N", sort=names, legend=legend).scale(domain=names, range=list(shapes.values()))
 
 
 def panel_name(text: str) -> Any:
     """The name of a panel above it; a title of its own would stand higher where a label of the axis juts out."""
-    alt = altair()
     mark = data([{"text": text}]).mark_text(align="left", baseline="bottom", dy=-7, fontSize=12)
     return mark.encode(x=alt.value(0), y=alt.value(0), text="text:N")
 

@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from hftlab.charts.base import THEME, altair
+from hftlab.charts.base import THEME, alt
 from hftlab.errors import check_choice
 from hftlab.presentation import output
 
@@ -75,7 +75,6 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 def enable() -> None:
     """Use this renderer and this theme for every chart of the session."""
-    alt = altair()
     alt.theme.enable(THEME)
     alt.renderers.register("hftlab", bundle)
     alt.renderers.enable("hftlab")
@@ -93,7 +92,7 @@ def save(chart: Any, path: str | Path) -> Path:
     raises : UnknownName for another ending, OutputError where the file cannot be written
     """
     path, kind = Path(path), check_file(path)
-    with altair().theme.enable(THEME):
+    with alt.theme.enable(THEME):
         spec = chart.to_dict()
     output.write_bytes(path, _content(spec, kind))
     return path

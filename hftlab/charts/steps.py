@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hftlab.charts.base import GREY, PALETTE, WIDTH, altair, data, head, nothing, rows_of
+import polars as pl
+
+from hftlab.charts.base import GREY, PALETTE, WIDTH, Chart, alt, data, head, nothing, rows_of
 from hftlab.charts.scales import colour_by, legend, log_axis, names_in, say_ns, shape_by, text_width, time_axis
 from hftlab.errors import check_choice
-
-if TYPE_CHECKING:
-    import altair as alt
-    import polars as pl
 
 #: First words of a verdict -> colour and shape.
 VERDICTS = {
@@ -25,13 +23,11 @@ KINDS = ("start", "step", "end")
 _RATIOS_FROM = 15.0
 
 
-def ablation_chart(steps: pl.DataFrame, subtitle: str = "", log: bool | None = None) -> alt.LayerChart | alt.Chart:
+def ablation_chart(steps: pl.DataFrame, subtitle: str = "", log: bool | None = None) -> Chart:
     """The steps from naive to best, ns per message: `waterfall_chart` of the rows of an ablation whose start is "ladder".
 
     steps : columns start, axis, from, to, from_ns_per_message, to_ns_per_message, verdict; log: as for `waterfall_chart`
     """
-    import polars as pl
-
     title = "Optimisations from naive to best"
     ladder = [row for row in steps.to_dicts() if row["start"] == "ladder" and row["verdict"] != "control"]
     if not ladder:
@@ -50,7 +46,7 @@ def waterfall_chart(
     *,
     log: bool | None = None,
     what: str = "ns per message",
-) -> alt.LayerChart | alt.Chart:
+) -> Chart:
     """Steps from a first figure to a last one: whole bars for "start" and "end", between them from before a step to after it.
 
     frame  : columns label, ns (> 0; what is measured after the step), kind ("start", "step" or "end"), in order
@@ -63,7 +59,6 @@ def waterfall_chart(
         check_choice("kind of step", row["kind"], KINDS)
     if not rows:
         return nothing("no step above 0 ns", title)
-    alt = altair()
     low, high = min(row["ns"] for row in rows), max(row["ns"] for row in rows)
     ratios = high / low > _RATIOS_FROM if log is None else log
     bars = _bars(rows, ratios, floor=low / 1.5 if ratios else 0.0)
@@ -91,7 +86,7 @@ def waterfall_chart(
     ]
     joints = data(ends).mark_line(color="#777777", strokeWidth=1).encode(x="at:Q", y=y, detail="joint:N")
     numbers = base.mark_text(align="left", dx=6, fontSize=12).encode(x="high:Q", text="text:N")
-    return (drawn + joints + numbers).properties(width=width, height=27 * len(bars), title=head(title, subtitle))  # type: ignore[no-any-return]
+    return (drawn + joints + numbers).properties(width=width, height=27 * len(bars), title=head(title, subtitle))
 
 
 def _bars(rows: list[dict[str, Any]], ratios: bool, floor: float) -> list[dict[str, Any]]:
@@ -119,7 +114,7 @@ def _ratio(times: float) -> str:
     return f"{sign}{times:.0f}" if times >= 20 else f"{sign}{times:.1f}" if times >= 1.1 else f"{sign}{times:.2f}"
 
 
-def forest_chart(steps: pl.DataFrame, subtitle: str = "") -> alt.VConcatChart | alt.Chart:
+def forest_chart(steps: pl.DataFrame, subtitle: str = "") -> Chart:
     """Every ratio of an ablation with its 95 % interval on a logarithmic axis, a panel per start; the A/A control is a row of its
     own and a band.
 
@@ -132,7 +127,7 @@ def forest_chart(steps: pl.DataFrame, subtitle: str = "") -> alt.VConcatChart | 
     return _forest(rows, title, subtitle, "speed-up by the switch")
 
 
-def comparison_chart(metrics: pl.DataFrame, title: str, subtitle: str | list[str] = "") -> alt.VConcatChart | alt.Chart:
+def comparison_chart(metrics: pl.DataFrame, title: str, subtitle: str | list[str] = "") -> Chart:
     """Every metric that has an interval, with its A/A control right below it, on a logarithmic axis.
 
     metrics : columns metric, a, b (ns), ratio, low, high, control, control_low, control_high, verdict
@@ -161,11 +156,8 @@ def _word(verdict: str) -> str:
     return next((word for word in VERDICTS if verdict.startswith(word)), "no difference")
 
 
-def _forest(
-    rows: list[dict[str, Any]], title: str, subtitle: str | list[str], what: str, *, band: bool = True
-) -> alt.VConcatChart | alt.Chart:
+def _forest(rows: list[dict[str, Any]], title: str, subtitle: str | list[str], what: str, *, band: bool = True) -> Chart:
     """Ratios with intervals, a panel per group. rows: label, group, ratio, low, high, word (of VERDICTS), verdict; maybe text"""
-    alt = altair()
     if not rows:
         return nothing("nothing was compared", title)
     low, high = min(*(row["low"] for row in rows), 1.0), max(*(row["high"] for row in rows), 1.0)
@@ -180,11 +172,10 @@ def _forest(
         last.title = axis.title if group == groups[-1] else None
         panel = _forest_panel(mine, group, alt.X("low:Q", scale=scale, axis=last), words, left, band)
         panels.append(panel.properties(width=WIDTH - 80 - left, height=26 * len(mine)))
-    return alt.vconcat(*panels, spacing=12).resolve_scale(x="shared").properties(title=head(title, subtitle))  # type: ignore[no-any-return]
+    return alt.vconcat(*panels, spacing=12).resolve_scale(x="shared").properties(title=head(title, subtitle))
 
 
 def _forest_panel(rows: list[dict[str, Any]], group: str, x: Any, words: dict[str, Any], left: int, band: bool) -> Any:
-    alt = altair()
     key = legend(list(words), symbolOpacity=1)
     axis = {"title": group or None, "labelLimit": 260, "titlePadding": 12, "minExtent": left, "grid": not band}
     base = data(rows).encode(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hftlab.charts.base import GREY, STAGE_COLOURS, altair, data, head
+import polars as pl
+
+from hftlab.charts.base import GREY, STAGE_COLOURS, Chart, alt, data, head
 from hftlab.charts.scales import colour_by, legend, log_axis
-
-if TYPE_CHECKING:
-    import altair as alt
-    import polars as pl
 
 _STAGES = ("tick", "book", "signal", "order")
 _BETWEEN = "between messages"
@@ -17,9 +15,7 @@ _COLOURS = {_BETWEEN: GREY, **{stage: STAGE_COLOURS[stage] for stage in _STAGES}
 _LABELS, _LEFT, _RIGHT, _ROW = 104, 140, 350, 17  # px
 
 
-def timeline_chart(
-    moments: pl.DataFrame, slowest: pl.DataFrame, subtitle: str = "", *, limit: int = 3, around: int = 5
-) -> alt.VConcatChart:
+def timeline_chart(moments: pl.DataFrame, slowest: pl.DataFrame, subtitle: str = "", *, limit: int = 3, around: int = 5) -> Chart:
     """A panel per slow message: a row per message, its stages one after the other from its own start, the wait before it at left.
 
     moments : a row per message near a slow one: index, kind, gap_ns (wait before it) and ns of each stage
@@ -27,7 +23,6 @@ def timeline_chart(
 
     Time is logarithmic, the same in every panel: starts and ends of stages can be read off, lengths cannot be compared.
     """
-    alt = altair()
     shown = slowest.sort("rank").head(limit).to_dicts()
     rows = {one["rank"]: _near(moments, one, around) for one in shown}
     segments = {rank: _segments(near) for rank, near in rows.items()}
@@ -37,7 +32,7 @@ def timeline_chart(
     panels = [_panel(one, rows[one["rank"]], segments[one["rank"]], scaled, last=one is shown[-1]) for one in shown]
     note = "on a logarithmic axis the place of a border counts, not the length of a bar"
     column = alt.vconcat(*panels, spacing=14).resolve_scale(color="shared")
-    return column.properties(title=head("Messages around the slowest ones", [subtitle, note]))  # type: ignore[no-any-return]
+    return column.properties(title=head("Messages around the slowest ones", [subtitle, note]))
 
 
 def _near(moments: pl.DataFrame, one: dict[str, Any], around: int) -> list[dict[str, Any]]:
@@ -70,7 +65,6 @@ def _panel(
     one: dict[str, Any], near: list[dict[str, Any]], segments: list[dict[str, Any]], scaled: tuple[Any, Any], *, last: bool
 ) -> Any:
     """The waits at left and the stages at right, over one list of messages, the slow one on a band."""
-    alt = altair()
     slow = next(row["label"] for row in near if row["slow"])
     bold = alt.condition(f"datum.value == '{slow}'", alt.value("bold"), alt.value("normal"))
     names = alt.Axis(title=None, minExtent=_LABELS, labelFontWeight=bold)
@@ -91,8 +85,8 @@ def _side(segments: list[dict[str, Any]], slow: str, y: Any, title: str | None, 
     axis.title = title
     low, high = scale.domain
     drawn = [{**row, "from": max(row["start_ns"], low), "to": max(row["end_ns"], low)} for row in segments]
-    x = altair().X("from:Q", scale=scale, axis=axis)
+    x = alt.X("from:Q", scale=scale, axis=axis)
     color = colour_by("part", _COLOURS, legend(list(_COLOURS), symbolType="square"))
-    tooltip = ["message:Q", "part:N", altair().Tooltip("ns:Q", format=",")]
+    tooltip = ["message:Q", "part:N", alt.Tooltip("ns:Q", format=",")]
     band = data([{"label": slow, "from": low, "to": high}]).mark_rect(color="#f1e9d2").encode(x=x, x2="to:Q", y=y)
     return band + data(drawn).mark_bar(height=_ROW - 6).encode(x=x, x2="to:Q", y=y, color=color, tooltip=tooltip)

@@ -7,7 +7,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from hftlab.charts import depth_chart, price_chart, queue_chart, thin
-from hftlab.charts.base import altair
+from hftlab.charts.base import alt
 from hftlab.charts.market import price_text
 from hftlab.engine.engine import Engine
 from hftlab.engine.history import BookHistory, BookSnapshot
@@ -89,7 +89,7 @@ class BookReplay(Panel):
         depth = depth_chart(now.book(), scale, LEVELS, f"The book of {now.symbol}", self._headline())
         title = f"The {side} queue at {price_text(price, scale)}" if price else f"No {side}"
         queue = queue_chart(now.queue(side, price), self._followed or (), title)
-        return altair().vconcat(depth, queue).resolve_scale(color="independent")
+        return alt.vconcat(depth, queue).resolve_scale(color="independent")
 
     def __repr__(self) -> str:
         return f"<BookReplay of {self.history.feed.name}: message {self.slider.value:,} of {len(self.history):,}>"

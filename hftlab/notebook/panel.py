@@ -12,7 +12,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from hftlab.charts.base import THEME, altair
+from hftlab.charts.base import THEME, alt
 from hftlab.charts.show import bundle
 
 
@@ -27,7 +27,7 @@ class Panel(ABC):
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         live = self.box._repr_mimebundle_()
-        with altair().theme.enable(THEME):
+        with alt.theme.enable(THEME):
             still, sizes = bundle(self.chart().to_dict())
         pictures = {kind: still[kind] for kind in ("image/png",) if kind in still}
         return {**live, **pictures, "text/plain": repr(self)}, sizes
@@ -45,7 +45,7 @@ def row(*parts: Any) -> Any:
 
 def picture(chart: Any) -> str:
     """A chart as SVG, which any page shows."""
-    with altair().theme.enable(THEME):
+    with alt.theme.enable(THEME):
         spec = chart.to_dict()
     import vl_convert
 

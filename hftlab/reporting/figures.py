@@ -28,9 +28,9 @@ def frame(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
 
 def figure(name: str, title: str, chart: Any, caption: str, told: str) -> Figure:
     """A chart with its theme in it."""
-    from hftlab.charts.base import THEME, altair
+    from hftlab.charts.base import THEME, alt
 
-    with altair().theme.enable(THEME), warnings.catch_warnings():
+    with alt.theme.enable(THEME), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Altair thinks of a chart is for whoever writes charts
         spec = chart.to_dict(validate=False)  # charts are tested where they are written
     return Figure(name, title, spec, caption, told)

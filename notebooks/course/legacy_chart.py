@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from course.legacy_workload import METHOD, PUBLISHED, TRUTH
-from hftlab.charts.base import PALETTE, altair
+from hftlab.charts.base import PALETTE, Chart, alt
 
 if TYPE_CHECKING:
-    import altair as alt
     import polars as pl
 
 #: Source -> its name here, colour and shape.
@@ -22,14 +21,13 @@ _TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 10_000, 100_000)
 _STEP_US = 1.0
 
 
-def legacy_chart(table: pl.DataFrame, subtitle: str = "") -> alt.VConcatChart:
+def legacy_chart(table: pl.DataFrame, subtitle: str = "") -> Chart:
     """A panel per row of the first table: its figures in us by source; below one step of the clock there is a band.
 
     table : `LegacyReport.frame()`
 
     The scale is linear up to one step of the clock and logarithmic beyond.
     """
-    alt = altair()
     rows = [
         {"stage": row["stage"], "figure": name, "source": _SOURCES[row["source"]][0], "us": row[name]}
         for row in table.to_dicts()
@@ -43,11 +41,10 @@ def legacy_chart(table: pl.DataFrame, subtitle: str = "") -> alt.VConcatChart:
     panels = [_panel([row for row in rows if row["stage"] == stage], stage, high, last=stage == stages[-1]) for stage in stages]
     below = [subtitle, "band: less than one step of the legacy clock, which cannot resolve it"]
     head = alt.Title("The first table, by the legacy method and measured properly", subtitle=below, anchor="start", offset=12)
-    return alt.vconcat(*panels, spacing=10).resolve_scale(color="shared", shape="shared").properties(title=head)  # type: ignore[no-any-return]
+    return alt.vconcat(*panels, spacing=10).resolve_scale(color="shared", shape="shared").properties(title=head)
 
 
 def _panel(rows: list[dict[str, Any]], stage: str, high: float, *, last: bool) -> Any:
-    alt = altair()
     names, colours, shapes = zip(*_SOURCES.values(), strict=True)
     figures = [name for name in _FIGURES if any(row["figure"] == name for row in rows)]
     y = alt.Y("figure:N", sort=figures).axis(title=None, minExtent=50)
