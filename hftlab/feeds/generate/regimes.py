@@ -5,115 +5,64 @@ Weights are out of 65,536 messages: the model runs on integers alone and gives t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from hftlab.errors import ConfigError, check_choice, check_whole
 
 MAX_SYMBOLS = 10_000
 
-#: Parameter -> (lowest, highest), in the order in which they cross to the Rust generator.
-BOUNDS: dict[str, tuple[int, int]] = {
-    "zipf_offset": (1, 1_000_000),
-    "stick": (0, 63),
-    "add": (0, 65_536),
-    "swing": (0, 65_536),
-    "replace": (0, 65_536),
-    "execute": (0, 65_536),
-    "cancel": (0, 65_536),
-    "trade": (0, 65_536),
-    "live_floor": (2, 1_000_000),
-    "live_total": (0, 100_000_000),
-    "opening": (1, 1_000_000),
-    "reach": (0, 12),
-    "widen": (0, 8),
-    "recent": (0, 256),
-    "drift": (0, 64),
-    "gap_ns": (1_000, 10_000_000_000),
-    "price_low": (150, 100_000),
-    "octaves": (1, 16),
-    "penny_every": (0, 10_000),
-    "burst_every": (0, 1_000_000_000),
-    "burst_length": (1, 1_000_000),
-    "burst_shift": (0, 32),
-    "burst_execute": (0, 65_536),
-    "burst_replace": (0, 65_536),
-    "burst_delete": (0, 65_536),
-    "halt_every": (0, 1_000_000_000),
-    "halt_length": (1, 1_000_000),
-}
-
 #: Cents above which no symbol may start: asks then stay far below the wire's limit of 200,000 dollars.
 PRICE_CEILING = 5_000_000
 
 
+def _bounded(default: int, low: int, high: int) -> Any:
+    """A field that says what it may be, both bounds among it."""
+    return field(default=default, metadata={"bounds": (low, high)})
+
+
 @dataclass(frozen=True, slots=True)
 class Regime:
-    """One kind of market day.
+    """One kind of market day: each parameter with its default, its bounds, and what it is. Weights add up to less than 65,536.
 
-    symbols       : symbols where the caller names no number, 1 to 10,000
-    zipf_offset   : activity of the symbol of rank k = 0, 1, ... is proportional to 1 / (k + zipf_offset)
-    stick         : of 64 messages, how many stay with the symbol of the one before
-    add           : weight of adds (A, F) while a symbol has no live orders
-    swing         : what adds lose to deletes (D) by the time a symbol holds its target of live orders
-    replace       : weight of replaces (U)
-    execute       : weight of incoming marketable orders; each fills about two resting ones (E, C)
-    cancel        : weight of partial cancels (X)
-    trade         : weight of trades against hidden orders (P)
-    live_floor    : target of live orders of the least active symbol
-    live_total    : live orders shared out over all symbols by activity, on top of the floor
-    opening       : orders per symbol and side placed at the open, before anything else
-    reach         : octaves of the distance from the touch; each is half as likely as the one before
-    widen         : distances are multiplied by 2 ** widen
-    recent        : of 256 picks for D, U or X, how many prefer the latest orders; the rest are uniform
-    drift         : of 64 messages of a symbol, how many move its fair price one step
-    gap_ns        : mean nanoseconds between messages outside bursts; shortened where the day would overrun
-    price_low     : lowest starting price, cents
-    octaves       : starting prices reach from price_low to price_low * 2 ** octaves, mostly in the middle
-    penny_every   : every so-manieth symbol costs less than a dollar and ticks by 0.0001; 0 = none
-    burst_every   : mean messages from one burst to the next; 0 = none
-    burst_length  : typical messages in a burst, all but a few on one symbol
-    burst_shift   : a burst runs 2 ** burst_shift times as fast
-    burst_execute : weight added to `execute` in a burst
-    burst_replace : weight added to `replace` in a burst
-    burst_delete  : weight that adds lose to deletes in a burst
-    halt_every    : mean messages from a resumption to the next halt; 0 = none
-    halt_length   : messages of the whole market that a halt lasts
-    raises        : ConfigError for a value outside BOUNDS, or weights or prices that do not fit together
+    raises : ConfigError for a value outside its bounds, or weights or prices that do not fit together
     """
 
     description: str
-    symbols: int
-    zipf_offset: int = 4
-    stick: int = 16
-    add: int = 31_600
-    swing: int = 1_900
-    replace: int = 4_500
-    execute: int = 920
-    cancel: int = 920
-    trade: int = 660
-    live_floor: int = 40
-    live_total: int = 600
-    opening: int = 20
-    reach: int = 9
-    widen: int = 0
-    recent: int = 160
-    drift: int = 1
-    gap_ns: int = 5_000_000
-    price_low: int = 3_000
-    octaves: int = 1
-    penny_every: int = 0
-    burst_every: int = 4_000
-    burst_length: int = 200
-    burst_shift: int = 5
-    burst_execute: int = 0
-    burst_replace: int = 0
-    burst_delete: int = 0
-    halt_every: int = 30_000
-    halt_length: int = 400
+    symbols: int  # where the caller names no number, 1 to 10,000
+    # activity of the symbol of rank k = 0, 1, ... is proportional to 1 / (k + zipf_offset)
+    zipf_offset: int = _bounded(4, 1, 1_000_000)
+    stick: int = _bounded(16, 0, 63)  # of 64 messages, how many stay with the symbol of the one before
+    add: int = _bounded(31_600, 0, 65_536)  # weight of adds (A, F) while a symbol has no live orders
+    swing: int = _bounded(1_900, 0, 65_536)  # what adds lose to deletes (D) by the time a symbol holds its target of live orders
+    replace: int = _bounded(4_500, 0, 65_536)  # weight of replaces (U)
+    execute: int = _bounded(920, 0, 65_536)  # weight of incoming marketable orders; each fills about two resting ones (E, C)
+    cancel: int = _bounded(920, 0, 65_536)  # weight of partial cancels (X)
+    trade: int = _bounded(660, 0, 65_536)  # weight of trades against hidden orders (P)
+    live_floor: int = _bounded(40, 2, 1_000_000)  # target of live orders of the least active symbol
+    live_total: int = _bounded(600, 0, 100_000_000)  # live orders shared out over all symbols by activity, on top of the floor
+    opening: int = _bounded(20, 1, 1_000_000)  # orders per symbol and side placed at the open, before anything else
+    reach: int = _bounded(9, 0, 12)  # octaves of the distance from the touch; each is half as likely as the one before
+    widen: int = _bounded(0, 0, 8)  # distances are multiplied by 2 ** widen
+    recent: int = _bounded(160, 0, 256)  # of 256 picks for D, U or X, how many prefer the latest orders; the rest are uniform
+    drift: int = _bounded(1, 0, 64)  # of 64 messages of a symbol, how many move its fair price one step
+    # mean nanoseconds between messages outside bursts; shortened where the day would overrun
+    gap_ns: int = _bounded(5_000_000, 1_000, 10_000_000_000)
+    price_low: int = _bounded(3_000, 150, 100_000)  # lowest starting price, cents
+    octaves: int = _bounded(1, 1, 16)  # starting prices reach from price_low to price_low * 2 ** octaves, mostly in the middle
+    penny_every: int = _bounded(0, 0, 10_000)  # every n-th symbol costs less than a dollar and ticks by 0.0001; 0 = none
+    burst_every: int = _bounded(4_000, 0, 1_000_000_000)  # mean messages from one burst to the next; 0 = none
+    burst_length: int = _bounded(200, 1, 1_000_000)  # typical messages in a burst, all but a few on one symbol
+    burst_shift: int = _bounded(5, 0, 32)  # a burst runs 2 ** burst_shift times as fast
+    burst_execute: int = _bounded(0, 0, 65_536)  # weight added to `execute` in a burst
+    burst_replace: int = _bounded(0, 0, 65_536)  # weight added to `replace` in a burst
+    burst_delete: int = _bounded(0, 0, 65_536)  # weight that adds lose to deletes in a burst
+    halt_every: int = _bounded(30_000, 0, 1_000_000_000)  # mean messages from a resumption to the next halt; 0 = none
+    halt_length: int = _bounded(400, 1, 1_000_000)  # messages of the whole market that a halt lasts
 
     def __post_init__(self) -> None:
         check_whole("symbols", self.symbols, 1, MAX_SYMBOLS)
-        for name, (low, high) in BOUNDS.items():
+        for name, (low, high) in bounds().items():
             check_whole(name, getattr(self, name), low, high)
         rest = self.replace + self.execute + self.cancel + self.trade + self.burst_execute + self.burst_replace
         if rest > 65_536:
@@ -121,8 +70,13 @@ class Regime:
         check_whole("price_low * 2 ** octaves", self.price_low << self.octaves, 0, PRICE_CEILING, "cents")
 
     def parameters(self) -> list[int]:
-        """The integers in the order of BOUNDS, which is that of the fields after `symbols`."""
-        return [getattr(self, field.name) for field in fields(self)[2:]]
+        """The integers as they cross to the Rust generator, in the order of the fields."""
+        return [getattr(self, name) for name in bounds()]
+
+
+def bounds() -> dict[str, tuple[int, int]]:
+    """(lowest, highest) of every parameter, in the order of the fields."""
+    return {parameter.name: parameter.metadata["bounds"] for parameter in fields(Regime)[2:]}
 
 
 REGIMES: dict[str, Regime] = {

@@ -13,12 +13,10 @@ from typing import Any, BinaryIO, Protocol, cast
 
 from hftlab.errors import BackendMissing, check_choice, check_whole
 from hftlab.feeds.generate.market import Market
-from hftlab.feeds.generate.regimes import MAX_SYMBOLS, REGIMES, Regime, regime_named
+from hftlab.feeds.generate.regimes import MAX_SYMBOLS, Regime, regime_named
 from hftlab.feeds.generate.session import closing, least_messages, opening
 from hftlab.feeds.generate.wire import LONGEST
 from hftlab.presentation.output import atomic_path
-
-__all__ = ["ENGINES", "MAX_MESSAGES", "REGIMES", "Generator", "Regime", "generate", "write"]
 
 ENGINES = ("auto", "python", "rust")
 MAX_MESSAGES = 1 << 40

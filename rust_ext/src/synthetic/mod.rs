@@ -31,7 +31,7 @@ pub struct Generator {
 impl Generator {
     /// Prepares exactly `messages` messages of `symbols` symbols.
     ///
-    /// `params` are the integers of a regime in the order of `hftlab.feeds.generate.regimes.BOUNDS`.
+    /// `params` are the integers of a regime in the order of `hftlab.feeds.generate.regimes.bounds()`.
     ///
     /// # Errors
     /// One sentence with the offending value and what is allowed.
