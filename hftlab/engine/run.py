@@ -15,8 +15,8 @@ from hftlab.events import EVENT_DTYPE, Fault, Kind, Side
 from hftlab.feeds.feed import Feed
 from hftlab.presentation.document import Table, number, table
 from hftlab.presentation.result import Result
+from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
 from hftlab.settings import REJECTS, Settings
-from hftlab.stages.order import ENTER_BYTES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -154,7 +154,7 @@ class Run(Result):
     @property
     def order_count(self) -> int:
         """How many orders were sent."""
-        return len(self.order_stream) // ENTER_BYTES
+        return len(self.order_stream) // ENTER_ORDER_BYTES
 
     def to_dict(self) -> dict[str, Any]:
         """The run in numbers, for JSON; the rows are in `frame`."""

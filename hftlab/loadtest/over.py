@@ -30,10 +30,11 @@ from hftlab.loadtest.target import Calls, Driven, EngineTarget, Target
 from hftlab.measurement import system
 from hftlab.measurement.preconditions import require_release_build
 from hftlab.net.tick_to_trade.wire_path import Path, why_not
-from hftlab.net.tick_to_trade.wire_round import KEEPS, ORDER_BYTES, Faults, Seats, check, ran
+from hftlab.net.tick_to_trade.wire_round import KEEPS, Faults, Seats, check, ran
 from hftlab.net.tick_to_trade.wire_script import MOST, SKIPPED, Script, acting
 from hftlab.net.transports.pingpong import cores_of
 from hftlab.net.transports.transports import engine as rust
+from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
 
 #: No order for so long and a run is over, s; messages there and back before it, which the rounds of net.wire look at.
 PATIENCE, FLOOR = 1.0, 50
@@ -142,7 +143,7 @@ class OverLine:
             due_ns=due,
             orders=np.searchsorted(cause, np.arange(len(calls)), "right").astype(np.int64),
             cause=cause,
-            stream=run.order_stream[ORDER_BYTES * first :],
+            stream=run.order_stream[ENTER_ORDER_BYTES * first :],
             first=first + 1,
         )
 
@@ -191,8 +192,8 @@ def _until_lost(plan: Script, found: dict[str, Any]) -> tuple[dict[str, Any], in
     how many orders are void by that. Behind what was given up an order may equal that of another tick but for its number."""
     sent = len(found["sent_ns"])
     orders = int(plan.orders[sent - 1]) if sent else 0
-    streams = [np.frombuffer(one[: ORDER_BYTES * orders], np.uint8) for one in (found["stream"], plan.stream)]
-    good = (streams[0] == streams[1]).reshape(-1, ORDER_BYTES).all(axis=1) & ~np.isnan(found["arrived_ns"][:orders])
+    streams = [np.frombuffer(one[: ENTER_ORDER_BYTES * orders], np.uint8) for one in (found["stream"], plan.stream)]
+    good = (streams[0] == streams[1]).reshape(-1, ENTER_ORDER_BYTES).all(axis=1) & ~np.isnan(found["arrived_ns"][:orders])
     if found["counts"]["lost"]:
         good &= found["arrived_ns"][:orders] - found["sent_ns"][plan.cause[:orders]] < GIVEN_UP
     if good.all():

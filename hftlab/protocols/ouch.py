@@ -12,14 +12,13 @@ An appendage that only edition B knows may be absent altogether (`optional`).
 from __future__ import annotations
 
 from hftlab.errors import WireError
+from hftlab.protocols.ouch_fields import HIGHEST_LIMIT as HIGHEST_LIMIT
+from hftlab.protocols.ouch_fields import MOST_SHARES as MOST_SHARES
 from hftlab.protocols.ouch_fields import TAGS as TAGS
 from hftlab.protocols.ouch_fields import U16, U32, U64, Alpha4, Alpha8, Alpha14, Char
 from hftlab.protocols.ouch_fields import Appendage as Appendage
 from hftlab.protocols.ouch_fields import Message as Message
 from hftlab.protocols.ouch_fields import appendage as appendage
-
-MOST_SHARES = 999_999  # the largest order
-HIGHEST_LIMIT = 0x7735939C  # 199,999.9900, the largest limit price; from 200,000 on a price means a market order
 
 #: Why an order was canceled, by the letter of `Canceled.reason`.
 CANCEL_REASONS: dict[str, str] = {
@@ -313,7 +312,6 @@ OUTBOUND: dict[str, type[Message]] = {
         EnableResponse,
     )
 }
-ENTER_ORDER_BYTES = EnterOrder.SIZE  # 47, without options
 
 
 def decode_inbound(data: bytes) -> Message:

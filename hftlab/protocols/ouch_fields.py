@@ -21,6 +21,13 @@ Alpha4 = Annotated[str, "4s"]
 Alpha8 = Annotated[str, "8s"]
 Alpha14 = Annotated[str, "14s"]
 
+#: An Enter Order without options: its type, the fields of `ouch.EnterOrder`, the length of its appendage. It stands here
+#: so that an engine can write one without loading every message.
+ENTER_ORDER = struct.Struct(">cIcI8sQccccc14sH")
+ENTER_ORDER_BYTES = ENTER_ORDER.size  # 47
+MOST_SHARES = 999_999  # the largest order
+HIGHEST_LIMIT = 0x7735939C  # 199,999.9900, the largest limit price; from 200,000 on a price means a market order, and 0 is none
+
 #: (tag, raw value) of each option, in wire order; unknown tags are kept as they are.
 Appendage = tuple[tuple[int, bytes], ...]
 

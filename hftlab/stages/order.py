@@ -8,21 +8,16 @@ the worst case, as if everything that works on the order's side were filled.
 from __future__ import annotations
 
 from collections import deque
-from struct import Struct
 
 from hftlab.events import Side
+from hftlab.protocols.ouch_fields import ENTER_ORDER, ENTER_ORDER_BYTES, HIGHEST_LIMIT
 from hftlab.settings import REJECTS, OrderConfig, RiskConfig
 from hftlab.stages.book import Top
 
-#: type, UserRefNum, side, quantity, symbol, price, five one-byte choices, ClOrdID, appendage length
-_ENTER = Struct(">cIcI8sQ5s14sH")
-ENTER_BYTES = _ENTER.size  # 47
-
 # Time in force IOC, display visible, capacity principal, no intermarket sweep, cross type continuous.
-_CHOICES = b"3YPNN"
+_CHOICES = (b"3", b"Y", b"P", b"N", b"N")
 
 _OUCH_SCALE = 10_000  # OUCH prices have four implied decimals
-_HIGHEST_LIMIT = 0x7735939C  # 199,999.9900; anything above is a market order to OUCH, and 0 is none
 _SECOND_NS = 1_000_000_000
 _TRADING = ord("T")
 _BID, _ASK = int(Side.BID), int(Side.ASK)
@@ -87,7 +82,7 @@ class OrderEntry:
         self.orders: list[Accepted] = []
         self.rejects = [0] * len(REJECTS)
         self.stream = bytearray()
-        self._message = bytearray(ENTER_BYTES)
+        self._message = bytearray(ENTER_ORDER_BYTES)
         self._recent: deque[int] = deque(maxlen=risk.max_orders_per_sec)  # ts_ns of the latest accepted orders
 
     def status(self, instrument: int, code: int) -> None:
@@ -158,7 +153,7 @@ class OrderEntry:
         """The messages of `stream`, which is empty afterwards."""
         stream = bytes(self.stream)
         self.stream.clear()
-        return [stream[at : at + ENTER_BYTES] for at in range(0, len(stream), ENTER_BYTES)]
+        return [stream[at : at + ENTER_ORDER_BYTES] for at in range(0, len(stream), ENTER_ORDER_BYTES)]
 
     def update(self, index: int, ts_ns: int, instrument: int, top: Top, score: float) -> None:
         """Act, or not, on one applied event of an instrument."""
@@ -203,7 +198,7 @@ class OrderEntry:
         if lot * abs(price) > risk.max_notional * self.price_scale:
             return _NOTIONAL
         too_far = abs(2 * price - twice_mid) * 10_000 > risk.collar_bps * abs(twice_mid)
-        if too_far or not 0 < limit <= _HIGHEST_LIMIT:
+        if too_far or not 0 < limit <= HIGHEST_LIMIT:
             return _COLLAR
         if abs(position) > risk.position_limit:
             return _POSITION
@@ -221,5 +216,5 @@ class OrderEntry:
         symbol = self.names.get(instrument, b"").ljust(8)[:8]
         letter = b"B" if side == _BID else b"S"
         client_id = b"HL%012d" % number
-        _ENTER.pack_into(self._message, 0, b"O", number, letter, self.config.lot, symbol, limit, _CHOICES, client_id, 0)
+        ENTER_ORDER.pack_into(self._message, 0, b"O", number, letter, self.config.lot, symbol, limit, *_CHOICES, client_id, 0)
         self.stream += self._message

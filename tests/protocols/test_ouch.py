@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hftlab.errors import WireError
 from hftlab.protocols import ouch
-from hftlab.protocols.ouch_fields import BY_NUMBER
+from hftlab.protocols.ouch_fields import BY_NUMBER, ENTER_ORDER, ENTER_ORDER_BYTES
 from hftlab.stages import order
 
 ALL = [*ouch.INBOUND.values(), *ouch.OUTBOUND.values()]
@@ -128,6 +128,10 @@ def test_the_engine_writes_the_same_order() -> None:
     wanted = ouch.EnterOrder(7, "B", order.OrderConfig().lot, "AAPL", 1_234_500, time_in_force="3", cl_ord_id="HL000000000007")
     assert message == wanted
     assert wanted.encode() == bytes(entry.stream)
+    assert (ENTER_ORDER.format.removesuffix("H"), ENTER_ORDER_BYTES) == (
+        ouch.EnterOrder.STRUCT.format.replace("1s", "c"),
+        ouch.EnterOrder.SIZE,
+    )
 
 
 def test_every_captured_message_is_read_and_written_again(data_dir: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from hftlab.protocols.ouch_fields import HIGHEST_LIMIT
 from hftlab_numba.jit import inner
 from hftlab_numba.state import ACCEPTED, OUCH_BYTES, RECENT, SENT
 
 _BID, _ASK = 1, 2
 _KILL, _QTY, _NOTIONAL, _COLLAR, _POSITION, _RATE = range(1, 7)
 _OUCH_SCALE = 10_000
-_HIGHEST_LIMIT = 0x7735939C
 _SECOND_NS = np.uint64(1_000_000_000)
 _TRADING = ord("T")
 _CHOICES = np.frombuffer(b"3YPNN", np.uint8)
@@ -56,8 +56,8 @@ def ouch_price(price, side, scale):
     if price <= 0:
         return np.int64(0)
     whole, rest = price // scale, (price % scale) * _OUCH_SCALE
-    if whole > _HIGHEST_LIMIT:
-        return np.int64(_HIGHEST_LIMIT + 1)
+    if whole > HIGHEST_LIMIT:
+        return np.int64(HIGHEST_LIMIT + 1)
     return whole * _OUCH_SCALE + (rest + (scale - 1 if side == _BID else 0)) // scale
 
 
@@ -72,7 +72,7 @@ def _refuses(c, r, ts_ns, price, limit, pb, pa, position):
         return _NOTIONAL
     apart = np.uint64(pa) - np.uint64(pb) if pa >= pb else np.uint64(pb) - np.uint64(pa)
     too_far = _exceeds(apart, np.uint64(10_000), np.uint64(r.collar_bps), _twice_mid(pb, pa))
-    if too_far or limit <= 0 or limit > _HIGHEST_LIMIT:
+    if too_far or limit <= 0 or limit > HIGHEST_LIMIT:
         return _COLLAR
     if abs(position) > r.position_limit:
         return _POSITION

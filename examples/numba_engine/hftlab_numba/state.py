@@ -12,13 +12,13 @@ import numpy as np
 
 from hftlab.engine.recording import ORDER_DTYPE, ROW_DTYPE
 from hftlab.events import EVENT_DTYPE, Fault
+from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES as OUCH_BYTES
 from hftlab.settings import RECORDS, REJECTS, STAGES, Settings
 
 Array = np.ndarray[Any, Any]
 
 INSTRUMENTS = 1 << 16
 FIRST_FAULTS = 100
-OUCH_BYTES = 47
 
 # Places in `Core.tally`.
 (

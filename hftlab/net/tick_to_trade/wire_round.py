@@ -10,8 +10,8 @@ import numpy as np
 from hftlab.errors import HftlabError
 from hftlab.net.tick_to_trade.wire_script import Script
 from hftlab.net.transports.transports import engine
+from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
 
-ORDER_BYTES = 47
 #: Transports that lose nothing on the way; over any other an order may get lost, since SoupBinTCP leaves that to TCP.
 KEEPS = ("memory", "shm", "tcp", "tcp-spin")
 Times = np.ndarray[Any, np.dtype[np.float64]]
@@ -144,8 +144,8 @@ def check(name: str, script: Script, found: dict[str, Any], *, keeps: bool) -> n
             f"{name}: {found['stopped'] or 'an order did not come'}; {np.count_nonzero(came):,} of {wanted:,} orders came"
             f" (the trader's arbiter: {lost.strip(', ') or 'nothing'})"
         )
-    bytes_of = [np.frombuffer(stream[: ORDER_BYTES * wanted], np.uint8) for stream in (found["stream"], script.stream)]
-    same = (bytes_of[0] == bytes_of[1]).reshape(-1, ORDER_BYTES).all(axis=1)
+    bytes_of = [np.frombuffer(stream[: ENTER_ORDER_BYTES * wanted], np.uint8) for stream in (found["stream"], script.stream)]
+    same = (bytes_of[0] == bytes_of[1]).reshape(-1, ENTER_ORDER_BYTES).all(axis=1)
     if len(wrong := np.flatnonzero(came & ~same)):
         raise HftlabError(f"{name}: order {script.first + wrong[0]} is not the one of the run without a wire; nothing is told")
     if found["stopped"] and came.all():

@@ -17,6 +17,7 @@ from hftlab.engine.engine import Engine, decode
 from hftlab.engine.resolve import as_engine
 from hftlab.errors import ConfigError, HftlabError
 from hftlab.feeds.itch import ItchFeed
+from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
 from hftlab.protocols.pacing import Pace
 from hftlab.settings import OrderConfig, RiskConfig, Settings
 
@@ -129,7 +130,7 @@ def script(pace: str, data: bytes, warm: int, engine: Engine, *, messages: int, 
         due_ns=np.full(len(last), -1) if due is None else due[last],
         orders=np.searchsorted(index, last, "right").astype(np.int64),
         cause=np.searchsorted(last, index).astype(np.int64),
-        stream=run.order_stream[47 * before :],
+        stream=run.order_stream[ENTER_ORDER_BYTES * before :],
         first=before + 1,
     )
 

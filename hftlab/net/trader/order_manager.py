@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hftlab.engine.live import LiveSession
 from hftlab.net.exchange.audit import message_to_dict
 from hftlab.protocols import ouch
-from hftlab.stages.order import ENTER_BYTES, Accepted
+from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
+from hftlab.stages.order import Accepted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -124,7 +125,7 @@ class OrderManager:
 
     def sent(self, raw: bytes) -> Order:
         """An Enter Order that leaves, or is to be withheld."""
-        order = Order.of(ouch.EnterOrder.decode(raw[:ENTER_BYTES]))
+        order = Order.of(ouch.EnterOrder.decode(raw[:ENTER_ORDER_BYTES]))
         self.by_ref[order.ref] = order
         return order
 
