@@ -371,6 +371,6 @@ print("waiting costs the first message more than 10 times the cost of its own ca
 #
 # **Where it is in the code:** `rust_ext/src/py/mod.rs` (the bindings: each borrows the memory, releases the GIL, calls, and wraps
 # the result), `hftlab/experiments/border.py` and `crossing.py` (the measurement), `hftlab/engine/engine.py` (blocks to the
-# engine). On the command line: `hftlab border`, `hftlab bench --ablate`.
+# engine). On the command line: `hftlab ffi`, `hftlab bench --ablate`.
 #
 # **Next:** 06 Order-book structures: which one wins, where, and why?

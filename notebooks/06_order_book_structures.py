@@ -464,6 +464,6 @@ print("your guess was", guess_crossing)
 # **Where it is in the code:** `rust_ext/src/book/levels/` (btree, sorted, ladder, a file each), `rust_ext/src/book/orders/`
 # (std, fast, flat), `rust_ext/src/prefetch.rs` (prefetching), `hftlab/experiments/scale.py` and
 # `hftlab/feeds/generate/steady.py` (the curves), `hftlab/stages/book.py` (the reference, a sorted list with the best at its
-# end). Try `hftlab scale --axis depth --full` on a machine of your own.
+# end). Try `hftlab scaling --axis depth --full` on a machine of your own.
 #
 # **Next:** 07 Memory: where are the orders themselves stored, and what do allocations do to the tail?

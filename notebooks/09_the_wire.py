@@ -271,7 +271,7 @@ for claim, slow, quick, times in claims:
 #
 # Both need root, and so does a private network: two *namespaces*, which are separate networks on one machine, joined by a
 # virtual cable. So the next chart is **stored**: it was measured once, on the machine that it names, with real-time scheduling.
-# Compare its transports with each other, not with yours above. (As root: `hftlab net pingpong --netns`, and `python -m
+# Compare its transports with each other, not with yours above. (As root: `hftlab net round-trip --netns`, and `python -m
 # hftlab.net.tick_to_trade.stored` stores it anew.)
 
 # %% tags=["nbval-check-output"]
@@ -541,6 +541,6 @@ answer
 #
 # **Where it is in the code.** `hftlab/protocols/moldudp64.py`, `arbiter.py` and `soupbintcp.py` (the protocols, without
 # sockets), `hftlab/net/transports/transports.py` and `pingpong.py`, `rust_ext/src/net/transport/` (a file per transport),
-# `hftlab/net/tick_to_trade/wire.py` (tick to trade). `hftlab net exchange` and `hftlab net trade` run both ends as processes.
+# `hftlab/net/tick_to_trade/wire.py` (tick to trade). `hftlab net exchange` and `hftlab net trader` run both ends as processes.
 #
 # **Next:** 10 Under stress. What happens when more messages arrive than usual?

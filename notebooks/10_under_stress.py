@@ -510,6 +510,6 @@ answer
 # it is shorter.
 #
 # **Where it is in the code.** `hftlab/loadtest/` (a module for each section), `hftlab/net/trader/ingress.py` (the policy),
-# `notebooks/course/fake_server.py` (the server). `hftlab stress` runs all of it in one go; `--faults` prints the whole table.
+# `notebooks/course/fake_server.py` (the server). `hftlab stress` runs all of it; `hftlab faults` prints the table of faults.
 #
 # **Next:** 11 The result. What was each step worth, all together?
