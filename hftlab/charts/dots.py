@@ -22,7 +22,6 @@ from hftlab.charts.scales import (
     time_axis,
 )
 
-SHAPES = ("circle", "diamond", "triangle-right", "square", "cross", "triangle-up", "triangle-down", "stroke")
 #: Percentile -> colour and shape.
 PERCENTILES = {"p50": (PALETTE[0], "circle"), "p99": (PALETTE[1], "diamond"), "p99.9": (PALETTE[5], "triangle-right")}
 #: Part of a tick-to-trade latency -> colour; the order is that of the bars.
@@ -42,15 +41,9 @@ def stage_chart(stages: pl.DataFrame, subtitle: str = "", title: str = "Time by 
     rows = rows_of(stages, text=["engine", "stage"], real=["ns_per_message"], what="stage_chart")
     if not rows:
         return nothing("no stage was timed", title)
-    rows = [{**row, "ns": max(1.0, row["ns_per_message"])} for row in rows]
-    names, engines = names_in(rows, "stage"), names_in(rows, "engine")
-    x = alt.X("ns:Q", **_scaled(log_axis("ns per message", [row["ns"] for row in rows], margin=1.25)))
-    key = legend(engines, symbolOpacity=1)
-    color = colour_by("engine", colours_of(engines), key)
-    shape = shape_by("engine", {name: SHAPES[at % len(SHAPES)] for at, name in enumerate(engines)}, key)
-    width = WIDTH - 50 - min(240, max(text_width(name, 11) for name in names))
-    layers = _dots(rows, "stage", x, color, shape)
-    return layers.properties(width=width, height=36 * len(names) + 20, title=head(title, subtitle))
+    dots = [{**row, "figure": "ns per message", "ns": max(1.0, row["ns_per_message"])} for row in rows]
+    axis = log_axis("ns per message", [dot["ns"] for dot in dots], margin=1.25)
+    return _series_dots(dots, "stage", "engine", axis, head(title, subtitle))
 
 
 def storm_chart(frame: pl.DataFrame, subtitle: str = "") -> Chart:
@@ -70,12 +63,7 @@ def storm_chart(frame: pl.DataFrame, subtitle: str = "") -> Chart:
         for name, figure in figures.items()
         if row.get(name)
     ]
-    targets, storms = names_in(dots, "target"), names_in(dots, "storm")
-    x = alt.X("ns:Q", **_scaled(time_axis("time", [dot["ns"] for dot in dots])))
-    color = colour_by("target", colours_of(targets), legend(targets, symbolType="circle"))
-    shapes = dict(zip(names_in(dots, "figure"), ("circle", "triangle-right"), strict=False))
-    layers = _dots(dots, "storm", x, color, shape_by("figure", shapes, legend(list(shapes))), by=("target",))
-    return layers.properties(width=WIDTH - 150, height=34 * len(storms), title=head(title, subtitle))
+    return _series_dots(dots, "storm", "target", time_axis("time", [dot["ns"] for dot in dots]), head(title, subtitle))
 
 
 def round_trip_chart(
@@ -145,6 +133,18 @@ def dot_chart(frame: pl.DataFrame | Iterable[Mapping[str, Any]], title: str, sub
 
 def _scaled(axis: tuple[Any, Any]) -> dict[str, Any]:
     return dict(zip(("scale", "axis"), axis, strict=True))
+
+
+def _series_dots(dots: list[dict[str, Any]], label: str, series: str, axis: tuple[Any, Any], title: Any) -> Chart:
+    """A row per label, a colour per series, a shape per figure."""
+    names, figures = names_in(dots, series), names_in(dots, "figure")
+    color = colour_by(series, colours_of(names), legend(names, symbolType="circle"))
+    shapes = dict(zip(figures, ("circle", "triangle-right"), strict=False))
+    shape = shape_by("figure", shapes, legend(figures) if len(figures) > 1 else None)
+    layers = _dots(dots, label, alt.X("ns:Q", **_scaled(axis)), color, shape, by=(series,) if len(figures) > 1 else ())
+    labels = names_in(dots, label)
+    width = WIDTH - 50 - min(240, max(text_width(name, 11) for name in labels))
+    return layers.properties(width=width, height=34 * len(labels) + 20, title=title)
 
 
 def _dots(rows: list[dict[str, Any]], label: str, x: Any, color: Any, shape: Any, by: tuple[str, ...] = ()) -> Any:

@@ -7,22 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from hftlab.charts.base import GREY, PALETTE, WIDTH, Chart, alt, data, head, nothing, rows_of
-from hftlab.charts.scales import by_series, colour_by, colours_of, legend, log_axis, names_in, panel_name, shape_by, ticks_between
+from hftlab.charts.base import WIDTH, Chart, alt, data, head, nothing, rows_of
+from hftlab.charts.scales import by_series, colour_by, colours_of, legend, log_axis, names_in, ticks_between
 
 #: Points of a series from which dots would hide the line.
 DENSE = 40
 #: Speed-up of a part at the right edge of an Amdahl chart, and points of its curve.
 MAX_SPEED_UP, _POINTS = 100.0, 41
-#: Entry point -> colour and shape; as `hftlab.experiments` names them.
-ENTRY_POINTS = {
-    "push": (PALETTE[0], "circle"),
-    "push_events": (PALETTE[1], "square"),
-    "message": (PALETTE[2], "diamond"),
-    "apply": (PALETTE[3], "triangle-up"),
-    "no-op across": (GREY, "cross"),
-    "Python engine": (PALETTE[5], "stroke"),
-}
 _CLOCK_FIGURES = ["min", "p50", "p90", "p99", "p99.9", "p99.99", "max"]
 
 
@@ -97,8 +88,8 @@ def scaling_chart(points: pl.DataFrame, title: str, rules: Mapping[str, float] |
     """
     frame = points.rename({"variant": "series", "size": "x", "ns_per_message": "y"})
     dotted = ["dotted: the reserved bytes of the best variant's book outgrow a cache"] if rules else []
-    axes = {"x": title, "y": "ns per message", "log_x": True, "log_y": True}
-    return line_chart(frame, f"ns per message by {title}", [subtitle, *dotted], **axes, marks=rules, height=320)  # type: ignore[arg-type]
+    axes: dict[str, Any] = {"x": title, "y": "ns per message", "log_x": True, "log_y": True}
+    return line_chart(frame, f"ns per message by {title}", [subtitle, *dotted], **axes, marks=rules, height=320)
 
 
 def amdahl_chart(
@@ -166,45 +157,29 @@ def clock_chart(clocks: pl.DataFrame, subtitle: str = "") -> Chart:
 
 
 def ffi_chart(calls: pl.DataFrame, subtitle: str = "", title: str = "FFI overhead") -> Chart:
-    """ns per message against messages per call into Rust, a panel per last stage; the Python engine as a rule.
+    """ns per message against messages per call into Rust, a panel per last stage; calls of one message, and the Python engine.
 
-    calls : columns way (of ENTRY_POINTS), until, messages_per_crossing, ns_per_message, low, high, min
+    calls : columns way (entry point), until, messages_per_crossing, ns_per_message, low, high
     """
-    if calls.is_empty():
+    messages = calls.filter(pl.col("until") != "")
+    if messages.is_empty():
         return nothing("no entry point was measured", title)
-    rows = calls.to_dicts()
-    empty, messages = [row for row in rows if row["way"] == "no-op across"], [row for row in rows if row["until"]]
-    stages = names_in(messages, "until")
-    scale, axis = log_axis("ns per message", [row["ns_per_message"] for row in messages], margin=1.05)
-    panels: list[Any] = []
-    for until in stages:
-        first = axis.copy()
-        if panels:
-            first.title, first.labels, first.ticks = None, False, False
-        y = alt.Y("ns_per_message:Q", scale=scale, axis=first)
-        panel = _ffi_panel([*empty, *(row for row in messages if row["until"] == until)], until, y)
-        panels.append(panel.properties(width=(WIDTH - 94) // len(stages) - 24, height=300))
-    row = alt.hconcat(*panels, spacing=24).resolve_scale(y="shared", color="shared")
-    return row.properties(title=head(title, subtitle))
-
-
-def _ffi_panel(rows: list[dict[str, Any]], until: str, y: Any) -> Any:
-    chunks = [row for row in rows if row["way"].startswith("push")]
-    single = [{**row, "messages_per_crossing": 1} for row in rows if row["way"] in ("message", "apply", "no-op across")]
-    sizes = [row["messages_per_crossing"] for row in chunks]
-    decades = [10**power for power in range(9) if min(sizes) <= 10**power <= max(sizes)]
-    x = alt.X("messages_per_crossing:Q").scale(type="log", nice=False)
-    x = x.axis(title="messages per call (log scale)", values=decades, format=",d", labelFlush=False)
-    key = legend(list(ENTRY_POINTS), symbolOpacity=1)
-    color = colour_by("way", {name: colour for name, (colour, _) in ENTRY_POINTS.items()}, key)
-    shape = shape_by("way", {name: shape for name, (_, shape) in ENTRY_POINTS.items()}, key)
-    encoded = {"y": y, "color": color, "tooltip": ["way:N", "messages_per_crossing:Q", "ns_per_message:Q", "low:Q", "high:Q"]}
-    rule = data([row for row in rows if row["way"] == "Python engine"]).mark_rule(strokeWidth=2, strokeDash=[6, 3])
-    dots = data(chunks + single).mark_point(filled=True, size=75, opacity=1)
-    lines = data(chunks).mark_line(strokeWidth=2)
-    return (
-        panel_name(f"until {until}")
-        + rule.encode(**encoded)
-        + lines.encode(x=x, **encoded)
-        + dots.encode(x=x, shape=shape, **encoded)
+    points = calls.select(
+        "until",
+        series="way",
+        x=pl.when(pl.col("way").str.starts_with("push")).then("messages_per_crossing").otherwise(1),
+        y="ns_per_message",
+        low="low",
+        high="high",
     )
+    end = pl.lit(points["x"].max(), points["x"].dtype)
+    points = pl.concat([points, points.filter(pl.col("series") == "Python engine").with_columns(x=end)])  # a horizontal line
+    stages = messages["until"].unique(maintain_order=True).to_list()
+    axes: dict[str, Any] = {"x": "messages per call", "y": "ns per message", "log_x": True, "log_y": True}
+    panels = []
+    for until in stages:
+        panel = line_chart(points.filter(pl.col("until").is_in([until, ""])).drop("until"), "", **axes)
+        width, name = (WIDTH - 94) // len(stages) - 40, alt.Title(f"until {until}", fontSize=12)
+        panels.append(panel.properties(width=width, title=name))
+    row = alt.hconcat(*panels, spacing=24).resolve_scale(y="shared", color="shared", strokeDash="shared")
+    return row.properties(title=head(title, subtitle))
