@@ -47,7 +47,7 @@ endef
 export RUST_ABSENT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench report lab test lint instructions notebooks pictures docs rust native profile clean rust-or-notice $(STALE)
+.PHONY: help setup bench report lab test quick lint instructions notebooks pictures docs rust native profile clean rust-or-notice $(STALE)
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
@@ -72,6 +72,9 @@ ifneq ($(CARGO),)
 endif
 	$(PY) -m pytest tests notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg
+
+quick: setup  ## the inner loop: Python tests that are neither slow nor on sockets, in under a minute
+	$(PY) -m pytest tests -q -m "not slow and not net and not browser and not root" -n 2 --dist worksteal
 
 lint: $(INSTALLED)  ## check style and types: ruff, mypy, rustfmt, clippy
 	$(PY) -m ruff check .
@@ -101,8 +104,9 @@ notebooks: setup  ## regenerate the notebooks from their text pairs and execute 
 pictures: setup  ## draw the pictures of the README anew, on this machine
 	$(PY) examples/pictures.py notebooks/pictures
 
-docs: $(INSTALLED)  ## write docs/cli.md anew from the commands
+docs: $(INSTALLED)  ## write docs/cli.md and docs/api.md anew from the code
 	$(PY) -m hftlab.cli.reference docs/cli.md
+	$(PY) docs/make_api.py
 
 rust: $(if $(CARGO),$(RUST_BUILT))  ## build and install the Rust engine, for every processor of this architecture
 	$(if $(CARGO),@:,$(error the Rust engine cannot be built: there is no cargo on PATH))
