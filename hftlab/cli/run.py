@@ -10,7 +10,6 @@ from hftlab.errors import HftlabError, check_range
 
 if TYPE_CHECKING:
     from hftlab.engine.run import Run
-    from hftlab.presentation.document import Table
     from hftlab.settings import Record
 
 _SETTINGS = "backend book orders pool signal until strict"
@@ -57,8 +56,11 @@ def _run(given: Given) -> int:
         print(to_json(_summary(last, elapsed_ns)))
     else:
         from hftlab.presentation import terminal
+        from hftlab.presentation.document import number, text
 
-        terminal.show("", [_table(last, elapsed_ns)])
+        median_ns = number(median(elapsed_ns), unit=max(last.messages, 1))
+        repeated = [text(f"{median_ns} ns per message, the median of {given.repeat} runs")] if given.repeat > 1 else []
+        terminal.show(last.headline(), [*last.blocks(), *repeated])
     return 0
 
 
@@ -74,32 +76,6 @@ def _save(run: Run, given: Given) -> None:
 def _summary(run: Run, elapsed_ns: list[int]) -> dict[str, Any]:
     summary = run.to_dict() | {"ns_per_message": median(elapsed_ns) / max(run.messages, 1)}
     return summary if len(elapsed_ns) == 1 else summary | {"elapsed_ns": elapsed_ns}
-
-
-def _table(run: Run, elapsed_ns: list[int]) -> Table:
-    """One run in numbers."""
-    from hftlab.presentation.document import number, table
-
-    live, order_bytes = run.memory["live_orders"], run.memory["order_bytes"]
-    speed = number(median(elapsed_ns), unit=max(run.messages, 1))
-    rows = {
-        "variant": " ".join(f"{axis}={value}" for axis, value in run.variant.items()) or "the only one",
-        "messages": f"{run.messages:,}",
-        "ns per message": speed + (f" (median of {len(elapsed_ns)})" if len(elapsed_ns) > 1 else ""),
-        "by kind": _counts({kind: n for kind, n in run.counts.items() if n}),
-        "faults": _counts(run.faults),
-        "unknown types": _counts(run.unknown),
-        "orders sent": f"{len(run.orders):,}",
-        "refused by risk": _counts(run.rejects),
-        "live orders": f"{live:,}",
-        "memory of orders": f"{order_bytes:,} bytes" + (f", {order_bytes / live:,.1f} per live order" if live else ""),
-        "memory of levels": f"{run.memory['level_bytes']:,} bytes",
-    }
-    return table(f"{run.feed} on {run.backend}", ("", ""), rows.items(), words=2)
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {n:,}" for name, n in counts.items()) or "none"
 
 
 def verify(options: Options) -> Action:

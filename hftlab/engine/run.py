@@ -140,14 +140,19 @@ class Run(Result):
         return f"Run of {self.feed} on {self.backend}"
 
     def tables(self) -> list[Table]:
+        live, order_bytes = self.memory["live_orders"], self.memory["order_bytes"]
         rows = [
             ("variant", " ".join(f"{axis}={value}" for axis, value in self.variant.items()) or "the only one"),
-            ("messages", f"{self.messages:,}, {number(self.ns_per_message)} ns each"),
+            ("messages", f"{self.messages:,}"),
+            ("ns per message", number(self.ns_per_message)),
             ("by kind", _totals(self.counts)),
-            ("unknown types", _totals(self.unknown)),
             ("faults", _totals(self.faults)),
-            ("refused by risk", _totals(self.rejects)),
+            ("unknown types", _totals(self.unknown)),
             ("orders sent", f"{self.order_count:,}"),
+            ("refused by risk", _totals(self.rejects)),
+            ("live orders", f"{live:,}"),
+            ("memory of orders", f"{order_bytes:,} bytes" + (f", {order_bytes / live:,.1f} per live order" if live else "")),
+            ("memory of levels", f"{self.memory['level_bytes']:,} bytes"),
         ]
         return [table("", ("", ""), rows, words=2)]
 
