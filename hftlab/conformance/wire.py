@@ -10,6 +10,7 @@ from hftlab.errors import FeedError
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.itch import ItchFeed
 from hftlab.protocols.itch_messages import MESSAGES, build
+from hftlab.settings import OrderConfig
 
 
 def day(messages: int = 120) -> bytes:
@@ -30,25 +31,36 @@ def every_message_type(subject: EngineUnderTest) -> None:
     subject.same(ItchFeed(b"".join(map(framed, messages)), name="every message type"))
 
 
+def _bid(locate: int, ref: int, stock: str, letter: str = "A") -> bytes:
+    return build(letter, locate=locate, ref=ref, side="B", shares=900, stock=stock, price=10_000)
+
+
+def _ask(locate: int, ref: int, stock: str) -> bytes:
+    return build("A", locate=locate, ref=ref, side="S", shares=100, stock=stock, price=10_200)
+
+
 @check
 def names_of_instruments(subject: EngineUnderTest) -> None:
-    """are stocks named by the directory, else by their first add (A or F), and do the names reach the orders?"""
+    """are stocks named by the directory, else by their first add (A or F), never by NUL bytes, and do orders carry the names?"""
     subject.needs("push", "names")
-    messages = [build("F", locate=3, ref=1, side="B", shares=900, stock="FIRST", price=10_000), build("R", locate=4, stock="DIR")]
-    messages += [build("A", locate=3, ref=2, side="S", shares=100, stock="OTHER", price=10_200)]
-    messages += [build("A", locate=4, ref=3, side="B", shares=900, stock="ADD", price=10_000), build("R", locate=5, stock="NÄME")]
+    nameless = "\0" * 8
+    messages = [_bid(3, 1, "FIRST", "F"), build("R", locate=4, stock="DIR"), _ask(3, 2, "OTHER")]
+    messages += [_bid(4, 3, "ADD"), build("R", locate=5, stock="NÄME"), _ask(4, 4, "ADD"), build("R", locate=4, stock="LATER")]
     messages += [
-        build("A", locate=4, ref=4, side="S", shares=100, stock="ADD", price=10_200),
-        build("R", locate=4, stock="LATER"),
+        build("R", locate=6, stock="GONE"),
+        build("R", locate=6, stock=nameless),
+        _bid(6, 5, nameless),
+        _ask(6, 6, nameless),
     ]
-    messages += [build("R", locate=6, stock="GONE"), build("R", locate=6, stock="\0" * 8)]  # eight NUL bytes are no name
+    messages += [_bid(7, 7, nameless), _bid(7, 8, "NAMED"), _ask(7, 9, "OTHER")]
     feed = ItchFeed(b"".join(map(framed, messages)), name="names")
-    subject.same(feed)
+    subject.same(feed, order_config=OrderConfig(threshold=0.1, cooldown=1))
     session = subject.session(feed)
     for block in feed.blocks():
         session.push(block)
-    names = {number: bytes(name) for number, name in session.names().items() if bytes(name).strip(b"\0")}
-    expect("names()", names, {3: b"FIRST   ", 4: b"LATER   ", 5: "NÄME    ".encode("latin-1")})
+    names = {number: bytes(name) for number, name in session.names().items()}
+    wanted = {3: b"FIRST   ", 4: b"LATER   ", 5: "NÄME    ".encode("latin-1"), 7: b"NAMED   "}
+    expect("names()", names, wanted)
 
 
 @check

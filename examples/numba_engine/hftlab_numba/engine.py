@@ -40,14 +40,16 @@ def run(c, r, data, events, at, most):
             if at + 2 >= len(data):
                 break
             size, letter = np.int64(data[at]) << 8 | np.int64(data[at + 1]), np.int64(data[at + 2])
-            code = tick.frame_problem(size, letter, r.strict)
+            code = tick.frame_problem(size, letter)
             if code:
                 return at, applied, code, size, letter
             if at + 2 + size > len(data):
                 break
-            event = tick.decode(data, at + 2, size)
             if not tick.is_known(letter):
+                if r.strict:
+                    return at, applied, tick.UNKNOWN_TYPE, size, letter
                 c.unknown[letter] += 1
+            event = tick.decode(data, at + 2, size)
             tick.learn(data, at + 2, letter, event[5], c.names, c.named)
         else:
             event = _read(events, at)
@@ -156,7 +158,7 @@ def decode_all(data, events):
     at = n = 0
     while at + 2 < len(data):
         size, letter = np.int64(data[at]) << 8 | np.int64(data[at + 1]), np.int64(data[at + 2])
-        code = tick.frame_problem(size, letter, False)
+        code = tick.frame_problem(size, letter)
         if code:
             return n, at, code, size, letter
         if at + 2 + size > len(data):

@@ -184,7 +184,7 @@ def new_core(settings: Settings) -> Core:
     for instrument, symbol in enumerate(settings.symbols[:INSTRUMENTS]):
         if symbol:
             core.names[instrument] = np.frombuffer(symbol.encode("latin-1", "replace").ljust(8)[:8], u8)
-            core.named[instrument] = 1
+            core.named[instrument] = core.names[instrument].any()
     return core
 
 

@@ -37,7 +37,7 @@ def _side(data, at):
 
 
 @inner
-def frame_problem(size, letter, strict):
+def frame_problem(size, letter):
     """What is wrong with a frame, FINE if it can be read or skipped."""
     known = _SIZES[letter]
     if size == known:
@@ -46,7 +46,7 @@ def frame_problem(size, letter, strict):
         return ZERO_LENGTH
     if known >= 0 or size > LONGEST_UNKNOWN:
         return BAD_LENGTH
-    return UNKNOWN_TYPE if strict else FINE
+    return FINE
 
 
 @inner
@@ -93,6 +93,8 @@ def learn(data, at, letter, instrument, names, named):
     """Keep the stock of a directory message, or of the first add of an instrument without a name."""
     if letter == _R or ((letter == _A or letter == _F) and not named[instrument]):
         stock = at + (11 if letter == _R else 24)
+        named[instrument] = 0  # eight NUL bytes are no name
         for i in range(8):
             names[instrument, i] = data[stock + i]
-        named[instrument] = 1
+            if data[stock + i]:
+                named[instrument] = 1
