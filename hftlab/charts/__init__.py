@@ -9,7 +9,7 @@ from hftlab.charts.bars import budget_chart as budget_chart
 from hftlab.charts.bars import icicle_chart as icicle_chart
 from hftlab.charts.bars import panel_chart as panel_chart
 from hftlab.charts.base import PALETTE as PALETTE
-from hftlab.charts.base import nothing as nothing
+from hftlab.charts.base import empty_chart as empty_chart
 from hftlab.charts.base import theme as theme
 from hftlab.charts.distribution import ccdf_chart as ccdf_chart
 from hftlab.charts.distribution import heat_chart as heat_chart

@@ -8,10 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from hftlab.charts.base import DARK, STAGE_COLOURS, WIDTH, Chart, alt, data, head, nothing, rows_of, stage_colours
+from hftlab.charts.base import DARK, STAGE_COLOURS, WIDTH, Chart, alt, data, empty_chart, head, rows_of, stage_colours
 from hftlab.charts.base import MAX_ROWS as MAX_ROWS
-from hftlab.charts.scales import broken, colour_by, legend, names_in, number, rows_in, say_ns, text_width
+from hftlab.charts.scales import broken, colour_by, legend, names_in, number, rows_in, text_width
 from hftlab.errors import check_choice
+from hftlab.presentation.document import duration
 
 _ROW = 22  # px of a depth of an icicle
 _LETTER = 6.2  # px, at the size of the labels
@@ -118,10 +119,10 @@ def budget_chart(
     rows = rows_of(frame, text=["engine", "stage"], real=["ns"], what="budget_chart")
     engines, stages = names_in(rows, "engine"), names_in(rows, "stage")
     parts = {engine: _parts([row for row in rows if row["engine"] == engine], stages) for engine in engines}
-    parts = {engine: found for engine, found in parts.items() if found}
+    parts = {engine: stacked for engine, stacked in parts.items() if stacked}
     if not parts:
-        return nothing("no stage took more than 0 ns", title)
-    totals = {engine: found[-1]["end"] for engine, found in parts.items()}
+        return empty_chart("no stage took more than 0 ns", title)
+    totals = {engine: stacked[-1]["end"] for engine, stacked in parts.items()}
     own = scale == "own" or (scale == "auto" and max(totals.values()) > _FAR_APART * min(totals.values()))
     colours = dict(zip(stages, stage_colours(stages), strict=True))
     color = colour_by("stage", colours, legend(stages, symbolType="square"))
@@ -130,10 +131,10 @@ def budget_chart(
     if own and len(parts) > 1:
         texts.append("each bar on its own scale: compare shares here, and the totals by their numbers")
     charts = []
-    for place, (engine, found) in enumerate(parts.items()):
-        found = [{**part, "ink": "white" if colours[part["stage"]] in DARK else "black"} for part in found]
+    for place, (engine, stacked) in enumerate(parts.items()):
+        stacked = [{**part, "ink": "white" if colours[part["stage"]] in DARK else "black"} for part in stacked]
         reach, last = totals[engine] if own else max(totals.values()), place == len(parts) - 1
-        chart = _budget_bar(found, engine, reach, color, axis=own, title=last, what=what)
+        chart = _budget_bar(stacked, engine, reach, color, axis=own, title=last, what=what)
         charts.append(chart.properties(width=WIDTH - 130 - left, height=34))
     return alt.vconcat(*charts, spacing=14 if own else 6).properties(title=head(title, texts))
 
@@ -162,6 +163,6 @@ def _budget_bar(parts: list[dict[str, Any]], engine: str, reach: float, color: A
     shares = data(wide).mark_text(fontSize=11)
     shares = shares.encode(x="middle:Q", y=y, text="text:N", color=alt.Color("ink:N", scale=None))
     end = parts[-1]["end"]
-    total = data([{"engine": engine, "end": end, "text": say_ns(end) if what == "ns per message" else ""}])
+    total = data([{"engine": engine, "end": end, "text": duration(end) if what == "ns per message" else ""}])
     total = total.mark_text(align="left", dx=8, fontSize=12, fontWeight="bold").encode(x="end:Q", y=y, text="text:N")
     return alt.layer(bars, shares, total)

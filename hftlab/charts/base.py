@@ -89,7 +89,7 @@ def head(title: str, subtitle: str | Iterable[str] = "", **more: Any) -> Any:
     return alt.Title(textwrap.wrap(title, 66) or [""], **({"subtitle": lines} if lines else {}), **more)
 
 
-def nothing(text: str = "nothing was measured", title: str = "") -> Chart:
+def empty_chart(text: str = "nothing was measured", title: str = "") -> Chart:
     """A small chart in place of one that has nothing to draw: "no data", and why. title : of the chart it stands for"""
     lines = textwrap.wrap(f"no data: {text}" if text else "no data", 70)
     chart = data([{"text": lines}]).mark_text(fontSize=13, color=QUIET, lineHeight=18)

@@ -12,8 +12,9 @@ from typing import Any
 
 import polars as pl
 
-from hftlab.charts.base import WIDTH, Chart, alt, data, head, nothing, rows_of
-from hftlab.charts.scales import broken, by_series, legend, names_in, say_ns, styles, text_width, time_axis
+from hftlab.charts.base import WIDTH, Chart, alt, data, empty_chart, head, rows_of
+from hftlab.charts.scales import broken, by_series, legend, names_in, styles, text_width, time_axis
+from hftlab.presentation.document import duration
 
 #: How far a ridge reaches, in distances between two of them.
 _REACH = 1.7
@@ -31,7 +32,7 @@ def percentile_chart(
     """
     rows = _beyond(frame, "percentile_chart", "one_in", lambda percentile: 100 / (100 - percentile))
     if not rows:
-        return nothing("no percentile above 0 ns", title)
+        return empty_chart("no percentile above 0 ns", title)
     deepest = max(row["one_in"] for row in rows)
     nines = range(1, max(1, math.ceil(math.log10(deepest) - 1e-9)) + 1)
     labels = {1: "0%", 2: "50%", **{10**n: f"{100 - 10 ** (2 - n):.{max(0, n - 2)}f}%" for n in nines}}
@@ -51,13 +52,13 @@ def ccdf_chart(
     """
     rows = _beyond(frame, "ccdf_chart", "beyond", lambda percentile: 1 - percentile / 100)
     if not rows:
-        return nothing("no percentile above 0 ns", title)
+        return empty_chart("no percentile above 0 ns", title)
     rarest = min(row["beyond"] for row in rows)
     decades = [10.0**-power for power in range(math.ceil(-math.log10(rarest) - 1e-9) + 1)]
     y = alt.Y("beyond:Q").scale(type="log", domain=[rarest / 1.2, 1], nice=False)
     label = "format(100 * datum.value, '~r') + '%'"
     y = y.axis(title="P(X > x) (%, log scale)", values=decades, labelExpr=label)
-    scale, axis = time_axis(what, [row["ns"] for row in rows], most=10)
+    scale, axis = time_axis(what, [row["ns"] for row in rows], limit=10)
     return _lines(rows, alt.X("ns:Q", scale=scale, axis=axis), y).properties(title=head(title, subtitle))
 
 
@@ -89,18 +90,18 @@ def ridge_chart(frame: pl.DataFrame, title: str = "Distribution of latency", sub
     rows = rows_of(frame, text=["series"], positive=["low_ns", "high_ns", "count"], what="ridge_chart")
     rows = [row for row in rows if row["high_ns"] > row["low_ns"]]
     if not rows:
-        return nothing("no bin with a count", title)
+        return empty_chart("no bin with a count", title)
     names = names_in(rows)
     bins = {name: sorted((row for row in rows if row["series"] == name), key=lambda row: row["low_ns"]) for name in names}
     offsets = {name: len(names) - 1 - place for place, name in enumerate(names)}
     medians = {name: _median(bins[name]) for name in names}
-    beside = {name: [*broken(name), "p50 " + say_ns(medians[name])] for name in names}
+    beside = {name: [*broken(name), "p50 " + duration(medians[name])] for name in names}
     lines = max(map(len, beside.values()))
-    said = {offsets[name]: json.dumps([""] * (lines - len(text)) + text) for name, text in beside.items()}
-    labels = " : ".join([*(f"datum.value == {at} ? {text}" for at, text in said.items()), "''"])
+    lines_at = {offsets[name]: json.dumps([""] * (lines - len(text)) + text) for name, text in beside.items()}
+    labels = " : ".join([*(f"datum.value == {at} ? {text}" for at, text in lines_at.items()), "''"])
     left = max(text_width(line, 11) for text in beside.values() for line in text)
     colours, dashes = styles(names)
-    scale, axis = time_axis(what, [row[edge] for row in rows for edge in ("low_ns", "high_ns")], most=8)
+    scale, axis = time_axis(what, [row[edge] for row in rows for edge in ("low_ns", "high_ns")], limit=8)
     x = alt.X("ns:Q", scale=scale, axis=axis)
     y = alt.Y("top:Q").scale(domain=[0, len(names) - 1 + _REACH], nice=False, zero=False)
     beneath = {"labelOffset": 2 - 9 * lines, "labelLimit": 300, "domain": False, "ticks": False}
@@ -158,10 +159,10 @@ def heat_chart(
     rows = rows_of(frame, real=["start", "end"], positive=["low_ns", "high_ns", "count"], what="heat_chart")
     rows = [row for row in rows if row["end"] > row["start"] and row["high_ns"] > row["low_ns"]]
     if not rows:
-        return nothing("no cell with a count", title)
+        return empty_chart("no cell with a count", title)
     scale, axis = time_axis(what, [row[edge] for row in rows for edge in ("low_ns", "high_ns")], margin=1.05, grid=False)
-    most = max(row["count"] for row in rows)
-    shades = alt.Scale(type="log" if most > 1 else "linear", scheme="viridis", domain=[1, max(most, 2)])
+    highest = max(row["count"] for row in rows)
+    shades = alt.Scale(type="log" if highest > 1 else "linear", scheme="viridis", domain=[1, max(highest, 2)])
     key = legend(["messages in a cell (log scale)"], title="messages in a cell (log scale)", gradientLength=220, tickCount=4)
     key.format, key.titleOrient, key.titlePadding = ",d", "left", 10
     across = [min(row["start"] for row in rows), max(row["end"] for row in rows)]

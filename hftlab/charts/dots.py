@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from hftlab.charts.base import GREY, PALETTE, QUIET, WIDTH, Chart, alt, data, head, nothing, rows_of
+from hftlab.charts.base import GREY, PALETTE, QUIET, WIDTH, Chart, alt, data, empty_chart, head, rows_of
 from hftlab.charts.scales import (
     colour_by,
     colours_of,
@@ -16,11 +16,11 @@ from hftlab.charts.scales import (
     names_in,
     number,
     rows_in,
-    say_ns,
     shape_by,
     text_width,
     time_axis,
 )
+from hftlab.presentation.document import duration
 
 #: Percentile -> colour and shape.
 PERCENTILES = {"p50": (PALETTE[0], "circle"), "p99": (PALETTE[1], "diamond"), "p99.9": (PALETTE[5], "triangle-right")}
@@ -40,7 +40,7 @@ def stage_chart(stages: pl.DataFrame, subtitle: str = "", title: str = "Time by 
     """
     rows = rows_of(stages, text=["engine", "stage"], real=["ns_per_message"], what="stage_chart")
     if not rows:
-        return nothing("no stage was timed", title)
+        return empty_chart("no stage was timed", title)
     dots = [{**row, "figure": "ns per message", "ns": max(1.0, row["ns_per_message"])} for row in rows]
     axis = log_axis("ns per message", [dot["ns"] for dot in dots], margin=1.25)
     return _series_dots(dots, "stage", "engine", axis, head(title, subtitle))
@@ -54,7 +54,7 @@ def storm_chart(frame: pl.DataFrame, subtitle: str = "") -> Chart:
     title = "Order storms"
     rows = rows_of(frame, text=["storm", "target"], positive=["ns_per_message"], what="storm_chart")
     if not rows:
-        return nothing("no storm", title)
+        return empty_chart("no storm", title)
     tail = next((name for name in ("p99.9", "p99", "p50") if any(row.get(name) for row in rows)), "p50")
     figures = {"ns_per_message": "ns per message", tail: f"{tail} of a message"}
     dots = [
@@ -77,9 +77,9 @@ def round_trip_chart(
         frame = frame.filter(frame["measure"] == measure)
     rows = rows_of(frame, *PERCENTILES, text=["transport"], positive=["p50"], what="round_trip_chart")
     if not rows:
-        return nothing("no transport was measured", title)
+        return empty_chart("no transport was measured", title)
     rows.sort(key=lambda row: row["p50"])
-    dots = _percentile_dots(rows, "transport", measure, most=9)
+    dots = _percentile_dots(rows, "transport", measure, ticks=9)
     return dots.properties(width=500, height=max(90, 24 * len(rows)), title=head(title, subtitle))
 
 
@@ -94,13 +94,13 @@ def tick_to_trade_chart(
     """
     rows = rows_of(frame, *PERCENTILES, text=["path"], positive=["p50"], what="tick_to_trade_chart")
     if not rows:
-        return nothing("no path was measured", title)
+        return empty_chart("no path was measured", title)
     rows.sort(key=lambda row: row["p50"])
     names = names_in(rows, "path")
     parts = rows_of(shares, text=["path", "part"], real=["ns", "share"], what="tick_to_trade_chart")
     parts = [row for row in parts if row["path"] in names]
     height, what = max(90, 28 * len(rows)), "due time to order arrival"
-    dots = _percentile_dots(rows, "path", what, most=6, labels=not parts)
+    dots = _percentile_dots(rows, "path", what, ticks=6, labels=not parts)
     dots = dots.properties(width=_DOTS_WIDTH + (0 if parts else 160), height=height)
     if not parts:
         return dots.properties(title=head(title, subtitle))
@@ -157,19 +157,19 @@ def _dots(rows: list[dict[str, Any]], label: str, x: Any, color: Any, shape: Any
     return lines + base.mark_point(filled=True, size=80, opacity=1).encode(color=color, shape=shape, tooltip=tooltip)
 
 
-def _percentile_dots(rows: list[dict[str, Any]], label: str, what: str, *, most: int, labels: bool = True) -> Any:
+def _percentile_dots(rows: list[dict[str, Any]], label: str, what: str, *, ticks: int, labels: bool = True) -> Any:
     """Percentiles of each row on a logarithmic axis, p50 as text beside it. labels: of the rows, on the axis"""
     dots = [{label: row[label], "percentile": name, "ns": row[name]} for row in rows for name in PERCENTILES if row[name]]
     low, high = min(dot["ns"] for dot in dots), max(dot["ns"] for dot in dots)
-    room = low / (1.25 * max(high / low, 3) ** (1.2 / most))  # for the text at the left
-    x = alt.X("ns:Q", **_scaled(time_axis(what, [room, high], most=most)))
+    room = low / (1.25 * max(high / low, 3) ** (1.2 / ticks))  # for the text at the left
+    x = alt.X("ns:Q", **_scaled(time_axis(what, [room, high], limit=ticks)))
     known = [name for name in PERCENTILES if any(dot["percentile"] == name for dot in dots)]
     key = legend(known, symbolSize=90, columns=3)
     color = colour_by("percentile", {name: PERCENTILES[name][0] for name in known}, key)
     layers = _dots(dots, label, x, color, shape_by("percentile", {name: PERCENTILES[name][1] for name in known}, key))
     axis = {"title": None, "labelLimit": 170, "grid": True, "gridColor": "#f4f4f4", "labels": labels, "ticks": labels}
     y = alt.Y(f"{label}:N", sort=names_in(rows, label)).axis(**axis)
-    texts = data([{label: row[label], "ns": row["p50"], "text": say_ns(row["p50"])} for row in rows])
+    texts = data([{label: row[label], "ns": row["p50"], "text": duration(row["p50"])} for row in rows])
     text = texts.mark_text(align="right", dx=-9, fontSize=10.5, color=QUIET).encode(x=x, y=y, text="text:N")
     for layer in layers.layer:
         layer.encoding.y = y
@@ -183,7 +183,7 @@ def _share_bars(parts: list[dict[str, Any]], names: list[str]) -> Any:
     for row in sorted(parts, key=lambda row: list(PARTS).index(row["part"])):
         start = begin[row["path"]]
         end = begin[row["path"]] = start + row["share"]
-        text = say_ns(row["ns"]) if row["share"] >= _NARROW * len(say_ns(row["ns"])) / 4 else ""
+        text = duration(row["ns"]) if row["share"] >= _NARROW * len(duration(row["ns"])) / 4 else ""
         placed.append({**row, "from": start, "to": end, "mid": (start + end) / 2, "text": text})
     y = alt.Y("path:N", sort=names).axis(title=None, labelLimit=170, grid=True, gridColor="#f4f4f4")
     base = data(placed).encode(y=y)

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from hftlab.charts.base import WIDTH, Chart, alt, data, head, nothing, rows_of
+from hftlab.charts.base import WIDTH, Chart, alt, data, empty_chart, head, rows_of
 from hftlab.charts.scales import by_series, colour_by, colours_of, legend, log_axis, names_in, ticks_between
 
 #: Points of a series from which dots would hide the line.
@@ -45,7 +45,7 @@ def line_chart(
     real, positive = ([name for name, log in (("x", log_x), ("y", log_y)) if log is wanted] for wanted in (False, True))
     rows = rows_of(frame, text=["series"], real=real, positive=positive, what="line_chart")
     if not rows:
-        return nothing("no point to draw", title)
+        return empty_chart("no point to draw", title)
     series = by_series(names_in(rows), offset=28 if marks else 10)  # the labels of marks stand between legend and plot
     reach = [row[name] for row in rows for name in ("y", "low", "high") if row.get(name) is not None]
     along, up = _axis([row["x"] for row in rows], x, log_x, zero=False), _axis(reach, y, log_y, zero=rule is None)
@@ -104,7 +104,7 @@ def amdahl_chart(
     rows = rows_of(parts, text=["part"], real=["share"], what="amdahl_chart")
     rows = [row for row in rows if 0 <= row["share"] <= 1]
     if not rows:
-        return nothing("no part has a share", title)
+        return empty_chart("no part has a share", title)
     share = {row["part"]: row["share"] for row in rows}
     across = [MAX_SPEED_UP ** (place / (_POINTS - 1)) for place in range(_POINTS)]
     points = [
@@ -163,7 +163,7 @@ def ffi_chart(calls: pl.DataFrame, subtitle: str = "", title: str = "FFI overhea
     """
     messages = calls.filter(pl.col("until") != "")
     if messages.is_empty():
-        return nothing("no entry point was measured", title)
+        return empty_chart("no entry point was measured", title)
     points = calls.select(
         "until",
         series="way",

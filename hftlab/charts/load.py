@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from hftlab.charts.base import PALETTE, QUIET, WIDTH, Chart, alt, data, head, nothing, rows_of
+from hftlab.charts.base import PALETTE, QUIET, WIDTH, Chart, alt, data, empty_chart, head, rows_of
 from hftlab.charts.scales import by_series, colour_by, colours_of, legend, line_legend, names_in, panel_name, time_axis
 from hftlab.errors import check_choice
 
@@ -48,7 +48,7 @@ def load_chart(
     for row in rows:
         check_choice("time", row["time"], ("", *TIMES))
     if not rows:
-        return nothing("no latency above 0 ns at any load", title)
+        return empty_chart("no latency above 0 ns at any load", title)
     panels = [time for time in TIMES if any(row["time"] == time for row in rows)] or [""]
     ns = [row["ns"] for row in rows]
     scale, axis = time_axis(what, [*ns, max(ns) * (1.6 if knee is not None else 1)])  # room for the word
@@ -109,7 +109,7 @@ def burst_chart(frame: pl.DataFrame, length_ms: float, subtitle: str = "") -> Ch
     title = "Queue length during a burst"
     rows = rows_of(frame, text=["target", "series"], real=["ms", "waiting"], what="burst_chart")
     if not rows:
-        return nothing("no burst", title)
+        return empty_chart("no burst", title)
     series = by_series(names_in(rows))
     spans = dict.fromkeys(names_in(rows, "target"), (0.0, length_ms))
     axes = ("time since the burst began (ms)", "calls waiting")
@@ -128,7 +128,7 @@ def overload_chart(frame: pl.DataFrame, spans: Mapping[str, tuple[float, float]]
     title = "Queue length and state of the book during an overload"
     rows = rows_of(frame, text=["target", "book"], real=["ms", "waiting"], what="overload_chart")
     if not rows:
-        return nothing("no overload", title)
+        return empty_chart("no overload", title)
     key = legend(["the book is", *BOOKS], title="the book is", titleOrient="left")
     color = colour_by("book", BOOKS, key)
 
@@ -180,7 +180,7 @@ def soak_chart(frame: pl.DataFrame, subtitle: str = "") -> Chart:
         for columns, unit in ((latencies, 1.0), (memories, _MB))
     )
     if not upper or not lower:
-        return nothing("no sample", title)
+        return empty_chart("no sample", title)
     scale, axis = time_axis("latency", [row["y"] for row in upper])
     across = [0, max(row["at_s"] for row in rows)]
     panels = []

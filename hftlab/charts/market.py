@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from hftlab.charts.base import PALETTE, WIDTH, Chart, alt, data, head, nothing, rows_of
+from hftlab.charts.base import PALETTE, WIDTH, Chart, alt, data, empty_chart, head, rows_of
 from hftlab.charts.scales import colour_by, legend, text_width
 
 BID, ASK = PALETTE[0], PALETTE[5]
@@ -25,10 +25,10 @@ def depth_chart(
     sides = {side: [row for row in rows if row["side"] == side][:levels] for side in ("bid", "ask")}
     rows = [row for side in sides.values() for row in side]
     if not rows:
-        return nothing("the book is empty", title)
+        return empty_chart("the book is empty", title)
     rows = [_level(row, price_scale) for row in rows]
     prices = [price_text(price, price_scale) for price in sorted({row["price"] for row in rows}, reverse=True)]
-    best = {side: found[0]["price"] for side, found in sides.items() if found}
+    best = {side: level[0]["price"] for side, level in sides.items() if level}
     text = f"{len(sides['bid'])} bid and {len(sides['ask'])} ask levels; beside each its quantity and number of orders"
     if len(best) == 2:
         text += f"; spread {price_text(best['ask'] - best['bid'], price_scale)}"
@@ -78,7 +78,7 @@ def queue_chart(
     mine = {ours} if isinstance(ours, int) else set(ours)
     rows = rows_of(queue, "order_id", positive=["qty"], what="queue_chart")
     if not rows:
-        return nothing("no order at this price", title)
+        return empty_chart("no order at this price", title)
     blocks = _blocks(rows, mine)
     ahead, first = blocks[-1]["end"], next((place for place, block in enumerate(blocks) if block["who"] == "ours"), len(rows))
     width = WIDTH - 60

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from hftlab.charts.base import PALETTE, QUIET, WIDTH, Chart, alt, data, head, nothing, rows_of
+from hftlab.charts.base import PALETTE, QUIET, WIDTH, Chart, alt, data, empty_chart, head, rows_of
 from hftlab.charts.market import ASK, BID
 from hftlab.charts.scales import colour_by, legend, line_legend, panel_name, shape_by
 from hftlab.errors import HftlabError, check_choice, check_range
@@ -48,10 +48,10 @@ def thin(frame: pl.DataFrame, limit: int = 2_000, columns: Iterable[str] | None 
     width = -(-len(frame) // ((limit - 2) // max(1, 2 * len(chosen))))
     values = [pl.col(name).cast(pl.Float64).fill_nan(None) for name in chosen]
     extremes = [end for value in values for end in (value.arg_min(), value.arg_max())]
-    found = placed.group_by(pl.col("place") // width, maintain_order=True).agg(
+    kept = placed.group_by(pl.col("place") // width, maintain_order=True).agg(
         [pl.col("place").get(end, null_on_oob=True).alias(str(at)) for at, end in enumerate(extremes)]
     )
-    keep = {0, len(frame) - 1}.union(*(found[str(at)].drop_nulls().to_list() for at in range(len(extremes))))
+    keep = {0, len(frame) - 1}.union(*(kept[str(at)].drop_nulls().to_list() for at in range(len(extremes))))
     return frame[sorted(keep)]
 
 
@@ -83,7 +83,7 @@ def price_chart(
     )
     rows = rows_of(thinned, "bid", "ask", "micro", real=["x"], what="price_chart")
     if all(row["bid"] is None and row["ask"] is None for row in rows):
-        return nothing("no row with a bid or an ask", title)
+        return empty_chart("no row with a bid or an ask", title)
     names = {"best bid": BID, "best ask": ASK, "microprice": "#777777"}
     x = alt.X("x:Q").scale(domain=[rows[0]["x"], max(rows[-1]["x"], rows[0]["x"] + 1e-9)], nice=False)
     x = x.axis(title=title_x, format=",~r", tickCount=6, grid=False)
@@ -182,7 +182,7 @@ def signal_chart(
     frame, title_x = _along(frame, by, "signal_chart")
     rows_of(frame.clear(), *signals, what="signal_chart")
     if frame.is_empty() or not signals:
-        return nothing("no row, or no signal chosen", title)
+        return empty_chart("no row, or no signal chosen", title)
     x = alt.X("x:Q").scale(domain=[frame["x"][0], max(frame["x"][-1], frame["x"][0] + 1e-9)], nice=False)
     panels = []
     for place, name in enumerate(signals):

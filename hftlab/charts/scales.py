@@ -21,26 +21,19 @@ _DASHES = ([1, 0], [7, 3], [2, 2])
 _CONTROL_DASH = [4, 4]
 
 
-def say_ns(ns: float) -> str:
-    """A number of nanoseconds in three digits and its unit: 1.31 µs."""
-    unit = next((unit for unit in reversed(UNITS) if abs(ns) >= UNITS[unit]), "ns")
-    value = ns / UNITS[unit]
-    return f"{value:.{max(0, 2 - int(math.log10(max(abs(value), 1))))}f} {unit}"
-
-
-def ticks_between(low: float, high: float, most: int = 9) -> list[float]:
+def ticks_between(low: float, high: float, limit: int = 9) -> list[float]:
     """Round numbers from `low` to `high` (both > 0) for a logarithmic axis: as many as fit, on any span."""
-    found: list[float] = []
+    chosen: list[float] = []
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for factors in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         ticks = [float(f"{factor}e{power}") for power in powers for factor in factors]
         ticks = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
-        if len(ticks) > most:
+        if len(ticks) > limit:
             break
-        found = ticks
-    if len(found) >= 3 or high / low > 10:
-        return found or [float(f"1e{power}") for power in powers][:: len(powers) // most + 1]
-    step = next(size for size in _steps(low) if (high - low) / size <= most)
+        chosen = ticks
+    if len(chosen) >= 3 or high / low > 10:
+        return chosen or [float(f"1e{power}") for power in powers][:: len(powers) // limit + 1]
+    step = next(size for size in _steps(low) if (high - low) / size <= limit)
     return [round(step * place, 9) for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
@@ -49,15 +42,17 @@ def _steps(near: float) -> Iterable[float]:
     return (float(f"{factor}e{power}") for power in range(math.floor(math.log10(near)) - 5, 15) for factor in (1, 2, 5))
 
 
-def log_axis(title: str, values: Iterable[float], *, margin: float = 1.12, most: int = 9, **more: Any) -> tuple[Any, Any]:
+def log_axis(title: str, values: Iterable[float], *, margin: float = 1.12, limit: int = 9, **more: Any) -> tuple[Any, Any]:
     """Scale and axis of a logarithmic axis around values (> 0).
 
-    margin : factor left free below the least and above the greatest value; most : ticks; more : of altair.Axis
+    margin : factor left free below the least and above the greatest value; limit : ticks; more : of altair.Axis
     """
-    seen = list(values) or [1.0]
-    low, high = min(seen) / margin, max(seen) * margin
+    shown = list(values) or [1.0]
+    low, high = min(shown) / margin, max(shown) * margin
     scale = alt.Scale(type="log", domain=[low, high], nice=False, clamp=True)
-    return scale, alt.Axis(**{"title": f"{title} (log scale)", "values": ticks_between(low, high, most), "format": ",~r", **more})
+    return scale, alt.Axis(
+        **{"title": f"{title} (log scale)", "values": ticks_between(low, high, limit), "format": ",~r", **more}
+    )
 
 
 def time_axis(what: str, values: Iterable[float], **more: Any) -> tuple[Any, Any]:
@@ -141,9 +136,9 @@ def text_width(text: str, size: float = 11.5) -> int:
     return math.ceil(len(text) * size * 0.57)
 
 
-def broken(name: str, most: int = 36) -> list[str]:
-    """A long name beside an axis, in at most three lines: what tells two names apart often stands at their ends."""
-    return textwrap.wrap(name, most, max_lines=3, placeholder=" …") or [""]
+def broken(name: str, width: int = 36) -> list[str]:
+    """A long name beside an axis, in at most three lines: the difference between two names is often at their ends."""
+    return textwrap.wrap(name, width, max_lines=3, placeholder=" …") or [""]
 
 
 def names_in(rows: Sequence[dict[str, Any]], field: str = "series") -> list[str]:

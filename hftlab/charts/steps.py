@@ -6,9 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from hftlab.charts.base import GREY, PALETTE, WIDTH, Chart, alt, data, head, nothing, rows_of
-from hftlab.charts.scales import colour_by, legend, log_axis, names_in, say_ns, shape_by, text_width, time_axis
+from hftlab.charts.base import GREY, PALETTE, WIDTH, Chart, alt, data, empty_chart, head, rows_of
+from hftlab.charts.scales import colour_by, legend, log_axis, names_in, shape_by, text_width, time_axis
 from hftlab.errors import check_choice
+from hftlab.presentation.document import duration
 
 #: First words of a verdict -> colour and shape.
 VERDICTS = {
@@ -31,7 +32,7 @@ def ablation_chart(steps: pl.DataFrame, subtitle: str = "", log: bool | None = N
     title = "Optimisations from naive to best"
     ladder = [row for row in steps.to_dicts() if row["start"] == "ladder" and row["verdict"] != "control"]
     if not ladder:
-        return nothing("no steps from naive to best were measured", title)
+        return empty_chart("no steps from naive to best were measured", title)
     whole = ladder.pop()  # naive -> best
     rows = [("naive", whole["from_ns_per_message"], "start")]
     rows += [(f"{row['axis']}: {row['from']} → {row['to']}", row["to_ns_per_message"], "step") for row in ladder]
@@ -58,14 +59,14 @@ def waterfall_chart(
     for row in rows:
         check_choice("kind of step", row["kind"], KINDS)
     if not rows:
-        return nothing("no step above 0 ns", title)
+        return empty_chart("no step above 0 ns", title)
     low, high = min(row["ns"] for row in rows), max(row["ns"] for row in rows)
     ratios = high / low > _RATIOS_FROM if log is None else log
     bars = _bars(rows, ratios, floor=low / 1.5 if ratios else 0.0)
     labels = [bar["label"] for bar in bars]
     width = WIDTH - 50 - min(300, max(text_width(label, 11) for label in labels))
     if ratios:
-        scale, axis = time_axis("time per message" if what == "ns per message" else what, [low / 1.35, high * 1.6], most=8)
+        scale, axis = time_axis("time per message" if what == "ns per message" else what, [low / 1.35, high * 1.6], limit=8)
     else:
         scale, axis = alt.Scale(domain=[0, high * 1.16], nice=False), alt.Axis(title=what, format=",~r", tickCount=6)
     colours = {kind: colour for kind, colour in _BARS.items() if any(bar["kind"] == kind for bar in bars)}
@@ -98,7 +99,7 @@ def _bars(rows: list[dict[str, Any]], ratios: bool, floor: float) -> list[dict[s
         after = row["ns"]
         if row["kind"] != "step" or not out:
             kind, low, high = ("end" if row["kind"] == "end" else "start"), floor, after
-            text = say_ns(after) if ratios else f"{after:,.1f}"
+            text = duration(after) if ratios else f"{after:,.1f}"
         else:
             kind, low, high = "faster" if after <= before else "slower", min(before, after), max(before, after)
             text = _ratio(before / after) if ratios else f"{after - before:+,.1f}".replace("-", "−")
@@ -159,10 +160,10 @@ def _word(verdict: str) -> str:
 def _forest(rows: list[dict[str, Any]], title: str, subtitle: str | list[str], what: str, *, band: bool = True) -> Chart:
     """Ratios with intervals, a panel per group. rows: label, group, ratio, low, high, word (of VERDICTS), verdict; maybe text"""
     if not rows:
-        return nothing("nothing was compared", title)
+        return empty_chart("nothing was compared", title)
     low, high = min(*(row["low"] for row in rows), 1.0), max(*(row["high"] for row in rows), 1.0)
     low, high = (end * (high / low) ** side for end, side in ((low, -0.12), (high, 0.12)))  # room for half a text at either end
-    scale, axis = log_axis(what, [low, high], margin=1.02, format=".3~f", most=8)
+    scale, axis = log_axis(what, [low, high], margin=1.02, format=".3~f", limit=8)
     words = {word: mark for word, mark in VERDICTS.items() if any(row["word"] == word for row in rows)}
     left = min(260, max(text_width(row["label"], 11) for row in rows))
     groups, panels = names_in(rows, "group"), []

@@ -143,9 +143,9 @@ class Profile(Result):
 
     def plot(self) -> Any:
         """An Altair chart; without rows, the sentence that says why."""
-        from hftlab.charts import nothing
+        from hftlab.charts import empty_chart
 
-        return _CHARTS[self.tool](self) if self else nothing(self.missing)
+        return _CHARTS[self.tool](self) if self else empty_chart(self.missing)
 
     def to_dict(self) -> dict[str, Any]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -26,7 +26,7 @@ charts.enable()
 run = hftlab.Engine("python").run(hftlab.synthetic("calm", 2_000, seed={}))
 rows = charts.thin(run.frame.filter(pl.col("instrument") == 1), 50)
 """
-DRAWN = ("charts.price_chart(rows, 10_000)", "charts.depth_chart(run.book(run.name(1)), 10_000)", "charts.nothing()")
+DRAWN = ("charts.price_chart(rows, 10_000)", "charts.depth_chart(run.book(run.name(1)), 10_000)", "charts.empty_chart()")
 
 #: Cells of one notebook each: source, tag, stored text, and what comes of it: passed, skipped, or a failure that says so.
 CASES: dict[str, list[tuple[str, str, str, str]]] = {
