@@ -1,6 +1,6 @@
 """The contract by hand: small feeds, each about one rule, with what the rule gives beside them.
 
-A case is run by the reference and by the subject and compared bit for bit; what is written here is checked of both.
+A case is run by the reference and by the engine under test and compared bit for bit; what is written here is checked of both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The ways in and the questions: one message at a time or all at once, the same session asked in between, run again."""
+"""Entry points and queries: one message at a time or all at once, the same session asked in between, run again."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from hftlab.engine.recording import ORDER_DTYPE, ROW_DTYPE
 from hftlab.engine.session import Session
 from hftlab.errors import HftlabError
 from hftlab.events import EVENT_DTYPE, Events, Fault, Kind, Side
-from hftlab.feeds.feed import EventFeed, Feed
-from hftlab.feeds.frames import Frames
+from hftlab.feeds.feed import EventFeed, Feed, cut
 from hftlab.feeds.itch import ItchFeed
 from hftlab.settings import REJECTS, STAGES
 
 
 def _events(feed: EventFeed) -> Events:
-    return np.concatenate(list(feed.event_blocks()))
+    return next(feed.event_blocks())  # read-only, in one block
 
 
 def _outcome(session: Session) -> dict[str, Any]:
@@ -113,12 +112,10 @@ def _applied_beside(reference: Session) -> Callable[[Session, Events], None]:
 
 
 def _pieces(subject: EngineUnderTest, feed: EventFeed, run: Callable[[Session, Events], object], size: int) -> None:
-    events = _events(feed)
-    events.flags.writeable = False
     whole, session = subject.session(feed, **WILD), subject.session(feed, **WILD)
-    whole.push_events(events)
-    for at in range(0, len(events), size):
-        run(session, events[at : at + size])
+    whole.push_events(_events(feed))
+    for piece in cut(feed, every=size):
+        run(session, piece)
     _same(f"{feed.name} in pieces of {size} against one array", _outcome(session), _outcome(whole))
 
 
@@ -130,8 +127,8 @@ def one_message_at_a_time(subject: EngineUnderTest) -> None:
     feed = ItchFeed(data)
     whole, session, reference = subject.session(feed), subject.session(feed), subject.reference_session(feed)
     whole.push(data)
-    for at, size in Frames(data):
-        message = data[at : at + size]
+    for piece in cut(feed, every=1):
+        message = bytes(piece)[2:]
         expect(f"message({message.hex()})", session.message(message), reference.message(message))
     _same("message by message against push", _outcome(session), _outcome(whole))
 
@@ -167,11 +164,10 @@ def queries(subject: EngineUnderTest) -> None:
     """do best, depth, queue and locate answer like the reference, at any time and for what does not exist?"""
     subject.needs("push_events", "best", "depth", "queue", "locate")
     feed = dense(400, 10)
-    events = _events(feed)
     theirs, ours = subject.session(feed, **WILD), subject.reference_session(feed, **WILD)
-    for at in range(0, len(events), 50):
-        theirs.push_events(events[at : at + 50])
-        ours.push_events(events[at : at + 50])
+    for piece in cut(feed, every=50):
+        theirs.push_events(piece)
+        ours.push_events(piece)
         _ask_all(theirs, ours)
 
 
@@ -206,14 +202,13 @@ def run_again(subject: EngineUnderTest) -> None:
     """does it give the same when it is run twice, and when two sessions take turns?"""
     subject.needs("push_events")
     feed = dense(600, 11)
-    events = _events(feed)
     alone = subject.session(feed, **WILD)
-    alone.push_events(events)
+    alone.push_events(_events(feed))
     wanted = _outcome(alone)
     a, b = subject.session(feed, **WILD), subject.session(feed, **WILD)
-    for at in range(0, len(events), 100):
-        a.push_events(events[at : at + 100])
-        b.push_events(events[at : at + 100])
+    for piece in cut(feed, every=100):
+        a.push_events(piece)
+        b.push_events(piece)
     _same("the first of two sessions in turn against one alone", _outcome(a), wanted)
     _same("the second of two sessions in turn against one alone", _outcome(b), wanted)
 

@@ -1,4 +1,4 @@
-"""The subject beside the reference on many messages: seeded markets with every fault, every generated regime, any bytes."""
+"""Parity with the reference on many messages: seeded markets with every fault, every generated regime, any bytes."""
 
 from __future__ import annotations
 

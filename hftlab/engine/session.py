@@ -1,6 +1,6 @@
 """Names -> engines. Which engines exist, which one answers to "auto", and why another is missing. Never a silent fallback.
 
-An engine is engine through the entry-point group `hftlab.backends`; the entry point names a module or an object with the
+An engine is found through the entry-point group `hftlab.backends`; the entry point names a module or an object with the
 methods of `Backend`. Ours is `rust = "hftlab_rust"`; anybody's own works the same way.
 """
 
@@ -115,7 +115,7 @@ class Backend(Protocol):
     """What an entry point of the group `hftlab.backends` must offer: a module, an object, or a class that needs no arguments.
 
     Optional: `decode`; `clock_cost(n)`, n back-to-back readings of the clock in ns; `clock_info()` and `clock_stamps(name, n)`,
-    the clocks themselves (see bench/sources.py); `jitter(seconds, lost_ns, long_ns)`, a spin (see bench/jitter.py);
+    the clocks themselves (measurement/clock_sources.py); `jitter(seconds, lost_ns, long_ns)`, a spin (measurement/noise.py);
     `with_stages(**factories)`, the same engine with stages of somebody else's (see stages/interfaces.py); `__version__`;
     `DEBUG_BUILD`, true if its times say nothing.
     """

@@ -91,7 +91,7 @@ class BytesFeed(Feed):
     @cached_property
     def symbols(self) -> tuple[str, ...]:
         """By stock locate, as far as these messages tell."""
-        return names(messages(self))
+        return stock_names(messages(self))
 
     def blocks(self) -> Iterator[Block]:
         yield self._data
@@ -150,7 +150,7 @@ def messages(feed: Feed) -> Iterator[Message]:
     return walk(feed.blocks(), feed.name)
 
 
-def cut(feed: Feed, *, every: int) -> Iterator[Block | Events]:
+def cut(feed: Feed, *, every: int) -> Iterator[Any]:
     """A feed in pieces of `every` messages, the last one shorter: framed bytes, or event records, whatever it carries.
 
     raises : as `messages`; ConfigError unless `every` is at least 1
@@ -188,7 +188,7 @@ def _cut_events(feed: Feed, every: int) -> Iterator[Events]:
     yield from rest
 
 
-def names(whole: Iterator[Message]) -> tuple[str, ...]:
+def stock_names(whole: Iterator[Message]) -> tuple[str, ...]:
     """Symbols by stock locate, "" where none is given: from the stock directory (R), or from the first add where R is missing."""
     symbols: dict[int, str] = {}
     for data, at, _ in whole:

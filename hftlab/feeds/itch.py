@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from hftlab.errors import FeedError, UnknownName, check_type
-from hftlab.feeds.feed import Feed, names
+from hftlab.feeds.feed import Feed, stock_names
 from hftlab.feeds.frames import Block, walk
 
 _PIECE = 1 << 16  # compressed bytes read at once
@@ -44,7 +44,7 @@ class ItchFeed(Feed):
     @cached_property
     def symbols(self) -> tuple[str, ...]:
         """By stock locate: from the stock directory (R), or from the first add where R is missing. Walks the whole feed."""
-        return names(walk(self._whole(), self.name))
+        return stock_names(walk(self._whole(), self.name))
 
     def blocks(self) -> Iterator[Block]:
         return self._filtered() if self._locates else self._whole()
