@@ -12,7 +12,7 @@ from pathlib import Path
 
 import hftlab
 from hftlab import charts
-from hftlab.experiments.lattice import lattice
+from hftlab.experiments.factorial import factorial
 from hftlab.net.tick_to_trade.stored import stored
 
 SEED = 1
@@ -27,7 +27,7 @@ def main() -> None:
     asked.folder.mkdir(parents=True, exist_ok=True)
     feed = hftlab.synthetic("calm", asked.messages, seed=SEED)
 
-    steps = lattice(feed, rounds=asked.rounds, python=True)
+    steps = factorial(feed, rounds=asked.rounds, python=True)
     title = "From the Python engine to the best one"
     charts.save(charts.waterfall_chart(steps.path(steps.axes), title, steps.subtitle()), asked.folder / "waterfall.png")
 

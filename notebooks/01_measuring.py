@@ -41,7 +41,7 @@ from course.legacy_method import findings, legacy_method
 
 import hftlab
 from hftlab import charts
-from hftlab.experiments.openloop import paced, response_ns
+from hftlab.experiments.open_loop import open_loop, response_ns
 from hftlab.measurement.clock import clocks
 from hftlab.measurement.distribution import MIN_TAIL_SAMPLES, PERCENTILES, Distribution, has_enough_samples
 
@@ -410,8 +410,8 @@ solved
 
 # %% tags=["nbval-ignore-output"]
 engine = hftlab.Engine("python")
-capacity = 1e9 / paced(engine, feed, 1e7, MESSAGES).service.quantile(0.5)  # messages per second, about
-loops = {load: paced(engine, feed, load * capacity, MESSAGES) for load in (0.3, 0.6, 0.9, 1.2, 1.5)}
+capacity = 1e9 / open_loop(engine, feed, 1e7, MESSAGES).service.quantile(0.5)  # messages per second, about
+loops = {load: open_loop(engine, feed, load * capacity, MESSAGES) for load in (0.3, 0.6, 0.9, 1.2, 1.5)}
 rows = [
     {"load": load, "time": time, "percentile": name, "ns": times.quantile(q)}
     for load, loop in loops.items()

@@ -83,7 +83,7 @@ guess_call = 5.0  # your guess
 guess_chunk = 50  # and: from how many messages per call on is the boundary negligible (less than a tenth)?
 
 # %% tags=["nbval-ignore-output"]
-border = hftlab.border(feed, rounds=ROUNDS, messages=MESSAGES, seed=SEED)
+border = hftlab.ffi_overhead(feed, rounds=ROUNDS, messages=MESSAGES, seed=SEED)
 ways = border.frame()
 ways.filter(~pl.col("way").str.starts_with("push")).select("way", "until", "ns_per_message", "low", "high", "min")
 

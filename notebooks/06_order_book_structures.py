@@ -100,7 +100,7 @@ reach
 #
 # ## Change one thing: depth
 #
-# `hftlab.scale` first builds a population of orders, untimed. Then it times traffic that leaves the size of the population
+# `hftlab.scaling` first builds a population of orders, untimed. Then it times traffic that leaves the size of the population
 # constant and **accesses it at random**: the opposite of the table above, and the worst case for a structure. All contenders
 # run interleaved, and `best again` is a second copy of the best engine: the difference of the two is the noise of the machine.
 #
@@ -110,7 +110,7 @@ reach
 guess_crossing = 100  # your guess: levels a side
 
 # %% tags=["nbval-ignore-output"]
-two = hftlab.scale("depth", DEPTHS, ["book=btree", "book=sorted"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
+two = hftlab.scaling("depth", DEPTHS, ["book=btree", "book=sorted"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
 two.plot(fastest=True)
 
 # %% [markdown]
@@ -129,7 +129,7 @@ pl.DataFrame({"levels": DEPTHS, "bytes moved by an insertion, on the average": [
 # Now the same plot with one more curve: the ladder, which `best` uses.
 
 # %% tags=["nbval-ignore-output"]
-three = hftlab.scale("depth", DEPTHS, ["book=btree", "book=sorted", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
+three = hftlab.scaling("depth", DEPTHS, ["book=btree", "book=sorted", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
 three.plot(fastest=True)
 
 # %% [markdown]
@@ -170,7 +170,7 @@ for claim, holds in claims.items():
 guess_hundred, guess_million = 1.2, 1.2  # your guesses
 
 # %% tags=["nbval-ignore-output"]
-orders = hftlab.scale("orders", ORDERS, ["orders=std", "orders=fast", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
+orders = hftlab.scaling("orders", ORDERS, ["orders=std", "orders=fast", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
 orders.plot(fastest=True)
 
 # %% tags=["nbval-ignore-output"]
@@ -214,7 +214,7 @@ for claim, holds in claims.items():
 guess_memory = 2.0  # your guess: level bytes of the ladder / of the tree
 
 # %% tags=["nbval-ignore-output"]
-wide = hftlab.scale("instruments", INSTRUMENTS, ["book=btree", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
+wide = hftlab.scaling("instruments", INSTRUMENTS, ["book=btree", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
 wide.plot(fastest=True)
 
 # %% tags=["nbval-check-output"]
@@ -391,7 +391,7 @@ answer
 #
 # *Easy, 15 minutes.* "The vector loses from about a thousand levels on", says a colleague with a plot. Write `crossing(frame,
 # a, b)`: the size from which on `b` is **significantly** slower than `a`, at that size and at every larger one; None if there
-# is none. `frame` is that of `hftlab.scale`: variant, size, ns_per_message, low, high. Two intervals that overlap show no
+# is none. `frame` is that of `hftlab.scaling`: variant, size, ns_per_message, low, high. Two intervals that overlap show no
 # difference.
 #
 # The start compares medians and returns the first size.

@@ -39,8 +39,8 @@ from course.legacy_method import legacy_method
 import hftlab
 import hftlab.net
 from hftlab import charts
-from hftlab.experiments.floor import CLOCK, FRAMES, MEMORY, WHOLE, floor
-from hftlab.experiments.lattice import lattice
+from hftlab.experiments.factorial import factorial
+from hftlab.experiments.lower_bound import CLOCK, FRAMES, MEMORY, WHOLE, lower_bound
 from hftlab.notebook.waterfall import waterfall
 
 feed = hftlab.synthetic("calm", MESSAGES, seed=SEED)
@@ -66,7 +66,7 @@ guess_optimisations = 10
 # it. The axis is logarithmic: equal lengths are equal *factors*.
 
 # %% tags=["nbval-ignore-output"]
-every = lattice(feed, rounds=PAIRED, python=True)
+every = factorial(feed, rounds=PAIRED, python=True)
 charts.waterfall_chart(every.path(every.axes), "From the Python engine to the best one", every.subtitle())
 
 # %% tags=["nbval-ignore-output"]
@@ -220,7 +220,7 @@ print("signals are the largest part of the rest:", not parts or max(parts, key=p
 guess_times = 3
 
 # %% tags=["nbval-ignore-output"]
-limit = floor(feed, rounds=PAIRED)
+limit = lower_bound(feed, rounds=PAIRED)
 print(f"the whole path is {limit.times():.1f} times the frames and fields; your guess: {guess_times}")
 print("\n".join(limit.lines()[:2]))
 limit.frame()

@@ -19,7 +19,7 @@ def timeline_chart(moments: pl.DataFrame, slowest: pl.DataFrame, subtitle: str =
     """A panel per slow message: a row per message, its stages one after the other from its own start, the wait before it at left.
 
     moments : a row per message near a slow one: index, kind, gap_ns (wait before it) and ns of each stage
-    slowest : the slow messages: rank (from 1), index, words; limit: panels; around: neighbours drawn a side
+    slowest : the slow messages: rank (from 1), index, sentence; limit: panels; around: neighbours drawn a side
 
     Time is logarithmic, the same in every panel: starts and ends of stages can be read off, lengths cannot be compared.
     """
@@ -74,7 +74,7 @@ def _panel(
     titles = ("ns before it (log scale)", "ns since the message began (log scale)") if last else (None, None)
     left = _side(waits, slow, y.axis(names), titles[0], scaled).properties(width=_LEFT, height=_ROW * len(near))
     right = _side(stages, slow, y.axis(None), titles[1], scaled).properties(width=_RIGHT, height=_ROW * len(near))
-    lines = f"{one['rank']}. {one['words']}".replace("; before it", "\nbefore it").split("\n")
+    lines = f"{one['rank']}. {one['sentence']}".replace("; ", "\n", 1).split("\n")
     title = alt.Title(lines, fontSize=11, fontWeight="normal", anchor="start", limit=690)
     return alt.hconcat(left, right, spacing=8).properties(title=title)
 

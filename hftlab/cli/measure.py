@@ -15,21 +15,22 @@ _ENGINE = "backend and variant, e.g. rust book=btree"
 
 def bench(options: Options) -> Action:
     """Time every engine, stage by stage, on one feed."""
-    from hftlab.experiments.ablate import ablate
-    from hftlab.experiments.measure import measure
+    from hftlab.experiments.ablation import ablate
+    from hftlab.experiments.stages import bench as stages
 
     options.feed(100_000)
     options.add("--ablate", action="store_true", help="switch one optimisation of the Rust engine at a time instead")
-    options.of(measure, "rounds seed", rounds=None)
+    options.of(stages, "rounds seed", rounds=None)
     options.engines()
     options.placement(short=True)
     options.result()
-    return lambda given: show(given.call(ablate if given.ablate else measure, feed=feed_of(given)), given)
+    return lambda given: show(given.call(ablate if given.ablate else stages, feed=feed_of(given)), given)
 
 
 def latency(options: Options) -> Action:
     """Time one engine: per stage and end to end, warm and cold."""
     from hftlab.experiments.latency import latency
+    from hftlab.experiments.trace import write_trace
     from hftlab.presentation import output
 
     options.add("engine", metavar="ENGINE", nargs="*", help=f"{_ENGINE} (default: auto)")
@@ -44,8 +45,8 @@ def latency(options: Options) -> Action:
         report = given.call(latency, engine=engine_of(given, "auto"), feed=feed_of(given))
         for part, text in report.hgrm().items() if given.hgrm else ():
             output.write_text(Path(given.hgrm) / f"{part}.hgrm", text)
-        if given.trace and report.flight:
-            report.flight.trace(given.trace)
+        if given.trace and report.slowest:
+            write_trace(given.trace, report.slowest)
         return show(report, given)
 
     return act
@@ -66,26 +67,26 @@ def compare(options: Options) -> Action:
 
 def ablate(options: Options) -> Action:
     """Switch one optimisation of the Rust engine at a time."""
-    from hftlab.experiments.ablate import ablate
+    from hftlab.experiments.ablation import ablate
 
     return on_feed(options, ablate)
 
 
 def scaling(options: Options) -> Action:
     """Time the Rust variants as the book grows."""
-    from hftlab.experiments.scale import scale
+    from hftlab.experiments.scaling import scaling as experiment
 
-    options.of(scale, but="sizes backend", flags={"variants": "--variant"})
+    options.of(experiment, but="sizes backend", flags={"variants": "--variant"})
     options.placement()
     options.result()
-    return lambda given: show(given.call(scale), given)
+    return lambda given: show(given.call(experiment), given)
 
 
 def ffi(options: Options) -> Action:
     """Time each way from Python into Rust."""
-    from hftlab.experiments.border import border
+    from hftlab.experiments.ffi import ffi_overhead
 
-    return on_feed(options, border)
+    return on_feed(options, ffi_overhead)
 
 
 def on_feed(options: Options, experiment: Callable[..., Any]) -> Action:

@@ -179,7 +179,7 @@ def placement(given: Given) -> Iterator[None]:
         return
     from hftlab.measurement.affinity import cpu_affinity
 
-    with cpu_affinity(core, fifo=realtime) as place:
+    with cpu_affinity(core, realtime=realtime) as place:
         for sentence in (*place.refused, *place.notes):
             print(f"hftlab: {sentence}", file=sys.stderr)
         yield
@@ -208,9 +208,7 @@ def show(result: Any, given: Given) -> int:
     elif isinstance(result, results.Result):
         terminal.show(result.headline(), result.blocks())
     else:
-        from hftlab.presentation.tables import show_old
-
-        show_old(result)
+        print(result)
     return 0
 
 

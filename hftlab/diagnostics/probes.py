@@ -21,7 +21,7 @@ from typing import Any
 from hftlab.diagnostics.result import Finding
 from hftlab.engine.session import BackendInfo, backends, resolve
 from hftlab.measurement import system
-from hftlab.measurement.affinity import cpu_affinity, lock_refused
+from hftlab.measurement.affinity import cpu_affinity, memory_lock_refusal
 from hftlab.measurement.clock import clock_of
 from hftlab.measurement.noise import jitter
 
@@ -254,7 +254,7 @@ def _clock_probe(name: str) -> Probe:
         if clock.monotonic is None:
             return str(clock)
         cores = f"{clock.cores} core{'s' if clock.cores > 1 else ''}"
-        return f"{clock}; step {clock.resolution_ns:.0f} ns, monotonic on {cores}"
+        return f"{clock}; step {clock.step_ns:.0f} ns, monotonic on {cores}"
 
     return Probe(
         "clocks", f"clock of {name}", "nothing shorter than ten readings can be stamped alone",
@@ -327,18 +327,18 @@ _PTRACE = {0: "own processes", 1: "own children only", 2: "root only", 3: "nobod
 RIGHTS = (
     Probe(
         "rights", "core pinning", "a thread that moves finds cold caches on its new core",
-        lambda machine: (_refused(pin=machine["affinity"][-1]), machine["affinity"][-1]), lambda pin: not pin[0],
+        lambda machine: (_refused(core=machine["affinity"][-1]), machine["affinity"][-1]), lambda pin: not pin[0],
         lambda pin: "" if pin[0] else f"use it: --core {pin[1]}", lambda pin: pin[0] or "allowed",
     ),
     Probe(
         "rights", "real-time scheduling", "ordinary threads cannot interrupt a real-time one",
-        lambda _: _refused(fifo=True), lambda refused: not refused,
+        lambda _: _refused(realtime=True), lambda refused: not refused,
         lambda refused: "run with CAP_SYS_NICE, or a limit rtprio of 50 (ulimit -r)" if refused else "use it: --realtime",
         lambda refused: refused or f"allowed{_throttling()}",
     ),
     Probe(
         "rights", "memory lock", "a page that was swapped out takes milliseconds to come back",
-        lambda _: lock_refused(), lambda refused: not refused, "run with CAP_IPC_LOCK, or ulimit -l unlimited",
+        lambda _: memory_lock_refusal(), lambda refused: not refused, "run with CAP_IPC_LOCK, or ulimit -l unlimited",
         lambda refused: refused or "allowed",
     ),
     Probe(

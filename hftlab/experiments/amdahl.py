@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from hftlab.errors import ConfigError
+from hftlab.errors import ConfigError, check_range
 
 
 def speed_up(share: float, times: float = math.inf) -> float:
@@ -21,10 +21,9 @@ def speed_up(share: float, times: float = math.inf) -> float:
     times  : above 0; below 1 the part becomes slower; infinity, what it can give at most
     raises : ConfigError
     """
-    if not 0 <= share <= 1:
-        raise ConfigError(f"share is {share}; allowed is 0 to 1")
+    check_range("share", share, 0, 1)
     if not times > 0:
-        raise ConfigError(f"times is {times}; allowed is above 0")
+        raise ConfigError(f"times must be above 0, got {times}")
     left = (1 - share) + share / times
     return 1 / left if left else math.inf
 
@@ -35,5 +34,5 @@ def share_of(ratio: float, times: float = 2.0) -> float:
     raises : ConfigError for times that is 1 or below 0
     """
     if times < 0 or times == 1:
-        raise ConfigError(f"times is {times}; allowed is 0 (the part left out), or another number than 1 above it")
+        raise ConfigError(f"times must be 0 (the part left out), or above 0 and not 1, got {times}")
     return (ratio - 1) / (times - 1)

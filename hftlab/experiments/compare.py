@@ -3,13 +3,14 @@
     unstamped rounds   whole passes, ns per message; of short ones the fastest of three: the headline
     stamped rounds     only the beginning and the end of each message stamped: p50, p99, p99.9 of each pass
 
-Either kind has rounds of its own, in which a, b and a second copy of a run in random order; paired.py says what is made of them.
+Either kind has rounds of its own, in which a, b and a second copy of a run in random order; `measurement/paired.py` says what is
+made of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,74 +19,73 @@ from hftlab.engine.engine import Engine, synthetic
 from hftlab.engine.resolve import as_engine
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import ClockReport, clock_of
-from hftlab.measurement.distribution import MIN_TAIL_SAMPLES
-from hftlab.measurement.machine import describe, fingerprint
-from hftlab.measurement.paired import Paired, Series, check_rounds, interleave
-from hftlab.measurement.percentiles import SHOWN, blurred, half_step, percentiles
+from hftlab.measurement.conditions import FeedResult, Market
+from hftlab.measurement.distribution import MIN_TAIL_SAMPLES, PERCENTILES, has_enough_samples
+from hftlab.measurement.machine import fingerprint
+from hftlab.measurement.paired import ENOUGH_ROUNDS, Outcome, Paired, Series, check_rounds, interleave, run_paired
 from hftlab.measurement.preconditions import require_parity, require_release_build
-from hftlab.measurement.result import Result
+from hftlab.presentation.document import NOT_KNOWN, Table, number, table
 from hftlab.settings import Stage
 
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA = "hftlab-compare/1"
 HEADLINE = "ns/message"
-#: Of fewer rounds a bootstrapped median holds less than the 95 % it says, and the control is wrong with it more often.
-ENOUGH_ROUNDS = 7
-#: A pass shorter than this is run three times a round, and the fastest counts: where something else takes the core now and then,
-#: it hits a whole short pass or none of it. Both engines and the control are treated alike.
-SHORT_NS = 50_000_000
-_UNITS = {HEADLINE: "ns per message"}
+#: Percentiles of a stamped pass that are compared.
+COMPARED = {name: PERCENTILES[name] for name in ("p50", "p99", "p99.9")}
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of both engines. `found` is None, and `why` says why, where it could not be had."""
+    """One figure of both engines. `paired` is None, and `why` says why, where it could not be had."""
 
     name: str
-    found: Paired | None
+    paired: Paired | None
     why: str = ""
 
     @property
     def verdict(self) -> str:
-        return self.found.verdict if self.found else f"n/a: {self.why}"
+        """Of b against a, or why there is none."""
+        return self.paired.verdict if self.paired else f"n/a: {self.why}"
 
     def row(self) -> dict[str, Any]:
         """One row of `Comparison.frame`."""
-        found = self.found
+        paired = self.paired
         return {
             "metric": self.name,
-            "a": found and found.base_ns,
-            "b": found and found.ns,
-            "unit": _UNITS.get(self.name, "ns"),
-            "ratio": found and found.ratio.median,
-            "low": found and found.ratio.low,
-            "high": found and found.ratio.high,
-            "control": found and found.control.median,
-            "control_low": found and found.control.low,
-            "control_high": found and found.control.high,
+            "a": paired and paired.base_ns,
+            "b": paired and paired.ns,
+            "unit": "ns per message" if self.name == HEADLINE else "ns",
+            "ratio": paired and paired.ratio.median,
+            "low": paired and paired.ratio.low,
+            "high": paired and paired.ratio.high,
+            "control": paired and paired.control.median,
+            "control_low": paired and paired.control.low,
+            "control_high": paired and paired.control.high,
             "verdict": self.verdict,
         }
 
+    def cells(self) -> tuple[str, ...]:
+        """One row of the table."""
+        if self.paired is None:
+            return self.name, NOT_KNOWN, NOT_KNOWN, self.verdict, ""
+        times = (number(self.paired.base_ns), number(self.paired.ns))
+        return (self.name, *times, self.paired.judgement, str(self.paired.control))
 
-@dataclass(frozen=True)
-class Comparison(Result):
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(FeedResult):
     """What b is against a, on one feed, in one run, on one machine. Ratios are a / b: above 1, b is the faster one.
 
-    passes  : of each engine in an unstamped round, of which the fastest counts
+    until   : last stage that ran
     metrics : ns/message first, then the percentiles of stamped passes
     clocks  : what stamped each engine; the median cost of a reading is subtracted from each stamp
     """
 
+    schema = "hftlab-compare/2"
     a: str
     b: str
-    feed: str
-    messages: int
-    rounds: int
-    passes: int
     until: str
-    machine: dict[str, Any]
     clocks: tuple[ClockReport, ClockReport]
     metrics: tuple[Metric, ...]
 
@@ -95,9 +95,15 @@ class Comparison(Result):
         return self.metrics[0].verdict
 
     @property
+    def outcome(self) -> Outcome:
+        """Of b against a, in ns per message."""
+        paired = self.metrics[0].paired
+        return paired.outcome if paired else Outcome.SAME
+
+    @property
     def faster(self) -> bool:
         """Whether b was seen to take less time per message than a."""
-        return self.verdict.startswith("faster")
+        return self.outcome is Outcome.FASTER
 
     def frame(self) -> pl.DataFrame:
         """One row per metric: metric, a, b, unit, ratio (a / b; above 1: b is faster), low, high, control (the ratio of a to
@@ -108,21 +114,8 @@ class Comparison(Result):
         numbers = {name: pl.Float64 for name, value in rows[0].items() if not isinstance(value, str)}
         return pl.DataFrame(rows, schema_overrides=numbers)
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "a": self.a,
-            "b": self.b,
-            "feed": self.feed,
-            "messages": self.messages,
-            "rounds": self.rounds,
-            "passes": self.passes,
-            "until": self.until,
-            "verdict": self.verdict,
-            "machine": self.machine,
-            "clocks": [clock.to_dict() for clock in self.clocks],
-            "metrics": [metric.row() for metric in self.metrics],
-        }
+    def derived(self) -> dict[str, Any]:
+        return {"verdict": self.verdict, "outcome": self.outcome.value, "rows": [metric.row() for metric in self.metrics]}
 
     def plot(self) -> Any:
         """Every ratio with its interval, the A/A control beside it, as an Altair chart."""
@@ -133,35 +126,25 @@ class Comparison(Result):
         )
 
     def _subtitle(self) -> str:
-        of = f" of {self.passes} passes" if self.passes > 1 else ""
-        return f"{self.feed}, {self.messages:,} messages until {self.until}, {self.rounds} paired rounds{of}"
+        return f"{self.feed}, {self.messages:,} messages until {self.until}, {self.rounds} paired rounds"
 
-    def lines(self) -> list[str]:
-        """What a table cannot say, a sentence each."""
-        out = [describe(self.machine)]
-        out += [
-            f"{name}: {label}; stamped by {clock.name}, a reading costs {clock.cost_p50_ns:.0f} ns (median, subtracted)"
-            for name, label, clock in zip("ab", (self.a, self.b), self.clocks, strict=True)
-        ]
-        out.append(f"b against a: {self.verdict} ({self._subtitle()})")
+    def headline(self) -> str:
+        return f"{self.b} against {self.a}: {self.verdict}"
+
+    def tables(self) -> list[Table]:
+        columns = ("metric", "a, ns", "b, ns", "b against a", "A/A control")
+        note = f"a: {self.a}. b: {self.b}. Medians; ratios are a / b, with a 95 % interval."
+        return [table(self._subtitle(), columns, [metric.cells() for metric in self.metrics], note=note)]
+
+    def notes(self) -> list[str]:
+        out = self.measured_on()
+        out += [f"{label}: stamped by {clock}" for label, clock in zip((self.a, self.b), self.clocks, strict=True)]
         if self.rounds < ENOUGH_ROUNDS:
-            out.append(
-                f"{self.rounds} rounds are few: an interval of fewer than {ENOUGH_ROUNDS} holds less than the 95 % it says"
-            )
+            out.append(f"{self.rounds} rounds are too few for an interval: what stands beside a ratio is its range")
         return out
 
-    def __str__(self) -> str:
-        rows = []
-        for one in self.metrics:
-            if one.found is None:
-                rows.append(f"{one.name:<11} {one.verdict}")
-                continue
-            times = f"{one.found.base_ns:,.1f} -> {one.found.ns:,.1f} ns"
-            rows.append(f"{one.name:<11} {times:<30} {one.verdict:<32} A/A control {one.found.control}")
-        return "\n".join([*self.lines(), *rows])
-
     def __repr__(self) -> str:
-        return f"<Comparison of {self.b} against {self.a}: {self.verdict}>"
+        return f"<Comparison of {self.headline()}>"
 
 
 def compare(
@@ -180,7 +163,7 @@ def compare(
     feed     : default: a calm generated feed of `messages` messages
     rounds   : of each kind, 3 to 1000; one more is run first, to warm up, and not counted
     until    : last stage to run, of both
-    seed     : of the order within a round, of the bootstrap, and of the generated feed
+    seed     : of the order within a round, and of the generated feed
     raises   : ConfigError; HftlabError if the two differ on the first 20,000 messages, or if one is a debug build
     """
     check_rounds(rounds)
@@ -188,19 +171,28 @@ def compare(
     clocks = _clocks(*engines)
     feed = synthetic("calm", messages, seed) if feed is None else feed
     require_parity(engines, feed)
-    ran = [one.run(feed, record="none", latency="total") for one in engines]
-    passes = 3 if max(run.elapsed_ns for run in ran) < SHORT_NS else 1
-    series = interleave(_each(engines, lambda one, _: _unstamped(one, feed, passes)), rounds, seed, "comparing, unstamped")
-    metrics = [Metric(HEADLINE, _paired(series, seed))]
-    if any(run.latency is None for run in ran):
-        metrics += [Metric(name, None, "one of the engines stamps nothing") for name in SHOWN]
+    runs = [engine.run(feed, record="none", latency="total") for engine in engines]
+    passes = run_paired(dict(zip("ab", engines, strict=True)), feed, rounds, seed, twice="a", what="comparing, unstamped")
+    metrics = [Metric(HEADLINE, Paired.of(passes["a", 0], passes["b", 0], passes["a", 1]))]
+    if any(run.latency is None for run in runs):
+        metrics += [Metric(name, None, "one of the engines stamps nothing") for name in COMPARED]
     else:
-        work = _each(engines, lambda one, place: percentiles(one, feed, clocks[place].cost_p50_ns))
-        stamped = interleave(work, rounds, seed, "comparing, stamped")
-        a_half, b_half = (half_step(run.latency["total"]) for run in ran if run.latency)
-        metrics += _tails(stamped, (a_half, b_half), seed)
-    labels = _labels(*engines)
-    return Comparison(*labels, feed.name, ran[0].messages, rounds, passes, until, fingerprint(), clocks, tuple(metrics))
+        stamped = interleave(_stamped_work(engines, clocks, feed), rounds, seed, "comparing, stamped")
+        a_half, b_half = (half_step(run.latency["total"]) for run in runs if run.latency)
+        metrics += _tails(stamped, (a_half, b_half))
+    again = " (again)" if engines[0].label == engines[1].label else ""
+    return Comparison(
+        feed=feed.name,
+        messages=runs[0].messages,
+        market=Market.of(engines[1], runs[1], feed),
+        rounds=rounds,
+        machine=fingerprint(),
+        a=engines[0].label,
+        b=f"{engines[1].label}{again}",
+        until=until,
+        clocks=clocks,
+        metrics=tuple(metrics),
+    )
 
 
 def _clocks(a: Engine, b: Engine) -> tuple[ClockReport, ClockReport]:
@@ -209,31 +201,46 @@ def _clocks(a: Engine, b: Engine) -> tuple[ClockReport, ClockReport]:
     return first, first if require_release_build(b).clock == first.name else clock_of(b.implementation)
 
 
-def _labels(a: Engine, b: Engine) -> tuple[str, str]:
-    return (a.label, b.label) if a.label != b.label else (a.label, f"{b.label} (again)")
-
-
-def _each(engines: list[Engine], work: Callable[[Engine, int], float | Series]) -> dict[str, Callable[[], float | Series]]:
+def _stamped_work(
+    engines: list[Engine], clocks: tuple[ClockReport, ClockReport], feed: Feed
+) -> dict[str, Callable[[], float | Series]]:
     """The contenders: a, b, and a once more as the control."""
-    a, b = engines
-    return {"a": lambda: work(a, 0), "b": lambda: work(b, 1), "a again": lambda: work(a, 0)}
+
+    def work(engine: Engine, clock: ClockReport) -> Callable[[], float | Series]:
+        return lambda: pass_percentiles(engine, feed, clock.cost_p50_ns)
+
+    a, b = map(work, engines, clocks)
+    return {"a": a, "b": b, "a again": a}
 
 
-def _unstamped(engine: Engine, feed: Feed, passes: int) -> float:
-    return min(engine.run(feed, record="none").ns_per_message for _ in range(passes))
+def pass_percentiles(engine: Engine, feed: Feed, clock_ns: float) -> Series:
+    """p50, p99, p99.9 of one stamped pass in ns, (3,); NaN where too few samples lie beyond."""
+    stamps = engine.run(feed, record="none", latency="total").latency
+    assert stamps is not None  # asked before the rounds
+    ns = np.maximum(stamps["total"] - clock_ns, 0.0)
+    return np.array([np.quantile(ns, q) if has_enough_samples(ns.size, q) else np.nan for q in COMPARED.values()])
 
 
-def _paired(series: dict[str, Series], seed: int) -> Paired:
-    return Paired.of(series["a"], series["b"], series["a again"], seed)
+def half_step(stamps: Series) -> float:
+    """Half the steps in which a clock counts, ns: of the least distance of two stamps that is more than the rounding to whole ns,
+    and of that rounding."""
+    gaps = np.diff(np.unique(stamps)).astype(np.float64)
+    return float(min(gaps[gaps > 1.5], default=0.0)) / 2 + 0.5
 
 
-def _tails(stamped: dict[str, Series], half_ns: tuple[float, float], seed: int) -> Iterator[Metric]:
-    for place, name in enumerate(SHOWN):
-        series = {contender: values[:, place] for contender, values in stamped.items()}
-        smallest = min(float(values.min()) for values in series.values())
+def blurred(paired: Paired, base_half: float, half: float) -> Paired:
+    """The interval widened by half a step of the clock in either median: all rounds read the same step, and would seem exact."""
+    a, b, ratio = base_half / paired.base_ns, half / paired.ns, paired.ratio
+    return replace(paired, ratio=ratio.widened(ratio.low * (1 - a) / (1 + b), ratio.high * (1 + a) / (1 - b)))
+
+
+def _tails(stamped: dict[str, Series], half_ns: tuple[float, float]) -> Iterator[Metric]:
+    for place, name in enumerate(COMPARED):
+        a, b, again = (stamped[contender][:, place] for contender in ("a", "b", "a again"))
+        smallest = min(float(values.min()) for values in (a, b, again))
         if np.isnan(smallest):
             yield Metric(name, None, f"fewer than {MIN_TAIL_SAMPLES} samples of a pass lie beyond it")
         elif smallest <= max(half_ns):
-            yield Metric(name, None, "no longer than the clock can tell from nothing")
+            yield Metric(name, None, "below one step of the clock")
         else:
-            yield Metric(name, blurred(_paired(series, seed), *half_ns))
+            yield Metric(name, blurred(Paired.of(a, b, again), *half_ns))

@@ -90,7 +90,7 @@ class Burst:
             "drain_low": min(self.drain_ns),
             "drain_high": max(self.drain_ns),
             "drain_theory_ns": self.drain_theory_ns,
-            **{name: self.response.quantiles[key] for name, key in PERCENTILES.items()},
+            **{name: self.response.percentiles[key] for name, key in PERCENTILES.items()},
             "max": self.response.max,
             "n": self.response.n,
         }

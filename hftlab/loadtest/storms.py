@@ -64,7 +64,7 @@ class Weathered:
             "ns_per_message": self.ns.median,
             "low": self.ns.low,
             "high": self.ns.high,
-            **{name: self.service.quantiles[key] for name, key in PERCENTILES.items()},
+            **{name: self.service.percentiles[key] for name, key in PERCENTILES.items()},
             "max": self.service.max,
             "faults": self.faults,
             "order_bytes": self.memory.get("order_bytes", 0),

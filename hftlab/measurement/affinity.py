@@ -1,6 +1,6 @@
-"""Where a measurement runs: on a core of its own, ahead of everything else, its memory held. Asked for, undone, never pretended.
+"""Where a measurement runs: on a core of its own, ahead of everything else, its memory locked. Asked for, undone, reported.
 
-with cpu_affinity(pin=1, fifo=True) as placement:
+with cpu_affinity(1, realtime=True) as placement:
     ...
 print(placement.refused)        what the system did not allow, a sentence each
 """
@@ -29,11 +29,17 @@ _CAP_SYS_NICE, _CAP_IPC_LOCK = 23, 14
 
 @dataclass(frozen=True)
 class Placement:
-    """What is in force. `refused` and `notes` are sentences."""
+    """What is in force.
 
-    pinned: int | None = None
-    fifo: int | None = None  # the priority
-    locked: bool = False
+    core           : the thread stays on it; None: not pinned
+    priority       : under SCHED_FIFO; None: not real-time
+    memory_locked  : whether memory is kept from being paged out
+    refused, notes : sentences: what the system did not allow, and what it restricts
+    """
+
+    core: int | None = None
+    priority: int | None = None
+    memory_locked: bool = False
     refused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -50,33 +56,35 @@ def in_force() -> Placement | None:
 
 
 @contextmanager
-def cpu_affinity(pin: int | None = None, *, fifo: bool = False, lock: bool = False, strict: bool = False) -> Iterator[Placement]:
+def cpu_affinity(
+    core: int | None = None, *, realtime: bool = False, lock_memory: bool = False, strict: bool = False
+) -> Iterator[Placement]:
     """Within the block the calling thread runs as asked, as far as the system allows; afterwards as before.
 
-    pin    : core to stay on; so do a child process and a thread begun within the block, and that thread is let go, too
-    fifo   : SCHED_FIFO with priority 50; children and new threads do not inherit it
-    lock   : keep memory from being paged out (mlockall), from the moment it is touched
-    strict : what the system refuses is an error instead of a sentence in `refused`
-    raises : ConfigError for a core outside the allowed ones; HftlabError if refused and strict
+    core        : to stay on; so do a child process and a thread begun within the block, and that thread is released, too
+    realtime    : SCHED_FIFO with priority 50; children and new threads do not inherit it
+    lock_memory : keep memory from being paged out (mlockall), from the moment it is touched
+    strict      : what the system refuses is an error instead of a sentence in `refused`
+    raises      : ConfigError for a core outside the allowed ones; HftlabError if refused and strict
     """
     refused: list[str] = []
     notes: list[str] = []
     with ExitStack() as undo:
-        locked = lock and _try(_hold_memory, undo, refused)
-        pinned = pin is not None and _try(lambda undo: _pin(pin, undo), undo, refused)
-        first = fifo and _try(_fifo, undo, refused)
+        locked = lock_memory and _try(_lock_memory, undo, refused)
+        pinned = core is not None and _try(lambda undo: _pin(core, undo), undo, refused)
+        first = realtime and _try(_raise_priority, undo, refused)
         if strict and refused:
             raise HftlabError("; ".join(refused))
         if first and (throttling := _throttling()):
             notes.append(throttling)
-        placement = Placement(pin if pinned else None, PRIORITY if first else None, locked, tuple(refused), tuple(notes))
+        placement = Placement(core if pinned else None, PRIORITY if first else None, locked, tuple(refused), tuple(notes))
         _in_force.append(placement)
         undo.callback(_in_force.remove, placement)
         yield placement
 
 
 def _try(step: Callable[[ExitStack], str], undo: ExitStack, refused: list[str]) -> bool:
-    """Take a step; what it says is why it could not be taken."""
+    """Take a step; its answer is why it could not be taken, "" if it was."""
     why = step(undo)
     if why:
         refused.append(why)
@@ -115,7 +123,7 @@ def _unpin(core: int, allowed: list[int], before: set[int]) -> None:
             continue
 
 
-def _fifo(undo: ExitStack) -> str:
+def _raise_priority(undo: ExitStack) -> str:
     if not hasattr(os, "sched_setscheduler"):
         return "SCHED_FIFO: this system does not have it"
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
@@ -123,11 +131,11 @@ def _fifo(undo: ExitStack) -> str:
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
     except OSError as error:
         return f"SCHED_FIFO: {_denied(error, 'CAP_SYS_NICE, or a limit rtprio of 50')}"
-    undo.callback(_unfifo, policy, parameters)
+    undo.callback(_restore_priority, policy, parameters)
     return ""
 
 
-def _unfifo(policy: int, parameters: os.sched_param) -> None:
+def _restore_priority(policy: int, parameters: os.sched_param) -> None:
     try:
         os.sched_setscheduler(0, policy, parameters)
     except PermissionError:  # who has the limit but not the capability may not take the reset on fork back
@@ -146,8 +154,8 @@ def _throttling() -> str:
     return f"real-time throttling: at most {runtime / period:.0%} of each {period / 1e6:g} s is for SCHED_FIFO"
 
 
-def lock_refused() -> str:
-    """Why memory cannot be held here, "" if it can: only where no limit can make a later allocation fail."""
+def memory_lock_refusal() -> str:
+    """Why memory cannot be locked here, "" if it can: only where no limit can make a later allocation fail."""
     if sys.platform != "linux":
         return "memory lock: only on Linux"
     import resource
@@ -157,10 +165,10 @@ def lock_refused() -> str:
     return ""
 
 
-def _hold_memory(undo: ExitStack) -> str:
-    if why := lock_refused():
+def _lock_memory(undo: ExitStack) -> str:
+    if why := memory_lock_refusal():
         return why
-    if any(placement.locked for placement in _in_force):
+    if any(placement.memory_locked for placement in _in_force):
         return ""
     library = ctypes.CDLL(None, use_errno=True)
     if library.mlockall(_LOCK):

@@ -2,27 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hftlab.engine.session import Backend
+from hftlab.engine.session import Backend, backends, resolve
 from hftlab.measurement.affinity import each_core
-from hftlab.measurement.clock_sources import Calibration, Source, every_source, python_sources, source_of
-from hftlab.measurement.distribution import has_enough_samples
-from hftlab.measurement.result import Result
+from hftlab.measurement.distribution import PERCENTILES, Samples, percentiles
+from hftlab.measurement.storage import StoredResult
+from hftlab.presentation.document import Table, number, table
 
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA = "hftlab-clocks/1"
 #: Readings for the cost of one clock: p99.9 needs 100,000, p99.99 a million.
 READINGS, MANY = 100_000, 1_000_000
 #: Readings in a row on one core before the next, and how often round the cores go in search of a step back.
 HOP, ROUNDS = 25_000, 4
-QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999}
+
+
+Stamps = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How many ns a tick is, and what that is worth; errors in parts per million (1 ppm is 1 us in a second).
+
+    ns_per_tick : by the clock `against`, over `span_ns`
+    bound_ppm   : what the uncertainty of its two moments leaves open
+    again_ppm   : a second calibration of the same length, taken now, against the first
+    drift_ppm   : the calibrated clock against `against` since the first calibration began, `drift_ns` ago
+    """
+
+    ns_per_tick: float
+    against: str
+    span_ns: int
+    bound_ppm: float
+    again_ppm: float
+    drift_ppm: float
+    drift_ns: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """A clock that can be read.
+
+    kind        : "counter", "system" or "wall"
+    reads       : the call or the instructions a reading is made of
+    tick_ns     : what it counts in, as the system or the calibration says
+    stamps      : n -> that many readings back to back, in ticks of ns_per_tick
+    calibration : None where a tick is a nanosecond by definition
+    warning     : what it must not be used for
+    """
+
+    name: str
+    kind: str
+    reads: str
+    tick_ns: float
+    ns_per_tick: float
+    stamps: Callable[[int], Stamps]
+    calibration: Calibration | None = None
+    warning: str = ""
+
+
+def python_stamps(clock: Callable[[], int]) -> Callable[[int], Stamps]:
+    """A reader of a Python clock that answers in whole ns."""
+
+    def stamps(n: int) -> Stamps:
+        out = array("q", bytes(8 * n))
+        for i in range(n):
+            out[i] = clock()
+        return np.frombuffer(out, np.int64)
+
+    return stamps
+
+
+def python_sources() -> list[Source]:
+    """perf_counter_ns, and the wall clock as a warning."""
+    clock, wall = time.get_clock_info("perf_counter"), time.get_clock_info("time")
+    warning = "it can step, back too, when the date is set: no interval may be taken with it"
+    return [
+        Source(name, kind, info.implementation, info.resolution * 1e9, 1.0, python_stamps(read), None, warned)
+        for name, kind, info, read, warned in (
+            ("perf_counter_ns", "system", clock, time.perf_counter_ns, ""),
+            ("time_ns", "wall", wall, time.time_ns, warning),
+        )
+    ]
+
+
+def rust_sources(backend: Any) -> list[Source]:
+    """The clocks of an extension that offers `clock_info` and `clock_stamps`, the best first; none of another engine."""
+    if not hasattr(backend, "clock_info"):
+        return []
+    return [_rust_source(backend, info) for info in backend.clock_info()]
+
+
+def _rust_source(backend: Any, info: dict[str, Any]) -> Source:
+    name, ns_per_tick = info["name"], info["ns_per_tick"]
+
+    def stamps(n: int) -> Stamps:
+        return np.asarray(backend.clock_stamps(name, n)).astype(np.int64)
+
+    counter = "against" in info
+    names = Calibration.__dataclass_fields__
+    calibration = Calibration(**{name: info[name] for name in names}) if counter else None
+    return Source(name, "counter" if counter else "system", info["source"], ns_per_tick, ns_per_tick, stamps, calibration)
+
+
+def every_source() -> list[Source]:
+    """All clocks that can be read here: those of the Rust engine where it is installed, then those of Python."""
+    rust = [resolve(info.name)[1] for info in backends() if info.available and info.name == "rust"]
+    return [*(source for backend in rust for source in rust_sources(backend)), *python_sources()]
+
+
+def source_of(backend: Backend) -> Source | None:
+    """The clock that stamps an engine, if it is one that can be read from here."""
+    known = rust_sources(backend)
+    if not hasattr(backend, "clock_cost"):  # one that measures itself may read the same clock at another price
+        known += python_sources()
+    return next((source for source in known if source.name == backend.clock), None)
 
 
 @dataclass(frozen=True)
@@ -32,30 +134,29 @@ class Cost:
     n: int
     min: float
     max: float
-    quantiles: dict[str, float | None]
+    percentiles: dict[str, float | None]
 
     @classmethod
-    def of(cls, ns: np.ndarray[Any, Any]) -> Cost:
+    def of(cls, ns: Samples) -> Cost:
         """Summarise the differences of readings. One that is negative is a step back, not a cost, and counts as 0."""
         ns = np.maximum(np.asarray(ns, np.float64), 0.0)
-        quantiles = {name: float(np.quantile(ns, q)) if has_enough_samples(ns.size, q) else None for name, q in QUANTILES.items()}
-        return cls(int(ns.size), float(ns.min()), float(ns.max()), quantiles)
+        return cls(int(ns.size), float(ns.min()), float(ns.max()), percentiles(ns))
 
     def values(self) -> dict[str, float | None]:
-        """min, p50, p90, p99, p99.9, p99.99, max, in ns."""
-        return {"min": self.min, **self.quantiles, "max": self.max}
+        """min, p50 to p99.99, max, in ns."""
+        return {"min": self.min, **self.percentiles, "max": self.max}
 
 
 @dataclass(frozen=True)
 class ClockReport:
     """One clock, measured.
 
-    kind          : "counter", "system", "wall", or "engine" for one that only its engine can read
-    reads         : the call or the instructions a reading is made of
-    tick_ns       : what it counts in, nominally; None where nobody says
-    resolution_ns : smallest step above 0 that was seen, which a reading that costs more than a tick cannot show
-    grain_ns      : the greatest step of which all differences seen are multiples; None where only costs are told
-    backwards     : steps back among `watched` readings, on `cores` cores in turn; None where only costs are told
+    kind        : "counter", "system", "wall", or "engine" for one that only its engine can read
+    reads       : the call or the instructions a reading is made of
+    tick_ns     : what it counts in, nominally; None where nobody says
+    step_ns     : the step in which its readings differ; see `step_of`
+    calibration : None where a tick is a nanosecond by definition
+    backwards   : steps back among `watched` readings, on `cores` cores in turn; None where only costs are known
     """
 
     name: str
@@ -63,8 +164,7 @@ class ClockReport:
     reads: str
     cost: Cost
     tick_ns: float | None
-    resolution_ns: float
-    grain_ns: float | None
+    step_ns: float
     calibration: Calibration | None
     backwards: int | None
     watched: int
@@ -74,50 +174,41 @@ class ClockReport:
     @property
     def cost_p50_ns(self) -> float:
         """Median cost of a reading: what is subtracted from a stamped interval."""
-        return self.cost.quantiles["p50"] or 0.0
+        return self.cost.percentiles["p50"] or 0.0
 
     @property
     def monotonic(self) -> bool | None:
-        """Whether no step back was seen."""
+        """Whether no step back was seen; None where it was not watched."""
         return None if self.backwards is None else self.backwards == 0
 
     def row(self) -> dict[str, Any]:
-        """Flat, for a frame."""
-        trust = self.calibration
+        """One row of `Clocks.frame`."""
+        calibration = self.calibration
         return {
             "clock": self.name,
             "kind": self.kind,
             "reads": self.reads,
             "tick_ns": self.tick_ns,
-            "step_ns": self.resolution_ns,
-            "grain_ns": self.grain_ns,
+            "step_ns": self.step_ns,
             **self.cost.values(),
             "n": self.cost.n,
             "monotonic": self.monotonic,
             "backwards": self.backwards,
-            "calibration_ppm": trust and trust.again_ppm,
-            "drift_ppm": trust and trust.drift_ppm,
+            "calibration_ppm": calibration and calibration.again_ppm,
+            "drift_ppm": calibration and calibration.drift_ppm,
             "warning": self.warning,
         }
 
-    def to_dict(self) -> dict[str, Any]:
-        cost = self.cost.values()
-        flat = {f"cost_{name}_ns": cost[name] for name in ("p50", "p99", "max")}
-        return {**asdict(self), **flat, "monotonic": self.monotonic}
-
     def __str__(self) -> str:
-        told = {name: value for name, value in self.cost.values().items() if name != "p50" and value is not None}
-        tail = ", ".join(f"{name} {value:,.0f}" for name, value in told.items())
-        trust = self.calibration
-        found = f"; found again within {abs(trust.again_ppm):.1f} ppm" if trust else ""
-        back = f"; {self.backwards} STEPS BACK" if self.backwards else ""
-        return f"{self.name} by {self.reads}: a reading costs {self.cost_p50_ns:,.0f} ns ({tail}){found}{back}"
+        cost = f"a reading costs {self.cost_p50_ns:,.0f} ns (median, subtracted)"
+        return f"clock {self.name}, {cost} and counts in steps of {self.step_ns:.3g} ns"
 
 
 @dataclass(frozen=True)
-class Clocks(Result):
+class Clocks(StoredResult):
     """Every clock of this machine, those of the Rust engine first."""
 
+    schema = "hftlab-clocks/2"
     reports: tuple[ClockReport, ...]
 
     def __iter__(self) -> Iterator[ClockReport]:
@@ -133,27 +224,33 @@ class Clocks(Result):
         return {report.name: report for report in self.reports}[which]
 
     def frame(self) -> pl.DataFrame:
-        """One row per clock: clock, kind, reads, tick_ns, step_ns, grain_ns, min, p50 ... max in ns (null where the sample is too
-        small), n, monotonic, backwards, calibration_ppm, drift_ppm, warning."""
+        """One row per clock: clock, kind, reads, tick_ns, step_ns, min, p50 ... max in ns (null where the sample is too small),
+        n, monotonic, backwards, calibration_ppm, drift_ppm, warning."""
         import polars as pl
 
         return pl.DataFrame([report.row() for report in self.reports], infer_schema_length=None)
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"schema": SCHEMA, "clocks": [report.to_dict() for report in self.reports]}
+    def headline(self) -> str:
+        return f"{len(self)} clocks"
 
-    def lines(self) -> list[str]:
-        """A sentence for each clock."""
-        return [f"{report}" + (f"; {report.warning}" if report.warning else "") for report in self.reports]
+    def tables(self) -> list[Table]:
+        columns = ("clock", "reads", "step, ns", *("min", *PERCENTILES, "max"), "n", "monotonic", "calibrated again, ppm")
+        rows = []
+        for clock in self.reports:
+            costs = [number(ns, 0) for ns in clock.cost.values().values()]
+            again = number(clock.calibration.again_ppm if clock.calibration else None)
+            monotonic = "unknown" if clock.monotonic is None else "yes" if clock.monotonic else f"{clock.backwards} STEPS BACK"
+            rows.append((clock.name, clock.reads, number(clock.step_ns), *costs, f"{clock.cost.n:,}", monotonic, again))
+        return [table("What a reading of each clock costs, ns", columns, rows, words=2)]
+
+    def notes(self) -> list[str]:
+        return [f"{clock.name}: {clock.warning}" for clock in self.reports if clock.warning]
 
     def plot(self) -> Any:
         """What a reading of each costs as an Altair chart; see `hftlab.charts.clock_chart`."""
         from hftlab.charts import clock_chart
 
         return clock_chart(self.frame())
-
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
 
 
 def clocks(n: int = MANY) -> Clocks:
@@ -171,31 +268,39 @@ def clock_of(backend: Backend) -> ClockReport:
             Source(backend.clock, "engine", "unknown; measured was perf_counter_ns", 1.0, 1.0, python_sources()[0].stamps)
         )
     ns = np.asarray(measure(READINGS), np.float64)
-    steps = ns[ns > 0]
-    step = float(steps.min()) if steps.size else 0.0
-    return ClockReport(backend.clock, "engine", "unknown", Cost.of(ns), None, step, None, None, None, 0, 1)
+    return ClockReport(backend.clock, "engine", "unknown", Cost.of(ns), None, step_of(ns), None, None, 0, 1)
 
 
 def report(source: Source, n: int = READINGS) -> ClockReport:
     """Measure one clock: n readings for the cost, then some on every core in turn for steps back."""
     ticks = np.diff(source.stamps(n + 1))
-    steps = np.abs(ticks[ticks != 0])
     back, watched, cores = steps_back(source)
-    ns = source.ns_per_tick
     return ClockReport(
         name=source.name,
         kind=source.kind,
         reads=source.reads,
-        cost=Cost.of(ticks * ns),
+        cost=Cost.of(ticks * source.ns_per_tick),
         tick_ns=source.tick_ns,
-        resolution_ns=float(steps.min()) * ns if steps.size else 0.0,
-        grain_ns=float(np.gcd.reduce(steps)) * ns if steps.size else 0.0,
+        step_ns=step_of(ticks) * source.ns_per_tick,
         calibration=source.calibration,
         backwards=back + int(np.count_nonzero(ticks < 0)),
         watched=watched + n,
         cores=cores,
         warning=source.warning,
     )
+
+
+def step_of(differences: Samples) -> float:
+    """The step of a clock, in the unit of its readings: the most common gap between neighbouring distinct differences.
+
+    A few odd readings, such as a correction of the clock, do not change it, as they do the least gap or a common divisor. Of
+    gaps that are equally common the smaller one counts. 0 for a clock that stands still.
+    """
+    distinct = np.unique(np.abs(np.append(differences, 0)))
+    if distinct.size < 2:
+        return 0.0
+    gaps, counts = np.unique(np.round(np.diff(distinct), 6), return_counts=True)
+    return float(gaps[np.argmax(counts)])
 
 
 def steps_back(source: Source, rounds: int = ROUNDS) -> tuple[int, int, int]:

@@ -143,9 +143,9 @@ def describe(print_: dict[str, Any]) -> str:
     guest = ", virtual" if print_["hypervisor"] else ""
     builds = "".join(f", {name} {build}" for name, build in print_.get("builds", {}).items())
     placement = print_.get("placement") or {}
-    where = f", pinned to core {placement['pinned']}" if placement.get("pinned") is not None else ""
+    where = f", pinned to core {placement['core']}" if placement.get("core") is not None else ""
     load = "unknown" if print_["load_1min"] is None else f"{print_['load_1min']:.2f}"
-    first = f", SCHED_FIFO {placement['fifo']}" if placement.get("fifo") else ""
+    first = f", SCHED_FIFO {placement['priority']}" if placement.get("priority") else ""
     return (
         f"{print_['cpu']} ({print_['cores']} cores{guest}), {print_['system']} {print_['kernel']}, "
         f"Python {print_['python']}, hftlab {print_['hftlab']}{builds}, load {load}{where}{first}"

@@ -11,37 +11,37 @@ from typing import Any
 import numpy as np
 
 from hftlab.engine.session import backends, resolve
-from hftlab.errors import ConfigError
+from hftlab.errors import ConfigError, check_range
 from hftlab.measurement import system
-from hftlab.measurement.distribution import has_enough_samples
-from hftlab.measurement.result import Result
+from hftlab.measurement.distribution import PERCENTILES, has_enough_samples
+from hftlab.measurement.storage import StoredResult
+from hftlab.presentation.document import Table, number, table
 
-SCHEMA = "hftlab-jitter/1"
 #: From so many ns on a gap counts as time lost; a reading is well below, an interrupt is not.
 LOST_NS = 1_000.0
 #: From so many ns on a gap counts as long.
 LONG_NS = 10_000.0
-QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999}
 
 
 @dataclass(frozen=True)
-class Jitter(Result):
+class Jitter(StoredResult):
     """The gaps between readings of a spinning clock.
 
-    clock     : which was read, and by whom
-    watched_s : time that was looked at
-    gaps      : how many
-    quantiles : of the gaps in ns, at most 1/64 too low; None where fewer than 100 gaps lie beyond
-    max_ns    : the longest
-    long      : gaps of 10 us and more
-    lost_s    : time in gaps of 1 us and more
-    steal_s   : what the hypervisor says it took meanwhile, over all cores, in steps of 10 ms; None where untold
+    clock       : which was read, and by whom
+    watched_s   : time that was looked at
+    gaps        : how many
+    percentiles : of the gaps in ns, at most 1/64 too low; None where fewer than 100 gaps lie beyond
+    max_ns      : the longest
+    long        : gaps of 10 us and more
+    lost_s      : time in gaps of 1 us and more
+    steal_s     : what the hypervisor says it took meanwhile, over all cores, in steps of 10 ms; None where it says nothing
     """
 
+    schema = "hftlab-jitter/2"
     clock: str
     watched_s: float
     gaps: int
-    quantiles: dict[str, float | None]
+    percentiles: dict[str, float | None]
     max_ns: float
     long: int
     lost_s: float
@@ -49,69 +49,66 @@ class Jitter(Result):
 
     @property
     def long_per_s(self) -> float:
+        """Gaps of 10 us and more in a second."""
         return self.long / self.watched_s
 
     @property
     def lost_share(self) -> float:
-        """Share of the time that was lost."""
+        """Share of the time that was lost, 0 to 1."""
         return self.lost_s / self.watched_s
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "clock": self.clock,
-            "watched_s": self.watched_s,
-            "gaps": self.gaps,
-            "quantiles_ns": self.quantiles,
-            "max_ns": self.max_ns,
-            "long_per_s": self.long_per_s,
-            "lost_share": self.lost_share,
-            "steal_s": self.steal_s,
-        }
+    def derived(self) -> dict[str, Any]:
+        return {"long_per_s": self.long_per_s, "lost_share": self.lost_share}
 
-    def __str__(self) -> str:
-        shown = {name: self.quantiles[name] for name in ("p50", "p99.99")}
-        told = ", ".join(f"{name} {ns:,.0f} ns" for name, ns in shown.items() if ns is not None)
-        return (
-            f"gaps {told}, longest {self.max_ns / 1e3:,.0f} us; {self.long_per_s:,.0f} a second of 10 us and more; "
-            f"{self.lost_share:.2%} of the time lost"
-        )
+    def headline(self) -> str:
+        return f"{self.clock}, {self.watched_s:.2f} s: {self.summary()}"
+
+    def summary(self) -> str:
+        """One line: the longest gap, long ones in a second, and the time lost."""
+        often = f"{self.long_per_s:,.0f} a second of 10 us and more"
+        return f"longest gap {self.max_ns / 1e3:,.0f} us; {often}; {self.lost_share:.2%} of the time lost"
+
+    def tables(self) -> list[Table]:
+        row = ["gap, ns", *(number(ns, 0) for ns in self.percentiles.values()), number(self.max_ns, 0), f"{self.gaps:,}"]
+        return [table("Gaps between readings of a spinning clock", ("", *self.percentiles, "max", "n"), [row])]
 
 
 def jitter(seconds: float = 1.0, *, engine: str = "auto") -> Jitter:
-    """Spin for so long on the core this thread is on (see `hftlab.measurement.affinity.placed`).
+    """Spin for so long on the core this thread is on (see `hftlab.measurement.affinity.cpu_affinity`).
 
-    engine : "rust" for its clock, "python" for perf_counter_ns, "auto" for the best there is
-    raises : ConfigError for seconds outside 0.001 to 60, or an engine without a spin
+    seconds : 0.001 to 60
+    engine  : "rust" for its clock, "python" for perf_counter_ns, "auto" for the best there is
+    raises  : ConfigError for seconds out of range, or an engine without a spin
     """
-    if not 0.001 <= seconds <= 60:
-        raise ConfigError(f"seconds is {seconds!r}; allowed is 0.001 to 60")
+    check_range("seconds", seconds, 0.001, 60)
     if engine == "auto":
         engine = "rust" if any(info.available for info in backends() if info.name == "rust") else "python"
     spin = _python_spin if engine == "python" else getattr(resolve(engine)[1], "jitter", None)
     if spin is None:
-        raise ConfigError(f"backend {engine!r} has no spin; allowed is 'auto', 'python' or 'rust'")
+        raise ConfigError(f"backend {engine!r} has no spin; use 'auto', 'python' or 'rust'")
     before = system.steal()
-    told = spin(seconds, LOST_NS, LONG_NS)
+    seen = spin(seconds, LOST_NS, LONG_NS)
     after = system.steal()
-    ns, counts = np.asarray(told["ns"], np.float64), np.asarray(told["counts"], np.int64)
+    ns, counts = np.asarray(seen["ns"], np.float64), np.asarray(seen["counts"], np.int64)
     return Jitter(
         clock=f"{resolve(engine)[1].clock} in {engine}",
-        watched_s=told["watched_ns"] / 1e9,
+        watched_s=seen["watched_ns"] / 1e9,
         gaps=int(counts.sum()),
-        quantiles=_quantiles(ns, counts),
-        max_ns=float(told["max_ns"]),
-        long=int(told["long"]),
-        lost_s=told["lost_ns"] / 1e9,
+        percentiles=_percentiles(ns, counts),
+        max_ns=float(seen["max_ns"]),
+        long=int(seen["long"]),
+        lost_s=seen["lost_ns"] / 1e9,
         steal_s=after[0] - before[0] if before and after else None,
     )
 
 
-def _quantiles(ns: np.ndarray[Any, Any], counts: np.ndarray[Any, Any]) -> dict[str, float | None]:
+def _percentiles(ns: np.ndarray[Any, Any], counts: np.ndarray[Any, Any]) -> dict[str, float | None]:
     """Of values that were counted, ascending."""
     below = np.cumsum(counts)
     n = int(below[-1])
-    return {name: float(ns[np.searchsorted(below, q * n)]) if has_enough_samples(n, q) else None for name, q in QUANTILES.items()}
+    return {
+        name: float(ns[np.searchsorted(below, q * n)]) if has_enough_samples(n, q) else None for name, q in PERCENTILES.items()
+    }
 
 
 def _python_spin(seconds: float, lost_ns: float, long_ns: float) -> dict[str, Any]:

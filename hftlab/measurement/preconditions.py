@@ -1,4 +1,4 @@
-"""Before a clock starts: the build is a release build, and the engines agree on the head of the feed."""
+"""What must hold before anything is timed: a release build, and engines that agree on the head of the feed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hftlab.engine.verify import verify
 from hftlab.errors import HftlabError
 from hftlab.feeds.feed import Feed
 
-#: Messages on which engines must agree before a clock starts.
+#: Messages on which engines must agree.
 PREFIX = 20_000
 
 
 def require_release_build(engine: Engine) -> Backend:
     """The backend of an engine. Raises HftlabError for a debug build."""
     if getattr(engine.implementation, "DEBUG_BUILD", False):
-        raise HftlabError(f"backend {engine.backend!r} is a debug build; its times say nothing (`make rust`)")
+        raise HftlabError(f"backend {engine.backend!r} is a debug build; refusing to benchmark it (build it with `make rust`)")
     return engine.implementation
 
 
@@ -29,4 +29,4 @@ def require_parity(engines: Iterable[Engine], feed: Feed, messages: int = PREFIX
     for number, other in enumerate(others):
         verdict = verify(others[0] if number else first, other, prefix)
         if not verdict:
-            raise HftlabError(f"no clock before equality: {verdict}")
+            raise HftlabError(f"engines disagree; refusing to benchmark: {verdict}")

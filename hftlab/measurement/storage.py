@@ -1,4 +1,4 @@
-"""What outlives a run: the user's folder, and a lock for the files in it."""
+"""What outlives a run: results as plain values and back, the user's folder, and a lock for the files in it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,40 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Self
 
-from hftlab.errors import OutputError
+import msgspec
+import numpy as np
+
+from hftlab.errors import HftlabError, OutputError
+from hftlab.presentation.result import Result, require_schema
+
+
+class StoredResult(Result):
+    """A result that is stored by its fields: numbers, text, records of them, and whatever has `to_dict` and `from_dict`."""
+
+    def derived(self) -> dict[str, Any]:
+        """What follows from the fields, for readers of the JSON; `from_dict` does not need it."""
+        return {}
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"schema": self.schema, **msgspec.to_builtins(self, enc_hook=_to_plain), **self.derived()}
+
+    @classmethod
+    def from_dict(cls, payload: dict[str, Any]) -> Self:
+        require_schema(payload, cls.schema)
+        try:
+            return msgspec.convert(payload, cls, dec_hook=_from_plain)
+        except msgspec.ValidationError as error:
+            raise HftlabError(f"{cls.schema}: {error}") from None
+
+
+def _to_plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value.to_dict()
+
+
+def _from_plain(kind: Any, payload: Any) -> Any:
+    return kind.from_dict(payload)
 
 
 def user_folder() -> Path:

@@ -88,7 +88,7 @@ class LatencyExplorer(Panel):
         part = self.part.value
         rows = []
         for name, parts in self.measured.items():
-            quantiles = parts[part].quantiles
+            quantiles = parts[part].percentiles
             rows.append((name, *(number(quantiles[column]) for column in COLUMNS), f"{parts[part].n:,}"))
         columns = ("passes one after the other: for a claim, hftlab.compare", *(f"{name}, ns" for name in COLUMNS), "samples")
         self.message.value = html.fragment("", [table(TITLES[part], columns, rows)])

@@ -6,7 +6,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from hftlab.experiments.lattice import Lattice, lattice
+from hftlab.experiments.factorial import Factorial, factorial
 from hftlab.feeds.feed import Feed
 from hftlab.notebook.panel import Panel, column, picture, row
 from hftlab.presentation import html
@@ -21,11 +21,11 @@ class Waterfall(Panel):
     python   : whether the steps begin with the Python engine
     """
 
-    def __init__(self, factorial: Lattice) -> None:
-        self.factorial = factorial
-        self.order: list[str] = list(factorial.axes)
-        self.switches = {axis: widgets.ToggleButton(True, description=axis, icon="check") for axis in factorial.axes}
-        timed = bool(len(factorial.python_ns))
+    def __init__(self, measured: Factorial) -> None:
+        self.factorial = measured
+        self.order: list[str] = list(measured.axes)
+        self.switches = {axis: widgets.ToggleButton(True, description=axis, icon="check") for axis in measured.axes}
+        timed = bool(len(measured.python_ns))
         self.python = widgets.Checkbox(False, description="from the Python engine", disabled=not timed, indent=False)
         self.picture, self.table = widgets.HTML(), widgets.HTML()
         for axis, switch in self.switches.items():
@@ -66,13 +66,13 @@ class Waterfall(Panel):
 
 
 def waterfall(
-    factorial: Lattice | Feed | None = None, *, rounds: int = 7, messages: int = 50_000, python: bool = True
+    measured: Factorial | Feed | None = None, *, rounds: int = 7, messages: int = 50_000, python: bool = True
 ) -> Waterfall:
     """A waterfall with switches as a widget.
 
-    factorial : the measured combinations, or a feed on which to measure them; default a calm feed of `messages` messages
-    rounds, messages, python : as for `hftlab.experiments.lattice.lattice`
+    measured : the measured combinations, or a feed on which to measure them; default a calm feed of `messages` messages
+    rounds, messages, python : as for `hftlab.experiments.factorial.factorial`
     """
-    if not isinstance(factorial, Lattice):
-        factorial = lattice(factorial, rounds=rounds, messages=messages, python=python)
-    return Waterfall(factorial)
+    if not isinstance(measured, Factorial):
+        measured = factorial(measured, rounds=rounds, messages=messages, python=python)
+    return Waterfall(measured)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from hftlab.presentation.document import NOT_KNOWN, Block, Code, Section, Table, table, text
+from hftlab.presentation.document import NOT_KNOWN, Block, Code, Section, Table, number, table, text
 from hftlab.reporting.facts import Facts
 
 #: Field of a fingerprint -> what people call it, in the order of the table; what is not named here follows under its own name.
@@ -72,11 +72,16 @@ def bench_source(facts: Facts, told: str = "stamps of every message") -> str:
     return source(facts, "bench", f"{told}, {bench['messages']:,} messages, {bench['rounds']} interleaved rounds")
 
 
+def _clock_figures(clock: dict[str, Any]) -> list[str]:
+    """Step, and the cost of a reading: p50, p99, max, in ns."""
+    cost = clock["cost"]
+    return [number(ns, 0) for ns in (clock["step_ns"], cost["percentiles"]["p50"], cost["percentiles"]["p99"], cost["max"])]
+
+
 def measured_on_what(facts: Facts) -> Section:
     """What was run, on what, with which clocks; the whole fingerprint stands in the last chapter."""
     columns = ("engine", "clock", "step, ns", "a reading, median, ns", "p99, ns", "max, ns")
-    figures = ("resolution_ns", "cost_p50_ns", "cost_p99_ns", "cost_max_ns")
-    clocks = [(one["label"], one["clock"]["name"], *(f"{one['clock'][name]:,.0f}" for name in figures)) for one in facts.engines]
+    clocks = [(one["label"], one["clock"]["name"], *_clock_figures(one["clock"])) for one in facts.engines]
     blocks: list[Block] = [table("The run", ("what", "value"), [*_run(facts), *_short(facts)], words=2)]
     if clocks:
         told = bench_source(facts, "20,000 readings")

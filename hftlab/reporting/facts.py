@@ -3,13 +3,13 @@
     {"schema": "hftlab-report/1",
      "how"        how it was measured: feed, seed, rounds, command, when
      "missing"    part -> why it was not measured
-     "bench"      hftlab-bench/2: every engine, stage by stage
+     "bench"      hftlab-bench/3: every engine, stage by stage
      "spectrum"   end to end by engine: series, percentile, ns
      "bins"       every stage by engine: engine, stage, low_ns, high_ns, count
-     "ablation"   hftlab-ablate/1: every switch of the Rust engine, or null
+     "ablation"   hftlab-ablate/2: every switch of the Rust engine, or null
      "swept"      engine -> end to end with swept caches
      "best"       the fastest engine: label, timeline
-     "flight"     hftlab-flight/1: its slowest messages, or null
+     "flight"     hftlab-slowest/1: its slowest messages, or null
      "open_loop"  the same engine at fixed rates}
 
 Every part but "schema" may lack: a page can be built of what `hftlab bench --out` and `hftlab bench --ablate --out` have saved.
@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from hftlab.errors import FeedError, HftlabError, UnknownName
-from hftlab.experiments.report import SCHEMA as BENCH
+from hftlab.experiments.ablation import Ablation
+from hftlab.experiments.stages import BenchReport
 
 SCHEMA = "hftlab-report/1"
-ABLATION = "hftlab-ablate/1"
 #: Schema of a result saved alone -> its part in a report.
-_PARTS = {BENCH: "bench", ABLATION: "ablation"}
+_PARTS = {BenchReport.schema: "bench", Ablation.schema: "ablation"}
 #: Fields of a fingerprint in which results must agree to stand on one page.
 _SAME = ("cpu", "arch", "cores", "system", "kernel", "python", "hftlab", "builds")
 

@@ -43,7 +43,7 @@ def waterfall(facts: Facts) -> Iterator[Figure]:
     found = facts.part("ablation")
     if not found:
         return
-    ladder = [step for step in found["steps"] if step["start"] == "ladder" and step["verdict"] != "control"]
+    ladder = [step for step in found["rows"] if step["start"] == "ladder" and step["verdict"] != "control"]
     steps, whole = [step for step in ladder if step["axis"] != "all"], next(step for step in ladder if step["axis"] == "all")
     python = next((one for one in facts.engines if one["backend"] == "python"), None)
     naive = whole["from_ns_per_message"]
@@ -72,7 +72,7 @@ def forest(facts: Facts) -> Iterator[Figure]:
     if not found:
         return
     columns = ("start", "axis", "from", "to", "from_ns_per_message", "to_ns_per_message", "ratio", "low", "high", "verdict")
-    rows = [{name: str(step[name]) if name in ("from", "to") else step[name] for name in columns} for step in found["steps"]]
+    rows = [{name: str(step[name]) if name in ("from", "to") else step[name] for name in columns} for step in found["rows"]]
     caption = (
         "A dot is how many times as fast an engine is after one switch, its line the 95 % interval; right of 1 is faster. The "
         "grey band is the A/A control, an engine against itself: a dot within it is no difference."
@@ -201,7 +201,7 @@ def flight(facts: Facts) -> Iterator[Figure]:
     yield figure(
         "flight",
         "The slowest messages among their neighbours",
-        timeline_chart(frame(found["messages"]), frame(found["slowest"]), found["engine"]),
+        timeline_chart(frame(found["messages"]), frame(found["rows"]), found["engine"]),
         "A row is a message, its stages one after the other from its own beginning; the wait before it stands at the left. "
         "Compare the slow one with those around it: the stage that is long there alone is where the time went.",
         source(facts, "best", "one stamped pass"),

@@ -44,7 +44,7 @@ def _apart(facts: Facts, ns: float) -> Iterator[str]:
 
 def _ladder(facts: Facts) -> Table:
     found = facts.part("ablation")
-    steps = [step for step in found["steps"] if step["start"] == "ladder" and step["verdict"] != "control"]
+    steps = [step for step in found["rows"] if step["start"] == "ladder" and step["verdict"] != "control"]
     rows = [_step(step) for step in steps]
     note = (
         "Each optimisation is added to those above it. What a step is worth depends on what stands before it, which is why the "
@@ -71,7 +71,7 @@ def switches(facts: Facts) -> Section:
     rows = [
         (f"{start}: {row[0]}", *row[1:])
         for start in ("naive", "best")
-        for row in map(_step, (step for step in found["steps"] if step["start"] == start and step["axis"] != "A/A"))
+        for row in map(_step, (step for step in found["rows"] if step["start"] == start and step["axis"] != "A/A"))
     ]
     columns = ("start: what", *_COLUMNS[1:])
     note = "From naive: one optimisation alone, added to an engine without any. From best: one changed, all others at their best."
@@ -109,7 +109,7 @@ def _word(ratio: dict[str, float], control: dict[str, float] | None) -> str:
 
 def _switches(facts: Facts) -> Iterator[str]:
     starts = {"naive": "alone, in the naive engine", "best": "alone, in the best engine", "ladder": "after those before it"}
-    for step in (facts.part("ablation") or {"steps": ()})["steps"]:
+    for step in (facts.part("ablation") or {"rows": ()})["rows"]:
         if step["axis"] == "all":
             yield f"Rust, naive to best: {step['verdict']}."
         elif step["verdict"] != "control":
@@ -133,7 +133,7 @@ def controls(facts: Facts) -> Section:
         )
         told.append(bench_source(facts, "bench: unstamped passes"))
     found = facts.part("ablation")
-    for step in found["steps"] if found else ():
+    for step in found["rows"] if found else ():
         if step["verdict"] == "control":
             name = f"{step['start']}: {step['from']}" if step["start"] == "ladder" else f"Rust {step['from']}"
             rows.append(

@@ -2,10 +2,10 @@
 
     bench          every engine, stage by stage, interleaved            hftlab.experiments
     ablation       every switch of the Rust engine                      hftlab.ablate
-    swept          every engine, message by message, caches swept       hftlab.experiments.swept
+    swept          every engine, message by message, caches swept       hftlab.experiments.open_loop
     best           the fastest engine: over time, slowest messages      hftlab.latency
-    flight         its slowest messages                                 hftlab.experiments.flight
-    open_loop      the fastest engine at fixed rates                    hftlab.experiments.openloop
+    flight         its slowest messages                                 hftlab.experiments.slowest
+    open_loop      the fastest engine at fixed rates                    hftlab.experiments.open_loop
 
 What is kept are plain values, already summarised; `hftlab.reporting.facts` says how.
 """
@@ -20,13 +20,10 @@ from hftlab.engine.engine import Engine
 from hftlab.engine.resolve import as_engine
 from hftlab.engine.session import backends
 from hftlab.engine.variants import best, naive
-from hftlab.experiments.ablate import ablate
-from hftlab.experiments.flight import Flight
+from hftlab.experiments.ablation import ablate
 from hftlab.experiments.latency import LatencyReport, latency
-from hftlab.experiments.measure import measure
-from hftlab.experiments.openloop import paced
-from hftlab.experiments.report import Report
-from hftlab.experiments.swept import swept
+from hftlab.experiments.open_loop import cold_cache, open_loop
+from hftlab.experiments.stages import BenchReport, bench
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import clock_of
 from hftlab.measurement.distribution import Distribution
@@ -60,13 +57,13 @@ def gather(feed: Feed, effort: Effort, *, seed: int = 1, engines: Iterable[Any] 
     raises : HftlabError if engines differ, or one is a debug build
     """
     given = list(engines)
-    report = measure(feed, rounds=effort.rounds, seed=seed, engines=given)
+    report = bench(feed, rounds=effort.rounds, seed=seed, engines=given)
     missing: dict[str, str] = {}
     parts: dict[str, Any] = {"bench": report.to_dict(), **_summaries(report)}
     parts["ablation"] = _ablation(feed, effort, seed, missing)
     by_label = dict(_engines(given))
     parts["swept"] = dict(_swept(by_label, report, feed, effort))
-    fastest = min(report.measured, key=lambda one: one.whole_ns).label
+    fastest = report.fastest.label
     one = latency(by_label[fastest], feed, rounds=effort.latency_rounds, seed=seed)
     parts["best"] = _alone(fastest, one)
     parts["flight"] = _flight(fastest, one)
@@ -85,13 +82,16 @@ def _engines(given: list[Any]) -> Iterator[tuple[str, Engine]]:
     yield from ((engine.label, engine) for engine in map(as_engine, given))
 
 
-def _summaries(report: Report) -> dict[str, Any]:
+def _summaries(report: BenchReport) -> dict[str, Any]:
     """End to end as percentiles, every part as bins: what charts draw, and no more."""
-    totals = [(one.label, row) for one in report.measured for row in one.rows if row.part == "total"]
+    totals = [(one.label, row) for one in report.engines for row in one.latency_ns if row.part == "total"]
     return {
         "spectrum": [{"series": label, **point} for label, row in totals for point in row.spectrum()],
         "bins": [
-            {"engine": one.label, "stage": row.part, **bin_} for one in report.measured for row in one.rows for bin_ in row.bins()
+            {"engine": one.label, "stage": row.part, **bin_}
+            for one in report.engines
+            for row in one.latency_ns
+            for bin_ in row.bins()
         ],
     }
 
@@ -104,16 +104,16 @@ def _ablation(feed: Feed, effort: Effort, seed: int, missing: dict[str, str]) ->
     return ablate(feed, rounds=effort.switch_rounds, seed=seed).to_dict()
 
 
-def _swept(engines: dict[str, Engine], report: Report, feed: Feed, effort: Effort) -> Iterator[tuple[str, dict[str, Any]]]:
-    clocks = {one.label: one.clock.cost_p50_ns for one in report.measured}
+def _swept(engines: dict[str, Engine], report: BenchReport, feed: Feed, effort: Effort) -> Iterator[tuple[str, dict[str, Any]]]:
+    clocks = {one.label: one.clock.cost_p50_ns for one in report.engines}
     for label, engine in engines.items():
-        found = swept(engine, feed, clocks[label], most=effort.swept_most, seconds=effort.swept_s)
+        found = cold_cache(engine, feed, clocks[label], messages=effort.swept_most, seconds=effort.swept_s)
         if found is not None:
             yield label, found.to_dict()
 
 
 def _alone(label: str, one: LatencyReport) -> dict[str, Any]:
-    clock = one.measured.clock.cost_p50_ns
+    clock = one.timings.clock.cost_p50_ns
     return {
         "label": label,
         "machine": one.machine,
@@ -125,16 +125,20 @@ def _alone(label: str, one: LatencyReport) -> dict[str, Any]:
 
 
 def _flight(label: str, one: LatencyReport) -> dict[str, Any] | None:
-    """What the flight recorder kept; None for an engine without stamps."""
-    return Flight.of(one.slowest, one.source, label, one.machine).to_dict() if one.slowest else None
+    """The slowest messages; None for an engine without stamps."""
+    slowest = one.slowest
+    if slowest is None:
+        return None
+    rows = [{**slow.row(), "waited": slow.waited} for slow in slowest.slow]
+    return {**slowest.to_dict(), "engine": label, "rows": rows}
 
 
 def _open_loop(engine: Engine, feed: Feed, effort: Effort) -> dict[str, Any]:
     """At shares of the rate that one call per message can serve, which is not the rate of a whole buffer."""
     clock = clock_of(engine.implementation).cost_p50_ns
-    full = paced(engine, feed, 1e9, _OPEN_MESSAGES)  # due at once: the engine is never idle
+    full = open_loop(engine, feed, 1e9, _OPEN_MESSAGES)  # due at once: the engine is never idle
     capacity = 1e9 / max(full.service.mean, 1.0)
-    found = [(share, paced(engine, feed, share * capacity, _OPEN_MESSAGES)) for share in effort.shares]
+    found = [(share, open_loop(engine, feed, share * capacity, _OPEN_MESSAGES)) for share in effort.shares]
     return {
         "capacity_per_s": capacity,
         "clock_ns": clock,

@@ -38,7 +38,7 @@ def latency_tables(facts: Facts) -> Section:
 
 
 def _table(facts: Facts, engine: dict[str, Any], note: str) -> Table:
-    overhead = engine["clock"]["cost_p50_ns"]
+    overhead = engine["clock"]["cost"]["percentiles"]["p50"]
     columns = ("stage", *_LATENCY, "n", "clock, ns")
     rows = []
     for part, title in TITLES.items():
@@ -84,7 +84,7 @@ def phases(facts: Facts) -> Section:
             continue
         found = (
             ("warm", warm),
-            ("the first of a pass", row_of(one, "total", "first_ns")),
+            ("the first of a pass", row_of(one, "total", "cold_start_ns")),
             ("caches swept", swept.get(one["label"])),
         )
         for name, row in found:
@@ -115,16 +115,14 @@ def agreement(facts: Facts) -> Section:
         for part, told in one["agreement"].items():
             both = (number(one["stage_means_ns"][part]), number(one["stage_ns_per_message"][part]))
             rows.append((one["label"], TITLES[part], *both, "yes" if told["agree"] else "no"))
-            said.append(f"{one['label']}, {told['said']}.")
+            said.append(f"{one['label']}, {told['sentence']}.")
     if not rows:
         why = facts.missing("bench") if not facts.engines else "no engine here has stamps of its own"
         return Section("Stamps against whole passes", (text(f"Not compared here: {why}."),))
     agreeing = sum(row[-1] == "yes" for row in rows)
     lead = f"The mean of its stamps and the difference of whole passes agree for {agreeing} of {len(rows)} stages."
     overheads = [
-        f"{one['label']} {one['stamped_ns_per_message'] / whole_ns(one):.2f} times"
-        for one in facts.engines
-        if one["stamped_ns_per_message"] is not None
+        f"{one['label']} {one['stamped_ns'] / whole_ns(one):.2f} times" for one in facts.engines if one["stamped_ns"] is not None
     ]
     columns = ("engine", "stage", "stamps, mean, ns", "whole passes, ns", "agree")
     note = "They agree within 25 % of the greater, or within one reading of the clock."

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hftlab.experiments.flight import BETWEEN
 from hftlab.presentation.document import NOT_KNOWN, Section, duration, number, table, text
 from hftlab.reporting import figures
 from hftlab.reporting.conditions import source
@@ -97,8 +96,8 @@ def slowest(facts: Facts) -> Section:
         return Section("The slowest messages", (text(f"Not recorded here: {why}."),))
     columns = ["rank", "kind", "symbol", "longest stage", "where", "message", "end to end, µs", "usual there, µs", "times"]
     columns += ["before it, µs", "in that stage, µs"]
-    rows = flight["slowest"]
-    waited = sum(row["where"] == BETWEEN for row in rows)
+    rows = flight["rows"]
+    waited = sum(row["waited"] for row in rows)
     lead = (
         f"What the flight recorder kept of {flight['engine']} in one stamped pass: its {len(rows)} slowest messages. Before "
         f"{waited} of "

@@ -30,7 +30,7 @@ def times(interval: dict[str, Any]) -> str:
 def whole_way(facts: Facts) -> dict[str, Any] | None:
     """The step of the ablation from naive to best, or None."""
     found = facts.part("ablation")
-    return next((step for step in found["steps"] if step["axis"] == "all"), None) if found else None
+    return next((step for step in found["rows"] if step["axis"] == "all"), None) if found else None
 
 
 def tail_of(row: dict[str, Any]) -> tuple[str, float] | None:
@@ -64,9 +64,9 @@ def _not_apart(facts: Facts) -> str:
     fastest = facts.fastest
     if fastest is None:
         return ""
-    own = np.array(fastest["rounds_ns_per_message"])
+    own = np.array(list(fastest["passes_ns"].values())[-1])
     others = [one for one in facts.engines if one is not fastest]
-    close = [one["label"] for one in others if Interval.of(np.array(one["rounds_ns_per_message"]) / own).low <= 1]
+    close = [one["label"] for one in others if Interval.of(np.array(list(one["passes_ns"].values())[-1]) / own).low <= 1]
     return f"; round by round it was not seen to differ from {' and '.join(close)}, so who is fastest is open" if close else ""
 
 
@@ -82,9 +82,7 @@ def _where(facts: Facts) -> str:
     step = whole_way(facts)
     if step:
         told = "no optimisation alone was seen to make the naive Rust engine faster"
-        alone = [
-            one for one in facts.part("ablation")["steps"] if one["start"] == "naive" and one["verdict"].startswith("faster")
-        ]
+        alone = [one for one in facts.part("ablation")["rows"] if one["start"] == "naive" and one["verdict"].startswith("faster")]
         if alone:
             top = max(alone, key=lambda one: one["ratio"])
             told = f"{top['axis']} from {top['from']} to {top['to']} is worth most alone, {times(top)}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from course.exercise import Step, exercise
 from hftlab.errors import ConfigError
-from hftlab.experiments.openloop import response_ns
+from hftlab.experiments.open_loop import response_ns
 from hftlab.measurement.distribution import has_enough_samples
 from hftlab.measurement.paired import Paired
 

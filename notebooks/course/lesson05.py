@@ -8,7 +8,7 @@ from typing import Any
 
 from course.exercise import Step, exercise
 from hftlab.engine.engine import Engine, synthetic
-from hftlab.experiments.crossing import Traffic
+from hftlab.experiments.ffi import Traffic
 from hftlab.measurement.paired import gc_paused
 
 MAX_CHUNK = 1_000  # messages

@@ -80,7 +80,7 @@ def _cycle_ns(answer: Callable[[int, int, int], Any], slots: Any) -> float:
 
 
 def _curves(a: list[tuple[int, float, float]], b: list[tuple[int, float, float]]) -> pl.DataFrame:
-    """A frame like that of `hftlab.scale`, of (size, low, high); the median in the middle."""
+    """A frame like that of `hftlab.scaling`, of (size, low, high); the median in the middle."""
     import polars as pl
 
     rows = [(name, size, (low + high) / 2, low, high) for name, part in (("a", a), ("b", b)) for size, low, high in part]

@@ -278,7 +278,7 @@ def test_the_words_that_others_call_stay(name: str) -> None:
 
 def test_defaults_are_those_of_the_functions() -> None:
     defaults = {action.dest: action.default for action in options_of("scaling")}
-    parameters = inspect.signature(hftlab.scale).parameters
+    parameters = inspect.signature(hftlab.scaling).parameters
     assert {name: parameters[name].default for name in ("axis", "until", "full", "rounds", "messages", "seed")} == {
         name: defaults[name] for name in ("axis", "until", "full", "rounds", "messages", "seed")
     }

@@ -57,7 +57,7 @@ def test_an_engine_that_differs_never_reaches_the_clock() -> None:
         def depth_qty(self, instrument: int, side: int, n: int) -> int:
             return super().depth_qty(instrument, side, n) + 1
 
-    with pytest.raises(hftlab.HftlabError, match=r"no clock before equality: (.|\n)*depth_imbalance differs"):
+    with pytest.raises(hftlab.HftlabError, match=r"engines disagree; refusing to benchmark: (.|\n)*depth_imbalance differs"):
         hftlab.bench(messages=300, rounds=1, engines=[Wrong])
     with pytest.raises(hftlab.HftlabError, match="engine 'python' is there twice"):
         hftlab.bench(messages=300, rounds=1, engines=["python"])

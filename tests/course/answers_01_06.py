@@ -15,7 +15,7 @@ from course.lesson04 import piecemeal
 
 from hftlab import Kind
 from hftlab.experiments.amdahl import speed_up
-from hftlab.experiments.openloop import response_ns
+from hftlab.experiments.open_loop import response_ns
 from hftlab.measurement.paired import Interval
 
 # 01, measuring

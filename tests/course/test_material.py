@@ -14,7 +14,7 @@ from course.naive_book import NaiveBook
 
 import hftlab
 from hftlab.errors import ConfigError, HftlabError
-from hftlab.experiments.floor import CLOCK, FRAMES, MEMORY, WHOLE, floor
+from hftlab.experiments.lower_bound import CLOCK, FRAMES, MEMORY, WHOLE, lower_bound
 from hftlab.loadtest.target import Calls
 from hftlab.stages.book import Book
 
@@ -52,7 +52,7 @@ class WrongQuantity(NaiveBook):
 
 def test_steps_are_compared_each_with_the_one_before() -> None:
     feed = hftlab.synthetic("calm", 600)
-    found = hftlab.chain({"naive": NaiveBook, "naive too": NaiveBook, "ours": "python"}, feed, rounds=3, until="book")
+    found = hftlab.compare_steps({"naive": NaiveBook, "naive too": NaiveBook, "ours": "python"}, feed, rounds=3, until="book")
     frame = found.frame()
     assert frame["step"].to_list() == ["naive", "naive too", "ours"]
     assert found.ratio("ours") == found.steps[1][1].ratio.median == frame["ratio"][2]
@@ -60,9 +60,9 @@ def test_steps_are_compared_each_with_the_one_before() -> None:
     labels = [row["label"] for row in found.plot().to_dict()["layer"][0]["data"]["values"]]
     assert labels == ["naive", "naive too", "ours", "what remains"]
     with pytest.raises(ConfigError):
-        hftlab.chain({"naive": NaiveBook}, feed)
+        hftlab.compare_steps({"naive": NaiveBook}, feed)
     with pytest.raises(HftlabError):
-        hftlab.chain({"naive": NaiveBook, "other": WrongQuantity}, feed, rounds=3)
+        hftlab.compare_steps({"naive": NaiveBook, "other": WrongQuantity}, feed, rounds=3)
 
 
 def test_the_counted_walk_gives_the_sums_of_the_book() -> None:
@@ -112,13 +112,13 @@ def test_the_fake_server_takes_the_time_it_is_given() -> None:
 @pytest.mark.rust
 def test_the_lower_bound_lies_below() -> None:
     feed = hftlab.synthetic("calm", 5_000)
-    found = floor(feed, rounds=3)
+    found = lower_bound(feed, rounds=3)
     assert found.ns[FRAMES] < found.ns[WHOLE]
     assert found.ns[CLOCK] > 0
     assert math.isclose(found.bytes_per_message, len(b"".join(feed.blocks())) / 5_000)
     assert math.isclose(found.ns[MEMORY] * found.bytes_per_ns, found.bytes_per_message)
     with pytest.raises(hftlab.HftlabError, match="wire bytes"):
-        floor(hftlab.EventFeed(hftlab.decode(hftlab.synthetic("calm", 100))))
+        lower_bound(hftlab.EventFeed(hftlab.decode(hftlab.synthetic("calm", 100))))
 
 
 def test_the_capstone_times_the_book_alone() -> None:

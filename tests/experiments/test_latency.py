@@ -1,19 +1,16 @@
 """Does hftlab.latency find what was planted: medians, tails, slow first messages, stalls, queues?"""
 
-import json
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from known_latency import KnownLatency
 
 import hftlab
+from hftlab.engine.timing import Histogram
 from hftlab.errors import ConfigError, HftlabError
 from hftlab.experiments.latency import LatencyReport, warm_up
-from hftlab.experiments.measured import Measured
-from hftlab.experiments.openloop import paced
-from hftlab.measurement.clock import Cost, clock_of
-from hftlab.measurement.distribution import Distribution, has_enough_samples
+from hftlab.experiments.open_loop import open_loop
+from hftlab.experiments.stage_timing import Agreement
+from hftlab.measurement.distribution import Distribution, has_enough_samples, pack, stamped, unpack
 
 LATENCY = 12_000  # ns
 FEED = hftlab.synthetic(messages=5_000)
@@ -49,41 +46,37 @@ def test_the_median_and_the_tail_are_those_planted(planted: LatencyReport) -> No
 
 
 def test_the_first_messages_stand_apart(planted: LatencyReport) -> None:
-    first = {row.part: row for row in planted.measured.first}["total"]
+    first = {row.part: row for row in planted.timings.cold_start_ns}["total"]
     assert first.n == 3 * FIRST
     p90 = first.quantile(0.9)
     assert p90 is not None
     assert p90 > 80_000  # a fifth of them was slowed
     assert (planted["total"].quantile(0.9) or 0) < 80_000
-    assert planted.frame()["phase"].unique().sort().to_list() == ["caches swept", "first", "warm"]
+    assert planted.frame()["phase"].unique().sort().to_list() == ["cold cache", "cold start", "warm"]
 
 
 def test_the_slowest_messages_are_those_planted(planted: LatencyReport) -> None:
-    found = {capture.at: capture for capture in planted.slowest}
-    assert found.keys() >= SLOWEST
-    for at in SLOWEST:
-        stages = np.diff(found[at].stamps[at - found[at].first])
-        assert np.argmax(stages) == 1, stages  # in the book
+    assert planted.slowest is not None
+    stages = {slow.message.index: slow.stage for slow in planted.slowest.slow}
+    assert stages.keys() >= SLOWEST
+    assert {stages[at] for at in SLOWEST} == {"book"}
 
 
 def test_stamps_and_whole_passes_agree_and_say_so(planted: LatencyReport) -> None:
-    seen = planted.measured
+    seen = planted.timings
     # A wait in the tick stage, from one release to the next, swallows what the other stages take; the stalls in the book remain.
-    assert seen.stage_means["book"] > 5_000
+    assert seen.stage_means_ns["book"] > 5_000
     assert seen.stage_ns["book"] > 5_000
-    assert 0.4 < seen.stage_means["book"] / seen.stage_ns["book"] < 2.5
-    agree, said = seen.agreement()["book"]
-    assert ("do not agree" not in said) is agree
+    assert 0.4 < seen.stage_means_ns["book"] / seen.stage_ns["book"] < 2.5
+    assert ("do not agree" not in seen.agreement()["book"].sentence()) is seen.agreement()["book"].agree
     assert seen.overhead is not None
     assert 0.4 < seen.overhead < 2.5  # the waits outweigh the stamps
 
 
 def test_the_report_is_whole(planted: LatencyReport) -> None:
-    told = json.loads(json.dumps(planted.to_dict()))
-    assert told["schema"] == "hftlab-latency/1"
-    assert {row["stage"] for row in told["latency_ns"]} == {"tick", "book", "signal", "order", "total"}
-    assert told["latency_ns"][0]["p99.99"] is None
-    assert sum(told["histograms"]["total"]["counts"]) == planted["total"].n
+    timings = planted.to_dict()["timings"]
+    assert {row["stage"] for row in timings["latency_ns"]} == {"tick", "book", "signal", "order", "total"}
+    assert timings["latency_ns"][0]["p99.99"] is None
     assert planted.timeline()["count"].sum() == 5_000
     assert planted.bins().filter(series="end to end")["count"].sum() == planted["total"].n
     spectrum = planted.spectrum().filter(series="warm")
@@ -97,7 +90,7 @@ def test_the_report_is_whole(planted: LatencyReport) -> None:
 
 def test_a_queue_behind_a_stall_is_counted_from_when_messages_were_due() -> None:
     """A message takes 0.1 ms and comes every 0.2 ms; one stall of 20 ms keeps about 200 waiting until the queue is gone."""
-    found = paced(hftlab.Engine(KnownLatency(100_000, {300: 20_000_000})), FEED, rate=5_000, messages=1_000)  # type: ignore[arg-type]
+    found = open_loop(hftlab.Engine(KnownLatency(100_000, {300: 20_000_000})), FEED, rate=5_000, messages=1_000)  # type: ignore[arg-type]
     assert 50_000 < (found.service.quantile(0.9) or 0) < 1_000_000
     response = found.response.quantile(0.9)
     assert response is not None
@@ -110,11 +103,11 @@ def test_a_queue_behind_a_stall_is_counted_from_when_messages_were_due() -> None
 
 
 def test_a_long_feed_is_counted_by_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hftlab.measurement.observe.BOUND", 1_000)
-    monkeypatch.setattr("hftlab.experiments.latency.BOUND", 1_000)
+    monkeypatch.setattr("hftlab.experiments.stage_timing.SAMPLES_LIMIT", 1_000)
+    monkeypatch.setattr("hftlab.experiments.latency.SAMPLES_LIMIT", 1_000)
     found = hftlab.latency("python", hftlab.synthetic(messages=3_000), rounds=3)
     assert found["total"].n == 9_000  # in counts, the first messages are among the others
-    assert {row.part: row.n for row in found.measured.first}["total"] == 900
+    assert {row.part: row.n for row in found.timings.cold_start_ns}["total"] == 900
     assert found.timeline()["count"].sum() == 20_000 if found.messages > 20_000 else found.timeline()["count"].sum() == 1_000
 
 
@@ -134,11 +127,11 @@ def test_an_engine_without_stamps_is_measured_by_whole_passes() -> None:
             return Session(super().session(settings))
 
     found = hftlab.latency(Silent(8_000), hftlab.synthetic(messages=500), rounds=3)
-    assert (found.measured.rows, found.swept, found.slowest, found.heat) == ((), None, (), ())
-    assert found.measured.whole_ns > 7_000
+    assert (found.timings.latency_ns, found.cold_cache, found.slowest, found.heat) == ((), None, None, ())
+    assert found.timings.whole_ns > 7_000
     assert "no stamps" in repr(found)
     assert found.frame().height == 0
-    json.dumps(found.to_dict())
+    assert LatencyReport.from_dict(found.to_dict()).timings.stamped_ns is None
 
 
 def test_an_engine_that_is_wrong_is_not_timed() -> None:
@@ -148,7 +141,7 @@ def test_an_engine_that_is_wrong_is_not_timed() -> None:
             session.book.best = lambda instrument: (0, 0, 0, 0)
             return session
 
-    with pytest.raises(HftlabError, match="no clock before equality"):
+    with pytest.raises(HftlabError, match="engines disagree; refusing to benchmark"):
         hftlab.latency(Wrong(1_000), hftlab.synthetic(messages=500), rounds=3)
     with pytest.raises(ConfigError, match="rounds must be between 3 and 1,000, got 2"):
         hftlab.latency("python", rounds=2)
@@ -156,7 +149,7 @@ def test_an_engine_that_is_wrong_is_not_timed() -> None:
 
 def test_warming_up_goes_on_until_the_median_stands() -> None:
     steady = warm_up(hftlab.Engine(KnownLatency(50_000)), hftlab.synthetic(messages=200))  # type: ignore[arg-type]
-    assert 3 <= len(steady.medians) <= 12
+    assert 3 <= len(steady.p50_ns) <= 12
     assert "warmed up in" in str(steady)
 
 
@@ -164,7 +157,7 @@ def test_a_percentile_is_only_said_where_the_sample_bears_it() -> None:
     assert [has_enough_samples(n, 0.99) for n in (0, 9_999, 10_000)] == [False, False, True]
     assert [has_enough_samples(n, 0.9999) for n in (999_999, 1_000_000)] == [False, True]
     few = Distribution.of("total", np.arange(1.0, 1_000.0), clock_ns=10.0)
-    assert (few.quantiles["p50"], few.quantiles["p95"], few.min) == (490.0, None, 0.0)
+    assert (few.percentiles["p50"], few.percentiles["p95"], few.min) == (490.0, None, 0.0)
     assert few.raw.quantile(0.5) == 500.0
     assert few.mean == pytest.approx(np.maximum(np.arange(1.0, 1_000.0) - 10.0, 0).mean())
     assert max(point["percentile"] for point in few.spectrum()) <= 90.0
@@ -172,15 +165,27 @@ def test_a_percentile_is_only_said_where_the_sample_bears_it() -> None:
 
 
 def test_the_agreement_says_which_to_believe() -> None:
-    def measured(stamped: float, differenced: float, reading: float) -> tuple[bool, str]:
-        clock = clock_of(hftlab.Engine("python").implementation)
-        clock = replace(clock, cost=Cost.of(np.full(1_000, reading)))
-        stages = {"tick": differenced}
-        seen = Measured("x", "x", {}, clock, (), (), stages, (differenced,), None, {"tick": stamped}, (), {}, 0, 0, 0)
-        return seen.agreement()["tick"]
+    same = Agreement("tick", 1_000, 1_100, 20)
+    assert same.agree
+    assert same.sentence() == "tick processing: stamps 1,000.0 ns, whole passes 1,100.0 ns; they agree"
+    assert not Agreement("tick", 1_000, 2_000, 20).agree
+    short = Agreement("tick", 40, 7, 30)
+    assert not short.agree
+    assert short.sentence().endswith("they do not agree, and it is shorter than 10 readings of 30 ns: believe the passes")
+    assert "lost in the noise" in Agreement("tick", 40, -7, 30).sentence()
 
-    assert measured(1_000, 1_100, 20) == (True, "tick processing: stamps 1,000.0 ns, whole passes 1,100.0 ns; they agree")
-    assert measured(1_000, 2_000, 20)[0] is False
-    agree, said = measured(40, 7, 30)
-    assert not agree
-    assert said.endswith("they do not agree, and it is shorter than 10 readings of 30 ns: believe the passes")
+
+def test_nothing_is_shown_finer_than_the_step_of_the_clock() -> None:
+    assert [stamped(ns, 40.0, 1.0, 1) for ns in (None, 0.0, 39.9, 40.0, 101.0)] == ["n/a", "< 40.0", "< 40.0", "40.0", "120.0"]
+    assert stamped(0.0, 0.4, 1e3, 3) == "< 0.001"
+    row = Distribution.of("total", np.arange(1_000.0), step_ns=100.0)
+    assert row.cells()[:2] == ["< 0.100", "1.000"]
+
+
+def test_a_histogram_comes_back_from_the_encoding_of_hdrhistogram() -> None:
+    for ns in (np.empty(0), np.zeros(5), np.full(10, 4e12), np.exp(np.random.default_rng(1).normal(9, 2, 20_000))):
+        histogram = Histogram.of(ns)
+        again = unpack(pack(histogram))
+        assert again.to_dict() == histogram.to_dict()
+    with pytest.raises(HftlabError, match="a distribution cannot be read"):
+        Distribution.from_dict({"stage": "tick", "histogram": {"hdr": "AAAA"}, "clock_ns": 0.0, "step_ns": 0.0})

@@ -43,11 +43,11 @@ CORE = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
 def test_within_the_block_it_runs_on_that_core_alone() -> None:
     with cpu_affinity(CORE) as place:
         assert os.sched_getaffinity(0) == {CORE}
-        assert (place.pinned, place.fifo, place.refused) == (CORE, None, ())
+        assert (place.core, place.priority, place.refused) == (CORE, None, ())
         assert in_force() is place
         told = fingerprint()
         assert told["affinity"] == [CORE]
-        assert told["placement"]["pinned"] == CORE
+        assert told["placement"]["core"] == CORE
     assert fingerprint()["placement"] is None
 
 
@@ -55,7 +55,7 @@ def test_it_is_undone_on_an_exception_and_when_nested() -> None:
     before = state()
 
     def fall() -> None:
-        with cpu_affinity(CORE, fifo=True):
+        with cpu_affinity(CORE, realtime=True):
             with cpu_affinity(CORE):
                 pass
             assert os.sched_getaffinity(0) == {CORE}
@@ -72,9 +72,9 @@ def test_a_core_that_is_not_allowed_is_an_error_that_names_the_others() -> None:
 
 
 def test_fifo_is_in_force_or_said_to_be_refused() -> None:
-    with cpu_affinity(fifo=True) as place:
+    with cpu_affinity(realtime=True) as place:
         fifo = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_FIFO
-        assert fifo == (place.fifo == PRIORITY) == (not place.refused)
+        assert fifo == (place.priority == PRIORITY) == (not place.refused)
         if fifo:
             assert fingerprint()["scheduler"] == f"SCHED_FIFO {PRIORITY}"
             code = "import os; print(os.sched_getscheduler(0) == os.SCHED_OTHER)"
@@ -85,14 +85,14 @@ def test_fifo_is_in_force_or_said_to_be_refused() -> None:
 
 
 def test_a_refusal_is_a_sentence_and_the_block_runs(refusing: None) -> None:
-    with cpu_affinity(CORE, fifo=True) as place:
+    with cpu_affinity(CORE, realtime=True) as place:
         assert place.refused == ("SCHED_FIFO: not permitted (needs CAP_SYS_NICE, or a limit rtprio of 50)",)
-        assert (place.pinned, place.fifo) == (CORE, None)
+        assert (place.core, place.priority) == (CORE, None)
         assert fingerprint()["placement"]["refused"] == list(place.refused)
 
 
 def test_strict_makes_an_error_of_it(refusing: None) -> None:
-    with pytest.raises(HftlabError, match="SCHED_FIFO: not permitted"), cpu_affinity(CORE, fifo=True, strict=True):
+    with pytest.raises(HftlabError, match="SCHED_FIFO: not permitted"), cpu_affinity(CORE, realtime=True, strict=True):
         pytest.fail("the block must not run")
 
 
@@ -107,8 +107,8 @@ def test_where_the_flag_may_not_be_taken_back_the_policy_is(monkeypatch: pytest.
 
     monkeypatch.setattr(os, "sched_setscheduler", limited)
     before = os.sched_getscheduler(0)
-    with cpu_affinity(fifo=True) as place:
-        assert place.fifo == PRIORITY
+    with cpu_affinity(realtime=True) as place:
+        assert place.priority == PRIORITY
     assert policies == [os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, before | os.SCHED_RESET_ON_FORK]
 
 
@@ -128,11 +128,11 @@ def test_a_thread_begun_in_the_block_is_let_go_with_it() -> None:
 
 
 def test_memory_is_held_where_that_cannot_make_an_allocation_fail() -> None:
-    with cpu_affinity(lock=True) as place:
-        assert place.locked == (not place.refused) == (affinity.lock_refused() == "")
+    with cpu_affinity(lock_memory=True) as place:
+        assert place.memory_locked == (not place.refused) == (affinity.memory_lock_refusal() == "")
         with open("/proc/self/status") as status:
             locked = next(int(line.split()[1]) for line in status if line.startswith("VmLck"))
-        assert (locked > 0) == place.locked
+        assert (locked > 0) == place.memory_locked
 
 
 def test_throttling_is_told(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

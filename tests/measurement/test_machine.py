@@ -188,6 +188,6 @@ def test_the_compiler_of_the_extension_is_told() -> None:
 
 
 def test_one_line_says_where_it_was_pinned() -> None:
-    found = {**fingerprint(), "placement": {"pinned": 3, "fifo": 50}}
+    found = {**fingerprint(), "placement": {"core": 3, "priority": 50}}
     assert describe(found).endswith(", pinned to core 3, SCHED_FIFO 50")
     assert "None" not in describe({**found, "load_1min": None})

@@ -6,7 +6,7 @@ import pytest
 
 import hftlab
 from hftlab.charts.show import png_size
-from hftlab.experiments.lattice import Lattice, lattice
+from hftlab.experiments.factorial import Factorial, factorial
 
 pytest.importorskip("ipywidgets", reason="ipywidgets is not installed")
 from hftlab.notebook.book_replay import BookReplay, book_replay
@@ -167,12 +167,12 @@ def test_the_explorer_shows_why_a_feed_cannot_be_measured() -> None:
 
 
 @pytest.fixture(scope="module")
-def every() -> Lattice:
-    return lattice(hftlab.synthetic("calm", 5_000), rounds=3, python=True)
+def every() -> Factorial:
+    return factorial(hftlab.synthetic("calm", 5_000), rounds=3, python=True)
 
 
 @pytest.mark.rust
-def test_shares_multiply_to_the_whole_and_ways_to_one_end(every: Lattice) -> None:
+def test_shares_multiply_to_the_whole_and_ways_to_one_end(every: Factorial) -> None:
     import math
 
     whole = every.ns() / every.ns(every.axes)
@@ -182,15 +182,15 @@ def test_shares_multiply_to_the_whole_and_ways_to_one_end(every: Lattice) -> Non
     assert one["ns"][1] == other["ns"][1] == every.ns()
     assert one["kind"].to_list() == ["start", *["step"] * 5, "end"]
     assert len(every.frame()) == 32
-    assert len(every.rounds_ns) == 16
+    assert len(every.sets) == 16
     with pytest.raises(hftlab.HftlabError, match="nonsense"):
         every.ns(["nonsense"])
     with pytest.raises(hftlab.HftlabError, match="one way only"):
-        lattice(backend="python")
+        factorial(backend="python")
 
 
 @pytest.mark.rust
-def test_the_order_of_the_switches_is_the_order_of_the_steps(every: Lattice) -> None:
+def test_the_order_of_the_switches_is_the_order_of_the_steps(every: Factorial) -> None:
     panel = waterfall(every)
     axes = list(every.axes)
     assert panel.order == axes

@@ -130,9 +130,7 @@ def test_the_waterfall_goes_from_python_over_naive_rust_to_the_best(page: Report
     names = [figure.name for figure in page.document.figures]
     assert names == ["waterfall", "forest", "percentiles", "ccdf", "ridges", "stages", "heat", "budget", "load", "flight"]
     told = json.dumps(page.document.figures[0].spec, ensure_ascii=False)
-    ladder = [
-        step for step in facts.part("ablation")["steps"] if step["start"] == "ladder" and step["axis"] not in ("all", "A/A")
-    ]
+    ladder = [step for step in facts.part("ablation")["rows"] if step["start"] == "ladder" and step["axis"] not in ("all", "A/A")]
     places = [told.index(f'"{label}"') for label in ("Python engine", "the same in Rust, naive")]
     places += [told.index(f'"{step["axis"]}: {step["from"]} → {step["to"]}"') for step in ladder]
     assert places == sorted(places)

@@ -132,12 +132,12 @@ class WireToWire(Result):
 
     def ratio(self, leg: tuple[str, str], to: tuple[str, str]) -> Interval:
         """Median service time of one leg in times that of another, paired round by round."""
-        return Interval.of(self[leg].medians / self[to].medians, self.seed)
+        return Interval.of(self[leg].medians / self[to].medians)
 
     def against_c(self) -> dict[str, Interval]:
         """Our bare transports in times the same in C, round by round, by transport; empty where C was not asked for."""
         ours = [name for name in self.beside if f"C {name}" in self.beside]
-        return {name: Interval.of(self.beside[name] / self.beside[f"C {name}"], self.seed) for name in ours}
+        return {name: Interval.of(self.beside[name] / self.beside[f"C {name}"]) for name in ours}
 
     def frame(self) -> pl.DataFrame:
         """A row per path, pace and measure: path, pace, measure, n, min, p50 to p99.9, max (ns, less the clock; null where too
@@ -155,7 +155,7 @@ class WireToWire(Result):
         series = {"service": leg.medians, "transport alone": leg.alone}.get(measure)
         spread: dict[str, float | None] = dict.fromkeys(("low", "high", "least", "most"))
         if series is not None:
-            middle = Interval.of(series, self.seed)
+            middle = Interval.of(series)
             values = (middle.low, middle.high, float(series.min()), float(series.max()))
             spread = {name: leg.less(ns) for name, ns in zip(spread, values, strict=True)}
         head = {"path": leg.path, "pace": leg.pace, "measure": measure, "n": leg.times[measure].n}

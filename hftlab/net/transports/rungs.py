@@ -81,7 +81,7 @@ class Ladder(Result):
 
     def ratio(self, name: str, to: str = "") -> Interval:
         """Median round trip of a transport in times that of another (default: the base), paired round by round."""
-        return Interval.of(self[name].medians / self[to or self.base].medians, self.seed)
+        return Interval.of(self[name].medians / self[to or self.base].medians)
 
     @property
     def control(self) -> Interval:
@@ -104,7 +104,7 @@ class Ladder(Result):
         return pl.DataFrame([row for rung in self.rungs for row in self._rows(rung)], schema=schema)
 
     def _rows(self, rung: Rung) -> list[dict[str, Any]]:
-        middle, ratio = Interval.of(rung.medians, self.seed), self.ratio(rung.name)
+        middle, ratio = Interval.of(rung.medians), self.ratio(rung.name)
         spread = {"low": rung.less(middle.low), "high": rung.less(middle.high)}
         times = {"ratio": ratio.median, "ratio_low": ratio.low, "ratio_high": ratio.high}
         trip = {**rung.quantiles(), **spread, **times}

@@ -13,7 +13,7 @@ import hftlab
 from hftlab.cli.main import main
 from hftlab.errors import BackendMissing, ConfigError, HftlabError, UnknownName
 from hftlab.events import Kind
-from hftlab.experiments.scale import AGAIN, FIXED, contenders, decades, scale
+from hftlab.experiments.scaling import AGAIN, FIXED, contenders, decades, scaling
 from hftlab.feeds.frames import Block
 from hftlab.feeds.generate.steady import steady
 from hftlab.settings import Settings
@@ -69,7 +69,7 @@ def test_numbers_out_of_range_are_refused() -> None:
 
 
 def test_the_build_up_is_not_counted(engine: None) -> None:
-    found = scale("orders", [16, 200], backend="planted", rounds=3, messages=100)
+    found = scaling("orders", [16, 200], backend="planted", rounds=3, messages=100)
     ns = {(point.variant, point.size): point.ns.median for point in found.points}
     expected = {"naive": 100, "book=btree": 80, "book=sorted": 70, "orders=std": 90, "best": 60, AGAIN: 60}
     assert ns == {(name, size): cost for name, cost in expected.items() for size in (16, 200)}
@@ -79,7 +79,7 @@ def test_the_build_up_is_not_counted(engine: None) -> None:
 
 
 def test_the_chart_shows_medians_or_the_fastest_rounds(engine: None) -> None:
-    found = scale("orders", [16, 200], ["best"], backend="planted", rounds=3, messages=100)
+    found = scaling("orders", [16, 200], ["best"], backend="planted", rounds=3, messages=100)
     found = replace(found, points=tuple(replace(point, min_ns=50.0) for point in found.points))
     shown = {fastest: json.dumps(found.plot(fastest=fastest).to_dict()) for fastest in (False, True)}
     assert '"ns_per_message": 60.0' in shown[False]
@@ -104,15 +104,16 @@ def test_a_curve_that_cannot_be_drawn_is_refused(engine: None) -> None:
     for wrong, word in (
         ({"axis": "width"}, "known: orders, instruments, depth"),
         ({"messages": 15}, "multiple of 10"),
-        ({"rounds": 1}, "rounds is 1"),
-        ({"sizes": []}, "0 sizes"),
-        ({"variants": []}, "0 variants"),
+        ({"rounds": 1}, "rounds must be between 3 and 1,000, got 1"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"sizes": []}, "at least 1 each, got 0 and"),
+        ({"variants": []}, "at least 1 each, got .* and 0"),
         ({"axis": "orders", "sizes": [3]}, "orders is 3"),
     ):
         with pytest.raises(HftlabError, match=word):
-            scale(**{"backend": "planted", **wrong})
+            scaling(**{"backend": "planted", **wrong})
     with pytest.raises(BackendMissing):
-        scale()
+        scaling()
 
 
 def test_the_axes_reach_as_far_as_they_say() -> None:
@@ -124,7 +125,7 @@ def test_the_axes_reach_as_far_as_they_say() -> None:
 @pytest.mark.rust
 @pytest.mark.parametrize(("axis", "size"), [("orders", 20), ("instruments", 1), ("depth", 1)])
 def test_every_axis_is_measured_by_rust(axis: str, size: int) -> None:
-    found = scale(axis, [size, 5 * size], ["naive", "best"], rounds=3, messages=500)
+    found = scaling(axis, [size, 5 * size], ["naive", "best"], rounds=3, messages=500)
     assert [point.variant for point in found.points] == ["naive", "best", AGAIN] * 2
     assert all(0 < point.ns.low <= point.ns.median <= point.ns.high for point in found.points)
 
@@ -143,7 +144,7 @@ def test_a_session_of_rust_tells_its_time() -> None:
 
 @pytest.mark.rust
 def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hftlab.experiments.scale.decades", lambda axis, full: [20, 200])
+    monkeypatch.setattr("hftlab.experiments.scaling.decades", lambda axis, full: [20, 200])
     words = ["scaling", "--rounds", "3", "--messages", "500", "--variant", "naive", "--variant", "best"]
     assert main(words) == 0
     text = capsys.readouterr().out
@@ -151,6 +152,6 @@ def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str],
     assert "live orders" in text
     assert main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["schema"] == "hftlab-scale/1"
-    assert [point["size"] for point in told["points"]] == [20] * 3 + [200] * 3
+    assert told["schema"] == "hftlab-scaling/1"
+    assert [row["size"] for row in told["rows"]] == [20] * 3 + [200] * 3
     assert main(["scaling", "--axis", "width"]) == 2

@@ -1,4 +1,4 @@
-"""Is every way across the border timed, the loop subtracted, and the crossover put into words?"""
+"""Is every way into an engine timed, the loop subtracted, and the crossover put into words?"""
 
 import json
 from collections.abc import Iterator
@@ -10,8 +10,7 @@ import hftlab
 from hftlab.cli.main import main
 from hftlab.errors import HftlabError
 from hftlab.events import EVENT_DTYPE
-from hftlab.experiments.border import Border, crossover
-from hftlab.experiments.crossing import Traffic
+from hftlab.experiments.ffi import FfiOverhead, Traffic, crossover
 
 
 @pytest.fixture
@@ -20,8 +19,8 @@ def no_rust(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def found() -> Border:
-    return hftlab.border(rounds=3, messages=300)
+def found() -> FfiOverhead:
+    return hftlab.ffi_overhead(rounds=3, messages=300)
 
 
 def test_the_same_messages_cross_in_every_form() -> None:
@@ -47,14 +46,14 @@ def test_the_crossover_is_where_it_stays_below() -> None:
 
 
 @pytest.mark.rust
-def test_every_way_is_timed(found: Border) -> None:
-    ways = {(way.name, way.until, way.per_crossing): way for way in found.ways}
-    expected = {("empty loop", "", 0), ("Python no-op", "", 0), ("no-op across", "", 0)}
+def test_every_way_is_timed(found: FfiOverhead) -> None:
+    ways = {(way.name, way.until, way.per_call): way for way in found.entry_points}
+    expected = {("empty loop", "", 0), ("Python no-op", "", 0), ("Rust no-op", "", 0)}
     for until in ("tick", "book"):
         expected |= {("apply", until, 1), ("message", until, 1), ("Python engine", until, 300)}
         expected |= {(name, until, size) for name in ("push", "push_events") for size in (1, 10, 100, 300)}
     assert set(ways) == expected
-    assert all(way.min_ns <= way.ns.median <= way.raw_ns for way in found.ways)
+    assert all(way.min_ns <= way.ns.median <= way.raw_ns for way in found.entry_points)
     loop, call = ways["empty loop", "", 0], ways["message", "book", 1]
     assert call.raw_ns - call.ns.median == pytest.approx(loop.raw_ns)
     whole = ways["push", "book", 300]
@@ -62,22 +61,17 @@ def test_every_way_is_timed(found: Border) -> None:
 
 
 @pytest.mark.rust
-def test_orders_of_magnitude_hold_on_any_machine(found: Border) -> None:
-    fastest = {(way.name, way.until, way.per_crossing): way.min_ns for way in found.ways}
+def test_orders_of_magnitude_hold_on_any_machine(found: FfiOverhead) -> None:
+    fastest = {(way.name, way.until, way.per_call): way.min_ns for way in found.entry_points}
     assert fastest["push", "book", 300] * 3 < fastest["Python engine", "book", 300]
     assert fastest["push_events", "tick", 300] * 3 < fastest["push_events", "tick", 1]
 
 
 @pytest.mark.rust
-def test_the_words_follow_from_the_numbers(found: Border) -> None:
-    words = "\n".join(found.words())
-    for part in ("a call that does nothing", "until tick: the Python engine takes", "until book: the whole buffer takes", "A/A"):
-        assert part in words
-    assert words in str(found)
-    told = json.loads(json.dumps(found.to_dict()))
-    assert told["schema"] == "hftlab-border/1"
-    assert told["words"] == found.words()
-    assert told["messages"] == 300
+def test_the_sentences_follow_from_the_numbers(found: FfiOverhead) -> None:
+    text = "\n".join(found.sentences())
+    for part in ("a call that does nothing", "until tick: the Python engine takes", "until book: the whole buffer takes"):
+        assert part in text
 
 
 @pytest.mark.rust
@@ -85,10 +79,10 @@ def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str])
     words = ["ffi", "--rounds", "3", "--messages", "200"]
     assert main(words) == 0
     text = capsys.readouterr().out
-    assert "messages per crossing" in text
-    assert "no-op across" in text
+    assert "messages per call" in text
+    assert "Rust no-op" in text
     assert main([*words, "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["ways"]) == 3 + 2 * (3 + 2 * 4)
+    assert len(json.loads(capsys.readouterr().out)["rows"]) == 3 + 2 * (3 + 2 * 4)
 
 
 def test_without_rust_there_is_one_clear_sentence(no_rust: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,4 +91,4 @@ def test_without_rust_there_is_one_clear_sentence(no_rust: None, capsys: pytest.
     assert said.startswith("hftlab: error: backend 'rust' is missing")
     assert len(said.splitlines()) == 1
     with pytest.raises(HftlabError, match="has no `noop` to call"):
-        hftlab.border(backend="planted")
+        hftlab.ffi_overhead(backend="planted")

@@ -1,11 +1,11 @@
-"""How far down it goes: what a message costs now, and what it would cost if nothing but the unavoidable were done.
+"""What a message costs now, and what it would cost if nothing but the unavoidable were done.
 
     memory    its bytes, once through the processor at the speed at which memory can be read
     frames    finding each frame by the length of the one before, and cutting out the fields: the tick stage alone
     whole     the whole path
     clock     one reading of the engine's clock: what is shorter cannot be stamped
 
-The fastest round of each is taken, since a floor is what is left when nothing else happens.
+The fastest round of each is taken, since a bound is what is left when nothing else happens.
 """
 
 from __future__ import annotations
@@ -21,33 +21,30 @@ from hftlab.engine.variants import naive
 from hftlab.errors import HftlabError
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import clock_of
-from hftlab.measurement.machine import describe, fingerprint
+from hftlab.measurement.conditions import FeedResult, Market
+from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import check_rounds, interleave
 from hftlab.measurement.preconditions import require_parity, require_release_build
-from hftlab.measurement.result import Result
+from hftlab.presentation.document import Table, number, table
 
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA = "hftlab-floor/1"
 BUFFER = 64 << 20  # bytes read to see how fast memory is; more than the last cache of most machines
 MEMORY, FRAMES, CLOCK = "its bytes from memory", "frames and fields", "a clock reading"
 WHOLE, NAIVE = "the whole path", "the naive path"
 
 
-@dataclass(frozen=True)
-class Floor(Result):
-    """What a message costs and could cost, ns; of the fastest round each.
+@dataclass(frozen=True, kw_only=True)
+class LowerBound(FeedResult):
+    """What a message costs and could cost, ns by part; of the fastest round each.
 
     bytes_per_message : on the wire, with the length; bytes_per_ns: read from memory by one core
     ghz               : of the processor as it names itself, None where it does not
     """
 
-    feed: str
-    messages: int
-    rounds: int
+    schema = "hftlab-lower-bound/1"
     backend: str
-    machine: dict[str, Any]
     bytes_per_message: float
     bytes_per_ns: float
     ghz: float | None
@@ -74,52 +71,43 @@ class Floor(Result):
 
         way = [(NAIVE, "start"), (WHOLE, "step"), (FRAMES, "step"), (MEMORY, "end")]
         frame = pl.DataFrame([(part, self.ns[part], kind) for part, kind in way], schema=["label", "ns", "kind"], orient="row")
-        return waterfall_chart(frame, "How far down it goes", self._subtitle(), log=True)
+        return waterfall_chart(frame, "How far down it goes", self.headline(), log=True)
 
-    def _subtitle(self) -> str:
+    def headline(self) -> str:
         return f"{self.backend} on {self.feed}, {self.messages:,} messages, the fastest of {self.rounds} rounds"
 
-    def lines(self) -> list[str]:
-        """What a table cannot say, a sentence each."""
-        size = f"a message has {self.bytes_per_message:.1f} bytes on the wire"
-        speed = f"one core reads {self.bytes_per_ns:.1f} GB/s from memory; {size}"
-        return [self._subtitle(), speed, describe(self.machine)]
+    def tables(self) -> list[Table]:
+        rows = [(part, number(ns, 2), number(cycles), number(times, 2)) for part, ns, cycles, times in self.frame().rows()]
+        return [table("What a message costs and could cost", ("part", "ns", "cycles", "times frames and fields"), rows)]
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "feed": self.feed,
-            "messages": self.messages,
-            "rounds": self.rounds,
-            "backend": self.backend,
-            "machine": self.machine,
-            "bytes_per_message": self.bytes_per_message,
-            "bytes_per_ns": self.bytes_per_ns,
-            "ghz": self.ghz,
-            "ns_per_message": self.ns,
-        }
+    def notes(self) -> list[str]:
+        size = f"a message has {self.bytes_per_message:.1f} bytes on the wire"
+        return [f"one core reads {self.bytes_per_ns:.1f} GB/s from memory; {size}", *self.measured_on()]
 
     def __repr__(self) -> str:
-        return f"<Floor of {self.backend} on {self.feed}: {self.times():.1f} times frames and fields>"
+        return f"<LowerBound of {self.backend} on {self.feed}: {self.times():.1f} times frames and fields>"
 
 
-def floor(feed: Feed | None = None, *, backend: str = "rust", rounds: int = 11, messages: int = 100_000, seed: int = 1) -> Floor:
-    """Measure what a message costs, and the floors below it.
+def lower_bound(
+    feed: Feed | None = None, *, backend: str = "rust", rounds: int = 11, messages: int = 100_000, seed: int = 1
+) -> LowerBound:
+    """Measure what a message costs, and the bounds below it.
 
-    feed   : of wire bytes; default: a calm generated feed
+    feed   : of wire bytes; default: a calm generated feed of `messages` messages
     rounds : interleaved rounds, 3 to 1000; one more is run first, to warm up, and not counted
+    seed   : of the order within a round, and of the generated feed
     raises : BackendMissing; HftlabError for a feed of event records, an engine that differs from the reference, or a debug build
     """
     check_rounds(rounds)
     feed = synthetic("calm", messages, seed) if feed is None else feed
     if feed.wire != "itch":
-        raise HftlabError(f"{feed.name} carries event records; a floor is measured with wire bytes")
+        raise HftlabError(f"{feed.name} carries event records; a lower bound is measured with wire bytes")
     whole = Engine(backend)
     engines = {FRAMES: Engine(backend, until="tick"), WHOLE: whole}
     engines[NAIVE] = whole.replace(**naive(require_release_build(whole).variants()))
     require_parity([Engine("python"), whole, engines[NAIVE]], feed)
-    ran = whole.run(feed, record="none").messages
-    size = sum(len(block) for block in feed.blocks())
+    run = whole.run(feed, record="none")
+    size = sum(len(block) for block in feed.blocks()) / run.messages
     buffer = np.ones(BUFFER // 8)
 
     def read() -> float:
@@ -128,16 +116,27 @@ def floor(feed: Feed | None = None, *, backend: str = "rust", rounds: int = 11, 
         return (perf_counter_ns() - start) / BUFFER
 
     work = {part: (lambda engine=engine: engine.run(feed, record="none").ns_per_message) for part, engine in engines.items()}
-    series = interleave({**work, MEMORY: read}, rounds, seed, "the floor")
+    series = interleave({**work, MEMORY: read}, rounds, seed, "lower bound")
     ns = {part: float(series[part].min()) for part in (NAIVE, WHOLE, FRAMES, MEMORY)}
-    ns[MEMORY], per_ns = ns[MEMORY] * size / ran, 1 / ns[MEMORY]
+    ns[MEMORY], per_ns = ns[MEMORY] * size, 1 / ns[MEMORY]
     ns[CLOCK] = clock_of(whole.implementation).cost_p50_ns
-    print_ = fingerprint()
-    return Floor(feed.name, ran, rounds, backend, print_, size / ran, per_ns, _ghz(print_), ns)
+    machine = fingerprint()
+    return LowerBound(
+        feed=feed.name,
+        messages=run.messages,
+        market=Market.of(whole, run, feed),
+        rounds=rounds,
+        machine=machine,
+        backend=backend,
+        bytes_per_message=size,
+        bytes_per_ns=per_ns,
+        ghz=_ghz(machine["mhz"]),
+        ns=ns,
+    )
 
 
-def _ghz(print_: dict[str, Any]) -> float | None:
+def _ghz(mhz: str) -> float | None:
     try:
-        return float(print_["mhz"]) / 1_000
-    except (KeyError, TypeError, ValueError):
+        return float(mhz) / 1_000
+    except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""Scale curves: ns per message of each variant against the number of live orders, of instruments, or of price levels.
+"""hftlab.scaling(): ns per message of each variant against the number of live orders, of instruments, or of price levels.
 
 A population is built first and not counted; what is measured is traffic that keeps its size and touches it at random
 (`hftlab.feeds.generate.steady`). At each size every contender has built its population before the first round; then each pushes
@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 from hftlab.engine.engine import Engine
 from hftlab.engine.session import Session
 from hftlab.engine.variants import VariantSet, best, parse
-from hftlab.errors import ConfigError, HftlabError, UnknownName
+from hftlab.errors import ConfigError, HftlabError, check_choice, check_range
 from hftlab.feeds.generate.steady import CYCLE, Steady, steady
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import Interval, check_rounds, interleave
 from hftlab.measurement.preconditions import require_parity, require_release_build
-from hftlab.measurement.result import Result
+from hftlab.measurement.storage import StoredResult
+from hftlab.presentation.document import Table, number, table
 from hftlab.settings import Stage
 
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA = "hftlab-scale/1"
 AGAIN = "best again"
 PYTHON = "python"
 
@@ -42,7 +42,7 @@ _SMALLEST = {"orders": 100, "instruments": 1, "depth": 1}
 
 
 @dataclass(frozen=True)
-class Point:
+class ScalingPoint:
     """One contender at one size: ns per message, median over the rounds with its interval, and the bytes of its book.
 
     min_ns : of the fastest round: what else the machine did hits a round, or spares it
@@ -57,7 +57,7 @@ class Point:
     level_bytes: int
 
     def row(self) -> dict[str, Any]:
-        """One row of `Scale.frame`."""
+        """One row of `Scaling.frame`."""
         return {
             "variant": self.variant,
             "size": self.size,
@@ -72,9 +72,13 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Scale(Result):
-    """The curves of all contenders along one axis, measured in one run on one machine."""
+class Scaling(StoredResult):
+    """The curves of all contenders along one axis, measured in one run on one machine.
 
+    fixed    : what stays as it is; messages: per round
+    """
+
+    schema = "hftlab-scaling/1"
     axis: str
     fixed: dict[str, int]
     backend: str
@@ -82,7 +86,7 @@ class Scale(Result):
     rounds: int
     messages: int
     machine: dict[str, Any]
-    points: tuple[Point, ...]
+    points: tuple[ScalingPoint, ...]
 
     def frame(self) -> pl.DataFrame:
         """One row per variant and size: ns per message (median, low and high of its 95 % interval, min), live orders, bytes."""
@@ -92,26 +96,15 @@ class Scale(Result):
 
     def cache_sizes(self) -> dict[str, float]:
         """The size along the axis at which the book of the "best" contender outgrows each cache, by its reserved bytes."""
-        book = [(one.size, one.order_bytes + one.level_bytes) for one in self.points if one.variant == "best"]
+        book = [(point.size, point.order_bytes + point.level_bytes) for point in self.points if point.variant == "best"]
         if len(book) < 2 or book[-1][1] <= book[0][1]:
             return {}
         per_size = (book[-1][1] - book[0][1]) / (book[-1][0] - book[0][0])
-        found = {f"{name} {_bytes(size)}": size / per_size for name, size in self.machine["caches"].items()}
-        return {name: at for name, at in found.items() if book[0][0] < at < book[-1][0]}
+        outgrown = {f"{name} {_bytes(size)}": size / per_size for name, size in self.machine["caches"].items()}
+        return {name: at for name, at in outgrown.items() if book[0][0] < at < book[-1][0]}
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "axis": self.axis,
-            "fixed": self.fixed,
-            "backend": self.backend,
-            "until": self.until,
-            "rounds": self.rounds,
-            "messages_per_round": self.messages,
-            "machine": self.machine,
-            "outgrows": self.cache_sizes(),
-            "points": [point.row() for point in self.points],
-        }
+    def derived(self) -> dict[str, Any]:
+        return {"outgrows": self.cache_sizes(), "rows": [point.row() for point in self.points]}
 
     def plot(self, *, fastest: bool = False) -> Any:
         """The curves as an Altair chart, both axes logarithmic.
@@ -120,31 +113,36 @@ class Scale(Result):
         """
         from hftlab.charts import scaling_chart
 
-        frame, said = self.frame(), self._subtitle()
+        frame, subtitle = self.frame(), self._subtitle()
         if fastest:
             frame = frame.with_columns(frame["min"].alias(name) for name in ("ns_per_message", "low", "high"))
-            said += ", the fastest of each"
-        return scaling_chart(frame, TITLES[self.axis], self.cache_sizes(), said)
+            subtitle += ", the fastest of each"
+        return scaling_chart(frame, TITLES[self.axis], self.cache_sizes(), subtitle)
 
     def _subtitle(self) -> str:
         fixed = ", ".join(f"{value:,} {name if value > 1 else name.rstrip('s')}" for name, value in self.fixed.items())
         return f"{self.backend} until {self.until}; {fixed}; {self.rounds} rounds of {self.messages:,} messages"
 
-    def lines(self) -> list[str]:
-        """What a table cannot say, a sentence each."""
-        out = [f"{TITLES[self.axis]}: {self._subtitle()}", describe(self.machine)]
-        rules = [f"{name} at about {at:,.0f}" for name, at in self.cache_sizes().items()]
-        return out + ([f"the book of best, by the bytes it reserves, outgrows {', '.join(rules)}"] if rules else [])
+    def headline(self) -> str:
+        return f"{TITLES[self.axis]}: {self._subtitle()}"
 
-    def __str__(self) -> str:
-        rows = [f"{p.variant:<24} {p.size:>10,}  {p.ns.median:10.1f} [{p.ns.low:.1f}, {p.ns.high:.1f}] ns" for p in self.points]
-        return "\n".join([*self.lines(), *rows])
+    def tables(self) -> list[Table]:
+        names = list(dict.fromkeys(point.variant for point in self.points))
+        cells = {(point.size, point.variant): number(point.ns.median) for point in self.points}
+        sizes = dict.fromkeys(point.size for point in self.points)
+        rows = [(f"{size:,}", *(cells[size, name] for name in names)) for size in sizes]
+        return [table("ns per message, median over the rounds", (TITLES[self.axis], *names), rows, words=0)]
+
+    def notes(self) -> list[str]:
+        rules = [f"{name} at about {at:,.0f}" for name, at in self.cache_sizes().items()]
+        outgrown = [f"the book of best, by the bytes it reserves, outgrows {', '.join(rules)}"] if rules else []
+        return [*outgrown, describe(self.machine)]
 
     def __repr__(self) -> str:
-        return f"<Scale of {self.backend} against {TITLES[self.axis]}: {len(self.points)} points>"
+        return f"<Scaling of {self.backend} against {TITLES[self.axis]}: {len(self.points)} points>"
 
 
-def scale(
+def scaling(
     axis: str = "orders",
     sizes: Iterable[int] | None = None,
     variants: Iterable[str] | None = None,
@@ -155,7 +153,7 @@ def scale(
     rounds: int = 11,
     messages: int = 100_000,
     seed: int = 1,
-) -> Scale:
+) -> Scaling:
     """Measure ns per message along one axis.
 
     axis     : "orders" (100 to 1,000,000 live), "instruments" (1 to 10,000) or "depth" (1 to 10,000 price levels a side)
@@ -163,23 +161,29 @@ def scale(
     full     : three points per decade
     variants : "naive", "best", names that differ from best ("book=btree orders=std"), "python" for the reference engine;
                default naive, best, and each other name of the axes book and orders
-    messages : per round, a multiple of 10; rounds : 3 to 1000. All contenders of a size are in memory at once
+    backend  : whose variants
+    until    : last stage to run
+    full     : three points per decade instead of one
+    rounds   : 3 to 1000; one more is run first, to warm up, and not counted
+    messages : per round, a multiple of 10. All contenders of a size are in memory at once
+    seed     : of the traffic and of the order within a round, 0 or more
     raises   : UnknownName, ConfigError, BackendMissing; HftlabError for engines that differ, or a debug build
     """
-    if axis not in FIXED:
-        raise UnknownName("scale axis", axis, FIXED)
-    if messages % CYCLE or messages < CYCLE:
-        raise ConfigError(f"messages is {messages}; allowed is a multiple of {CYCLE} from {CYCLE}")
+    check_choice("axis", axis, FIXED)
     check_rounds(rounds)
+    check_range("seed", seed, 0)
+    check_range("messages", messages, CYCLE)
+    if messages % CYCLE:
+        raise ConfigError(f"messages must be a multiple of {CYCLE}, got {messages}")
     points = sorted(set(decades(axis, full) if sizes is None else sizes))
     engines = contenders(backend, variants, until)
     if not points or not engines:
-        raise ConfigError(f"{len(points)} sizes and {len(engines)} variants; allowed is 1 or more of each")
+        raise ConfigError(f"sizes and variants must be at least 1 each, got {len(points)} and {len(engines)}")
     require_parity([Engine("python", until=until), *engines.values()], _feed(axis, points[0], 2_000, seed).feed())
-    found: list[Point] = []
+    measured: list[ScalingPoint] = []
     for size in points:
-        found += _measure(engines, _feed(axis, size, (rounds + 1) * messages, seed), size, messages, rounds, seed)
-    return Scale(axis, FIXED[axis], backend, until, rounds, messages, fingerprint(), tuple(found))
+        measured += _measure(engines, _feed(axis, size, (rounds + 1) * messages, seed), size, messages, rounds, seed)
+    return Scaling(axis, FIXED[axis], backend, until, rounds, messages, fingerprint(), tuple(measured))
 
 
 def _bytes(size: int) -> str:
@@ -202,15 +206,17 @@ def contenders(backend: str, variants: Iterable[str] | None, until: Stage = "boo
     def engine(variant: VariantSet) -> Engine:
         return Engine(backend, until=until, **variant)  # type: ignore[arg-type]
 
-    made = {text: Engine(PYTHON, until=until) if text == PYTHON else engine(parse(text, axes)) for text in variants}
-    return {**made, AGAIN: engine(best(axes))} if "best" in made else made
+    chosen = {text: Engine(PYTHON, until=until) if text == PYTHON else engine(parse(text, axes)) for text in variants}
+    return {**chosen, AGAIN: engine(best(axes))} if "best" in chosen else chosen
 
 
 def _feed(axis: str, size: int, messages: int, seed: int) -> Steady:
     return steady(**{**FIXED[axis], {"depth": "levels"}.get(axis, axis): size}, messages=messages, seed=seed)
 
 
-def _measure(engines: dict[str, Engine], feed: Steady, size: int, messages: int, rounds: int, seed: int) -> Iterator[Point]:
+def _measure(
+    engines: dict[str, Engine], feed: Steady, size: int, messages: int, rounds: int, seed: int
+) -> Iterator[ScalingPoint]:
     sessions = {label: engine.open() for label, engine in engines.items()}
     for label, session in sessions.items():
         if not hasattr(session, "elapsed_ns"):
@@ -224,7 +230,7 @@ def _measure(engines: dict[str, Engine], feed: Steady, size: int, messages: int,
         result = session.counters()
         if sum(result["faults"]):
             raise HftlabError(f"{label} refused {sum(result['faults'])} messages of a feed without faults")
-        yield Point(label, size, Interval.of(series[label], seed), float(series[label].min()), **result["memory"])
+        yield ScalingPoint(label, size, Interval.of(series[label]), float(series[label].min()), **result["memory"])
 
 
 def _pieces(session: Session, feed: Steady, messages: int) -> Callable[[], float]:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import hftlab
 from hftlab.errors import ConfigError
-from hftlab.experiments.openloop import calls_of, paced, response_ns
+from hftlab.experiments.open_loop import open_loop, response_ns
+from hftlab.feeds.feed import cut
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=200), st.integers(1, 5_000))
@@ -34,19 +35,19 @@ WIRE = hftlab.synthetic(messages=300)
 
 @pytest.mark.parametrize("feed", [WIRE, hftlab.EventFeed(hftlab.decode(WIRE))])
 def test_messages_are_sent_alone_and_on_time(feed: hftlab.Feed) -> None:
-    assert len(list(calls_of(feed))) == 300
-    found = paced(hftlab.Engine("python"), feed, rate=5_000, messages=300)
+    assert len(list(cut(feed, every=1))) == 300
+    found = open_loop(hftlab.Engine("python"), feed, rate=5_000, messages=300)
     assert (found.service.n, found.response.n, found.predicted.n) == (300, 300, 300)
     # None is answered before it was due, however busy the machine.
     assert 0 <= found.late < 300
     assert found.response.raw.min >= found.service.raw.min > 0
     assert found.response.max >= found.service.max - 1e-9
-    assert "open loop at 5,000 messages/s" in found.lines()[0]
+    assert found.tables()[0].title.startswith("Open loop at 5,000 messages/s")
 
 
 @pytest.mark.parametrize("rate", [0, -1.0, float("nan"), 0.01])
 def test_a_rate_that_never_ends_is_refused(rate: float) -> None:
-    with pytest.raises(ConfigError, match="allowed is above 0, and 100 messages within 600 s"):
-        paced(hftlab.Engine("python"), hftlab.synthetic(messages=100), rate=rate, messages=100)
-    with pytest.raises(ConfigError, match="the interval is 0 ns"):
+    with pytest.raises(ConfigError, match="rate must be above 0, and send 100 messages within 600 s"):
+        open_loop(hftlab.Engine("python"), hftlab.synthetic(messages=100), rate=rate, messages=100)
+    with pytest.raises(ConfigError, match="interval must be above 0 ns, got 0"):
         response_ns(np.ones(3), 0)

@@ -1,4 +1,4 @@
-"""Does the flight recorder name exactly the slow messages, the right stage, and what stood in the feed there?"""
+"""Are exactly the slow messages named, with the right stage, and what stood in the feed there?"""
 
 import json
 from itertools import groupby, pairwise
@@ -15,8 +15,8 @@ import hftlab
 from hftlab.engine.timing import Capture, Slowest
 from hftlab.errors import ConfigError, FeedError
 from hftlab.events import EVENT_DTYPE, Kind
-from hftlab.experiments import moments
-from hftlab.experiments.flight import BETWEEN, UNSTAMPED, Flight
+from hftlab.experiments.slowest import SlowestMessages
+from hftlab.experiments.trace import write_trace
 from hftlab.measurement.machine import fingerprint
 from hftlab.stages.book import Book
 from hftlab.stages.signal import Signal
@@ -73,21 +73,21 @@ def test_planted_stalls_are_found_at_their_messages_and_in_their_stage() -> None
     in_book, in_signal = {700: 300_000_000, 703: 250_000_000}, {1_200: 200_000_000, 1_500: 150_000_000}
     book = stalling(Book, "apply", in_book, [0])  # called once per message
     signal = stalling(Signal, "update", in_signal, [0])  # called once per applied message
-    flight = Flight.of(recorded(book=book, signal=signal), FEED, "stalling", MACHINE)
+    flight = SlowestMessages.of(recorded(book=book, signal=signal), FEED, "stalling", MACHINE)
     wanted = [(700, "book"), (703, "book"), (int(applied[1_200]), "signal"), (int(applied[1_500]), "signal")]
-    assert flight.slowest.select("index", "stage").rows() == wanted
-    assert flight.slowest["where"].to_list() == ["book", "book", "signal", "signal"]
-    assert flight.slowest["share"].min() > 0.9
-    assert flight.slowest["times"].min() > 100
-    assert flight.slowest["window"].to_list() == [1, 1, 3, 4]  # 700 and 703 have neighbours in common
+    assert flight.slow_frame().select("index", "stage").rows() == wanted
+    assert flight.slow_frame()["where"].to_list() == ["book", "book", "signal", "signal"]
+    assert flight.slow_frame()["share"].min() > 0.9
+    assert flight.slow_frame()["times"].min() > 100
+    assert flight.slow_frame()["window"].to_list() == [1, 1, 3, 4]  # 700 and 703 have neighbours in common
 
 
-def planted(gap: int = 50) -> Flight:
+def planted(gap: int = 50) -> SlowestMessages:
     """Stamps without a clock: 100 quick messages; 40 slow in the signal, 43 in the order stage, 90 after a long wait."""
     stages, gaps = [(100, 1_000, 300, 50)] * 100, [50] * 100
     stages[40], stages[43], stages[90] = (100, 1_000, 90_300, 50), (100, 1_000, 300, 40_000), (900, 1_100, 300, 50)
     gaps[90] = gap
-    return Flight.of(slowest(stamps_of(stages, gaps), 3, 5), FEED, "planted", MACHINE)
+    return SlowestMessages.of(slowest(stamps_of(stages, gaps), 3, 5), FEED, "planted", MACHINE)
 
 
 def test_rows_join_stamps_and_feed() -> None:
@@ -108,7 +108,7 @@ def test_rows_join_stamps_and_feed() -> None:
 
 
 def test_the_stage_is_the_one_beyond_its_usual_time_not_the_longest() -> None:
-    told = planted().slowest
+    told = planted().slow_frame()
     assert told["index"].to_list() == [40, 43, 90]
     assert told["stage"].to_list() == ["signal", "order", "tick"]  # 90: the book is longer, but as long as ever
     assert told["usual_ns"].to_list() == [1_450.0] * 3
@@ -117,25 +117,24 @@ def test_the_stage_is_the_one_beyond_its_usual_time_not_the_longest() -> None:
 
 def test_words_say_where_the_time_went() -> None:
     first, second, third = planted(gap=5_000_000).slow
-    assert first.words().startswith(
-        f"message 40 ({first.moment.name}): 91.45 us, 63.1x the median of its neighbours; 99% in signal"
+    assert first.sentence().startswith(
+        f"message 40 ({first.message.name}): 91.45 us, 63.1x the median of its neighbours; 99% in signal"
     )
     assert second.where == "order"
-    assert third.where == BETWEEN
-    assert third.words().endswith("before it 5,000 us between messages: nothing of the engine's own")
-    assert BETWEEN not in first.words()
+    assert third.waited
+    assert third.sentence().endswith("5,000 us between messages before it, where the engine does nothing")
+    assert not first.waited
 
 
 def test_a_run_stamped_at_its_ends_only_names_no_stage() -> None:
     rows = [[at, at, at, at, at + 100 + at % 7] for at in range(0, 10_000, 500)]
-    flight = Flight.of(slowest(np.array(rows), 2, 2), FEED, "ends", MACHINE)
-    assert set(flight.slowest["stage"]) == {UNSTAMPED}
-    assert UNSTAMPED in flight.lines()[0]
+    flight = SlowestMessages.of(slowest(np.array(rows), 2, 2), FEED, "ends", MACHINE)
+    assert set(flight.slow_frame()["stage"]) == {""}
+    assert "stages not stamped" in flight.notes()[0]
 
 
 @pytest.mark.parametrize("kind", ["file", "gzip", "events"])
-def test_the_feed_may_be_a_file_or_records(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moments, "_PIECE", 1_000)  # bytes: every piece ends within a message
+def test_the_feed_may_be_a_file_or_records(kind: str, tmp_path: Path) -> None:
     if kind == "events":
         feed: Any = hftlab.EventFeed(EVENTS, symbols=FEED.symbols)
     else:
@@ -146,11 +145,11 @@ def test_the_feed_may_be_a_file_or_records(kind: str, tmp_path: Path, monkeypatc
         feed = hftlab.load(path)
     stages = [(100, 1_000 + (i == 1_990) * 10**6, 300, 50) for i in range(2_000)]
     captures = slowest(stamps_of(stages, [0] * 2_000), 2, 4)
-    a, b = (Flight.of(captures, one, "same", MACHINE).frame() for one in (FEED, feed))
+    a, b = (SlowestMessages.of(captures, one, "same", MACHINE).frame() for one in (FEED, feed))
     assert a.equals(b)
 
 
-def test_the_rest_of_the_feed_is_neither_kept_nor_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_feed_of_blocks_is_read_as_far_as_needed() -> None:
     seen = 0
 
     class Watched(hftlab.EventFeed):
@@ -160,36 +159,38 @@ def test_the_rest_of_the_feed_is_neither_kept_nor_read(monkeypatch: pytest.Monke
                 seen += 100
                 yield self._array[start : start + 100]
 
-    Flight.of(slowest(stamps_of([(1, 1, 1, 1)] * 150 + [(1, 9, 1, 1)], [0] * 151), 1, 3), Watched(EVENTS), "watched", MACHINE)
+    SlowestMessages.of(
+        slowest(stamps_of([(1, 1, 1, 1)] * 150 + [(1, 9, 1, 1)], [0] * 151), 1, 3), Watched(EVENTS), "watched", MACHINE
+    )
     assert seen == 200
 
 
 def test_captures_that_do_not_belong_are_refused() -> None:
     rows = stamps_of([(1, 1, 1, 1)] * 5, [0] * 5)
-    with pytest.raises(ConfigError, match="0 captures"):
-        Flight.of([], FEED, "none", MACHINE)
+    with pytest.raises(ConfigError, match="captures must be at least 1, got 0"):
+        SlowestMessages.of([], FEED, "none", MACHINE)
     with pytest.raises(ConfigError, match="disagree about message 3"):
-        Flight.of([Capture(2, 0, rows), Capture(4, 3, rows[:2] + 1)], FEED, "two runs", MACHINE)
-    with pytest.raises(ConfigError, match="two captures are of message 2"):
-        Flight.of([Capture(2, 0, rows), Capture(2, 0, rows)], FEED, "twice", MACHINE)
+        SlowestMessages.of([Capture(2, 0, rows), Capture(4, 3, rows[:2] + 1)], FEED, "two runs", MACHINE)
+    with pytest.raises(ConfigError, match="got two of message 2"):
+        SlowestMessages.of([Capture(2, 0, rows), Capture(2, 0, rows)], FEED, "twice", MACHINE)
     with pytest.raises(FeedError, match=r"has 2,000 messages; a capture names message 2,001"):
-        Flight.of([Capture(1_999, 1_997, rows)], FEED, "too far", MACHINE)
+        SlowestMessages.of([Capture(1_999, 1_997, rows)], FEED, "too far", MACHINE)
 
 
 def test_ids_and_prices_at_the_ends_of_their_range_survive(tmp_path: Path) -> None:
     events = np.zeros(3, EVENT_DTYPE)
     events[1] = (2**64 - 1, 2**64 - 1, 2**63, -(2**63) + 1, 2**32 - 1, 65_535, 5, 7)
-    flight = Flight.of(slowest(stamps_of([(1, 1, 1, 1)] * 3, [0] * 3), 1, 2), hftlab.EventFeed(events), "edge", MACHINE)
+    flight = SlowestMessages.of(slowest(stamps_of([(1, 1, 1, 1)] * 3, [0] * 3), 1, 2), hftlab.EventFeed(events), "edge", MACHINE)
     row = flight.frame().row(1, named=True)
     assert (row["ts_ns"], row["order_id"], row["price"], row["side"]) == (2**64 - 1, 2**64 - 1, -(2**63) + 1, "side 7")
-    flight.trace(tmp_path / "trace.json")
+    write_trace(tmp_path / "trace.json", flight)
     jsonschema.validate(json.loads((tmp_path / "trace.json").read_text()), TRACE)
 
 
 @pytest.fixture
 def trace(tmp_path: Path) -> dict[str, Any]:
     path = tmp_path / "new" / "trace.json"
-    planted(gap=5_000_000).trace(path)
+    write_trace(path, planted(gap=5_000_000))
     return json.loads(path.read_text())
 
 
@@ -246,7 +247,7 @@ def test_events_of_a_track_are_in_order_and_do_not_overlap(trace: dict[str, Any]
 
 def test_stages_lie_within_their_message_end_to_end(trace: dict[str, Any]) -> None:
     messages = complete(trace, "messages")
-    assert len(messages) == len(planted().moments)
+    assert len(messages) == len(planted().messages)
     for message in messages:
         number, at = message["args"]["message"], ns(message["ts"])
         for stage in ("tick", "book", "signal", "order"):
@@ -260,7 +261,7 @@ def test_the_trace_names_its_tracks_and_carries_the_message(trace: dict[str, Any
     names = {e["args"]["name"] for e in trace["traceEvents"] if e["name"] in ("process_name", "thread_name")}
     assert names == {f"hftlab planted on {FEED.name}", "slow messages", "messages", "tick", "book", "signal", "order"}
     slow = complete(trace, "slow messages")
-    assert [e["name"] for e in slow] == ["1. signal: message 40", "2. order: message 43", f"3. {BETWEEN}: message 90"]
+    assert [e["name"] for e in slow] == ["1. signal: message 40", "2. order: message 43", "3. between messages: message 90"]
     (message,) = [e for e in complete(trace, "messages") if e["args"]["message"] == 40]
     assert message["args"]["order id"] == str(EVENTS["order_id"][40])
     assert message["args"]["price"] == EVENTS["price"][40] / FEED.price_scale
@@ -268,20 +269,14 @@ def test_the_trace_names_its_tracks_and_carries_the_message(trace: dict[str, Any
 
 def test_the_chart_shows_the_slowest_and_every_neighbour() -> None:
     vl_convert = pytest.importorskip("vl_convert")
-    spec = planted(gap=5_000_000).plot(most=2, around=2).to_dict()
+    spec = planted(gap=5_000_000).plot(limit=2, around=2).to_dict()
     svg = vl_convert.vegalite_to_svg(spec)
-    words = ["1. message 40", "2. message 43", "ns since the message began (log scale)", "ns before it (log scale)", BETWEEN]
+    words = [
+        "1. message 40",
+        "2. message 43",
+        "ns since the message began (log scale)",
+        "ns before it (log scale)",
+        "between messages",
+    ]
     assert [word for word in [*words, "−2", "+2", "slow", "signal", "planted on"] if word not in svg] == []
     assert "3. message 90" not in svg
-
-
-def test_the_result_saves_what_it_says(tmp_path: Path) -> None:
-    flight = planted()
-    flight.save(tmp_path / "flight.json")
-    saved = json.loads((tmp_path / "flight.json").read_text())
-    assert saved["schema"] == "hftlab-flight/1"
-    assert [one["words"] for one in saved["slowest"]] == flight.slowest["words"].to_list()
-    assert len(saved["messages"]) == len(flight.frame())
-    assert repr(flight) == f"<Flight of planted on {FEED.name}: 3 slow messages, the slowest 91.45 us>"
-    with pytest.raises(FeedError, match="cannot be written"):
-        flight.trace(tmp_path)

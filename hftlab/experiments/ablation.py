@@ -1,0 +1,309 @@
+"""What one change after another is worth, in paired rounds: optimisations switched alone and in a row, or engines of one's own.
+
+ablate()         every optimisation of an engine: added alone to the naive engine, taken alone from the best, and one after the
+                 other ("ladder": naive, then one axis after the other to its best, until all are). The three answers differ
+                 wherever optimisations need or replace one another, and that is what is to be learned
+compare_steps()  engines in a row, each the one before with one thing changed:
+                 compare_steps({"naive": NaiveBook, "prices kept sorted": SortedBook}, feed)
+
+All must be equal before anything is timed. Whatever something is compared with runs twice a round, as its A/A control.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from hftlab.engine.engine import Engine, synthetic
+from hftlab.engine.resolve import as_engine
+from hftlab.engine.variants import Axes, VariantSet, best, naive, setting
+from hftlab.errors import ConfigError, HftlabError
+from hftlab.feeds.feed import Feed
+from hftlab.measurement.conditions import FeedResult, Market
+from hftlab.measurement.machine import fingerprint
+from hftlab.measurement.paired import Paired, Series, check_rounds, run_paired
+from hftlab.measurement.preconditions import require_parity, require_release_build
+from hftlab.presentation.document import Table, number, table
+from hftlab.settings import Stage
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Key = tuple[tuple[str, str | bool], ...]  # a variant set that can be looked up
+
+
+class Kind(StrEnum):
+    """What a row of an ablation compares."""
+
+    SWITCH = "switch"
+    WHOLE = "all"  # naive with best
+    CONTROL = "A/A"  # a set with itself
+
+
+@dataclass(frozen=True)
+class Switch:
+    """One axis switched from one name to another. `start` is "naive", "best" or "ladder": what the other axes stand at.
+
+    axis : "" for the whole way from naive to best, and for a control
+    """
+
+    start: str
+    kind: Kind
+    axis: str
+    before: VariantSet
+    after: VariantSet
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The names it switches from and to."""
+        if self.kind is Kind.WHOLE:
+            return "naive", "best"
+        if self.kind is Kind.CONTROL:
+            return " ".join(map(str, self.before.values())) if self.start == "ladder" else self.start, "itself"
+        return str(self.before[self.axis]), str(self.after[self.axis])
+
+
+@dataclass(frozen=True)
+class AblationStep:
+    """A switch, and what it did."""
+
+    switch: Switch
+    paired: Paired
+
+    def row(self) -> dict[str, Any]:
+        """One row of `Ablation.frame`."""
+        switch, paired = self.switch, self.paired
+        before, after = switch.names
+        return {
+            "start": switch.start,
+            "axis": switch.axis or switch.kind.value,
+            "from": before,
+            "to": after,
+            "from_ns_per_message": paired.base_ns,
+            "to_ns_per_message": paired.ns,
+            **paired.row(),
+            **({"verdict": "control"} if switch.kind is Kind.CONTROL else {}),
+        }
+
+    def cells(self) -> tuple[str, ...]:
+        """One row of the table."""
+        row, control = self.row(), self.switch.kind is Kind.CONTROL
+        verdict = f"control: {self.paired.ratio}" if control else self.paired.judgement
+        group = f"{row['start']}, controls" if control else row["start"]
+        return (group, row["axis"], row["from"], row["to"], number(self.paired.base_ns), number(self.paired.ns), verdict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablation(FeedResult):
+    """What every switch did, on one feed, in one run, on one machine. until: the last stage that ran."""
+
+    schema = "hftlab-ablate/2"
+    backend: str
+    until: str
+    steps: tuple[AblationStep, ...]
+
+    def frame(self) -> pl.DataFrame:
+        """One row per switch: start, axis, from, to, ns per message of both, ratio (above 1: faster), low, high, verdict."""
+        import polars as pl
+
+        return pl.DataFrame([step.row() for step in self.steps])
+
+    def derived(self) -> dict[str, Any]:
+        return {"rows": [step.row() for step in self.steps]}
+
+    def waterfall(self) -> Any:
+        """The ladder from naive to best as an Altair chart, ns per message."""
+        from hftlab.charts import ablation_chart
+
+        return ablation_chart(self.frame(), self._subtitle())
+
+    def forest(self) -> Any:
+        """The ratio of every switch with its interval, beside the A/A control, as an Altair chart."""
+        from hftlab.charts import forest_chart
+
+        return forest_chart(self.frame(), self._subtitle())
+
+    def plot(self) -> Any:
+        """Both charts, one above the other."""
+        return (self.waterfall() & self.forest()).resolve_scale(color="independent")
+
+    def _subtitle(self) -> str:
+        return f"{self.backend} on {self.feed}, {self.messages:,} messages, {self.rounds} paired rounds"
+
+    def headline(self) -> str:
+        whole = next(step.paired.verdict for step in self.steps if step.switch.kind is Kind.WHOLE)
+        return f"{self._subtitle()}, until {self.until}; all together: {whole}"
+
+    def tables(self) -> list[Table]:
+        columns = ("start", "axis", "from", "to", "before", "after", "verdict")
+        title = "One optimisation at a time, ns per message, median ratio with its interval"
+        return [table(title, columns, [step.cells() for step in self.steps], words=4, grouped=True)]
+
+    def notes(self) -> list[str]:
+        return self.measured_on()
+
+    def __repr__(self) -> str:
+        return f"<Ablation of {self.backend} on {self.feed}: {len(self.steps)} comparisons>"
+
+
+def ablate(
+    feed: Feed | None = None,
+    *,
+    backend: str = "rust",
+    until: Stage = "order",
+    rounds: int = 21,
+    messages: int = 100_000,
+    seed: int = 1,
+) -> Ablation:
+    """Switch one axis at a time of an engine, from its naive and from its best set, and all of them one after the other.
+
+    feed     : default: a calm generated feed of `messages` messages
+    until    : last stage to run
+    rounds   : paired, interleaved rounds, 3 to 1000, of short passes the fastest of three; one more is run first, to warm up, and
+               not counted
+    seed     : of the order within a round, and of the generated feed
+    raises   : BackendMissing; HftlabError for an engine without variants, one that differs from the reference, or a debug build
+    """
+    check_rounds(rounds)
+    axes = require_release_build(Engine(backend)).variants()
+    if not axes:
+        raise HftlabError(f"backend {backend!r} has no variants; ablation needs one that has")
+    feed = synthetic("calm", messages, seed) if feed is None else feed
+    switches = list(plan(axes))
+    sets = [variant for switch in switches for variant in (switch.before, switch.after)]
+    engines = {_key(variant): Engine(backend, until=until, **variant) for variant in sets}  # type: ignore[arg-type]
+    require_parity([Engine("python", until=until), *engines.values()], feed)
+    bases = dict.fromkeys(_key(switch.before) for switch in switches)
+    series = run_paired(engines, feed, rounds, seed, twice=bases, what="ablation")
+    first = next(iter(engines.values()))
+    run = first.run(feed, record="none")
+    return Ablation(
+        feed=feed.name,
+        messages=run.messages,
+        market=Market.of(first, run, feed),
+        rounds=rounds,
+        machine=fingerprint(),
+        backend=backend,
+        until=until,
+        steps=tuple(_steps(switches, series)),
+    )
+
+
+def plan(axes: Axes) -> Iterator[Switch]:
+    """Every switch to be measured."""
+    low, high = naive(axes), best(axes)
+    for start, base in (("naive", low), ("best", high)):
+        for axis, names in axes.items():
+            others = [value for value in (setting(axis, name) for name in names) if value != base[axis]]
+            yield from (Switch(start, Kind.SWITCH, axis, base, {**base, axis: value}) for value in others)
+    rung = low
+    for axis in axes:
+        if rung[axis] != high[axis]:
+            yield Switch("ladder", Kind.SWITCH, axis, rung, {**rung, axis: high[axis]})
+            rung = {**rung, axis: high[axis]}
+    yield Switch("ladder", Kind.WHOLE, "", low, high)
+
+
+def _key(variant: VariantSet) -> Key:
+    return tuple(variant.items())
+
+
+def _steps(switches: list[Switch], series: dict[tuple[Key, int], Series]) -> Iterator[AblationStep]:
+    controls: dict[Key, AblationStep] = {}
+    for switch in switches:
+        base = _key(switch.before)
+        if base not in controls:
+            itself = Switch(switch.start, Kind.CONTROL, "", switch.before, switch.before)
+            controls[base] = AblationStep(itself, Paired.of(series[base, 0], series[base, 1], series[base, 1]))
+        yield AblationStep(switch, Paired.of(series[base, 0], series[_key(switch.after), 0], series[base, 1]))
+    yield from controls.values()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepComparison(FeedResult):
+    """Engines in a row. steps: (name, what it is against the one before it); whole: the last against the first, named `first`."""
+
+    schema = "hftlab-steps/1"
+    first: str
+    steps: tuple[tuple[str, Paired], ...]
+    whole: Paired
+    until: str
+
+    def ratio(self, step: str) -> float:
+        """How many times as fast as the one before it a step is. Raises KeyError."""
+        return dict(self.steps)[step].ratio.median
+
+    def frame(self) -> pl.DataFrame:
+        """One row per engine: step, ns_per_message, ratio (the one before / this; above 1: faster), low, high, verdict."""
+        import polars as pl
+
+        rows: list[tuple[Any, ...]] = [(self.first, self.steps[0][1].base_ns, None, None, None, "")]
+        rows += [(name, paired.ns, *paired.row().values()) for name, paired in self.steps]
+        return pl.DataFrame(rows, schema=["step", "ns_per_message", "ratio", "low", "high", "verdict"], orient="row")
+
+    def plot(self) -> Any:
+        """The waterfall of the steps as an Altair chart."""
+        import polars as pl
+
+        from hftlab.charts import waterfall_chart
+
+        rows = [(self.first, self.steps[0][1].base_ns, "start"), *((name, paired.ns, "step") for name, paired in self.steps)]
+        rows.append(("what remains", self.whole.ns, "end"))
+        frame = pl.DataFrame(rows, schema=["label", "ns", "kind"], orient="row")
+        return waterfall_chart(frame, "One step after the other", self._subtitle(), log=False)
+
+    def _subtitle(self) -> str:
+        return f"{self.feed} until {self.until}, {self.rounds} interleaved rounds"
+
+    def headline(self) -> str:
+        return f"{self._subtitle()}; all steps together: {self.whole.judgement}"
+
+    def tables(self) -> list[Table]:
+        rows = [(self.first, number(self.steps[0][1].base_ns), "", "")]
+        rows += [(name, number(paired.ns), paired.judgement, str(paired.control)) for name, paired in self.steps]
+        return [table("One step after the other", ("step", "ns per message", "against the one before", "A/A control"), rows)]
+
+    def notes(self) -> list[str]:
+        return self.measured_on()
+
+    def __repr__(self) -> str:
+        return f"<StepComparison of {len(self.steps) + 1} engines, {self.first} to {self.steps[-1][0]}: {self.whole.verdict}>"
+
+
+def compare_steps(
+    engines: Mapping[str, Any], feed: Feed, *, rounds: int = 7, until: Stage = "order", seed: int = 1
+) -> StepComparison:
+    """Run engines interleaved, unstamped, and compare each with the one before it.
+
+    engines : name -> whatever `hftlab.as_engine` makes an engine of, from the first to the last
+    rounds  : 3 to 1000; one more is run first, to warm up, and not counted
+    until   : last stage to run
+    seed    : of the order within a round
+    raises  : ConfigError; HftlabError if one differs from the first on the first 20,000 messages
+    """
+    check_rounds(rounds)
+    if len(engines) < 2:
+        raise ConfigError(f"engines must be at least 2, got {len(engines)}")
+    resolved = {name: as_engine(given, until=until) for name, given in engines.items()}
+    require_parity(list(resolved.values()), feed)
+    *bases, last = resolved
+    series = run_paired(resolved, feed, rounds, seed, twice=bases, what="steps")
+
+    def against(before: str, after: str) -> Paired:
+        return Paired.of(series[before, 0], series[after, 0], series[before, 1])
+
+    run = resolved[last].run(feed, record="none")
+    return StepComparison(
+        feed=feed.name,
+        messages=run.messages,
+        market=Market.of(resolved[last], run, feed),
+        rounds=rounds,
+        machine=fingerprint(),
+        first=bases[0],
+        steps=tuple((after, against(before, after)) for before, after in pairwise(resolved)),
+        whole=against(bases[0], last),
+        until=until,
+    )

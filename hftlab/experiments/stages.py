@@ -1,0 +1,214 @@
+"""hftlab.bench(feed): every engine side by side, stage by stage. Equality first, then interleaved rounds in random order.
+
+Every figure of a comparison is taken in one run. A second copy of one engine runs in the same rounds: the A/A control, which is
+the noise floor of every ratio.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hftlab.engine.engine import Engine, synthetic
+from hftlab.engine.resolve import as_engine
+from hftlab.engine.session import backends
+from hftlab.engine.variants import naive
+from hftlab.errors import ConfigError, check_range
+from hftlab.experiments.stage_timing import StageTimer, StageTimings
+from hftlab.feeds.feed import Feed
+from hftlab.measurement.conditions import FeedResult
+from hftlab.measurement.distribution import TITLES
+from hftlab.measurement.machine import fingerprint
+from hftlab.measurement.paired import MAX_ROUNDS, Interval, gc_paused
+from hftlab.measurement.preconditions import require_parity
+from hftlab.presentation.document import Table, number, table
+from hftlab.presentation.progress import track
+from hftlab.settings import RECORDS, STAGES
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchReport(FeedResult):
+    """Every engine on one feed, in one run, on one machine. missing: engines that cannot be used here, and why."""
+
+    schema = "hftlab-bench/3"
+    engines: tuple[StageTimings, ...]
+    missing: dict[str, str]
+
+    def __getitem__(self, label: str) -> StageTimings:
+        """One engine by its label. Raises KeyError."""
+        return {engine.label: engine for engine in self.engines}[label]
+
+    @property
+    def fastest(self) -> StageTimings:
+        """The engine with the shortest whole pass."""
+        return min(self.engines, key=lambda engine: engine.whole_ns)
+
+    def ratios(self) -> dict[str, Interval]:
+        """How many times the messages per second of the first engine each other one makes, paired by round."""
+        base = np.array(self.engines[0].rounds_ns)
+        return {other.label: Interval.of(base / np.array(other.rounds_ns)) for other in self.engines[1:]}
+
+    @property
+    def control(self) -> Interval | None:
+        """The ratio of the last engine to itself, taken in the same rounds."""
+        ratios = self.engines[-1].control_ratios
+        return Interval.of(np.array(ratios)) if ratios else None
+
+    def frame(self) -> pl.DataFrame:
+        """One row per engine and stage: latency in ns; null where the sample is too small."""
+        import polars as pl
+
+        rows = [
+            {"engine": engine.label, "stage": TITLES[row.part], "n": row.n, **row.values()}
+            for engine in self.engines
+            for row in engine.latency_ns
+        ]
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    def stages(self) -> pl.DataFrame:
+        """One row per engine and stage: ns per message that the stage adds to an unstamped pass."""
+        import polars as pl
+
+        rows = [(engine.label, TITLES[stage], ns) for engine in self.engines for stage, ns in engine.stage_ns.items()]
+        return pl.DataFrame(rows, schema=["engine", "stage", "ns_per_message"], orient="row")
+
+    def intervals(self) -> pl.DataFrame:
+        """One row per engine and stage, and end to end: ns per message of unstamped passes, low and high of the interval."""
+        import polars as pl
+
+        rows = [
+            (engine.label, TITLES[part], interval.median, interval.low, interval.high)
+            for engine in self.engines
+            for part, interval in engine.intervals().items()
+        ]
+        return pl.DataFrame(rows, schema=["engine", "stage", "ns_per_message", "low", "high"], orient="row")
+
+    def to_dict(self) -> dict[str, Any]:
+        plain = super().to_dict()
+        for each, engine in zip(plain["engines"], self.engines, strict=True):
+            agreement = engine.agreement().values()
+            each["until_ns_per_message"] = engine.until_ns
+            each["stage_ns_per_message"] = engine.stage_ns
+            each["messages_per_s"] = engine.messages_per_s
+            each["agreement"] = {one.stage: {"agree": one.agree, "sentence": one.sentence()} for one in agreement}
+        return plain
+
+    def derived(self) -> dict[str, Any]:
+        ratios = {label: ratio.to_dict() for label, ratio in self.ratios().items()}
+        control = self.control
+        return {"ratios": ratios, "control": control and {"engine": self.engines[-1].label, **control.to_dict()}}
+
+    def plot(self) -> Any:
+        """The stages of every engine as an Altair chart; see `hftlab.charts.stage_chart`."""
+        from hftlab.charts import stage_chart
+
+        return stage_chart(self.stages(), f"{self.feed}, {self.messages:,} messages")
+
+    def headline(self) -> str:
+        return f"{self.feed}: {self.messages:,} messages, {self.rounds} interleaved rounds"
+
+    def tables(self) -> list[Table]:
+        return [*(engine.table() for engine in self.engines), self._passes(), self._records()]
+
+    def _passes(self) -> Table:
+        """Unstamped whole passes: what each stage adds, the whole path, and the ratio to the first engine."""
+        ratios, rows = self.ratios(), []
+        for engine in self.engines:
+            stages = [number(engine.stage_ns.get(stage)) for stage in STAGES]
+            ratio = str(ratios[engine.label]) if engine.label in ratios else "1.0"
+            rows.append((engine.label, *stages, number(engine.whole_ns), number(engine.messages_per_s, 0), ratio))
+        columns = ("engine", *STAGES, "end to end", "messages/s", f"x {self.engines[0].label}")
+        note = "The loop of the engine alone: neither reading nor decompressing is in it."
+        return table("Unstamped whole passes, ns per message", columns, rows, note=note)
+
+    def _records(self) -> Table:
+        """What keeping rows costs: whole passes by record mode."""
+        rows = [
+            (engine.label, *(number(engine.record_ns[mode]) for mode in RECORDS), f"{engine.record_messages:,}")
+            for engine in self.engines
+        ]
+        columns = ("engine", *(f"record {mode}" for mode in RECORDS), "messages")
+        return table("Whole passes by record mode, ns per message", columns, rows)
+
+    def notes(self) -> list[str]:
+        out = [*self.measured_on(), *(note for engine in self.engines for note in engine.notes())]
+        if self.control:
+            excludes = "; it EXCLUDES 1: the ratios are no better than that" if self.control.side else ""
+            out.append(f"A/A control, {self.engines[-1].label} against itself in the same rounds: {self.control}{excludes}")
+        for engine in self.engines:
+            out += [f"{engine.label}, {one.sentence()}" for one in engine.agreement().values() if not one.agree]
+            if engine.record_messages < self.messages:
+                out.append(f"{engine.label} ran the record modes on the first {engine.record_messages:,} messages, being slow")
+        return [*out, *(f"{name} is MISSING: {why}" for name, why in self.missing.items())]
+
+    def __repr__(self) -> str:
+        return f"<BenchReport {self.feed}: {', '.join(engine.label for engine in self.engines)}>"
+
+
+def bench(
+    feed: Feed | None = None,
+    *,
+    rounds: int = 5,
+    messages: int = 100_000,
+    seed: int = 1,
+    engines: Iterable[Any] = (),
+) -> BenchReport:
+    """Time every engine on one feed, stage by stage.
+
+    feed     : default: a calm generated feed of `messages` messages
+    rounds   : interleaved rounds, 1 to 1000; one more is run first, to warm up, and not counted
+    seed     : of the order within a round, and of the generated feed
+    engines  : more of them beside those that are installed; whatever `hftlab.as_engine` makes an engine of
+    raises   : ConfigError; HftlabError if two engines differ on the first 20,000 messages, or if one is a debug build
+    """
+    check_range("rounds", rounds, 1, MAX_ROUNDS)
+    feed = synthetic("calm", messages, seed) if feed is None else feed
+    field = timers(engines)
+    require_parity([timer.engine for timer in field], feed)
+    order, control = random.Random(seed), field[-1]
+    again: list[float] = []
+    for timer in field:
+        timer.warm_up(feed)
+    for _ in track(range(rounds), "rounds"):
+        for contender in order.sample([*field, None], len(field) + 1):
+            if contender is None:
+                with gc_paused():
+                    again.append(control.plain(feed))
+            else:
+                contender.round(feed, order)
+    ratios = tuple(a / b for a, b in zip(control.passes[control.engine.until], again, strict=True))
+    return BenchReport(
+        feed=feed.name,
+        messages=control.messages,
+        market=control.market(feed),
+        rounds=rounds,
+        machine=fingerprint(),
+        engines=tuple(timer.timings(ratios if timer is control else ()) for timer in field),
+        missing={info.name: info.why for info in backends() if not info.available},
+    )
+
+
+def timers(engines: Iterable[Any] = ()) -> list[StageTimer]:
+    """Every available engine, the Rust engine twice, as the naive port and at its best; then the given ones.
+
+    raises : ConfigError for two engines with one label; HftlabError for a debug build
+    """
+    out = []
+    for info in backends():
+        if info.available and info.name == "rust":
+            out.append(StageTimer("rust naive", Engine("rust").replace(**naive(info.variants)), records=True))
+        if info.available:
+            label = "rust best" if info.name == "rust" else info.name
+            out.append(StageTimer(label, Engine(info.name), records=True))
+    for given in map(as_engine, engines):
+        if given.label in (known := [timer.label for timer in out]):
+            raise ConfigError(f"labels of engines must differ, got {given.label!r} twice; the others are {', '.join(known)}")
+        out.append(StageTimer(given.label, given, records=True))
+    return out

@@ -1,0 +1,70 @@
+"""The conditions of a measurement, which stand beside every figure: what the feed is like, how many rounds, which machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hftlab.engine.engine import Engine
+from hftlab.engine.run import Run
+from hftlab.feeds.feed import Feed
+from hftlab.measurement.machine import describe
+from hftlab.measurement.storage import StoredResult
+
+#: A feed begins in a steady state if its first tenth leaves so large a share of the live orders that its end has.
+STEADY_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class Market:
+    """What a feed asks of an engine.
+
+    kinds       : messages by kind
+    instruments : with a name
+    live_orders : at the end of the feed
+    steady      : whether the book was filled from the start, or filled while it was measured
+    """
+
+    kinds: dict[str, int]
+    instruments: int
+    live_orders: int
+    steady: bool
+
+    @classmethod
+    def of(cls, engine: Engine, run: Run, feed: Feed) -> Market:
+        """Of a run of the whole feed; the engine runs a tenth of it again, untimed."""
+        start = engine.run(feed.head(max(run.messages // 10, 1)), record="none") if run.messages else run
+        live = run.memory["live_orders"]
+        kinds = {kind: n for kind, n in run.counts.items() if n}
+        named = sum(map(bool, feed.symbols))
+        return cls(kinds, named, live, start.memory["live_orders"] >= STEADY_SHARE * live)
+
+    def __str__(self) -> str:
+        messages = max(sum(self.kinds.values()), 1)
+        mix = ", ".join(f"{kind} {n / messages:.0%}" for kind, n in sorted(self.kinds.items(), key=lambda each: -each[1]))
+        begin = "in a steady state" if self.steady else "with a book that was still filling"
+        plural = "" if self.instruments == 1 else "s"
+        return f"{mix}; {self.instruments:,} instrument{plural}, {self.live_orders:,} live orders at its end; it begins {begin}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedResult(StoredResult):
+    """Base of what is measured on one feed.
+
+    feed     : its name
+    messages : of the feed, in one pass
+    market   : what the feed asks of an engine; None where no engine ran all of it
+    rounds   : that were counted
+    machine  : the fingerprint; see `hftlab.measurement.machine.fingerprint`
+    """
+
+    feed: str
+    messages: int
+    market: Market | None = None
+    rounds: int
+    machine: dict[str, Any]
+
+    def measured_on(self) -> list[str]:
+        """The feed and the machine, a sentence each."""
+        market = f" ({self.market})" if self.market else ""
+        return [f"feed {self.feed}: {self.messages:,} messages{market}", describe(self.machine)]

@@ -1,0 +1,87 @@
+"""Does every result of an experiment show itself, give a frame and a chart, and come back from JSON as it was?"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import hftlab
+from hftlab.errors import HftlabError
+from hftlab.experiments.lower_bound import lower_bound
+from hftlab.experiments.open_loop import open_loop
+from hftlab.experiments.slowest import SlowestMessages
+from hftlab.measurement.clock import clocks
+from hftlab.measurement.conditions import FeedResult
+from hftlab.measurement.noise import jitter
+from hftlab.measurement.storage import StoredResult
+from hftlab.presentation.document import Table
+
+FEED = hftlab.synthetic(messages=600)
+
+
+def slowest() -> SlowestMessages:
+    found = hftlab.latency("python", FEED, rounds=3, rate=20_000.0).slowest
+    assert found is not None
+    return found
+
+
+EXPERIMENTS: dict[str, Callable[[], Any]] = {
+    "bench": lambda: hftlab.bench(FEED, rounds=2),
+    "latency": lambda: hftlab.latency("python", FEED, rounds=3, rate=20_000.0),
+    "slowest": slowest,
+    "open loop": lambda: open_loop(hftlab.Engine("python"), FEED, 20_000.0, 300),
+    "compare": lambda: hftlab.compare("python", "python", FEED, rounds=6),
+    "compare steps": lambda: hftlab.compare_steps({"one": "python", "two": "python"}, FEED, rounds=6),
+    "clocks": lambda: clocks(2_000),
+    "jitter": lambda: jitter(0.02, engine="python"),
+}
+RUST: dict[str, Callable[[], Any]] = {
+    "ablate": lambda: hftlab.ablate(FEED, rounds=3),
+    "factorial": lambda: hftlab.factorial(FEED, rounds=3, python=True),
+    "scaling": lambda: hftlab.scaling("orders", [20, 100], ["naive", "best"], rounds=3, messages=200),
+    "ffi": lambda: hftlab.ffi_overhead(rounds=3, messages=200),
+    "lower bound": lambda: lower_bound(FEED, rounds=3),
+}
+
+
+@pytest.fixture(scope="module", params=[*EXPERIMENTS, *(pytest.param(name, marks=pytest.mark.rust) for name in RUST)])
+def result(request: pytest.FixtureRequest) -> Any:
+    return {**EXPERIMENTS, **RUST}[request.param]()
+
+
+def test_it_comes_back_from_json_as_it_was(result: StoredResult) -> None:
+    payload = json.loads(result.to_json())
+    assert payload["schema"] == result.schema
+    assert payload["schema"].startswith("hftlab-")
+    again = type(result).from_dict(payload)
+    assert again.to_json() == result.to_json()
+    assert str(again) == str(result)
+
+
+def test_another_schema_and_a_missing_field_are_refused(result: StoredResult) -> None:
+    payload = json.loads(result.to_json())
+    with pytest.raises(HftlabError, match=r"schema must be 'hftlab-.*', got 'hftlab-other/1'"):
+        type(result).from_dict({**payload, "schema": "hftlab-other/1"})
+    first = next(iter(type(result).__dataclass_fields__))  # type: ignore[attr-defined]
+    del payload[first]
+    with pytest.raises(HftlabError, match=f"missing required field `{first}`"):
+        type(result).from_dict(payload)
+
+
+def test_it_shows_tables_and_notes(result: StoredResult) -> None:
+    tables = result.tables()
+    assert tables
+    assert all(isinstance(each, Table) and each.rows for each in tables)
+    assert result.headline() in str(result).replace("\n", " ") or len(result.headline()) > 90
+    assert "<table" in result._repr_html_()
+    if isinstance(result, FeedResult):
+        assert result.feed in " ".join(result.notes())
+        assert result.machine["cpu"] in " ".join(result.notes())
+
+
+def test_it_gives_a_frame_and_a_chart(result: Any) -> None:
+    if hasattr(result, "frame"):
+        assert result.frame().height
+    if hasattr(result, "plot"):
+        assert "$schema" in result.plot().to_dict()
