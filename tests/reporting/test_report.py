@@ -109,10 +109,10 @@ def test_the_verdict_admits_that_two_engines_were_not_told_apart(facts: Facts) -
     told = copy.deepcopy(facts.told)
     engines = told["bench"]["engines"]
     for engine, ns in zip(engines, ([400.0] * 3, [98.0, 101.0, 100.0], [101.0, 98.0, 99.0]), strict=True):
-        engine["rounds_ns_per_message"] = ns
+        engine["passes_ns"]["order"] = ns
         engine["until_ns_per_message"]["order"] = sorted(ns)[1]
     assert "not seen to differ from rust naive, so" in ReportPage(Facts(told)).lines()[0]
-    engines[1]["rounds_ns_per_message"] = [198.0, 201.0, 200.0]
+    engines[1]["passes_ns"]["order"] = [198.0, 201.0, 200.0]
     assert "not seen to differ" not in ReportPage(Facts(told)).lines()[0]
 
 
@@ -255,7 +255,7 @@ def test_what_is_no_result_is_refused_in_one_sentence(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(HftlabError, match=r"known: hftlab-report/1|at least one result"):
             facts_.read([path])
-    path.write_text('{"schema": "hftlab-bench/2", "feed": "x", "machine": {"cpu": "x"}}')
+    path.write_text('{"schema": "hftlab-bench/3", "feed": "x", "machine": {"cpu": "x"}}')
     with pytest.raises(FeedError, match="is not complete"):
         rebuild([path], tmp_path / "report.html")
     with pytest.raises(UnknownName, match=r"\.pdf"):
