@@ -57,6 +57,11 @@ class WireError(HftlabError):
         super().__init__(text)
         self.offset = offset
 
+    @classmethod
+    def at(cls, what: str, offset: int, text: str) -> WireError:
+        """The error of bytes at an offset: "MoldUDP64 packet: offset 10: ..."."""
+        return cls(f"{what}: offset {offset}: {text}", offset=offset)
+
 
 class FaultError(HftlabError):
     """The first event that the book refused, under strict=True."""

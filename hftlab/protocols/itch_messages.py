@@ -133,7 +133,7 @@ def build(letter: str, **values: int | str) -> bytes:
         if isinstance(value, str):
             raw = value.encode("latin-1").ljust(part.width)
             if len(raw) > part.width:
-                raise OverflowError(f"{letter}.{part.name} is {value!r}; allowed are {part.width} characters")
+                raise OverflowError(f"{letter}.{part.name} must be at most {part.width} characters, got {value!r}")
         else:
             raw = value.to_bytes(part.width, "big")
         out[part.offset : part.offset + part.width] = raw

@@ -18,7 +18,7 @@ from hftlab.errors import WireError
 HEADER = Struct(">10sQH")  # session, sequence number, message count
 HEARTBEAT = 0
 END = 0xFFFF
-MOST_MESSAGES = 0xFFFE  # in one datagram: 0xFFFF means the end of the session
+MAX_MESSAGES = 0xFFFE  # in one datagram: 0xFFFF means the end of the session
 HIGHEST = (1 << 64) - 1  # no number, nor the one after it, can be larger
 LIMIT = 1400  # bytes of blocks that fit below the usual MTU, with all headers
 LARGEST = 65_507 - HEADER.size  # bytes of blocks in the largest datagram of IPv4
@@ -65,14 +65,12 @@ def decode(datagram: bytes) -> Packet:
     session, sequence, count = _header(datagram, "packet")
     packet = Packet(session, sequence, count, bytes(datagram[HEADER.size :]))
     if packet.next > HIGHEST:
-        raise WireError(
-            f"MoldUDP64 packet: offset 10: sequence {sequence} and {count} messages; allowed is at most {HIGHEST}", offset=10
-        )
+        raise WireError.at("MoldUDP64 packet", 10, f"the next number must be at most {HIGHEST}, got {sequence} + {count}")
     end = _walk(packet.blocks, packet.messages)
     if end < len(packet.blocks):
         extra, at = len(packet.blocks) - end, HEADER.size + end
-        text = f"MoldUDP64 packet: offset {at}: {extra} bytes after the last of {packet.messages} messages; allowed are none"
-        raise WireError(text, offset=at)
+        text = f"the packet must end after {packet.messages} messages, got {extra} more bytes"
+        raise WireError.at("MoldUDP64 packet", at, text)
     return packet
 
 
@@ -80,8 +78,7 @@ def decode_request(datagram: bytes) -> Request:
     """One request. raises : WireError unless it has exactly 20 bytes."""
     request = Request(*_header(datagram, "request"))
     if len(datagram) > HEADER.size:
-        text = f"MoldUDP64 request: offset {HEADER.size}: {len(datagram)} bytes; allowed are exactly {HEADER.size}"
-        raise WireError(text, offset=HEADER.size)
+        raise WireError.at("MoldUDP64 request", HEADER.size, f"a request must be {HEADER.size} bytes, got {len(datagram)}")
     return request
 
 
@@ -90,11 +87,11 @@ def encode(session: bytes, sequence: int, messages: Sequence[bytes]) -> bytes:
 
     raises : WireError for a session that has not 10 bytes, a number outside u64, more messages or longer ones than fit
     """
-    if len(messages) > MOST_MESSAGES:
-        raise WireError(f"MoldUDP64 packet: {len(messages)} messages; allowed are at most {MOST_MESSAGES}")
+    if len(messages) > MAX_MESSAGES:
+        raise WireError(f"a MoldUDP64 packet must have at most {MAX_MESSAGES} messages, got {len(messages)}")
     blocks = b"".join(frame(message) for message in messages)
     if len(blocks) > LARGEST:
-        raise WireError(f"MoldUDP64 packet: {len(blocks)} bytes of messages; allowed are at most {LARGEST}")
+        raise WireError(f"the messages of a MoldUDP64 packet must be at most {LARGEST} bytes, got {len(blocks)}")
     return _pack(session, sequence, len(messages), last=sequence + len(messages)) + blocks
 
 
@@ -111,14 +108,14 @@ def end(session: bytes, next: int) -> bytes:
 def request(session: bytes, sequence: int, count: int) -> bytes:
     """A request for `count` messages (at most 65,535) from number `sequence` on. raises : WireError as `encode`."""
     if not 0 <= count <= _LONGEST:
-        raise WireError(f"MoldUDP64 request: count {count}; allowed is 0 to {_LONGEST}")
+        raise WireError(f"the count of a MoldUDP64 request must be between 0 and {_LONGEST}, got {count}")
     return _pack(session, sequence, count)
 
 
 def frame(message: bytes) -> bytes:
     """A message behind its u16 length. raises : WireError for one that is too long."""
     if len(message) > _LONGEST:
-        raise WireError(f"MoldUDP64 message: {len(message)} bytes; allowed are at most {_LONGEST}")
+        raise WireError(f"a MoldUDP64 message must be at most {_LONGEST} bytes, got {len(message)}")
     return len(message).to_bytes(_LENGTH, "big") + message
 
 
@@ -153,10 +150,8 @@ def skip(blocks: bytes, count: int) -> bytes:
 
 
 def _header(datagram: bytes, what: str) -> tuple[bytes, int, int]:
-    if len(datagram) < HEADER.size:
-        at = len(datagram)
-        text = f"MoldUDP64 {what}: offset {at}: cut off after {at} bytes; the header needs {HEADER.size}"
-        raise WireError(text, offset=at)
+    if (size := len(datagram)) < HEADER.size:
+        raise WireError.at(f"MoldUDP64 {what}", size, f"the header must be {HEADER.size} bytes, got {size}")
     session, sequence, count = HEADER.unpack_from(datagram)
     return session, sequence, count
 
@@ -176,15 +171,13 @@ def _after(blocks: bytes, at: int) -> int:
         end += blocks[at] << 8 | blocks[at + 1]
         if end <= len(blocks):
             return end
-    where = HEADER.size + at
-    left = len(blocks) - at
-    text = f"MoldUDP64 message: offset {where}: needs {end - at} bytes with its length; {left} are left in the datagram"
-    raise WireError(text, offset=where)
+    text = f"the message must be {end - at} bytes with its length, got the last {len(blocks) - at} of the datagram"
+    raise WireError.at("MoldUDP64 message", HEADER.size + at, text)
 
 
 def _pack(session: bytes, sequence: int, count: int, last: int | None = None) -> bytes:
     if len(session) != 10:
-        raise WireError(f"MoldUDP64 session {session!r} has {len(session)} bytes; allowed are exactly 10, padded with spaces")
+        raise WireError(f"a MoldUDP64 session must be 10 bytes, padded with spaces, got {session!r}")
     if not 0 <= sequence <= HIGHEST or (last or 0) > HIGHEST:
-        raise WireError(f"MoldUDP64 sequence {sequence}, {count} messages; allowed is 0 to {HIGHEST}, the next number included")
+        raise WireError(f"MoldUDP64 numbers must be between 0 and {HIGHEST}, got {sequence} and {count} messages")
     return HEADER.pack(session, sequence, count)

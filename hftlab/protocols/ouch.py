@@ -331,10 +331,9 @@ def encode(message: Message) -> bytes:
 
 def _decode(data: bytes, kinds: dict[str, type[Message]], direction: str) -> Message:
     if not data:
-        raise WireError(f"OUCH {direction} message: offset 0: no bytes; allowed types are {' '.join(kinds)}", offset=0)
+        raise WireError.at(f"OUCH {direction} message", 0, "must be at least 1 byte, got 0")
     kind = kinds.get(chr(data[0]))
     if kind is None:
         letter = chr(data[0]) if 32 < data[0] < 127 else f"0x{data[0]:02x}"
-        text = f"OUCH {direction} message: offset 0: unknown type {letter!r}; known: {' '.join(kinds)}"
-        raise WireError(text, offset=0)
+        raise WireError.at(f"OUCH {direction} message", 0, f"unknown type {letter!r}; known: {' '.join(kinds)}")
     return kind.decode(data)

@@ -60,7 +60,7 @@ def appendage(**options: int | str) -> Appendage:
     """
     for name in options:
         if name not in TAGS:
-            raise WireError(f"OUCH option {name!r}; known: {', '.join(TAGS)}")
+            raise WireError(f"unknown OUCH option {name!r}; known: {', '.join(TAGS)}")
     tags = [(TAGS[name], value) for name, value in options.items()]
     return tuple((tag.number, pack_value(f"option {tag.name}", tag.code, value)) for tag, value in tags)
 
@@ -69,10 +69,10 @@ def encode_appendage(options: Appendage) -> bytes:
     """Length, then length, tag and value of each option. raises : WireError for one that is too long."""
     for tag, value in options:
         if not 0 <= tag <= 0xFF or len(value) > 0xFE:
-            raise WireError(f"OUCH option {tag} of {len(value)} bytes; allowed are tags 0 to 255 and at most 254 bytes")
+            raise WireError(f"an OUCH option must have a tag up to 255 and at most 254 bytes, got {tag} and {len(value)}")
     body = b"".join(bytes((1 + len(value), tag)) + value for tag, value in options)
     if len(body) > _LONGEST:
-        raise WireError(f"OUCH appendage of {len(body)} bytes; allowed are at most {_LONGEST}")
+        raise WireError(f"an OUCH appendage must be at most {_LONGEST} bytes, got {len(body)}")
     return len(body).to_bytes(2, "big") + body
 
 
@@ -85,20 +85,17 @@ def decode_appendage(data: bytes, at: int, what: str) -> Appendage:
     if end <= len(data):
         end += data[at] << 8 | data[at + 1]
     if end != len(data):
-        left = max(0, len(data) - at - 2)
-        raise WireError(f"{what}: offset {at}: appendage of {end - at - 2} bytes; {left} bytes follow", offset=at)
+        raise WireError.at(what, at, f"the appendage must be {end - at - 2} bytes, got {max(0, len(data) - at - 2)}")
     at, options = at + 2, []
     while at < end:
         size = data[at]
         if size == 0 or at + 1 + size > end:
-            raise WireError(f"{what}: offset {at}: option length {size}; allowed is 1 to {end - at - 1}", offset=at)
+            raise WireError.at(what, at, f"the length of an option must be between 1 and {end - at - 1}, got {size}")
         tag, value = data[at + 1], bytes(data[at + 2 : at + 1 + size])
         known = BY_NUMBER.get(tag)
         if known and len(value) != struct.calcsize(known.code):
             needs = struct.calcsize(known.code)
-            raise WireError(
-                f"{what}: offset {at}: option {known.name} ({tag}) of {len(value)} bytes; allowed are {needs}", offset=at
-            )
+            raise WireError.at(what, at, f"option {known.name} ({tag}) must be {needs} bytes, got {len(value)}")
         options.append((tag, value))
         at += 1 + size
     return tuple(options)
@@ -110,11 +107,11 @@ def pack_value(what: str, code: str, value: int | str) -> bytes:
     if code.endswith("s"):
         raw = value.encode("latin-1", "replace") if isinstance(value, str) else b""
         if not isinstance(value, str) or len(raw) > size or raw.decode("latin-1") != value:
-            raise WireError(f"OUCH {what} is {value!r}; allowed are at most {size} Latin-1 characters")
+            raise WireError(f"OUCH {what} must be at most {size} Latin-1 characters, got {value!r}")
         return raw.ljust(size)
     low, high = (-(1 << 8 * size - 1), (1 << 8 * size - 1) - 1) if code.islower() else (0, (1 << 8 * size) - 1)
     if not isinstance(value, int) or not low <= value <= high:
-        raise WireError(f"OUCH {what} is {value!r}; allowed is an integer from {low} to {high}")
+        raise WireError(f"OUCH {what} must be an integer between {low} and {high}, got {value!r}")
     return struct.pack(">" + code, value)
 
 
@@ -177,7 +174,7 @@ class Message(_Table):
         fixed, what = cls.STRUCT.size, cls._WHAT
         if len(data) < cls.SIZE or (len(data) > fixed and not cls._APPENDED):
             more = " and an appendage" if cls._APPENDED else ""
-            raise WireError(f"{what}: offset 0: {len(data)} bytes; allowed are {cls.SIZE}{more}", offset=0)
+            raise WireError.at(what, 0, f"must be {cls.SIZE} bytes{more}, got {len(data)}")
         _, *values = cls.STRUCT.unpack_from(data)
         options = decode_appendage(data, fixed, what) if len(data) > fixed else ()
         return cls(*map(_unpacked, values), appendage=options)
@@ -203,7 +200,7 @@ class Message(_Table):
         raises : WireError for a name that is none
         """
         if name not in TAGS:
-            raise WireError(f"OUCH option {name!r}; known: {', '.join(TAGS)}")
+            raise WireError(f"unknown OUCH option {name!r}; known: {', '.join(TAGS)}")
         tag = TAGS[name]
         for number, raw in self.appendage:
             if number == tag.number:

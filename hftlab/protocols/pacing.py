@@ -13,7 +13,7 @@ from typing import NamedTuple
 from hftlab.errors import ConfigError
 
 SECOND_NS = 1_000_000_000
-_ALLOWED = "allowed is e.g. 1x, 8x, 0.5x (the feed's time), 50000/s (messages per second) or max (as fast as possible)"
+_FORMS = "8x or 0.5x (times the feed's own speed), 50000/s (messages per second) or max"
 _PACE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(x|/s)")
 
 
@@ -31,7 +31,7 @@ class Pace(NamedTuple):
         found = _PACE.fullmatch(text)
         value = float(found[1]) if found else 0.0
         if not found or not 1e-6 <= value <= 1e9:
-            raise ConfigError(f"pace is {text!r}; {_ALLOWED}")
+            raise ConfigError(f"pace must be {_FORMS}, got {text!r}")
         return cls("event" if found[2] == "x" else "rate", value)
 
     def __str__(self) -> str:
@@ -41,13 +41,13 @@ class Pace(NamedTuple):
 class Schedule:
     """Intended times of one publication, message after message.
 
-    longest_lull_ns : a longer wait between two messages of an "event" pace is cut to this, in real time (feeds start hours
-                      before the market does); how many were cut is in `lulls_cut`
+    max_idle_gap_ns : a longer wait between two messages of an "event" pace is cut to this, in real time (feeds start hours
+                      before the market does); how many were cut is in `idle_gaps_cut`
     """
 
-    def __init__(self, pace: Pace, longest_lull_ns: float = math.inf) -> None:
-        self.pace, self.longest_lull_ns = pace, longest_lull_ns
-        self.lulls_cut = 0
+    def __init__(self, pace: Pace, max_idle_gap_ns: float = math.inf) -> None:
+        self.pace, self.max_idle_gap_ns = pace, max_idle_gap_ns
+        self.idle_gaps_cut = 0
         self._at = 0.0  # ns since the start
         self._count = 0
         self._last_ts: int | None = None
@@ -64,9 +64,9 @@ class Schedule:
             self._last_ts = self._last_ts or ts_ns or None
             return int(self._at)
         wait = max(0, ts_ns - self._last_ts) / self.pace.value
-        if wait > self.longest_lull_ns:
-            wait = self.longest_lull_ns
-            self.lulls_cut += 1
+        if wait > self.max_idle_gap_ns:
+            wait = self.max_idle_gap_ns
+            self.idle_gaps_cut += 1
         self._last_ts = max(self._last_ts, ts_ns)
         self._at += wait
         return int(self._at)

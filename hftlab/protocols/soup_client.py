@@ -90,7 +90,7 @@ class Client(Connection):
     def send(self, payload: bytes, now_ns: int) -> bytes:
         """The unsequenced packet that carries a message. raises : WireError where no login is accepted, or for one too long."""
         if self.state != OPEN:
-            raise WireError(f"SoupBinTCP connection is {self.state}; messages are allowed once a login is accepted")
+            raise WireError(f"the SoupBinTCP connection must be open to send, got {self.state}")
         self._sent_ns = now_ns
         return soup.packet(soup.UNSEQUENCED, payload)
 
@@ -101,7 +101,7 @@ class Client(Connection):
         if now_ns - self._heard_ns > self.dead_ns:
             self._close(
                 CloseReason.SILENT,
-                f"nothing from the server for {(now_ns - self._heard_ns) / 1e9:.1f} s; allowed are {self.dead_ns / 1e9:g}",
+                f"nothing from the server for {(now_ns - self._heard_ns) / 1e9:.1f} s, limit {self.dead_ns / 1e9:g} s",
             )
             return b""
         if self.state == LOGGING_IN or now_ns - self._sent_ns < self.heartbeat_ns:
@@ -150,7 +150,7 @@ class Client(Connection):
         session, sequence = soup.decode_accepted(payload)
         if self.session == session and sequence < self.next:
             # Numbers that were used before would come again for other messages.
-            text = f"session {session!r} goes on at {sequence}; allowed is {self.next}, what is before it was received"
+            text = f"session {session!r} must go on at {self.next}, got {sequence}, which was received before"
             self._close(CloseReason.SESSION_WENT_BACK, text)
             return None
         if self.session in ("", session) and 0 < self.next < sequence:
@@ -159,4 +159,4 @@ class Client(Connection):
         return Event("accepted", session.encode(), sequence)
 
     def _unexpected(self, kind: bytes, allowed: str) -> WireError:
-        return WireError(f"SoupBinTCP packet type {kind!r} in state {self.state}; allowed are {allowed}")
+        return WireError(f"SoupBinTCP packet type must be one of {allowed} in state {self.state}, got {kind!r}")

@@ -84,7 +84,7 @@ class Server(Connection):
     def publish(self) -> None:
         """Messages were appended to the store: they go out with `outgoing`, unless the client has fallen too far behind."""
         if self.state == OPEN and self.waiting > self.backlog:
-            self._close(CloseReason.SLOW_READER, f"slow reader: {self.waiting} messages wait for it; allowed are {self.backlog}")
+            self._close(CloseReason.SLOW_READER, f"slow reader: {self.waiting} messages waiting, limit {self.backlog}")
 
     def send(self, payload: bytes, kind: bytes = soup.UNSEQUENCED) -> None:
         """Send an unsequenced message, or text (kind "+"); dropped where nobody is logged in. raises : WireError if too long."""
@@ -92,9 +92,7 @@ class Server(Connection):
         if self.state == OPEN:
             self._outbox += packet
         if len(self._outbox) > self.backlog:
-            self._close(
-                CloseReason.SLOW_READER, f"slow reader: {len(self._outbox)} bytes wait for it; allowed are {self.backlog}"
-            )
+            self._close(CloseReason.SLOW_READER, f"slow reader: {len(self._outbox)} bytes waiting, limit {self.backlog}")
 
     def outgoing(self, limit: int = PIECE) -> bytes:
         """Take what is to be sent now, about `limit` bytes at most. Call it again only when all of that was written."""
@@ -119,7 +117,7 @@ class Server(Connection):
             early = self.state == LOGGING_IN
             what = "no login" if early else "nothing from the client"
             reason = CloseReason.LOGIN_TIMEOUT if early else CloseReason.SILENT
-            self._close(reason, f"{what} for {silent / 1e9:.1f} s; allowed are {allowed / 1e9:g}")
+            self._close(reason, f"{what} for {silent / 1e9:.1f} s, limit {allowed / 1e9:g} s")
         idle = not self._outbox and self.sent == len(self.store)
         if self.state == OPEN and idle and now_ns - self._sent_ns >= self.heartbeat_ns:
             self._outbox += soup.packet(soup.SERVER_HEARTBEAT)
@@ -147,7 +145,7 @@ class Server(Connection):
             self._close(CloseReason.LOGOUT, "logged out")
         elif kind not in (soup.DEBUG, soup.CLIENT_HEARTBEAT):
             allowed = "L, R, O, +" if self.state == LOGGING_IN else "U, R, O, +"
-            text = f"SoupBinTCP packet type {kind!r} from the client in state {self.state}; allowed are {allowed}"
+            text = f"SoupBinTCP packet type must be one of {allowed} in state {self.state}, got {kind!r}"
             self._close(CloseReason.BAD_PACKET, text)
 
     def _login(self, payload: bytes) -> None:

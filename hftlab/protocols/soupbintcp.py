@@ -91,9 +91,9 @@ class LoginAccepted(NamedTuple):
 def packet(kind: bytes, payload: bytes = b"") -> bytes:
     """One whole packet. raises : WireError for a type that is not one byte, or a payload above 65,534 bytes."""
     if len(kind) != 1:
-        raise WireError(f"SoupBinTCP packet type {kind!r}; allowed is one byte")
+        raise WireError(f"a SoupBinTCP packet type must be one byte, got {kind!r}")
     if len(payload) >= LONGEST:
-        raise WireError(f"SoupBinTCP payload of {len(payload)} bytes; allowed are at most {LONGEST - 1}")
+        raise WireError(f"a SoupBinTCP payload must be at most {LONGEST - 1} bytes, got {len(payload)}")
     return (1 + len(payload)).to_bytes(2, "big") + kind + payload
 
 
@@ -129,9 +129,7 @@ class Framer:
             while at + 2 <= len(rest) and not self._broken:
                 length = rest[at] << 8 | rest[at + 1]
                 if not 1 <= length <= self.limit:
-                    self._broken = (
-                        f"SoupBinTCP stream: offset {self.offset + at}: packet length {length}; allowed is 1 to {self.limit}"
-                    )
+                    self._broken = f"the length of a packet must be between 1 and {self.limit}, got {length}"
                     break
                 start, end = at + 2, at + 2 + length
                 if end > len(rest):
@@ -143,7 +141,7 @@ class Framer:
             self.offset += at
         if self._broken:
             rest.clear()
-            raise WireError(self._broken, offset=self.offset)
+            raise WireError.at("SoupBinTCP stream", self.offset, self._broken)
 
 
 def login(username: str, password: str, session: str = "", sequence: int = 1, heartbeat_ms: int | None = None) -> bytes:
@@ -162,9 +160,8 @@ def login(username: str, password: str, session: str = "", sequence: int = 1, he
 def decode_login(payload: bytes) -> Login:
     """The payload of an L packet, trimmed on both sides. raises : WireError; it never repeats the password."""
     if len(payload) not in (_LOGIN_BYTES, _LOGIN_BYTES + _TIMEOUT):
-        allowed = f"{1 + _LOGIN_BYTES}, or {1 + _LOGIN_BYTES + _TIMEOUT} (4.10)"
-        text = f"SoupBinTCP login: offset 0: length {1 + len(payload)}; allowed is {allowed}"
-        raise WireError(text, offset=0)
+        lengths = f"{1 + _LOGIN_BYTES}, or {1 + _LOGIN_BYTES + _TIMEOUT} (4.10)"
+        raise WireError.at("SoupBinTCP login", 0, f"length must be {lengths}, got {1 + len(payload)}")
     timeout = payload[_LOGIN_BYTES:]
     return Login(
         _trimmed("username", payload, 0, _USERNAME),
@@ -183,35 +180,35 @@ def accepted(session: str, sequence: int) -> bytes:
 def decode_accepted(payload: bytes) -> LoginAccepted:
     """The payload of an A packet. raises : WireError."""
     if len(payload) != _SESSION + _DIGITS:
-        text = f"SoupBinTCP login accepted: offset 0: length {1 + len(payload)}; allowed is {1 + _SESSION + _DIGITS}"
-        raise WireError(text, offset=0)
+        text = f"length must be {1 + _SESSION + _DIGITS}, got {1 + len(payload)}"
+        raise WireError.at("SoupBinTCP login accepted", 0, text)
     return LoginAccepted(_trimmed("session", payload, 0, _SESSION), _digits("sequence", payload, _SESSION, _DIGITS))
 
 
 def rejected(reason: str) -> bytes:
     """A login rejected packet: "A" not authorised, "S" session not available."""
     if reason not in (NOT_AUTHORISED, NO_SESSION):
-        raise WireError(f"SoupBinTCP login rejected: reason {reason!r}; allowed is {NOT_AUTHORISED} or {NO_SESSION}")
+        raise WireError(f"the reason of a rejected login must be {NOT_AUTHORISED} or {NO_SESSION}, got {reason!r}")
     return packet(REJECTED, reason.encode())
 
 
 def decode_rejected(payload: bytes) -> str:
     """The reason letter of a J packet. raises : WireError unless it is one byte."""
     if len(payload) != 1:
-        raise WireError(f"SoupBinTCP login rejected: offset 0: length {1 + len(payload)}; allowed is 2", offset=0)
+        raise WireError.at("SoupBinTCP login rejected", 0, f"length must be 2, got {1 + len(payload)}")
     return payload.decode("latin-1")
 
 
 def _text(name: str, value: str, width: int, secret: bool = False) -> bytes:
     if len(value) > width or not value.isascii() or not (value == "" or value.isalnum()):
-        shown = f"of {len(value)} characters" if secret else repr(value)
-        raise WireError(f"SoupBinTCP {name} {shown}; allowed are at most {width} ASCII letters and digits")
+        shown = f"{len(value)} characters" if secret else repr(value)
+        raise WireError(f"SoupBinTCP {name} must be at most {width} ASCII letters and digits, got {shown}")
     return value.encode("ascii")
 
 
 def _number(name: str, value: int, width: int) -> bytes:
     if not 0 <= value < 10**width:
-        raise WireError(f"SoupBinTCP {name} {value}; allowed is 0 to {10**width - 1}")
+        raise WireError(f"SoupBinTCP {name} must be between 0 and {10**width - 1}, got {value}")
     return b"%*d" % (width, value)
 
 
@@ -219,13 +216,12 @@ def _trimmed(name: str, payload: bytes, at: int, width: int, secret: bool = Fals
     raw = payload[at : at + width].strip(b" ")
     if raw and not (raw.isascii() and raw.isalnum()):
         shown = "(not shown)" if secret else repr(raw)
-        raise WireError(f"SoupBinTCP login: offset {at}: {name} {shown}; allowed are ASCII letters and digits", offset=at)
+        raise WireError.at("SoupBinTCP login", at, f"{name} must be ASCII letters and digits, got {shown}")
     return raw.decode("ascii")
 
 
 def _digits(name: str, payload: bytes, at: int, width: int) -> int:
     raw = payload[at : at + width].strip(b" ")
     if not raw.isdigit() or int(raw) >= 1 << 64:
-        text = f"SoupBinTCP login: offset {at}: {name} {raw!r}; allowed are ASCII digits of 64 bits, padded with spaces"
-        raise WireError(text, offset=at)
+        raise WireError.at("SoupBinTCP login", at, f"{name} must be ASCII digits of 64 bits, padded with spaces, got {raw!r}")
     return int(raw)

@@ -97,10 +97,10 @@ def test_the_time_of_day_goes_on_between_messages_but_never_past_the_next_one() 
 
 
 def test_lulls_are_cut_and_counted() -> None:
-    schedule = Schedule(Pace.parse("2x"), longest_lull_ns=SECOND)
+    schedule = Schedule(Pace.parse("2x"), max_idle_gap_ns=SECOND)
     times = [schedule.next(ts) for ts in (SECOND, 2 * SECOND, 8000 * SECOND, 0, 7999 * SECOND, 8001 * SECOND)]
     assert times == [0, SECOND // 2, 3 * SECOND // 2, 3 * SECOND // 2, 3 * SECOND // 2, 2 * SECOND]
-    assert schedule.lulls_cut == 1
+    assert schedule.idle_gaps_cut == 1
 
 
 @pytest.mark.parametrize("text", ["", "x", "0x", "-1x", "8", "8/m", "1e3x", "fast", "nanx"])

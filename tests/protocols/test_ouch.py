@@ -261,33 +261,31 @@ def test_an_empty_appendage_may_be_absent_where_only_edition_b_has_one(kind: typ
     if kind.OPTIONAL:
         assert read(data) == read(data + b"\0\0")
     else:
-        with pytest.raises(WireError, match=r"allowed are|bytes follow"):
+        with pytest.raises(WireError, match=r"must be .* bytes, got|must be 0 bytes, got 2"):
             read(data + b"\0\0")
     for size in range(1, len(data)):
-        with pytest.raises(WireError, match=rf"offset 0: {size} bytes; allowed are {kind.SIZE}"):
+        with pytest.raises(WireError, match=rf"offset 0: must be {kind.SIZE} bytes.*, got {size}"):
             read(data[:size])
 
 
 @pytest.mark.parametrize(
-    ("tail", "text"),
+    ("tail", "offset", "text"),
     [
-        (b"", "offset 0: 45 bytes; allowed are 47 and an appendage"),
-        (b"\0", "offset 0: 46 bytes; allowed are 47 and an appendage"),
-        (b"\0\1", "offset 45: appendage of 1 bytes; 0 bytes follow"),
-        (b"\0\0x", "offset 45: appendage of 0 bytes; 1 bytes follow"),
-        (b"\0\1\0", "offset 47: option length 0; allowed is 1 to 0"),
-        (b"\0\4\1\x63\0\1", "offset 49: option length 0; allowed is 1 to 1"),
-        (b"\0\3\3\x63L", "offset 47: option length 3; allowed is 1 to 2"),
-        (b"\0\3\5\2L", "offset 47: option length 5; allowed is 1 to 2"),
-        (b"\0\3\2\2L", r"offset 47: option firm \(2\) of 1 bytes; allowed are 4"),
-        (b"\xff\xff\2\2L", "offset 45: appendage of 65535 bytes; 3 bytes follow"),
+        (b"", 0, "47 bytes and an appendage, got 45"),
+        (b"\0", 0, "got 46"),
+        (b"\0\1", 45, "the appendage must be 1 bytes, got 0"),
+        (b"\0\0x", 45, "0 bytes, got 1"),
+        (b"\0\1\0", 47, "length of an option must be between 1 and 0, got 0"),
+        (b"\0\4\1\x63\0\1", 49, "between 1 and 1, got 0"),
+        (b"\0\3\3\x63L", 47, "between 1 and 2, got 3"),
+        (b"\0\3\2\2L", 47, r"option firm \(2\) must be 4 bytes, got 1"),
+        (b"\xff\xff\2\2L", 45, "65535 bytes, got 3"),
     ],
 )
-def test_broken_appendages_are_refused_with_a_sentence(tail: bytes, text: str) -> None:
-    with pytest.raises(WireError, match=text) as caught:
+def test_broken_appendages_are_refused_with_a_sentence(tail: bytes, offset: int, text: str) -> None:
+    with pytest.raises(WireError, match=rf"OUCH enter order \(O\): offset {offset}: .*{text}") as caught:
         ouch.decode_inbound(ouch.EnterOrder(1, "B", 100, "A", 1).encode()[:45] + tail)
-    assert caught.value.offset is not None
-    assert str(caught.value).startswith("OUCH enter order (O): ")
+    assert caught.value.offset == offset
 
 
 # --- what is refused
@@ -295,14 +293,10 @@ def test_broken_appendages_are_refused_with_a_sentence(tail: bytes, text: str) -
 
 @pytest.mark.parametrize(
     ("data", "text"),
-    [
-        (b"", "inbound message: offset 0: no bytes; allowed types are O U X M Q C D E"),
-        (b"Z" * 47, "inbound message: offset 0: unknown type 'Z'; known: O U X M Q C D E"),
-        (b"\0", "unknown type '0x00'"),
-    ],
+    [(b"", "at least 1 byte"), (b"Z" * 47, "unknown type 'Z'; known: O U X M Q C D E"), (b"\0", "unknown type '0x00'")],
 )
 def test_unknown_types_are_refused_with_a_sentence(data: bytes, text: str) -> None:
-    with pytest.raises(WireError, match=text):
+    with pytest.raises(WireError, match=f"inbound message: offset 0: .*{text}"):
         ouch.decode_inbound(data)
     with pytest.raises(WireError, match="outbound"):
         ouch.decode_outbound(data or b"F" + bytes(48))  # a trade correction: not in the specification any more
@@ -311,26 +305,28 @@ def test_unknown_types_are_refused_with_a_sentence(data: bytes, text: str) -> No
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"user_ref": -1}, "enter order user_ref is -1; allowed is an integer from 0 to 4294967295"),
-        ({"quantity": 1 << 32}, "quantity is 4294967296; allowed is an integer from 0 to 4294967295"),
-        ({"price": 1.5}, "price is 1.5; allowed is an integer"),
-        ({"symbol": "TOOLONGER"}, "symbol is 'TOOLONGER'; allowed are at most 8 Latin-1 characters"),
-        ({"symbol": "€"}, "symbol is '€'; allowed are at most 8 Latin-1"),
-        ({"side": "BUY"}, "side is 'BUY'; allowed are at most 1"),
-        ({"side": 66}, "side is 66; allowed are at most 1"),
-        ({"appendage": ((256, b""),)}, "option 256 of 0 bytes; allowed are tags 0 to 255"),
-        ({"appendage": ((1, bytes(255)),)}, "option 1 of 255 bytes; allowed are tags 0 to 255 and at most 254 bytes"),
-        ({"appendage": ((99, bytes(254)),) * 300}, "appendage of 76800 bytes; allowed are at most 65535"),
+        ({"user_ref": -1}, "enter order user_ref must be an integer between 0 and 4294967295, got -1"),
+        ({"quantity": 1 << 32}, "got 4294967296"),
+        ({"price": 1.5}, "price must be an integer .*, got 1.5"),
+        ({"symbol": "TOOLONGER"}, "symbol must be at most 8 Latin-1 characters, got 'TOOLONGER'"),
+        ({"symbol": "€"}, "got '€'"),
+        ({"side": "BUY"}, "at most 1 Latin-1 characters, got 'BUY'"),
+        ({"side": 66}, "got 66"),
+        ({"appendage": ((256, b""),)}, "tag up to 255 .*, got 256 and 0"),
+        ({"appendage": ((1, bytes(255)),)}, "at most 254 bytes, got 1 and 255"),
+        ({"appendage": ((99, bytes(254)),) * 300}, "at most 65535 bytes, got 76800"),
     ],
 )
 def test_values_that_do_not_fit_are_refused_with_a_sentence(values: dict[str, Any], text: str) -> None:
     with pytest.raises(WireError, match=text):
         dataclasses.replace(ouch.EnterOrder(1, "B", 100, "A", 1), **values).encode()
+    with pytest.raises(WireError, match="no options"):
+        ouch.SystemEvent(1, "S", appendage=((99, b""),)).encode()
 
 
 def test_option_values_that_do_not_fit_are_refused() -> None:
     for name, value in (("peg_offset", 1 << 31), ("min_qty", -1), ("firm", "LIMES"), ("firm", 5), ("group_id", "1")):
-        with pytest.raises(WireError, match=f"option {name} is {value!r}; allowed"):
+        with pytest.raises(WireError, match=f"option {name} must be .*, got {value!r}"):
             ouch.appendage(**{name: value})  # type: ignore[arg-type]
 
 

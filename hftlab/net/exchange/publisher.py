@@ -290,7 +290,7 @@ class Broadcast:
         return {
             "published": dict(self.publisher.counts),
             "lag_ns": late,
-            "idle_gaps_cut": self.publisher.schedule.lulls_cut,
+            "idle_gaps_cut": self.publisher.schedule.idle_gaps_cut,
             "lines": {name: dict(line.counts) for name, line in self.lines.items()},
             "send_failed": self.counts["send_failed"],
             "retransmitted": dict(self.retransmit.counts),

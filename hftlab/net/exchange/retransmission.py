@@ -74,7 +74,7 @@ class RetransmitServer:
         if refused or wanted is None:
             self.counts[refused] += 1
             return None
-        messages = self.buffer.get(wanted.sequence, min(wanted.count, moldudp64.MOST_MESSAGES), self.limit)
+        messages = self.buffer.get(wanted.sequence, min(wanted.count, moldudp64.MAX_MESSAGES), self.limit)
         self.counts["answered"] += 1
         self.counts["messages"] += len(messages)
         return moldudp64.HEADER.pack(self.session, wanted.sequence, len(messages)) + b"".join(messages)

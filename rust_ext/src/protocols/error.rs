@@ -37,12 +37,11 @@ impl WireError {
 impl fmt::Display for WireError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let WireError { what, offset, found, allowed } = self;
-        write!(out, "{what}: offset {offset}: found {found}; ")?;
         match allowed {
-            Some((low, high)) if low == high => write!(out, "allowed is {low}"),
-            Some((low, u64::MAX)) => write!(out, "allowed is {low} and more"),
-            Some((low, high)) => write!(out, "allowed is {low} to {high}"),
-            None => out.write_str("that is not allowed"),
+            Some((low, high)) if low == high => write!(out, "{what}: offset {offset}: must be {low}, got {found}"),
+            Some((low, u64::MAX)) => write!(out, "{what}: offset {offset}: must be at least {low}, got {found}"),
+            Some((low, high)) => write!(out, "{what}: offset {offset}: must be {low} to {high}, got {found}"),
+            None => write!(out, "{what}: offset {offset}: {found} is not allowed"),
         }
     }
 }
