@@ -105,7 +105,7 @@ def test_lulls_are_cut_and_counted() -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "0x", "-1x", "8", "8/m", "1e3x", "fast", "nanx"])
 def test_a_pace_that_is_none(text: str) -> None:
-    with pytest.raises(ConfigError, match="allowed is e"):
+    with pytest.raises(ConfigError, match="pace must be"):
         Pace.parse(text)
 
 

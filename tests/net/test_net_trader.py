@@ -456,7 +456,7 @@ def test_bytes_that_are_wrong_change_nothing(exchange: FakeExchange, run: Run) -
     assert summary["feed"]["malformed"] >= 6
     exchange.raw(b"\0\0")
     duo.until(lambda: len(exchange.logins) == 2 and duo.trader.gateway.ready)
-    assert "packet length 0" in duo.trader.gateway.why
+    assert "got 0" in duo.trader.gateway.why
 
 
 @pytest.mark.parametrize("engine", ENGINES)
