@@ -92,10 +92,7 @@ def _read(file: IO[bytes], name: str) -> Iterator[bytes]:
     """A plain file, as long as it was when it was opened; what is written behind that meanwhile is not read."""
     given, size = 0, os.fstat(file.fileno()).st_size
     while given < size:
-        try:
-            block = file.read(min(_BLOCK, size - given))
-        except OSError as error:
-            raise FeedError(f"{name}: offset {given}: cannot be read: {error.strerror}", offset=given) from None
+        block = _next(file, min(_BLOCK, size - given), name)
         if not block:
             text = f"{name}: offset {given}: the file ends here, but had {size} bytes when it was opened; it was cut meanwhile"
             raise FeedError(text, offset=given)
@@ -103,10 +100,19 @@ def _read(file: IO[bytes], name: str) -> Iterator[bytes]:
         yield block
 
 
+def _next(file: IO[bytes], size: int, name: str) -> bytes:
+    """At most so many bytes, b"" at the end."""
+    at = file.tell()
+    try:
+        return file.read(size)
+    except OSError as error:
+        raise FeedError(f"{name}: byte {at} of the file cannot be read: {error.strerror}", offset=at) from None
+
+
 def _inflate(file: IO[bytes], name: str) -> Iterator[bytes]:
     """gzip members one after the other, bounded pieces; every byte before a defect is handed over before it is reported."""
     given, inflate = 0, zlib.decompressobj(wbits=31)
-    while raw := file.read(_PIECE):
+    while raw := _next(file, _PIECE, name):
         while raw:
             spare = inflate.copy()
             try:
