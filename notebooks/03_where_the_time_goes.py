@@ -63,7 +63,7 @@ The line: ...
 # %% tags=["nbval-check-output"]
 feed = hftlab.synthetic("deep", MESSAGES, seed=SEED)
 engine = hftlab.Engine("python")
-print(f"{engine} on {feed.name}, the best {engine.settings().signals.levels} levels a side")
+print(f"{engine} on {feed.name}, the best {engine.settings().signal_config.levels} levels a side")
 
 # %% [markdown]
 # ## Calls: who calls whom
@@ -124,7 +124,7 @@ assert hottest(lines)["share"][0] < 0.1
 
 # %% tags=["nbval-ignore-output"]
 for one in (calls, lines):
-    print("-", one.notes[0])
+    print("-", one.notes()[0])
 
 # %% tags=["nbval-check-output"]
 print("both make the pass at least 1.25 times as long:", calls.slowdown > 1.25, lines.slowdown > 1.25)
