@@ -129,7 +129,7 @@ def test_every_datagram_is_counted_once_and_memory_is_bounded(steps: list[int], 
     "given", [{"datagrams": 0}, {"size": 10}, {"resume": 1.0}, {"resume": -0.1}, {"late_ns": -1}, {"longest": 0}]
 )
 def test_a_ring_that_cannot_be_is_refused(given: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="an ingress of"):
+    with pytest.raises(ConfigError, match="must be"):
         Ingress(**given)
 
 
@@ -192,5 +192,5 @@ def test_a_hole_that_nobody_fills_is_said_and_no_order_leaves_after_it(monkeypat
 
 @pytest.mark.parametrize("given", [{"factor": 1.0}, {"length_ms": 0.0}, {"engines": []}, {"ring": 0}])
 def test_what_is_no_overload_is_refused(given: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="allowed"):
+    with pytest.raises(ConfigError, match="allowed|must be"):
         overload(**{"engines": ["python"], **given})

@@ -553,7 +553,7 @@ def test_the_kill_switch_cancels_what_is_open_and_nothing_follows(
     duo.until(lambda: len(exchange.cancels) == len(open_refs))
     assert exchange.cancels == open_refs
     assert duo.trader.held is HoldReason.KILLED
-    assert {"call": "SIGUSR1", "file": str(file), "loss": "allowed is 50.00"}[how] in duo.trader.killed
+    assert {"call": "SIGUSR1", "file": str(file), "loss": "at most 50.00"}[how] in duo.trader.killed
     duo.feed(DAY[1_000:], 1_001)
     exchange.say(*(ouch.Canceled(0, ref, 100, "U") for ref in open_refs))
     duo.until(lambda: not duo.trader.live.working)

@@ -189,7 +189,7 @@ class Market:
         return self.last_match
 
     def _prices(self, instrument: int, side: int) -> Iterator[int]:
-        """Every price of one side, displayed or ours, best first; found as they are asked for."""
+        """Every price of one side, displayed or ours, best first, as far as they are needed."""
         halves = self.book.halves.get(instrument)
         displayed = [(level.price for level in halves[side - 1].walk())] if halves else []
         own = best_first(self.store.queues(instrument, side), side)

@@ -28,7 +28,7 @@ from hftlab.stages.tick import Tick
 #: An outbound message, and the account it goes to.
 Report = tuple[str, Message]
 
-_LAST_REF = 2**32 - 1  # that fits; who has used it is told of it once more
+_LAST_REF = 2**32 - 1  # the last that fits; an account that has used it gets it as the next one, too
 _SIDE_CHANGES = {("S", "E"), ("S", "T"), ("E", "T")}  # the changes of side that a modify may make
 
 

@@ -94,7 +94,7 @@ class Publisher:
         heartbeat_ns: int = SECOND_NS,
     ) -> None:
         if feed.wire != "itch":
-            raise ConfigError(f"feed {feed.name!r} carries event records; allowed is a feed of wire bytes (ITCH)")
+            raise ConfigError(f"feed {feed.name!r} must be one of wire bytes (ITCH); it carries event records")
         self.session, self.batch, self.limit, self.heartbeat_ns = session, batch, limit, heartbeat_ns
         self.buffer = RetransmitBuffer(window)
         self.schedule = Schedule(pace, max_idle_gap_ns)

@@ -149,7 +149,7 @@ class Exchange:
             pass
 
     def finish(self) -> None:
-        """End the session in order, soon: the end is sent on the lines, everything canceled, everybody told. `poll` does it."""
+        """End the session in order, soon: `poll` sends the end on the lines, cancels everything, and reports it."""
         if self.phase in (Phase.WAITING, Phase.OPEN, Phase.STAYING):
             now_ns = self.clock()
             self._enter(Phase.ENDING, now_ns)

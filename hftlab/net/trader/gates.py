@@ -76,12 +76,12 @@ class TradingGates:
         if self.settings.kill_file and os.path.exists(self.settings.kill_file):
             return f"the file {self.settings.kill_file} is there"
         limit = self.settings.max_loss
-        return f"a loss of {-profit:,.2f}; allowed is {limit:,.2f}" if limit is not None and profit < -limit else ""
+        return f"the loss must be at most {limit:,.2f}, got {-profit:,.2f}" if limit is not None and profit < -limit else ""
 
     def is_over(self, now_ns: int, *, open_orders: bool) -> bool:
         """Whether the trader can end: the login is refused, or the feed's session is over and has left nothing open.
 
-        Also where messages are missing still, or the end of the session was not heard, when one of the two sessions is over and
+        Also where messages are missing still, or the end of the session did not arrive, when one of the two sessions is over and
         nobody is there any more who could send them.
         """
         self._finished_ns = (self._finished_ns or now_ns) if self.feed.arbiter.finished else 0
@@ -93,6 +93,6 @@ class TradingGates:
             silent = now_ns - self.feed.last_seen_ns > self.settings.ns("silence")
             return (self.feed.ending or self.gateway.over) and silent and not self.gateway.ready
         since_end_ns = now_ns - self._finished_ns
-        if open_orders:  # what becomes of them is said on a connection that may come back
+        if open_orders:  # their fate comes on a connection that may come back
             return not self.gateway.ready and since_end_ns > self.settings.ns("connect_timeout")
         return not self.gateway.ready or since_end_ns > _END_GRACE_NS

@@ -1,11 +1,11 @@
-"""The sending end: one SoupBinTCP connection for orders, lost and made again, and what is known of what was sent on it.
+"""The sending end: one SoupBinTCP connection for orders, lost and opened again, and the fate of what was sent on it.
 
     down -- connect --> connecting --> login --> resync --> ready
       ^------------- after a wait that doubles -----|
 
-After a login the exchange repeats what it has said since we last heard, then answers our account query with the next UserRefNum
-that it will take: then we are ready. Where it repeats a session from its first message, answers to earlier queries are among it,
-so the last one counts, once nothing has followed it for a tenth of `resync_timeout_ms`.
+After a login the exchange repeats what it has sent since our last message, then answers our account query with the next
+UserRefNum that it will take: then we are ready. Where it repeats a session from its first message, answers to earlier queries
+are among it, so the last one counts, once nothing has followed it for a tenth of `resync_timeout_ms`.
 
 Orders that were on their way when the connection broke are not sent again, since a price seconds old is not what was decided on:
 those with a number that the exchange still expects never arrived (`lost`), of the others it has spoken meanwhile. Where no answer
@@ -59,7 +59,7 @@ class EventKind(Enum):
 
 
 class GatewayEvent(NamedTuple):
-    """message : of the exchange; text : why, in words; next_ref : the UserRefNum it takes next, 0 if it has not said."""
+    """message : of the exchange; text : why, in words; next_ref : the UserRefNum it takes next, 0 if unanswered."""
 
     kind: EventKind
     message: ouch.Message | None = None

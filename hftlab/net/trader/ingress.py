@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from hftlab.errors import ConfigError
+from hftlab.errors import check_range
 from hftlab.protocols.moldudp64 import END, HEADER
 
 COUNTS = (
@@ -52,8 +52,8 @@ class Waiting(NamedTuple):
 class Ingress:
     """The ring between the sockets and the engine.
 
-    datagrams, size : most that may wait, and their bytes together
-    resume          : share of `datagrams` to which the ring must drain before anything is let in again, 0 to below 1
+    datagrams, size : limits of what may wait, in datagrams and bytes
+    resume          : share of `datagrams` to which the ring must drain before anything is let in again, 0 to 0.999
     late_ns         : how long a datagram may wait before the book counts as late
     longest         : bytes of one datagram
     raises          : ConfigError for a value out of range
@@ -68,11 +68,11 @@ class Ingress:
         late_ns: int = 1_000_000,
         longest: int = 65_507,
     ) -> None:
-        if datagrams < 1 or size < longest or not 0 <= resume < 1 or late_ns < 0 or longest < 1:
-            raise ConfigError(
-                f"an ingress of {datagrams} datagrams and {size} bytes, resumed at {resume}, late after {late_ns} ns, "
-                f"datagrams of {longest} bytes; allowed are 1 or more, room for the longest, 0 to below 1, 0 or more, 1 or more"
-            )
+        check_range("datagrams", datagrams, 1)
+        check_range("longest", longest, 1, unit="bytes")
+        check_range("size", size, longest, unit="bytes")
+        check_range("resume", resume, 0, 0.999)
+        check_range("late_ns", late_ns, 0, unit="ns")
         self.datagrams, self.size, self.late_ns, self.longest = datagrams, size, late_ns, longest
         self.resume = int(resume * datagrams)
         self.counts = dict.fromkeys(COUNTS, 0)

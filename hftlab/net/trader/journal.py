@@ -1,7 +1,7 @@
 """The journal: run a trader's day again from it and the feed: the same orders, or the journal does not explain them.
 
 A journal line says between which two messages of the feed it happened. What the exchange reported, when nothing could be traded
-and which orders were withheld is told to a new engine at the same places; everything it decides on must then be what was decided.
+and which orders were withheld is given to a new engine at the same places; it must then decide what was decided.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The order manager: our orders by UserRefNum, positions and cash by symbol, and what the engine is told of them.
+"""The order manager: our orders by UserRefNum, positions and cash by symbol, and what the engine must know of them.
 
 A position is what was executed and not broken, nothing else. Orders of an earlier process are learned from the messages that the
 exchange repeats when we log in, so a trader that comes back knows what it holds. The engine knows orders by UserRefNum and
@@ -189,7 +189,7 @@ class OrderManager:
         self._unanswered |= {order.ref for order in self.open if order.state is OrderState.SENT}
 
     def resynced(self, next_ref: int) -> None:
-        """The exchange has repeated everything; the next UserRefNum it takes is `next_ref`, 0 if it has not said."""
+        """The exchange has repeated everything; the next UserRefNum it takes is `next_ref`, 0 if unknown."""
         if next_ref:
             self.live.set_next_order_id(next_ref)
         for ref in sorted(self._unanswered):
@@ -199,7 +199,7 @@ class OrderManager:
             if next_ref and ref >= next_ref:
                 self._inform(self._end(order, OrderState.LOST, "never arrived"))
             else:
-                # Its shares stay reserved: it may still be heard of.
+                # Its shares stay reserved: a report may still come.
                 order.state, order.reason = OrderState.UNKNOWN, "no word of it"
             self.note("order", ref=ref, state=order.state.value, reason=order.reason)
         if next_ref:
@@ -250,7 +250,7 @@ class OrderManager:
         order, fill = self.by_ref.get(message.user_ref), (message.user_ref, message.match_number)
         if order is None or message.quantity > order.left:
             self.counts["unexpected"] += 1
-        if order is None or fill in self._fills:  # a fill that is heard again, after a login, say, is no second one
+        if order is None or fill in self._fills:  # repeated after a login, say: no second fill
             return None
         signed = order.sign * message.quantity
         order.left = max(0, order.left - message.quantity)
@@ -304,7 +304,7 @@ class OrderManager:
         return change._replace(over=True)
 
     def _end(self, order: Order, state: OrderState, reason: str) -> Change:
-        """An order of which nothing more will be heard."""
+        """An order of which no report will come any more."""
         order.left, order.state, order.reason = 0, state, reason
         self._forget(order)
         return Change(order, over=True)
