@@ -192,5 +192,5 @@ def test_a_hole_that_nobody_fills_is_said_and_no_order_leaves_after_it(monkeypat
 
 @pytest.mark.parametrize("given", [{"factor": 1.0}, {"length_ms": 0.0}, {"engines": []}, {"ring": 0}])
 def test_what_is_no_overload_is_refused(given: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="allowed|must be"):
+    with pytest.raises(ConfigError, match=r"allowed|must be"):
         overload(**{"engines": ["python"], **given})
