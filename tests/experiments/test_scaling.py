@@ -82,8 +82,8 @@ def test_the_chart_shows_medians_or_the_fastest_rounds(engine: None) -> None:
     found = scaling("orders", [16, 200], ["best"], backend="planted", rounds=3, messages=100)
     found = replace(found, points=tuple(replace(point, min_ns=50.0) for point in found.points))
     shown = {fastest: json.dumps(found.plot(fastest=fastest).to_dict()) for fastest in (False, True)}
-    assert '"ns_per_message": 60.0' in shown[False]
-    assert '"ns_per_message": 50.0' in shown[True]
+    assert '"y": 60.0' in shown[False]
+    assert '"y": 50.0' in shown[True]
     assert "the fastest of each" in shown[True]
 
 
