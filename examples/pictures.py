@@ -8,12 +8,12 @@ wire.png      : from a tick's bytes to an order's over several transports; store
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import hftlab
 from hftlab import charts
 from hftlab.experiments.factorial import factorial
-from hftlab.net.tick_to_trade.stored import stored
 
 SEED = 1
 
@@ -34,7 +34,10 @@ def main() -> None:
     run = hftlab.Engine("python", until="book").run(feed)
     book = charts.depth_chart(run.book(run.name(1)), feed.price_scale, 8, "The book, a row per price", feed.name)
     charts.save(book, asked.folder / "ladder.png")
-    charts.save(stored("wire").plot(), asked.folder / "wire.png")
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "notebooks"))
+    from course.stored_network import stored
+
+    charts.save(stored("tick-to-trade").plot(), asked.folder / "wire.png")
     print(f"{asked.folder}: waterfall.png, ladder.png, wire.png")
 
 

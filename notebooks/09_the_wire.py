@@ -36,11 +36,11 @@ TICKS = 2_500  # a round and path; 20_000
 import polars as pl
 from course import check
 from course.loss import simulate_loss
+from course.stored_network import stored
 
 import hftlab
 import hftlab.net
 from hftlab import charts
-from hftlab.net.tick_to_trade.stored import stored
 from hftlab.protocols.arbiter import Arbiter
 from hftlab.protocols.moldudp64 import encode, split
 
@@ -213,9 +213,9 @@ guess_sleep = 1.5  # your guess: time blocking / time spinning
 
 # %% tags=["nbval-ignore-output"]
 free = [probe.name for probe in there.probes if probe.works and not probe.needs] if rust else []
-ladder = hftlab.net.measure_round_trip(free, rounds=ROUNDS, messages=TRIPS, seed=SEED) if free else stored("pingpong")
+ladder = hftlab.net.measure_round_trip(free, rounds=ROUNDS, messages=TRIPS, seed=SEED) if free else stored("round trip")
 trips = ladder.frame().filter(measure="round trip")
-charts.round_trip_chart(trips.filter(pl.col("transport").is_in(["udp", "udp-spin"])), ladder.lines()[0])
+charts.round_trip_chart(trips.filter(pl.col("transport").is_in(["udp", "udp-spin"])), ladder.conditions)
 
 # %% [markdown]
 # The difference is no work at all. The kernel must schedule the blocked thread on a core again, and an idle core must wake up
@@ -272,15 +272,15 @@ for claim, slow, quick, times in claims:
 # Both need root, and so does a private network: two *namespaces*, which are separate networks on one machine, joined by a
 # virtual cable. So the next chart is **stored**: it was measured once, on the machine that it names, with real-time scheduling.
 # Compare its transports with each other, not with yours above. (As root: `hftlab net round-trip --netns`, and `python -m
-# hftlab.net.tick_to_trade.stored` stores it anew.)
+# course.stored_network` stores it anew.)
 
 # %% tags=["nbval-check-output"]
-stored_trips = stored("pingpong")
+stored_trips = stored("round trip")
 stored_trips.plot()
 
 # %% tags=["nbval-check-output"]
 stored50 = dict(stored_trips.frame().select("transport", "p50").iter_rows())
-for line in stored_trips.lines():
+for line in stored_trips.notes():
     print(line)
 assert stored50["shm"] < stored50["xdp-skb"] < stored50["udp-spin"] < stored50["udp"]
 assert stored50["xdp-skb"] < 0.75 * stored50["udp-spin"]
@@ -308,7 +308,7 @@ guess_shares = {"udp+tcp": 0.3, "udp-spin+tcp-spin": 0.5, "shm": 0.9}
 # %% tags=["nbval-ignore-output"]
 paths = [path for path in guess_shares if set(path.split("+")) <= set(free)]
 spread = {"rounds": ROUNDS_WIRE, "messages": TICKS, "seed": SEED}
-wire = hftlab.net.measure_tick_to_trade(paths, paces=["closed"], **spread) if paths else stored("wire")
+wire = hftlab.net.measure_tick_to_trade(paths, load_profiles=["closed"], **spread) if paths else stored("tick-to-trade")
 wire.plot()
 
 # %% tags=["nbval-ignore-output"]
@@ -349,8 +349,8 @@ print("behind blocking sockets, the engine itself takes more than 1.2 times as l
 # The same measurement as root, stored, with AF_XDP among the paths:
 
 # %% tags=["nbval-check-output"]
-print(stored("wire").conditions)
-service = stored("wire").frame().filter(measure="service")
+print(stored("tick-to-trade").conditions)
+service = stored("tick-to-trade").frame().filter(measure="service")
 service.select("path", "n", (pl.col("p50", "p99") / 1e3).name.suffix(" us"))
 
 # %% [markdown]
@@ -540,7 +540,7 @@ answer
 # **What did not get faster:** batches and io_uring, for one message at a time; and a second line in the same cable.
 #
 # **Where it is in the code.** `hftlab/protocols/moldudp64.py`, `arbiter.py` and `soupbintcp.py` (the protocols, without
-# sockets), `hftlab/net/transports/transports.py` and `pingpong.py`, `rust_ext/src/net/transport/` (a file per transport),
-# `hftlab/net/tick_to_trade/wire.py` (tick to trade). `hftlab net exchange` and `hftlab net trader` run both ends as processes.
+# sockets), `hftlab/net/transports/transports.py` and `round_trip.py`, `rust_ext/src/net/transport/` (a file per transport),
+# `hftlab/net/tick_to_trade/measure.py` (tick to trade). `hftlab net exchange` and `hftlab net trader` run both ends as processes.
 #
 # **Next:** 10 Under stress. What happens when more messages arrive than usual?

@@ -41,6 +41,7 @@ from course.fake_server import FakeServer
 import hftlab
 from hftlab import charts
 from hftlab.net.trader.ingress import Ingress
+from hftlab.presentation.terminal import to_text
 from hftlab.protocols.moldudp64 import encode
 
 tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=1, thousands_separator=True, tbl_cols=20, tbl_rows=40)
@@ -66,7 +67,7 @@ guess_at_90, guess_at_110 = 1.0, 1.0  # times the service time
 # %% tags=["nbval-check-output"]
 LOADS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.1)
 swept = {
-    arrivals: hftlab.loadtest.sweep(
+    arrivals: hftlab.loadtest.load_sweep(
         [FakeServer(100_000)], feed, loads=LOADS, arrivals=arrivals, rounds=3, messages=MESSAGES, warm=0, seconds=1.0, seed=SEED
     )
     for arrivals in ("even", "poisson")
@@ -111,7 +112,7 @@ claims = {
 assert all(claims.values()), p99
 for claim, holds in claims.items():
     print(f"{claim}: {holds}")
-knee = swept["poisson"]["known"].knee / 10_000
+knee = swept["poisson"]["fake"].knee / 10_000
 print(f"the knee, where p99 is three times that at light load: {knee:.0%} of capacity")
 
 # %% [markdown]
@@ -129,7 +130,7 @@ print(f"the knee, where p99 is three times that at light load: {knee:.0%} of cap
 guess_capacity = 20  # capacity of Rust / of Python
 
 # %% tags=["nbval-ignore-output"]
-sweep = hftlab.loadtest.sweep(
+sweep = hftlab.loadtest.load_sweep(
     None,
     feed,
     loads=(0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2),
@@ -139,7 +140,7 @@ sweep = hftlab.loadtest.sweep(
     seconds=SECONDS,
     seed=SEED,
 )
-print("\n".join(line for line in sweep.lines() if line.split(":")[0] in ("python", "rust")))
+print(to_text("", sweep.tables()[:1]))
 sweep.plot(quietest=True)
 
 # %% tags=["nbval-check-output"]
@@ -176,12 +177,13 @@ print("beyond capacity, the tail is more than 10 times that of a closed loop:", 
 guess_drain_ms = 2.0
 
 # %% tags=["nbval-ignore-output"]
-bursts = hftlab.loadtest.bursts(None, factors=(10, 30, 100), base=0.05, length_ms=BURST_MS, rounds=ROUNDS, warm=5_000, seed=SEED)
+burst_plan = {"factors": (10, 30, 100), "base": 0.05, "length_ms": BURST_MS, "rounds": ROUNDS, "warm": 5_000}
+bursts = hftlab.loadtest.microbursts(None, **burst_plan, seed=SEED)
 bursts.plot()
 
 # %% tags=["nbval-ignore-output"]
 print(f"your guess: {guess_drain_ms} ms")
-columns = ["target", "factor", "load", "calls", "peak_queue", "peak_theory"]
+columns = ["target", "factor", "load", "batches", "peak_queue", "peak_theory"]
 ms = [(pl.col(name) / 1e6).alias(name.replace("_ns", " ms")) for name in ("drain_ns", "drain_theory_ns", "max")]
 bursts.frame().select(*columns, *ms)
 
@@ -208,7 +210,7 @@ print("and it is at least half as long as in theory:", deep)
 guess_worst = "cancel_storm"
 
 # %% tags=["nbval-ignore-output"]
-storms = hftlab.loadtest.storms(None, ("calm", "cancel_storm", "deep", "wide"), quick=True, seed=SEED)
+storms = hftlab.loadtest.order_storms(None, ("calm", "cancel_storm", "deep", "wide"), quick=True, seed=SEED)
 storms.plot()
 
 # %% tags=["nbval-check-output"]
@@ -256,8 +258,8 @@ print(f"4 to 6 were requested and are in the book: {whole}, stale: {ring.stale},
 guess_stale_ms = 20
 
 # %% tags=["nbval-ignore-output"]
-overload = hftlab.loadtest.overload(None, factor=3.0, length_ms=30.0, ring=RING, seed=SEED)
-print("\n".join(overload.lines()[:-1]))
+overload = hftlab.loadtest.overload_test(None, factor=3.0, length_ms=30.0, ring=RING, seed=SEED)
+print(to_text("", overload.tables()))
 print(f"your guess: {guess_stale_ms} ms")
 overload.plot()
 
@@ -271,7 +273,7 @@ claims = {
     "the ring never exceeded its capacity": all(row["peak_queue"] <= RING for row in rows),
 }
 after = [
-    next(book for at_ns, _, book in one.seen.timeline if at_ns / 1e6 > one.overload_ms[1]) for one in overload.engines
+    next(book for at_ms, _, book in one.timeline if at_ms > one.overload_ms[1]) for one in overload.results
 ]  # state of each book at the first message processed after the overload
 claims["right after the overload, every book is stale"] = set(after) == {"stale"}
 assert all(claims.values()), overload
@@ -285,7 +287,7 @@ for claim, holds in claims.items():
 # ## Faults and recovery
 #
 # Load is not the only stress. Lines fail, connections break in the middle of an order, processes crash and restart.
-# `hftlab.loadtest.faults` starts a real exchange and a real trader on loopback, injects a fault, and checks the result. It
+# `hftlab.loadtest.inject_faults` starts a real exchange and a real trader on loopback, injects a fault, and checks the result. It
 # accepts two outcomes: the book equals the fault-free one, bit for bit; or it is *stale*, and the trader does not trade any
 # more. No order may be sent twice, and none may be lost silently.
 #
@@ -297,12 +299,12 @@ guess_whole = {"packet loss": True, "both lines dead": True, "lost for good": Tr
 # %% tags=["nbval-ignore-output"]
 engine = ["rust" if "rust" in flat_out else "python"]
 names = ["packet loss", "line A dead", "both lines dead", "lost for good", "TCP reset in an order", "exchange restart"]
-faults = hftlab.loadtest.faults(engine, names, seed=SEED)
+faults = hftlab.loadtest.inject_faults(engine, names, seed=SEED)
 with pl.Config(fmt_str_lengths=80, tbl_width_chars=200):
-    print(faults.frame().select("fault", "how", "recovered_ms", "verdict", "said"))
+    print(faults.frame().select("fault", "how", "recovered_ms", "verdict", "outcome"))
 
 # %% tags=["nbval-check-output"]
-ended = {row.fault: row.said.partition(";")[0] for row in faults.rows}
+ended = {row.fault: row.outcome.partition(";")[0] for row in faults.rows}
 print("\n".join(f"{fault:<22} {said}" for fault, said in ended.items()))
 assert not faults.failures
 print("every fault passed:", not faults.failures)
@@ -319,12 +321,12 @@ print("every fault passed:", not faults.failures)
 # one runs as long as you like (`hftlab stress soak --seconds 3600`).
 
 # %% tags=["nbval-ignore-output"]
-soak = hftlab.loadtest.soak(engine[0], seconds=SOAK_S, seed=SEED)
-print("\n".join(soak.lines()))
+soak = hftlab.loadtest.soak_test(engine[0], seconds=SOAK_S, seed=SEED)
+print(soak)
 
 # %% tags=["nbval-check-output"]
-print("faults:", soak.faults, "- orders left in an empty book:", soak.left_over)
-assert soak.faults == soak.left_over == 0
+print("faults:", soak.faults, "- orders left in an empty book:", soak.leftover_orders)
+assert soak.faults == soak.leftover_orders == 0
 
 # %% [markdown]
 # ## Exercise 10.1: a queue that reports what it dropped

@@ -252,7 +252,7 @@ guess_wire = 5
 # %% tags=["nbval-ignore-output"]
 there = hftlab.net.list_transports().working()
 paths = [path for path in ("shm", "udp-spin+tcp-spin", "udp+tcp") if set(path.split("+")) <= set(there)]
-wire = hftlab.net.measure_tick_to_trade(paths, paces=["closed"], rounds=ROUNDS, messages=2_000, seed=SEED)
+wire = hftlab.net.measure_tick_to_trade(paths, load_profiles=["closed"], rounds=ROUNDS, messages=2_000, seed=SEED)
 told = wire.frame().filter(pl.col("path").is_in(paths))
 at_a_time = told.filter(measure="engine", path=paths[0]).select(pl.lit("engine, one at a time").alias("transport"), "p50")
 whole_way = told.filter(measure="service").select(pl.format("wire: {}", "path").alias("transport"), "p50", "p99", "p99.9")

@@ -1,6 +1,7 @@
 """Targets and engines whose behaviour under load is planted: a server in computed time, a leak, a drift, a wrong book."""
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from time import perf_counter_ns
 from typing import Any
@@ -9,15 +10,15 @@ import numpy as np
 from known_latency import wait_until
 
 from hftlab.engine.engine import Engine
-from hftlab.loadtest.target import Calls, Driven
+from hftlab.loadtest.target import Batches, Target, Timings
 from hftlab.stages.book import Book
 from hftlab.stages.tick import Tick
 
 
-class Server:
-    """A target that takes `service_ns` for each call, by the book: nothing is timed, so theory must be met exactly.
+class Server(Target):
+    """A target that takes `service_ns` for each batch, by the book: nothing is timed, so theory must be met exactly.
 
-    service : call numbers -> ns, to plant stalls; on_drive : called before each run, may raise
+    service : batch numbers -> ns, to plant stalls; on_drive : called before each run, may raise
     """
 
     def __init__(
@@ -28,26 +29,26 @@ class Server:
         on_drive: Callable[[], None] = lambda: None,
     ) -> None:
         self.label, self.on_drive = label, on_drive
-        self.service = service or (lambda calls: np.full(len(calls), service_ns))
+        self.service = service or (lambda batches: np.full(len(batches), service_ns))
 
-    def open(self) -> "ServerLine":
-        return ServerLine(self)
+    def open(self) -> "ServerSession":
+        return ServerSession(self)
 
 
-class ServerLine:
+class ServerSession:
     def __init__(self, server: Server) -> None:
         self.server = server
 
     def push(self, data: bytes) -> None:
         pass
 
-    def drive(self, calls: Calls, due: Any) -> Driven:
+    def drive(self, batches: Batches, due: Any) -> Timings:
         self.server.on_drive()
-        assert len(calls) == len(due)
+        assert len(batches) == len(due)
         service = self.server.service(np.arange(len(due)))
-        spent = np.cumsum(service)  # Lindley 1952: idle before some call, and busy since
+        spent = np.cumsum(service)  # Lindley 1952: idle before some batch, and busy since
         done = spent + np.maximum.accumulate(due - (spent - service))
-        return Driven(due, (done - service).astype(np.int64), done.astype(np.int64))
+        return Timings(due, (done - service).astype(np.int64), done.astype(np.int64))
 
     def counters(self) -> dict[str, Any]:
         return {"memory": {"live_orders": 0, "order_bytes": 1_000, "level_bytes": 500}, "faults": [0], "messages": 0}
@@ -97,3 +98,17 @@ class SlowingTick(Tick):
 LEAKY = Engine(book=LeakyBook)
 FORGETFUL = Engine(book=ForgetfulBook)
 SLOWING = Engine(tick=SlowingTick)
+
+
+def check_result(result: Any) -> None:
+    """What every stored result must do: come back from its JSON as it was, draw tables and a chart, and print."""
+    payload = json.loads(result.to_json())
+    again = type(result).from_dict(payload)
+    assert payload["schema"] == result.schema
+    assert again.frame().equals(result.frame())
+    assert again.tables() == result.tables()
+    assert again == result
+    assert all(table.rows for table in result.tables())
+    assert result.notes()
+    assert result.headline() in str(result)
+    assert json.dumps(result.plot().to_dict())

@@ -58,17 +58,17 @@ def trader(options: Options) -> Action:
 
 def transports(options: Options) -> Action:
     """Try every transport: does it carry a message here, and if not why."""
-    from hftlab.net.transports.transports import transports
+    from hftlab.net.transports.transports import list_transports
 
     options.json()
-    return lambda given: show(transports(), given)
+    return lambda given: show(list_transports(), given)
 
 
 def round_trip(options: Options) -> Action:
     """Time a message there and back, transport by transport."""
-    from hftlab.net.transports.pingpong import pingpong
+    from hftlab.net.transports.round_trip import measure_round_trip
 
-    return _measured(options, pingpong, transports="TRANSPORT")
+    return _measured(options, measure_round_trip, transports="TRANSPORT")
 
 
 def tick_to_trade(options: Options) -> Action:
@@ -79,9 +79,9 @@ def tick_to_trade(options: Options) -> Action:
     order is first checked against the same engine without a network. Exchange and trader are two threads of the Rust engine;
     the path in Python is not measured.
     """
-    from hftlab.net.tick_to_trade.wire import wire
+    from hftlab.net.tick_to_trade.measure import measure_tick_to_trade
 
-    return _measured(options, wire, paths="PATH")
+    return _measured(options, measure_tick_to_trade, paths="PATH")
 
 
 def _measured(options: Options, experiment: Any, **positional: str) -> Action:
@@ -117,17 +117,17 @@ def stress(options: Options) -> Action:
     The exit code is 1 where something is wrong (faults, ends that differ, memory that grows), never because something is slow.
     """
     from hftlab.engine.engine import load
-    from hftlab.loadtest.whole import whole
+    from hftlab.loadtest.suite import stress
 
-    flags = {"parts": "PART", "targets": "--engine", "over": "--transport", "each": "--batch"}
-    options.of(whole, but="feed", flags=flags)
+    flags = {"parts": "PART", "targets": "--engine", "over": "--transport"}
+    options.of(stress, but="feed", flags=flags)
     options.add("--feed", metavar="FILE", help="for sweep, bursts and soak, instead of a generated feed")
     options.add("--charts", metavar="FOLDER", help="write every chart there as a PNG")
     options.placement()
     options.result()
 
     def act(given: Given) -> int:
-        result = given.call(whole, feed=load(given.feed) if given.feed else None)
+        result = given.call(stress, feed=load(given.feed) if given.feed else None)
         if given.charts:
             result.save_charts(given.charts)
         return _shown(result, given)
@@ -141,12 +141,12 @@ def faults(options: Options) -> Action:
     Loss, damage, dead lines, resets, restarts, full disks, bad clients; NAME is one of them, e.g. 'packet loss' (default: all).
     The exit code is 1 where one was not survived.
     """
-    from hftlab.loadtest.faults import faults
+    from hftlab.loadtest.faults import inject_faults
 
-    options.of(faults, but="clock", flags={"names": "NAME", "engines": "--engine"})
+    options.of(inject_faults, but="clock", flags={"names": "NAME", "engines": "--engine"})
     options.placement()
     options.result()
-    return lambda given: _shown(given.call(faults), given)
+    return lambda given: _shown(given.call(inject_faults), given)
 
 
 def _shown(result: Any, given: Given) -> int:

@@ -1,56 +1,65 @@
 """Microbursts: for a few milliseconds the load is ten to a hundred times what it was. How long does the queue grow and last?
 
     base load ....|||||||||||||||||||.... base load
-                  burst             `--- drain: from when the last call of the burst was due until nothing is due any more
+                  burst             `--- drain: from when the last batch of the burst was due until nothing is due any more
 
-Theory beside it, for a server that does C calls/s, a burst of n calls at r > C and a base of b: the queue grows to n(1 - C/r) and
-is worked off in that many calls at C - b a second (the fluid approximation; Kleinrock, Queueing Systems II, ch. 2).
+Theory beside it, for a server that does C batches/s, a burst of n batches at r > C and a base of b: the queue grows to n(1 - C/r)
+and drains in that many batches at C - b a second (the fluid approximation; Kleinrock, Queueing Systems II, ch. 2).
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hftlab.callable_module import make_callable
 from hftlab.engine.engine import synthetic
-from hftlab.errors import ConfigError
+from hftlab.errors import ConfigError, check_range
 from hftlab.feeds.feed import Feed
-from hftlab.loadtest.schedule import Times, burst_at, idle_again, waiting
-from hftlab.loadtest.target import Driven, Target, Work
-from hftlab.loadtest.targets import flat_out, targets_of
-from hftlab.measurement.distribution import Distribution
+from hftlab.loadtest.schedule import Times, burst_at, check_above_0, drained_at, queue_length
+from hftlab.loadtest.target import Target, Timings, Workload, flat_out_rate, resolve_targets
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import gc_paused
-from hftlab.measurement.result import Result
+from hftlab.net.transports.percentiles import Summary, summary
+from hftlab.presentation.document import Table
+from hftlab.presentation.plain import PlainResult, rows_table
 from hftlab.presentation.progress import track
 
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA = "hftlab-stress-bursts/1"
 FACTORS = (10, 30, 100)
-PERCENTILES = {"p50": "p50", "p99": "p99", "p99.9": "p99.9"}
-_LEAD = 100  # calls before the burst
+_LEAD = 100  # batches before the burst
 _POINTS = 150  # of a line of the chart
 _FLAT_OUT_S = 0.1  # of a run
+_SHOWN = ("p50", "p99", "p99.9", "max")
+_COLUMNS = {
+    "target": ("target", 1),
+    "burst": ("burst", 1),
+    "load": ("of capacity", 0),
+    "batches": ("batches", 1),
+    "peak_queue": ("peak queue", 1),
+    "peak_theory": ("theory", 1),
+    "drain_ns": ("drain ms", 1e6),
+    "drain_theory_ns": ("theory ms", 1e6),
+    **{name: (f"{name} us", 1e3) for name in _SHOWN},
+}
 
 
 @dataclass(frozen=True)
 class Burst:
     """One target and factor over some rounds.
 
-    base, rate     : calls/s before and after the burst, and in it
-    capacity       : calls/s of the target flat out, which the theory is told
-    calls          : of the burst
-    peak, drain_ns : longest queue; time from when the last call of the burst was due until the queue was gone; by round
-    response       : of the calls of the burst, from when they were due, ns, all rounds together
-    queue          : (ms since the burst began, calls waiting) of the round whose drain is the median
+    base, rate     : batches/s before and after the burst, and in it
+    capacity       : batches/s of the target flat out, which the theory is computed from
+    batches        : of the burst
+    peak, drain_ns : longest queue; time from when the last batch of the burst was due until the queue was empty; by round
+    response       : of the batches of the burst, from when they were due, all rounds together
+    queue          : (ms since the burst began, batches waiting) of the round whose drain is the median
     """
 
     target: str
@@ -58,15 +67,15 @@ class Burst:
     base: float
     rate: float
     capacity: float
-    calls: int
+    batches: int
     peak: tuple[int, ...]
     drain_ns: tuple[int, ...]
-    response: Distribution
+    response: Summary
     queue: tuple[tuple[float, int], ...]
 
     @property
     def peak_theory(self) -> float:
-        return max(0.0, self.calls * (1 - self.capacity / self.rate))
+        return max(0.0, self.batches * (1 - self.capacity / self.rate))
 
     @property
     def drain_theory_ns(self) -> float:
@@ -74,14 +83,14 @@ class Burst:
         return self.peak_theory * 1e9 / (self.capacity - self.base) if self.capacity > self.base else float("nan")
 
     def row(self) -> dict[str, Any]:
-        """One row of `Bursts.frame`."""
+        """One row of `BurstReport.frame`."""
         return {
             "target": self.target,
             "factor": self.factor,
             "base_per_s": self.base,
             "burst_per_s": self.rate,
             "load": self.rate / self.capacity,
-            "calls": self.calls,
+            "batches": self.batches,
             "peak_queue": median(self.peak),
             "peak_low": min(self.peak),
             "peak_high": max(self.peak),
@@ -90,39 +99,32 @@ class Burst:
             "drain_low": min(self.drain_ns),
             "drain_high": max(self.drain_ns),
             "drain_theory_ns": self.drain_theory_ns,
-            **{name: self.response.percentiles[key] for name, key in PERCENTILES.items()},
-            "max": self.response.max,
-            "n": self.response.n,
+            **{name: self.response[name] for name in (*_SHOWN, "n")},
         }
 
 
 @dataclass(frozen=True)
-class Bursts(Result):
+class BurstReport(PlainResult):
     """Every target under every factor."""
+
+    schema = "hftlab-bursts/1"
 
     feed: str
     length_ms: float
     rounds: int
-    machine: dict[str, Any]
+    machine: dict[str, Any] = field(repr=False)
     bursts: tuple[Burst, ...]
 
     def frame(self) -> pl.DataFrame:
-        """One row per target and factor: target, factor, base_per_s, burst_per_s, load (burst / capacity), calls, peak_queue
+        """One row per target and factor: target, factor, base_per_s, burst_per_s, load (burst / capacity), batches, peak_queue
         (median, peak_low and peak_high over the rounds, peak_theory), drain_ns (likewise), p50, p99, p99.9, max (response of
-        the calls of the burst, ns; null where the sample is too small), n."""
+        the batches of the burst, ns; null where the sample is too small), n."""
         import polars as pl
 
-        return pl.DataFrame([burst.row() for burst in self.bursts], schema_overrides=dict.fromkeys(PERCENTILES, pl.Float64))
+        return pl.DataFrame([burst.row() for burst in self.bursts], schema_overrides=dict.fromkeys(_SHOWN, pl.Float64))
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "feed": self.feed,
-            "length_ms": self.length_ms,
-            "rounds": self.rounds,
-            "machine": self.machine,
-            "bursts": [burst.row() for burst in self.bursts],
-        }
+    def derived(self) -> dict[str, Any]:
+        return {"summary": [burst.row() for burst in self.bursts]}
 
     def plot(self) -> Any:
         """The queue during and after the burst, a panel per target."""
@@ -134,26 +136,19 @@ class Bursts(Result):
         frame = pl.DataFrame(rows, schema=["target", "series", "ms", "waiting"], orient="row")
         return burst_chart(frame, self.length_ms, f"{self.feed}; the round of the median drain, of {self.rounds}")
 
-    def lines(self) -> list[str]:
-        """What it says, a sentence each."""
-        out = [f"bursts of {self.length_ms:g} ms over an even base: {self.feed}, {self.rounds} rounds"]
-        for one in self.bursts:
-            row = one.row()
-            out.append(
-                f"{one.target}: {one.factor:g}x ({row['load']:.0%} of its capacity, {one.calls:,} calls): at most "
-                f"{row['peak_queue']:,.0f} waiting (theory {one.peak_theory:,.0f}), gone {row['drain_ns'] / 1e6:,.2f} ms after "
-                f"it (theory {one.drain_theory_ns / 1e6:,.2f}), slowest {one.response.max / 1e6:,.2f} ms"
-            )
-        return [*out, describe(self.machine)]
+    def tables(self) -> list[Table]:
+        rows = [{**burst.row(), "burst": f"{burst.factor:g}x"} for burst in self.bursts]
+        note = "response of the batches of the burst; theory: fluid approximation of a server of that capacity"
+        return [rows_table(f"bursts of {self.length_ms:g} ms", rows, _COLUMNS, note=note, grouped=True)]
 
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
+    def notes(self) -> list[str]:
+        return [f"bursts over an even base: {self.feed}, {self.rounds} rounds", describe(self.machine)]
 
     def __repr__(self) -> str:
-        return f"<Bursts: {len(self.bursts)} of {self.length_ms:g} ms>"
+        return f"<BurstReport: {len(self.bursts)} of {self.length_ms:g} ms>"
 
 
-def bursts(
+def microbursts(
     targets: Iterable[Any] | None = None,
     feed: Feed | None = None,
     *,
@@ -164,60 +159,65 @@ def bursts(
     rounds: int = 5,
     warm: int = 20_000,
     seed: int = 1,
-) -> Bursts:
+) -> BurstReport:
     """Put every target under bursts of each factor.
 
-    targets   : as for `hftlab.loadtest.sweep`
+    targets   : as for `hftlab.loadtest.load_sweep`
     base      : load before and after the burst, share of the capacity, above 0 and below 1; factors: times that, in the burst
-    length_ms : of a burst
-    capacity  : calls/s by label; what is missing is measured flat out
-    raises    : ConfigError for a number out of range, or a burst of fewer than two calls; HftlabError as `sweep`
+    length_ms : of a burst, above 0 to 1000
+    capacity  : batches/s by label; what is missing is measured flat out
+    raises    : ConfigError for a number out of range, or a burst of fewer than two batches; HftlabError as `load_sweep`
     """
-    factors = tuple(factors)
-    if not 0 < base < 1 or not factors or min(factors) < 1 or not 0 < length_ms <= 1_000 or rounds < 1:
-        raise ConfigError(
-            f"bursts of {length_ms} ms, {factors} times a base of {base}, {rounds} rounds; "
-            "allowed are above 0 to 1000 ms, factors from 1, a base between 0 and 1, and 1 round or more"
-        )
+    factors = tuple(map(float, factors))
+    check_range("number of factors", len(factors), 1)
+    check_range("factors", min(factors), 1)
+    check_above_0("base", base, 0.999)
+    check_above_0("length_ms", length_ms, 1_000)
+    for name, value, low in (("rounds", rounds, 1), ("warm", warm, 0), ("seed", seed, 0)):
+        check_range(name, value, low)
     with gc_paused():
-        found, rates = _rates(targets, feed, capacity or {}, warm, rounds, seed)
+        chosen, rates = _rates(targets, feed, capacity or {}, warm, rounds, seed)
         plans = {(label, factor): _plan(rate, base, factor, length_ms) for label, rate in rates.items() for factor in factors}
-        most = max(len(due) for due, _ in plans.values())
-        work = Work.of(feed or synthetic("calm", most + warm, seed), warm, most)
-        if len(work.calls) < most:
+        longest = max(len(due) for due, _ in plans.values())
+        workload = Workload.of(feed or synthetic("calm", longest + warm, seed), warm, longest)
+        if len(workload.batches) < longest:
+            available = len(workload.batches)
             raise ConfigError(
-                f"{work.name} has {len(work.calls):,} messages after {warm:,} to warm up; these bursts need {most:,}"
+                f"feed must have {longest:,} messages for these bursts after {warm:,} to warm up, got {available:,}"
             )
-        seen: dict[tuple[str, float], list[Driven]] = {cell: [] for cell in plans}
-        order, named = random.Random(seed), {target.label: target for target in found}
+        seen: dict[tuple[str, float], list[Timings]] = {cell: [] for cell in plans}
+        order, named = random.Random(seed), {target.label: target for target in chosen}
         for _ in track(range(rounds), "bursts"):
             for label, factor in order.sample(list(plans), len(plans)):
-                seen[label, factor].append(work.drive(named[label], plans[label, factor][0]))
-    made = [_burst(cell, base, rates[cell[0]], plans[cell][1], runs) for cell, runs in seen.items()]
-    return Bursts(work.name, length_ms, rounds, fingerprint(), tuple(made))
+                seen[label, factor].append(workload.drive(named[label], plans[label, factor][0]))
+    bursts = [_burst(cell, base, rates[cell[0]], plans[cell][1], runs) for cell, runs in seen.items()]
+    return BurstReport(workload.name, length_ms, rounds, fingerprint(), tuple(bursts))
 
 
 def _rates(
     targets: Iterable[Any] | None, feed: Feed | None, known: Mapping[str, float], warm: int, rounds: int, seed: int
 ) -> tuple[list[Target], dict[str, float]]:
-    """The targets, and what each does flat out, calls/s."""
-    work = Work.of(feed or synthetic("calm", 20_000 + warm, seed), warm, 20_000)
-    found = targets_of(targets, work)
-    return found, {one.label: known.get(one.label) or flat_out(one, work, rounds, _FLAT_OUT_S) for one in found}
+    """The targets, and what each does flat out, batches/s."""
+    workload = Workload.of(feed or synthetic("calm", 20_000 + warm, seed), warm, 20_000)
+    chosen = resolve_targets(targets)
+    for target in chosen:
+        target.precheck(workload)
+    return chosen, {
+        target.label: known.get(target.label) or flat_out_rate(target, workload, rounds, _FLAT_OUT_S) for target in chosen
+    }
 
 
 def _plan(capacity: float, base: float, factor: float, length_ms: float) -> tuple[Times, slice]:
-    """When the calls are due, and which are the burst; the base goes on for half as long again as the drain shall take."""
+    """When the batches are due, and which are the burst; the base goes on for half as long again as the drain should take."""
     low, high = base * capacity, base * capacity * factor
     drained = max(0.0, high * length_ms / 1e3 * (1 - capacity / high)) / (capacity - low)
     return burst_at(low, factor, length_ms * 1e6, _LEAD, _LEAD + int(1.5 * drained * low))
 
 
-def _burst(cell: tuple[str, float], base: float, capacity: float, part: slice, runs: Sequence[Driven]) -> Burst:
-    peaks = [int(waiting(run.due[part], run.due, run.done).max()) for run in runs]
-    ends = [idle_again(run.due, run.done, part.stop - 1) for run in runs]
+def _burst(cell: tuple[str, float], base: float, capacity: float, part: slice, runs: Sequence[Timings]) -> Burst:
+    peaks = [int(queue_length(run.due[part], run.due, run.done).max()) for run in runs]
+    ends = [drained_at(run.due, run.done, part.stop - 1) for run in runs]
     drains = [end - int(run.due[part.stop - 1]) for end, run in zip(ends, runs, strict=True)]
-    response = np.concatenate([run.response[part] for run in runs])
     middle = int(np.argsort(drains)[(len(drains) - 1) // 2])
     return Burst(
         target=cell[0],
@@ -225,21 +225,18 @@ def _burst(cell: tuple[str, float], base: float, capacity: float, part: slice, r
         base=base * capacity,
         rate=base * capacity * cell[1],
         capacity=capacity,
-        calls=part.stop - part.start,
+        batches=part.stop - part.start,
         peak=tuple(peaks),
         drain_ns=tuple(drains),
-        response=Distribution.of("total", response),
-        queue=tuple(_line(runs[middle], part, ends[middle])),
+        response=summary(np.concatenate([run.response[part] for run in runs])),
+        queue=tuple(_queue_line(runs[middle], part, ends[middle])),
     )
 
 
-def _line(run: Driven, part: slice, end: int) -> Iterator[tuple[float, int]]:
-    """The queue from a little before the burst until a little after it is worked off."""
+def _queue_line(run: Timings, part: slice, end: int) -> Iterator[tuple[float, int]]:
+    """The queue from a little before the burst until a little after it is drained."""
     start = int(run.due[part.start])
     span = max(end, int(run.due[part.stop - 1])) - start
     at = np.linspace(start - 0.05 * span, start + 1.1 * span, _POINTS).astype(np.int64)
-    for when, depth in zip(at.tolist(), waiting(at, run.due, run.done).tolist(), strict=True):
+    for when, depth in zip(at.tolist(), queue_length(at, run.due, run.done).tolist(), strict=True):
         yield (when - start) / 1e6, depth
-
-
-make_callable(__name__)

@@ -1,4 +1,4 @@
-"""More than can be worked off, on purpose: the overload policy of `hftlab.net.trader.ingress`, with the real parts around it.
+"""More than the path can process, on purpose: the overload policy of `hftlab.net.trader.ingress`, with the real parts around it.
 
     publisher -> datagrams, when due -> Ingress (bounded) -> Arbiter -> engine
         ^                                                       |
@@ -11,44 +11,70 @@ At the end the engine must be where it would be without the overload: the same c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import heapq
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hftlab.callable_module import make_callable
-from hftlab.engine.engine import synthetic
-from hftlab.errors import ConfigError
+from hftlab.engine.engine import Engine, synthetic
+from hftlab.errors import ConfigError, check_range
 from hftlab.feeds.itch import ItchFeed
-from hftlab.loadtest.ingesting import SESSION, Path, Seen
-from hftlab.loadtest.schedule import Times
-from hftlab.loadtest.target import EngineTarget
-from hftlab.loadtest.targets import engine_target, every_engine
+from hftlab.loadtest.schedule import Times, check_above_0, phases_at
+from hftlab.loadtest.target import resolve_targets
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import gc_paused
-from hftlab.measurement.result import Result
-from hftlab.protocols.moldudp64 import pack, split
+from hftlab.net.trader.ingress import Ingress
+from hftlab.presentation.document import Table
+from hftlab.presentation.plain import PlainResult, rows_table
+from hftlab.protocols.arbiter import Arbiter, Delivery
+from hftlab.protocols.moldudp64 import HEADER, Request, decode, end, pack, split
 
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA = "hftlab-stress-overload/1"
 CALM = 0.3  # load before and after, share of what the path does
+SESSION = b"STRESS0001"
+#: A request and its answer are under way for so long.
+ROUND_TRIP_NS = 200_000
+#: What the book is while a message is applied.
+FRESH, LATE, STALE = "fresh", "late", "stale"
 _LEAD, _TAIL = 50, 200  # datagrams before and after, at least
-_LIMIT = 400  # bytes of messages in a datagram, about ten of them
+_DATAGRAM_BYTES = 400  # of messages, about ten of them
+_END_EVERY_NS = 5_000_000  # the end of the session is repeated, as the protocol wants it
+_GIVE_UP_NS = 10_000_000_000  # after the last datagram was due
 _POINTS = 300  # of the chart
+_COLUMNS = {
+    "target": ("target", 1),
+    "capacity_per_s": ("datagrams/s", 1),
+    "offered": ("offered", 1),
+    "peak_queue": ("peak queue", 1),
+    "longest_wait_ns": ("longest wait ms", 1e6),
+    "dropped_full": ("full", 1),
+    "dropped_shedding": ("shed", 1),
+    "stale_ms": ("stale ms", 1),
+    "recovered": ("recovered", 1),
+    "lost": ("lost", 1),
+    "suppressed": ("orders suppressed", 1),
+    "equal": ("equal", 1),
+}
 
 
 @dataclass(frozen=True)
-class Overloaded:
+class OverloadResult:
     """One engine under overload.
 
     capacity        : datagrams/s of the whole path, flat out
     overload_ms     : (from, until) of the overload
-    messages, orders: of the feed, and the orders the engine decided on; withheld: those that were not allowed to leave
-    seen            : counts of the ring and of the arbiter, peak and timeline
-    differs         : in what the engine ended otherwise than without overload, "" in nothing
+    orders          : that the engine decided on; suppressed: those that were not allowed to leave
+    missing         : messages that never reached the engine
+    ingress, arbiter: counts by reason; peak: datagrams waiting at most
+    stale           : whether the book still was at the end; stale_ns: how long it was
+    timeline        : (ms, datagrams waiting, FRESH, LATE or STALE), some of the times at which a datagram was taken
+    differs         : what ended otherwise than without overload
     """
 
     target: str
@@ -59,76 +85,72 @@ class Overloaded:
     datagrams: int
     messages: int
     orders: int
-    withheld: int
-    seen: Seen
-    differs: str
+    suppressed: int
+    missing: int
+    ingress: dict[str, int]
+    arbiter: dict[str, int]
+    peak: int
+    longest_wait_ns: int
+    stale: bool
+    stale_ns: int
+    timeline: tuple[tuple[float, int, str], ...]
+    differs: tuple[str, ...]
 
     @property
     def failures(self) -> list[str]:
         """What is wrong, a sentence each."""
-        out = [f"overload of {self.target}: ends otherwise in {self.differs}"] if self.differs else []
-        if self.seen.missing:
-            out.append(f"overload of {self.target}: {self.seen.missing:,} messages never arrived")
-        return out + ([f"overload of {self.target}: the book was stale at the end"] if self.seen.stale else [])
+        wrong = [f"ends otherwise in {', '.join(self.differs)}"] if self.differs else []
+        wrong += [f"{self.missing:,} messages never arrived"] if self.missing else []
+        wrong += ["the book was stale at the end"] if self.stale else []
+        return [f"overload of {self.target}: {what}" for what in wrong]
 
     def row(self) -> dict[str, Any]:
-        """One row of `Overload.frame`."""
-        counts, arbiter = self.seen.ingress, self.seen.arbiter
+        """One row of `OverloadReport.frame`."""
         return {
             "target": self.target,
             "factor": self.factor,
             "capacity_per_s": self.capacity,
             "datagrams": self.datagrams,
-            "peak_queue": self.seen.peak,
-            "longest_wait_ns": self.seen.longest_wait_ns,
-            "late": counts["late"],
-            "dropped_full": counts["full"],
-            "dropped_shedding": counts["shedding"],
-            "overflows": counts["overflows"],
-            "stale_ms": self.seen.stale_ns / 1e6,
-            "requests": arbiter["requests"],
-            "recovered": arbiter["recovered"],
-            "lost": arbiter["lost"],
+            "peak_queue": self.peak,
+            "longest_wait_ns": self.longest_wait_ns,
+            "late": self.ingress["late"],
+            "dropped_full": self.ingress["full"],
+            "dropped_shedding": self.ingress["shedding"],
+            "overflows": self.ingress["overflows"],
+            "stale_ms": self.stale_ns / 1e6,
+            **{name: self.arbiter[name] for name in ("requests", "recovered", "lost")},
             "orders": self.orders,
-            "withheld": self.withheld,
+            "suppressed": self.suppressed,
             "equal": not self.failures,
         }
 
 
 @dataclass(frozen=True)
-class Overload(Result):
+class OverloadReport(PlainResult):
     """Every engine under overload."""
+
+    schema = "hftlab-overload/1"
 
     feed: str
     length_ms: float
-    machine: dict[str, Any]
-    engines: tuple[Overloaded, ...]
+    machine: dict[str, Any] = field(repr=False)
+    results: tuple[OverloadResult, ...]
 
     def frame(self) -> pl.DataFrame:
         """One row per engine: target, factor (offered / capacity), capacity_per_s, datagrams, peak_queue, longest_wait_ns, late
         (datagrams taken too late), dropped_full, dropped_shedding (datagrams), overflows, stale_ms, requests, recovered, lost
-        (messages), orders, withheld, equal (to the run without overload)."""
+        (messages), orders, suppressed, equal (to the run without overload)."""
         import polars as pl
 
-        return pl.DataFrame([one.row() for one in self.engines])
+        return pl.DataFrame([one.row() for one in self.results])
 
     @property
     def failures(self) -> list[str]:
         """What is wrong, a sentence each."""
-        return [failure for one in self.engines for failure in one.failures]
+        return [failure for one in self.results for failure in one.failures]
 
-    def to_dict(self) -> dict[str, Any]:
-        names = ("ingress", "arbiter", "peak", "peak_bytes", "longest_wait_ns", "stale_ns")
-        return {
-            "schema": SCHEMA,
-            "feed": self.feed,
-            "length_ms": self.length_ms,
-            "machine": self.machine,
-            "engines": [
-                {**one.row(), "differs": one.differs, **{name: getattr(one.seen, name) for name in names}} for one in self.engines
-            ],
-            "failures": self.failures,
-        }
+    def derived(self) -> dict[str, Any]:
+        return {"failures": self.failures, "summary": [one.row() for one in self.results]}
 
     def plot(self) -> Any:
         """The ring against time, and what the book was then, a panel per engine."""
@@ -136,42 +158,26 @@ class Overload(Result):
 
         from hftlab.charts import overload_chart
 
-        rows = []
-        for one in self.engines:
-            line = one.seen.timeline
-            for place in np.unique(np.linspace(0, len(line) - 1, min(_POINTS, len(line))).astype(int)):
-                at_ns, waiting, book = line[place]
-                rows.append((one.target, at_ns / 1e6, waiting, book))
+        rows = [(one.target, *point) for one in self.results for point in one.timeline]
         frame = pl.DataFrame(rows, schema=["target", "ms", "waiting", "book"], orient="row")
-        spans = {one.target: one.overload_ms for one in self.engines}
-        return overload_chart(frame, spans, f"{self.feed}; overload of {self.engines[0].factor:g} times the capacity of the path")
+        spans = {one.target: one.overload_ms for one in self.results}
+        return overload_chart(frame, spans, f"{self.feed}; overload of {self.results[0].factor:g} times the capacity of the path")
 
-    def lines(self) -> list[str]:
-        """What it says, a sentence each."""
-        out = []
-        for one in self.engines:
-            row = one.row()
-            dropped = row["dropped_full"] + row["dropped_shedding"]
-            out.append(
-                f"overload of {one.target}: {one.factor:g} times {one.capacity:,.0f} datagrams/s for {self.length_ms:g} ms: at "
-                f"most {row['peak_queue']:,} waiting, {dropped:,} of {one.datagrams:,} dropped, "
-                f"the book stale for {row['stale_ms']:,.1f} ms, {row['recovered']:,} messages asked for and recovered, "
-                f"{one.withheld:,} of {one.orders:,} orders withheld"
-            )
+    def tables(self) -> list[Table]:
+        rows = [{**one.row(), "offered": f"{one.factor:g}x"} for one in self.results]
+        return [rows_table(f"overload for {self.length_ms:g} ms", rows, _COLUMNS)]
+
+    def notes(self) -> list[str]:
         return [
-            *out,
             *(self.failures or ["after the overload every book was as without it, bit for bit"]),
             describe(self.machine),
         ]
 
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
-
     def __repr__(self) -> str:
-        return f"<Overload of {', '.join(one.target for one in self.engines)}: {len(self.failures)} failures>"
+        return f"<OverloadReport of {', '.join(one.target for one in self.results)}: {len(self.failures)} failures>"
 
 
-def overload(
+def overload_test(
     engines: Iterable[Any] | None = None,
     *,
     factor: float = 3.0,
@@ -179,59 +185,200 @@ def overload(
     ring: int = 256,
     late_ns: int = 1_000_000,
     seed: int = 1,
-) -> Overload:
-    """Offer every engine more than its path can do, and see what becomes of its book.
+) -> OverloadReport:
+    """Offer every engine more than its path can do, and look at its book afterwards.
 
     engines   : as `hftlab.as_engine` takes them, or targets of them; default every engine there is
-    factor    : offered load during the overload, times what the path does flat out, above 1
-    length_ms : of the overload; ring: datagrams that may wait; late_ns: how long before the book counts as late
-    raises    : ConfigError for a number out of range
+    factor    : offered load during the overload, times what the path does flat out, above 1 to 1000
+    length_ms : of the overload, above 0 to 10000; ring: datagrams that may wait; late_ns: how long before the book counts as late
+    raises    : ConfigError for a number out of range, or a target that is no engine
     """
-    if not factor > 1 or not 0 < length_ms <= 10_000:
-        raise ConfigError(f"an overload of {factor} for {length_ms} ms; allowed are above 1, and above 0 to 10000 ms")
-    asked: Iterable[Any] = every_engine() if engines is None else engines
-    found = [one if isinstance(one, EngineTarget) else engine_target(one) for one in asked]
-    if not found:
-        raise ConfigError("0 engines; allowed is one or more")
+    check_range("factor", factor, 1.001, 1_000)
+    check_above_0("length_ms", length_ms, 10_000)
+    for name, value, low in (("ring", ring, 1), ("late_ns", late_ns, 0), ("seed", seed, 0)):
+        check_range(name, value, low)
+    targets = resolve_targets(engines)
+    results = []
     with gc_paused():
-        made = [_overload(target, factor, length_ms, ring, late_ns, seed) for target in found]
-    return Overload("calm", length_ms, fingerprint(), tuple(made))
+        for target in targets:
+            if target.engine is None:
+                raise ConfigError(f"targets of an overload must be engines, got {target.label}")
+            path = IngressPath(target.engine, ring, late_ns)
+            results.append(_overload(target.label, path, factor, length_ms, seed))
+    return OverloadReport("calm", length_ms, fingerprint(), tuple(results))
 
 
-def _overload(target: EngineTarget, factor: float, length_ms: float, ring: int, late_ns: int, seed: int) -> Overloaded:
-    path = Path(target, ring, late_ns)
-    capacity = path.flat_out(_datagrams(3_000, seed)[0])
+def _overload(label: str, path: IngressPath, factor: float, length_ms: float, seed: int) -> OverloadResult:
+    capacity = path.flat_out(calm_datagrams(3_000, seed)[0])
     calm, high = CALM * capacity, factor * capacity
     count = int(high * length_ms / 1e3)
     # What is left over, dropped or waiting, comes again once the load is calm.
     behind = int(calm * length_ms / 1e3 * factor) + _TAIL
-    datagrams, messages = _datagrams(12 * (_LEAD + count + behind), seed)
-    gaps = np.repeat([1e9 / calm, 1e9 / high, 1e9 / calm], [_LEAD, count, max(len(datagrams) - _LEAD - count, 0)])[
-        : len(datagrams)
-    ]
-    due: Times = (np.cumsum(gaps) - gaps[0]).astype(np.int64)
-    seen = path.run(datagrams, due)
-    orders, withheld, differs = path.judge(ItchFeed(messages, name="calm"), seen)
-    start, end = int(due[min(_LEAD, len(due) - 1)]), int(due[min(_LEAD + count, len(due) - 1)])
-    return Overloaded(
-        target=target.label,
+    datagrams, messages = calm_datagrams(12 * (_LEAD + count + behind), seed)
+    due = phases_at((_LEAD, calm), (count, high), (len(datagrams) - _LEAD - count, calm))[: len(datagrams)]
+    run = path.run(datagrams, due)
+    orders, suppressed, differs = path.compare(ItchFeed(messages, name="calm"), run)
+    ring, last = run.ingress, len(due) - 1
+    places = np.unique(np.linspace(0, len(run.timeline) - 1, min(_POINTS, len(run.timeline))).astype(int)).tolist()
+    return OverloadResult(
+        target=label,
         factor=factor,
         capacity=capacity,
-        ring=ring,
-        overload_ms=(start / 1e6, end / 1e6),
+        ring=path.ring,
+        overload_ms=(int(due[min(_LEAD, last)]) / 1e6, int(due[min(_LEAD + count, last)]) / 1e6),
         datagrams=len(datagrams),
-        messages=seen.total,
+        messages=run.total,
         orders=orders,
-        withheld=withheld,
-        seen=seen,
+        suppressed=suppressed,
+        missing=run.missing,
+        ingress=dict(ring.counts),
+        arbiter=dict(run.arbiter.counts),
+        peak=ring.peak,
+        longest_wait_ns=ring.longest_wait_ns,
+        stale=run.stale,
+        stale_ns=ring.stale_ns,
+        timeline=tuple((at / 1e6, waiting, book) for at, waiting, book in (run.timeline[place] for place in places)),
         differs=differs,
     )
 
 
-def _datagrams(messages: int, seed: int) -> tuple[list[bytes], bytes]:
+def calm_datagrams(messages: int, seed: int) -> tuple[list[bytes], bytes]:
     """A calm feed as the datagrams of one session, and its bytes."""
     data = b"".join(map(bytes, synthetic("calm", messages, seed).blocks()))
-    return list(pack(SESSION, 1, split(data), _LIMIT)), data
+    return list(pack(SESSION, 1, split(data), _DATAGRAM_BYTES)), data
 
 
-make_callable(__name__)
+class Retransmitter:
+    """The store behind the retransmission port: it answers with the datagrams as they were sent."""
+
+    def __init__(self, datagrams: list[bytes]) -> None:
+        self.datagrams = datagrams
+        self.firsts = [HEADER.unpack_from(datagram)[1] for datagram in datagrams]
+        self.next = decode(datagrams[-1]).next
+
+    def answer(self, request: Request) -> list[bytes]:
+        """The datagrams that hold what is asked for, as far as there are such."""
+        first = max(bisect_right(self.firsts, request.sequence) - 1, 0)
+        return self.datagrams[first : bisect_left(self.firsts, request.sequence + request.count)]
+
+
+class IngressPath:
+    """Ring, arbiter and one engine. give_up_ns : after the last datagram was due"""
+
+    def __init__(self, engine: Engine, ring: int, late_ns: int, give_up_ns: int = _GIVE_UP_NS) -> None:
+        self.engine, self.ring, self.late_ns, self.give_up_ns = engine, ring, late_ns, give_up_ns
+
+    def flat_out(self, datagrams: list[bytes]) -> float:
+        """Datagrams/s when all are due at once and none is dropped: of three times the best, since it is to be exceeded."""
+        took = []
+        for _ in range(3):
+            run = IngressRun(self, Ingress(len(datagrams) + 1, 1 << 30), Retransmitter(datagrams))
+            start = perf_counter_ns()
+            run.drive(np.zeros(len(datagrams), np.int64))
+            took.append(perf_counter_ns() - start)
+        return len(datagrams) * 1e9 / min(took)
+
+    def run(self, datagrams: list[bytes], due: Times, retransmitter: Retransmitter | None = None) -> IngressRun:
+        """Each datagram offered when it is due, until all has arrived or nothing more will."""
+        ingress = Ingress(self.ring, late_ns=self.late_ns)
+        run = IngressRun(self, ingress, retransmitter or Retransmitter(datagrams))
+        run.drive(due)
+        return run
+
+    def compare(self, feed: ItchFeed, run: IngressRun) -> tuple[int, int, tuple[str, ...]]:
+        """Orders, those that might not leave, and what ended otherwise than without overload."""
+        straight, session, result = self.engine.run(feed, record="none"), run.session, run.session.finish()
+        instruments, sides = sorted(session.names()), {1: "bid", 2: "ask"}
+        pairs = {
+            "counts": (list(straight.counts.values()), list(result["counts"])),
+            "order bytes": (straight.order_stream, result["order_stream"]),
+            "faults": (sum(straight.faults.values()), sum(result["faults"])),
+            "depth": (
+                [straight.book(straight.name(one)).rows() for one in instruments],
+                [[(sides[side], *rest) for side, *rest in session.depth(one)] for one in instruments],
+            ),
+        }
+        index = straight.orders["index"].to_numpy()
+        suppressed = sum(int(np.count_nonzero((index >= low) & (index < high))) for low, high in run.held)
+        return len(index), suppressed, tuple(name for name, (wanted, got) in pairs.items() if wanted != got)
+
+
+class IngressRun:
+    """One pass of all datagrams.
+
+    timeline : (ns, datagrams waiting, FRESH, LATE or STALE) whenever a datagram was taken
+    held     : [from, until) message numbers (from 0) that were applied while no order might leave
+    """
+
+    def __init__(self, path: IngressPath, ingress: Ingress, retransmitter: Retransmitter) -> None:
+        self.session = path.engine.open(path.engine.settings(record="none"))
+        self.give_up_ns = path.give_up_ns
+        self.ingress, self.arbiter, self.retransmitter = ingress, Arbiter(SESSION), retransmitter
+        self.answers: list[tuple[int, int, bytes]] = []  # when it comes, in which order, the datagram
+        self.requested = 0
+        self.timeline: list[tuple[int, int, str]] = []
+        self.held: list[tuple[int, int]] = []
+
+    @property
+    def total(self) -> int:
+        """Messages of the session."""
+        return self.retransmitter.next - 1
+
+    @property
+    def missing(self) -> int:
+        """Messages that never reached the engine."""
+        messages: Any = self.session.messages
+        return self.total - int(messages)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the book lacks something."""
+        return self.ingress.stale or self.arbiter.stale
+
+    def drive(self, due: Times) -> None:
+        """Offer each datagram when it is due; return when the session has ended, or nothing more will come."""
+        datagrams, times, ingress = self.retransmitter.datagrams, due.tolist(), self.ingress
+        sent, end_due, last = 0, 0, times[-1]
+        session_end = end(SESSION, self.retransmitter.next)
+        begin, clock = perf_counter_ns(), perf_counter_ns
+        while not self.arbiter.finished:
+            now = clock() - begin
+            while sent < len(times) and times[sent] <= now:
+                ingress.offer(0, datagrams[sent], times[sent])
+                sent += 1
+            if sent == len(times) and now >= end_due:
+                ingress.offer(0, session_end, now)
+                end_due = now + _END_EVERY_NS
+            if (waiting := ingress.take(now)) is not None:
+                self._apply(self.arbiter.receive(waiting.line, waiting.datagram, now), now)
+                self.timeline.append((now, len(ingress), self._book(now)))
+            for datagram in self._answers(now):
+                self._apply(self.arbiter.receive(2, datagram, now), now)
+            if ingress.stale and not self.arbiter.stale:
+                ingress.recovered(self.arbiter.expected, now)
+            if now > last + self.give_up_ns:
+                return
+
+    def _answers(self, now: int) -> Iterator[bytes]:
+        """Requests go out, and the answers that have come by now; they bypass the ring."""
+        for request in self.arbiter.due(now):
+            for datagram in self.retransmitter.answer(request):
+                self.requested += 1
+                heapq.heappush(self.answers, (now + ROUND_TRIP_NS, self.requested, datagram))
+        while self.answers and self.answers[0][0] <= now:
+            yield heapq.heappop(self.answers)[2]
+
+    def _apply(self, delivery: Delivery, now: int) -> None:
+        if not delivery.count:
+            return
+        if self._book(now) != FRESH:
+            low, high = delivery.sequence - 1, delivery.sequence - 1 + delivery.count
+            if self.held and self.held[-1][1] == low:
+                low = self.held.pop()[0]
+            self.held.append((low, high))
+        self.session.push(delivery.blocks)
+
+    def _book(self, now: int) -> str:
+        if self.stale:
+            return STALE
+        return FRESH if self.ingress.may_trade(now) else LATE

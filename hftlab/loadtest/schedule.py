@@ -1,4 +1,4 @@
-"""When messages are due: fixed before anything is sent, so that no stall of whoever answers can change it.
+"""When messages are due: fixed before anything is sent, so that no stall of the receiver can change it.
 
 Times are whole nanoseconds from the beginning of a run, (n,) int64, not descending.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hftlab.errors import ConfigError, UnknownName
+from hftlab.errors import ConfigError, check_choice, check_range
 
 Times = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -22,16 +22,22 @@ def due_at(n: int, rate: float, arrivals: str = "poisson", seed: int = 1) -> Tim
 
     raises : ConfigError for a rate that is not above 0, UnknownName for arrivals
     """
-    if not rate > 0 or n < 0:
-        raise ConfigError(f"{n} messages at {rate} a second; allowed is 0 or more at a rate above 0")
-    if arrivals not in ARRIVALS:
-        raise UnknownName("arrivals", arrivals, ARRIVALS)
+    check_range("messages", n, 0)
+    check_above_0("rate", rate)
+    check_choice("arrivals", arrivals, ARRIVALS)
     if arrivals == "even" or n < 2:
         return (np.arange(n) * (1e9 / rate)).astype(np.int64)
     at = np.concatenate([[0.0], np.cumsum(np.random.default_rng(seed).exponential(size=n - 1))])
-    # The length is that of even gaps: offered is what it says, and chance decides only how it is shared out.
+    # The length is that of even gaps: the offered rate is exact, and chance decides only how it is distributed.
     scaled: Times = (at * ((n - 1) * 1e9 / rate / at[-1])).astype(np.int64)
     return scaled
+
+
+def phases_at(*phases: tuple[int, float]) -> Times:
+    """Phases of an even rate, one after the other: (messages, messages/s) each."""
+    gaps = np.repeat([1e9 / rate for _, rate in phases], [max(count, 0) for count, _ in phases])
+    times: Times = (np.cumsum(gaps) - gaps[:1]).astype(np.int64)
+    return times
 
 
 def burst_at(base: float, factor: float, length_ns: float, lead: int, tail: int) -> tuple[Times, slice]:
@@ -40,27 +46,31 @@ def burst_at(base: float, factor: float, length_ns: float, lead: int, tail: int)
 
     raises : ConfigError for a burst of fewer than two messages, or a rate or factor that is not above 0
     """
-    if not (base > 0 and factor > 0):
-        raise ConfigError(f"a burst of {factor} times {base} messages/s; allowed are a factor and a rate above 0")
+    check_above_0("base", base)
+    check_above_0("factor", factor)
     count = int(base * factor * length_ns / 1e9)
     if count < 2:
-        raise ConfigError(
-            f"a burst of {length_ns / 1e6:g} ms at {base * factor:,.0f} messages/s has {count} messages; allowed is 2 or more"
-        )
-    gaps = np.repeat([1e9 / base, 1e9 / base / factor, 1e9 / base], [lead, count, tail])
-    return (np.cumsum(gaps) - gaps[0]).astype(np.int64), slice(lead, lead + count)
+        raise ConfigError(f"messages of a burst must be at least 2, got {count} in {length_ns / 1e6:g} ms")
+    return phases_at((lead, base), (count, base * factor), (tail, base)), slice(lead, lead + count)
 
 
-def waiting(at: Times, due: Times, done: Times) -> Times:
+def queue_length(at: Times, due: Times, done: Times) -> Times:
     """Messages that are due and not done at each of some times, the one in work among them. `done` must not descend."""
     return np.searchsorted(due, at, "right") - np.searchsorted(done, at, "right")
 
 
-def idle_again(due: Times, done: Times, after: int) -> int:
-    """When the queue that message `after` stands in is worked off: the first moment from its end on when nothing is due."""
+def drained_at(due: Times, done: Times, after: int) -> int:
+    """When the queue that message `after` stands in is drained: the first moment from its end on when nothing is due."""
     last = after
     while True:
-        came = int(np.searchsorted(due, done[last], "right")) - 1  # the last that was due by then
-        if came <= last:
+        arrived = int(np.searchsorted(due, done[last], "right")) - 1  # the last that was due by then
+        if arrived <= last:
             return int(done[last])
-        last = came
+        last = arrived
+
+
+def check_above_0(name: str, value: float, high: float | None = None) -> None:
+    """Raises ConfigError unless `value` is a number above 0, and not above `high`."""
+    check_range(name, value, 0, high)
+    if not value:
+        raise ConfigError(f"{name} must be above 0, got {value!r}")

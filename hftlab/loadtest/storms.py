@@ -1,61 +1,74 @@
 """What is hard on a book, one feed after the other: cancel storms, deep books, thousands of instruments.
 
 Every target builds the book, untimed, then runs the traffic: in pieces at once, which gives ns per message, and again message by
-message as fast as it can, which gives the percentiles. Everybody must end as the reference does: the same counts, faults, order
-bytes, and the same depth of every instrument.
+message as fast as it can, which gives the percentiles. All must end as the reference does: the same counts, faults, order bytes,
+and the same depth of every instrument.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hftlab.callable_module import make_callable
 from hftlab.engine.engine import Engine
-from hftlab.errors import ConfigError
-from hftlab.loadtest.feeds import QUICK, STORMS, Size, Storm, storm
-from hftlab.loadtest.target import Calls, EngineTarget, Line, Target
-from hftlab.loadtest.targets import targets_of
-from hftlab.measurement.distribution import Distribution
+from hftlab.errors import check_range
+from hftlab.loadtest.storm_feeds import QUICK, STORMS, Size, Storm, storm_feed
+from hftlab.loadtest.target import Batches, EngineTarget, Target, TargetSession, resolve_targets
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import Interval, gc_paused
-from hftlab.measurement.result import Result
+from hftlab.net.transports.percentiles import Summary, summary
+from hftlab.presentation.document import Table
+from hftlab.presentation.plain import PlainResult, rows_table
 from hftlab.presentation.progress import track
 
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA = "hftlab-stress-storms/1"
 PIECES = 10
-PERCENTILES = {"p50": "p50", "p99": "p99", "p99.9": "p99.9"}
+_SHOWN = ("p50", "p99", "p99.9", "max")
+_COLUMNS = {
+    "storm": ("storm", 1),
+    "target": ("target", 1),
+    "live_orders": ("live orders", 1),
+    "ns_per_message": ("ns/message", 1),
+    "times_calm": ("x calm", 1),
+    "p50": ("p50 ns", 1),
+    "p99": ("p99 ns", 1),
+    "p99.9": ("p99.9 ns", 1),
+    "max": ("max us", 1e3),
+    "faults": ("faults", 1),
+    "order_bytes": ("orders MB", 1e6),
+    "level_bytes": ("levels MB", 1e6),
+    "equal": ("equal", 1),
+}
 
 
 @dataclass(frozen=True)
-class Weathered:
+class StormResult:
     """One target under one storm.
 
     ns       : per message, of pieces of the traffic pushed at once, with the interval of their median
-    service  : of each message alone, ns, the call with it
-    faults   : by reason; memory: as `Run.memory`
-    differs  : in what it ended otherwise than the reference, "" in nothing
+    service  : of each message alone, the call with it
+    faults   : messages refused; memory: as `Run.memory`
+    differs  : what ended otherwise than in the reference
     """
 
     storm: str
     target: str
     messages: int
     ns: Interval
-    service: Distribution
+    service: Summary
     faults: int
     memory: dict[str, int]
-    differs: str
+    differs: tuple[str, ...]
 
     def row(self) -> dict[str, Any]:
-        """One row of `Storms.frame`."""
+        """One row of `StormReport.frame`."""
         return {
             "storm": self.storm,
             "target": self.target,
@@ -64,8 +77,7 @@ class Weathered:
             "ns_per_message": self.ns.median,
             "low": self.ns.low,
             "high": self.ns.high,
-            **{name: self.service.percentiles[key] for name, key in PERCENTILES.items()},
-            "max": self.service.max,
+            **{name: self.service[name] for name in _SHOWN},
             "faults": self.faults,
             "order_bytes": self.memory.get("order_bytes", 0),
             "level_bytes": self.memory.get("level_bytes", 0),
@@ -74,11 +86,13 @@ class Weathered:
 
 
 @dataclass(frozen=True)
-class Storms(Result):
+class StormReport(PlainResult):
     """Every target under every storm."""
 
-    machine: dict[str, Any]
-    weathered: tuple[Weathered, ...]
+    schema = "hftlab-storms/1"
+
+    machine: dict[str, Any] = field(repr=False)
+    results: tuple[StormResult, ...]
 
     def frame(self) -> pl.DataFrame:
         """One row per storm and target: storm, target, messages (timed), live_orders (at the end), ns_per_message (low, high:
@@ -86,21 +100,17 @@ class Storms(Result):
         order_bytes, level_bytes, equal."""
         import polars as pl
 
-        return pl.DataFrame([one.row() for one in self.weathered], schema_overrides=dict.fromkeys(PERCENTILES, pl.Float64))
+        return pl.DataFrame([one.row() for one in self.results], schema_overrides=dict.fromkeys(_SHOWN, pl.Float64))
 
     @property
     def failures(self) -> list[str]:
         """What is wrong, a sentence each: faults of a feed without faults, and ends that differ."""
-        out = [f"{one.storm}: {one.target} differs from the reference in {one.differs}" for one in self.weathered if one.differs]
-        return out + [f"{one.storm}: {one.target} refused {one.faults:,} messages" for one in self.weathered if one.faults]
+        wrong = [(one, f"differs from the reference in {', '.join(one.differs)}") for one in self.results if one.differs]
+        wrong += [(one, f"refused {one.faults:,} messages") for one in self.results if one.faults]
+        return [f"{one.storm}: {one.target} {what}" for one, what in wrong]
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "machine": self.machine,
-            "storms": [{**one.row(), "differs": one.differs} for one in self.weathered],
-            "failures": self.failures,
-        }
+    def derived(self) -> dict[str, Any]:
+        return {"failures": self.failures, "summary": [one.row() for one in self.results]}
 
     def plot(self) -> Any:
         """ns per message and the tail of every storm, a colour per target."""
@@ -110,105 +120,101 @@ class Storms(Result):
             self.frame(), "traffic over a standing book: pushed in pieces, and message by message, the call with it"
         )
 
-    def lines(self) -> list[str]:
-        """What it says, a sentence each."""
-        out = []
-        for one in self.weathered:
-            calm = next((other for other in self.weathered if other.storm == "calm" and other.target == one.target), None)
-            times = f", {one.ns.median / calm.ns.median:.2f} times calm" if calm and calm is not one else ""
-            live, size = one.memory.get("live_orders", 0), one.memory.get("order_bytes", 0) + one.memory.get("level_bytes", 0)
-            out.append(
-                f"{one.storm}: {one.target} {one.ns.median:,.1f} ns/message{times}; {live:,} orders live in {size / 1e6:,.1f} MB"
-            )
-        return [*out, *(self.failures or ["every target ended as the reference did, without faults"]), describe(self.machine)]
+    def tables(self) -> list[Table]:
+        calm = {one.target: one.ns.median for one in self.results if one.storm == "calm"}
+        rows = [
+            {**one.row(), "times_calm": one.ns.median / calm[one.target] if one.target in calm else None} for one in self.results
+        ]
+        return [rows_table("storms", rows, _COLUMNS, words=2, grouped=True)]
 
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
+    def notes(self) -> list[str]:
+        return [*(self.failures or ["every target ended as the reference did, without faults"]), describe(self.machine)]
 
     def __repr__(self) -> str:
-        return f"<Storms: {len(self.weathered)} runs, {len(self.failures)} failures>"
+        return f"<StormReport: {len(self.results)} runs, {len(self.failures)} failures>"
 
 
-def storms(
+def order_storms(
     targets: Iterable[Any] | None = None,
     names: Iterable[str] = tuple(STORMS),
     *,
     size: Size | None = None,
     quick: bool = False,
     seed: int = 1,
-) -> Storms:
+) -> StormReport:
     """Put every target under every storm.
 
-    targets : as for `hftlab.loadtest.sweep`; names: of STORMS
+    targets : as for `hftlab.loadtest.load_sweep`; names: of STORMS
     size    : of the feeds; quick: small ones, a second or two each
     raises  : ConfigError, UnknownName. Engines that differ do not raise here: `failures` says so
     """
-    found, names = targets_of(targets), tuple(names)
-    if not names:
-        raise ConfigError(f"0 storms; allowed is one or more of {', '.join(STORMS)}")
+    chosen, names = resolve_targets(targets), tuple(names)
+    check_range("number of storms", len(names), 1)
+    check_range("seed", seed, 0)
     order, out = random.Random(seed), []
     for name in track(names, "storms"):
-        feed = storm(name, size or (QUICK if quick else Size()), seed)
+        feed = storm_feed(name, size or (QUICK if quick else Size()), seed)
         with gc_paused():
-            seen = {target.label: _Weather(target, feed) for target in order.sample(found, len(found))}
-        known = [seen[target.label].ends[0] for target in found if _is_reference(target, found)]
-        wanted = known[0] if known else state(_reference(found), feed)
-        out += [seen[target.label].told(wanted) for target in found]
-    return Storms(fingerprint(), tuple(out))
+            runs = {target.label: _StormRun(target, feed) for target in order.sample(chosen, len(chosen))}
+        reference = _reference(chosen)
+        equal = [runs[target.label].ends[0] for target in chosen if _is_reference(target, reference)]
+        wanted = equal[0] if equal else end_state(reference, feed)
+        out += [runs[target.label].result(wanted) for target in chosen]
+    return StormReport(fingerprint(), tuple(out))
 
 
 def _reference(targets: Sequence[Target]) -> EngineTarget:
-    """The reference engine, told what the first engine among the targets was told."""
-    engines = [target.engine for target in targets if isinstance(target, EngineTarget)]
+    """The reference engine, with the settings of the first engine among the targets."""
+    engines = [target.engine for target in targets if target.engine]
     return EngineTarget(engines[0].as_reference() if engines else Engine("python"))
 
 
-def _is_reference(target: Target, targets: Sequence[Target]) -> bool:
-    """Whether a target is the reference engine itself, told the same: then it need not run once more."""
-    if not isinstance(target, EngineTarget) or target.engine.backend != "python" or target.engine.stages:
+def _is_reference(target: Target, reference: EngineTarget) -> bool:
+    """Whether a target is the reference engine itself, with the same settings: then it need not run once more."""
+    engine = target.engine
+    if engine is None or engine.backend != "python" or engine.stages:
         return False
-    return target.engine.settings() == _reference(targets).engine.settings()
+    return engine.settings() == reference.engine.settings()
 
 
-def state(target: Target, feed: Storm, line: Line | None = None) -> dict[str, Any]:
+def end_state(target: Target, feed: Storm, session: TargetSession | None = None) -> dict[str, Any]:
     """How a target ends a storm: what all must have in common, and its memory."""
-    if line is None:
-        line = target.open()
-        line.push(feed.build)
-        line.push(feed.traffic)
-    result = line.finish()
-    depth = [line.depth(instrument) for instrument in range(1, feed.instruments + 1)]
+    if session is None:
+        session = target.open()
+        session.push(feed.build)
+        session.push(feed.traffic)
+    result = session.finish()
+    depth = [session.depth(instrument) for instrument in range(1, feed.instruments + 1)]
     shared = {name: _plain(result[name]) for name in ("messages", "counts", "order_stream", "rejects")}
-    live = result["memory"]["live_orders"]
-    return {**shared, "faults": sum(result["faults"]), "live orders": live, "depth": depth, "memory": result["memory"]}
+    memory = result["memory"]
+    return {**shared, "faults": sum(result["faults"]), "live orders": memory["live_orders"], "depth": depth, "memory": memory}
 
 
-class _Weather:
+class _StormRun:
     """One target through one storm, twice: in pieces, and message by message."""
 
     def __init__(self, target: Target, feed: Storm) -> None:
         self.target, self.feed = target, feed
-        line = target.open()
-        line.push(feed.build)
-        self.ns = list(_passes(line, feed))
-        again = target.open()
+        session, again = target.open(), target.open()
+        session.push(feed.build)
+        self.ns = list(_passes(session, feed))
         again.push(feed.build)
-        calls = Calls.of(feed.traffic)
-        self.service = again.drive(calls, np.zeros(len(calls), np.int64)).service
-        self.ends = [state(target, feed, one) for one in (line, again)]
+        batches = Batches.of(feed.traffic)
+        self.service = again.drive(batches, np.zeros(len(batches), np.int64)).service
+        self.ends = [end_state(target, feed, each) for each in (session, again)]
 
-    def told(self, wanted: dict[str, Any]) -> Weathered:
+    def result(self, wanted: dict[str, Any]) -> StormResult:
         """Compared with how the reference ended."""
         names = {name for end in self.ends for name in wanted if name != "memory" and end[name] != wanted[name]}
-        return Weathered(
+        return StormResult(
             storm=self.feed.name,
             target=self.target.label,
             messages=self.feed.messages,
             ns=Interval.of(np.array(self.ns)),
-            service=Distribution.of("total", self.service),
+            service=summary(self.service),
             faults=self.ends[0]["faults"],
-            memory=self.ends[0]["memory"],
-            differs=", ".join(sorted(names)),
+            memory=dict(self.ends[0]["memory"]),
+            differs=tuple(sorted(names)),
         )
 
 
@@ -217,13 +223,10 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, (tuple, np.ndarray)) else value
 
 
-def _passes(line: Line, feed: Storm) -> Iterator[float]:
+def _passes(session: TargetSession, feed: Storm) -> Iterator[float]:
     """The traffic in pieces at once, ns per message each."""
-    cut = Calls.of(feed.traffic, each=-(-feed.messages // PIECES))
+    cut = Batches.of(feed.traffic, size=-(-feed.messages // PIECES))
     for number, piece in enumerate(cut.pieces):
         start = perf_counter_ns()
-        line.push(piece)
-        yield (perf_counter_ns() - start) / min(cut.each, feed.messages - number * cut.each)
-
-
-make_callable(__name__)
+        session.push(piece)
+        yield (perf_counter_ns() - start) / min(cut.size, feed.messages - number * cut.size)

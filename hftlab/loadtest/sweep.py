@@ -1,93 +1,243 @@
-"""Load swept to saturation, open loop: the hockey stick of every target, with the closed loop's view beside it.
+"""Load swept to saturation, open loop: latency against offered load for every target, with the closed loop's view beside it.
 
-Each target is first run flat out, all calls due at once, to know where to look. Then calls are offered at shares of that rate,
-due at times that were fixed before (`hftlab.loadtest.schedule`), the rounds of all targets and rates in random order. Last the
-highest rate that was sustained is closed in between two rates. Service time, from when a call began, is what a closed loop
+Each target is first run flat out, all batches due at once, to know where to look. Then batches are offered at shares of that
+rate, due at times that were fixed before (`hftlab.loadtest.schedule`), the rounds of all targets and rates in random order. Last
+the highest rate that was sustained is bracketed by bisection. Service time, from when a batch began, is what a closed loop
 reports; response time, from when it was due, is what the market sees.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from math import exp, log
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from hftlab.callable_module import make_callable
+import numpy as np
+
 from hftlab.engine.engine import synthetic
-from hftlab.errors import ConfigError, UnknownName
+from hftlab.errors import check_choice, check_range
 from hftlab.feeds.feed import Feed
-from hftlab.loadtest.curve import KEEPS_UP, KNEE, Curve, LoadPoint
-from hftlab.loadtest.over import OverTarget, over_each
-from hftlab.loadtest.schedule import due_at
-from hftlab.loadtest.target import Driven, Target, Work
-from hftlab.loadtest.targets import FEWEST, flat_out, targets_of
+from hftlab.loadtest.path_target import path_targets
+from hftlab.loadtest.schedule import ARRIVALS, check_above_0, due_at
+from hftlab.loadtest.target import MIN_BATCHES, Target, Timings, Workload, flat_out_rate, resolve_targets
+from hftlab.measurement.distribution import has_enough_samples
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import gc_paused
-from hftlab.measurement.result import Result
+from hftlab.net.transports.percentiles import PERCENTILES
+from hftlab.presentation.document import Table, number, table
+from hftlab.presentation.plain import PlainResult
 from hftlab.presentation.progress import track
 
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA = "hftlab-stress-sweep/1"
 #: Offered rates as shares of the rate flat out.
 LOADS = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.3)
-TAIL = 12_000  # calls of all rounds together, to bear p99, also over a wire, where not all can be timed
-_HALVINGS = 4  # of the gap between the highest rate that was sustained and the next
-_MOST_ABOVE = 6  # steps up, while everything is sustained
+#: Times of a batch -> property of `Timings`: from when it was due, and from when it began.
+TIMES = ("response", "service")
+SWEPT = ("p50", "p90", "p99", "p99.9")
+#: The knee is where p99 is more than so many times what it is at light load, up to half of the capacity.
+KNEE_FACTOR, LIGHT_LOAD = 3.0, 0.5
+RULES = (
+    "sustained: in most rounds, some batch in the last tenth of the run was done within 1 % of the run's length after it was "
+    "due, and a network lost nothing; capacity is the highest rate that was",
+    f"knee: from there on p99 of the response is above {KNEE_FACTOR:g} times its median at loads up to {LIGHT_LOAD:.0%} of the "
+    "capacity",
+)
+TAIL_BATCHES = 12_000  # of all rounds together, to bear p99, also over a network, where not all can be timed
+_BISECTIONS = 4  # of the gap between the highest rate that was sustained and the next
+_MAX_STEPS_UP = 6  # while everything is sustained
 
 
 @dataclass(frozen=True)
-class Sweep(Result):
+class LoadPoint:
+    """One target at one offered rate, batches/s, over some rounds.
+
+    achieved  : batches/s that were done, median over the rounds
+    sustained : see RULES
+    n         : batches, of all rounds; over a network those that were answered and are timed
+    ns        : time -> percentile -> its values, a round each; None where all rounds together cannot bear it
+    max_ns    : time -> the greatest
+    late      : share of the batches that were due before the one before them was done
+    lost      : what a network lost, of all rounds: packets sent again, orders that never came; None without a network
+    """
+
+    offered: float
+    achieved: float
+    sustained: bool
+    n: int
+    ns: dict[str, dict[str, tuple[float, ...] | None]]
+    max_ns: dict[str, float]
+    late: float
+    lost: int | None = None
+
+    @classmethod
+    def of(cls, offered: float, rounds: Sequence[Timings]) -> LoadPoint:
+        """Of runs at the same rate."""
+        n = sum(len(run.due) for run in rounds)
+        ns: dict[str, dict[str, tuple[float, ...] | None]] = {}
+        for time in TIMES:
+            columns = np.array([np.quantile(getattr(run, time), [PERCENTILES[name] for name in SWEPT]) for run in rounds]).T
+            ns[time] = {
+                name: tuple(values.tolist()) if has_enough_samples(n, PERCENTILES[name]) else None
+                for name, values in zip(SWEPT, columns, strict=True)
+            }
+        return cls(
+            offered=offered,
+            achieved=median(run.per_s for run in rounds),
+            sustained=2 * sum(run.kept_up for run in rounds) > len(rounds),
+            n=n,
+            ns=ns,
+            max_ns={time: float(max(getattr(run, time).max() for run in rounds)) for time in TIMES},
+            late=sum(int(np.count_nonzero(run.done[:-1] > run.due[1:])) for run in rounds) / max(n, 1),
+            lost=None if all(run.lost is None for run in rounds) else sum(run.lost or 0 for run in rounds),
+        )
+
+    def median(self, time: str, percentile: str) -> float | None:
+        """Of a percentile over the rounds, ns."""
+        values = self.ns[time][percentile]
+        return None if values is None else median(values)
+
+    def rows(self, target: str, capacity: float | None) -> Iterator[dict[str, Any]]:
+        """A row per time and percentile: see `LoadSweep.frame`."""
+        for time in TIMES:
+            for percentile, values in self.ns[time].items():
+                yield {
+                    "target": target,
+                    "offered_per_s": self.offered,
+                    "load": self.offered / capacity if capacity else None,
+                    "achieved_per_s": self.achieved,
+                    "sustained": self.sustained,
+                    "time": time,
+                    "percentile": percentile,
+                    "ns": values and median(values),
+                    "low": values and min(values),
+                    "high": values and max(values),
+                    "n": self.n,
+                    "lost": self.lost,
+                }
+
+
+@dataclass(frozen=True)
+class CapacityCurve:
+    """One target from light load to saturation.
+
+    flat_out : batches/s when all are due at once: the closed loop's own rate
+    points   : by rising rate
+    """
+
+    target: str
+    flat_out: float
+    points: tuple[LoadPoint, ...]
+
+    @property
+    def capacity(self) -> float | None:
+        """The highest rate that was sustained, batches/s; None if not even the lowest was."""
+        return max((point.offered for point in self.points if point.sustained), default=None)
+
+    @property
+    def above(self) -> float | None:
+        """The lowest rate above the capacity, which was not sustained; None if all were."""
+        return min((point.offered for point in self.points if point.offered > (self.capacity or 0)), default=None)
+
+    @property
+    def percentile(self) -> str:
+        """The one that defines the knee: p99 if every point bears it, else the highest that each does."""
+        usable = [name for name in ("p99", "p90", "p50") if all(point.ns["response"][name] for point in self.points)]
+        return usable[0] if usable else "p50"
+
+    @property
+    def knee(self) -> float | None:
+        """The offered rate of the knee, batches/s, between two points by logarithm; None if there is none. See RULES."""
+        if not self.capacity:
+            return None
+        seen = [(point.offered, point.median("response", self.percentile) or 0.0) for point in self.points]
+        light = [ns for offered, ns in seen if offered <= LIGHT_LOAD * self.capacity] or [seen[0][1]]
+        edge = KNEE_FACTOR * median(light)
+        inside = [place for place, (_, ns) in enumerate(seen) if ns <= edge]
+        if not inside or inside[-1] == len(seen) - 1:
+            return None
+        (low, before), (high, after) = seen[inside[-1]], seen[inside[-1] + 1]
+        return exp(log(low) + (log(high) - log(low)) * log(edge / before) / log(after / before))
+
+    @property
+    def saturated(self) -> LoadPoint:
+        """The first point that was not sustained, or the last: where a closed loop hides the most."""
+        return next((point for point in self.points if not point.sustained), self.points[-1])
+
+    def table(self) -> Table:
+        """A row per offered rate."""
+        rows = [
+            (
+                f"{point.offered:,.0f}",
+                f"{point.offered / self.capacity:.0%}" if self.capacity else "n/a",
+                f"{point.achieved:,.0f}",
+                "yes" if point.sustained else "no",
+                *(number(point.median("response", name), 2, 1e3) for name in ("p50", "p99", "p99.9")),
+                number(point.max_ns["response"], 2, 1e3),
+                *(number(point.median("service", name), 2, 1e3) for name in ("p50", "p99")),
+                *([] if point.lost is None else [f"{point.lost:,}"]),
+            )
+            for point in self.points
+        ]
+        columns = ("offered/s", "of capacity", "achieved/s", "sustained", "p50 us", "p99 us", "p99.9 us", "max us")
+        more = ("service p50 us", "service p99 us", *([] if self.points[0].lost is None else ["lost"]))
+        note = "response time, from when a batch was due; service time, from when it began"
+        return table(f"{self.target} under load", (*columns, *more), rows, words=0, note=note)
+
+    def summary(self) -> dict[str, Any]:
+        """Capacity and knee as plain values, for JSON."""
+        return {
+            "target": self.target,
+            "capacity_per_s": self.capacity,
+            "not_sustained_per_s": self.above,
+            "knee_per_s": self.knee,
+        }
+
+
+@dataclass(frozen=True)
+class LoadSweep(PlainResult):
     """The curves of all targets, measured in one run on one machine.
 
-    arrivals : "poisson" or "even"; each: messages of a call; seconds: at most so long a round at each rate
-    notes    : what the paths are and do, and which were asked for and are not to be had here, a sentence each
+    arrivals   : "poisson" or "even"; batch: messages of a batch; seconds: at most so long a round at each rate
+    conditions : what the paths are and do, and which were asked for and do not work here, a sentence each
     """
+
+    schema = "hftlab-load-sweep/1"
 
     feed: str
     arrivals: str
-    each: int
+    batch: int
     rounds: int
     seconds: float
-    machine: dict[str, Any]
-    curves: tuple[Curve, ...]
-    notes: tuple[str, ...] = ()
+    machine: dict[str, Any] = field(repr=False)
+    curves: tuple[CapacityCurve, ...]
+    conditions: tuple[str, ...] = ()
 
     def frame(self) -> pl.DataFrame:
         """One row per target, offered rate, time ("response", "service") and percentile: target, offered_per_s, load (share of
         the capacity), achieved_per_s, sustained, time, percentile, ns (median over the rounds; null where the sample is too
-        small), low, high (least and greatest round), n, lost (on a wire; null without one)."""
+        small), low, high (least and greatest round), n, lost (over a network; null without one)."""
         import polars as pl
 
         rows = [row for curve in self.curves for point in curve.points for row in point.rows(curve.target, curve.capacity)]
         schema = {**dict.fromkeys(("load", "ns", "low", "high"), pl.Float64), "lost": pl.Int64}
         return pl.DataFrame(rows, schema_overrides=schema)
 
-    def __getitem__(self, target: str) -> Curve:
-        for curve in self.curves:
-            if curve.target == target:
-                return curve
-        raise UnknownName("target", target, [curve.target for curve in self.curves])
+    def __getitem__(self, target: str) -> CapacityCurve:
+        """By target. Raises UnknownName."""
+        curves = {curve.target: curve for curve in self.curves}
+        return curves[check_choice("target", target, curves)]
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "feed": self.feed,
-            "arrivals": self.arrivals,
-            "messages_per_call": self.each,
-            "rounds": self.rounds,
-            "seconds_per_round": self.seconds,
-            "rules": [KEEPS_UP, KNEE],
-            "notes": list(self.notes),
-            "machine": self.machine,
-            "curves": [curve.to_dict() for curve in self.curves],
-        }
+    def derived(self) -> dict[str, Any]:
+        return {"rules": list(RULES), "summary": [curve.summary() for curve in self.curves]}
 
     def plot(self, target: str | None = None, *, quietest: bool = False) -> Any:
-        """The hockey stick: response beside service time, the percentiles of one target, or p50 and p99 of several against the
-        share of each one's own capacity.
+        """Response beside service time: the percentiles of one target, or p50 and p99 of several against the share of each one's
+        own capacity.
 
         target   : one of several; default all of them
         quietest : the least of the rounds instead of their median; steadier on a machine that is disturbed
@@ -98,118 +248,126 @@ class Sweep(Result):
         frame = self.frame()
         frame = frame.with_columns(frame["low"].alias("ns")) if quietest else frame
         frame = frame.drop_nulls("ns")
-        said = f"{self.feed}, {self.arrivals} arrivals, {'the least' if quietest else 'median'} of {self.rounds} rounds"
+        subtitle = f"{self.feed}, {self.arrivals} arrivals, {'the least' if quietest else 'median'} of {self.rounds} rounds"
         if one is None:
             frame = frame.filter(frame["percentile"].is_in(["p50", "p99"])).rename({"target": "series"})
-            return load_chart(frame.drop_nulls("load"), title="Latency under load", subtitle=said)
+            return load_chart(frame.drop_nulls("load"), title="Latency under load", subtitle=subtitle)
         frame = frame.filter((frame["target"] == one.target) & frame["percentile"].is_in(["p50", "p99", "p99.9"]))
         frame = frame.drop("load").rename({"offered_per_s": "load"})
-        load = "offered load (calls/s)"
-        return load_chart(frame, load, f"Latency of {one.target} under load", said, load_format="~s", knee=one.knee)
+        load = "offered load (batches/s)"
+        return load_chart(frame, load, f"Latency of {one.target} under load", subtitle, load_format="~s", knee=one.knee)
 
-    def lines(self) -> list[str]:
-        """What a table cannot say, a sentence each."""
-        calls = f"{self.each} message{'s' * (self.each > 1)} a call"
-        head = f"open loop: {self.feed}, {self.arrivals} arrivals, {calls}, {self.rounds} rounds"
-        return [
-            head,
-            *(line for curve in self.curves for line in curve.lines()),
-            *self.notes,
-            KEEPS_UP,
-            KNEE,
-            describe(self.machine),
-        ]
+    def tables(self) -> list[Table]:
+        rows = []
+        for curve in self.curves:
+            name, point = curve.percentile, curve.saturated
+            share = f"{curve.knee / curve.capacity:.0%}" if curve.knee and curve.capacity else "n/a"
+            rates = (curve.capacity, curve.above, curve.flat_out, curve.knee)
+            hidden = (number(point.median(time, name), 2, 1e3) for time in ("service", "response"))
+            rows.append((curve.target, *(number(rate, 0) for rate in rates), share, f"{name} at {point.offered:,.0f}/s", *hidden))
+        columns = ("target", "capacity/s", "not sustained/s", "flat out/s", "knee/s", "of capacity", "at saturation")
+        more = ("closed loop us", "open loop us")
+        note = "flat out: all due at once; closed loop: service time; open loop: response time, from when a batch was due"
+        return [table("capacity", (*columns, *more), rows, note=note), *(curve.table() for curve in self.curves)]
 
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
+    def notes(self) -> list[str]:
+        size = f"{self.batch} message{'s' * (self.batch > 1)} a batch"
+        head = f"open loop: {self.feed}, {self.arrivals} arrivals, {size}, {self.rounds} rounds"
+        return [head, *self.conditions, *RULES, describe(self.machine)]
 
     def __repr__(self) -> str:
-        return f"<Sweep of {', '.join(curve.target for curve in self.curves)}: {len(self.curves[0].points)} rates>"
+        return f"<LoadSweep of {', '.join(curve.target for curve in self.curves)}: {len(self.curves[0].points)} rates>"
 
 
-def sweep(
+def load_sweep(
     targets: Iterable[Any] | None = None,
     feed: Feed | None = None,
     *,
     over: Iterable[str] = (),
     loads: Sequence[float] = LOADS,
     arrivals: str = "poisson",
-    each: int = 1,
+    batch: int = 1,
     rounds: int = 3,
     messages: int = 200_000,
     warm: int = 20_000,
     seconds: float = 0.3,
     seed: int = 1,
-) -> Sweep:
+) -> LoadSweep:
     """Sweep the load of every target.
 
-    targets  : engines as `hftlab.as_engine` takes them, or targets (`loadtest.target`); default every engine there is
+    targets  : engines as `hftlab.as_engine` takes them, or targets; default every engine there is
     feed     : wire bytes; default a calm generated one
-    over     : paths such as "shm", "udp-spin+tcp-spin", over which each Rust engine among the targets is swept, too; see over.py
+    over     : paths such as "shm", "udp-spin+tcp-spin", over which each Rust engine among the targets is swept, too
     loads    : shares of the rate flat out, each above 0
-    each     : messages of a call, which is what comes in one packet
+    batch    : messages of a batch, which is what comes in one packet
     messages : of a run, at most, after `warm` ones that are not timed; seconds: a run at most
     raises   : ConfigError, UnknownName; HftlabError for engines that differ, a debug build, or an order that is wrong
     """
     loads = tuple(sorted(set(loads)))
-    if not loads or not loads[0] > 0 or rounds < 1 or not seconds > 0 or each < 1:
-        raise ConfigError(
-            f"{len(loads)} loads, {rounds} rounds of {seconds} s, {each} messages a call; allowed are loads above 0, 1 round or "
-            "more above 0 s, and 1 message or more"
-        )
-    work = Work.of(synthetic("calm", messages + warm, seed) if feed is None else feed, warm, messages // each, each)
-    engines = targets_of(targets)
-    wired, skipped = over_each(engines, over)
-    found = targets_of([*engines, *wired], work)
-    notes = [*skipped, *(target.said for target in found if isinstance(target, OverTarget))]
-    run = _Runs(work, arrivals, rounds, seconds, seed)
+    check_range("number of loads", len(loads), 1)
+    check_above_0("loads", loads[0])
+    check_above_0("seconds", seconds)
+    check_choice("arrivals", arrivals, ARRIVALS)
+    for name, value, low in (
+        ("rounds", rounds, 1),
+        ("batch", batch, 1),
+        ("messages", messages, 1),
+        ("warm", warm, 0),
+        ("seed", seed, 0),
+    ):
+        check_range(name, value, low)
+    engines = resolve_targets(targets)
+    paths, skipped = path_targets(engines, over)
+    chosen = resolve_targets([*engines, *paths])
+    workload = Workload.of(feed or synthetic("calm", messages + warm, seed), warm, messages // batch, batch)
+    for target in chosen:
+        target.precheck(workload)
+    conditions = dict.fromkeys([*skipped, *(note for target in chosen for note in target.notes())])
+    runs = _Runs(workload, arrivals, rounds, seconds, seed)
     with gc_paused():
-        flat = {target.label: flat_out(target, work, rounds, seconds) for target in found}
-        points = run.grid(found, {target.label: [load * flat[target.label] for load in loads] for target in found})
-        curves = [run.closed_in(one, Curve(one.label, flat[one.label], tuple(points[one.label]))) for one in found]
-    return Sweep(work.name, arrivals, each, rounds, seconds, fingerprint(), tuple(curves), tuple(dict.fromkeys(notes)))
+        flat = {target.label: flat_out_rate(target, workload, rounds, seconds) for target in chosen}
+        points = runs.grid(chosen, {label: [load * rate for load in loads] for label, rate in flat.items()})
+        curves = [runs.bracket(one, CapacityCurve(one.label, flat[one.label], tuple(points[one.label]))) for one in chosen]
+    return LoadSweep(workload.name, arrivals, batch, rounds, seconds, fingerprint(), tuple(curves), tuple(conditions))
 
 
 class _Runs:
     """Runs at offered rates, some rounds each."""
 
-    def __init__(self, work: Work, arrivals: str, rounds: int, seconds: float, seed: int) -> None:
-        self.work, self.arrivals, self.rounds, self.seconds = work, arrivals, rounds, seconds
+    def __init__(self, workload: Workload, arrivals: str, rounds: int, seconds: float, seed: int) -> None:
+        self.workload, self.arrivals, self.rounds, self.seconds = workload, arrivals, rounds, seconds
         self.random = random.Random(seed)
 
-    def run(self, target: Target, rate: float) -> Driven:
+    def run(self, target: Target, rate: float) -> Timings:
         # As many as there is time for, and up to four times as long where p99 needs as many.
-        wanted = min(TAIL // self.rounds + 1, 4 * int(rate * self.seconds))
-        calls = min(max(FEWEST, int(rate * self.seconds), wanted), len(self.work.calls))
-        if isinstance(target, OverTarget) and rate * target.longest < calls:
-            calls = max(min(FEWEST, calls), int(rate * target.longest))
-        return self.work.drive(target, due_at(calls, rate, self.arrivals, self.random.randrange(1 << 32)))
+        wanted = min(TAIL_BATCHES // self.rounds + 1, 4 * int(rate * self.seconds))
+        count = min(max(MIN_BATCHES, int(rate * self.seconds), wanted), len(self.workload.batches))
+        limit = target.max_batches(rate)
+        count = count if limit is None else min(count, limit)
+        return self.workload.drive(target, due_at(count, rate, self.arrivals, self.random.randrange(1 << 32)))
 
     def grid(self, targets: Sequence[Target], rates: dict[str, list[float]]) -> dict[str, list[LoadPoint]]:
         """Every target at each of its rates, in random order in each round."""
         cells = [(target, rate) for target in targets for rate in rates[target.label]]
-        seen: dict[tuple[str, float], list[Driven]] = {(target.label, rate): [] for target, rate in cells}
+        seen: dict[tuple[str, float], list[Timings]] = {(target.label, rate): [] for target, rate in cells}
         for _ in track(range(self.rounds), "rounds"):
             for target, rate in self.random.sample(cells, len(cells)):
                 seen[target.label, rate].append(self.run(target, rate))
-        return {label: [LoadPoint.of(rate, seen[label, rate]) for rate in asked] for label, asked in rates.items()}
+        return {label: [LoadPoint.of(rate, seen[label, rate]) for rate in offered] for label, offered in rates.items()}
 
-    def closed_in(self, target: Target, curve: Curve) -> Curve:
+    def bracket(self, target: Target, curve: CapacityCurve) -> CapacityCurve:
         """The curve with more points around its capacity."""
         points = {point.offered: point for point in curve.points}
 
-        def tried(rate: float) -> Curve:
+        def tried(rate: float) -> CapacityCurve:
             points[rate] = LoadPoint.of(rate, [self.run(target, rate) for _ in range(self.rounds)])
-            return Curve(curve.target, curve.flat_out, tuple(points[at] for at in sorted(points)))
+            return CapacityCurve(curve.target, curve.flat_out, tuple(points[at] for at in sorted(points)))
 
-        for _ in range(_MOST_ABOVE):
+        for _ in range(_MAX_STEPS_UP):
             if curve.above:
                 break
             curve = tried(1.25 * curve.points[-1].offered)
-        for _ in range(_HALVINGS):
+        for _ in range(_BISECTIONS):
             if curve.capacity and curve.above:
                 curve = tried((curve.capacity + curve.above) / 2)
         return curve
-
-
-make_callable(__name__)

@@ -17,9 +17,9 @@ _NAMES = {
     "ExchangeSettings": ("exchange.settings", "ExchangeSettings"),
     "Trader": ("trader.trader", "Trader"),
     "TraderSettings": ("trader.settings", "TraderSettings"),
-    "list_transports": ("transports.transports", "transports"),
-    "measure_round_trip": ("transports.pingpong", "pingpong"),
-    "measure_tick_to_trade": ("tick_to_trade.wire", "wire"),
+    "list_transports": ("transports.transports", "list_transports"),
+    "measure_round_trip": ("transports.round_trip", "measure_round_trip"),
+    "measure_tick_to_trade": ("tick_to_trade.measure", "measure_tick_to_trade"),
 }
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from hftlab.errors import check_range
 from hftlab.loadtest.schedule import Times
-from hftlab.loadtest.target import Calls, Driven
+from hftlab.loadtest.target import Batches, Target, Timings
 
 
-class FakeServer:
+class FakeServer(Target):
     """A target of hftlab.loadtest: one call at a time, in order, each takes `service_ns`.
 
     stalls : call number (from 0) -> ns that this call takes instead
@@ -37,12 +37,12 @@ class FakeSession:
     def push(self, data: bytes) -> None:
         """Takes no time."""
 
-    def drive(self, calls: Calls, due: Times) -> Driven:
+    def drive(self, batches: Batches, due: Times) -> Timings:
         service = np.full(len(due), float(self.server.service_ns))
         for call, ns in self.server.stalls.items():
             service[call : call + 1] = ns
         done = completion_times(due, service)
-        return Driven(due, (done - service).astype(np.int64), done.astype(np.int64))
+        return Timings(due, (done - service).astype(np.int64), done.astype(np.int64))
 
     def finish(self) -> dict[str, Any]:
         return {}

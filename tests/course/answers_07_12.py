@@ -12,7 +12,7 @@ from course.fake_server import completion_times
 from course.lesson08 import ChangedSide
 
 import hftlab
-from hftlab.loadtest.schedule import waiting
+from hftlab.loadtest.schedule import queue_length
 from hftlab.measurement.paired import Interval
 from hftlab.stages.book import Book
 
@@ -314,7 +314,7 @@ class Closed(Bounded):
 
 
 def ring(due: Any, service: Any) -> int:
-    return int(waiting(due, due, completion_times(due, service)).max()) if len(due) else 0
+    return int(queue_length(due, due, completion_times(due, service)).max()) if len(due) else 0
 
 
 def average(due: Any, service: Any) -> int:

@@ -15,7 +15,7 @@ from course.naive_book import NaiveBook
 import hftlab
 from hftlab.errors import ConfigError, HftlabError
 from hftlab.experiments.lower_bound import CLOCK, FRAMES, MEMORY, WHOLE, lower_bound
-from hftlab.loadtest.target import Calls
+from hftlab.loadtest.target import Batches
 from hftlab.stages.book import Book
 
 
@@ -100,10 +100,10 @@ def test_loss_follows_the_theory() -> None:
 
 def test_the_fake_server_takes_the_time_it_is_given() -> None:
     due = np.array([0, 10, 20, 500])
-    run = FakeServer(30).open().drive(Calls(b"", due), due)
+    run = FakeServer(30).open().drive(Batches(b"", due), due)
     assert run.service.tolist() == [30] * 4
     assert run.response.tolist() == [30, 50, 70, 30]
-    stalled = FakeServer(30, stalls={1: 100}).open().drive(Calls(b"", due), due)
+    stalled = FakeServer(30, stalls={1: 100}).open().drive(Batches(b"", due), due)
     assert stalled.response.tolist() == [30, 120, 140, 30]
     with pytest.raises(ConfigError):
         FakeServer(0)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hftlab.engine.engine import Engine
-from hftlab.loadtest.faults.rig import ACCOUNTS, EAGER, Rig
+from hftlab.loadtest.faults.testbed import ACCOUNTS, EAGER, Ends, TestBed
 from hftlab.net.exchange import audit
 from hftlab.net.trader.journal import replay_journal
 from hftlab.net.trader.order_manager import Order, OrderState
@@ -51,21 +51,20 @@ class Story:
             self.shares[symbol] += sign * said["quantity"]
 
 
-def failures(rig: Rig) -> list[str]:
+def failures(bed: TestBed) -> list[str]:
     """Everything that is wrong, one sentence each; [] if the fault was survived."""
-    story = Story(rig.audit)
-    checks = (_book(rig), iter(rig.witness.stale[:1]), _once(rig, story), _fates(rig, story), _positions(rig, story))
+    story = Story(bed.audit)
+    checks = (_book(bed), iter(bed.recorder.stale[:1]), _once(bed, story), _fates(bed, story), _positions(bed, story))
     found = [sentence for check in checks for sentence in check]
-    return [*rig.failures, *found, *_again(rig), *_secrets(rig)]
+    return [*bed.failures, *found, *_again(bed), *_secrets(bed)]
 
 
-def summary(rig: Rig) -> str:
+def summary(bed: TestBed) -> str:
     """What became of the orders, and of the book, in one sentence."""
-    states = dict(sorted(rig.told["orders"].items()))
+    states = dict(sorted(bed.summary["orders"].items()))
     withheld = states.pop("withheld", 0)
     orders = ", ".join(f"{n} {state}" for state, n in states.items()) or "none"
-    book = {"whole": "book as without the fault", "stale": "stale to the end", "refused": "login refused"}
-    return f"{book[rig.fault.ends]}; orders sent: {orders}" + (f"; {withheld} withheld" if withheld else "")
+    return f"{bed.fault.ends}; orders sent: {orders}" + (f"; {withheld} withheld" if withheld else "")
 
 
 @lru_cache(maxsize=8)
@@ -77,46 +76,46 @@ def _reference(name: str, seed: int, messages: int) -> dict[int, list[tuple[int,
     return {instrument: session.depth(instrument) for instrument in session.names()}
 
 
-def _book(rig: Rig) -> Iterator[str]:
-    if rig.fault.ends == "stale":
-        if rig.recovered_ms is not None:
+def _book(bed: TestBed) -> Iterator[str]:
+    if bed.fault.ends == Ends.STALE:
+        if bed.recovered_ms is not None:
             yield "the book cannot be whole, and the trader traded on it nevertheless"
         return
-    if rig.fault.ends == "refused":
+    if bed.fault.ends == Ends.REFUSED:
         return
-    live, wanted = rig.trader.live, _reference(rig.feed.name, rig.seed, rig.fault.messages)
+    live, wanted = bed.trader.live, _reference(bed.feed.name, bed.seed, bed.fault.messages)
     if sorted(live.names) != sorted(wanted):
         yield f"the trader knows {len(live.names)} instruments; the feed has {len(wanted)}"
     for instrument, levels in wanted.items():
         if live.book(instrument) != levels:
             yield f"the book of {live.names.get(instrument, instrument)} differs from the one without the fault"
             return
-    if rig.fault.ends == "whole" and rig.recovered_ms is None:
+    if bed.fault.ends == Ends.WHOLE and bed.recovered_ms is None:
         yield "it never traded again: orders were still held back at the end"
 
 
-def _once(rig: Rig, story: Story) -> Iterator[str]:
+def _once(bed: TestBed, story: Story) -> Iterator[str]:
     """No order twice, under its number or under another one."""
     for ref, times in story.accepted.items():
         if times > 1:
             yield f"order {ref} was accepted {times} times"
             return
-    wire = Counter(int.from_bytes(raw[1:5], "big") for raw in rig.relay.orders)
+    wire = Counter(int.from_bytes(raw[1:5], "big") for raw in bed.relay.orders)
     if twice := [ref for ref, times in wire.items() if times > 1]:
         yield f"order {twice[0]} was sent twice"
-    decided = {line["ref"] for line in audit.read_log(rig.journal) if line["event"] == "order" and "index" in line}
+    decided = {line["ref"] for line in audit.read_log(bed.journal) if line["event"] == "order" and "index" in line}
     if strange := sorted(set(wire) - decided):
         yield f"order {strange[0]} left without a decision of the engine, as one that is sent again does"
     if unseen := sorted({ref for ref, times in story.accepted.items() if times} - set(wire)):
         yield f"order {unseen[0]} was accepted, and was never on the wire"
 
 
-def _fates(rig: Rig, story: Story) -> Iterator[str]:
+def _fates(bed: TestBed, story: Story) -> Iterator[str]:
     """Every order that left is acknowledged, rejected, or reported as one of which nothing is known."""
-    wire = {int.from_bytes(raw[1:5], "big") for raw in rig.relay.orders}
-    sent = wire | {int.from_bytes(raw[1:5], "big") for raw in rig.witness.sent}
+    wire = {int.from_bytes(raw[1:5], "big") for raw in bed.relay.orders}
+    sent = wire | {int.from_bytes(raw[1:5], "big") for raw in bed.recorder.sent}
     for ref in sorted(sent):
-        order = rig.trader.orders.by_ref.get(ref)
+        order = bed.trader.orders.by_ref.get(ref)
         if order is None:
             yield f"order {ref} was sent, and the trader has forgotten it"
         elif wrong := _wrong(order, story):
@@ -134,42 +133,42 @@ def _wrong(order: Order, story: Story) -> str:
     if state is OrderState.UNKNOWN:
         return ""  # reported as such: that is all anybody could do
     if state not in _SETTLED:
-        return f"is {state.value} for ever: nothing was heard of it, and nobody said so"
+        return f"is {state.value} for ever, without a report"
     told = story.rejected[ref] if state is OrderState.REJECTED else story.accepted[ref]
     if not told:
         return f"is {state.value} to the trader; the exchange never said so"
     return f"was filled {story.filled[ref]} shares; the trader says {order.filled}" if story.filled[ref] != order.filled else ""
 
 
-def _positions(rig: Rig, story: Story) -> Iterator[str]:
+def _positions(bed: TestBed, story: Story) -> Iterator[str]:
     """Exchange, trader and engine hold the same, but for orders of which nothing is known."""
-    orders, doubt = rig.trader.orders, Counter[str]()
+    orders, doubt = bed.trader.orders, Counter[str]()
     for order in orders.by_ref.values():
         doubt[order.symbol] += order.quantity if order.state is OrderState.UNKNOWN else 0
     held = {symbol: shares for symbol, shares in orders.shares.items() if shares}
-    engine = {rig.trader.live.names[instrument]: shares for instrument, shares in rig.trader.live.positions.items()}
+    engine = {bed.trader.live.names[instrument]: shares for instrument, shares in bed.trader.live.positions.items()}
     for symbol in sorted({*held, *story.positions}):
         ours, theirs = held.get(symbol, 0), story.positions.get(symbol, 0)
         if abs(ours - theirs) > doubt[symbol]:
             yield f"the trader holds {ours} {symbol}; by the exchange it is {theirs}"
-    if rig.fault.ends == "whole" and engine != held:
+    if bed.fault.ends == Ends.WHOLE and engine != held:
         yield f"the engine holds {engine}; by the trader it is {held}"
 
 
-def _again(rig: Rig) -> Iterator[str]:
+def _again(bed: TestBed) -> Iterator[str]:
     """The journal, run again, gives the orders that were sent, byte for byte."""
-    if not rig.fault.retraces:
+    if not bed.fault.retraces:
         return
-    again = replay_journal(rig.journal, rig.feed, rig.backend, **EAGER).sent
-    if again != rig.witness.sent:
-        yield f"the journal, run again, gives {len(again)} orders; {len(rig.witness.sent)} were sent, or not the same"
+    again = replay_journal(bed.journal, bed.feed, bed.backend, **EAGER).sent
+    if again != bed.recorder.sent:
+        yield f"the journal, run again, gives {len(again)} orders; {len(bed.recorder.sent)} were sent, or not the same"
 
 
-def _secrets(rig: Rig) -> Iterator[str]:
+def _secrets(bed: TestBed) -> Iterator[str]:
     """No password in anything that is written or shown."""
-    shown = [repr(rig.trader.settings), repr(rig.trader.gateway.client), json.dumps(rig.told, default=str)]
-    written = [Path(path).read_text() for path in (rig.audit, rig.journal) if Path(path).exists()]
+    shown = [repr(bed.trader.settings), repr(bed.trader.gateway.client), json.dumps(bed.summary, default=str)]
+    written = [Path(path).read_text() for path in (bed.audit, bed.journal) if Path(path).exists()]
     for text in (*shown, *written):
-        if any(password in text for password in (*ACCOUNTS.values(), str(rig.fault.trader.get("password", "?" * 9)))):
+        if any(password in text for password in (*ACCOUNTS.values(), str(bed.fault.trader.get("password", "?" * 9)))):
             yield "a password can be read in what was written or shown"
             return

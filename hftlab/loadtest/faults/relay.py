@@ -1,6 +1,6 @@
-"""A wire between trader and exchange for orders, that breaks when it is told to, and knows what has gone over it.
+"""The order connection between trader and exchange, which breaks on command, and other clients of the exchange.
 
-It reads the frames of both directions for itself: u16 length, one letter, payload.
+Both are written from the specification: u16 length, one letter, payload.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Stream:
 
 
 class Pair:
-    """A connection of the trader, and the one made for it."""
+    """A connection of the trader, and the one link for it."""
 
     def __init__(self, client: socket.socket, server: socket.socket | None) -> None:
         self.client, self.server = client, server
@@ -42,8 +42,8 @@ class Relay:
     """Listens on loopback and passes on what comes to `target`.
 
     orders   : every Enter Order that came from the trader, in turn, also those that were cut
-    hold     : do not pass on what the exchange says
-    swallow  : take connections, and pass on nothing either way
+    hold     : do not pass on what the exchange sends
+    swallow  : accept connections, and pass on nothing either way
     cut_up   : break the next frame that brings an order in the middle, and the connection with it
     cut_down : the same with the next answer that says an order was accepted
     resets   : connections that were cut
@@ -57,7 +57,7 @@ class Relay:
         self.pairs: list[Pair] = []
         self.orders: list[bytes] = []
         self.hold = self.swallow = self.cut_up = self.cut_down = False
-        self.resets = self.taken = self.refused = 0
+        self.resets = self.accepted = 0
 
     def pump(self) -> None:
         """Whatever has come, both ways; never waits."""
@@ -80,7 +80,7 @@ class Relay:
         self.listener.close()
 
     def _open(self, client: socket.socket) -> None:
-        self.taken += 1
+        self.accepted += 1
         client.setblocking(False)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         pair = Pair(client, None)
@@ -93,7 +93,6 @@ class Relay:
             server.connect((host, int(port)))  # on loopback this is decided at once
         except OSError:
             server.close()
-            self.refused += 1
             self._break(pair)
             return
         server.setblocking(False)
@@ -102,8 +101,8 @@ class Relay:
 
     def _move(self, pair: Pair) -> None:
         assert pair.server is not None
-        said, ended = _read(pair.client)
-        for frame in pair.up.take(said):
+        data, ended = _read(pair.client)
+        for frame in pair.up.take(data):
             if frame[2:4] == b"UO":
                 self.orders.append(frame[3:])
                 if self.cut_up:
@@ -131,17 +130,16 @@ class Relay:
 
     def _break(self, pair: Pair) -> None:
         self.pairs.remove(pair)
-        for made in (pair.client, pair.server):
-            if made is not None:
-                with suppress(OSError):
-                    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                made.close()
+        for link in filter(None, (pair.client, pair.server)):
+            with suppress(OSError):
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            link.close()
 
 
-def _read(made: socket.socket) -> tuple[bytes, bool]:
+def _read(link: socket.socket) -> tuple[bytes, bool]:
     """What waits, and whether that was the end."""
     try:
-        data = made.recv(_RECEIVE)
+        data = link.recv(_RECEIVE)
     except BlockingIOError:
         return b"", False
     except OSError:
@@ -149,7 +147,68 @@ def _read(made: socket.socket) -> tuple[bytes, bool]:
     return data, not data
 
 
-def _write(made: socket.socket, stream: Stream) -> None:
+def _write(link: socket.socket, stream: Stream) -> None:
     with suppress(OSError):
         while stream.waiting:
-            del stream.waiting[: made.send(stream.waiting)]
+            del stream.waiting[: link.send(stream.waiting)]
+
+
+class TestClient:
+    """One connection to the exchange, by a client that need not behave. reads : whether it reads; closed : by the exchange."""
+
+    __test__ = False  # for pytest: a class, not a test
+
+    def __init__(self, address: str, *, reads: bool = True, buffer: int = 0) -> None:
+        host, port = address.split(":")
+        self.link = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if buffer:
+            self.link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.link.settimeout(5)
+        self.link.connect((host, int(port)))
+        self.link.setblocking(False)
+        self.reads, self.closed = reads, False
+        self.received, self._waiting = bytearray(), bytearray()
+
+    def login(self, name: str, password: str) -> None:
+        self.send(b"L", f"{name:<6}{password:<10}{'':>10}{1:>20}".encode())
+
+    def send(self, kind: bytes, payload: bytes = b"") -> None:
+        self.raw(struct.pack(">Hc", 1 + len(payload), kind) + payload)
+
+    def order(self, ref: int, symbol: str, side: str = "B", shares: int = 1, price: int = 1, tif: str = "3") -> None:
+        """An Enter Order of 47 bytes without options."""
+        fields = (b"O", ref, side.encode(), shares, symbol.encode().ljust(8), price, tif.encode(), b"Y", b"P", b"N", b"N")
+        self.send(b"U", struct.pack(">cIcI8sQccccc14sH", *fields, b" " * 14, 0))
+
+    def raw(self, data: bytes) -> None:
+        self._waiting += data
+        self.pump()
+
+    @property
+    def full(self) -> bool:
+        """Whether the exchange takes nothing from it any more."""
+        return len(self._waiting) > _RECEIVE
+
+    def pump(self) -> None:
+        """Write what waits, and read, if it does."""
+        if self.closed:
+            return
+        try:
+            while self._waiting:
+                del self._waiting[: self.link.send(self._waiting[:_RECEIVE])]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.closed = True
+        try:
+            while self.reads and not self.closed:
+                data = self.link.recv(_RECEIVE)
+                self.received += data
+                self.closed = not data
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.closed = True
+
+    def close(self) -> None:
+        self.link.close()

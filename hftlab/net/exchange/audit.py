@@ -19,7 +19,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +38,7 @@ _MAX_PENDING = 1 << 20  # bytes that wait while nothing can be written; what com
 class AuditLog:
     """One log. path None: nothing is written, and nothing is missed.
 
+    write, wall_clock : what it writes with, and the time of day it notes; another one may be set
     failing : why the latest write failed, "" while all is well
     counts  : lines, lost (lines), failures (writes)
     raises  : ConfigError if the file cannot be opened at the start
@@ -45,6 +46,8 @@ class AuditLog:
 
     def __init__(self, path: str | os.PathLike[str] | None, session: str) -> None:
         self.path, self.session = path, session
+        self.write: Callable[[int, bytearray], int] = os.write
+        self.wall_clock: Callable[[], datetime] = utc_now
         self.failing = ""
         self.counts: Counter[str] = Counter()
         self._pending = bytearray()
@@ -58,7 +61,7 @@ class AuditLog:
         if len(self._pending) > _MAX_PENDING:
             self.counts["lost"] += 1
             return
-        time = datetime.now(UTC).isoformat(timespec="microseconds")
+        time = self.wall_clock().isoformat(timespec="microseconds")
         values = {"time": time, "at_ns": at_ns, "session": self.session, "event": event, **more}
         self._pending += json.dumps(values, separators=(",", ":")).encode() + b"\n"
         self.counts["lines"] += 1
@@ -72,7 +75,7 @@ class AuditLog:
         try:
             while self._pending:
                 # What was written in part goes on with its rest, so that no line is torn.
-                del self._pending[: os.write(self._file, self._pending)]
+                del self._pending[: self.write(self._file, self._pending)]
         except OSError as error:
             self.counts["failures"] += 1
             self._retry_ns = now_ns + RETRY_NS
@@ -97,6 +100,11 @@ class AuditLog:
         self.failing = why
         text = f"hftlab: audit log {self.path}: cannot be written: {why}; no new orders are accepted until it can"
         print(text, file=sys.stderr)
+
+
+def utc_now() -> datetime:
+    """The time of day, of the machine."""
+    return datetime.now(UTC)
 
 
 def message_to_dict(message: ouch.Message) -> dict[str, Any]:

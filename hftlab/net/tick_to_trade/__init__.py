@@ -1,1 +1,1 @@
-"""From a tick's bytes to an order's over transports, in interleaved rounds."""
+"""From a tick's bytes to an order's bytes over transports, in interleaved rounds."""

@@ -44,6 +44,7 @@ class FeedState(Enum):
 class FeedHandler:
     """Sockets and arbiter.
 
+    on_datagram  : called with the number of the socket and each datagram, before the arbiter has it
     counts       : strangers (answers from elsewhere), refused (requests that the system did not take)
     last_seen_ns : when something of our session came last
     ending       : the latest that came without messages was the end of the session
@@ -57,6 +58,7 @@ class FeedHandler:
             request_interval_ns=settings.ns("request_interval"),
             max_requests=settings.max_requests if settings.requests else 0,
         )
+        self.on_datagram: Callable[[int, bytes], None] | None = None
         self.counts: Counter[str] = Counter()
         self.last_seen_ns, self.ending, self._started = 0, False, False
         self.lines: list[socket.socket] = []
@@ -113,6 +115,8 @@ class FeedHandler:
             if number == ANSWERS and peer != self._server:
                 self.counts["strangers"] += 1
                 continue
+            if self.on_datagram:
+                self.on_datagram(number, datagram)
             last_seen = self.arbiter.last_seen
             delivery = self.arbiter.receive(number, datagram, now_ns)
             if last_seen.get(number) == now_ns:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 from typing import NamedTuple
@@ -70,6 +71,7 @@ class GatewayEvent(NamedTuple):
 class Gateway:
     """The connection and its client.
 
+    on_send : called with each message that is sent, before it leaves
     why    : it is down, in words; over : the session of the orders has ended, and no other was found
     counts : connections, logins, breaks, sent (orders and cancels), heartbeats
     """
@@ -79,6 +81,7 @@ class Gateway:
         self.address = Address.parse(settings.orders, "orders")
         dead_ns = settings.ns("idle_timeout")
         self.client = Client(settings.username, settings.password, dead_ns=dead_ns, version=settings.version)
+        self.on_send: Callable[[bytes], None] | None = None
         self.counts: Counter[str] = Counter()
         self.why, self.over = "", False
         self.socket: socket.socket | None = None
@@ -105,6 +108,8 @@ class Gateway:
         """
         if self.client.state != OPEN or self.socket is None:
             return False
+        if self.on_send:
+            self.on_send(payload)
         packet = self.client.send(payload, now_ns)
         self.counts["sent"] += 1
         if self._outbox:

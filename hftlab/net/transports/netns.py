@@ -1,7 +1,7 @@
-"""Two network namespaces and a veth pair between them, made for a while: a wire that nothing else of the machine is on.
+"""Two network namespaces and a veth pair between them, for as long as a block lasts: a cable that nothing else uses.
 
-with veth() as wire:
-    wire.address("udp-spin")        # "10.200.0.1:9001@hft-4d2-0-a/10.200.0.2:9002@hft-4d2-0-b"
+with veth() as link:
+    link.address("udp-spin")        # "10.200.0.1:9001@hft-4d2-0-a/10.200.0.2:9002@hft-4d2-0-b"
 
 They are removed when the block ends, however it ends: by an exception, SIGTERM (SystemExit is raised in the block) or the end of
 the interpreter. What a killed process has left is removed by the next one that makes some.
@@ -38,7 +38,7 @@ _numbers = count()
 
 @dataclass(frozen=True)
 class Veth:
-    """Names of the two namespaces; either has an end of the pair, `INTERFACE`, with an address of `HOSTS`."""
+    """The two namespaces by name; either has an end of the pair, `INTERFACE`, with an address of `HOSTS`."""
 
     first: str
     second: str
@@ -48,7 +48,7 @@ class Veth:
         return self.first, self.second
 
     def address(self, transport: str) -> str | None:
-        """Where a transport's two ends are on this wire; None for one that does not go over a wire (memory, shm)."""
+        """Where a transport's two ends are on this link; None for one that needs no network (memory, shm)."""
         if transport in ("memory", "shm"):
             return None
         if transport == "packet" or transport.startswith("xdp"):
@@ -67,46 +67,46 @@ def refused() -> str:
     if shutil.which("ip") is None:
         return f"network namespaces: no `ip` on PATH, which iproute2 brings (errno {errno.ENOENT})"
     if os.geteuid() != 0 or not all(map(has_capability, (_CAP_NET_ADMIN, _CAP_SYS_ADMIN))):
-        return f"network namespaces: only root with CAP_NET_ADMIN and CAP_SYS_ADMIN may make them (errno {errno.EPERM})"
+        return f"network namespaces: they need root, CAP_NET_ADMIN and CAP_SYS_ADMIN (errno {errno.EPERM})"
     return ""
 
 
 @contextmanager
 def veth() -> Iterator[Veth]:
-    """The wire, for as long as the block lasts. Raises HftlabError with the reason where there can be none."""
+    """The link, for as long as the block lasts. Raises HftlabError with the reason where there can be none."""
     if why := refused():
         raise HftlabError(why)
-    _sweep()
+    _remove_abandoned()
     stem = f"hft-{os.getpid():x}-{next(_numbers)}"
-    wire = Veth(f"{stem}-a", f"{stem}-b")
-    with _removed(wire):
-        _make(wire)
-        yield wire
+    link = Veth(f"{stem}-a", f"{stem}-b")
+    with _removed(link):
+        _make(link)
+        yield link
 
 
-def _make(wire: Veth) -> None:
-    for name in wire.names:
+def _make(link: Veth) -> None:
+    for name in link.names:
         _ip("netns", "add", name)
-    _ip("-n", wire.first, "link", "add", INTERFACE, "type", "veth", "peer", "name", INTERFACE, "netns", wire.second)
-    for name, host in zip(wire.names, HOSTS, strict=True):
+    _ip("-n", link.first, "link", "add", INTERFACE, "type", "veth", "peer", "name", INTERFACE, "netns", link.second)
+    for name, host in zip(link.names, HOSTS, strict=True):
         for interface in ("lo", INTERFACE):
-            _ip("-n", name, "link", "set", interface, "addrgenmode", "none")  # says nothing of itself
+            _ip("-n", name, "link", "set", interface, "addrgenmode", "none")  # no IPv6 chatter
             _ip("-n", name, "link", "set", interface, "up")
         _ip("-n", name, "address", "add", f"{host}/30", "dev", INTERFACE)
 
 
-def _ip(*words: str) -> None:
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=10, check=False)
+def _ip(*arguments: str) -> None:
+    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, timeout=10, check=False)
     if done.returncode:
-        raise HftlabError(f"ip {' '.join(words)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+        raise HftlabError(f"ip {' '.join(arguments)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
 
 
 @contextmanager
-def _removed(wire: Veth) -> Iterator[None]:
-    """Remove the wire at the end of the block; SIGTERM, unless somebody handles it, ends the block first."""
+def _removed(link: Veth) -> Iterator[None]:
+    """Remove the link at the end of the block; SIGTERM, unless somebody handles it, ends the block first."""
 
     def remove() -> None:
-        for name in wire.names:
+        for name in link.names:
             _remove(name)
 
     def end(number: int, _: FrameType | None) -> None:
@@ -126,13 +126,13 @@ def _removed(wire: Veth) -> Iterator[None]:
 
 
 def _remove(name: str) -> None:
-    """A namespace by its name, and with it the pair; none is none."""
+    """Delete a namespace, if it is there, and with it the pair."""
     if (FOLDER / name).exists():
         subprocess.run(["ip", "netns", "delete", name], capture_output=True, timeout=10, check=False)
 
 
-def _sweep() -> None:
-    """Remove what processes have left that are no more."""
+def _remove_abandoned() -> None:
+    """Remove what processes that have ended left behind."""
     for path in FOLDER.glob("hft-*-*-[ab]"):
         with suppress(ValueError):
             if not Path(f"/proc/{int(path.name.split('-')[1], 16)}").exists():

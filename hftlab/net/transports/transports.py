@@ -8,24 +8,58 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hftlab.callable_module import make_callable
 from hftlab.engine.session import resolve
-from hftlab.errors import BackendMissing
+from hftlab.errors import BackendMissing, ConfigError, check_choice
+from hftlab.measurement import system
 from hftlab.measurement.machine import describe, fingerprint
-from hftlab.measurement.result import Result
+from hftlab.presentation.document import Table, table
+from hftlab.presentation.plain import PlainResult
 
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA = "hftlab-transports/1"
+
+@dataclass(frozen=True)
+class ThreadPlacement:
+    """Where the two threads of a measurement run.
+
+    cores    : one each; None: not pinned
+    realtime : SCHED_FIFO for both, in bursts with rests between them
+    """
+
+    cores: tuple[int, int] | tuple[None, None] = (None, None)
+    realtime: bool = False
+
+    @classmethod
+    def choose(cls, cores: tuple[int, int] | None = None, realtime: bool = False) -> ThreadPlacement:
+        """The cores asked for, else the first two that are allowed, else none. Raises ConfigError for cores it cannot have."""
+        allowed = system.affinity()
+        if cores is None:
+            return cls((allowed[0], allowed[1]) if len(allowed) > 1 else (None, None), realtime)
+        for core in cores:
+            if allowed and core not in allowed:
+                raise ConfigError(f"cores must be of {', '.join(map(str, allowed))}, got {core}")
+        if cores[0] == cores[1]:
+            raise ConfigError(f"cores must be two different ones, got {cores[0]} twice: the two ends would wait for each other")
+        return cls(cores, realtime)
+
+    @property
+    def single_core(self) -> bool:
+        """Whether both threads share the only core there is."""
+        return self.cores[0] is None
+
+    def describe(self, refused: tuple[str, ...] = ()) -> str:
+        """In words. refused : what the system did not allow of it"""
+        where = "not pinned" if self.single_core else f"cores {self.cores[0]} and {self.cores[1]}"
+        return f"{where}, {'real-time' if self.realtime and not refused else 'default'} scheduling"
 
 
 @dataclass(frozen=True)
 class Probe:
     """One transport, tried.
 
-    errno : of the step that failed; 0 if it works, or if no call of the system was to blame
-    why   : the step and what the system said, "" if it works
+    errno : of the step that failed; 0 if it works, or if no system call was to blame
+    why   : the step and what the system answered, "" if it works
     needs : rights it needs, "" for none
     sleeps: whether it sleeps in the kernel while it waits; otherwise it keeps a core busy
     """
@@ -38,17 +72,26 @@ class Probe:
     needs: str
     sleeps: bool
 
+    def reason(self, single_core: bool) -> str:
+        """Why it cannot be measured, "" if it can. single_core : both ends have the same core"""
+        if not self.works:
+            return self.why + (f" (errno {self.errno})" if self.errno else "")
+        return "it spins, and there is one core for both ends" if single_core and not self.sleeps else ""
+
 
 @dataclass(frozen=True)
-class Transports(Result):
+class TransportList(PlainResult):
     """Every transport, in the order in which they are registered."""
+
+    schema = "hftlab-transports/2"
 
     probes: tuple[Probe, ...]
     machine: dict[str, Any]
 
     def __getitem__(self, name: str) -> Probe:
-        """By name. Raises KeyError."""
-        return {probe.name: probe for probe in self.probes}[name]
+        """By name. Raises UnknownName."""
+        known = {probe.name: probe for probe in self.probes}
+        return known[check_choice("transport", name, known)]
 
     def working(self) -> tuple[str, ...]:
         """Names of those that work here."""
@@ -60,28 +103,23 @@ class Transports(Result):
 
         names = {"name": pl.String, "works": pl.Boolean, "errno": pl.Int64, "why": pl.String, "needs": pl.String}
         schema = {**names, "sleeps": pl.Boolean, "what": pl.String}
-        return pl.DataFrame([{name: getattr(probe, name) for name in schema} for probe in self.probes], schema=schema)
+        return pl.DataFrame([{name: asdict(probe)[name] for name in schema} for probe in self.probes], schema=schema)
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"schema": SCHEMA, "transports": [asdict(probe) for probe in self.probes], "machine": self.machine}
+    def tables(self) -> list[Table]:
+        rows = [
+            (probe.name, "yes" if probe.works else "no", probe.what if probe.works else f"{probe.reason(False)}", probe.needs)
+            for probe in self.probes
+        ]
+        return [table("transports", ("transport", "works", "what it is, or why not", "needs"), rows, words=4)]
 
-    def lines(self) -> list[str]:
-        """What a table cannot say, a sentence each."""
+    def notes(self) -> list[str]:
         return [describe(self.machine)]
 
-    def __str__(self) -> str:
-        width = max(len(probe.name) for probe in self.probes)
-        rows = []
-        for one in self.probes:
-            told = one.what if one.works else f"{one.why}{f' (needs {one.needs})' if one.needs else ''}"
-            rows.append(f"{'works' if one.works else '--':<5} {one.name:<{width}}  {told}")
-        return "\n".join([*rows, *self.lines()])
-
     def __repr__(self) -> str:
-        return f"<Transports: {len(self.working())} of {len(self.probes)} work here>"
+        return f"<TransportList: {len(self.working())} of {len(self.probes)} work here>"
 
 
-def engine() -> Any:
+def rust_transports() -> Any:
     """The Rust engine, which has the transports. Raises BackendMissing where it is not there, or is older than they are."""
     module: Any = resolve("rust")[1]
     if not hasattr(module, "transports"):
@@ -89,15 +127,20 @@ def engine() -> Any:
     return module
 
 
-def transports() -> Transports:
-    """Try every transport: make a pair, carry a message. Raises BackendMissing without the Rust engine."""
-    module = engine()
-    rows = module.transports()
-    probes = []
-    for name, what, needs, sleeps in rows:
-        works, errno, why = module.transport_probe(name)
-        probes.append(Probe(name, what, works, errno, why, needs, sleeps))
-    return Transports(tuple(probes), fingerprint())
+def probe(name: str) -> Probe:
+    """One transport, tried: make a pair, carry a message. Raises BackendMissing, UnknownName."""
+    module = rust_transports()
+    known = {row[0]: row for row in module.transports()}
+    _, what, needs, sleeps = known[check_choice("transport", name, known)]
+    works, errno, why = module.transport_probe(name)
+    return Probe(name, what, works, errno, why, needs, sleeps)
 
 
-make_callable(__name__)
+def transport_names() -> tuple[str, ...]:
+    """Every transport, whether it works here or not. Raises BackendMissing."""
+    return tuple(row[0] for row in rust_transports().transports())
+
+
+def list_transports() -> TransportList:
+    """Try every transport. Raises BackendMissing without the Rust engine."""
+    return TransportList(tuple(map(probe, transport_names())), fingerprint())

@@ -7,7 +7,7 @@ use super::*;
 use crate::net::tick_to_trade::{self, Faults, Found, Plan};
 use crate::net::transport::Options;
 
-/// `hftlab.net.tick_to_trade.wire_script.Script` with how it is to be run, read attribute by attribute.
+/// `hftlab.net.tick_to_trade.scenario.Scenario` with how it is to be run, read attribute by attribute.
 #[derive(FromPyObject)]
 pub struct Round {
     feed: (String, Option<String>),

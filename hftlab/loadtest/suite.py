@@ -1,0 +1,247 @@
+"""Every load test in one run, one after the other, and one verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from hftlab.errors import ConfigError, HftlabError, check_choice, check_range
+from hftlab.feeds.feed import Feed
+from hftlab.loadtest.bursts import BurstReport, microbursts
+from hftlab.loadtest.overload import OverloadReport, overload_test
+from hftlab.loadtest.schedule import ARRIVALS
+from hftlab.loadtest.soak import MAX_S, SoakReport, soak_test
+from hftlab.loadtest.storms import StormReport, order_storms
+from hftlab.loadtest.sweep import LoadSweep, load_sweep
+from hftlab.loadtest.target import Target, resolve_targets
+from hftlab.measurement.machine import describe, fingerprint
+from hftlab.measurement.noise import Jitter, jitter
+from hftlab.presentation.document import Table
+from hftlab.presentation.output import check_writable
+from hftlab.presentation.plain import from_plain, to_plain
+from hftlab.presentation.result import Result, require_schema
+
+if TYPE_CHECKING:
+    import polars as pl
+
+PARTS = ("sweep", "bursts", "storms", "overload", "soak")
+#: With `quick`: a few seconds each.
+QUICK_SWEEP: dict[str, Any] = {"loads": (0.2, 0.5, 0.7, 0.8, 0.9, 1.0, 1.2), "messages": 40_000, "warm": 5_000, "seconds": 0.08}
+QUICK_BURSTS: dict[str, Any] = {"length_ms": 2.0, "rounds": 3, "warm": 5_000}
+SOAK_S, QUICK_SOAK_S = 120.0, 3.0
+_NOISE_S = 0.2
+#: Share of the time that may be lost before a note says what that does to tails.
+NOISY = 0.01
+
+
+@dataclass(frozen=True)
+class StressReport(Result):
+    """The result of every part; None for one that did not run.
+
+    noise       : what the machine did while nothing ran
+    soaks       : one per target
+    interrupted : whether it was stopped; what was measured by then is there
+    """
+
+    schema = "hftlab-stress/2"
+
+    targets: tuple[str, ...]
+    machine: dict[str, Any] = field(repr=False)
+    noise: Jitter
+    sweep: LoadSweep | None = None
+    bursts: BurstReport | None = None
+    storms: StormReport | None = None
+    overload: OverloadReport | None = None
+    soaks: tuple[SoakReport, ...] = ()
+    interrupted: bool = False
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """The results by name; the soak of each target by itself."""
+        every = {name: getattr(self, name) for name in PARTS if name != "soak"}
+        return {name: one for name, one in every.items() if one} | {f"soak {one.target}": one for one in self.soaks}
+
+    @property
+    def failures(self) -> list[str]:
+        """What is wrong, a sentence each; never that something is slow."""
+        return [failure for one in self.parts.values() for failure in getattr(one, "failures", ())]
+
+    @property
+    def verdict(self) -> str:
+        """ "sound" or "unsound"."""
+        return "unsound" if self.failures else "sound"
+
+    def headline(self) -> str:
+        return f"stress of {', '.join(self.targets)}: {self.verdict}{', interrupted' if self.interrupted else ''}"
+
+    def frame(self) -> pl.DataFrame:
+        """One row per target: target, capacity_per_s, knee_per_s, p50, p99, p99.9 (response at half of the capacity, or the
+        highest load below, ns), peak_queue and drain_ms (of the greatest burst), worst_storm and its ns_per_message, stale_ms
+        (of the overload), soak (verdict); null for what did not run."""
+        import polars as pl
+
+        return pl.DataFrame([self._row(target) for target in self.targets], infer_schema_length=None)
+
+    def _row(self, target: str) -> dict[str, Any]:
+        curve = self.sweep[target] if self.sweep else None
+        half = [point for point in curve.points if point.offered <= 0.5 * (curve.capacity or 0)] if curve else []
+        sent = [one for one in self.bursts.bursts if one.target == target] if self.bursts else []
+        burst = max(sent, key=lambda one: one.factor).row() if sent else {}
+        hard = [one for one in self.storms.results if one.target == target] if self.storms else []
+        worst = max(hard, key=lambda one: one.ns.median, default=None)
+        overloaded = next((one for one in self.overload.results if one.target == target), None) if self.overload else None
+        return {
+            "target": target,
+            "capacity_per_s": curve and curve.capacity,
+            "knee_per_s": curve and curve.knee,
+            **{name: half[-1].median("response", name) if half else None for name in ("p50", "p99", "p99.9")},
+            "peak_queue": burst.get("peak_queue"),
+            "drain_ms": burst["drain_ns"] / 1e6 if burst else None,
+            "worst_storm": worst and worst.storm,
+            "ns_per_message": worst and worst.ns.median,
+            "stale_ms": overloaded and overloaded.stale_ns / 1e6,
+            "soak": next((one.verdict for one in self.soaks if one.target == target), None),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "schema": self.schema,
+            "verdict": self.verdict,
+            "failures": self.failures,
+            "interrupted": self.interrupted,
+            "targets": list(self.targets),
+            "machine": self.machine,
+            "noise": to_plain(self.noise),
+            **{name: one and one.to_dict() for name in PARTS if name != "soak" for one in [getattr(self, name)]},
+            "soaks": [one.to_dict() for one in self.soaks],
+            "summary": to_plain(self.frame().to_dicts()),
+        }
+
+    @classmethod
+    def from_dict(cls, payload: dict[str, Any]) -> Self:
+        require_schema(payload, cls.schema)
+        kinds: dict[str, Any] = {"sweep": LoadSweep, "bursts": BurstReport, "storms": StormReport, "overload": OverloadReport}
+        parts: dict[str, Any] = {name: payload[name] and kind.from_dict(payload[name]) for name, kind in kinds.items()}
+        return cls(
+            targets=tuple(payload["targets"]),
+            machine=payload["machine"],
+            noise=from_plain(Jitter, payload["noise"]),
+            soaks=tuple(SoakReport.from_dict(each) for each in payload["soaks"]),
+            interrupted=payload["interrupted"],
+            **parts,
+        )
+
+    def charts(self) -> dict[str, Any]:
+        """The chart of every part, by a name for its file; the curve of every target besides."""
+        charts = {name.replace(" ", "_"): one.plot() for name, one in self.parts.items()}
+        if self.sweep and len(self.targets) > 1:
+            charts |= {f"sweep_{curve.target.replace(' ', '_')}": self.sweep.plot(curve.target) for curve in self.sweep.curves}
+        return charts
+
+    def save_charts(self, folder: str | Path) -> list[Path]:
+        """Each as a PNG; returns where. raises : OutputError if it cannot be written, HftlabError without Altair or vl-convert"""
+        from hftlab.charts import save
+
+        check_writable(Path(folder) / "sweep.png")
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        return [save(chart, Path(folder) / f"{name}.png") for name, chart in self.charts().items()]
+
+    def plot(self) -> Any:
+        """Latency under load, or the chart of the first part that ran. raises : HftlabError where none did"""
+        if not self.parts:
+            raise HftlabError("no part of the stress has run; there is nothing to draw")
+        return next(iter(self.parts.values())).plot()
+
+    def tables(self) -> list[Table]:
+        return [each for one in self.parts.values() for each in one.tables()]
+
+    def notes(self) -> list[str]:
+        lines = [line for one in self.parts.values() for line in one.notes() if line != describe(one.machine)]
+        noisy = self.noise.lost_share > NOISY
+        more = ["tails are the machine's as much as the engine's: use an idle machine, or --core and --realtime"] if noisy else []
+        noise = f"noise of the machine: {str(self.noise).splitlines()[0]}"
+        return list(dict.fromkeys([*lines, noise, *more, describe(self.machine)]))
+
+    def __repr__(self) -> str:
+        return f"<StressReport of {', '.join(self.targets)}: {', '.join(self.parts)}: {self.verdict}>"
+
+
+def stress(
+    targets: Iterable[Any] | None = None,
+    parts: Sequence[str] = PARTS,
+    *,
+    feed: Feed | None = None,
+    quick: bool = False,
+    seconds: float | None = None,
+    rounds: int | None = None,
+    arrivals: str = "poisson",
+    batch: int = 1,
+    over: Iterable[str] = (),
+    seed: int = 1,
+) -> StressReport:
+    """Run the parts, each on all targets. Ctrl-C ends it, and what was measured by then is the result.
+
+    targets  : engines as `hftlab.as_engine` takes them, or targets (`loadtest.target`); default every engine there is
+    parts    : of PARTS
+    feed     : wire bytes for sweep, bursts and soak; default a calm generated one
+    quick    : all of it in under 20 s; seconds: of the soaks together, default 120 (quick: 3)
+    rounds   : of the sweep and the bursts; arrivals, batch, over: as for `load_sweep`
+    raises   : UnknownName, ConfigError; HftlabError for engines that differ, or a debug build
+    """
+    seconds = (QUICK_SOAK_S if quick else SOAK_S) if seconds is None else seconds
+    parts, over = _checked(parts, tuple(over), seconds, rounds, arrivals, batch, seed), tuple(over)
+    chosen = resolve_targets(targets)
+    some = {} if rounds is None else {"rounds": rounds}
+    swept = {**(QUICK_SWEEP if quick else {}), **some, "arrivals": arrivals, "batch": batch}
+    burst = {**(QUICK_BURSTS if quick else {}), **some}
+    engines = [target for target in chosen if target.engine]
+    calls: dict[str, Callable[[], Any]] = {
+        "sweep": lambda: load_sweep(chosen, feed, over=over, seed=seed, **swept),
+        "bursts": lambda: microbursts(chosen, feed, seed=seed, **burst),
+        "storms": lambda: order_storms(chosen, quick=quick, seed=seed),
+        "overload": lambda: overload_test(engines, seed=seed) if engines else None,
+        "soak": lambda: _soaks(chosen, feed, seconds, seed),
+    }
+    noise, results, interrupted = jitter(_NOISE_S), dict[str, Any](), False
+    try:
+        for part in PARTS:
+            if part in parts:
+                results[part] = calls[part]()
+    except KeyboardInterrupt:
+        if not results:
+            raise
+        interrupted = True
+    soaks = results.pop("soak", ())
+    interrupted = interrupted or any(one.interrupted for one in soaks)
+    curves = results["sweep"].curves if "sweep" in results else ()
+    labels = tuple(dict.fromkeys([*(target.label for target in chosen), *(curve.target for curve in curves)]))
+    return StressReport(labels, fingerprint(), noise, **results, soaks=soaks, interrupted=interrupted)
+
+
+def _checked(
+    parts: Sequence[str], over: tuple[str, ...], seconds: float, rounds: int | None, arrivals: str, batch: int, seed: int
+) -> tuple[str, ...]:
+    """The parts; raises for anything out of range before any of them runs."""
+    for part in parts:
+        check_choice("part of the stress", part, PARTS)
+    check_range("number of parts", len(parts), 1)
+    check_range("seconds", seconds, 0.1, MAX_S)
+    check_range("rounds", 1 if rounds is None else rounds, 1)
+    check_choice("arrivals", arrivals, ARRIVALS)
+    check_range("batch", batch, 1)
+    check_range("seed", seed, 0)
+    if over and "sweep" not in parts:
+        raise ConfigError(f"parts over {', '.join(over)} must include the sweep, got {', '.join(parts)}")
+    return tuple(parts)
+
+
+def _soaks(targets: Sequence[Target], feed: Feed | None, seconds: float, seed: int) -> tuple[SoakReport, ...]:
+    """One per target, which share the time; none after one that was interrupted."""
+    out: list[SoakReport] = []
+    for target in targets:
+        out.append(soak_test(target, feed, seconds=max(seconds / len(targets), 0.1), seed=seed))
+        if out[-1].interrupted:
+            break
+    return tuple(out)

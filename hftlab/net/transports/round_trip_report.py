@@ -1,0 +1,138 @@
+"""What a message there and back takes: one result per transport, and the report of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hftlab.measurement.machine import describe
+from hftlab.measurement.paired import Interval
+from hftlab.net.transports.percentiles import PERCENTILES, Summary
+from hftlab.net.transports.transports import ThreadPlacement
+from hftlab.presentation.document import Table, number, table
+from hftlab.presentation.plain import PlainResult
+
+if TYPE_CHECKING:
+    import polars as pl
+
+AGAIN = " again"  # after the name of the base: its second copy, the A/A control
+MEASURES = ("round trip", "one way")
+_SHOWN = ("min", "p50", "p99", "p99.9", "max")
+
+
+@dataclass(frozen=True)
+class TransportResult:
+    """One transport.
+
+    round_trip, one_way : percentiles of every message there and back, and there alone (by the clocks of two cores, which agree to
+                          some 15 ns); less the cost of a reading of the clock
+    medians_ns          : of the round trips of each round, raw
+    """
+
+    name: str
+    round_trip: Summary
+    one_way: Summary
+    medians_ns: tuple[float, ...] = field(repr=False)
+
+    @property
+    def medians(self) -> np.ndarray[Any, Any]:
+        """(rounds,) float64, raw ns."""
+        return np.array(self.medians_ns)
+
+
+@dataclass(frozen=True)
+class RoundTripReport(PlainResult):
+    """Transports, measured in the same interleaved rounds.
+
+    base      : the transport that every ratio is to; its second copy is "BASE again"
+    size      : bytes of a message
+    network   : what it went over, where there was a network
+    clock_ns  : cost of a reading of the clock, which the percentiles are less by
+    skipped   : transports that could not be measured, and why
+    refused   : what the system did not allow of pinning and scheduling
+    """
+
+    schema = "hftlab-round-trip/1"
+
+    base: str
+    results: tuple[TransportResult, ...]
+    rounds: int
+    size: int
+    placement: ThreadPlacement
+    network: str
+    clock_ns: float
+    skipped: tuple[str, ...]
+    refused: tuple[str, ...]
+    machine: dict[str, Any] = field(repr=False)
+    seed: int = 1
+
+    def __getitem__(self, name: str) -> TransportResult:
+        """By name. Raises KeyError."""
+        return {result.name: result for result in self.results}[name]
+
+    def ratio(self, name: str, to: str = "") -> Interval:
+        """Median round trip of a transport in times that of another (default: the base), paired round by round."""
+        return Interval.of(self[name].medians / self[to or self.base].medians)
+
+    @property
+    def control(self) -> Interval:
+        """The base against itself: the A/A noise floor."""
+        return self.ratio(self.base + AGAIN)
+
+    def frame(self) -> pl.DataFrame:
+        """Two rows per transport: transport, measure ("round trip", "one way"), n, min, p50 to p99.99, max (ns, less the clock;
+        null where too few samples lie beyond), low, high (95 % interval of the median over the rounds; round trips alone), ratio,
+        ratio_low, ratio_high (to the base; round trips alone)."""
+        import polars as pl
+
+        numbers = ("min", *PERCENTILES, "max", "low", "high", "ratio", "ratio_low", "ratio_high")
+        texts = {"transport": pl.String, "measure": pl.String, "n": pl.Int64}
+        schema: dict[str, Any] = {**texts, **dict.fromkeys(numbers, pl.Float64)}
+        return pl.DataFrame([row for result in self.results for row in self._rows(result)], schema=schema)
+
+    def _rows(self, result: TransportResult) -> Iterator[dict[str, Any]]:
+        middle, ratio = Interval.of(result.medians), self.ratio(result.name)
+        spread = {"low": max(middle.low - self.clock_ns, 0.0), "high": max(middle.high - self.clock_ns, 0.0)}
+        times = {"ratio": ratio.median, "ratio_low": ratio.low, "ratio_high": ratio.high}
+        yield {"transport": result.name, "measure": MEASURES[0], **result.round_trip, **spread, **times}
+        yield {"transport": result.name, "measure": MEASURES[1], **result.one_way, **dict.fromkeys((*spread, *times))}
+
+    @property
+    def conditions(self) -> str:
+        """How it was measured."""
+        how = self.placement.describe(self.refused)
+        return f"{self.size} bytes there and back, {self.network}, {how}, {self.rounds} interleaved rounds"
+
+    def tables(self) -> list[Table]:
+        rows = [
+            (
+                result.name,
+                *(number(result.round_trip[name], 2, 1e3) for name in _SHOWN),
+                number(result.one_way["p50"], 2, 1e3),
+                str(self.ratio(result.name)),
+                f"{result.round_trip['n']:,}",
+            )
+            for result in sorted(self.results, key=lambda result: result.round_trip["p50"] or 0.0)
+        ]
+        columns = ("transport", *(f"{name} us" for name in _SHOWN), "one way p50 us", f"x {self.base}", "n")
+        return [table("round trip", columns, rows)]
+
+    def notes(self) -> list[str]:
+        clock = f"less {self.clock_ns:.0f} ns, the cost of a reading of the clock"
+        control = f"A/A control, {self.base} against itself: {self.control}"
+        return [self.conditions, clock, control, *self.refused, *self.skipped, describe(self.machine)]
+
+    def plot(self) -> Any:
+        """p50, p99 and p99.9 of the round trip, transport by transport, as an Altair chart on a logarithmic axis."""
+        from hftlab.charts import round_trip_chart
+
+        return round_trip_chart(self.frame(), self.conditions)
+
+    def derived(self) -> dict[str, Any]:
+        return {"rows": self.frame().to_dicts()}
+
+    def __repr__(self) -> str:
+        return f"<RoundTripReport: {len(self.results)} transports, {self.rounds} rounds>"

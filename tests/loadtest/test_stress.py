@@ -1,0 +1,138 @@
+"""Does the whole of it run from the command line, report what is wrong by its exit code, and never that something is slow?"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from planted_stress import Server, check_result
+
+import hftlab
+from hftlab.cli.main import main
+from hftlab.errors import ConfigError, HftlabError, UnknownName
+from hftlab.loadtest.storm_feeds import Size
+from hftlab.loadtest.suite import PARTS, StressReport
+
+HERE = Path(__file__).resolve().parents[1]
+FEED = hftlab.synthetic(messages=30_000)
+
+
+def test_the_command_writes_one_json_object_with_every_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, charts = tmp_path / "stress.json", tmp_path / "charts"
+    words = ["stress", "sweep", "soak", "--quick", "--engine", "python", "--rounds", "1", "--seconds", "1"]
+    assert main([*words, "--out", str(out), "--charts", str(charts), "--json"]) == 0
+    payload = json.loads(capsys.readouterr().out)
+    assert payload == json.loads(out.read_text())
+    assert payload["schema"] == StressReport.schema
+    assert {part for part in PARTS if part != "soak"} <= set(payload)
+    assert (payload["verdict"], payload["failures"], payload["targets"]) == ("sound", [], ["python"])
+    assert payload["summary"][0]["capacity_per_s"] > 0
+    assert (payload["bursts"], payload["storms"], payload["overload"]) == (None, None, None)
+    assert {path.stem for path in charts.iterdir()} == {"sweep", "soak_python"}
+
+
+def test_the_command_prints_tables_and_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stress", "overload", "bursts", "--quick", "--engine", "python", "--rounds", "1"]) == 0
+    text = capsys.readouterr().out
+    for word in ("stress of python: sound", "bursts of 2 ms", "overload for 50 ms", "noise of the machine"):
+        assert word in text
+
+
+def test_an_engine_that_is_wrong_gives_exit_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("hftlab.loadtest.storms.QUICK", Size(messages=2_000, deep=500, deep_levels=100, wide=50))
+    place = f"{HERE / 'planted_stress.py'}:FORGETFUL"
+    assert main(["stress", "storms", "--quick", "--engine", place]) == 1
+    text = capsys.readouterr().out
+    assert "unsound" in text
+    assert "differs from the reference" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["hail"], "unknown part of the stress 'hail'; known: sweep, bursts, storms, overload, soak"),
+        (["sweep", "--arrivals", "never"], "unknown arrivals 'never'"),
+        (["soak", "--seconds", "0"], "seconds must be between 0.1 and"),
+        (["sweep", "--engine", "fortran"], "unknown backend 'fortran'"),
+        (["sweep", "--rounds", "0"], "rounds must be at least 1, got 0"),
+        (["sweep", "--feed", "nowhere.itch"], "nowhere.itch"),
+    ],
+)
+def test_bad_input_is_one_sentence_at_the_start(words: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
+    more = [] if "--engine" in words else ["--engine", "python"]
+    assert main(["stress", *words, *more, "--quick"]) == 2
+    printed = capsys.readouterr().err
+    assert error in printed
+    assert printed.count("\n") == 1
+
+
+def test_ctrl_c_in_a_soak_prints_what_was_measured() -> None:
+    command = [sys.executable, "-m", "hftlab.cli.main", "stress", "soak", "--engine", "python", "--seconds", "300"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "CI": "1"})
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and child.poll() is None:
+            time.sleep(3)
+            child.send_signal(signal.SIGINT)
+            try:
+                out, _ = child.communicate(timeout=20)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+    finally:
+        child.kill()
+    assert child.returncode == 130
+    if "soak of python" not in out:  # struck before the first sample
+        pytest.skip("the machine is too slow to have begun in 3 s")
+    assert "interrupted before" in out
+
+
+def planted(**more: Any) -> StressReport:
+    return hftlab.stress([Server(10_000)], ("sweep", "bursts", "soak"), feed=FEED, quick=True, seconds=0.6, rounds=1, **more)
+
+
+def test_the_summary_has_a_row_per_target_and_a_target_needs_no_engine() -> None:
+    report = planted(arrivals="even")
+    (row,) = report.frame().to_dicts()
+    assert row["target"] == "server"
+    assert row["capacity_per_s"] == pytest.approx(1e5, rel=0.02)
+    assert row["p50"] == row["p99"] == 10_000
+    assert (row["worst_storm"], row["stale_ms"]) == (None, None)
+    assert set(report.parts) == {"sweep", "bursts", "soak server"}
+    assert set(report.charts()) == {"sweep", "bursts", "soak_server"}
+    check_result(report)
+
+
+def test_what_was_done_before_ctrl_c_is_there() -> None:
+    drives = iter(range(1_000_000))
+
+    def strike() -> None:
+        if next(drives) == 17:
+            raise KeyboardInterrupt
+
+    report = hftlab.stress([Server(10_000, on_drive=strike)], ("sweep", "bursts"), feed=FEED, quick=True, rounds=1)
+    assert report.interrupted
+    assert report.headline().endswith("sound, interrupted")
+
+
+@pytest.mark.parametrize("wrong", [{"seconds": float("nan")}, {"rounds": -1}, {"seed": -1}, {"batch": 0}, {"seconds": 0.0}])
+def test_a_number_out_of_range_is_refused_before_anything_runs(wrong: dict[str, Any]) -> None:
+    def never() -> None:
+        raise AssertionError("it ran")
+
+    with pytest.raises(ConfigError, match=f"{next(iter(wrong))} must be"):
+        hftlab.stress([Server(on_drive=never)], feed=FEED, **wrong)
+
+
+def test_parts_that_are_none_are_refused() -> None:
+    with pytest.raises(ConfigError, match="number of parts must be at least 1, got 0"):
+        hftlab.stress(["python"], ())
+    with pytest.raises(UnknownName, match="known: sweep"):
+        hftlab.stress(["python"], ["hail"])
+    with pytest.raises(HftlabError, match="nothing to draw"):
+        hftlab.stress([Server()], ["overload"], feed=FEED).plot()
