@@ -101,7 +101,7 @@ print("order bytes of every engine here:", digests)
 
 # %% tags=["nbval-ignore-output"]
 report = hftlab.bench(feed, rounds=ROUNDS)
-print("\n".join(report.lines()))
+print("\n".join(report.notes()))
 report.frame().select("engine", "stage", "n", "mean", "p50", "p95", "p99")
 
 # %% tags=["nbval-ignore-output"]

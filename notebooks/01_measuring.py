@@ -277,16 +277,16 @@ curves = [one.spectrum().with_columns(pl.format(name + ", {}", "series").alias("
 charts.percentile_chart(pl.concat(curves), "End to end, three phases", f"{feed.name}, clock cost subtracted")
 
 # %% tags=["nbval-check-output"]
-cold_is_slower = all(one.swept.quantile(0.5) > 1.5 * one["total"].quantile(0.5) for one in reports.values())
+cold_is_slower = all(one.cold_cache.quantile(0.5) > 1.5 * one["total"].quantile(0.5) for one in reports.values())
 print("with cold caches, a message takes more than 1.5 times as long in every engine here:", cold_is_slower)
 assert cold_is_slower
 
 # %% tags=["nbval-ignore-output"]
 for name, one in reports.items():
     warm = one["total"].quantile(0.5)
-    first = next(row for row in one.measured.first if row.part == "total").quantile(0.5)
+    first = next(row for row in one.timings.cold_start_ns if row.part == "total").quantile(0.5)
     print(
-        f"{name}: {one.swept.quantile(0.5) / warm:.1f} times as long as warm with cold caches (your guess: {guess_cold}),",
+        f"{name}: {one.cold_cache.quantile(0.5) / warm:.1f} times as long as warm with cold caches (your guess: {guess_cold}),",
         end=" ",
     )
     print(f"{first / warm:.2f} times among the first messages")
@@ -306,7 +306,7 @@ for name, one in reports.items():
 
 # %% tags=["nbval-ignore-output"]
 for one in reports.values():
-    for sentence in one.lines():
+    for sentence in one.notes():
         print("-", sentence)
 
 # %% [markdown]

@@ -53,7 +53,7 @@ naive.plot()
 
 # %% tags=["nbval-check-output"]
 print("equal to the last bit:", bool(hftlab.verify("python", "rust", feed)))
-ratio = naive.metrics[0].found.ratio
+ratio = naive.metrics[0].paired.ratio
 assert ratio.median > 8, naive
 print("the naive port is more than 8 times as fast:", ratio.median > 8)
 
@@ -98,7 +98,7 @@ ways.filter(~pl.col("way").str.starts_with("push")).select("way", "until", "ns_p
 ns = {
     (way, until, size): low for way, until, size, low in ways.select("way", "until", "messages_per_crossing", "min").iter_rows()
 }
-call, python_call = ns["no-op across", "", 0], ns["Python no-op", "", 0]
+call, python_call = ns["Rust no-op", "", 0], ns["Python no-op", "", 0]
 claims = {
     "an empty call across the border costs less than 3 empty calls in Python": call < 3 * python_call,
     "a call per message, until the book, is more than 5 times as fast as the Python engine": ns["Python engine", "book", MESSAGES]
@@ -155,7 +155,7 @@ for claim, holds in claims.items():
 # A **crossover** is the size from which on one curve stays below another:
 
 # %% tags=["nbval-ignore-output"]
-print("\n".join(border.words()))
+print("\n".join(border.sentences()))
 print(f"your guesses: an empty call {guess_call} times (measured {call / python_call:.1f}),")
 print(f"              negligible from {guess_chunk} messages a call on")
 

@@ -276,7 +276,7 @@ for label, found in opening.items():
 
 # %% tags=["nbval-check-output"]
 instruments = len(set(hftlab.decode(young)["instrument"].tolist()) - {0})
-tree = opening["btree"].metrics[0].found.ratio
+tree = opening["btree"].metrics[0].paired.ratio
 assert tree.median > 1.2, opening["btree"]
 print(f"{MESSAGES:,} messages, {instruments:,} instruments: {MESSAGES / instruments:.0f} messages each")
 print("there the tree takes less time than the ladder, by a factor of more than 1.2:", tree.median > 1.2)

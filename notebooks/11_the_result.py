@@ -153,7 +153,7 @@ now = now.pivot("engine", index="stage", values="said").rename(lambda name: name
 table = now.join(was, on="stage", how="left", maintain_order="left")
 with pl.Config(tbl_width_chars=170, fmt_str_lengths=40):
     print(table)
-print("\n".join(line for line in report.lines() if "x [" in line or "load" in line))
+print("\n".join(line for line in report.notes() if "x [" in line or "load" in line))
 
 # %% [markdown]
 # The last two columns are medians of one call in microseconds, the others nanoseconds per message with an interval. If the
@@ -222,7 +222,7 @@ guess_times = 3
 # %% tags=["nbval-ignore-output"]
 limit = lower_bound(feed, rounds=PAIRED)
 print(f"the whole path is {limit.times():.1f} times the frames and fields; your guess: {guess_times}")
-print("\n".join(limit.lines()[:2]))
+print("\n".join(limit.notes()[:2]))
 limit.frame()
 
 # %% tags=["nbval-ignore-output"]
@@ -288,8 +288,8 @@ wire.shares().filter(quantile="p50").filter(pl.col("path").is_in(paths)).pivot("
 print(
     f"a reading: {limit.ns[CLOCK]:.0f} ns; frames and fields: {limit.ns[FRAMES]:.1f} ns; the whole path: {limit.ns[WHOLE]:.1f} ns"
 )
-best = report.measured[-1]
-print("\n".join(sentence for _, sentence in best.agreement().values()))
+best = report.engines[-1]
+print("\n".join(agreement.sentence() for agreement in best.agreement().values()))
 
 # %% tags=["nbval-check-output"]
 assert limit.ns[CLOCK] > limit.ns[FRAMES] / 2
@@ -311,8 +311,8 @@ print("best -> best: ", control.verdict)
 before_after.plot()
 
 # %% tags=["nbval-check-output"]
-assert before_after.metrics[0].found.ratio.median > 1.1
-print("the best engine takes less time per message than the naive one:", before_after.metrics[0].found.ratio.median > 1.1)
+assert before_after.metrics[0].paired.ratio.median > 1.1
+print("the best engine takes less time per message than the naive one:", before_after.metrics[0].paired.ratio.median > 1.1)
 
 # %% [markdown]
 # ## Exercise 11.1: whose speed-up is it?

@@ -343,46 +343,35 @@ def trace_events(slowest: SlowestMessages) -> dict[str, Any]:
 
 def _metadata(slowest: SlowestMessages) -> Iterator[dict[str, Any]]:
     """The names of the process and of its tracks, and the order in which they are shown."""
-    yield {
-        "ph": "M",
-        "pid": _PID,
-        "tid": 0,
-        "name": "process_name",
-        "args": {"name": f"hftlab {slowest.engine} on {slowest.feed}"},
-    }
-    for tid, name in enumerate(TRACKS, 1):
-        yield {"ph": "M", "pid": _PID, "tid": tid, "name": "thread_name", "args": {"name": name}}
-        yield {"ph": "M", "pid": _PID, "tid": tid, "name": "thread_sort_index", "args": {"sort_index": tid}}
+
+    def named(tid: int, event: str, /, **args: Any) -> dict[str, Any]:
+        return {"ph": "M", "pid": _PID, "tid": tid, "name": event, "args": args}
+
+    yield named(0, "process_name", name=f"hftlab {slowest.engine} on {slowest.feed}")
+    for tid, track in enumerate(TRACKS, 1):
+        yield named(tid, "thread_name", name=track)
+        yield named(tid, "thread_sort_index", sort_index=tid)
 
 
 def _events(slowest: SlowestMessages) -> Iterator[dict[str, Any]]:
     """Complete events by time, the longer of two that start together first."""
-    slow = {message.message.index: message for message in slowest.slow}
+    slow = {each.message.index: each for each in slowest.slow}
     for message in slowest.messages:
+        start, total = message.start_ns, message.total_ns
         if message.index in slow:
-            name = f"{message.rank}. {slow[message.index].where}: message {message.index}"
-            yield _complete(
-                "slow messages", name, message.start_ns, message.total_ns, {"sentence": slow[message.index].sentence()}
-            )
-        yield _complete("messages", message.kind, message.start_ns, message.total_ns, _arguments(message, slowest.price_scale))
-        at = message.start_ns
+            one = slow[message.index]
+            name = f"{message.rank}. {one.where}: message {message.index}"
+            yield _complete("slow messages", name, start, total, {"sentence": one.sentence()})
+        yield _complete("messages", message.kind, start, total, _arguments(message, slowest.price_scale))
         for stage, ns in zip(STAGES, message.stages_ns, strict=True):
             if ns:  # a stage that did not run, or was quicker than the clock's step, has nothing to show
-                yield _complete(stage, stage, at, ns, {"message": message.index, "kind": message.kind, "ns": ns})
-            at += ns
+                yield _complete(stage, stage, start, ns, {"message": message.index, "kind": message.kind, "ns": ns})
+            start += ns
 
 
 def _complete(track: str, name: str, start_ns: int, ns: int, args: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "ph": "X",
-        "pid": _PID,
-        "tid": 1 + TRACKS.index(track),
-        "cat": track,
-        "name": name,
-        "ts": start_ns / 1000,
-        "dur": ns / 1000,
-        "args": args,
-    }
+    place = {"ph": "X", "pid": _PID, "tid": 1 + TRACKS.index(track), "cat": track}
+    return {**place, "name": name, "ts": start_ns / 1000, "dur": ns / 1000, "args": args}
 
 
 def _arguments(message: TracedMessage, price_scale: int) -> dict[str, Any]:
