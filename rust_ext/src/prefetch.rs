@@ -64,7 +64,7 @@ pub fn ask<L: Levels, I: Index, P: Pool>(book: &Book<L, I, P>, events: &[Event; 
         index.prefetch(event.order_id);
         if let Some(known) = known(event) {
             prefetch(&known.top);
-            prefetch(&known.halves[(event.side == ASK) as usize]);
+            prefetch(&known.sides[(event.side == ASK) as usize]);
         }
         // Without a branch: the kind of the next message is random to a predictor.
         come.place[come.len % BATCH] = i as u8;
@@ -82,7 +82,7 @@ pub fn ask<L: Levels, I: Index, P: Pool>(book: &Book<L, I, P>, events: &[Event; 
         let i = (event.side == ASK) as usize;
         known(event).map_or(0, |known| {
             prefetch(levels.get(known.best[i]));
-            known.halves[i].prefetch(signed(event.price, i)) << 1 | i as u32
+            known.sides[i].prefetch(signed(event.price, i)) << 1 | i as u32
         })
     });
     there.step(events, |_, slot| {
@@ -93,14 +93,14 @@ pub fn ask<L: Levels, I: Index, P: Pool>(book: &Book<L, I, P>, events: &[Event; 
         order.level
     });
     come.step(events, |event, hint| {
-        let level = known(event).map_or(0, |known| known.halves[hint as usize % 2].guess(hint >> 1));
+        let level = known(event).map_or(0, |known| known.sides[hint as usize % 2].guess(hint >> 1));
         prefetch(levels.get(level));
         level
     });
     there.step(events, |event, level| {
-        let i = (levels.get(level).half % 2) as usize;
+        let i = (levels.get(level).book_side % 2) as usize;
         known(event).inspect(|known| {
-            prefetch(&known.halves[i]);
+            prefetch(&known.sides[i]);
             prefetch(levels.get(known.best[i]));
         });
         0

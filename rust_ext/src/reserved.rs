@@ -62,7 +62,7 @@ impl<T: Zeroed> Pages<T> {
         }
     }
 
-    /// The value in a slot. Without the check that indexing makes: even masking the slot took 2 to 3 ns a message.
+    /// The value in a slot. Unchecked access: even masking the slot took 2 to 3 ns a message.
     ///
     /// # Safety
     /// The slot must be below `len()`.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use common::{BEST, NAIVE, engine, feed, offset, settings};
 use hftlab_rust::dispatch::Variant;
 use hftlab_rust::net::placement::Placement;
-use hftlab_rust::net::tick_to_trade::{Faults, Found, Plan, ends, run};
+use hftlab_rust::net::tick_to_trade::{Faults, Measurement, Scenario, ends, run};
 use hftlab_rust::net::transport::Options;
 use hftlab_rust::protocols::ouch::EnterOrder;
 use hftlab_rust::run::{Settings, Until};
@@ -54,10 +54,10 @@ fn made(variant: Variant) -> Made {
     Made { data, warm, ends, orders, stream, first: before as u32 + 1 }
 }
 
-fn over(feed: &str, orders: Option<&str>, made: &Made, due_ns: i64, faults: Faults) -> Found {
+fn over(feed: &str, orders: Option<&str>, made: &Made, due_ns: i64, faults: Faults) -> Measurement {
     let due: Vec<i64> =
         (0..made.ends.len() as i64).map(|i| if due_ns < 0 { -1 } else { i * due_ns }).collect();
-    let plan = Plan {
+    let scenario = Scenario {
         warm: &made.data[..made.warm],
         data: &made.data[made.warm..],
         ends: &made.ends,
@@ -77,7 +77,7 @@ fn over(feed: &str, orders: Option<&str>, made: &Made, due_ns: i64, faults: Faul
     };
     let mut sides = ends((feed, None), orders.map(|name| (name, None)), &Options::default()).unwrap();
     let [exchange, trader] = &mut sides;
-    run([exchange, trader], &plan, &mut *engine(BEST, acting())).unwrap()
+    run([exchange, trader], &scenario, &mut *engine(BEST, acting())).unwrap()
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn packets_that_are_no_messages_are_refused() {
     let mut made = made(BEST);
     made.ends[3] += 1;
     let due = vec![-1; made.ends.len()];
-    let plan = Plan {
+    let scenario = Scenario {
         warm: &made.data[..made.warm],
         data: &made.data[made.warm..],
         ends: &made.ends,
@@ -157,6 +157,6 @@ fn packets_that_are_no_messages_are_refused() {
     };
     let mut sides = ends(("memory", None), None, &Options::default()).unwrap();
     let [exchange, trader] = &mut sides;
-    let failure = run([exchange, trader], &plan, &mut *engine(BEST, acting())).unwrap_err();
+    let failure = run([exchange, trader], &scenario, &mut *engine(BEST, acting())).unwrap_err();
     assert_eq!(failure.to_string(), "exchange: the packets are not whole messages");
 }

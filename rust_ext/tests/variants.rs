@@ -192,9 +192,9 @@ fn index_equals_the_model<I: Index, P: Pool>(seed: u64, reference: impl Fn(u64) 
     assert_eq!(index.live(), model.len());
     for (&id, &slot) in &model {
         assert_eq!(index.find(id, &mut pool).slot, slot);
-        assert!(index.holds(id, &mut pool) && pool.get(slot).id == id);
+        assert!(index.contains(id, &mut pool) && pool.get(slot).id == id);
     }
-    assert!((0..1000).all(|n| !index.holds(u64::MAX - n, &mut pool)));
+    assert!((0..1000).all(|n| !index.contains(u64::MAX - n, &mut pool)));
 }
 
 #[test]

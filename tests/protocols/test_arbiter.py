@@ -180,13 +180,6 @@ def test_heartbeats_and_ends_reveal_holes(reveals: type) -> None:
     assert (sink.arbiter.counts["heartbeats"], sink.arbiter.counts["recovered"]) == (2, 3)
 
 
-def test_a_hole_ends_where_the_highest_number_seen_says() -> None:
-    sink = Sink(Arbiter())
-    for datagram in (mold.heartbeat(SESSION, 9), packet(3), mold.heartbeat(SESSION, 6), packet(1, 2)):
-        sink.feed(datagram, 0)
-    assert (sink.arbiter.expected, sink.arbiter.gap) == (4, (4, 9))
-
-
 def test_the_window_is_counted_from_the_expected_number() -> None:
     sink = Sink(Arbiter(window=10, max_requests=0))
     sink.feed(packet(10), 0)
@@ -211,15 +204,6 @@ def test_what_waits_is_not_skipped_for_what_is_farther() -> None:
     for now, number in ((0, 50), (1, 5), (20, 51)):
         sink.feed(packet(number), now)
     assert (sink.delivered, list(sink.arbiter.lost), sink.arbiter.gap) == ({5}, [(1, 5)], (6, 51))
-
-
-def test_what_waits_is_dropped_where_it_comes_again_in_order() -> None:
-    sink = Sink(Arbiter())
-    sink.feed(packet(3), 0)
-    sink.feed(packet(5), 0)
-    assert sink.feed(packet(1, 4), 0).count == 5
-    assert (sink.arbiter.held, sink.arbiter._held.bytes, sink.arbiter.counts["duplicates"]) == (0, 0, 1)
-    sink.balanced()
 
 
 def test_a_hole_stays_known_while_the_stream_goes_on_before_it() -> None:
@@ -439,26 +423,21 @@ def test_a_new_session_is_noticed_not_mixed_in() -> None:
     assert sink.arbiter.receive(A, packet(7), 5).count == 0  # the old session is foreign now
 
 
-def test_our_own_session_ends_a_suspicion() -> None:
+@pytest.mark.parametrize(
+    ("sessions", "changed"),
+    [
+        ([OTHER] * 3, OTHER),
+        ([OTHER] * 3 + [SESSION], None),
+        ([b"OTHER%05d" % (turn % 2) for turn in range(20)], None),  # strays of many sessions
+        ([b" SESSION01"] * 2, None),  # compared whole, spaces and all
+    ],
+)
+def test_three_of_one_other_session_in_a_row_are_a_change(sessions: list[bytes], changed: bytes | None) -> None:
     arbiter = Arbiter(SESSION)
-    for _ in range(3):
-        arbiter.receive(A, packet(1, 1, OTHER), 0)
-    assert arbiter.stale
-    arbiter.receive(B, packet(1), 1)
-    assert (arbiter.changed, arbiter.stale) == (None, False)
-
-
-def test_strays_of_many_sessions_are_no_new_session() -> None:
-    arbiter = Arbiter(SESSION)
-    for turn in range(20):
-        arbiter.receive(A, packet(1, 1, b"OTHER%05d" % (turn % 2)), 0)
-    assert (arbiter.changed, arbiter.stale) == (None, False)
-
-
-def test_sessions_are_compared_whole() -> None:
-    arbiter = Arbiter(b"S1        ")
-    assert arbiter.receive(A, packet(1, 1, b"        S1"), 0).count == 0
-    assert arbiter.counts["foreign_session"] == 1
+    for session in sessions:
+        arbiter.receive(A, packet(1, 1, session), 0)
+    assert (arbiter.changed, arbiter.stale) == (changed, changed is not None)
+    assert arbiter.counts["foreign_session"] == len(sessions) - sessions.count(SESSION)
 
 
 def test_joining_live_begins_with_what_comes() -> None:
@@ -487,13 +466,11 @@ def test_an_end_is_waited_for_until_heartbeats_say_that_it_was_none() -> None:
 
 def test_after_the_end_of_a_session_more_of_it_undoes_the_end() -> None:
     arbiter = Arbiter()
-    arbiter.receive(A, packet(1), 0)
-    arbiter.receive(A, mold.end(SESSION, 2), 0)
-    assert arbiter.finished
-    arbiter.receive(B, mold.end(SESSION, 1), 0)  # late, and wrong
-    assert arbiter.finished
-    arbiter.receive(B, packet(2), 0)
-    assert not arbiter.finished
+    finished = []
+    for datagram in (packet(1), mold.end(SESSION, 2), mold.end(SESSION, 1), packet(2)):  # the second end is late, and wrong
+        arbiter.receive(A, datagram, 0)
+        finished.append(arbiter.finished)
+    assert finished == [False, True, True, False]
 
 
 # --- bounds

@@ -259,49 +259,14 @@ def test_any_split_tells_the_client_the_same(store: list[bytes], cuts: list[int]
     assert (other.next, one.sent) == (len(store) + 1, len(store))
 
 
-@patient
-@given(st.lists(st.binary(max_size=50), max_size=20), st.lists(st.integers(0, 5000), max_size=20))
-def test_any_split_tells_the_server_the_same(bodies: list[bytes], cuts: list[int]) -> None:
-    one, other = server(), client(version="4.10")
-    stream = other.connected(0)
-    other.receive(soup.accepted("S001", 1), 0)
-    stream += b"".join(other.send(body, 0) for body in bodies) + other.due(SECOND)
-    assert [body for part in cut(stream, cuts) for body in one.receive(part, 0)] == bodies
-    assert one.state == "open"
-
-
-def test_the_end_comes_after_all_messages_and_nothing_after_it() -> None:
-    one, other = server([b"one", b"two", b"three"]), client()
-    one.receive(other.connected(0), 0)
-    one.end()
-    events = []
-    while data := one.outgoing(1):  # a message at a time
-        events += other.receive(data + (soup.packet(b"S", b"late") if b"Z" in data else b""), 0)
-    assert [event.kind for event in events] == ["accepted", "message", "message", "message", "end"]
-    assert (other.closed, other.next) == ("end of session", 4)
-
-
-def test_another_session_begins_with_its_own_numbers() -> None:
-    other = client(session="S001", next=9)
-    other.connected(0)
-    assert other.receive(soup.accepted("S002", 1), 0) == [Event("accepted", b"S002", 1)]
-    assert (other.session, other.next, other.missed) == ("S002", 1, [])
-
-
-@pytest.mark.parametrize(("wanted", "got"), [(0, 3), (1, 1), (2, 2), (3, 3), (4, 4), (9, 4)])
-def test_a_login_begins_with_the_number_it_asks_for(wanted: int, got: int) -> None:
-    one = server([b"one", b"two", b"three"])
+@pytest.mark.parametrize(("stored", "wanted", "got"), [(3, 0, 3), (3, 1, 1), (3, 2, 2), (3, 4, 4), (3, 9, 4), (0, 0, 1)])
+def test_a_login_begins_with_the_number_it_asks_for(stored: int, wanted: int, got: int) -> None:
+    store = [b"%d" % number for number in range(1, stored + 1)]
+    one = server(store)
     one.receive(soup.login("trader", "secret7", sequence=wanted), 0)
-    framer = soup.Framer()
-    (kind, answer), *rest = framer.feed(one.outgoing())
+    (kind, answer), *rest = soup.Framer().feed(one.outgoing())
     assert (kind, soup.decode_accepted(answer).sequence) == (soup.ACCEPTED, got)
-    assert rest == [(b"S", body) for body in (b"one", b"two", b"three")[got - 1 :]]
-
-
-def test_in_an_empty_session_the_most_recent_message_is_the_first() -> None:
-    one = server()
-    one.receive(soup.login("trader", "secret7", sequence=0), 0)
-    assert one.outgoing() == soup.accepted("S001", 1)
+    assert rest == [(b"S", body) for body in store[got - 1 :]]
 
 
 def test_reconnecting_continues_with_the_next_number() -> None:
@@ -317,16 +282,21 @@ def test_reconnecting_continues_with_the_next_number() -> None:
     assert other.missed == []
 
 
-def test_a_server_that_has_forgotten_is_not_believed() -> None:
-    other = client()
-    joined(server([b"one", b"two"]), other)
-    other.lost()
-    assert joined(server([b"other"]), other) == []
-    assert other.closed == "session 'S001' must go on at 3, got 2, which was received before"
-    other = client(session="S001", next=2)
+@pytest.mark.parametrize(
+    ("begins", "answer", "events", "missed"),
+    [
+        ({"session": "S001", "next": 3}, ("S001", 2), [], []),  # it has forgotten, and is not believed
+        ({"session": "S001", "next": 2}, ("S001", 5), [Event("accepted", b"S001", 5)], [(2, 5)]),
+        ({"session": "S001", "next": 9}, ("S002", 1), [Event("accepted", b"S002", 1)], []),  # another session
+    ],
+)
+def test_where_a_session_goes_on(begins: dict[str, Any], answer: tuple[str, int], events: list[Event], missed: list[Any]) -> None:
+    other = client(**begins)
     other.connected(0)
-    assert other.receive(soup.accepted("S001", 5), 0) == [Event("accepted", b"S001", 5)]
-    assert other.missed == [(2, 5)]
+    assert other.receive(soup.accepted(*answer), 0) == events
+    assert other.missed == missed
+    assert other.reason is (None if events else CloseReason.SESSION_WENT_BACK)
+    assert (other.session, other.next) == (answer if events else ("S001", 3))
 
 
 @pytest.mark.parametrize(
@@ -445,15 +415,10 @@ def test_heartbeats_fill_silence_only() -> None:
     one.due(2 * SECOND - 1)
     assert one.outgoing() == b""
     assert other.receive(soup.packet(b"H"), 0) == []
-    assert client().due(5 * SECOND) == b""  # nothing before it is connected
-
-
-def test_no_heartbeat_before_the_login() -> None:
-    one, other = server(), client()
-    one.due(0)
-    one.due(5 * SECOND)
-    other.connected(0)
-    assert (one.outgoing(), other.due(5 * SECOND)) == (b"", b"")
+    early, waiting = server(), client()
+    early.due(0)
+    early.due(5 * SECOND)
+    assert (early.outgoing(), waiting.due(5 * SECOND)) == (b"", b"")  # nothing before a login
 
 
 def test_a_login_must_come_in_time_whatever_else_comes() -> None:

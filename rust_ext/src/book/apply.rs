@@ -1,14 +1,14 @@
 //! BOOK, changing: what an event does to the orders and levels. The only place that knows what an event means.
 //!
 //! ```text
-//! reference -> index -> order -> level -> instrument          an order names its level, a level names its half of a book
+//! reference -> index -> order -> level -> instrument          an order names its level, a level names its side of a book
 //! price -> levels of that half -> level -> queue of orders    NIL stands for "nobody" everywhere and may be written to
 //! ```
 
 use std::hint::select_unpredictable;
 
 use crate::book::levels::{LevelTable, Levels, NIL};
-use crate::book::orders::{Found, Index};
+use crate::book::orders::{Index, Lookup};
 use crate::book::pool::{Order, Pool};
 use crate::event::{ASK, BID, BOTH, Event, Fault, kind};
 
@@ -39,7 +39,7 @@ pub struct Touched {
 #[repr(align(64))]
 pub struct Instrument<L> {
     /// Bids, then asks.
-    pub(crate) halves: [L; 2],
+    pub(crate) sides: [L; 2],
     /// Slots of the best levels, or `NIL`.
     pub(crate) best: [u32; 2],
     /// Zeros until the feed has named it.
@@ -117,7 +117,7 @@ impl<I: Index, P: Pool> Store<I, P> {
     #[inline(always)]
     fn allow(&mut self, event: &Event, id: u64) -> Result<(), Fault> {
         Self::worth(event)?;
-        if self.index.holds(id, &mut self.pool) { Err(Fault::DuplicateOrder) } else { Ok(()) }
+        if self.index.contains(id, &mut self.pool) { Err(Fault::DuplicateOrder) } else { Ok(()) }
     }
 
     #[inline(always)]
@@ -130,13 +130,13 @@ impl<I: Index, P: Pool> Store<I, P> {
 
     /// The order an event acts on.
     #[inline(always)]
-    fn live(&mut self, event: &Event) -> Result<Found, Fault> {
+    fn live(&mut self, event: &Event) -> Result<Lookup, Fault> {
         let found = self.index.find(event.order_id, &mut self.pool);
         if found.slot == NIL {
             return Err(Fault::UnknownOrder);
         }
         let level = self.pool.get(found.slot).level;
-        if self.levels.get(level).half >> 1 != event.instrument as u32 {
+        if self.levels.get(level).book_side >> 1 != event.instrument as u32 {
             return Err(Fault::WrongInstrument);
         }
         Ok(found)
@@ -149,7 +149,7 @@ impl<I: Index, P: Pool> Store<I, P> {
         order.qty -= event.qty;
         let level = self.levels.get_mut(order.level);
         level.qty -= event.qty as u64;
-        let (best_key, i) = (level.key, (level.half & 1) as usize);
+        let (best_key, i) = (level.key, (level.book_side & 1) as usize);
         self.refresh(known, i);
         self.touched = Touched { side: i as u8 + 1, reshaped: false, best_key, gained: -(event.qty as i64) };
         self.touched.side
@@ -172,7 +172,7 @@ impl<I: Index, P: Pool> Store<I, P> {
     #[inline(always)]
     fn insert<L: Levels>(&mut self, known: &mut Instrument<L>, event: &Event, id: u64, i: usize) -> Touched {
         let key = signed(event.price, i);
-        let place = known.halves[i].entry(key);
+        let place = known.sides[i].entry(key);
         let reshaped = *place == NIL;
         if reshaped {
             *place = self.levels.open(key, (event.instrument as u32) << 1 | i as u32);
@@ -197,7 +197,7 @@ impl<I: Index, P: Pool> Store<I, P> {
 
     /// Take an order out of its queue, its level, the index and the pool.
     #[inline(always)]
-    fn remove<L: Levels>(&mut self, known: &mut Instrument<L>, event: &Event, found: Found) -> Touched {
+    fn remove<L: Levels>(&mut self, known: &mut Instrument<L>, event: &Event, found: Lookup) -> Touched {
         self.index.remove(event.order_id, found, &mut self.pool);
         let Order { qty, level: at, prev, next, .. } = self.pool.take(found.slot);
         self.pool.get_mut(prev).next = next;
@@ -207,12 +207,12 @@ impl<I: Index, P: Pool> Store<I, P> {
         level.tail = select_unpredictable(next == NIL, prev, level.tail);
         level.qty -= qty as u64;
         level.count -= 1;
-        let (key, count, i) = (level.key, level.count, (level.half & 1) as usize);
+        let (key, count, i) = (level.key, level.count, (level.book_side & 1) as usize);
         if count == 0 {
-            known.halves[i].remove(key);
+            known.sides[i].remove(key);
             self.levels.close(at);
             if known.best[i] == at {
-                known.best[i] = known.halves[i].best();
+                known.best[i] = known.sides[i].best();
             }
         }
         self.refresh(known, i);
@@ -229,7 +229,7 @@ impl<I: Index, P: Pool> Store<I, P> {
 
     #[cold]
     fn clear<L: Levels>(&mut self, known: &mut Instrument<L>) {
-        for half in std::mem::take(&mut known.halves) {
+        for half in std::mem::take(&mut known.sides) {
             half.walk(|at| {
                 let mut slot = self.levels.get(at).head;
                 while slot != NIL {

@@ -86,7 +86,7 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
     pub fn depth_qty(&self, instrument: u16, side: u8, n: usize) -> (u64, Option<i64>) {
         let (mut total, mut seen, mut last) = (0, 0, None);
         let Some(known) = self.instruments.get(instrument as usize) else { return (0, None) };
-        known.halves[side as usize - 1].walk(|at| {
+        known.sides[side as usize - 1].walk(|at| {
             let level = self.store.levels.get(at);
             total += level.qty;
             seen += 1;
@@ -103,7 +103,7 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
         let mut rows = Vec::new();
         for (i, side) in [BID, ASK].into_iter().enumerate() {
             if let Some(known) = self.instruments.get(instrument as usize) {
-                known.halves[i].walk(|at| {
+                known.sides[i].walk(|at| {
                     let level = self.store.levels.get(at);
                     rows.push((side, signed(level.key, i), level.qty, level.count));
                     true
@@ -117,7 +117,7 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
     pub fn queue(&self, instrument: u16, side: u8, price: i64) -> Vec<(u64, u32)> {
         let known = self.instruments.get(instrument as usize).filter(|_| side == BID || side == ASK);
         let i = (side == ASK) as usize;
-        let at = known.map_or(NIL, |known| known.halves[i].get(signed(price, i)));
+        let at = known.map_or(NIL, |known| known.sides[i].get(signed(price, i)));
         let mut slot = self.store.levels.get(at).head;
         let mut rows = Vec::new();
         while slot != NIL && at != NIL {
@@ -133,19 +133,19 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
         let slot = self.store.index.find(id, &mut self.store.pool).slot;
         let order = *self.store.pool.get(slot);
         let level = self.store.levels.get(order.level);
-        let i = (level.half & 1) as usize;
-        (slot != NIL).then(|| ((level.half >> 1) as u16, i as u8 + 1, signed(level.key, i), order.qty))
+        let i = (level.book_side & 1) as usize;
+        (slot != NIL).then(|| ((level.book_side >> 1) as u16, i as u8 + 1, signed(level.key, i), order.qty))
     }
 
     /// Live orders, and the bytes of pool, index, levels and instruments.
     pub fn memory(&self) -> [usize; 4] {
-        let halves = self.instruments.iter().flat_map(|known| &known.halves);
+        let sides = self.instruments.iter().flat_map(|known| &known.sides);
         let levels = self.store.levels.bytes() + self.instruments.len() * size_of::<Instrument<L>>();
         [
             self.store.index.live(),
             self.store.pool.bytes(),
             self.store.index.bytes(),
-            levels + halves.map(Levels::bytes).sum::<usize>(),
+            levels + sides.map(Levels::bytes).sum::<usize>(),
         ]
     }
 }

@@ -24,7 +24,7 @@ pub struct Gaps {
 }
 
 /// What was found, in nanoseconds.
-pub struct Found {
+pub struct Report {
     /// Lower edge of each cell that was hit.
     pub ns: Vec<f64>,
     /// Gaps in it.
@@ -81,11 +81,11 @@ impl Gaps {
     }
 
     /// What was seen so far.
-    pub fn found(&self) -> Found {
+    pub fn report(&self) -> Report {
         let ns = |ticks: u64| ticks as f64 * self.clock.ns_per_tick;
         let hit = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
         let (edges, counts) = hit.map(|(cell, &count)| (ns(edge(cell)), count)).unzip();
-        Found {
+        Report {
             ns: edges,
             counts,
             watched_ns: ns(self.watched),
@@ -129,7 +129,7 @@ mod tests {
         for ticks in [20, 20, 20, 999, 1_000, 9_999, 10_000, 500_000] {
             gaps.add(ticks);
         }
-        let found = gaps.found();
+        let found = gaps.report();
         assert_eq!(found.counts.iter().sum::<u64>(), 8);
         assert_eq!((found.ns[0], found.counts[0]), (20.0, 3));
         assert_eq!((found.lost_ns, found.long, found.max_ns), (520_999.0, 2, 500_000.0));
@@ -141,7 +141,7 @@ mod tests {
             let mut gaps = Gaps::new(clock, 0.0, 1e9);
             gaps.watch(2e6);
             gaps.watch(2e6);
-            let found = gaps.found();
+            let found = gaps.report();
             assert!(found.watched_ns >= 0.99 * 4e6, "{}", found.watched_ns);
             assert!(
                 (found.lost_ns / found.watched_ns - 1.0).abs() < 1e-9,

@@ -38,8 +38,12 @@ impl fmt::Display for WireError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let WireError { what, offset, found, allowed } = self;
         match allowed {
-            Some((low, high)) if low == high => write!(out, "{what}: offset {offset}: must be {low}, got {found}"),
-            Some((low, u64::MAX)) => write!(out, "{what}: offset {offset}: must be at least {low}, got {found}"),
+            Some((low, high)) if low == high => {
+                write!(out, "{what}: offset {offset}: must be {low}, got {found}")
+            }
+            Some((low, u64::MAX)) => {
+                write!(out, "{what}: offset {offset}: must be at least {low}, got {found}")
+            }
             Some((low, high)) => write!(out, "{what}: offset {offset}: must be {low} to {high}, got {found}"),
             None => write!(out, "{what}: offset {offset}: {found} is not allowed"),
         }

@@ -61,7 +61,7 @@ pub fn jitter<'py>(
         py.check_signals()?;
         left -= SLICE_NS;
     }
-    let found = gaps.found();
+    let found = gaps.report();
     let out = PyDict::new(py);
     out.set_item("ns", column(py, found.ns))?;
     out.set_item("counts", column(py, found.counts))?;

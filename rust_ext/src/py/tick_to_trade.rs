@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::transports::{address, placement, seconds};
 use super::*;
-use crate::net::tick_to_trade::{self, Faults, Found, Plan};
+use crate::net::tick_to_trade::{self, Faults, Measurement, Scenario};
 use crate::net::transport::Options;
 
 /// `hftlab.net.tick_to_trade.scenario.Scenario` with how it is to be run, read attribute by attribute.
@@ -46,7 +46,7 @@ pub fn wire_run<'py>(
         ));
     }
     let (drop_every, deaf, delay_ns, dies_after) = round.faults;
-    let plan = Plan {
+    let scenario = Scenario {
         warm: &warm,
         data: &data,
         ends,
@@ -67,16 +67,17 @@ pub fn wire_run<'py>(
     let there = address(round.feed.1.as_deref())?;
     let back = round.orders.as_ref().map(|orders| address(orders.1.as_deref())).transpose()?.flatten();
     let found = py.detach(|| {
-        let options = Options { patience: plan.patience.max(Duration::from_secs(1)), ..Options::default() };
+        let options =
+            Options { patience: scenario.patience.max(Duration::from_secs(1)), ..Options::default() };
         let orders = round.orders.as_ref().map(|orders| (orders.0.as_str(), back.as_ref()));
         let mut ends = tick_to_trade::ends((&round.feed.0, there.as_ref()), orders, &options)?;
         let [exchange, trader] = &mut ends;
-        tick_to_trade::run([exchange, trader], &plan, &mut *runner)
+        tick_to_trade::run([exchange, trader], &scenario, &mut *runner)
     })?;
-    told(py, found)
+    measurement(py, found)
 }
 
-fn told<'py>(py: Python<'py>, found: Found) -> PyResult<Bound<'py, PyDict>> {
+fn measurement<'py>(py: Python<'py>, found: Measurement) -> PyResult<Bound<'py, PyDict>> {
     let ns_per_tick = Clock::get().ns_per_tick;
     let begin = found.sent.first().copied().unwrap_or(0);
     let one = |&tick: &u64| match tick {

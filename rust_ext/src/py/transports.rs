@@ -169,7 +169,7 @@ pub(super) fn placement(core: Option<usize>, fifo: bool) -> Placement {
     Placement { core, fifo: fifo.then_some(PRIORITY) }
 }
 
-fn told<'py>(py: Python<'py>, samples: Samples) -> PyResult<Bound<'py, PyDict>> {
+fn samples_dict<'py>(py: Python<'py>, samples: Samples) -> PyResult<Bound<'py, PyDict>> {
     let ns_per_tick = Clock::get().ns_per_tick;
     let ns = |ticks: Vec<u64>| column(py, ticks.into_iter().map(|tick| tick as f64 * ns_per_tick).collect());
     let out = PyDict::new(py);
@@ -201,7 +201,7 @@ pub fn transport_pingpong<'py>(
         let pair = transport::pair(name, address.as_ref(), &options)?;
         round_trip::round_trips(pair, &plan, placements)
     })?;
-    told(py, samples)
+    samples_dict(py, samples)
 }
 
 /// The first end of that alone, on this thread's core: the other is `transport_echo` in another process.
@@ -221,7 +221,7 @@ pub fn transport_ping<'py>(
     let plan = Plan { size, rounds, warm, limit: seconds(limit)?, rests: fifo };
     let work = |end: &mut dyn Transport| aside(placement(core, fifo), || round_trip::ping(end, &plan));
     let (refused, samples) = endpoint.with(py, work)?;
-    told(py, Samples { refused, ..samples.map_err(error)? })
+    samples_dict(py, Samples { refused, ..samples.map_err(error)? })
 }
 
 /// Send back what comes, until the other end says so or nothing has come for `idle` seconds.

@@ -33,7 +33,7 @@ pub struct Level {
     /// Slot of the last order, or `NIL`.
     pub tail: u32,
     /// Twice the instrument, plus 0 for its bids or 1 for its asks.
-    pub half: u32,
+    pub book_side: u32,
 }
 
 // SAFETY: integers only.
@@ -93,7 +93,7 @@ impl Default for LevelTable {
 impl LevelTable {
     /// A new, empty level; returns its slot.
     #[inline(always)]
-    pub fn open(&mut self, key: i64, half: u32) -> u32 {
+    pub fn open(&mut self, key: i64, book_side: u32) -> u32 {
         let slot = if self.free != NIL {
             let slot = self.free;
             self.free = self.get(slot).head;
@@ -103,7 +103,7 @@ impl LevelTable {
             self.end += 1;
             self.end - 1
         };
-        *self.get_mut(slot) = Level { key, half, ..Level::default() };
+        *self.get_mut(slot) = Level { key, book_side, ..Level::default() };
         slot
     }
 

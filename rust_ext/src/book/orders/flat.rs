@@ -12,9 +12,9 @@
 //! ```
 //!
 //! If the references of a feed do not suit that (all multiples of 65,536, say), chains grow long; the table notices, and scatters from
-//! then on.
+//! then on. The scattering has no key: somebody who chooses the references can make them collide, as with `fast`.
 
-use super::{Found, Index};
+use super::{Index, Lookup};
 use crate::book::levels::NIL;
 use crate::book::pool::Pool;
 use crate::prefetch::prefetch;
@@ -124,7 +124,7 @@ impl Flat {
     }
 
     /// The first order of the chain was another one.
-    fn find_behind(&mut self, id: u64, first: u32, pool: &mut impl Pool) -> Found {
+    fn find_behind(&mut self, id: u64, first: u32, pool: &mut impl Pool) -> Lookup {
         let (mut slot, mut steps) = (first, 0);
         while slot != NIL && pool.get(slot).id != id {
             slot = pool.get(slot).chain;
@@ -133,7 +133,7 @@ impl Flat {
         if steps > LONG_CHAIN && !self.scattered {
             self.scatter(pool);
         }
-        Found { slot, home: self.home(id) }
+        Lookup { slot, home: self.home(id) }
     }
 
     /// Mix all references from now on.
@@ -157,17 +157,17 @@ impl Flat {
 
 impl Index for Flat {
     #[inline(always)]
-    fn find(&mut self, id: u64, pool: &mut impl Pool) -> Found {
+    fn find(&mut self, id: u64, pool: &mut impl Pool) -> Lookup {
         let home = self.home(id);
         let slot = self.first(home);
         if slot == NIL || pool.get(slot).id == id {
-            return Found { slot, home };
+            return Lookup { slot, home };
         }
         self.find_behind(id, slot, pool)
     }
 
     #[inline(always)]
-    fn holds(&mut self, id: u64, pool: &mut impl Pool) -> bool {
+    fn contains(&mut self, id: u64, pool: &mut impl Pool) -> bool {
         id <= self.highest && self.find(id, pool).slot != NIL
     }
 
@@ -183,7 +183,7 @@ impl Index for Flat {
     }
 
     #[inline(always)]
-    fn remove(&mut self, _: u64, found: Found, pool: &mut impl Pool) {
+    fn remove(&mut self, _: u64, found: Lookup, pool: &mut impl Pool) {
         self.live -= 1;
         let chain = pool.get(found.slot).chain;
         let cell = self.cell(found.home);

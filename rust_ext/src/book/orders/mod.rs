@@ -13,7 +13,7 @@ use crate::book::pool::Pool;
 
 /// What `find` found: the slot of a live order, or `NIL`; and where the table keeps it, which saves `remove` a search.
 #[derive(Clone, Copy)]
-pub struct Found {
+pub struct Lookup {
     /// Slot in the pool.
     pub slot: u32,
     /// Of use to the table alone.
@@ -23,10 +23,10 @@ pub struct Found {
 /// From order reference to the slot of the order in its pool.
 pub trait Index: Default + Send + Sync {
     /// Look for an order. A table may use the occasion to put itself in order.
-    fn find(&mut self, id: u64, pool: &mut impl Pool) -> Found;
+    fn find(&mut self, id: u64, pool: &mut impl Pool) -> Lookup;
 
     /// Whether an order is live; quicker than `find` where the answer is usually no.
-    fn holds(&mut self, id: u64, pool: &mut impl Pool) -> bool {
+    fn contains(&mut self, id: u64, pool: &mut impl Pool) -> bool {
         self.find(id, pool).slot != NIL
     }
 
@@ -34,7 +34,7 @@ pub trait Index: Default + Send + Sync {
     fn insert(&mut self, id: u64, slot: u32, pool: &mut impl Pool);
 
     /// Remove the order that the latest `find` found, which `pool` still holds.
-    fn remove(&mut self, id: u64, found: Found, pool: &mut impl Pool);
+    fn remove(&mut self, id: u64, found: Lookup, pool: &mut impl Pool);
 
     /// Live orders.
     fn live(&self) -> usize;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use super::{Found, Index};
+use super::{Index, Lookup};
 use crate::book::levels::NIL;
 use crate::book::pool::Pool;
 
@@ -17,15 +17,15 @@ pub struct Map<H> {
 }
 
 impl<H: BuildHasher + Default + Send + Sync> Index for Map<H> {
-    fn find(&mut self, id: u64, _: &mut impl Pool) -> Found {
-        Found { slot: self.slots.get(&id).copied().unwrap_or(NIL), home: 0 }
+    fn find(&mut self, id: u64, _: &mut impl Pool) -> Lookup {
+        Lookup { slot: self.slots.get(&id).copied().unwrap_or(NIL), home: 0 }
     }
 
     fn insert(&mut self, id: u64, slot: u32, _: &mut impl Pool) {
         self.slots.insert(id, slot);
     }
 
-    fn remove(&mut self, id: u64, _: Found, _: &mut impl Pool) {
+    fn remove(&mut self, id: u64, _: Lookup, _: &mut impl Pool) {
         self.slots.remove(&id);
     }
 

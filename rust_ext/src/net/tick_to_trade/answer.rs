@@ -17,7 +17,7 @@ impl Answers {
         Answers { packet: Vec::with_capacity(256), reference: 0 }
     }
 
-    /// Accept an order. An answer that finds no room is not sent: the trader does not listen, which is its own affair.
+    /// Accept an order. The reply is dropped if the peer is not reading.
     #[inline]
     pub fn send(&mut self, ends: &mut Ends, order: &[u8]) -> io::Result<()> {
         let Ok(order) = EnterOrder::decode(order) else { return Ok(()) };

@@ -1,6 +1,6 @@
-//! The packets of a plan, made before the first of them is due, and kept for those who have lost one.
+//! The packets of a scenario, made before the first of them is due, and kept for those who have lost one.
 
-use super::{Plan, SESSION};
+use super::{SESSION, Scenario};
 use crate::protocols::moldudp64::{END, HEADER, HEARTBEAT, Header};
 
 /// Every packet as it goes over the wire.
@@ -13,16 +13,16 @@ pub struct Datagrams {
 }
 
 impl Datagrams {
-    /// None if the plan's packets are not whole messages one after the other.
-    pub fn of(plan: &Plan) -> Option<Datagrams> {
+    /// None if the scenario's packets are not whole messages one after the other.
+    pub fn of(scenario: &Scenario) -> Option<Datagrams> {
         let mut made = Datagrams {
-            bytes: Vec::with_capacity(plan.data.len() + HEADER * plan.ends.len()),
-            ends: Vec::with_capacity(plan.ends.len()),
-            first: Vec::with_capacity(plan.ends.len() + 1),
+            bytes: Vec::with_capacity(scenario.data.len() + HEADER * scenario.ends.len()),
+            ends: Vec::with_capacity(scenario.ends.len()),
+            first: Vec::with_capacity(scenario.ends.len() + 1),
         };
         let (mut at, mut sequence) = (0, 1u64);
-        for &end in plan.ends {
-            let blocks = plan.data.get(at..usize::try_from(end).ok()?)?;
+        for &end in scenario.ends {
+            let blocks = scenario.data.get(at..usize::try_from(end).ok()?)?;
             let count = messages(blocks).filter(|&count| 0 < count && count < END)?;
             made.bytes.extend_from_slice(&Header { session: SESSION, sequence, count }.bytes());
             made.bytes.extend_from_slice(blocks);
@@ -82,7 +82,7 @@ mod tests {
 
     /// Three packets of 1, 2 and 1 messages of a byte each.
     fn made(ends: &[i64]) -> Option<Datagrams> {
-        let plan = Plan {
+        let scenario = Scenario {
             warm: &[],
             data: b"\0\x01a\0\x01b\0\x01c\0\x01d",
             ends,
@@ -100,7 +100,7 @@ mod tests {
             asked: || 0,
             faults: Faults::default(),
         };
-        Datagrams::of(&plan)
+        Datagrams::of(&scenario)
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn ends(
 
 impl Ends {
     /// Whether one end carries both.
-    pub fn one(&self) -> bool {
+    pub fn shared(&self) -> bool {
         self.orders.is_none()
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::answer::Answers;
 use super::arrivals::{Arrivals, NEVER};
 use super::datagrams::Datagrams;
-use super::{Ends, Found, LOOK, Plan, Shared, floor, login, unexpected};
+use super::{Ends, LOOK, Measurement, Scenario, Shared, floor, login, unexpected};
 use crate::clock::Clock;
 use crate::net::placement::{BURST, REST};
 use crate::net::transport::is_gone;
@@ -22,17 +22,17 @@ const OFTEN: usize = 32;
 ///
 /// # Errors
 /// What the transports say; `InvalidData` for a login that is none; `TimedOut` where the trader never came.
-pub fn work(ends: &mut Ends, plan: &Plan, shared: &Shared) -> io::Result<Found> {
-    let packets = Datagrams::of(plan).ok_or_else(|| unexpected("the packets are not whole messages"))?;
-    let floor = floor::measure(ends, plan.floor, plan.patience)?;
-    login::admit(ends, shared, plan.patience)?;
-    let orders = plan.orders.last().map_or(0, |&orders| orders as usize);
+pub fn work(ends: &mut Ends, scenario: &Scenario, shared: &Shared) -> io::Result<Measurement> {
+    let packets = Datagrams::of(scenario).ok_or_else(|| unexpected("the packets are not whole messages"))?;
+    let floor = floor::measure(ends, scenario.floor, scenario.patience)?;
+    login::admit(ends, shared, scenario.patience)?;
+    let orders = scenario.orders.last().map_or(0, |&orders| orders as usize);
     let n = packets.len();
     let mut exchange = Exchange {
         clock: Clock::get(),
         framed: ends.framed(),
-        answers: (!ends.one()).then(Answers::new),
-        seen: Arrivals::new(plan.first, orders),
+        answers: (!ends.shared()).then(Answers::new),
+        seen: Arrivals::new(scenario.first, orders),
         sent: vec![NEVER; n],
         due: vec![NEVER; n],
         left: 0,
@@ -40,7 +40,7 @@ pub fn work(ends: &mut Ends, plan: &Plan, shared: &Shared) -> io::Result<Found> 
         polls: 0,
         stopped: None,
         ends,
-        plan,
+        scenario,
         shared,
         packets,
     };
@@ -48,14 +48,14 @@ pub fn work(ends: &mut Ends, plan: &Plan, shared: &Shared) -> io::Result<Found> 
         Err(error) if is_gone(&error) => exchange.stop("the trader has gone"),
         done => done?,
     }
-    Ok(exchange.found(floor))
+    Ok(exchange.finish(floor))
 }
 
 struct Exchange<'a> {
     clock: Clock,
     ends: &'a mut Ends,
     framed: bool,
-    plan: &'a Plan<'a>,
+    scenario: &'a Scenario<'a>,
     shared: &'a Shared,
     packets: Datagrams,
     seen: Arrivals,
@@ -75,17 +75,17 @@ impl Exchange<'_> {
         let (begin, start) = (self.clock.now(), Instant::now());
         let mut burst = start;
         for i in 0..self.packets.len() {
-            match self.plan.due_ns[i] {
+            match self.scenario.due_ns[i] {
                 due_ns if due_ns < 0 => {
-                    let before = if i == 0 { 0 } else { self.plan.orders[i - 1] as usize };
+                    let before = if i == 0 { 0 } else { self.scenario.orders[i - 1] as usize };
                     if !self.come(before)? {
                         return Ok(());
                     }
                     if i % OFTEN == 0 {
-                        if start.elapsed() > self.plan.limit {
+                        if start.elapsed() > self.scenario.limit {
                             break;
                         }
-                        if self.plan.rests && burst.elapsed() > BURST {
+                        if self.scenario.rests && burst.elapsed() > BURST {
                             self.rest();
                             burst = Instant::now();
                         }
@@ -99,11 +99,11 @@ impl Exchange<'_> {
             if !self.send(i)? {
                 return Ok(());
             }
-            if self.plan.due_ns[i] >= 0 {
+            if self.scenario.due_ns[i] >= 0 {
                 while self.poll()? {} // also where the next is overdue: orders must not pile up
             }
         }
-        let last = self.left.checked_sub(1).map_or(0, |last| self.plan.orders[last] as usize);
+        let last = self.left.checked_sub(1).map_or(0, |last| self.scenario.orders[last] as usize);
         if self.come(last)? { self.end() } else { Ok(()) }
     }
 
@@ -144,7 +144,7 @@ impl Exchange<'_> {
     /// Send a packet; where there is no room, take orders in until there is. False if there never is.
     #[inline(always)]
     fn send(&mut self, i: usize) -> io::Result<bool> {
-        let every = self.plan.faults.drop_every;
+        let every = self.scenario.faults.drop_every;
         let dropped = every > 0 && i % every == every - 1;
         self.sent[i] = self.clock.now();
         if self.due[i] == NEVER {
@@ -159,7 +159,7 @@ impl Exchange<'_> {
 
     #[cold]
     fn insist(&mut self, i: usize) -> io::Result<bool> {
-        let until = Instant::now() + self.plan.patience;
+        let until = Instant::now() + self.scenario.patience;
         loop {
             self.poll()?;
             self.sent[i] = self.clock.now();
@@ -196,7 +196,7 @@ impl Exchange<'_> {
                 return Ok(true);
             }
             let done = self.shared.done.load(Ordering::Acquire);
-            if done || heard.elapsed() > self.plan.patience {
+            if done || heard.elapsed() > self.scenario.patience {
                 self.stop(if done { "the trader has ended" } else { "no order came any more" });
                 return Ok(false);
             }
@@ -213,11 +213,11 @@ impl Exchange<'_> {
 
     /// Look whether somebody has lost something, and send it again. Whether it was so.
     fn listen(&mut self) -> io::Result<bool> {
-        if !self.ends.one() && self.ends.feed.poll()? {
+        if !self.ends.shared() && self.ends.feed.poll()? {
             self.seen.other(self.ends.feed.message());
         }
         let Some(request) = self.seen.wanted.take() else { return Ok(false) };
-        if self.plan.faults.deaf {
+        if self.scenario.faults.deaf {
             return Ok(false);
         }
         for i in self.packets.wanted(&request).take_while(|&i| i < self.left) {
@@ -241,7 +241,7 @@ impl Exchange<'_> {
 
     /// The session is over, which is said until the trader has it.
     fn end(&mut self) -> io::Result<()> {
-        let until = Instant::now() + self.plan.patience;
+        let until = Instant::now() + self.scenario.patience;
         while !self.shared.done.load(Ordering::Acquire) {
             if Instant::now() >= until {
                 self.stop("the trader did not end with the session");
@@ -269,10 +269,10 @@ impl Exchange<'_> {
         self.stopped = Some(why.into());
     }
 
-    fn found(mut self, floor: Vec<u64>) -> Found {
+    fn finish(mut self, floor: Vec<u64>) -> Measurement {
         self.sent.truncate(self.left);
         self.due.truncate(self.left);
-        Found {
+        Measurement {
             floor,
             due: self.due,
             sent: self.sent,
@@ -282,7 +282,7 @@ impl Exchange<'_> {
             foreign: self.seen.foreign,
             resent: self.resent,
             stopped: self.stopped,
-            ..Found::default()
+            ..Measurement::default()
         }
     }
 }

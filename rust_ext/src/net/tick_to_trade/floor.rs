@@ -44,7 +44,7 @@ pub fn measure(ends: &mut Ends, count: usize, patience: Duration) -> io::Result<
         if body.len() != BACK - 2 || body[..8] != n.to_le_bytes() {
             return Err(unexpected(format!("another message came than {n}")));
         }
-        if !ends.one() {
+        if !ends.shared() {
             ends.send(&answer)?;
         }
         if n >= warm as u64 {
@@ -80,7 +80,7 @@ pub fn echo(ends: &mut Ends, shared: &Shared) -> io::Result<bool> {
             return Ok(true);
         }
         ends.send(&packet)?;
-        while !ends.one() && ends.orders().poll()? {}
+        while !ends.shared() && ends.orders().poll()? {}
     }
     Ok(false)
 }

@@ -1,4 +1,4 @@
-//! Wire to wire: from the tick's bytes leaving the exchange to the order's bytes arriving there, both stamped by the exchange's clock.
+//! Tick to trade: from the tick leaving the exchange to the order arriving there, both stamped by the exchange's clock.
 //!
 //! ```text
 //!  exchange thread                                            trader thread
@@ -48,7 +48,7 @@ const LONG_NS: f64 = 10_000.0;
 /// What goes wrong on purpose, so that it can be seen where it is told.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
-    /// Every so-manieth packet does not leave the first time; 0: none.
+    /// Drop every n-th packet on first transmission; 0: none.
     pub drop_every: usize,
     /// Requests for lost packets are not answered.
     pub deaf: bool,
@@ -60,7 +60,7 @@ pub struct Faults {
 
 /// What is sent, when, and what should come back.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan<'a> {
+pub struct Scenario<'a> {
     /// Framed messages that the trader's engine runs before it logs in.
     pub warm: &'a [u8],
     /// Framed messages that go over the wire, numbered from 1.
@@ -106,7 +106,7 @@ pub struct Quiet {
 
 /// What was found; times in ticks of the clock, of the exchange but for `received` and `ready`. One that never came is u64::MAX.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct Measurement {
     /// There and back with nothing between.
     pub floor: Vec<u64>,
     /// When each packet that left was due, and when it left.
@@ -161,35 +161,35 @@ impl Drop for Flag<'_> {
     }
 }
 
-/// Run the plan over the two sides' ends, with an engine that has seen nothing.
+/// Run the scenario over the two sides' ends, with an engine that has seen nothing.
 ///
 /// # Errors
 /// What the transports say, a login that fails, and messages that the engine cannot read. An order that does not come is none: then
 /// `stopped` says so.
 pub fn run(
     [exchange, trader]: [&mut Ends; 2],
-    plan: &Plan,
+    scenario: &Scenario,
     runner: &mut dyn Runner,
-) -> Result<Found, Failure> {
+) -> Result<Measurement, Failure> {
     let shared = Shared::default();
     let _ = Clock::get(); // calibrated before anybody waits
-    if plan.rests {
+    if scenario.rests {
         thread::sleep(REST);
     }
     let (one, other) = thread::scope(|scope| {
         let other = scope.spawn(|| {
             let done = Flag(&shared.done);
-            let (refused, quiet) = settled(plan, plan.placements[1]);
-            let traded = trader::work(trader, plan, runner, &shared);
+            let (refused, quiet) = settled(scenario, scenario.placements[1]);
+            let traded = trader::work(trader, scenario, runner, &shared);
             if traded.as_ref().is_ok_and(|traded| traded.died) {
-                std::mem::forget(done); // who dies does not say so
+                std::mem::forget(done); // a crashed trader does not signal completion
             }
             (refused, quiet, traded)
         });
         let one = scope.spawn(|| {
             let _stop = Flag(&shared.stop);
-            let (refused, quiet) = settled(plan, plan.placements[0]);
-            (refused, quiet, exchange::work(exchange, plan, &shared))
+            let (refused, quiet) = settled(scenario, scenario.placements[0]);
+            (refused, quiet, exchange::work(exchange, scenario, &shared))
         });
         let one = one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         (one, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -199,7 +199,7 @@ pub fn run(
     let found = one.2.step("exchange")?;
     let mut refused = one.0;
     refused.extend(other.0.into_iter().filter(|text| !text.starts_with("SCHED_FIFO")));
-    Ok(Found {
+    Ok(Measurement {
         received: traded.received,
         ready: traded.ready,
         counts: traded.counts,
@@ -212,11 +212,11 @@ pub fn run(
 }
 
 /// Take the placement and see how quiet it is there.
-fn settled(plan: &Plan, placement: Placement) -> (Vec<String>, Quiet) {
+fn settled(scenario: &Scenario, placement: Placement) -> (Vec<String>, Quiet) {
     let refused = placement.take();
     let mut gaps = Gaps::new(Clock::get(), LOST_NS, LONG_NS);
-    gaps.watch(plan.probe.as_nanos() as f64);
-    let found = gaps.found();
+    gaps.watch(scenario.probe.as_nanos() as f64);
+    let found = gaps.report();
     let lost_share = found.lost_ns / found.watched_ns.max(1.0);
     (refused, Quiet { lost_share, max_ns: found.max_ns })
 }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::arrivals::NEVER;
-use super::{Ends, LOOK, Plan, SESSION, Shared, floor, login, unexpected};
+use super::{Ends, LOOK, SESSION, Scenario, Shared, floor, login, unexpected};
 use crate::clock::Clock;
 use crate::net::transport::is_gone;
 use crate::protocols::arbiter::{Arbiter, Config, Counts};
@@ -14,7 +14,7 @@ use crate::protocols::ouch::EnterOrder;
 use crate::protocols::soupbintcp::{Client, Event};
 use crate::run::Runner;
 
-/// What the trader tells afterwards; see `Found`.
+/// What the trader tells afterwards; see `Measurement`.
 #[derive(Debug, Default)]
 pub struct Traded {
     pub received: Vec<u64>,
@@ -30,39 +30,44 @@ pub struct Traded {
 ///
 /// # Errors
 /// What the transports say; `InvalidData` where it is not let in, or for messages that the engine cannot read.
-pub fn work(ends: &mut Ends, plan: &Plan, runner: &mut dyn Runner, shared: &Shared) -> io::Result<Traded> {
+pub fn work(
+    ends: &mut Ends,
+    scenario: &Scenario,
+    runner: &mut dyn Runner,
+    shared: &Shared,
+) -> io::Result<Traded> {
     if !floor::echo(ends, shared)? {
         return Ok(Traded::default());
     }
-    if runner.run_bytes(plan.warm, usize::MAX) != (plan.warm.len(), None) {
+    if runner.run_bytes(scenario.warm, usize::MAX) != (scenario.warm.len(), None) {
         return Err(unexpected("the engine cannot read the messages before"));
     }
     forget(runner);
-    let orders = plan.orders.last().map_or(0, |&orders| orders as usize);
+    let orders = scenario.orders.last().map_or(0, |&orders| orders as usize);
     runner.order_mut().stream.reserve(1 << 16);
     runner.order_mut().orders.reserve(1 << 12);
     let clock = Clock::get();
     let now_ns = (clock.now() as f64 * clock.ns_per_tick) as i64;
-    let Some(client) = login::enter(ends, shared, plan.patience, now_ns)? else {
+    let Some(client) = login::enter(ends, shared, scenario.patience, now_ns)? else {
         return Ok(Traded::default());
     };
     let mut trader = Trader {
-        delay: (plan.faults.delay_ns as f64 / clock.ns_per_tick) as u64,
+        delay: (scenario.faults.delay_ns as f64 / clock.ns_per_tick) as u64,
         clock,
         arbiter: Arbiter::new(Some(SESSION), 1, Config::default()),
         client,
         received: vec![NEVER; orders],
-        ready: vec![NEVER; if plan.stamps { orders } else { 0 }],
+        ready: vec![NEVER; if scenario.stamps { orders } else { 0 }],
         sent: 0,
         answers: 0,
         packets: 0,
         since: 0,
     };
-    let died = match trader.run(ends, plan, runner, shared) {
+    let died = match trader.run(ends, scenario, runner, shared) {
         Err(error) if is_gone(&error) => false,
         died => died?,
     };
-    let asked = if trader.packets > plan.settle { (plan.asked)() - trader.since } else { 0 };
+    let asked = if trader.packets > scenario.settle { (scenario.asked)() - trader.since } else { 0 };
     trader.received.truncate(trader.sent);
     trader.ready.truncate(trader.sent);
     let Trader { received, ready, arbiter, answers, .. } = trader;
@@ -100,11 +105,11 @@ impl Trader {
     fn run(
         &mut self,
         ends: &mut Ends,
-        plan: &Plan,
+        scenario: &Scenario,
         runner: &mut dyn Runner,
         shared: &Shared,
     ) -> io::Result<bool> {
-        let dies_after = plan.faults.dies_after as u64;
+        let dies_after = scenario.faults.dies_after as u64;
         loop {
             let Some(packet) = ends.feed.wait(LOOK)? else {
                 if shared.stop.load(Ordering::Relaxed) {
@@ -124,13 +129,13 @@ impl Trader {
                 if runner.run_bytes(blocks, usize::MAX) != (blocks.len(), None) {
                     return Err(unexpected("the engine cannot read a message"));
                 }
-                if self.send(ends, plan, runner, received)? {
+                if self.send(ends, scenario, runner, received)? {
                     self.hear(ends, now_ns)?;
                 }
             }
             self.packets += 1;
-            if self.packets == plan.settle {
-                self.since = (plan.asked)();
+            if self.packets == scenario.settle {
+                self.since = (scenario.asked)();
             }
             if self.arbiter.stale() {
                 self.ask(ends)?;
@@ -151,7 +156,7 @@ impl Trader {
     fn send(
         &mut self,
         ends: &mut Ends,
-        plan: &Plan,
+        scenario: &Scenario,
         runner: &mut dyn Runner,
         received: u64,
     ) -> io::Result<bool> {
@@ -166,7 +171,7 @@ impl Trader {
             if let Some(ready) = self.ready.get_mut(self.sent) {
                 *ready = self.clock.now();
             }
-            ends.send_within(packet, plan.patience)?;
+            ends.send_within(packet, scenario.patience)?;
             if let Some(at) = self.received.get_mut(self.sent) {
                 *at = received;
             }
@@ -179,7 +184,7 @@ impl Trader {
     /// What the exchange has answered so far, on a connection of its own.
     fn hear(&mut self, ends: &mut Ends, now_ns: i64) -> io::Result<()> {
         let framed = ends.framed();
-        while !ends.one() && ends.orders().poll()? {
+        while !ends.shared() && ends.orders().poll()? {
             login::hear(&mut self.client, Ends::body(framed, ends.orders().message()), now_ns);
             while let Some(event) = self.client.next_event() {
                 self.answers += matches!(event, Event::Message(..)) as u64;

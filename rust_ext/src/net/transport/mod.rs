@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! memory shm            a ring of slots, the sequence in the slot; nothing but memory between two cores
-//! udp epoll recvmmsg    a datagram socket, asked in different ways; uring: through a submission ring; multicast
+//! udp epoll recvmmsg    a datagram socket, polled or blocking; uring: through a submission ring; multicast
 //! tcp                   a stream, its messages framed as SoupBinTCP frames packets
 //! packet xdp            past the protocols of the kernel: whole frames on one end of a veth pair
 //! ```

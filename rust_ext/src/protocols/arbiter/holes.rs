@@ -76,7 +76,7 @@ impl Arbiter {
 
     fn hold(&mut self, number: u64, block: &[u8]) {
         let fits = number - self.expected < self.config.window as u64;
-        if fits && self.held.holds(number) {
+        if fits && self.held.contains(number) {
             self.counts.duplicates += 1;
         } else if fits && self.held.hold(number, block) {
             self.counts.buffered += 1;

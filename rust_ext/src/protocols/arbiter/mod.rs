@@ -219,7 +219,7 @@ impl Arbiter {
         let places = next.min(first.saturating_add(self.config.window as u64));
         let twice = (first..places).filter(|&number| self.held.release(number, None)).count();
         self.counts.duplicates += twice as u64;
-        if self.held.holds(next) {
+        if self.held.contains(next) {
             self.out.extend_from_slice(&packet.blocks[skipped..]);
         }
         (skipped, first, next - first + self.run().1)

@@ -52,7 +52,7 @@ impl Window {
 
     /// Whether a message waits.
     #[inline(always)]
-    pub fn holds(&self, number: u64) -> bool {
+    pub fn contains(&self, number: u64) -> bool {
         let place = &self.places[self.place(number)];
         place.bytes > 0 && place.number == number
     }
@@ -79,7 +79,7 @@ impl Window {
 
     /// Let a message go, if it is held, and append it to `to` where there is one.
     pub fn release(&mut self, number: u64, mut to: Option<&mut Vec<u8>>) -> bool {
-        if !self.holds(number) {
+        if !self.contains(number) {
             return false;
         }
         let at = self.place(number);
@@ -102,7 +102,7 @@ impl Window {
     /// The least number that is held, none being below `from`.
     pub fn least(&self, from: u64) -> Option<u64> {
         let mut numbers = from..=from.saturating_add(self.places.len() as u64);
-        if self.held > 0 { numbers.find(|&number| self.holds(number)) } else { None }
+        if self.held > 0 { numbers.find(|&number| self.contains(number)) } else { None }
     }
 
     /// The greatest number that is held.
