@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from hftlab import __version__
-from hftlab.errors import HftlabError
 from hftlab.measurement.machine import describe
+from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, table
-from hftlab.presentation.result import Result, require_schema
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,8 +35,8 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Diagnosis(Result):
-    """What `hftlab.doctor()` found.
+class Diagnosis(StoredResult):
+    """The findings of `hftlab.doctor()`. Topics come and go with the machine; the fields of a finding keep their meanings.
 
     machine  : the fingerprint
     findings : by area
@@ -79,16 +78,5 @@ class Diagnosis(Result):
         schema = {name: pl.Boolean if name == "good" else pl.String for name in names}
         return pl.DataFrame([asdict(finding) for finding in self.findings], schema=schema)
 
-    def to_dict(self) -> dict[str, Any]:
-        """schema, hftlab (version), machine (fingerprint), findings. Topics come and go with the machine; the fields of a finding
-        keep their names and meanings while the schema does."""
-        findings = [asdict(finding) for finding in self.findings]
-        return {"schema": self.schema, "hftlab": __version__, "machine": self.machine, "findings": findings}
-
-    @classmethod
-    def from_dict(cls, payload: dict[str, Any]) -> Self:
-        require_schema(payload, cls.schema)
-        try:
-            return cls(payload["machine"], tuple(Finding(**finding) for finding in payload["findings"]))
-        except (KeyError, TypeError) as error:
-            raise HftlabError(f"a stored diagnosis has other fields: {error}") from None
+    def derived(self) -> dict[str, Any]:
+        return {"hftlab": __version__}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from hftlab.errors import HftlabError
 from hftlab.measurement.machine import describe
+from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import NOT_KNOWN, Table, table
-from hftlab.presentation.result import Result, require_schema
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,7 +61,7 @@ class Observation:
 
 
 @dataclass(frozen=True, repr=False)
-class Profile(Result):
+class Profile(StoredResult):
     """One engine on one feed, seen by one tool.
 
     tool     : its name, one of `hftlab.profiling.TOOLS`
@@ -146,21 +146,6 @@ class Profile(Result):
         from hftlab.charts import empty_chart
 
         return _CHARTS[self.tool](self) if self else empty_chart(self.missing)
-
-    def to_dict(self) -> dict[str, Any]:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-        return {"schema": self.schema, **plain, "machine": dict(self.machine)}
-
-    @classmethod
-    def from_dict(cls, payload: dict[str, Any]) -> Self:
-        require_schema(payload, cls.schema)
-        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in payload.items()}
-        del values["schema"]
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise HftlabError(f"a stored profile has other fields: {error}") from None
 
     def __repr__(self) -> str:
         return f"<Profile {self.headline()}, {len(self.rows):,} rows>" if self else self.missing
