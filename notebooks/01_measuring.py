@@ -252,7 +252,7 @@ for sentence in findings(first):
 # not. So one number is not enough, and `hftlab.latency` gives three **phases**:
 #
 # - **warm**: message after message, without the first ones of each pass;
-# - **first** (cold start): those first messages, on an empty book;
+# - **cold start**: those first messages, on an empty book;
 # - **cold cache**: before each message a large array is read, which evicts the engine from the caches.
 #
 # **Predict:** how many times as long does the median message take with cold caches?
@@ -284,12 +284,12 @@ assert cold_is_slower
 # %% tags=["nbval-ignore-output"]
 for name, one in reports.items():
     warm = one["total"].quantile(0.5)
-    first = next(row for row in one.timings.cold_start_ns if row.part == "total").quantile(0.5)
+    cold_start = one.timings.distribution("total", cold=True).quantile(0.5)
     print(
         f"{name}: {one.cold_cache.quantile(0.5) / warm:.1f} times as long as warm with cold caches (your guess: {guess_cold}),",
         end=" ",
     )
-    print(f"{first / warm:.2f} times among the first messages")
+    print(f"{cold_start / warm:.2f} times at the cold start")
 
 # %% [markdown]
 # **Why.** Memory is slow: a load that misses every cache waits for the time of hundreds of instructions. The faster the engine,
@@ -404,7 +404,7 @@ solved
 # %% [markdown]
 # ### The same with the real engine
 #
-# `paced` is an *open loop*: the schedule is fixed first, each message is sent when it is due, and both times are recorded.
+# `open_loop` is an *open loop*: the schedule is fixed first, each message is sent when it is due, and both times are recorded.
 # First it uses a rate that no engine can sustain, which gives the capacity of ours; then shares of that. The left panel counts
 # from the moment a message was due, the right one from the moment the engine got it.
 
@@ -527,10 +527,12 @@ solved
 #
 # ### Where it is in the code
 #
-# `hftlab/measurement/clock.py` clocks · `distribution.py` percentiles and n/a · `latency.py` phases ·
-# `swept.py` caches · `openloop.py` open loop · `paired.py` and `compare.py` A/B with control.
+# Clocks `hftlab/measurement/clock.py`, percentiles and n/a `hftlab/measurement/distribution.py`, paired rounds
+# `hftlab/measurement/paired.py`, phases `hftlab/experiments/latency.py`, open loop `hftlab/experiments/open_loop.py`, A/B with
+# control `hftlab/experiments/compare.py`.
 #
-# The old method: `notebooks/course/legacy_method.py`. On the command line: `hftlab doctor`, `hftlab latency`, `hftlab compare`.
+# The legacy method: `notebooks/course/legacy_method.py`. On the command line: `hftlab doctor`, `hftlab latency`, `hftlab
+# compare`.
 #
 # **Next:** [02 Reading the market](02_reading_the_market.ipynb), the messages of an exchange. Then [03 Where the time
 # goes](03_where_the_time_goes.ipynb).

@@ -435,8 +435,8 @@ print(f"limit for any change of this function: {speed_up(left_out):.2f}x")
 #
 # ### Where it is in the code
 #
-# `hftlab/profiling/` the tools, `calls.py` `line.py` `sample.py` `memory.py` `hardware.py` (instructions, counters) ·
-# `hftlab/experiments/amdahl.py` the law · `hftlab/measurement/paired.py` paired rounds · `hftlab/stages/book.py` the walk.
+# The tools `hftlab/profiling/{calls,line,sample,memory,hardware}.py`, Amdahl's law `hftlab/experiments/amdahl.py`, paired
+# rounds `hftlab/measurement/paired.py`, the walk `hftlab/stages/book.py`.
 #
 # On the command line: `hftlab profile --tool line`, `make profile TOOL=calls`.
 #

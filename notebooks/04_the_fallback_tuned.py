@@ -539,6 +539,6 @@ assert holds
 # And no step brings Python near Rust: what remains is the interpreter itself.
 #
 # **Where it is in the code.** `notebooks/course/naive_book.py` (the start), `hftlab/stages/book.py` (the end),
-# `hftlab/experiments/chain.py` (the steps), `hftlab/stages/tick.py` (how the tick stage reads fields).
+# `hftlab/experiments/ablation.py` (the steps), `hftlab/stages/tick.py` (how the tick stage reads fields).
 #
 # **Next:** 05 Crossing into Rust. What does a call from Python into Rust cost?

@@ -83,8 +83,8 @@ guess_call = 5.0  # your guess
 guess_chunk = 50  # and: from how many messages per call on is the boundary negligible (less than a tenth)?
 
 # %% tags=["nbval-ignore-output"]
-border = hftlab.ffi_overhead(feed, rounds=ROUNDS, messages=MESSAGES, seed=SEED)
-ways = border.frame()
+boundary = hftlab.ffi_overhead(feed, rounds=ROUNDS, messages=MESSAGES, seed=SEED)
+ways = boundary.frame()
 ways.filter(~pl.col("way").str.starts_with("push")).select("way", "until", "ns_per_message", "low", "high", "min")
 
 # %% [markdown]
@@ -100,12 +100,12 @@ ns = {
 }
 call, python_call = ns["Rust no-op", "", 0], ns["Python no-op", "", 0]
 claims = {
-    "an empty call across the border costs less than 3 empty calls in Python": call < 3 * python_call,
+    "an empty call into Rust costs less than 3 empty calls in Python": call < 3 * python_call,
     "a call per message, until the book, is more than 5 times as fast as the Python engine": ns["Python engine", "book", MESSAGES]
     > 5 * ns["message", "book", 1],
     "eight integers cost more than one bytes object": ns["apply", "tick", 1] > 1.2 * ns["message", "tick", 1],
 }
-assert all(claims.values()), border
+assert all(claims.values()), boundary
 for claim, holds in claims.items():
     print(f"{claim}: {holds}")
 
@@ -130,7 +130,7 @@ charts.ffi_chart(ways.filter(pl.col("way") != "push_events"), f"bytes; {ROUNDS} 
 # The same plot with one more curve: event records in a NumPy array.
 
 # %% tags=["nbval-ignore-output"]
-border.plot()
+boundary.plot()
 
 # %% tags=["nbval-check-output"]
 claims = {
@@ -142,7 +142,7 @@ claims = {
     "from 1,000 messages a crossing on there is little left to gain (less than a third)": ns["push", "book", 1_000]
     < 4 / 3 * ns["push", "book", MESSAGES],
 }
-assert all(claims.values()), border
+assert all(claims.values()), boundary
 for claim, holds in claims.items():
     print(f"{claim}: {holds}")
 
@@ -155,7 +155,7 @@ for claim, holds in claims.items():
 # A **crossover** is the size from which on one curve stays below another:
 
 # %% tags=["nbval-ignore-output"]
-print("\n".join(border.sentences()))
+print("\n".join(boundary.sentences()))
 print(f"your guesses: an empty call {guess_call} times (measured {call / python_call:.1f}),")
 print(f"              negligible from {guess_chunk} messages a call on")
 
@@ -369,8 +369,8 @@ print("waiting costs the first message more than 10 times the cost of its own ca
 #
 # **What did not get faster:** opening, decoding, and returning the results.
 #
-# **Where it is in the code:** `rust_ext/src/py/mod.rs` (the bindings: each borrows the memory, releases the GIL, calls, and wraps
-# the result), `hftlab/experiments/border.py` and `crossing.py` (the measurement), `hftlab/engine/engine.py` (blocks to the
-# engine). On the command line: `hftlab ffi`, `hftlab bench --ablate`.
+# **Where it is in the code:** `rust_ext/src/py/mod.rs` (the bindings: each borrows the memory, releases the GIL, calls, and
+# wraps the result), `hftlab/experiments/ffi.py` (the measurement), `hftlab/engine/engine.py` (blocks to the engine). On the
+# command line: `hftlab ffi`, `hftlab bench --ablate`.
 #
 # **Next:** 06 Order-book structures: which one wins, where, and why?

@@ -462,7 +462,7 @@ print("your guess was", guess_crossing)
 # **What did not get faster:** the ladder under traffic at random depth, and in a young market; see the claims above.
 #
 # **Where it is in the code:** `rust_ext/src/book/levels/` (btree, sorted, ladder, a file each), `rust_ext/src/book/orders/`
-# (std, fast, flat), `rust_ext/src/prefetch.rs` (prefetching), `hftlab/experiments/scale.py` and
+# (std, fast, flat), `rust_ext/src/prefetch.rs` (prefetching), `hftlab/experiments/scaling.py` and
 # `hftlab/feeds/generate/steady.py` (the curves), `hftlab/stages/book.py` (the reference, a sorted list with the best at its
 # end). Try `hftlab scaling --axis depth --full` on a machine of your own.
 #

@@ -523,7 +523,8 @@ assert check("08.2", by_columns)
 # **What did not help.** In Rust, running sums save far less than the levels read suggest: the fixed work of each event stays.
 # And FMA, which the processor offers for free, is not worth an engine that cannot be compared.
 #
-# **Where it is in the code.** `hftlab/stages/signal.py` (the contract in code), `rust_ext/src/signal/recompute.rs` and
-# `incremental.rs`, `hftlab/conformance/` (the comparison), `notebooks/course/level_counter.py` (the counting).
+# **Where it is in the code.** `hftlab/stages/signal.py` (the contract in code),
+# `rust_ext/src/signal/{recompute,incremental}.rs`, `hftlab/conformance/` (the comparison), `notebooks/course/level_counter.py`
+# (the counting).
 #
 # **Next:** 09 The network. How does a message get to the engine, and what does that cost?

@@ -539,8 +539,8 @@ answer
 #
 # **What did not get faster:** batches and io_uring, for one message at a time; and a second line in the same cable.
 #
-# **Where it is in the code.** `hftlab/protocols/moldudp64.py`, `arbiter.py` and `soupbintcp.py` (the protocols, without
-# sockets), `hftlab/net/transports/transports.py` and `round_trip.py`, `rust_ext/src/net/transport/` (a file per transport),
-# `hftlab/net/tick_to_trade/measure.py` (tick to trade). `hftlab net exchange` and `hftlab net trader` run both ends as processes.
+# **Where it is in the code.** `hftlab/protocols/{moldudp64,arbiter,soupbintcp}.py` (the protocols, without sockets),
+# `hftlab/net/transports/` (round trips), `rust_ext/src/net/transport/` (a file per transport), `hftlab/net/tick_to_trade/`
+# (tick to trade). `hftlab net exchange` and `hftlab net trader` run both ends as processes.
 #
 # **Next:** 10 Under stress. What happens when more messages arrive than usual?

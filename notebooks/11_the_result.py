@@ -110,7 +110,7 @@ from_best = {axis: every.ratio(axis, axes - {axis}).median for axis in axes}
 rows = [(axis, from_naive[axis], from_best[axis], share) for axis, share in every.shares().items()]
 rows.append(("product", math.prod(from_naive.values()), math.prod(from_best.values()), math.prod(every.shares().values())))
 print(f"the whole: {every.whole()}")
-pl.DataFrame(rows, schema=["axis", "from naive", "from best", "fair share"], orient="row")
+pl.DataFrame(rows, schema=["axis", "from naive", "from best", "Shapley share"], orient="row")
 
 # %% [markdown]
 # Neither product needs to equal the whole. The **Shapley share** is the mean logarithm of a step's gain over all possible
@@ -148,12 +148,12 @@ was = was.pivot("source", index="stage", values="p50").rename(
     {"published": "published, us", "legacy method, here": "legacy method here, us"}
 )
 figures = [pl.col(name).round(1) for name in ("ns_per_message", "low", "high")]
-now = report.intervals().with_columns(said=pl.format("{} [{}, {}]", *figures))
-now = now.pivot("engine", index="stage", values="said").rename(lambda name: name if name == "stage" else f"{name}, ns")
+now = report.intervals().with_columns(figure=pl.format("{} [{}, {}]", *figures))
+now = now.pivot("engine", index="stage", values="figure").rename(lambda name: name if name == "stage" else f"{name}, ns")
 table = now.join(was, on="stage", how="left", maintain_order="left")
 with pl.Config(tbl_width_chars=170, fmt_str_lengths=40):
     print(table)
-print("\n".join(line for line in report.notes() if "x [" in line or "load" in line))
+print("\n".join(line for line in report.notes() if "control" in line or "load" in line))
 
 # %% [markdown]
 # The last two columns are medians of one call in microseconds, the others nanoseconds per message with an interval. If the
@@ -222,7 +222,7 @@ guess_times = 3
 # %% tags=["nbval-ignore-output"]
 limit = lower_bound(feed, rounds=PAIRED)
 print(f"the whole path is {limit.times():.1f} times the frames and fields; your guess: {guess_times}")
-print("\n".join(limit.notes()[:2]))
+print("\n".join(limit.notes()[:1]))
 limit.frame()
 
 # %% tags=["nbval-ignore-output"]
@@ -444,8 +444,8 @@ print("passed:", bool(check("11.2", claim)))
 # **What did not get faster.** Look at the forest plot: a switch that is green from naive may be grey from best. And the order
 # stage hardly shows: it acts rarely.
 #
-# **Where it is in the code.** `hftlab/experiments/ablate.py` and `lattice.py` (steps), `paired.py` (verdicts), `floor.py`
-# (limits),
-# `hftlab/notebook/waterfall.py` (the switches), the engine's hot loop `rust_ext/src/engine.rs`.
+# **Where it is in the code.** `hftlab/experiments/{ablation,factorial,lower_bound}.py` (steps and limits),
+# `hftlab/measurement/paired.py` (verdicts), `hftlab/notebook/waterfall.py` (the switches), the engine's hot loop
+# `rust_ext/src/engine.rs`.
 #
 # **Next:** 12, Bring your own: beat it.

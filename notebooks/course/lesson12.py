@@ -87,5 +87,5 @@ def _compared(answer: Any) -> Comparison:
 
 def _ratio(found: Comparison, metric: int) -> float:
     """Median ratio of ns/message (0), p50 (1), p99 (2); NaN, which is never enough, where it could not be had."""
-    one = found.metrics[metric].paired
-    return one.ratio.median if one else float("nan")
+    paired = found.metrics[metric].paired
+    return paired.ratio.median if paired else float("nan")
