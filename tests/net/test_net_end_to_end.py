@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from queue import Empty, Queue
-from threading import Thread
 from typing import Any
 
 import pytest
+from venue.process import Process
+from venue.waiting import LIMIT_S
 
 import hftlab
 from hftlab.net.exchange.audit import message_to_dict, read_log
 from hftlab.net.exchange.server import Exchange
 from hftlab.net.exchange.settings import ExchangeSettings
-from hftlab.net.trader.gates import HoldReason
 from hftlab.net.trader.journal import replay_journal
-from hftlab.net.trader.order_manager import OrderState
-from hftlab.net.trader.settings import TraderSettings
-from hftlab.net.trader.trader import Trader
 from hftlab.protocols.ouch import decode_inbound
 from hftlab.settings import OrderConfig
 
@@ -33,69 +26,6 @@ MESSAGES, SEED = 4_000, 3
 EAGER = {"order_config": OrderConfig(threshold=0.2, cooldown=5)}
 EAGER_WORDS = ["--threshold", "0.2", "--cooldown", "5"]
 PASSWORD = "S3CRETPASS"
-LONGEST = 25.0  # seconds that anything may take
-
-
-class Process:
-    """`hftlab net COMMAND --json`, its lines read as they come."""
-
-    def __init__(self, command: str, *words: str, **environment: str) -> None:
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("HFTLAB_")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "hftlab.cli.main", "net", command, "--json", *words],
-            env={**variables, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.said: Queue[dict[str, Any] | None] = Queue()
-        self.reader = Thread(target=self._read, daemon=True)
-        self.reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said.put(json.loads(line))
-        self.said.put(None)
-
-    def hear(self, event: str) -> dict[str, Any]:
-        """The next thing it says, which must be this."""
-        try:
-            said = self.said.get(timeout=LONGEST)
-        except Empty:
-            said = None
-        if said is None or said["event"] != event:
-            self.process.kill()
-            pytest.fail(f"{event} was to be said, not {said}; {self.process.stderr and self.process.stderr.read()}")
-        return said
-
-    def end(self) -> tuple[int, str]:
-        """Its exit code, and what it said on stderr."""
-        code = self.process.wait(LONGEST)
-        assert self.process.stderr is not None
-        return code, self.process.stderr.read()
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(LONGEST)
-        self.reader.join(LONGEST)
-        for pipe in (self.process.stdout, self.process.stderr):
-            if pipe:
-                pipe.close()
-
-
-@pytest.fixture
-def started() -> Iterator[Callable[..., Process]]:
-    processes: list[Process] = []
-
-    def start(command: str, *words: str, **environment: str) -> Process:
-        processes.append(Process(command, *words, **environment))
-        return processes[-1]
-
-    yield start
-    for process in reversed(processes):
-        process.close()
 
 
 def exchange(start: Callable[..., Process], folder: Path, *words: str, wait: int = 1) -> tuple[Process, dict[str, Any]]:
@@ -104,7 +34,7 @@ def exchange(start: Callable[..., Process], folder: Path, *words: str, wait: int
     feed = ["--regime", "burst", "--messages", str(MESSAGES), "--seed", str(SEED), "--pace", "3000/s", "--wait", str(wait)]
     end = ["--heartbeat-after-end", "0.6", "--repeat-end", "0.3", "--heartbeat", "0.1", "--audit", str(folder / "audit")]
     made = start("exchange", *groups, *feed, *end, *words, HFTLAB_ACCOUNTS=f"TRADER:{PASSWORD}")
-    return made, made.hear("listening")
+    return made, made.event("listening")
 
 
 def trader(start: Callable[..., Process], folder: Path, at: dict[str, Any], *words: str, password: str = PASSWORD) -> Process:
@@ -138,8 +68,8 @@ def test_both_sides_tell_the_story_that_the_replay_tells(
 ) -> None:
     made, at = exchange(started, tmp_path, "--loss", loss)
     ours = trader(started, tmp_path, at, "--engine", backend, "--out", str(tmp_path / "orders.parquet"))
-    ours.hear("listening")
-    mine, theirs = ours.hear("summary"), made.hear("summary")
+    ours.event("listening")
+    mine, theirs = ours.event("summary"), made.event("summary")
     assert (ours.end(), made.end()) == ((0, ""), (0, ""))
     assert (mine["messages"], mine["lost"], mine["restarts"]) == (MESSAGES, 0, 0)
     assert (theirs["published"]["messages"], theirs["lines"]["A"].get("lost", 0) > 0) == (MESSAGES, loss != "0")
@@ -169,15 +99,15 @@ def test_both_sides_tell_the_story_that_the_replay_tells(
 def test_signals_end_it_in_order(started: Callable[..., Process], tmp_path: Path, how: str) -> None:
     made, at = exchange(started, tmp_path)
     ours = trader(started, tmp_path, at, "--engine", "python")
-    ours.hear("listening")
-    end = time.monotonic() + LONGEST
+    ours.event("listening")
+    end = time.monotonic() + LIMIT_S
     while '"event":"order"' not in (tmp_path / "journal").read_text():
         assert time.monotonic() < end
         time.sleep(0.02)
     ours.process.send_signal(getattr(signal, how))
-    mine = ours.hear("summary")
+    mine = ours.event("summary")
     assert ours.end() == (0, "")
-    theirs = made.hear("summary")
+    theirs = made.event("summary")
     if how == "SIGTERM":
         assert (mine["held"], mine["messages"] < MESSAGES) == ("stopping", True)
         assert theirs["connections"]["closed"] == {"logout": 1}
@@ -190,8 +120,8 @@ def test_signals_end_it_in_order(started: Callable[..., Process], tmp_path: Path
 def test_a_wrong_password_is_one_sentence_that_does_not_repeat_it(started: Callable[..., Process], tmp_path: Path) -> None:
     _, at = exchange(started, tmp_path)
     ours = trader(started, tmp_path, at, password="WRONGONE")
-    ours.hear("listening")
-    assert ours.hear("summary")["sent"] == 0
+    ours.event("listening")
+    assert ours.event("summary")["sent"] == 0
     code, said = ours.end()
     assert (code, said) == (2, f"hftlab: error: orders {at['orders']}: login rejected: not authorised\n")
     missing = started("trader", "--orders", at["orders"])
@@ -202,23 +132,38 @@ def missing_password() -> str:
     return "hftlab: error: there is no password for 'TRADER': name a file with --accounts FILE, or set HFTLAB_PASSWORD\n"
 
 
+class SlowClock:
+    """The machine's monotonic ns; `slow` times slower from when it is set."""
+
+    def __init__(self) -> None:
+        self.slow, self._ns, self._real = 1, 0, time.monotonic_ns()
+
+    def __call__(self) -> int:
+        real = time.monotonic_ns()
+        self._ns, self._real = self._ns + (real - self._real) // self.slow, real
+        return self._ns
+
+
 @pytest.mark.rust
 def test_who_comes_late_asks_for_what_was_before_and_then_trades(started: Callable[..., Process], tmp_path: Path) -> None:
     feed = hftlab.synthetic("burst", MESSAGES, seed=SEED)
-    paused = [0]
+    clock, journal = SlowClock(), tmp_path / "journal"
     settings = ExchangeSettings.on_free_ports(pace="2000/s", heartbeat_after_end_s=1.0, end_repeat_s=0.5, heartbeat_s=0.1)
-    made = Exchange(feed, {"TRADER": PASSWORD}, settings, clock=lambda: time.monotonic_ns() - paused[0])
-    at, end = made.start(), time.monotonic() + LONGEST
+    made = Exchange(feed, {"TRADER": PASSWORD}, settings, clock=clock)
+    at, end = made.start(), time.monotonic() + LIMIT_S
     try:
         while made.publisher.next <= MESSAGES // 2:
             made.poll()
-        began = time.monotonic_ns()
+        clock.slow = 20  # till the trader has caught up, so that there is something left to trade on
         ours = trader(started, tmp_path, at, "--engine", "rust")
-        ours.hear("listening")
-        paused[0] = time.monotonic_ns() - began
+        ours.event("listening")
+        while '"event":"trading"' not in (journal.read_text() if journal.exists() else ""):
+            made.poll()
+            assert time.monotonic() < end
+        clock.slow = 1
         while made.poll():
             assert time.monotonic() < end
-        mine = ours.hear("summary")
+        mine = ours.event("summary")
     finally:
         made.crash()
     assert (mine["messages"], mine["lost"]) == (MESSAGES, 0)
@@ -226,53 +171,3 @@ def test_who_comes_late_asks_for_what_was_before_and_then_trades(started: Callab
     assert mine["sent"] == made.matcher.counts["entered"] > 0
     again = replay_journal(tmp_path / "journal", feed, "rust", **EAGER)
     assert len(again.sent) == mine["sent"]
-
-
-@pytest.mark.parametrize("backend", ["python", pytest.param("rust", marks=pytest.mark.rust)])
-def test_an_exchange_that_fails_and_comes_back_meets_a_trader_that_has_lost_nothing(tmp_path: Path, backend: str) -> None:
-    feed = hftlab.synthetic("burst", MESSAGES, seed=SEED)
-    chosen = ExchangeSettings.on_free_ports(
-        pace="6000/s", wait=1, heartbeat_after_end_s=0.3, end_repeat_s=0.3, heartbeat_s=0.1, audit=str(tmp_path / "audit")
-    )
-    made = Exchange(feed, {"TRADER": PASSWORD}, chosen)
-    at, end = made.start(), time.monotonic() + LONGEST
-    there = made.bound
-    place = TraderSettings(
-        lines=(at["line_a"], at["line_b"]), orders=at["orders"], requests=at["requests"], password=PASSWORD,
-        journal=str(tmp_path / "journal"), reconnect_ms=20.0,
-    )  # fmt: skip
-    ours = Trader(place, backend, **EAGER)
-    ours.start()
-    try:
-        while made.publisher.next < MESSAGES // 2:
-            made.poll(0)
-            ours.poll(0)
-            assert time.monotonic() < end
-        made.crash()
-        while ours.gateway.ready:
-            ours.poll(0.01)
-        assert ours.held is HoldReason.CONNECTION
-        before = made
-        made = Exchange(feed, {"TRADER": PASSWORD}, there, state=before.state())
-        made.start()
-        while made.poll(0):
-            ours.poll(0)
-            assert time.monotonic() < end
-        while ours.poll(0.01):
-            assert time.monotonic() < end
-    finally:
-        made.crash()
-        told_ = ours.stop()
-    assert (told_["messages"], told_["lost"], told_["connection"]["logins"]) == (MESSAGES, 0, 2)
-    audit = list(read_log(tmp_path / "audit"))
-    entered = [line["message"]["user_ref"] for line in audit if line["event"] == "in" and line["message"]["type"] == "EnterOrder"]
-    assert len(entered) == len(set(entered)) > 50, "no order is sent twice"
-    states = Counter(order.state for order in ours.orders.by_ref.values())
-    known = {ref for ref, order in ours.orders.by_ref.items() if order.state is not OrderState.LOST}
-    assert known == set(entered)
-    assert not states[OrderState.UNKNOWN]
-    assert told_["positions"] == position(audit)
-    offline = hftlab.Engine("python").run(feed, record="none")
-    assert [ours.live.book(i) for i in sorted(ours.live.names)] == [offline._session.depth(i) for i in sorted(ours.live.names)]
-    again = replay_journal(tmp_path / "journal", feed, backend, **EAGER)
-    assert [int.from_bytes(raw[1:5], "big") for raw in again.sent] == sorted(ours.orders.by_ref)

@@ -8,16 +8,15 @@ import resource
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from venue.client import Client, enter_order, packet
 from venue.feeds import SMALL, framed
+from venue.process import Process
 from venue.venue import ACCOUNTS, Venue
 from venue.waiting import Clock, wait_until
 
@@ -29,13 +28,6 @@ from hftlab.net.exchange.audit import AuditLog, SessionState, read_log
 from hftlab.net.exchange.server import Phase
 from hftlab.net.exchange.settings import load_accounts
 from hftlab.protocols import ouch
-
-
-@pytest.fixture
-def venue() -> Iterator[Venue]:
-    opened = Venue()
-    yield opened
-    opened.close()
 
 
 def staying(venue: Venue) -> None:
@@ -425,42 +417,32 @@ def test_accounts_come_from_a_file_or_the_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_process_from_its_first_line_to_its_last(tmp_path: Path, number: int) -> None:
+def test_the_process_from_its_first_line_to_its_last(started: Callable[..., Process], tmp_path: Path, number: int) -> None:
     feed, audit = tmp_path / "small.itch", tmp_path / "audit.jsonl"
     feed.write_bytes(SMALL)
-    free = "127.0.0.1:0"
-    command = [sys.executable, "-m", "hftlab.cli.main", "net", "exchange", str(feed), "--json", "--wait", "1", "--pace", "max"]
-    command += ["--heartbeat-after-end", "600", "--line-a", "239.255.71.1:0", "--line-b", "239.255.71.2:0", "--loss", "0.1,0.2"]
-    command += ["--requests", free, "--orders", free, "--audit", str(audit)]
-    environment = {**os.environ, "HFTLAB_ACCOUNTS": "ME:SECRET"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    client = None
+    free = ["--line-a", "239.255.71.1:0", "--line-b", "239.255.71.2:0", "--requests", "127.0.0.1:0", "--orders", "127.0.0.1:0"]
+    words = ["--wait", "1", "--pace", "max", "--heartbeat-after-end", "600", "--loss", "0.1,0.2", "--audit", str(audit)]
+    exchange = started("exchange", str(feed), *free, *words, HFTLAB_ACCOUNTS="ME:SECRET")
+    listening = exchange.event("listening")
+    assert all(listening[name].startswith("127.0.0.1:") for name in ("requests", "orders"))
+    client = Client(listening["orders"])
     try:
-        assert process.stdout
-        listening = json.loads(process.stdout.readline())
-        assert listening["event"] == "listening"
-        assert all(listening[name].startswith("127.0.0.1:") for name in ("requests", "orders"))
-        client = Client(listening["orders"])
         client.login()
         client.enter(1, "B", 10, 101_0000)
         client.enter(2, "B", 10, 98_0000)
         _wait(client, lambda: len(client.letters) == 4)
-        process.send_signal(number)
+        exchange.process.send_signal(number)
         _wait(client, lambda: client.gone)
-        out, err = process.communicate(timeout=60)
-        assert (process.returncode, err) == (0, "")
-        assert client.letters[-2:] == "CS"
-        assert client.packets[-1] == ("Z", b"")
-        summary = json.loads(out.splitlines()[-1])
-        assert (summary["event"], summary["phase"], summary["session"]) == ("summary", "done", listening["session"])
-        assert summary["published"]["messages"] == 5
-        assert summary["connections"]["closed"] == {"end_of_session": 1}
-        assert "SECRET" not in audit.read_text() + out
     finally:
-        process.kill()
-        process.communicate()
-        if client:
-            client.close()
+        client.close()
+    summary = exchange.event("summary")
+    assert exchange.end() == (0, "")
+    assert client.letters[-2:] == "CS"
+    assert client.packets[-1] == ("Z", b"")
+    assert (summary["phase"], summary["session"]) == ("done", listening["session"])
+    assert summary["published"]["messages"] == 5
+    assert summary["connections"]["closed"] == {"end_of_session": 1}
+    assert "SECRET" not in audit.read_text() + json.dumps(summary)
 
 
 def _wait(client: Client, true: Callable[[], object]) -> None:
@@ -471,10 +453,8 @@ def _wait(client: Client, true: Callable[[], object]) -> None:
     wait_until(true, turn, lambda: client.letters)
 
 
-def test_bad_input_is_one_sentence() -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "HFTLAB_ACCOUNTS"}
-    command = [sys.executable, "-m", "hftlab.cli.main", "net", "exchange", "--messages", "100"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("hftlab: error: there are no accounts")
-    assert done.stderr.count("\n") == 1
+def test_bad_input_is_one_sentence(started: Callable[..., Process]) -> None:
+    code, printed = started("exchange", "--messages", "100").end()
+    assert code == 2
+    assert printed.startswith("hftlab: error: there are no accounts")
+    assert printed.count("\n") == 1

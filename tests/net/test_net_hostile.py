@@ -9,7 +9,6 @@ import random
 import socket
 import struct
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +33,6 @@ from hftlab.protocols.pacing import Bucket
 MB = 1_000_000
 ENDS = (0, 1, 2, 0x7FFF, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF, 1 << 63, (1 << 64) - 2, (1 << 64) - 1)
 _refs = itertools.count(1_000_000)
-
-
-@pytest.fixture
-def venue() -> Iterator[Venue]:
-    opened = Venue()
-    yield opened
-    opened.close()
 
 
 def still_works(venue: Venue) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 
 import numpy as np
@@ -246,25 +245,3 @@ def test_a_dead_line_and_a_mangling_one() -> None:
 def test_chances_that_are_none(wrong: dict) -> None:
     with pytest.raises(ConfigError, match="must be between"):
         Impairment(**wrong)
-
-
-def test_whatever_a_line_did_the_other_one_and_requests_give_back_everything() -> None:
-    """A listener written down here in ten lines: it takes what is next from either line, and asks for the rest."""
-    raw = generate("calm", 2000, seed=9)
-    publisher, rng = Publisher(ItchFeed(raw), SESSION, Pace("max")), random.Random(1)
-    lines = [LossyChannel(name, Impairment(loss=0.2, duplicate=0.1, reorder=0.1), seed=2) for name in "AB"]
-    got: dict[int, bytes] = {}
-    publisher.begin(0)
-    while sent := publisher.poll(0):
-        for datagram in sent:
-            for line in rng.sample(lines, 2):
-                for data in line.carry(datagram.data):
-                    packet = moldudp64.decode(data)
-                    got.update(enumerate(moldudp64.split(packet.blocks), packet.sequence))
-    resender = RetransmitServer(publisher.buffer, SESSION)
-    missing = [number for number in range(1, 2001) if number not in got]
-    assert missing
-    for number in missing:
-        packet = moldudp64.decode(resender.answer(moldudp64.request(SESSION, number, 1), 0) or b"")
-        got[number] = moldudp64.split(packet.blocks)[0]
-    assert [got[number] for number in range(1, 2001)] == moldudp64.split(raw)

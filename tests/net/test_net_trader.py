@@ -506,7 +506,6 @@ def _journal(duo: Duo) -> None:
 GATES: dict[str, tuple[Callable[[Duo], None], HoldReason]] = {
     "kill switch": (lambda duo: duo.trader.kill("by the test"), HoldReason.KILLED),
     "kill file": (_kill_file, HoldReason.KILLED),
-    "silent feed": (lambda duo: None, HoldReason.FEED_SILENT),
     "journal": (_journal, HoldReason.JOURNAL),
     "order connection": (lambda duo: duo.exchange.tcp.close() or duo.exchange.reset(), HoldReason.CONNECTION),  # type: ignore[func-returns-value]
 }
@@ -519,17 +518,18 @@ def test_no_order_leaves_while_anything_is_against_it(
 ) -> None:
     if reason is HoldReason.JOURNAL and not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full, a disk that is always full")
-    silent = {"silence_ms": 80.0} if reason is HoldReason.FEED_SILENT else {}
-    duo = run(engine, kill_file=str(tmp_path / "kill"), journal=str(tmp_path / "journal"), **silent)
+    duo = run(engine, kill_file=str(tmp_path / "kill"), journal=str(tmp_path / "journal"))
     before = duo.trade(DAY[:1_000])
     shut(duo)
     duo.until(lambda: duo.trader.held is reason)
-    if reason is HoldReason.FEED_SILENT:
-        return
     duo.feed(DAY[1_000:], 1_001)
     assert (duo.trader.latency.n, len(exchange.orders)) == (before, before)
     assert duo.trader.held is reason
-    assert sum(duo.trader.withheld.values()) + duo.trader.latency.n == len(duo.trader.orders.by_ref)
+    summary = duo.trader.stop()
+    assert sum(summary["withheld"].values()) + summary["sent"] == sum(summary["orders"].values())
+    if reason is HoldReason.JOURNAL:
+        assert summary["journal"]["failing"] == "No space left on device"
+        assert min(summary["journal"]["failures"], summary["journal"]["lost"]) >= 1
 
 
 @pytest.mark.parametrize("how", ["call", "file", "loss"])
@@ -571,17 +571,6 @@ def test_killed_while_the_connection_is_down_cancels_once_it_is_back(exchange: F
     duo.trader.kill("by hand")
     duo.until(lambda: len(exchange.cancels) == len(open_refs))
     assert exchange.cancels == open_refs
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full, a disk that is always full")
-def test_no_order_leaves_that_cannot_be_written_down(exchange: FakeExchange, run: Run) -> None:
-    duo = run(journal="/dev/full")
-    duo.feed(DAY)
-    assert duo.trader.held is HoldReason.JOURNAL
-    assert not exchange.orders
-    journal = duo.trader.stop()["journal"]
-    assert journal["failing"] == "No space left on device"
-    assert min(journal["failures"], journal["lost"]) >= 1
 
 
 @pytest.mark.parametrize("engine", ENGINES)

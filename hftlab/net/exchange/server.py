@@ -25,7 +25,7 @@ from hftlab.net.endpoints import Address
 from hftlab.net.exchange.audit import AuditLog, SessionState
 from hftlab.net.exchange.connections import Connection, Connections
 from hftlab.net.exchange.matching import Matcher
-from hftlab.net.exchange.publisher import Broadcast, Datagram, read_directory
+from hftlab.net.exchange.publisher import Broadcast, read_directory
 from hftlab.net.exchange.sessions import OrderSessions
 from hftlab.net.exchange.settings import ExchangeSettings, check_accounts
 from hftlab.protocols.pacing import SECOND_NS
@@ -51,7 +51,7 @@ class Exchange:
     feed     : one of wire bytes
     accounts : password by username
     state    : a session to be taken up again, see `SessionState`; without it a new one
-    clock    : monotonic ns; on_sent: called with each datagram of the feed, and the time when it had left on both lines
+    clock    : monotonic ns
     lines    : "A" and "B", whose faults may be changed while it runs
     raises   : ConfigError for what cannot be published or is no account
     """
@@ -68,7 +68,6 @@ class Exchange:
         self.session = state.session if state else (settings or ExchangeSettings.on_free_ports()).session_name
         self.settings = replace(settings or ExchangeSettings.on_free_ports(), session=self.session)
         self.clock, self.phase = clock, Phase.WAITING
-        self.on_sent: Callable[[Datagram, int], None] | None = None
         self.broadcast = Broadcast(feed, self.session, self.settings)
         self.publisher, self.lines = self.broadcast.publisher, self.broadcast.lines
         self.matcher = Matcher(max_open_orders=self.settings.max_open_orders)
@@ -223,8 +222,6 @@ class Exchange:
             return
         for datagram in self.publisher.poll(now_ns, self.settings.publish_burst):
             self.broadcast.emit(datagram.data)
-            if self.on_sent:
-                self.on_sent(datagram, self.clock())
             self.sessions.time_ns = self.publisher.ts_ns
             self.sessions.report(self.matcher.feed(datagram.blocks, self.publisher.ts_ns), now_ns)
         if self.publisher.finished:
