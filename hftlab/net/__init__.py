@@ -8,24 +8,6 @@ tick_to_trade/  from a tick's bytes to an order's over transports, in interleave
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+import lazy_loader
 
-# What is public, and where it is: module and name.
-_NAMES = {
-    "Exchange": ("exchange.server", "Exchange"),
-    "ExchangeSettings": ("exchange.settings", "ExchangeSettings"),
-    "Trader": ("trader.trader", "Trader"),
-    "TraderSettings": ("trader.settings", "TraderSettings"),
-    "list_transports": ("transports.transports", "list_transports"),
-    "measure_round_trip": ("transports.round_trip", "measure_round_trip"),
-    "measure_tick_to_trade": ("tick_to_trade.measure", "measure_tick_to_trade"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Imported when it is asked for."""
-    if name in _NAMES:
-        module, there = _NAMES[name]
-        return getattr(import_module(f"hftlab.net.{module}"), there)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
