@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import hftlab
 from hftlab.engine.live import LiveSession
 from hftlab.errors import ConfigError, FeedError, UnknownName
+from hftlab.feeds.feed import cut
 from hftlab.settings import OrderConfig, RiskConfig
 
 ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
@@ -23,14 +24,9 @@ EAGER = {
 }
 
 
-def messages(feed: Any) -> list[bytes]:
+def messages(feed: hftlab.Feed) -> list[bytes]:
     """The framed messages of a feed, one by one."""
-    data, at, out = b"".join(bytes(block) for block in feed.blocks()), 0, []
-    while at < len(data):
-        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
-        out.append(data[at:end])
-        at = end
-    return out
+    return list(cut(feed, every=1))
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +36,6 @@ def day() -> list[bytes]:
 
 def reference(order: bytes) -> int:
     return int(unpack_from(">I", order, 1)[0])
-
-
-def sides(orders: list[bytes]) -> list[tuple[int, bytes]]:
-    return [(reference(order), order[5:6]) for order in orders]
 
 
 @each_engine
@@ -114,7 +106,7 @@ def test_canceled_orders_make_room_and_leave_the_position(backend: str, day: lis
 
 
 @each_engine
-def test_nothing_leaves_while_the_book_is_stale_and_the_two_ways_are_told_apart(backend: str, day: list[bytes]) -> None:
+def test_nothing_leaves_while_suspended_and_the_two_kinds_are_independent(backend: str, day: list[bytes]) -> None:
     live, one = LiveSession(backend, **EAGER), LiveSession(backend, **EAGER)
     instruments = {accepted[2] for accepted in (one.feed(b"".join(day)) and one.accepted())}
     busy = min(instruments)
@@ -159,7 +151,7 @@ def test_the_kill_switch_at_run_time_is_the_one_of_risk(backend: str, day: list[
 
 
 @each_engine
-def test_numbers_go_on_where_they_are_told_to_and_end_at_the_last(backend: str, day: list[bytes]) -> None:
+def test_order_ids_start_where_they_are_set_and_end_at_the_last(backend: str, day: list[bytes]) -> None:
     live = LiveSession(backend, first_ref=2**32 - 3, **EAGER)
     sent = live.feed(b"".join(day))
     assert [reference(order) for order in sent] == [2**32 - 3, 2**32 - 2, 2**32 - 1]
@@ -268,7 +260,7 @@ STEPS = st.lists(
 )
 
 
-def told(live: LiveSession, steps: list[Any], rest: list[bytes]) -> list[Any]:
+def observed(live: LiveSession, steps: list[Any], rest: list[bytes]) -> list[Any]:
     """Do the steps and note everything that can be seen after each."""
     seen, at, adopted = [], 0, set()
     for what, *arguments in steps:
@@ -292,10 +284,10 @@ def told(live: LiveSession, steps: list[Any], rest: list[bytes]) -> list[Any]:
 @pytest.mark.rust
 @settings(max_examples=60, deadline=None)
 @given(STEPS, st.sampled_from(["calm", "burst"]))
-def test_both_engines_agree_whatever_they_are_told_in_between(steps: list[Any], regime: str) -> None:
+def test_both_engines_agree_whatever_is_called_in_between(steps: list[Any], regime: str) -> None:
     rest = FEEDS.get(regime) or FEEDS.setdefault(regime, messages(hftlab.synthetic(regime, 5_000, seed=11)))
     rest = rest[:12] + rest[1_000:]  # the directory, then into the day: orders that were added before are faults in both
-    assert told(LiveSession("python", **EAGER), steps, rest) == told(LiveSession("rust", **EAGER), steps, rest)
+    assert observed(LiveSession("python", **EAGER), steps, rest) == observed(LiveSession("rust", **EAGER), steps, rest)
 
 
 FEEDS: dict[str, list[bytes]] = {}

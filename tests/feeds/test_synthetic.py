@@ -281,102 +281,61 @@ def test_checker_notices_a_lost_message(kind: str) -> None:
 @pytest.mark.parametrize("regime", ["calm", "market"])
 def test_mix_is_that_of_a_real_day(regime: str) -> None:
     shares = walk(regime).shares()
-    assert 45 <= shares["A"] <= 50
-    assert 38 <= shares["D"] <= 43
-    assert 6 <= shares["U"] <= 8
-    assert 2 <= shares["E"] <= 3
-    assert 1 <= shares["X"] <= 2
-    assert 0.8 <= shares["P"] <= 1.2
+    bounds = {"A": (45, 50), "D": (38, 43), "U": (6, 8), "E": (2, 3), "X": (1, 2), "P": (0.8, 1.2)}
+    assert all(low <= shares[kind] <= high for kind, (low, high) in bounds.items()), shares
 
 
 @pytest.mark.parametrize("regime", REGIMES)
-def test_mix_and_details_everywhere(regime: str) -> None:
+def test_details_and_heavy_tails_everywhere(regime: str) -> None:
     checker = walk(regime)
     assert 0.02 < checker.kinds["F"] / checker.kinds["A"] < 0.05
     assert 0.03 < checker.kinds["C"] / checker.kinds["E"] < 0.10
     assert set(checker.prints) == {"Y=", "Y!", "N=", "N!"}, "printable or not, at the order's price or not"
-
-
-def test_live_orders_are_steady() -> None:
-    live = walk("calm").live[20:]
-    assert min(live) > 200
-    assert max(live) < 900
-    deep = walk("deep").live[20:]
-    assert min(deep) > 14_000
-    assert max(deep) < 24_000
-
-
-def test_depth() -> None:
-    calm, deep = walk("calm"), walk("deep")
-    assert all(20 <= count <= 100 for count in calm.levels(1))
-    assert all(200 <= count <= 2_000 for count in deep.levels(1))
-
-
-def test_spread_is_tight_in_calm_and_follows_the_price_in_market() -> None:
-    calm, market = walk("calm").spreads, walk("market").spreads
-    assert calm[100] > 0.8 * sum(calm.values())
-    assert len(market) > 200
-    assert any(spread % 100 for spread in market), "sub-penny symbols"
-
-
-def test_prices_reach_from_pennies_to_thousands_of_dollars() -> None:
-    market = walk("market")
-    best = {locate: prices[-1] for (locate, side), prices in market.prices.items() if side == 0}
-    assert len(best) == 1_000
-    assert sum(price < 10_000 for price in best.values()) >= 20
-    assert len(market.penny) >= 20
-    assert min(best.values()) < 5_000
-    assert max(best.values()) > 10_000_000
-    assert not walk("calm").penny
-
-
-def test_touch_moves_slowly() -> None:
-    checker = walk("calm")
-    bids = [price for price in checker.touches if price]
-    moves = sum(a != b for a, b in pairwise(bids))
-    assert 100 < moves < 0.1 * len(bids)
-    assert max(bids) - min(bids) >= 1_000, "more than ten ticks over the file"
-
-
-def test_activity_is_zipf_like() -> None:
-    counts = sorted(walk("market").activity.values(), reverse=True)
-    assert len(counts) == 1_000
-    assert counts[0] > 5 * counts[50] > 20 * counts[900]
-    assert sum(counts[:100]) > 0.5 * sum(counts)
-
-
-@pytest.mark.parametrize("regime", REGIMES)
-def test_heavy_tails(regime: str) -> None:
-    checker = walk(regime)
     lives, far = checker.lifetimes, checker.distances
     assert quantile(lives, 0.99) > 10 * quantile(lives, 0.5)
     assert quantile(far, 0.99) > 10 * max(quantile(far, 0.5), 100)
     gaps = [b - a for a, b in pairwise(checker.times)]
     assert quantile(gaps, 0.999) > 50 * quantile(gaps, 0.5)
     assert checker.times[0] - OPEN < 1_000_000_000
+    steps = [b - a for a, b in pairwise(checker.references)]
+    assert 0.01 < sum(step < 0 for step in steps) / len(steps) < 0.06, "references mostly rise"
+    assert sum(step == 1 for step in steps) < 0.05 * len(steps), "with gaps"
 
 
-def test_some_orders_live_for_messages_and_some_for_the_day() -> None:
-    checker = walk("calm")
-    assert quantile(checker.lifetimes, 0.25) < 20
-    assert any(order[4] < 20_000 for order in checker.orders.values())
+def test_calm_is_one_liquid_stock() -> None:
+    calm = walk("calm")
+    assert 200 < min(calm.live[20:]) <= max(calm.live[20:]) < 900, "live orders are steady"
+    assert all(20 <= count <= 100 for count in calm.levels(1))
+    assert calm.spreads[100] > 0.8 * sum(calm.spreads.values()), "a spread of one cent"
+    assert quantile(calm.distances, 0.75) <= 400, "most activity is near the touch"
+    assert quantile(calm.lifetimes, 0.25) < 20, "some orders live for messages"
+    assert any(order[4] < 20_000 for order in calm.orders.values()), "and some for the day"
+    bids = [price for price in calm.touches if price]
+    assert 100 < sum(a != b for a, b in pairwise(bids)) < 0.1 * len(bids), "the touch moves slowly"
+    assert max(bids) - min(bids) >= 1_000, "more than ten ticks over the file"
+    assert calm.kinds["H"] >= 3, "halts come and go"
 
 
-def test_most_activity_is_near_the_touch() -> None:
-    assert quantile(walk("calm").distances, 0.75) <= 400
+def test_deep_has_many_levels_and_orders() -> None:
+    deep = walk("deep")
+    assert 14_000 < min(deep.live[20:]) <= max(deep.live[20:]) < 24_000
+    assert all(200 <= count <= 2_000 for count in deep.levels(1))
 
 
-@pytest.mark.parametrize("regime", REGIMES)
-def test_references_mostly_rise_with_gaps(regime: str) -> None:
-    steps = [b - a for a, b in pairwise(walk(regime).references)]
-    falling = sum(step < 0 for step in steps) / len(steps)
-    assert 0.01 < falling < 0.06
-    assert sum(step == 1 for step in steps) < 0.05 * len(steps)
-
-
-def test_halts_come_and_go() -> None:
-    assert walk("calm").kinds["H"] >= 3
-    assert walk("market").kinds["H"] >= 1_004
+def test_market_is_a_thousand_stocks_from_pennies_to_thousands_of_dollars() -> None:
+    market = walk("market")
+    best = {locate: prices[-1] for (locate, side), prices in market.prices.items() if side == 0}
+    assert len(best) == 1_000
+    assert sum(price < 10_000 for price in best.values()) >= 20 <= len(market.penny)
+    assert min(best.values()) < 5_000 < 10_000_000 < max(best.values())
+    assert not walk("calm").penny
+    assert len(market.spreads) > 200, "the spread follows the price"
+    assert any(spread % 100 for spread in market.spreads), "sub-penny symbols"
+    counts = sorted(market.activity.values(), reverse=True)
+    assert len(counts) == 1_000
+    assert counts[0] > 5 * counts[50] > 20 * counts[900], "activity by Zipf's law"
+    assert sum(counts[:100]) > 0.5 * sum(counts)
+    assert market.kinds["H"] >= 1_004
 
 
 def test_storms_and_bursts_are_what_they_say() -> None:
