@@ -156,15 +156,15 @@ def report(options: Options) -> Action:
 
 
 def _report(given: Given) -> int:
-    from hftlab.reporting import rebuild, report
-    from hftlab.reporting.making import messages_of
+    from hftlab.presentation import terminal
+    from hftlab.reporting import default_messages, rebuild, report
 
     if given.stored:
         page = rebuild(given.stored, given.out, given.markdown)
     else:
-        given.messages = messages_of(given.messages, given.quick)
+        given.messages = default_messages(given.messages, given.quick)
         page = given.call(report, feed=feed_of(given), how=_how(given))
-    print(*page.lines(), sep="\n")
+    terminal.show(page.headline(), page.blocks())
     print(*(f"wrote {path}" for path in (given.out, given.markdown) if path), sep="\n")
     return 0
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from hftlab.errors import FeedError
 from hftlab.presentation import html
+from hftlab.presentation.document import table, text
 
 
 class Result(ABC):
@@ -18,8 +19,8 @@ class Result(ABC):
         """Its frame as a table, and what a table cannot say: for a notebook."""
         frame, lines = getattr(self, "frame", None), getattr(self, "lines", None)
         rows = frame() if frame else None
-        table = html.table(rows.columns, rows.rows()) if rows is not None else ""
-        return html.block(repr(self).strip("<>"), table, lines() if lines else ())
+        shown = [table("", rows.columns, [list(map(str, row)) for row in rows.rows()])] if rows is not None else []
+        return html.fragment(repr(self).strip("<>"), [*shown, text(*(lines() if lines else ()), kind="list")])
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:

@@ -1,143 +1,167 @@
-"""The latency of every stage, for every engine; warm, first and swept."""
+"""How long a message takes: the tables of every engine, distributions, over time, warm and cold, under load, the slowest."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
-from hftlab.measurement.distribution import PERCENTILES, TITLES
-from hftlab.presentation.document import NOT_KNOWN, Section, Table, number, table, text
-from hftlab.reporting.conditions import bench_source
-from hftlab.reporting.facts import Facts, whole_ns
+from hftlab.measurement.distribution import STATISTICS, TITLES, Distribution
+from hftlab.presentation.document import NOT_KNOWN, Figure, Section, duration, number, table, text
+from hftlab.reporting import figures
+from hftlab.reporting.comparisons import tail_of
+from hftlab.reporting.conditions import source, sourced
+from hftlab.reporting.measurements import Measurements
 
-_STATISTICS = ("min", "max", "mean", *PERCENTILES)
-_LATENCY = ("min", "max", "mean", "p50", "p95", "p99", "p90", "p99.9", "p99.99")
-US, MS = 1e3, 1e6
-
-
-def variant_of(engine: dict[str, Any]) -> str:
-    """The variant of an engine in words."""
-    return " ".join(f"{axis}={value}" for axis, value in engine["variant"].items()) or "one way only"
+US = 1e3
 
 
-def row_of(engine: dict[str, Any], part: str, phase: str = "latency_ns") -> dict[str, Any] | None:
-    """The distribution of a part of the path, or None."""
-    return next((row for row in engine[phase] if row["stage"] == part), None)
+def absent(title: str, why: str) -> Section:
+    """A chapter about what was not measured."""
+    return Section(title, (text(f"Not measured here: {why}."),))
 
 
-def latency_tables(facts: Facts) -> Section:
-    """A table for each engine."""
-    if not facts.engines:
-        return Section("Latency per message", (text(f"Not measured here: {facts.missing('bench')}."),))
+def tables(found: Measurements) -> Section:
+    """Every table of the bench."""
+    title = "Latency per message"
+    if not found.bench:
+        return absent(title, found.why_not("bench"))
     note = (
         "Each row is a distribution with stamps of its own: end to end is stamped at the beginning and the end of a message, "
-        "it is not the sum of the stages. A percentile with fewer than 100 samples beyond it says nothing and is n/a. "
-        "Clock: the median cost of a reading, which is subtracted."
+        "it is not the sum of the stages. A percentile with fewer than 100 samples beyond it is n/a. The median cost of a "
+        "reading of the clock is subtracted."
     )
-    tables = [_table(facts, one, note) for one in facts.engines]
-    return Section("Latency per message", (*tables, _whole(facts)))
+    return Section(title, tuple(sourced(found, "bench", "stamps and whole passes", each, note) for each in found.bench.tables()))
 
 
-def _table(facts: Facts, engine: dict[str, Any], note: str) -> Table:
-    overhead = engine["clock"]["cost"]["percentiles"]["p50"]
-    columns = ("stage", *_LATENCY, "n", "clock, ns")
+def stage_budget(found: Measurements) -> Section:
+    """What of a message each stage takes."""
+    shown = tuple(figures.budget(found))
+    return Section("Where the time goes", shown) if shown else absent("Where the time goes", found.why_not("bench"))
+
+
+def distributions(found: Measurements) -> Section:
+    """The charts, and in words how long the tails are."""
+    shown = tuple(figures.distributions(found))
+    if not shown:
+        return absent("Distributions", found.why_not("bench"))
+    return Section("Distributions", (text(*_tails(found), kind="list"), *shown))
+
+
+def _tails(found: Measurements) -> Iterator[str]:
+    for engine in found.bench.engines if found.bench else ():
+        row = engine.distribution("total")
+        tail, p50 = tail_of(row), row.percentiles["p50"] if row else None
+        if row is None or tail is None or not p50:
+            yield f"{engine.label}: too few stamps of end to end to speak of a tail."
+        else:
+            times = f"{tail[1] / p50:,.1f} times the median"
+            slowest = f"the slowest of {row.n:,} took {duration(row.max)}"
+            yield f"{engine.label}: median {duration(p50)}, {tail[0]} {duration(tail[1])}, {times}; {slowest}."
+
+
+def over_time(found: Measurements) -> Section:
+    """The heat map."""
+    shown, alone = tuple(figures.heat(found)), found.latency
+    if not alone or not shown:
+        return absent("Over time", f"{alone.label} has no stamps" if alone else found.why_not("latency"))
+    return Section("Over time", (text(f"{alone.label} was {alone.warm_up}."), *shown))
+
+
+def phases(found: Measurements) -> Section:
+    """Warm, cold start and cold caches."""
+    title = "Warm, cold start and cold caches"
+    if not found.bench:
+        return absent(title, found.why_not("bench"))
     rows = []
-    for part, title in TITLES.items():
-        row = row_of(engine, part)
-        rows.append((f"{title}, µs", *_cells(row, US, 3), f"{row['n']:,}" if row else "0", number(overhead, 0)))
-        if part == "total":
-            rows.append(("end to end, ms", *_cells(row, MS, 6), f"{row['n']:,}" if row else "0", number(overhead, 0)))
-    title = f"{engine['label']}, microseconds per message ({engine['backend']}: {variant_of(engine)})"
-    return table(title, columns, rows, note=note, source=bench_source(facts))
-
-
-def _cells(row: dict[str, Any] | None, unit: float, digits: int) -> list[str]:
-    return [number(row[name] if row else None, digits, unit) for name in _LATENCY]
-
-
-def _whole(facts: Facts) -> Table:
-    """Unstamped passes: what each stage adds."""
-    bench = facts.part("bench")
-    columns = ("engine", *(f"{name}, ns" for name in ("tick", "book", "signal", "order")), "whole path, ns", "messages/s")
-    columns += (f"times the messages of {facts.engines[0]['label']}", "95 % interval")
-    rows = []
-    for one in facts.engines:
-        stages = [number(one["stage_ns_per_message"].get(part)) for part in ("tick", "book", "signal", "order")]
-        ratio = bench["ratios"].get(one["label"])
-        times = (number(ratio["median"], 2), f"{ratio['low']:,.2f} to {ratio['high']:,.2f}") if ratio else ("1.00", NOT_KNOWN)
-        rows.append((one["label"], *stages, number(whole_ns(one)), f"{one['messages_per_s']:,.0f}", *times))
+    for engine in found.bench.engines:
+        warm, cold_start = engine.distribution("total"), engine.distribution("total", cold=True)
+        named = (("warm", warm), ("cold start", cold_start), ("cold caches", found.cold_cache.get(engine.label)))
+        rows += [(engine.label, name, *_cells(row), _times(row, warm)) for name, row in named]
     note = (
-        "Nothing is stamped in these passes: the time of a whole pass, divided by its messages. A stage is the difference of "
-        "the passes with and without it, and can come out a little below 0 where it costs next to nothing."
-    )
-    return table("Whole passes, ns per message", columns, rows, note=note, source=bench_source(facts, "unstamped passes"))
-
-
-def phases(facts: Facts) -> Section:
-    """Warm, first and swept."""
-    columns = ("engine", "messages", *_STATISTICS, "n", "p50 / warm")
-    rows = []
-    swept = facts.part("swept") or {}
-    for one in facts.engines:
-        warm = row_of(one, "total")
-        if warm is None:
-            rows.append((one["label"], "no stamps", *[NOT_KNOWN] * len(_STATISTICS), "0", NOT_KNOWN))
-            continue
-        found = (
-            ("warm", warm),
-            ("the first of a pass", row_of(one, "total", "cold_start_ns")),
-            ("caches swept", swept.get(one["label"])),
-        )
-        for name, row in found:
-            cells = [number(row[statistic] if row else None, 3, US) for statistic in _STATISTICS]
-            times = number(row["p50"] / warm["p50"] if row and warm["p50"] else None, 2)
-            rows.append((one["label"], name, *cells, f"{row['n']:,}" if row else "0", times))
-    if not rows:
-        return Section("Warm, first and cold", (text(f"Not measured here: {facts.missing('bench')}."),))
-    note = (
-        "Warm: in the middle of a stream, code and book in the caches. The first: the first 1,000 messages of each pass (of a "
-        "short feed a tenth), which meet an empty book. Caches swept: each message alone, after a buffer larger than the last "
+        "Warm: in the middle of a stream, code and book in the caches. Cold start: the first 1,000 messages of each pass (of a "
+        "short feed a tenth), which meet an empty book. Cold caches: each message alone, after a buffer larger than the last "
         "cache has been read through, which is what a quiet market does to an engine."
     )
-    return Section(
-        "Warm, first and cold",
-        (
-            table(
-                "End to end in microseconds, by what came before", columns, rows, words=2, note=note, source=bench_source(facts)
-            ),
-        ),
-    )
+    columns = ("engine", "messages", *STATISTICS, "n", "p50 / warm")
+    shown = table("End to end in microseconds, by what came before", columns, rows, words=2, note=note, grouped=True)
+    return Section(title, (sourced(found, "bench", "stamps of every message", shown),))
 
 
-def agreement(facts: Facts) -> Section:
+def _cells(row: Distribution | None) -> list[str]:
+    return row.cells() if row else [*[NOT_KNOWN] * len(STATISTICS), "0"]
+
+
+def _times(row: Distribution | None, warm: Distribution | None) -> str:
+    own, usual = (each.percentiles["p50"] if each else None for each in (row, warm))
+    return number(own / usual if own is not None and usual else None, 2)
+
+
+def agreement(found: Measurements) -> Section:
     """Stamps against whole passes."""
-    rows, said = [], []
-    for one in facts.engines:
-        for part, told in one["agreement"].items():
-            both = (number(one["stage_means_ns"][part]), number(one["stage_ns_per_message"][part]))
-            rows.append((one["label"], TITLES[part], *both, "yes" if told["agree"] else "no"))
-            said.append(f"{one['label']}, {told['sentence']}.")
-    if not rows:
-        why = facts.missing("bench") if not facts.engines else "no engine here has stamps of its own"
-        return Section("Stamps against whole passes", (text(f"Not compared here: {why}."),))
-    agreeing = sum(row[-1] == "yes" for row in rows)
-    lead = f"The mean of its stamps and the difference of whole passes agree for {agreeing} of {len(rows)} stages."
-    overheads = [
-        f"{one['label']} {one['stamped_ns'] / whole_ns(one):.2f} times" for one in facts.engines if one["stamped_ns"] is not None
+    title = "Stamps against whole passes"
+    engines = found.bench.engines if found.bench else ()
+    known = [(engine.label, one) for engine in engines for one in engine.agreement().values()]
+    if not known:
+        return absent(title, "no engine here has stamps of its own" if engines else found.why_not("bench"))
+    rows = [
+        (label, TITLES[one.stage], number(one.stamps_ns), number(one.passes_ns), "yes" if one.agree else "no")
+        for label, one in known
     ]
+    overheads = ", ".join(f"{engine.label} {engine.overhead:.2f} times" for engine in engines if engine.overhead is not None)
+    lead = (
+        f"The mean of its stamps and the difference of whole passes agree for {sum(one.agree for _, one in known)} of {len(rows)}"
+    )
     columns = ("engine", "stage", "stamps, mean, ns", "whole passes, ns", "agree")
     note = "They agree within 25 % of the greater, or within one reading of the clock."
-    return Section(
-        "Stamps against whole passes",
+    shown = table("Two ways to the cost of a stage", columns, rows, words=2, note=note, grouped=True)
+    sentences = text(*(f"{label}, {one.sentence()}." for label, one in known), kind="list")
+    texts = text(f"{lead} stages.", f"Stamping every stage makes a pass longer: {overheads}.")
+    return Section(title, (texts, sourced(found, "bench", "stamps and passes", shown), sentences))
+
+
+def open_loop(found: Measurements) -> Section:
+    """Service against response time."""
+    if not found.open_loop:
+        return absent("Under load", found.why_not("open_loop"))
+    capacity = found.how.get("capacity_per_s")
+    names = [(name, time) for name in ("p50", "p99", "p99.9") for time in ("service", "response")]
+    columns = ("share of capacity", "messages/s", *(f"{time} {name}, µs" for name, time in names), "late", "n")
+    rows = [
         (
-            text(lead, f"Stamping every stage makes a pass longer: {', '.join(overheads)}."),
-            table(
-                "Two ways to the cost of a stage",
-                columns,
-                rows,
-                words=2,
-                note=note,
-                source=bench_source(facts, "stamps and passes"),
-            ),
-            text(*said, kind="list"),
-        ),
+            f"{load.rate_per_s / capacity:.0%}" if capacity else NOT_KNOWN,
+            number(load.rate_per_s, 0),
+            *(number(getattr(load, time).percentiles[name], 3, US) for name, time in names),
+            f"{load.late:,}",
+            f"{load.service.n:,}",
+        )
+        for load in found.open_loop
+    ]
+    lead = (
+        "Messages were sent one by one at fixed times, whatever the engine did. Sent without a pause, one call per message, "
+        f"the engine serves {number(capacity, 0)} a second, which is the capacity meant here: a call from Python for each "
+        "message costs more than the message, and two readings of the clock are in it. The clock is not subtracted here."
     )
+    note = (
+        "Service: from when the engine got the message. Response: from when the message was due. Late: messages that were due "
+        "before the engine was free. A closed loop, which waits for the engine before it sends the next, would show the "
+        "service column alone."
+    )
+    origin = source(found, "latency", "open loop") if found.latency else ""
+    shown = table("Service and response", columns, rows, note=note, source=origin)
+    return Section("Under load", (text(lead), *figures.load(found), shown))
+
+
+def slowest(found: Measurements) -> Section:
+    """The slowest messages and what stood around them."""
+    title, alone = "The slowest messages", found.latency
+    if not alone or not alone.slowest:
+        return absent(title, f"{alone.label} keeps no stamps" if alone else found.why_not("latency"))
+    rows = alone.slowest.slow
+    waited = sum(row.waited for row in rows)
+    lead = (
+        f"The {len(rows)} slowest messages of {alone.label} in one stamped pass. Before {waited} of them more time passed "
+        "between messages, where the engine does nothing, than in the message itself. One whose time went into a stage that is "
+        "usually short has met the machine (an interrupt, a page, a sibling core) or a long path through that stage."
+    )
+    shown = [sourced(found, "latency", "one stamped pass", each) for each in alone.slowest.tables()]
+    charts: tuple[Figure, ...] = tuple(figures.slowest(found))
+    return Section(title, (text(lead), *shown, *charts))

@@ -1,18 +1,19 @@
-"""The page: facts in, HTML and Markdown out. The same facts give the same bytes."""
+"""The page: measurements in, HTML and Markdown out. The same measurements give the same bytes."""
 
 from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from hftlab.errors import FeedError, HftlabError, UnknownName
-from hftlab.measurement.result import Result
-from hftlab.presentation.document import Document
+from hftlab.errors import HftlabError, UnknownName
+from hftlab.presentation.document import Block, Document
 from hftlab.presentation.markdown import markdown
+from hftlab.presentation.output import check_writable, write_text
 from hftlab.presentation.page import LIMIT, html, svg
-from hftlab.reporting import conditions, findings, latencies, tails, verdict
-from hftlab.reporting.facts import Facts
+from hftlab.presentation.result import Result
+from hftlab.reporting import comparisons, conditions, latencies
+from hftlab.reporting.measurements import SCHEMA, Measurements
 
 ENDINGS = (".html", ".md", ".json")
 
@@ -20,84 +21,96 @@ ENDINGS = (".html", ".md", ".json")
 class ReportPage(Result):
     """A report.
 
-    facts    : what was measured; see `hftlab.reporting.facts`
-    document : what is said about it, drawn from the facts alone
-    html     : one page that needs no network
+    measurements : what it shows
+    document     : what is said about them, drawn from them alone
+    html         : one page that needs no network
     """
 
-    def __init__(self, facts: Facts) -> None:
-        self.facts = facts
+    schema = SCHEMA
+
+    def __init__(self, measurements: Measurements) -> None:
+        self.measurements = measurements
 
     @cached_property
     def document(self) -> Document:
-        """Every chapter, in order. Raises HftlabError without altair."""
-        return document(self.facts)
+        """Every chapter, in order."""
+        return document(self.measurements)
 
     @cached_property
     def html(self) -> str:
-        """Raises HftlabError without jinja2 or vl-convert, or if the page would be too large."""
+        """Raises HftlabError if the page would be too large."""
         page = html(self.document)
         if (size := len(page.encode())) >= LIMIT:
-            raise HftlabError(f"the page would have {size:,} bytes; allowed is less than {LIMIT:,}: measure fewer engines")
+            raise HftlabError(f"the page must be smaller than {LIMIT:,} bytes, got {size:,}: measure fewer engines")
         return page
 
     def markdown(self, folder: str = "report_files") -> str:
-        """The same facts as Markdown. folder: where its pictures are, relative to it; `save` writes them there."""
+        """The same as Markdown. folder: where its pictures are, relative to it; `save` writes them there."""
         return markdown(self.document, folder)
 
+    def headline(self) -> str:
+        return self.document.title
+
+    def blocks(self) -> list[Block]:
+        """The verdict."""
+        return list(comparisons.verdict(self.measurements).blocks)
+
     def to_dict(self) -> dict[str, Any]:
-        return self.facts.told
+        return self.measurements.to_dict()
+
+    @classmethod
+    def from_dict(cls, payload: dict[str, Any]) -> Self:
+        return cls(Measurements.from_dict(payload))
 
     def save(self, path: str | Path) -> None:
-        """Write the page (.html), Markdown with its pictures in a folder beside it (.md), or the facts (.json).
+        """Write the page (.html), Markdown with its pictures in a folder beside it (.md), or the measurements (.json).
 
-        raises : UnknownName for another ending; FeedError if it cannot be written
+        raises : UnknownName for another ending; OutputError if it cannot be written
         """
-        path = Path(path)
-        if path.suffix not in ENDINGS:
-            raise UnknownName(f"ending of the report {path.name!r}:", path.suffix, ENDINGS)
+        path = check_path(path, ENDINGS)
         if path.suffix == ".json":
             super().save(path)
-            return
-        folder = path.with_name(f"{path.stem}_files")
-        files = {path: self.html} if path.suffix == ".html" else {path: self.markdown(folder.name)}
-        if path.suffix == ".md":
-            files |= {folder / f"{figure.name}.svg": svg(figure.spec) for figure in self.document.figures}
-        try:
-            for target, content in files.items():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(content, encoding="utf-8")
-        except OSError as error:
-            raise FeedError(f"{path}: cannot be written: {error.strerror}") from None
-
-    def lines(self) -> list[str]:
-        """The verdict, a sentence each."""
-        return [line for block in verdict.verdict(self.facts).blocks for line in getattr(block, "lines", ())]
+        elif path.suffix == ".html":
+            write_text(path, self.html)
+        else:
+            folder = path.with_name(f"{path.stem}_files")
+            for figure in self.document.figures:
+                write_text(folder / f"{figure.name}.svg", svg(figure.spec))
+            write_text(path, self.markdown(folder.name))
 
     def __repr__(self) -> str:
-        return f"<ReportPage on {self.facts.feed}: {', '.join(one['label'] for one in self.facts.engines) or 'ablation alone'}>"
+        engines = self.measurements.bench.engines if self.measurements.bench else ()
+        return f"<ReportPage on {self.measurements.feed}: {', '.join(engine.label for engine in engines) or 'ablation alone'}>"
 
 
-def document(facts: Facts) -> Document:
-    """What is said about the facts."""
+def check_path(path: str | Path, endings: tuple[str, ...]) -> Path:
+    """The path of an output, if it has one of these endings and can be written. Raises UnknownName, OutputError."""
+    path = Path(path)
+    if path.suffix not in endings:
+        raise UnknownName(f"ending of the report {path.name!r}:", path.suffix, endings)
+    check_writable(path)
+    return path
+
+
+def document(found: Measurements) -> Document:
+    """What is said about the measurements."""
     sections = (
-        conditions.measured_on_what(facts),
-        verdict.verdict(facts),
-        latencies.latency_tables(facts),
-        findings.before_and_after(facts),
-        findings.switches(facts),
-        tails.distributions(facts),
-        tails.over_time(facts),
-        tails.stage_budget(facts),
-        latencies.phases(facts),
-        latencies.agreement(facts),
-        tails.open_loop(facts),
-        tails.slowest(facts),
-        findings.verdicts(facts),
-        findings.controls(facts),
-        conditions.again(facts),
+        conditions.measured_on_what(found),
+        comparisons.verdict(found),
+        latencies.tables(found),
+        comparisons.before_and_after(found),
+        comparisons.switches(found),
+        latencies.distributions(found),
+        latencies.over_time(found),
+        latencies.stage_budget(found),
+        latencies.phases(found),
+        latencies.agreement(found),
+        latencies.open_loop(found),
+        latencies.slowest(found),
+        comparisons.controls(found),
+        conditions.again(found),
     )
-    machine = next(iter(facts.machines.values()))
+    machine = found.machine
     when = str(machine.get("time") or "").replace("T", " ").replace("+00:00", " UTC")
-    note = f"{facts.feed} on {machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['kernel']}"
-    return Document(f"Tick to trade on {facts.feed}", f"{note}; measured {when}" if when else note, sections)
+    note = f"{found.feed} on {machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['kernel']}"
+    return Document(f"Tick to trade on {found.feed}", f"{note}; measured {when}" if when else note, sections)

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,18 @@ import pytest
 
 import hftlab
 from hftlab.cli.main import main
-from hftlab.errors import FeedError, HftlabError, UnknownName
+from hftlab.errors import FeedError, HftlabError, OutputError, UnknownName
 from hftlab.measurement.distribution import TITLES
 from hftlab.presentation.document import Code, Table, Text
 from hftlab.presentation.markdown import escape
 from hftlab.presentation.page import LIMIT, _svg
-from hftlab.reporting import facts as facts_
+from hftlab.reporting import measurements as measurements_
 from hftlab.reporting import rebuild
 from hftlab.reporting.conditions import mark
-from hftlab.reporting.facts import Facts
-from hftlab.reporting.gather import Effort, gather
+from hftlab.reporting.measurements import SCHEMA, Effort, Measurements, measure, read
 from hftlab.reporting.page import ReportPage
 
-pytest.importorskip("vl_convert")
-
-SMALL = Effort(rounds=3, switch_rounds=3, latency_rounds=3, swept_s=0.1, shares=(0.5, 1.0), swept_most=20)
+SMALL = Effort(rounds=3, ablation_rounds=3, latency_rounds=3, cold_s=0.1, shares=(0.5, 1.0), cold_messages=20)
 HOSTILE = "<script>alert(1)</script>|`x`</td>![a](b) \"'&amp; {{ 7*7 }} *b* _i_"
 CHAPTERS = [
     "What was measured, on what",
@@ -38,38 +36,32 @@ CHAPTERS = [
     "Distributions",
     "Over time",
     "Where the time goes",
-    "Warm, first and cold",
+    "Warm, cold start and cold caches",
     "Stamps against whole passes",
     "Under load",
     "The slowest messages",
-    "All comparisons in words",
     "A/A controls",
     "How to do it again",
 ]
 
 
 @pytest.fixture(scope="session")
-def facts() -> Facts:
+def found() -> Measurements:
     how = {"feed": "generated", "seed": 1, "effort": "small", "command": "hftlab report", "when": "2026-01-01 00:00 UTC"}
-    found = gather(hftlab.synthetic("calm", 3_000, 1), SMALL, how=how)
-    return Facts(json.loads(json.dumps(found.told)))  # plain values: nothing is lost in the file
+    return measure(hftlab.synthetic("calm", 3_000, 1), SMALL, how=how)
 
 
 @pytest.fixture(scope="session")
-def page(facts: Facts) -> ReportPage:
-    return ReportPage(facts)
+def page(found: Measurements) -> ReportPage:
+    return ReportPage(found)
 
 
 def find(page: ReportPage, title: str) -> Table:
-    return next(one for one in page.document.tables if title in one.title)
-
-
-def cells(page: ReportPage, table: str, *first: str) -> list[str]:
-    return next(list(row) for row in find(page, table).rows if row[: len(first)] == first)
+    return next(table for table in page.document.tables if title in table.title)
 
 
 def words(page: ReportPage, chapter: str) -> str:
-    section = next(one for one in page.document.sections if one.title == chapter)
+    section = next(section for section in page.document.sections if section.title == chapter)
     return "\n".join(line for block in section.blocks if isinstance(block, Text) for line in block.lines)
 
 
@@ -78,71 +70,62 @@ def test_every_chapter_is_there_in_its_order(page: ReportPage) -> None:
     assert all(section.blocks for section in page.document.sections)
 
 
-def test_the_tables_hold_the_figures_of_the_bench(page: ReportPage, facts: Facts) -> None:
-    for engine in facts.engines:
-        table = find(page, f"{engine['label']}, microseconds")
-        assert table.columns[1:7] == ("min", "max", "mean", "p50", "p95", "p99")
-        assert [row[0] for row in table.rows] == [*(f"{title}, µs" for title in TITLES.values()), "end to end, ms"]
-        for row in engine["latency_ns"]:
-            shown = dict(zip(table.columns, cells(page, table.title, f"{TITLES[row['stage']]}, µs"), strict=True))
-            assert float(shown["p50"].replace(",", "")) == pytest.approx(row["p50"] / 1e3, abs=5.1e-4)
-            assert float(shown["max"].replace(",", "")) == pytest.approx(row["max"] / 1e3, abs=5.1e-4)
-            assert row["p99.9"] is None
-            assert shown["p99.9"] == shown["p99.99"] == "n/a"
-            assert shown["n"] == f"{row['n']:,}"
-        total = next(row for row in engine["latency_ns"] if row["stage"] == "total")
-        shown = dict(zip(table.columns, cells(page, table.title, "end to end, ms"), strict=True))
-        assert float(shown["p50"]) == pytest.approx(total["p50"] / 1e6, abs=5.1e-7)
+def test_the_tables_are_those_of_the_results(page: ReportPage, found: Measurements) -> None:
+    assert found.bench
+    shown = {(table.title, table.columns, table.rows) for table in page.document.tables}
+    results = [result for result in (found.bench, found.ablation, found.latency and found.latency.slowest) if result]
+    assert {(table.title, table.columns, table.rows) for result in results for table in result.tables()} <= shown
+    for engine in found.bench.engines:
+        rows = {row[0]: row for row in find(page, f"{engine.label}: latency per message").rows}
+        assert set(TITLES.values()) <= set(rows)
+        p99 = find(page, f"{engine.label}: latency per message").columns.index("p99.9")
+        assert rows["end to end"][p99] == "n/a"  # of 3,000 messages
 
 
-def test_every_table_and_chart_says_where_its_numbers_come_from(page: ReportPage, facts: Facts) -> None:
-    marks = {mark(machine) for machine in facts.machines.values()}
-    told = [one for one in page.document.tables if one.title not in ("The run", "The fingerprint in full")]
-    assert len(told) >= 8
-    for one in [*told, *page.document.figures]:
-        assert marks & set(re.findall(r"fingerprint (\w{8})", one.source)), one.title
+def test_every_table_and_chart_names_where_its_numbers_come_from(page: ReportPage, found: Measurements) -> None:
+    marks = {mark(part.machine) for part in found.parts.values()}
+    sourced = [table for table in page.document.tables if table.title not in ("The run", "The fingerprint in full")]
+    assert len(sourced) >= 8
+    for block in [*sourced, *page.document.figures]:
+        assert marks & set(re.findall(r"fingerprint (\w{8})", block.source)), block.title
     assert all(len(figure.caption) > 80 for figure in page.document.figures)
 
 
 @pytest.mark.rust
-def test_the_verdict_admits_that_two_engines_were_not_told_apart(facts: Facts) -> None:
-    told = copy.deepcopy(facts.told)
-    engines = told["bench"]["engines"]
-    for engine, ns in zip(engines, ([400.0] * 3, [98.0, 101.0, 100.0], [101.0, 98.0, 99.0]), strict=True):
-        engine["passes_ns"]["order"] = ns
-        engine["until_ns_per_message"]["order"] = sorted(ns)[1]
-    assert "not seen to differ from rust naive, so" in ReportPage(Facts(told)).lines()[0]
-    engines[1]["passes_ns"]["order"] = [198.0, 201.0, 200.0]
-    assert "not seen to differ" not in ReportPage(Facts(told)).lines()[0]
+@pytest.mark.parametrize(("naive", "open_"), [([98.0, 101.0, 100.0], True), ([198.0, 201.0, 200.0], False)])
+def test_the_verdict_admits_that_two_engines_were_not_told_apart(found: Measurements, naive: list[float], open_: bool) -> None:
+    assert found.bench
+    rounds = ([400.0] * 3, naive, [101.0, 98.0, 99.0])
+    engines = tuple(
+        replace(engine, passes_ns={**engine.passes_ns, "order": tuple(ns)})
+        for engine, ns in zip(found.bench.engines, rounds, strict=True)
+    )
+    lead = words(ReportPage(replace(found, bench=replace(found.bench, engines=engines))), "The verdict")
+    assert ("not seen to differ from rust naive, so" in lead) == open_
 
 
-def test_the_verdict_is_three_sentences_of_the_numbers(page: ReportPage, facts: Facts) -> None:
-    assert len(page.lines()) == 3
-    best = facts.fastest
-    assert best is not None
-    assert best["label"] in page.lines()[0].lower()  # a label that begins the sentence has a capital letter
-    told = [one["agree"] for engine in facts.engines for one in engine["agreement"].values()]
-    assert f"agree for {sum(told)} of {len(told)} stages" in page.lines()[2]
+def test_the_verdict_is_three_sentences_of_the_numbers(page: ReportPage, found: Measurements) -> None:
+    sentences = words(page, "The verdict").split("\n")
+    assert found.bench
+    assert len(sentences) == 3
+    assert found.bench.fastest.label in sentences[0].lower()  # a label that begins the sentence has a capital letter
+    agree = [one.agree for engine in found.bench.engines for one in engine.agreement().values()]
+    assert f"agree for {sum(agree)} of {len(agree)} stages" in sentences[2]
+    assert sentences[0][:40] in str(page)
 
 
 @pytest.mark.rust
-def test_the_waterfall_goes_from_python_over_naive_rust_to_the_best(page: ReportPage, facts: Facts) -> None:
+def test_the_waterfall_goes_from_python_over_naive_rust_to_the_best(page: ReportPage, found: Measurements) -> None:
     names = [figure.name for figure in page.document.figures]
-    assert names == ["waterfall", "forest", "percentiles", "ccdf", "ridges", "stages", "heat", "budget", "load", "flight"]
-    told = json.dumps(page.document.figures[0].spec, ensure_ascii=False)
-    ladder = [step for step in facts.part("ablation")["rows"] if step["start"] == "ladder" and step["axis"] not in ("all", "A/A")]
-    places = [told.index(f'"{label}"') for label in ("Python engine", "the same in Rust, naive")]
-    places += [told.index(f'"{step["axis"]}: {step["from"]} → {step["to"]}"') for step in ladder]
+    assert names == ["waterfall", "forest", "percentiles", "ccdf", "ridges", "stages", "heat", "budget", "load", "slowest"]
+    spec = json.dumps(page.document.figures[0].spec, ensure_ascii=False)
+    assert found.ablation
+    rows = [step.row() for step in found.ablation.steps]
+    ladder = [row for row in rows if row["start"] == "ladder" and row["axis"] not in ("all", "A/A")]
+    labels = ["Python engine", "the same in Rust, naive", *(f"{row['axis']}: {row['from']} → {row['to']}" for row in ladder)]
+    places = [spec.index(f'"{label}"') for label in labels]
     assert places == sorted(places)
-    controls = find(page, "An engine against itself")
-    assert sum(row[0] == "ablation" for row in controls.rows) >= 2
-    assert {row[0] for row in find(page, "One optimisation after the other").rows} >= {
-        "book",
-        "orders",
-        "pool",
-        "signal",
-        "all of them",
-    }
+    assert sum(row[0] == "ablation" for row in find(page, "An engine against itself").rows) >= 2
 
 
 def test_the_same_results_give_the_same_bytes(page: ReportPage, tmp_path: Path) -> None:
@@ -164,12 +147,12 @@ def test_the_page_is_small_and_whole(page: ReportPage) -> None:
 
 def test_markdown_holds_the_same_tables_and_links_pictures_that_are_there(page: ReportPage, tmp_path: Path) -> None:
     page.save(tmp_path / "my report.md")
-    told = (tmp_path / "my report.md").read_text()
-    links = re.findall(r"!\[.*?\]\(<?([^)>]+)>?\)", told)
+    written = (tmp_path / "my report.md").read_text()
+    links = re.findall(r"!\[.*?\]\(<?([^)>]+)>?\)", written)
     assert len(links) == len(page.document.figures) > 0
     for link in links:
         assert (tmp_path / link.replace("%20", " ")).read_text().startswith("<svg")
-    lines = told.split("\n")
+    lines = written.split("\n")
     assert "- [A/A controls](#aa-controls)" in lines
     assert sum(bool(re.fullmatch(r"\|(:?-+:?\|)+", line)) for line in lines) == len(page.document.tables) + 1  # and the tiles
     for table in page.document.tables:
@@ -178,25 +161,23 @@ def test_markdown_holds_the_same_tables_and_links_pictures_that_are_there(page: 
             assert "| " + " | ".join(escape(cell) or " " for cell in row) + " |" in lines
 
 
-def renamed(told: Any, own: str) -> Any:
+def renamed(value: Any, own: str) -> Any:
     """An engine under a hostile name, wherever results speak of it; a fingerprint speaks of versions."""
-    if isinstance(told, dict):
-        return {HOSTILE if key == own else key: one if key == "machine" else renamed(one, own) for key, one in told.items()}
-    if isinstance(told, list):
-        return [renamed(one, own) for one in told]
-    return HOSTILE if told == own else told
+    if isinstance(value, dict):
+        return {HOSTILE if key == own else key: each if key == "machine" else renamed(each, own) for key, each in value.items()}
+    if isinstance(value, list):
+        return [renamed(each, own) for each in value]
+    return HOSTILE if value == own else value
 
 
 @pytest.fixture(scope="session")
-def hostile(facts: Facts) -> ReportPage:
-    told = copy.deepcopy(facts.told)
-    told["bench"]["feed"] = HOSTILE
-    if told["ablation"]:
-        told["ablation"]["feed"] = HOSTILE
-    told = renamed(told, told["bench"]["engines"][-1]["label"])
-    told["how"] |= {"feed": HOSTILE, "command": "hftlab report --feed '```</code><b>'"}
-    told["missing"] = {HOSTILE: HOSTILE}
-    return ReportPage(Facts(told))
+def hostile(found: Measurements) -> ReportPage:
+    assert found.bench
+    payload = renamed(json.loads(json.dumps(found.to_dict())), found.bench.engines[-1].label)
+    payload = renamed(payload, found.feed)
+    payload["how"] |= {"feed": HOSTILE, "command": "hftlab report --feed '```</code><b>'"}
+    payload["missing"] = {HOSTILE: HOSTILE}
+    return ReportPage.from_dict(payload)
 
 
 def test_hostile_names_stay_text(hostile: ReportPage) -> None:
@@ -205,9 +186,9 @@ def test_hostile_names_stay_text(hostile: ReportPage) -> None:
     assert "<script>alert" not in hostile.html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html[0]
     assert "{{ 7*7 }}" in html[0]
-    told = hostile.markdown()
-    outside = re.sub(r"(?s)````+console\n.*?\n````+", "", told)
-    assert "````console" in told
+    written = hostile.markdown()
+    outside = re.sub(r"(?s)````+console\n.*?\n````+", "", written)
+    assert "````console" in written
     assert "<script" not in re.sub(r"\\<", "", outside)
     for line in outside.split("\n"):
         if line.startswith("| "):
@@ -219,63 +200,64 @@ def test_hostile_names_stay_text(hostile: ReportPage) -> None:
         assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} <= {len(table.columns) + 1}
 
 
-def test_a_page_of_the_bench_alone_says_what_lacks(facts: Facts, tmp_path: Path) -> None:
-    (tmp_path / "bench.json").write_text(json.dumps(facts.part("bench")))
-    page = rebuild([tmp_path / "bench.json"], tmp_path / "page.html")
-    assert "Not measured here" in words(page, "Before and after")
-    assert "Not measured here" in words(page, "Under load")
-    assert find(page, "python, microseconds").rows == find(ReportPage(facts), "python, microseconds").rows
+def test_a_page_of_the_bench_alone_says_what_lacks(page: ReportPage, found: Measurements, tmp_path: Path) -> None:
+    assert found.bench
+    found.bench.save(tmp_path / "bench.json")
+    alone = rebuild([tmp_path / "bench.json"], tmp_path / "page.html")
+    assert "Not measured here" in words(alone, "Before and after")
+    assert "Not measured here" in words(alone, "Under load")
+    assert find(alone, "python: latency").rows == find(page, "python: latency").rows
     assert (tmp_path / "page.html").stat().st_size < LIMIT
     assert not (tmp_path / "page.json").exists()  # nothing new was measured
 
 
 @pytest.mark.rust
-def test_parts_join_unless_they_come_from_different_machines(facts: Facts, tmp_path: Path) -> None:
-    for part in ("bench", "ablation"):
-        (tmp_path / f"{part}.json").write_text(json.dumps(facts.part(part)))
+def test_parts_join_unless_they_come_from_different_machines(found: Measurements, tmp_path: Path) -> None:
+    assert found.ablation
+    for name, part in found.parts.items():
+        part.save(tmp_path / f"{name}.json")
     both = [tmp_path / "bench.json", tmp_path / "ablation.json"]
-    assert [figure.name for figure in ReportPage(facts_.read(both)).document.figures] == ["waterfall", "forest", "budget"]
-    alone = ReportPage(facts_.read(both[1:]))
-    assert len(alone.lines()) == 3
-    other = copy.deepcopy(facts.part("ablation"))
-    other["machine"]["cpu"] = "another"
-    (tmp_path / "ablation.json").write_text(json.dumps(other))
+    names = [figure.name for figure in ReportPage(read(both)).document.figures]
+    assert names == ["waterfall", "forest", "percentiles", "ccdf", "ridges", "stages", "budget"]
+    assert len(words(ReportPage(read(both[1:])), "The verdict").split("\n")) == 3
+    other = copy.deepcopy(found.ablation.machine) | {"cpu": "another"}
+    replace(found.ablation, machine=other).save(both[1])
     with pytest.raises(HftlabError, match=r"cpu is .* and 'another'"):
-        facts_.read(both)
+        read(both)
 
 
 def test_what_is_no_result_is_refused_in_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     with pytest.raises(FeedError, match="cannot be read"):
-        facts_.read([path])
+        read([path])
     path.write_text("{")
     with pytest.raises(FeedError, match="is not JSON"):
-        facts_.read([path])
-    for text in ("[]", '{"schema": "hftlab-scale/1"}', f'{{"schema": "{facts_.SCHEMA}"}}'):
+        read([path])
+    for text in ("[]", '{"schema": "hftlab-scale/1"}', f'{{"schema": "{SCHEMA}"}}'):
         path.write_text(text)
-        with pytest.raises(HftlabError, match=r"known: hftlab-report/1|at least one result"):
-            facts_.read([path])
-    path.write_text('{"schema": "hftlab-bench/3", "feed": "x", "machine": {"cpu": "x"}}')
+        with pytest.raises(HftlabError, match=r"known: hftlab-report/2|at least one result"):
+            read([path])
+    path.write_text(f'{{"schema": "{measurements_.BenchReport.schema}", "feed": "x", "machine": {{"cpu": "x"}}}}')
     with pytest.raises(FeedError, match="is not complete"):
         rebuild([path], tmp_path / "report.html")
     with pytest.raises(UnknownName, match=r"\.pdf"):
         hftlab.report(out=tmp_path / "report.pdf")
-    with pytest.raises(FeedError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         hftlab.report(out=path / "below a file" / "report.html")
 
 
 def test_the_command_measures_and_writes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hftlab.reporting.making.QUICK", SMALL)
+    monkeypatch.setattr(measurements_, "QUICK", SMALL)
     out, text = tmp_path / "deep" / "r.html", tmp_path / "r.md"
     assert main(["report", "--quick", "--messages", "1000", "--seed", "3", "--out", str(out), "--markdown", str(text)]) == 0
-    said = capsys.readouterr().out
-    assert f"wrote {out}" in said
-    assert "The fastest engine" in said or "takes" in said
-    told = json.loads(out.with_suffix(".json").read_text())
-    assert told["schema"] == "hftlab-report/1"
-    again = next(block for block in ReportPage(Facts(told)).document.sections[-1].blocks if isinstance(block, Code))
+    shown = capsys.readouterr().out
+    assert f"wrote {out}" in shown
+    assert "The fastest engine" in shown or "takes" in shown
+    stored = json.loads(out.with_suffix(".json").read_text())
+    assert stored["schema"] == "hftlab-report/2"
+    again = next(block for block in ReportPage.from_dict(stored).document.sections[-1].blocks if isinstance(block, Code))
     assert "hftlab report --regime calm --messages 1000 --seed 3 --quick" in again.text
     before = out.read_bytes()
     assert main(["report", "--from", str(out.with_suffix(".json")), "--out", str(out)]) == 0
