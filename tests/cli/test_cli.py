@@ -25,6 +25,8 @@ from hftlab.cli.options import Options
 from hftlab.cli.reference import markdown
 from hftlab.engine.engine import Engine
 from hftlab.engine.run import Run
+from hftlab.presentation import terminal
+from hftlab.presentation.document import Block
 
 COLUMNS = ["index", "ts_ns", "instrument", "bid_price", "bid_qty", "ask_price", "ask_qty"]
 COLUMNS += ["mid", "spread", "microprice", "imbalance", "depth_imbalance", "ofi", "flow", "volatility", "score"]
@@ -198,6 +200,8 @@ from hftlab.cli.options import Options
 from hftlab.cli.reference import markdown
 from hftlab.engine.engine import Engine
 from hftlab.engine.run import Run
+from hftlab.presentation import terminal
+from hftlab.presentation.document import Block
 def half(self, file):
     file.write(b"PAR1 half of it")
     file.flush()
@@ -294,6 +298,39 @@ def test_completion_knows_every_command(shell: str, capsys: pytest.CaptureFixtur
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
     assert all(name.split()[-1] in script for name in commands())
+
+
+SHOWN = [
+    "latency python --messages 3000 --rounds 3",
+    "compare python python --messages 2000 --rounds 3",
+    "run DAY --backend python --repeat 2",
+    "verify python python DAY",
+    "variants",
+    "doctor --quick",
+    "profile --messages 300",
+    *(
+        pytest.param(words, marks=pytest.mark.rust)
+        for words in (
+            "bench --messages 3000 --rounds 3",
+            "ablate --messages 2000 --rounds 3",
+            "scaling --messages 100 --rounds 3",
+            "ffi --messages 200 --rounds 3",
+            "conformance rust --rounds 0",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("words", SHOWN)
+def test_what_is_shown_fits_the_terminal(words: str, day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[list[Block]] = []
+    monkeypatch.setattr(terminal, "show", lambda _, blocks: shown.append(list(blocks)))
+    assert main([str(day) if word == "DAY" else word for word in words.split()]) == 0
+    assert shown
+    assert shown[0]
+    for width in (60, 100):
+        text = terminal.to_text("", shown[0], width=width)
+        assert max(map(len, text.splitlines())) <= width, text
 
 
 def test_what_is_not_installed_is_not_listed(tmp_path: Path) -> None:
