@@ -37,6 +37,7 @@ class Run(Result):
     memory         : live_orders, and bytes by part
     latency        : ns per message and stage ("tick" ... "order", "total") as arrays; None if not asked for
     histograms     : the same, counted, as `hftlab.engine.timing.Histogram`; None if not asked for
+    columns        : those of `frame` as NumPy arrays, without a copy
     slowest        : the slowest messages and neighbours, as `hftlab.engine.timing.Capture`; None if not asked for or not known
     """
 
@@ -53,6 +54,7 @@ class Run(Result):
         self.order_stream: bytes = result["order_stream"]
         self.memory: dict[str, int] = result["memory"]
         self.latency: dict[str, np.ndarray[Any, Any]] | None = result["latency"]
+        self.columns = result["columns"]
         self.histograms = _histograms(result, settings.keep)
         slowest = result.get("slowest")
         self.slowest = None if slowest is None else [Capture(*capture) for capture in slowest]
@@ -61,11 +63,6 @@ class Run(Result):
     @property
     def ns_per_message(self) -> float:
         return self.elapsed_ns / self.messages if self.messages else float("nan")
-
-    @cached_property
-    def columns(self) -> dict[str, np.ndarray[Any, Any]]:
-        """The columns of `frame` as NumPy arrays, without a copy."""
-        return self._result["columns"]
 
     @cached_property
     def frame(self) -> pl.DataFrame:
