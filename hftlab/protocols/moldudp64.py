@@ -23,7 +23,7 @@ HIGHEST = (1 << 64) - 1  # no number, nor the one after it, can be larger
 LIMIT = 1400  # bytes of blocks that fit below the usual MTU, with all headers
 LARGEST = 65_507 - HEADER.size  # bytes of blocks in the largest datagram of IPv4
 _LENGTH = 2  # bytes before each message
-_LONGEST = 0xFFFF
+_MAX_LENGTH = 0xFFFF
 
 
 class Packet(NamedTuple):
@@ -107,15 +107,15 @@ def end(session: bytes, next: int) -> bytes:
 
 def request(session: bytes, sequence: int, count: int) -> bytes:
     """A request for `count` messages (at most 65,535) from number `sequence` on. raises : WireError as `encode`."""
-    if not 0 <= count <= _LONGEST:
-        raise WireError(f"the count of a MoldUDP64 request must be between 0 and {_LONGEST}, got {count}")
+    if not 0 <= count <= _MAX_LENGTH:
+        raise WireError(f"the count of a MoldUDP64 request must be between 0 and {_MAX_LENGTH}, got {count}")
     return _pack(session, sequence, count)
 
 
 def frame(message: bytes) -> bytes:
     """A message behind its u16 length. raises : WireError for one that is too long."""
-    if len(message) > _LONGEST:
-        raise WireError(f"a MoldUDP64 message must be at most {_LONGEST} bytes, got {len(message)}")
+    if len(message) > _MAX_LENGTH:
+        raise WireError(f"a MoldUDP64 message must be at most {_MAX_LENGTH} bytes, got {len(message)}")
     return len(message).to_bytes(_LENGTH, "big") + message
 
 

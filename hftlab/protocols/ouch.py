@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from hftlab.errors import WireError
 from hftlab.protocols.ouch_fields import HIGHEST_LIMIT as HIGHEST_LIMIT
-from hftlab.protocols.ouch_fields import MOST_SHARES as MOST_SHARES
+from hftlab.protocols.ouch_fields import MAX_SHARES as MAX_SHARES
 from hftlab.protocols.ouch_fields import TAGS as TAGS
 from hftlab.protocols.ouch_fields import U16, U32, U64, Alpha4, Alpha8, Alpha14, Char
 from hftlab.protocols.ouch_fields import Appendage as Appendage

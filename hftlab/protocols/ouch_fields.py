@@ -25,7 +25,7 @@ Alpha14 = Annotated[str, "14s"]
 #: so that an engine can write one without loading every message.
 ENTER_ORDER = struct.Struct(">cIcI8sQccccc14sH")
 ENTER_ORDER_BYTES = ENTER_ORDER.size  # 47
-MOST_SHARES = 999_999  # the largest order
+MAX_SHARES = 999_999  # the largest order
 HIGHEST_LIMIT = 0x7735939C  # 199,999.9900, the largest limit price; from 200,000 on a price means a market order, and 0 is none
 
 #: (tag, raw value) of each option, in wire order; unknown tags are kept as they are.
@@ -50,7 +50,7 @@ _TAGS = (
 #: Every known option by its name, and by its number.
 TAGS: dict[str, Tag] = {name: Tag(int(number), name, code) for number, name, code in map(str.split, _TAGS.split(", "))}
 BY_NUMBER: dict[int, Tag] = {tag.number: tag for tag in TAGS.values()}
-_LONGEST = 0xFFFF  # bytes of an appendage
+_MAX_LENGTH = 0xFFFF  # bytes of an appendage
 
 
 def appendage(**options: int | str) -> Appendage:
@@ -71,8 +71,8 @@ def encode_appendage(options: Appendage) -> bytes:
         if not 0 <= tag <= 0xFF or len(value) > 0xFE:
             raise WireError(f"an OUCH option must have a tag up to 255 and at most 254 bytes, got {tag} and {len(value)}")
     body = b"".join(bytes((1 + len(value), tag)) + value for tag, value in options)
-    if len(body) > _LONGEST:
-        raise WireError(f"an OUCH appendage must be at most {_LONGEST} bytes, got {len(body)}")
+    if len(body) > _MAX_LENGTH:
+        raise WireError(f"an OUCH appendage must be at most {_MAX_LENGTH} bytes, got {len(body)}")
     return len(body).to_bytes(2, "big") + body
 
 

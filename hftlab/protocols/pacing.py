@@ -42,7 +42,7 @@ class Schedule:
     """Intended times of one publication, message after message.
 
     max_idle_gap_ns : a longer wait between two messages of an "event" pace is cut to this, in real time (feeds start hours
-                      before the market does); how many were cut is in `idle_gaps_cut`
+                      before the market does); how count were cut is in `idle_gaps_cut`
     """
 
     def __init__(self, pace: Pace, max_idle_gap_ns: float = math.inf) -> None:
@@ -79,18 +79,18 @@ class Bucket:
         self.rate, self.burst = rate, burst
         self._left, self._at = float(burst), 0
 
-    def take(self, now_ns: int, many: int = 1) -> bool:
-        """Take so many if they are there."""
+    def take(self, now_ns: int, count: int = 1) -> bool:
+        """Take `count` if they are there."""
         self._fill(now_ns)
-        if self._left < many:
+        if self._left < count:
             return False
-        self._left -= many
+        self._left -= count
         return True
 
-    def spend(self, now_ns: int, many: int) -> None:
-        """Take so many in any case; the debt has to be made up for before there is anything again."""
+    def spend(self, now_ns: int, count: int) -> None:
+        """Take `count` in any case; the debt has to be made up for before there is anything again."""
         self._fill(now_ns)
-        self._left -= many
+        self._left -= count
 
     def left(self, now_ns: int) -> int:
         """How many could be taken now."""

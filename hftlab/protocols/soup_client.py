@@ -15,7 +15,7 @@ from hftlab.protocols import soupbintcp as soup
 from hftlab.protocols.soupbintcp import CLOSED, IDLE, LOGGING_IN, OPEN, CloseReason, Connection
 
 VERSIONS = ("3.00", "4.00", "4.10")
-_LONGEST_TIMEOUT = 99_999  # ms, five digits
+_MAX_TIMEOUT_MS = 99_999  # ms, five digits
 
 
 class Event(NamedTuple):
@@ -30,11 +30,13 @@ class Event(NamedTuple):
 class Client(Connection):
     """One client of a SoupBinTCP server.
 
-    next         : the number of the next sequenced message wanted; 0 to begin with the most recent one
-    session      : the session it belongs to; "" for the current one
-    heartbeat_ns : silence after which a heartbeat is sent; dead_ns : silence of the server after which the connection is dead
-    version      : 3.00, 4.00 or 4.10; the last also tells the server to wait for us no longer than `dead_ns`
-    raises       : UnknownName for a version, WireError for what does not fit a login
+    next            : the number of the next sequenced message wanted; 0 to begin with the most recent one
+    session         : the session it belongs to; "" for the current one
+    heartbeat_ns    : silence after which a heartbeat is sent
+    idle_timeout_ns : silence of the server after which the connection is dead
+    version         : 3.00, 4.00 or 4.10; the last also tells the server to wait for us no longer than `idle_timeout_ns`
+    missed          : (from, until) of wanted messages that the server did not offer any more
+    raises          : UnknownName for a version, WireError for what does not fit a login
     """
 
     def __init__(
@@ -44,17 +46,17 @@ class Client(Connection):
         session: str = "",
         next: int = 1,
         heartbeat_ns: int = 1_000_000_000,
-        dead_ns: int = 15_000_000_000,
+        idle_timeout_ns: int = 15_000_000_000,
         version: str = "4.00",
     ) -> None:
         super().__init__(IDLE)
         check_choice("SoupBinTCP version", version, VERSIONS)
         self.username, self.session, self.next = username, session, next
-        self.heartbeat_ns, self.dead_ns, self.version = heartbeat_ns, dead_ns, version
-        self.missed: list[tuple[int, int]] = []  # (from, until) of wanted messages that the server did not offer any more
+        self.heartbeat_ns, self.idle_timeout_ns, self.version = heartbeat_ns, idle_timeout_ns, version
+        self.missed: list[tuple[int, int]] = []
         self._password = password
         self._framer = soup.Framer()
-        self._sent_ns = self._heard_ns = 0
+        self._sent_ns = self._last_seen_ns = 0
         self._ended = False
         self._login()  # what does not fit is said now
 
@@ -68,7 +70,7 @@ class Client(Connection):
         if self._ended:
             self.session, self.next, self._ended = "", 1, False
         self._framer = soup.Framer()
-        self._sent_ns = self._heard_ns = now_ns
+        self._sent_ns = self._last_seen_ns = now_ns
         return self._login()
 
     def receive(self, data: bytes, now_ns: int) -> list[Event]:
@@ -76,7 +78,7 @@ class Client(Connection):
         events: list[Event] = []
         if self.state not in (LOGGING_IN, OPEN):
             return events
-        self._heard_ns = now_ns
+        self._last_seen_ns = now_ns
         try:
             for kind, payload in self._framer.feed(data):
                 if event := self._event(kind, payload):
@@ -98,10 +100,10 @@ class Client(Connection):
         """A heartbeat, if it is time for one. A server silent for too long closes the connection: see `state` and `closed`."""
         if self.state not in (LOGGING_IN, OPEN):
             return b""
-        if now_ns - self._heard_ns > self.dead_ns:
+        if (silent_ns := now_ns - self._last_seen_ns) > self.idle_timeout_ns:
             self._close(
                 CloseReason.SILENT,
-                f"nothing from the server for {(now_ns - self._heard_ns) / 1e9:.1f} s, limit {self.dead_ns / 1e9:g} s",
+                f"nothing from the server for {silent_ns / 1e9:.1f} s, limit {self.idle_timeout_ns / 1e9:g} s",
             )
             return b""
         if self.state == LOGGING_IN or now_ns - self._sent_ns < self.heartbeat_ns:
@@ -117,7 +119,7 @@ class Client(Connection):
         return soup.packet(soup.LOGOUT)
 
     def _login(self) -> bytes:
-        timeout = min(self.dead_ns // soup.MS_NS, _LONGEST_TIMEOUT) if self.version == "4.10" else None
+        timeout = min(self.idle_timeout_ns // soup.MS_NS, _MAX_TIMEOUT_MS) if self.version == "4.10" else None
         return soup.login(self.username, self._password, self.session, self.next, timeout)
 
     def _event(self, kind: bytes, payload: bytes) -> Event | None:

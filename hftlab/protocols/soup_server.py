@@ -22,13 +22,14 @@ PIECE = 1 << 16  # bytes of one `outgoing`
 class Server(Connection):
     """One connection of a SoupBinTCP server.
 
-    accounts     : password by username; letters of either case are the same
-    session      : the session served, at most 10 letters and digits
-    store        : all its sequenced messages, number 1 first; the owner appends to it and calls `publish`
-    heartbeat_ns : silence after which a heartbeat is sent; login_ns : time for a login
-    dead_ns      : silence of the client after which the connection is closed; a 4.10 login may name its own
-    backlog      : live messages, and bytes of other packets, that may wait for a slow reader
-    limit        : the largest length field allowed from a client
+    accounts         : password by username; letters of either case are the same
+    session          : the session served, at most 10 letters and digits
+    store            : all its sequenced messages, number 1 first; the owner appends to it and calls `publish`
+    heartbeat_ns     : silence after which a heartbeat is sent
+    idle_timeout_ns  : silence of the client after which the connection is closed; a 4.10 login may name its own
+    login_timeout_ns : time for a login
+    backlog          : live messages, and bytes of other packets, that may wait for a slow reader
+    limit            : the largest length field allowed from a client
     """
 
     def __init__(
@@ -38,14 +39,15 @@ class Server(Connection):
         store: Sequence[bytes],
         *,
         heartbeat_ns: int = 1_000_000_000,
-        dead_ns: int = 15_000_000_000,
-        login_ns: int = 30_000_000_000,
+        idle_timeout_ns: int = 15_000_000_000,
+        login_timeout_ns: int = 30_000_000_000,
         backlog: int = 65_536,
-        limit: int = soup.LONGEST,
+        limit: int = soup.MAX_LENGTH,
     ) -> None:
         self._accounts = {name.upper(): _digest(password) for name, password in accounts.items()}
         self.session, self.store = session, store
-        self.heartbeat_ns, self.dead_ns, self.login_ns, self.backlog = heartbeat_ns, dead_ns, login_ns, backlog
+        self.heartbeat_ns, self.backlog = heartbeat_ns, backlog
+        self.idle_timeout_ns, self.login_timeout_ns = idle_timeout_ns, login_timeout_ns
         super().__init__(LOGGING_IN)  # once `closed`: send what `outgoing` still gives, then close the connection
         self.username = ""
         self.packets = 0  # of any kind, received
@@ -55,7 +57,7 @@ class Server(Connection):
         self._outbox = bytearray()
         self._ending = False
         self._now_ns: int | None = None
-        self._heard_ns = self._sent_ns = 0
+        self._last_seen_ns = self._sent_ns = 0
 
     def __repr__(self) -> str:
         why = f": {self.closed}" if self.closed and self.username else ""  # before a login it may repeat what was sent
@@ -70,7 +72,7 @@ class Server(Connection):
         try:
             for kind, payload in self._framer.feed(data):
                 self.packets += 1
-                self._heard_ns = now_ns if self.state == OPEN else self._heard_ns
+                self._last_seen_ns = now_ns if self.state == OPEN else self._last_seen_ns
                 if kind == soup.UNSEQUENCED and self.state == OPEN:
                     messages.append(payload)
                 else:
@@ -111,8 +113,8 @@ class Server(Connection):
     def due(self, now_ns: int) -> None:
         """Let time pass: a heartbeat into the outbox, or the end of a connection whose client is silent."""
         self._tick(now_ns)
-        silent = now_ns - self._heard_ns
-        allowed = self.login_ns if self.state == LOGGING_IN else self.dead_ns
+        silent = now_ns - self._last_seen_ns
+        allowed = self.login_timeout_ns if self.state == LOGGING_IN else self.idle_timeout_ns
         if self.state != CLOSED and silent > allowed:
             early = self.state == LOGGING_IN
             what = "no login" if early else "nothing from the client"
@@ -135,7 +137,7 @@ class Server(Connection):
 
     def _tick(self, now_ns: int) -> None:
         if self._now_ns is None:
-            self._heard_ns = self._sent_ns = now_ns
+            self._last_seen_ns = self._sent_ns = now_ns
         self._now_ns = now_ns
 
     def _control(self, kind: bytes, payload: bytes) -> None:
@@ -172,9 +174,9 @@ class Server(Connection):
         first = min(login.sequence, stored + 1) if login.sequence else max(1, stored)
         self.username, self.state = login.username, OPEN
         self.sent, self._live = first - 1, stored
-        self._heard_ns = self._now_ns or 0
+        self._last_seen_ns = self._now_ns or 0
         if login.heartbeat_ms:
-            self.dead_ns = login.heartbeat_ms * soup.MS_NS
+            self.idle_timeout_ns = login.heartbeat_ms * soup.MS_NS
         self._outbox += soup.accepted(self.session, first)
 
     def _reject(self, letter: str, text: str, reason: CloseReason = CloseReason.LOGIN_REJECTED) -> None:

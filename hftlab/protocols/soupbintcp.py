@@ -25,7 +25,7 @@ NOT_AUTHORISED, NO_SESSION = "A", "S"  # why a login is rejected
 IDLE, LOGGING_IN, OPEN, CLOSED = "idle", "login", "open", "closed"  # the states of a connection
 MS_NS = 1_000_000
 
-LONGEST = 0xFFFF  # the largest value of the length field
+MAX_LENGTH = 0xFFFF  # the largest value of the length field
 _USERNAME, _PASSWORD, _SESSION, _DIGITS, _TIMEOUT = 6, 10, 10, 20, 5
 _LOGIN_BYTES = _USERNAME + _PASSWORD + _SESSION + _DIGITS  # 46; with a heartbeat timeout (4.10) 51
 
@@ -92,8 +92,8 @@ def packet(kind: bytes, payload: bytes = b"") -> bytes:
     """One whole packet. raises : WireError for a type that is not one byte, or a payload above 65,534 bytes."""
     if len(kind) != 1:
         raise WireError(f"a SoupBinTCP packet type must be one byte, got {kind!r}")
-    if len(payload) >= LONGEST:
-        raise WireError(f"a SoupBinTCP payload must be at most {LONGEST - 1} bytes, got {len(payload)}")
+    if len(payload) >= MAX_LENGTH:
+        raise WireError(f"a SoupBinTCP payload must be at most {MAX_LENGTH - 1} bytes, got {len(payload)}")
     return (1 + len(payload)).to_bytes(2, "big") + kind + payload
 
 
@@ -103,7 +103,7 @@ class Framer:
     limit : the largest length field that is allowed; at most `limit` + 1 bytes wait for their rest
     """
 
-    def __init__(self, limit: int = LONGEST) -> None:
+    def __init__(self, limit: int = MAX_LENGTH) -> None:
         self.limit = limit
         self.offset = 0  # bytes of the stream that were whole packets
         self._rest = bytearray()

@@ -165,7 +165,7 @@ fn soupbintcp_clients_over_several_connections() {
         let settings = &row["settings"];
         let config = ClientConfig {
             heartbeat_ns: settings["heartbeat_ns"].as_i64().expect("ns"),
-            dead_ns: settings["dead_ns"].as_i64().expect("ns"),
+            idle_timeout_ns: settings["idle_timeout_ns"].as_i64().expect("ns"),
             tells_timeout: settings["version"] == "4.10",
         };
         let (session, next) =

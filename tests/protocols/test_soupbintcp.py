@@ -422,7 +422,7 @@ def test_heartbeats_fill_silence_only() -> None:
 
 
 def test_a_login_must_come_in_time_whatever_else_comes() -> None:
-    one = server(login_ns=30 * SECOND)
+    one = server(login_timeout_ns=30 * SECOND)
     one.due(0)
     for second in range(31):
         one.receive(soup.packet(b"R") + soup.packet(b"+"), second * SECOND)
@@ -431,7 +431,7 @@ def test_a_login_must_come_in_time_whatever_else_comes() -> None:
     one.receive(soup.login("trader", "secret7")[:20], 31 * SECOND)  # half a login is none
     one.due(31 * SECOND)
     assert one.closed == "no login for 31.0 s, limit 30 s"
-    late = server(login_ns=30 * SECOND)
+    late = server(login_timeout_ns=30 * SECOND)
     late.due(0)
     late.receive(soup.login("trader", "secret7"), 29 * SECOND)
     late.due(40 * SECOND)
@@ -450,11 +450,11 @@ def test_a_silent_client_is_closed_and_half_packets_are_silence() -> None:
 
 def test_a_login_of_4_10_names_its_own_timeout() -> None:
     for version, state in (("4.00", "open"), ("4.10", "closed")):
-        one, other = server(), client(version=version, dead_ns=3 * SECOND)
+        one, other = server(), client(version=version, idle_timeout_ns=3 * SECOND)
         joined(one, other)
         one.due(3 * SECOND + 1)
         assert one.state == state
-    assert len(client(version="4.10", dead_ns=10**15).connected(0)) == 54
+    assert len(client(version="4.10", idle_timeout_ns=10**15).connected(0)) == 54
     with pytest.raises(UnknownName, match="unknown SoupBinTCP version '5'"):
         client(version="5")
     with pytest.raises(WireError, match="username"):
@@ -463,7 +463,7 @@ def test_a_login_of_4_10_names_its_own_timeout() -> None:
 
 def test_a_silent_server_closes_the_client() -> None:
     for log_in in (True, False):
-        one, other = server(), client(dead_ns=5 * SECOND)
+        one, other = server(), client(idle_timeout_ns=5 * SECOND)
         if log_in:
             joined(one, other)
         else:

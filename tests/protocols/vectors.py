@@ -183,7 +183,7 @@ def _login(login: soup.Login) -> Row:
 def _client(seed: int) -> Row:
     """A client over several connections: what it is told, what it says and where it stands after each step."""
     rng = random.Random(seed)
-    settings = {"heartbeat_ns": SECOND, "dead_ns": 3 * SECOND, "version": rng.choice(("4.00", "4.10"))}
+    settings = {"heartbeat_ns": SECOND, "idle_timeout_ns": 3 * SECOND, "version": rng.choice(("4.00", "4.10"))}
     begins = {"session": rng.choice(("", "S1")), "next": rng.randrange(4)}
     client, steps, now = Client("user", "secret", **begins, **settings), [], 0
     for _ in range(40):

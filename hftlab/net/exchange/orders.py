@@ -12,7 +12,7 @@ from enum import IntEnum
 from heapq import heapify, heappop, heappush
 
 from hftlab.events import Side
-from hftlab.protocols.ouch import HIGHEST_LIMIT, MOST_SHARES, EnterOrder
+from hftlab.protocols.ouch import HIGHEST_LIMIT, MAX_SHARES, EnterOrder
 from hftlab.protocols.pacing import SECOND_NS
 
 BID, ASK = int(Side.BID), int(Side.ASK)
@@ -189,7 +189,7 @@ def check_order(order: EnterOrder) -> RejectReason | None:
     """Why an order is rejected for what it says, None if it may be accepted. Symbol, halts and the session are not looked at."""
     if order.side not in tuple("BSTE"):
         return RejectReason.INVALID_SIDE
-    if not 1 <= order.quantity <= MOST_SHARES:
+    if not 1 <= order.quantity <= MAX_SHARES:
         return RejectReason.INVALID_QUANTITY
     if not 1 <= order.price <= HIGHEST_LIMIT:  # above are market orders, for crosses only
         return RejectReason.INVALID_PRICE

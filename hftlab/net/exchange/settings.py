@@ -136,7 +136,11 @@ class ExchangeSettings:
     @property
     def connection_limits(self) -> dict[str, int]:
         """The limits of one connection, for `soup_server.Server`."""
-        seconds = {"heartbeat_ns": self.heartbeat_s, "dead_ns": self.idle_timeout_s, "login_ns": self.login_timeout_s}
+        seconds = {
+            "heartbeat_ns": self.heartbeat_s,
+            "idle_timeout_ns": self.idle_timeout_s,
+            "login_timeout_ns": self.login_timeout_s,
+        }
         return {name: int(value * SECOND_NS) for name, value in seconds.items()} | {"backlog": self.backlog}
 
 

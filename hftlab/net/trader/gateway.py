@@ -79,8 +79,8 @@ class Gateway:
     def __init__(self, settings: TraderSettings) -> None:
         self.settings, self.state = settings, GatewayState.DOWN
         self.address = Address.parse(settings.orders, "orders")
-        dead_ns = settings.ns("idle_timeout")
-        self.client = Client(settings.username, settings.password, dead_ns=dead_ns, version=settings.version)
+        idle_timeout_ns = settings.ns("idle_timeout")
+        self.client = Client(settings.username, settings.password, idle_timeout_ns=idle_timeout_ns, version=settings.version)
         self.on_send: Callable[[bytes], None] | None = None
         self.counts: Counter[str] = Counter()
         self.why, self.over = "", False

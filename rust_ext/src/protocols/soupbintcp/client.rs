@@ -15,14 +15,14 @@ pub struct ClientConfig {
     /// Silence after which a heartbeat is sent.
     pub heartbeat_ns: i64,
     /// Silence of the server after which the connection is dead.
-    pub dead_ns: i64,
+    pub idle_timeout_ns: i64,
     /// Tell the server to wait no longer for us, either: 4.10.
     pub tells_timeout: bool,
 }
 
 impl Default for ClientConfig {
     fn default() -> Self {
-        ClientConfig { heartbeat_ns: 1_000_000_000, dead_ns: 15_000_000_000, tells_timeout: false }
+        ClientConfig { heartbeat_ns: 1_000_000_000, idle_timeout_ns: 15_000_000_000, tells_timeout: false }
     }
 }
 
@@ -114,7 +114,7 @@ pub struct Client {
     framer: Framer,
     out: Vec<u8>,
     sent_ns: i64,
-    heard_ns: i64,
+    last_seen_ns: i64,
     ended: bool,
 }
 
@@ -142,7 +142,7 @@ impl Client {
             framer: Framer::new(super::LONGEST),
             out: Vec::with_capacity(2 + super::LONGEST),
             sent_ns: 0,
-            heard_ns: 0,
+            last_seen_ns: 0,
             ended: false,
         })
     }
@@ -165,8 +165,8 @@ impl Client {
             self.next = 1;
         }
         self.framer.clear();
-        (self.sent_ns, self.heard_ns) = (now_ns, now_ns);
-        let ms = (self.config.dead_ns / MS).clamp(0, LONGEST_TIMEOUT) as u64;
+        (self.sent_ns, self.last_seen_ns) = (now_ns, now_ns);
+        let ms = (self.config.idle_timeout_ns / MS).clamp(0, LONGEST_TIMEOUT) as u64;
         let heartbeat_ms = self.config.tells_timeout.then_some(ms);
         let (username, password, session) = (&self.username[..], &self.password[..], &self.session[..]);
         self.out.clear();
@@ -184,7 +184,7 @@ impl Client {
     pub fn received(&mut self, bytes: usize, now_ns: i64) {
         self.framer.filled(bytes);
         if matches!(self.state, State::Login | State::Open) {
-            self.heard_ns = now_ns;
+            self.last_seen_ns = now_ns;
         }
     }
 
@@ -221,8 +221,8 @@ impl Client {
         if !matches!(self.state, State::Login | State::Open) {
             return &[];
         }
-        let silent_ns = now_ns.saturating_sub(self.heard_ns);
-        if silent_ns > self.config.dead_ns {
+        let silent_ns = now_ns.saturating_sub(self.last_seen_ns);
+        if silent_ns > self.config.idle_timeout_ns {
             self.close(Closed::Silent(silent_ns));
             return &[];
         }
