@@ -31,6 +31,15 @@ COLUMNS = {
     "kept_per_message:float kept_bytes_per_message:float",
 }
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}
+#: Tool -> title of its table and chart.
+TITLES = {
+    "line": "Slowest source lines",
+    "calls": "Time by function",
+    "sample": "Time by sampled stack",
+    "instructions": "Processor events by stage",
+    "counters": "Processor and kernel counters",
+    "memory": "Allocations",
+}
 #: Columns that a table leaves out.
 _HIDDEN = {
     "line": {"ns", "calls"},
@@ -136,7 +145,7 @@ class Profile(StoredResult):
         rows = [[_cell(name, row[name]) for name in names] for row in _heaviest(self.tool, self.rows)]
         words = sum(self.columns[name] is str for name in names)
         sources = _sources(self.rows) if self.tool == "line" else []
-        return [table(self.subtitle(), heads, rows, words=words), *sources]
+        return [table(TITLES[self.tool], heads, rows, words=words), *sources]
 
     def notes(self) -> list[str]:
         return [*self.remarks, *filter(None, [self.missing if self else ""]), describe(dict(self.machine))]
@@ -240,7 +249,7 @@ def _line_chart(profile: Profile) -> Any:
         }
         for row in own_lines(profile.rows)[:BARS]
     ]
-    return bar_chart(bars, "Slowest source lines", profile.subtitle(), "share of the engine's loop (%)", monospace=True)
+    return bar_chart(bars, TITLES["line"], profile.subtitle(), "share of the engine's loop (%)", monospace=True)
 
 
 def _tree_chart(profile: Profile) -> Any:
@@ -248,7 +257,7 @@ def _tree_chart(profile: Profile) -> Any:
     from hftlab.charts import icicle_chart
 
     what = {"calls": "share of the pass, callees included", "sample": "share of the samples"}[profile.tool]
-    return icicle_chart(profile.tree, "Time by call stack", profile.subtitle(), what)
+    return icicle_chart(profile.tree, TITLES[profile.tool], profile.subtitle(), what)
 
 
 def _instructions_chart(profile: Profile) -> Any:
@@ -260,7 +269,7 @@ def _instructions_chart(profile: Profile) -> Any:
         for row in profile.rows
         if row["event"] in PANELS
     ]
-    return panel_chart(bars, "Processor events by stage", profile.subtitle(), "per message, simulated")
+    return panel_chart(bars, TITLES["instructions"], profile.subtitle(), "per message, simulated")
 
 
 def _counters_chart(profile: Profile) -> Any:
@@ -275,7 +284,7 @@ def _counters_chart(profile: Profile) -> Any:
         }
         for row in profile.rows
     ]
-    return dot_chart(dots, "Processor and kernel counters", profile.subtitle(), "per message (log scale)")
+    return dot_chart(dots, TITLES["counters"], profile.subtitle(), "per message (log scale)")
 
 
 def _memory_chart(profile: Profile) -> Any:
@@ -284,7 +293,7 @@ def _memory_chart(profile: Profile) -> Any:
 
     kinds = {row["kind"] for row in profile.rows}
     kind = next(name for name in ("growth", "function", "line", "stage") if name in kinds)
-    column, title, axis = "allocations_per_message", "Allocations", "allocations per message"
+    column, title, axis = "allocations_per_message", TITLES["memory"], "allocations per message"
     if kind == "line":
         column, title, axis = "kept_per_message", "Memory kept", "blocks kept per message"
     state = {"stage": ", steady state", "growth": ", growth"} if kind == "growth" else {kind: ""}

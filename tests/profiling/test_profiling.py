@@ -41,7 +41,8 @@ def profiled(engine: object, tool: str, messages: int) -> Profile:
     assert again.to_json() == stored
     assert again.frame().equals(frame)
     first = found.tables()[0]
-    assert found.subtitle() in first.title
+    assert first.title in json.dumps(found.plot().to_dict())
+    assert found.subtitle() in found.headline()
     assert 0 < len(first.rows) <= 60
     for text in (stored, found._repr_html_(), str(found)):
         assert str(ROOT) not in text
