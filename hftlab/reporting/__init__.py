@@ -46,7 +46,7 @@ def report(
     quick    : less of everything: more percentiles are n/a, intervals are wider
     out      : the HTML page, its measurements beside it as JSON; None writes nothing
     markdown : Markdown, its pictures in a folder beside it
-    engines  : more of them beside those that are installed; whatever `hftlab.engine.resolve.adopt` makes an engine of
+    engines  : more of them beside those that are installed; whatever `hftlab.as_engine` makes an engine of
     how      : plain values that the page gives as the way to do it again; default: what the arguments say
     raises   : HftlabError if engines differ or one is a debug build; ConfigError, FeedError, OutputError
     """

@@ -100,7 +100,7 @@ fn latency<'py>(py: Python<'py>, rows: &[Row]) -> PyResult<Bound<'py, PyDict>> {
     Ok(out)
 }
 
-/// By stage the arguments of `hftlab.engine.histogram.Histogram.counted`: buckets in use, counts, least, greatest, sum, saturated.
+/// By stage the arguments of `hftlab.engine.timing.Histogram.counted`: buckets in use, counts, least, greatest, sum, saturated.
 fn histograms<'py>(py: Python<'py>, stamps: &Stamps) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     for (name, counted) in timing::PARTS.iter().zip(&stamps.histograms) {
