@@ -1,9 +1,7 @@
 """Does an ablation measure every switch it should, and say of planted costs what they are?"""
 
-import json
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import planted
 import pytest
@@ -72,16 +70,3 @@ def test_engines_that_cannot_be_ablated_are_told_apart(engine: None, capsys: pyt
         ablate(rounds=3)
     assert main(["bench", "--ablate", "--messages", "300"]) == 2
     assert "'rust' is missing" in capsys.readouterr().err
-
-
-@pytest.mark.rust
-def test_the_command_prints_a_table_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["bench", "--ablate", "--messages", "2000", "--rounds", "3", "--out", str(tmp_path / "ablation.json")]
-    assert main(words) == 0
-    text = capsys.readouterr().out
-    for word in ("ladder", "incremental", "A/A", "control: ", "paired rounds"):
-        assert word in text
-    assert main([*words, "--json"]) == 0
-    told, saved = json.loads(capsys.readouterr().out), json.loads((tmp_path / "ablation.json").read_text())
-    assert told == saved
-    assert {row["start"] for row in told["rows"]} == {"naive", "best", "ladder"}

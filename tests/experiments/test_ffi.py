@@ -1,6 +1,5 @@
 """Is every way into an engine timed, the loop subtracted, and the crossover put into words?"""
 
-import json
 from collections.abc import Iterator
 
 import planted
@@ -72,17 +71,6 @@ def test_the_sentences_follow_from_the_numbers(found: FfiOverhead) -> None:
     text = "\n".join(found.sentences())
     for part in ("a call that does nothing", "until tick: the Python engine takes", "until book: the whole buffer takes"):
         assert part in text
-
-
-@pytest.mark.rust
-def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["ffi", "--rounds", "3", "--messages", "200"]
-    assert main(words) == 0
-    text = capsys.readouterr().out
-    assert "messages per call" in text
-    assert "Rust no-op" in text
-    assert main([*words, "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["rows"]) == 3 + 2 * (3 + 2 * 4)
 
 
 def test_without_rust_there_is_one_clear_sentence(no_rust: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import hftlab
+from hftlab.cli.main import main
 from hftlab.errors import HftlabError
 from hftlab.experiments.lower_bound import lower_bound
 from hftlab.experiments.open_loop import open_loop
@@ -85,3 +87,17 @@ def test_it_gives_a_frame_and_a_chart(result: Any) -> None:
         assert result.frame().height
     if hasattr(result, "plot"):
         assert "$schema" in result.plot().to_dict()
+
+
+@pytest.mark.rust
+@pytest.mark.parametrize("command", ["bench --ablate", "ablate", "ffi", "scaling --variant best", "compare python rust"])
+def test_the_command_prints_the_tables_and_saves_what_json_prints(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hftlab.experiments.scaling.decades", lambda axis, full: [20, 100])
+    out = tmp_path / "deep" / "result.json"
+    words = [*command.split(), "--messages", "500", "--rounds", "3", "--out", str(out)]
+    assert main(words) == 0
+    assert "─" in capsys.readouterr().out
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(out.read_text())

@@ -10,7 +10,6 @@ import planted
 import pytest
 
 import hftlab
-from hftlab.cli.main import main
 from hftlab.errors import BackendMissing, ConfigError, HftlabError, UnknownName
 from hftlab.events import Kind
 from hftlab.experiments.scaling import AGAIN, FIXED, contenders, decades, scaling
@@ -140,18 +139,3 @@ def test_a_session_of_rust_tells_its_time() -> None:
     assert first > 0
     session.push(made.chunk(0, 1_000))
     assert first < session.elapsed_ns == session.counters()["elapsed_ns"]
-
-
-@pytest.mark.rust
-def test_the_command_prints_a_table_and_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hftlab.experiments.scaling.decades", lambda axis, full: [20, 200])
-    words = ["scaling", "--rounds", "3", "--messages", "500", "--variant", "naive", "--variant", "best"]
-    assert main(words) == 0
-    text = capsys.readouterr().out
-    assert "best again" in text
-    assert "live orders" in text
-    assert main([*words, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["schema"] == "hftlab-scaling/1"
-    assert [row["size"] for row in told["rows"]] == [20] * 3 + [200] * 3
-    assert main(["scaling", "--axis", "width"]) == 2

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 
 import hftlab
@@ -133,13 +132,6 @@ def test_the_clock_of_an_engine_is_what_it_says() -> None:
     silent = clock_of(Silent())
     assert silent.name == "hour glass"
     assert "perf_counter_ns" in silent.reads
-
-
-def test_a_frame_a_dictionary_and_a_sentence(found: Clocks) -> None:
-    frame = found.frame()
-    assert frame.height == len(found)
-    assert {"clock", "kind", "reads", "tick_ns", "step_ns", "min", "p50", "p99.99", "max", "n"} <= set(frame.columns)
-    assert frame.filter(pl.col("clock") == "time_ns")["warning"].item()
 
 
 def test_the_chart_draws_percentiles_and_no_sample(found: Clocks) -> None:
