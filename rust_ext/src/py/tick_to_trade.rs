@@ -1,4 +1,4 @@
-//! Wire to wire, for Python.
+//! Tick to trade, for Python.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub struct Round {
     faults: (usize, bool, u64, usize),
 }
 
-/// One round from wire to wire. `packets` is (n, 3) int64 in one piece: where each ends in `data`, when it is due (ns, below 0: as soon
+/// One round, tick to trade. `packets` is (n, 3) int64 in one piece: where each ends in `data`, when it is due (ns, below 0: as soon
 /// as the orders before it have come), orders caused up to and with it. Times are ns from the first packet, NaN where there is none.
 #[pyfunction]
 pub fn wire_run<'py>(
