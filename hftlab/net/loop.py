@@ -35,4 +35,5 @@ class Loop:
         self._watched = wanted
 
     def close(self) -> None:
+        """Close the selector; the sockets stay open."""
         self._selector.close()

@@ -112,6 +112,7 @@ class Publisher:
 
     @property
     def next(self) -> int:
+        """The number of the next message."""
         return self.buffer.next
 
     def skip(self, upto: int) -> Iterator[bytes]:

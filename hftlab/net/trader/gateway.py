@@ -94,6 +94,7 @@ class Gateway:
 
     @property
     def ready(self) -> bool:
+        """Whether orders may be sent."""
         return self.state is GatewayState.READY
 
     @property
