@@ -183,11 +183,16 @@ def stress(
 ) -> StressReport:
     """Run the parts, each on all targets. Ctrl-C ends it, and what was measured by then is the result.
 
-    targets  : engines as `hftlab.as_engine` takes them, or targets (`loadtest.target`); default every engine there is
-    parts    : of PARTS
+    targets  : engines as `hftlab.as_engine` takes them, or targets; default every engine there is
+    parts    : sweep, bursts, storms, overload, soak; default all of them
     feed     : wire bytes for sweep, bursts and soak; default a calm generated one
-    quick    : all of it in under 20 s; seconds: of the soaks together, default 120 (quick: 3)
-    rounds   : of the sweep and the bursts; arrivals, batch, over: as for `load_sweep`
+    quick    : all of it in under 20 s
+    seconds  : of the soaks together, default 120 (quick: 3)
+    rounds   : of the sweep and the bursts
+    arrivals : of the sweep: poisson or even
+    batch    : of the sweep: messages that come at once
+    over     : paths over which the sweep runs each Rust engine, too: shm, udp-spin+tcp-spin, ...
+    seed     : of the feeds and of the order of the rounds
     raises   : UnknownName, ConfigError; HftlabError for engines that differ, or a debug build
     """
     seconds = (QUICK_SOAK_S if quick else SOAK_S) if seconds is None else seconds
@@ -204,20 +209,26 @@ def stress(
         "overload": lambda: overload_test(engines, seed=seed) if engines else None,
         "soak": lambda: _soaks(chosen, feed, seconds, seed),
     }
-    noise, results, interrupted = jitter(_NOISE_S), dict[str, Any](), False
-    try:
-        for part in PARTS:
-            if part in parts:
-                results[part] = calls[part]()
-    except KeyboardInterrupt:
-        if not results:
-            raise
-        interrupted = True
+    noise = jitter(_NOISE_S)
+    results, interrupted = _run({part: calls[part] for part in PARTS if part in parts})
     soaks = results.pop("soak", ())
     interrupted = interrupted or any(one.interrupted for one in soaks)
     curves = results["sweep"].curves if "sweep" in results else ()
     labels = tuple(dict.fromkeys([*(target.label for target in chosen), *(curve.target for curve in curves)]))
     return StressReport(labels, fingerprint(), noise, **results, soaks=soaks, interrupted=interrupted)
+
+
+def _run(calls: dict[str, Callable[[], Any]]) -> tuple[dict[str, Any], bool]:
+    """The results by part, and whether Ctrl-C ended it; raised where nothing has been measured by then."""
+    results: dict[str, Any] = {}
+    try:
+        for part, call in calls.items():
+            results[part] = call()
+    except KeyboardInterrupt:
+        if not results:
+            raise
+        return results, True
+    return results, False
 
 
 def _checked(

@@ -1,7 +1,7 @@
-"""What has to be so after every fault, whatever it was: the book, the orders, the positions, the end.
+"""What must hold after every fault, whatever it was: the book, the orders, the positions, the end.
 
-Three sources that know nothing of each other are compared: the exchange's audit log, the frames on the wire between the two, and
-what the trader says.
+Three independent sources are compared: the exchange's audit log, the frames on the connection between the two, and the
+trader's own view.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SETTLED = (OrderState.EXECUTED, OrderState.CANCELED, OrderState.REJECTED, Order
 
 
 class Story:
-    """What the exchange has written down about us. entered, accepted, rejected : how often, by UserRefNum; filled : shares."""
+    """The exchange's record of our orders. entered, accepted, rejected : how often, by UserRefNum; filled : shares."""
 
     def __init__(self, path: str) -> None:
         self.entered: Counter[int] = Counter()
@@ -35,20 +35,20 @@ class Story:
         self._terms: dict[int, tuple[str, int]] = {}
         for line in audit.read_log(path):
             if line.get("account") == _US and line["event"] in ("in", "out"):
-                self._hear(line["message"])
+                self._add(line["message"])
         self.positions = {symbol: shares for symbol, shares in self.shares.items() if shares}
 
-    def _hear(self, said: dict[str, Any]) -> None:
-        kind, ref = said["type"], said.get("user_ref", 0)
+    def _add(self, message: dict[str, Any]) -> None:
+        kind, ref = message["type"], message.get("user_ref", 0)
         self.entered[ref] += kind == "EnterOrder"
         self.accepted[ref] += kind == "Accepted"
         self.rejected[ref] += kind == "Rejected"
         if kind == "Accepted":
-            self._terms[ref] = said["symbol"], 1 if said["side"] == "B" else -1
+            self._terms[ref] = message["symbol"], 1 if message["side"] == "B" else -1
         elif kind == "Executed":
             symbol, sign = self._terms[ref]
-            self.filled[ref] += said["quantity"]
-            self.shares[symbol] += sign * said["quantity"]
+            self.filled[ref] += message["quantity"]
+            self.shares[symbol] += sign * message["quantity"]
 
 
 def failures(bed: TestBed) -> list[str]:
@@ -134,8 +134,8 @@ def _wrong(order: Order, story: Story) -> str:
         return ""  # reported as such: that is all anybody could do
     if state not in _SETTLED:
         return f"is {state.value} for ever, without a report"
-    told = story.rejected[ref] if state is OrderState.REJECTED else story.accepted[ref]
-    if not told:
+    reported = story.rejected[ref] if state is OrderState.REJECTED else story.accepted[ref]
+    if not reported:
         return f"is {state.value} to the trader; the exchange never said so"
     return f"was filled {story.filled[ref]} shares; the trader says {order.filled}" if story.filled[ref] != order.filled else ""
 

@@ -1,4 +1,4 @@
-"""FaultReport around the two: the exchange fails, a session changes, clocks step, disks are full."""
+"""Faults of the environment: the exchange fails, a session changes, clocks step, disks are full."""
 
 from __future__ import annotations
 
@@ -38,8 +38,7 @@ def _away(bed: TestBed, session: str) -> None:
     before = len(bed.recorder.sent)
     bed.restart(session)
     bed.trades()
-    bed.publish()
-    bed.calm()
+    bed.complete()
     counts = bed.trader.gateway.counts
     bed.seen.update({"breaks": counts["breaks"], "logins": counts["logins"], "orders_after": len(bed.recorder.sent) - before})
     bed.seen["duplicates"] = bed.trader.feed.arbiter.counts["duplicates"]
@@ -49,15 +48,13 @@ def _away(bed: TestBed, session: str) -> None:
 
 def _wall_clock(bed: TestBed) -> None:
     """An hour back, an hour forth; nothing may notice, so no message may come later and no order differ."""
-    bed.publish(1 / 3)
-    bed.inject()
+    bed.inject(1 / 3)
     for share, seconds in ((1 / 2, -_HOUR_S), (2 / 3, _HOUR_S)):
         bed.wall_clock_ahead_s = seconds
         bed.publish(share)
         bed.seen["steps"] += 1
     bed.wall_clock_ahead_s = 0.0
-    bed.publish()
-    bed.calm()
+    bed.complete()
     times = [datetime.fromisoformat(line["time"]) for line in read_log(bed.audit)]
     bed.must(max(times) - min(times) > timedelta(seconds=_HOUR_S), "the fault did not happen: the audit log's times are in order")
     counts = bed.trader.gateway.counts
@@ -67,12 +64,10 @@ def _wall_clock(bed: TestBed) -> None:
 
 def _asleep(bed: TestBed) -> None:
     """A minute passes at once: longer than anybody waits for anything."""
-    bed.publish(1 / 3)
-    bed.inject()
+    bed.inject(1 / 3)
     bed.clock.jump(60_000 * MS_NS)
     bed.trades()
-    bed.publish()
-    bed.calm()
+    bed.complete()
     counts = bed.trader.gateway.counts
     bed.seen.update({"breaks": counts["breaks"], "logins": counts["logins"]})
 
@@ -93,16 +88,14 @@ def _full(bed: TestBed, log: AuditLog) -> None:
     if not os.path.exists(_FULL):
         bed.skipped = f"there is no {_FULL}"
         return
-    bed.publish(1 / 3)
-    bed.inject()
+    bed.inject(1 / 3)
     errors = io.StringIO()
     with contextlib.redirect_stderr(errors):
         with _no_room(log):
             bed.publish(1 / 2)
             bed.until(lambda: log.failing, "the log fails")
         bed.until(lambda: not log.failing, "the log is written again")
-        bed.publish()
-        bed.calm()
+        bed.complete()
     bed.seen.update({"failed_writes": log.counts["failures"], "lines_lost": log.counts["lost"]})
     bed.must(errors.getvalue().count("cannot be written") == 1, "it was to be said once that the log cannot be written")
 

@@ -1,4 +1,4 @@
-"""FaultReport of the feed: what happens to datagrams on the two lines."""
+"""Faults of the feed: what happens to datagrams on the two lines."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ def _through(*names: str) -> Callable[[TestBed], None]:
     """The fault lasts for the whole feed; `names` must have happened to the trader, by the arbiter's counts."""
 
     def act(bed: TestBed) -> None:
-        bed.publish()
-        bed.calm()
+        bed.complete()
         counts = bed.trader.feed.arbiter.counts
         for line in bed.exchange.lines.values():
             bed.seen.update({name: n for name, n in line.counts.items() if name not in ("sent", "dropped")})
@@ -76,12 +75,10 @@ def _dead(*names: str) -> Callable[[TestBed], None]:
     """Lines that are dead from a third of the feed on; nothing may be missed, and nobody may notice."""
 
     def act(bed: TestBed) -> None:
-        bed.publish(1 / 3)
-        bed.inject()
+        bed.inject(1 / 3)
         for name in names:
             bed.exchange.lines[name].down = True
-        bed.publish()
-        bed.calm()
+        bed.complete()
         bed.seen["dropped"] = sum(line.counts["dropped"] for line in bed.exchange.lines.values())
         bed.seen["gaps"] = bed.trader.feed.arbiter.counts["gaps"]
         bed.must(bed.seen["dropped"] and not bed.seen["gaps"], "one line suffices; there was a gap nevertheless")
@@ -90,19 +87,16 @@ def _dead(*names: str) -> Callable[[TestBed], None]:
 
 
 def _both_dead(bed: TestBed) -> None:
-    bed.publish(1 / 3)
-    bed.inject()
+    bed.inject(1 / 3)
     _down(bed, True)
     bed.run(float(bed.fault.messages) / 3 / bed.fault.rate * 1_000)
     _down(bed, False)
-    bed.publish()
-    bed.calm()
+    bed.complete()
     _gap(bed)
 
 
 def _nobody_to_ask(bed: TestBed) -> None:
-    bed.publish(1 / 3)
-    bed.inject()
+    bed.inject(1 / 3)
     _down(bed, True)
     bed.publish(1 / 2)
     _down(bed, False)
@@ -167,8 +161,7 @@ def _udp(right: bytes, wrong: bytes, target: tuple[str, int]) -> bytes:
 
 def _no_end(bed: TestBed) -> None:
     """Both lines are dead when the session ends; only the order connection says that it is over."""
-    bed.publish()
-    bed.calm()
+    bed.complete()
     bed.inject()
     _down(bed, True)
     bed.finish()
@@ -180,16 +173,14 @@ def _no_end(bed: TestBed) -> None:
 
 def _unreadable(bed: TestBed) -> None:
     """A message that changes a book comes shorter than it is, on both lines; datagram and checksum are right."""
-    bed.publish(1 / 3)
-    bed.inject()
+    bed.inject(1 / 3)
     for line in bed.exchange.lines.values():
         line.mangle = _shortened(bed)
     bed.publish(1 / 2)
     for line in bed.exchange.lines.values():
         line.mangle = None
     bed.trades()
-    bed.publish()
-    bed.calm()
+    bed.complete()
     bed.seen["restarts"] = bed.trader.restarts
     bed.must(HoldReason.FEED_UNREADABLE in bed.reasons, "nobody noticed the message that cannot be read")
 

@@ -1,4 +1,4 @@
-"""FaultReport of the order connection, and of those who share the exchange with us."""
+"""Faults of the order connection, and of clients that share the exchange with the trader."""
 
 from __future__ import annotations
 
@@ -30,43 +30,37 @@ def _cut(bed: TestBed, which: str) -> None:
         setattr(bed.relay, which, True)
         bed.until(lambda: bed.relay.resets > resets, "a packet is cut")  # noqa: B023 - called at once
         bed.trades()
-    bed.publish()
-    bed.calm()
+    bed.complete()
     _logins(bed)
     bed.must(bed.seen["resets"] == 3 and bed.seen["logins"] == 4, "the connection was to break and come back three times")
 
 
 def _late_answers(bed: TestBed) -> None:
-    bed.publish(1 / 3)
-    bed.inject()
+    bed.inject(1 / 3)
     bed.relay.hold = True
     bed.publish(2 / 3)
     bed.seen["unanswered"] = len(bed.trader.orders.open)
     bed.relay.hold = False
-    bed.publish()
-    bed.calm()
+    bed.complete()
     bed.must(bed.seen["unanswered"] > 1, "the fault did not happen: no order waited for its answer")
     bed.must(bed.trader.gateway.counts["breaks"] == 0, "the connection broke")
 
 
 def _silent_exchange(bed: TestBed) -> None:
-    bed.publish(1 / 3)
-    bed.inject()
+    bed.inject(1 / 3)
     bed.relay.hold = True
     bed.until(lambda: bed.trader.gateway.counts["breaks"], "the trader gives up a connection that says nothing", 40_000, 20.0)
     bed.relay.hold = False
     bed.relay.reset()
     bed.trades()
-    bed.publish()
-    bed.calm()
+    bed.complete()
     _logins(bed)
 
 
 def _slow_reader(bed: TestBed) -> None:
     """A client that never reads what it is told: it is closed, its orders with it, and nobody else notices."""
     symbol = sorted(name.decode().strip() for name in bed.exchange.matcher.tick.names.values())[0]
-    bed.publish(1 / 3)
-    bed.inject()
+    bed.inject(1 / 3)
     slow, ref = TestClient(bed.exchange.addresses["orders"], reads=False, buffer=_SMALL_BUFFER), 0
     bed.clients.append(slow)
     slow.login(*_RIVAL)
@@ -82,8 +76,7 @@ def _slow_reader(bed: TestBed) -> None:
         if ref > 60_000:
             bed.must(False, "a reader that never reads was never closed")
             break
-    bed.publish()
-    bed.calm()
+    bed.complete()
     bed.seen.update({"its_orders": ref, "closed": bed.exchange.sessions.closed["slow_reader"]})
     bed.must(len(bed.recorder.sent) > before, "the trader sent nothing while the client did not read")
     bed.must(bed.trader.gateway.counts["breaks"] == 0, "the trader's own connection broke")
@@ -91,8 +84,7 @@ def _slow_reader(bed: TestBed) -> None:
 
 def _half_open(bed: TestBed) -> None:
     """More connections than there is room for, each with half a login; then our own is lost, and must find its way in."""
-    bed.publish(1 / 3)
-    bed.inject()
+    bed.inject(1 / 3)
     address = bed.exchange.addresses["orders"]
     for number in range(100):
         bed.clients.append(TestClient(address))
@@ -112,15 +104,13 @@ def _half_open(bed: TestBed) -> None:
 
 def _unanswered_login(bed: TestBed) -> None:
     """Our own login goes unanswered, twice."""
-    bed.publish(1 / 3)
-    bed.inject()
+    bed.inject(1 / 3)
     bed.relay.swallow = True
     bed.relay.reset()
     bed.until(lambda: bed.relay.accepted >= 3, "another connection is tried", 60_000, 20.0)
     bed.relay.swallow = False
     bed.trades()
-    bed.publish()
-    bed.calm()
+    bed.complete()
     _logins(bed)
 
 

@@ -1,4 +1,4 @@
-"""A real exchange, a real trader and the wires between them, all on loopback, that can be broken in every way.
+"""The test bed: a real exchange, a real trader and the connections between them, all on loopback, which can be broken.
 
 Both are told the time by one clock, and take turns: what is sent in one turn has arrived before the next one.
 """
@@ -215,8 +215,15 @@ class TestBed:
             20_000,
         )
 
-    def inject(self) -> None:
-        """The fault begins now."""
+    def complete(self) -> None:
+        """Until the whole feed has been published and run, and nothing is open any more."""
+        self.publish()
+        self.calm()
+
+    def inject(self, share: float = 0.0) -> None:
+        """The fault begins now, or once this share of the feed has been published."""
+        if share:
+            self.publish(share)
         self.injected_ns = self.clock()
         self.reasons.clear()
 

@@ -60,9 +60,11 @@ def measure_tick_to_trade(
 ) -> TickToTradeReport:
     """Measure paths, in rounds (3 to 1000; one more is run first, to warm up, and not counted).
 
-    paths         : "shm", "udp-spin+tcp-spin" (feed + orders), ...; default path.PATHS, as far as they work here
+    paths         : "shm", "udp-spin+tcp-spin" (feed + orders), ...; default eight of them, as far as they work here
     load_profiles : "closed"; with intended times "bursts", "1x", "8x", ..., "50000/s"; the base runs twice under the first
-    engine        : Rust's in any variant; threshold, cooldown: when it acts, see `hftlab.settings.OrderConfig`
+    engine        : Rust's in any variant
+    threshold     : it acts where |score| is above
+    cooldown      : events of an instrument from one order to the next; default 1 in a closed loop, 4 otherwise
     messages      : of a round in a closed loop, 100 to 1,000,000; seconds: of one otherwise, 0.01 to 10, with realtime to 0.6
     feed          : instead of a generated one of a regime; its first 20,000 messages are not sent
     cores         : of exchange and trader, default the first two; realtime: SCHED_FIFO, with rests; stamps: of the trader, too
