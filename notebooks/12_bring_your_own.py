@@ -394,7 +394,7 @@ answer
 guess_whole = 1.2  # your guess: times as fast as the reference, tick to order
 
 # %% tags=["nbval-ignore-output"]
-to_order = hftlab.compare("python", Across, feed, rounds=ROUNDS, seed=SEED)
+to_order = hftlab.compare("python", hftlab.Engine("python", book=Across), feed, rounds=ROUNDS, seed=SEED)
 print("tick to order:", to_order.verdict)
 to_order.plot()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from course.exercise import Step, exercise
 from hftlab import conformance
-from hftlab.engine.engine import decode, synthetic
+from hftlab.engine.engine import Engine, decode, synthetic
 from hftlab.experiments.compare import compare
 from hftlab.feeds.feed import EventFeed
 from hftlab.stages.book import Book
@@ -37,7 +37,7 @@ FASTER, TAIL = 1.2, 0.9
 MESSAGES, ROUNDS, ATTEMPTS = 12_000, 7, 3  # a p99 needs 10,000
 
 
-@exercise("12.1", "Mend the hasty book", minutes=15)
+@exercise("12.1", "Fix the hasty book", minutes=15)
 def mended(answer: Any) -> Iterator[Step]:
     """`answer` is a book stage with an `apply` of its own."""
     own = isinstance(answer, type) and answer.__dict__.get("apply") not in (None, Book.apply)
@@ -48,9 +48,10 @@ def mended(answer: Any) -> Iterator[Step]:
 @exercise("12.2", "Capstone: beat the reference book", minutes=60)
 def beaten(answer: Any) -> Iterator[Step]:
     """`answer` is a book stage: right by every check of the contract, faster until "book", and no slower in the tail."""
-    for checks in (BOOK_CHECKS, ()):  # the quick ones first: most mistakes are seen at once
-        yield from _judged(conformance.engine(answer, checks=checks, rounds=0))
-    found = _compared(answer)
+    engine = Engine("python", book=answer)
+    for checks in (BOOK_CHECKS, ()):  # the quick ones first: they find most mistakes
+        yield from _judged(conformance.engine(engine, checks=checks, rounds=0))
+    found = _compared(engine)
     ratio = _ratio(found, 0)
     message = f"{ratio:.2f}x as fast as the reference, until book: {found.verdict}; it must be at least {FASTER}, and significant"
     yield Step.claim("faster", found.faster and ratio >= FASTER, message)
@@ -59,8 +60,8 @@ def beaten(answer: Any) -> Iterator[Step]:
 
 
 def _judged(report: ConformanceReport) -> Iterator[Step]:
-    """One step for all checks: those that passed in a number, the first that failed in its own words."""
-    failed = next((one for one in report.results if one.outcome == "failed"), None)
+    """One step for all checks: the number that passed, or the first that failed."""
+    failed = next((result for result in report.results if result.outcome == "failed"), None)
     if failed:
         how_many = f"{report.count('failed')} of {len(report.results)} checks failed, first "
         yield Step("correct", False, f"{how_many}{failed.name} ({failed.question})\n{failed.reason}")
@@ -70,15 +71,15 @@ def _judged(report: ConformanceReport) -> Iterator[Step]:
 
 @lru_cache(maxsize=1)
 def _events() -> EventFeed:
-    """A calm feed, decoded: what is timed is the book and the loop around it."""
+    """A calm feed, decoded, so that only the book and the loop around it are timed."""
     feed = synthetic("calm", MESSAGES, seed=12)
     return EventFeed(decode(feed, "python"), symbols=feed.symbols, name=f"events of {feed.name}")
 
 
-def _compared(answer: Any) -> Comparison:
-    """Against the reference; again if less was seen than p50, the steadiest figure, promises: the machine was disturbed."""
+def _compared(engine: Engine) -> Comparison:
+    """With the reference; again if the ratio is below that of p50, the steadiest figure: the machine was disturbed."""
     for seed in range(1, ATTEMPTS + 1):
-        found = compare("python", answer, _events(), rounds=ROUNDS, until="book", seed=seed)
+        found = compare("python", engine, _events(), rounds=ROUNDS, until="book", seed=seed)
         enough = found.faster and _ratio(found, 0) >= FASTER and _ratio(found, 2) > TAIL
         if enough or _ratio(found, 1) < FASTER:
             break
