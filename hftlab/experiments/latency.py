@@ -186,7 +186,7 @@ def latency(
     for _ in track(range(rounds), "latency"):
         timer.round(feed, order)
     with gc_paused():
-        kept = engine.run(feed, record="none", latency=True, keep="histogram", slowest=slowest).slowest
+        captures = engine.run(feed, record="none", latency=True, keep="histogram", slowest=slowest).slowest
         short = feed.head(SAMPLES_LIMIT) if timer.messages > SAMPLES_LIMIT else feed
         last = engine.run(short, record="none", latency="total").latency
     machine, clock = fingerprint(), timer.clock
@@ -200,7 +200,7 @@ def latency(
         warm_up=warm,
         cold_cache=cold_cache(engine, feed, clock.cost_p50_ns, step_ns=clock.step_ns),
         open_loop=None if rate is None else open_loop(engine, feed, rate, min(timer.messages, messages)),
-        slowest=SlowestMessages.of(kept, feed, engine.label, machine) if kept else None,
+        slowest=SlowestMessages.of(captures, feed, engine.label, machine) if captures else None,
         heat=() if last is None else tuple(_heat(last["total"] - clock.cost_p50_ns)),
     )
 
@@ -208,17 +208,17 @@ def latency(
 def warm_up(engine: Engine, feed: Feed) -> WarmUp:
     """Run the head of the feed until p50 of three passes in a row lies within 2 %, at most 12 times."""
     short = feed.head(PREFIX)
-    seen: list[float] = []
+    medians: list[float] = []
     with gc_paused():
-        while len(seen) < MAX_WARM_UPS:
+        while len(medians) < MAX_WARM_UPS:
             stamps = engine.run(short, record="none", latency="total").latency
             if stamps is None or not len(stamps["total"]):
                 return WarmUp((), steady=True)
-            seen.append(float(np.median(stamps["total"])))
-            last = seen[-3:]
+            medians.append(float(np.median(stamps["total"])))
+            last = medians[-3:]
             if len(last) == 3 and max(last) - min(last) <= STEADY * median(last):
-                return WarmUp(tuple(seen), steady=True)
-    return WarmUp(tuple(seen), steady=False)
+                return WarmUp(tuple(medians), steady=True)
+    return WarmUp(tuple(medians), steady=False)
 
 
 def _heat(ns: np.ndarray[Any, Any]) -> list[tuple[int, int, int]]:

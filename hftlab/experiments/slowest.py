@@ -295,9 +295,9 @@ def messages_at(feed: Feed, indices: Iterable[int]) -> dict[int, Any]:
     raises : FeedError if the feed has fewer messages, or breaks off before
     """
     wanted = sorted(indices)
-    events, seen = _events_at(feed, wanted) if feed.wire == "events" else _decoded_at(feed, wanted)
+    events, count = _events_at(feed, wanted) if feed.wire == "events" else _decoded_at(feed, wanted)
     if len(events) < len(wanted):
-        raise FeedError(f"{feed.name}: has {seen:,} messages; a capture names message {wanted[-1]:,}", index=wanted[-1])
+        raise FeedError(f"{feed.name}: has {count:,} messages; a capture names message {wanted[-1]:,}", index=wanted[-1])
     return dict(zip(wanted, events, strict=True))
 
 
@@ -312,12 +312,12 @@ def _events_at(feed: Feed, wanted: list[int]) -> tuple[list[Any], int]:
 
 
 def _decoded_at(feed: Feed, wanted: list[int]) -> tuple[list[Any], int]:
-    frames, these, seen = [], set(wanted), 0
+    frames, these, count = [], set(wanted), 0
     for data, at, size in islice(messages(feed), wanted[-1] + 1):
-        if seen in these:
+        if count in these:
             frames.append(bytes(data[at - 2 : at + size]))
-        seen += 1
-    return list(decode(ItchFeed(b"".join(frames)), "python")) if frames else [], seen
+        count += 1
+    return list(decode(ItchFeed(b"".join(frames)), "python")) if frames else [], count
 
 
 # The trace, in the Trace Event Format. Every message and every stage of it is a complete event ("X") on a track of its own. Times
@@ -359,9 +359,9 @@ def _events(slowest: SlowestMessages) -> Iterator[dict[str, Any]]:
     for message in slowest.messages:
         start, total = message.start_ns, message.total_ns
         if message.index in slow:
-            one = slow[message.index]
-            name = f"{message.rank}. {one.where}: message {message.index}"
-            yield _complete("slow messages", name, start, total, {"sentence": one.sentence()})
+            its = slow[message.index]
+            name = f"{message.rank}. {its.where}: message {message.index}"
+            yield _complete("slow messages", name, start, total, {"sentence": its.sentence()})
         yield _complete("messages", message.kind, start, total, _arguments(message, slowest.price_scale))
         for stage, ns in zip(STAGES, message.stages_ns, strict=True):
             if ns:  # a stage that did not run, or was quicker than the clock's step, has nothing to show

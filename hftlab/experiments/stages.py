@@ -93,11 +93,12 @@ class BenchReport(FeedResult):
     def to_dict(self) -> dict[str, Any]:
         plain = super().to_dict()
         for each, engine in zip(plain["engines"], self.engines, strict=True):
-            agreement = engine.agreement().values()
             each["until_ns_per_message"] = engine.until_ns
             each["stage_ns_per_message"] = engine.stage_ns
             each["messages_per_s"] = engine.messages_per_s
-            each["agreement"] = {one.stage: {"agree": one.agree, "sentence": one.sentence()} for one in agreement}
+            each["agreement"] = {
+                stage: {"agree": both.agree, "sentence": both.sentence()} for stage, both in engine.agreement().items()
+            }
         return plain
 
     def derived(self) -> dict[str, Any]:
@@ -143,7 +144,7 @@ class BenchReport(FeedResult):
             excludes = "; it EXCLUDES 1: the ratios are no better than that" if self.control.side else ""
             out.append(f"A/A control, {self.engines[-1].label} against itself in the same rounds: {self.control}{excludes}")
         for engine in self.engines:
-            out += [f"{engine.label}, {one.sentence()}" for one in engine.agreement().values() if not one.agree]
+            out += [f"{engine.label}, {agreement.sentence()}" for agreement in engine.agreement().values() if not agreement.agree]
             if engine.record_messages < self.messages:
                 out.append(f"{engine.label} ran the record modes on the first {engine.record_messages:,} messages, being slow")
         return [*out, *(f"{name} is MISSING: {why}" for name, why in self.missing.items())]

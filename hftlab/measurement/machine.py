@@ -49,7 +49,7 @@ def fingerprint() -> dict[str, Any]:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     stolen = system.steal()
     placement = in_force()
-    found = {
+    fields = {
         **_fixed(system.ROOT, getattr(rust, "HYPERVISOR", "")),
         **system.policy(),
         "rustc": getattr(rust, "RUSTC", "none"),
@@ -65,7 +65,7 @@ def fingerprint() -> dict[str, Any]:
         "scheduler": system.scheduler(),
         "placement": placement and placement.to_dict(),
     }
-    return {name: found[name] for name in (*STABLE, *CODE, *CIRCUMSTANCE)}
+    return {name: fields[name] for name in (*STABLE, *CODE, *CIRCUMSTANCE)}
 
 
 def differences(a: dict[str, Any], b: dict[str, Any], fields: tuple[str, ...] = STABLE) -> dict[str, tuple[Any, Any]]:

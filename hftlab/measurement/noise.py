@@ -87,17 +87,17 @@ def jitter(seconds: float = 1.0, *, engine: str = "auto") -> Jitter:
     if spin is None:
         raise ConfigError(f"backend {engine!r} has no spin; use 'auto', 'python' or 'rust'")
     before = system.steal()
-    seen = spin(seconds, LOST_NS, LONG_NS)
+    gaps = spin(seconds, LOST_NS, LONG_NS)
     after = system.steal()
-    ns, counts = np.asarray(seen["ns"], np.float64), np.asarray(seen["counts"], np.int64)
+    ns, counts = np.asarray(gaps["ns"], np.float64), np.asarray(gaps["counts"], np.int64)
     return Jitter(
         clock=f"{resolve(engine)[1].clock} in {engine}",
-        watched_s=seen["watched_ns"] / 1e9,
+        watched_s=gaps["watched_ns"] / 1e9,
         gaps=int(counts.sum()),
         percentiles=_percentiles(ns, counts),
-        max_ns=float(seen["max_ns"]),
-        long=int(seen["long"]),
-        lost_s=seen["lost_ns"] / 1e9,
+        max_ns=float(gaps["max_ns"]),
+        long=int(gaps["long"]),
+        lost_s=gaps["lost_ns"] / 1e9,
         steal_s=after[0] - before[0] if before and after else None,
     )
 
@@ -114,7 +114,7 @@ def _percentiles(ns: np.ndarray[Any, Any], counts: np.ndarray[Any, Any]) -> dict
 def _python_spin(seconds: float, lost_ns: float, long_ns: float) -> dict[str, Any]:
     """The same in Python: stretches of readings, counted between the stretches, which are not watched."""
     stamps = array("q", bytes(8 * 20_000))
-    seen: dict[int, int] = {}
+    count_of: dict[int, int] = {}
     watched, end = 0, perf_counter_ns() + int(seconds * 1e9)
     while perf_counter_ns() < end:
         for i in range(len(stamps)):
@@ -122,13 +122,13 @@ def _python_spin(seconds: float, lost_ns: float, long_ns: float) -> dict[str, An
         watched += stamps[-1] - stamps[0]
         values, counts = np.unique(np.diff(np.frombuffer(stamps, np.int64)), return_counts=True)
         for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-            seen[value] = seen.get(value, 0) + count
-    ns = sorted(seen)
+            count_of[value] = count_of.get(value, 0) + count
+    ns = sorted(count_of)
     return {
         "ns": ns,
-        "counts": [seen[value] for value in ns],
+        "counts": [count_of[value] for value in ns],
         "watched_ns": watched,
-        "lost_ns": sum(value * seen[value] for value in ns if value >= lost_ns),
-        "long": sum(seen[value] for value in ns if value >= long_ns),
+        "lost_ns": sum(value * count_of[value] for value in ns if value >= lost_ns),
+        "long": sum(count_of[value] for value in ns if value >= long_ns),
         "max_ns": ns[-1],
     }

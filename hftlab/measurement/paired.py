@@ -193,14 +193,14 @@ def interleave(
     """
     check_rounds(rounds)
     order, names = random.Random(seed), list(contenders)
-    seen: dict[Name, list[float | Series]] = {name: [] for name in names}
+    collected: dict[Name, list[float | Series]] = {name: [] for name in names}
     with gc_paused():
         for number in track(range(rounds + 1), what):
             for name in order.sample(names, len(names)):
                 value = contenders[name]()
                 if number:
-                    seen[name].append(value)
-    return {name: np.array(values) for name, values in seen.items()}
+                    collected[name].append(value)
+    return {name: np.array(values) for name, values in collected.items()}
 
 
 def run_paired(

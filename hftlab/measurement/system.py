@@ -48,8 +48,8 @@ def number(path: str) -> int | None:
 def chosen(path: str) -> str:
     """Of "always [madvise] never" the word in brackets; "unknown" without the file."""
     text = read(path)
-    found = re.search(r"\[(\S+)\]", text)
-    return found[1] if found else text or "unknown"
+    match = re.search(r"\[(\S+)\]", text)
+    return match[1] if match else text or "unknown"
 
 
 def cpu_info() -> dict[str, str]:
@@ -67,28 +67,28 @@ def hypervisor(flags: list[str], signature: str = "") -> str:
     present = bool(signature or read("sys/hypervisor/type") or "hypervisor" in flags)
     sources = [signature] + [read(path) for path in ("sys/hypervisor/type", f"{_CLOCKSOURCE}/available_clocksource")]
     sources += [read(f"sys/class/dmi/id/{name}") for name in ("sys_vendor", "product_name")]
-    names = [name for said in sources for sign, name in _HYPERVISORS.items() if sign in said.lower()]
+    names = [name for source in sources for sign, name in _HYPERVISORS.items() if sign in source.lower()]
     return (names or [signature or "unknown kind"])[0] if present else ""
 
 
 def caches() -> dict[str, int]:
     """Bytes of the data caches of the first core by level ("L1", "L2", "L3"), as far as /sys tells."""
-    found = {}
+    sizes = {}
     for index in sorted((ROOT / _CPU / "cpu0/cache").glob("index*")):
         where = f"{_CPU}/cpu0/cache/{index.name}"
         size = read(f"{where}/size")
         if read(f"{where}/type") in ("Data", "Unified") and size.endswith("K"):
-            found[f"L{read(f'{where}/level')}"] = int(size[:-1]) << 10
-    return found
+            sizes[f"L{read(f'{where}/level')}"] = int(size[:-1]) << 10
+    return sizes
 
 
 def cores(text: str) -> list[int]:
     """The cores of a list as Linux writes it: "0-2,5" is [0, 1, 2, 5]."""
-    found: list[int] = []
+    out: list[int] = []
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
-    return found
+        out += range(int(first), int(last or first) + 1)
+    return out
 
 
 def threads_per_core() -> int | None:
@@ -147,8 +147,8 @@ def cpu_quota() -> float | None:
 
 def _quota(text: str) -> float | None:
     """Of "200000 100000", 2.0; None of "max 100000" and "-1 100000"."""
-    found = re.fullmatch(r"(\d+) (\d+)", text)
-    return int(found[1]) / int(found[2]) if found and int(found[2]) else None
+    match = re.fullmatch(r"(\d+) (\d+)", text)
+    return int(match[1]) / int(match[2]) if match and int(match[2]) else None
 
 
 def steal() -> tuple[float, float] | None:
