@@ -348,6 +348,18 @@ def test_a_session_that_is_heard_again_from_its_first_message_counts_nothing_twi
     assert duo.trader.summary()["positions"] == held == named(duo.trader.live)
 
 
+def test_reports_that_the_exchange_leaves_out_stop_trading(exchange: FakeExchange, run: Run) -> None:
+    duo = run()
+    before = duo.trade(DAY[:1_000])
+    exchange.reset()
+    exchange.say(*filled(exchange.orders[0]))  # while nobody listens, and nobody will ever hear of it
+    exchange.skips = 2
+    duo.until(lambda: len(exchange.logins) == 2 and duo.trader.gateway.ready)
+    duo.feed(DAY[1_000:], 1_001)
+    assert duo.trader.held is HoldReason.MISSED_REPORTS
+    assert len(exchange.orders) == before
+
+
 def test_a_trader_that_comes_back_knows_what_it_holds_and_where_numbers_go_on(exchange: FakeExchange, run: Run) -> None:
     exchange.executes = lambda order: filled(order) if order.user_ref % 3 else accepted(order)
     first = run()

@@ -32,6 +32,7 @@ class FakeExchange:
 
     executes : what is said to an order; accepts : whether logins are; queries : whether account queries are answered
     next_ref : what queries are answered with, None for one more than the highest order that came
+    skips    : messages that the next answer to a login leaves out
     behind   : bytes that follow the next answer to a login, in the same piece
     kept     : messages of the feed that can be requested
     """
@@ -48,6 +49,7 @@ class FakeExchange:
         self.inbound: list[bytes] = []
         self.stream: list[bytes] = []
         self.session, self.accepts, self.queries, self.behind = "ORDERS0001", True, True, b""
+        self.skips = 0
         self.next_ref: int | None = None
         self.executes: Callable[[ouch.EnterOrder], list[ouch.Message]] = lambda _: []
         self.kept: list[bytes] = []
@@ -137,9 +139,10 @@ class FakeExchange:
             if not self.accepts:
                 self.raw(soupbintcp.rejected("A"))
                 return
-            self.raw(soupbintcp.accepted(self.session, login.sequence) + self.behind)
+            sequence, self.skips = login.sequence + self.skips, 0
+            self.raw(soupbintcp.accepted(self.session, sequence) + self.behind)
             self.behind = b""
-            for message in self.stream[login.sequence - 1 :]:
+            for message in self.stream[sequence - 1 :]:
                 self.raw(soupbintcp.packet(b"S", message))
         elif kind == b"U":
             self.inbound.append(payload)

@@ -21,6 +21,7 @@ class HoldReason(Enum):
     KILLED = "killed"
     JOURNAL = "journal"
     CONNECTION = "order connection"
+    MISSED_REPORTS = "reports of the exchange are missing"
     FEED_OVER = "feed: over"
     FEED_SESSION = "feed: session"
     FEED_LOST = "feed: lost"
@@ -61,6 +62,8 @@ class TradingGates:
             return HoldReason.JOURNAL
         if not self.gateway.ready:
             return HoldReason.CONNECTION
+        if self.gateway.client.missed:  # nobody knows what they said, so positions may be wrong for good
+            return HoldReason.MISSED_REPORTS
         if self.feed.arbiter.finished:
             return HoldReason.FEED_OVER
         return _FEED_REASONS.get(self.feed.state(now_ns, corrupted=corrupted))
