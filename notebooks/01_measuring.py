@@ -442,8 +442,8 @@ assert overloaded
 # look at the difference: that is the noise of your machine. The measurement is called an **A/A control**. `hftlab.compare`
 # always runs one: each round runs A, B and A once more in random order, and the ratio is computed within each round, so that a
 # slow spell affects all of them. The interval beside a ratio (square brackets in text, a bar in the chart) is a confidence
-# interval of the true median. It is a *bootstrap* interval: the rounds are resampled, with repetition, thousands of times, and
-# the middle 95 % of the medians form the interval.
+# interval of the true median. It is made of *order statistics*: sort the rounds; how often the median lies between the k-th
+# smallest and the k-th largest is a matter of coin tosses, whatever their distribution. Fewer than 6 rounds give a range only.
 #
 # Here both sides are the Python engine. **Predict:** how far from 1 will the ratios be?
 
@@ -475,7 +475,7 @@ check("01.3", my_verdict)
 # <details><summary>Hint</summary>
 #
 # `a / b` is a series of ratios, one per round: a slow spell cancels out. `Interval.of(series)` in `hftlab.measurement.paired`
-# computes a bootstrap interval; its `side` is 1 above 1, -1 below, 0 if it contains 1. One interval of 95 % is wrong one time
+# computes the interval; its `side` is 1 above 1, -1 below, 0 if it contains 1. One interval of 95 % is wrong one time
 # in twenty at best. What could serve as a second, independent test?
 # </details>
 #

@@ -42,7 +42,7 @@ def report(
     feed     : default: a calm generated feed of `messages` messages, 100,000 of them, or 20,000 if `quick`
     rounds   : of the bench, 3 to 1000; default 11, or 5 if `quick`
     messages : of the generated feed, 1,000 or more
-    seed     : of the generated feed, of the order within a round, and of the bootstrap
+    seed     : of the generated feed, and of the order within a round
     quick    : less of everything: more percentiles are n/a, intervals are wider
     out      : the HTML page, its measurements beside it as JSON; None writes nothing
     markdown : Markdown, its pictures in a folder beside it
