@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from answers_07_12 import RunningSum, by_columns
+from answers_07_09 import RunningSum, by_columns
 from course import check, lesson01, lesson03, lesson12
 from course.fake_server import FakeServer
 from course.lesson08 import HIDDEN, ChangedSide, day
