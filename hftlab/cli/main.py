@@ -13,9 +13,35 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import hftlab
-from hftlab.cli import course, measure, net, reference, run
-from hftlab.cli.options import Command, Given, Options, Parser, placement
+from hftlab.cli import course, measure, net, run
+from hftlab.cli.options import Action, Command, Given, Options, Parser, placement
 from hftlab.errors import HftlabError, UnknownName
+
+
+def completion(options: Options) -> Action:
+    """Print the completion of a shell, e.g. for ~/.bash_completion."""
+    options.add("shell", metavar="SHELL", choices=("bash", "zsh", "tcsh"), help="bash, zsh or tcsh")
+    return _completion
+
+
+def _completion(given: Given) -> int:
+    import shtab
+
+    print(shtab.complete(whole_parser(), given.shell))
+    return 0
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """One parser of all commands, which takes a second to make: everything is imported."""
+    parser = argparse.ArgumentParser("hftlab")
+    groups = {"": parser.add_subparsers(metavar="COMMAND")}
+    for name, command in commands().items():
+        group, _, word = name.rpartition(" ")
+        if group not in groups:
+            groups[group] = groups[""].add_parser(group, help=f"commands of {group}").add_subparsers(metavar="COMMAND")
+        command(Options(groups[group].add_parser(word, help=summary(command), description=description(command))))
+    return parser
+
 
 #: Every command by its group. Those of a folder that is not there are not listed: network and load may be left out.
 GROUPS: dict[str, dict[str, Command]] = {
@@ -40,7 +66,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "load": {"stress": net.stress, "faults": net.faults},
     "course": {"course": course.course, "lab": course.lab},
-    "here": {"doctor": run.doctor, "completion": reference.completion},
+    "here": {"doctor": run.doctor, "completion": completion},
 }
 _FOLDERS = {"net": "net", "load": "loadtest"}
 

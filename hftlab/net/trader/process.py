@@ -14,7 +14,7 @@ from hftlab.errors import ConfigError
 from hftlab.net.process import Announce, ended_by_signals, print_json, print_text
 from hftlab.net.trader.settings import TraderSettings, find_password
 from hftlab.net.trader.trader import Trader
-from hftlab.presentation.output import atomic_path, check_writable
+from hftlab.presentation.output import check_writable, write_parquet
 
 
 def serve(
@@ -47,8 +47,7 @@ def serve(
         finally:
             summary = trader.stop()
     if orders_file:
-        with atomic_path(orders_file) as path:
-            trader.orders.frame().write_parquet(path)
+        write_parquet(orders_file, trader.orders.frame())
     announce("summary", summary)
     if trader.failed:
         raise ConfigError(f"orders {settings.orders}: {trader.failed}")
