@@ -153,7 +153,7 @@ MOMENTS = frame(
     "index kind gap_ns tick_ns book_ns signal_ns order_ns",
     *[(at, "ADD", 50 * at, 20, 300 + 9_000 * (at == 5), 0, 7) for at in range(10)],
 )
-SLOWEST = frame("rank index words", (1, 5, "message 5: 9 µs in book; before it 250 ns"))
+SLOWEST = frame("rank index sentence", (1, 5, "message 5: 9 µs in book; before it 250 ns"))
 PARTS = frame("part share times speed_up", ("walk", 0.5, None, None), ("sum", 0.1, 4.0, 1.1))
 CLOCKS = frame("clock min p50 p90 p99 p99.9 p99.99 max n", ("tsc", 0.0, 20.0, 21.0, 30.0, 50.0, None, 9e4, 10_000))
 LINES = frame("series x y", ("one", 1, 0.5), ("one", 10, 2.0), ("other", 10, 30.0))
