@@ -107,7 +107,7 @@ def test_a_curve_that_cannot_be_drawn_is_refused(engine: None) -> None:
         ({"seed": -1}, "seed must be at least 0, got -1"),
         ({"sizes": []}, "at least 1 each, got 0 and"),
         ({"variants": []}, "at least 1 each, got .* and 0"),
-        ({"axis": "orders", "sizes": [3]}, "orders is 3"),
+        ({"axis": "orders", "sizes": [3]}, "orders must be .*, got 3"),
     ):
         with pytest.raises(HftlabError, match=word):
             scaling(**{"backend": "planted", **wrong})
