@@ -1,6 +1,6 @@
 """Faults of the network, injected into a real exchange and a real trader: `hftlab.loadtest.inject_faults()` tries every one.
 
-testbed.py               exchange and trader on loopback, told the time by one clock
+testbed.py               exchange and trader on loopback, with one clock for both
 relay.py recorder.py     the order connection, which breaks on command; what the trader received and sent, by the specification
 feed_faults.py order_faults.py environment.py    the faults
 checks.py result.py      what must hold after each; the results
@@ -45,7 +45,7 @@ def inject_faults(
     engines : as `hftlab.as_engine` takes them; default every engine there is
     names   : of the faults; default all of them
     seed    : of the feed, and of every random choice
-    clock   : "own": both are told the time by a clock of the scenario, so that seconds of silence cost nothing and a seed gives
+    clock   : "own": both read a clock of the scenario, so that seconds of silence cost nothing and a seed gives
               the same run; "machine": by the machine's
     dead_s  : how long both lines are dead, 0.001 to 60 seconds
     raises  : UnknownName for a fault or clock that is not known; ConfigError for a number out of range

@@ -129,14 +129,14 @@ def _wrong(order: Order, story: Story) -> str:
     """What does not fit between what the trader says of an order and what the exchange says."""
     ref, state = order.ref, order.state
     if state is OrderState.LOST:
-        return "is said to be lost; the exchange has taken it" if story.entered[ref] else ""
+        return "is reported as lost; the exchange has accepted it" if story.entered[ref] else ""
     if state is OrderState.UNKNOWN:
         return ""  # reported as such: that is all anybody could do
     if state not in _SETTLED:
         return f"is {state.value} for ever, without a report"
     reported = story.rejected[ref] if state is OrderState.REJECTED else story.accepted[ref]
     if not reported:
-        return f"is {state.value} to the trader; the exchange never said so"
+        return f"is {state.value} to the trader; the exchange never reported it"
     return f"was filled {story.filled[ref]} shares; the trader says {order.filled}" if story.filled[ref] != order.filled else ""
 
 

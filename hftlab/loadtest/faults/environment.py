@@ -97,7 +97,7 @@ def _full(bed: TestBed, log: AuditLog) -> None:
         bed.until(lambda: not log.failing, "the log is written again")
         bed.complete()
     bed.seen.update({"failed_writes": log.counts["failures"], "lines_lost": log.counts["lost"]})
-    bed.must(errors.getvalue().count("cannot be written") == 1, "it was to be said once that the log cannot be written")
+    bed.must(errors.getvalue().count("cannot be written") == 1, "the log must report once that it cannot be written")
 
 
 @contextlib.contextmanager

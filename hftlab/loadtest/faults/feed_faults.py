@@ -167,7 +167,7 @@ def _no_end(bed: TestBed) -> None:
     bed.finish()
     bed.seen["dropped"] = sum(line.counts["dropped"] for line in bed.exchange.lines.values())
     bed.must(
-        bed.seen["dropped"] and not bed.trader.feed.arbiter.finished, "the fault did not happen: the trader heard of the end"
+        bed.seen["dropped"] and not bed.trader.feed.arbiter.finished, "the fault did not happen: the trader received the end"
     )
 
 

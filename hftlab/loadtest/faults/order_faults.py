@@ -126,7 +126,7 @@ def _wrong_password(bed: TestBed) -> None:
     closed = bed.exchange.sessions.closed["login_rejected"]
     bed.seen.update({"rejected": closed, "logins": bed.exchange.sessions.counts["logins"], "sent": len(bed.recorder.sent)})
     refused = sum(bytes(client.received[:4]) == b"\0\x02JA" and client.closed for client in bed.clients)
-    bed.must(closed == 101 and refused == 100, f"of 101 wrong passwords {closed} were rejected, {refused} of 100 told so")
+    bed.must(closed == 101 and refused == 100, f"of 101 wrong passwords {closed} were rejected, {refused} of 100 got the answer")
     refused_by = bed.trader.gateway.state
     bed.must(refused_by is GatewayState.REFUSED and bed.trader.failed, f"the trader does not report it, but {refused_by}")
     bed.must(not bed.seen["logins"] and not bed.seen["sent"], "somebody was logged in, or an order left")

@@ -1,6 +1,6 @@
 """The test bed: a real exchange, a real trader and the connections between them, all on loopback, which can be broken.
 
-Both are told the time by one clock, and take turns: what is sent in one turn has arrived before the next one.
+Both read one clock and take turns: what is sent in one turn has arrived before the next one.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ class _Pool:
 
 # Two processes ------------------------------------------------------------------------------------------------------------------
 
-#: What the child runs; it ends when the pipe of its input ends, or has heard nothing for two seconds. It needs the engine alone.
+#: What the child runs; it ends when the other end does, or after two seconds of silence. It needs the engine alone.
 _CHILD = """
 import sys, hftlab_rust
 name, address, size, core, fifo = sys.argv[1:]
