@@ -19,8 +19,8 @@ from hftlab.errors import ConfigError, check_range
 from hftlab.measurement.distribution import PERCENTILES, Distribution
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import Paired, check_rounds, gc_paused, interleave
+from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, number, table
-from hftlab.presentation.result import Result
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,10 +34,10 @@ ROUND_S = 0.01  # of executions in a round of a comparison
 
 
 @dataclass(frozen=True)
-class CellLatency(Result):
+class CellLatency(StoredResult):
     """Executions of one cell, a reading of the clock before and after each. `first`: the first tenth, at most 100."""
 
-    schema = "hftlab-cell/1"
+    schema = "hftlab-cell/2"
 
     warm: Distribution
     first: Distribution
@@ -64,10 +64,6 @@ class CellLatency(Result):
         if self.warm.raw.quantile(0.5) < 10 * cost:
             out.append("shorter than ten empty cells: put a loop into it, and divide")
         return [*out, describe(self.machine)]
-
-    def to_dict(self) -> dict[str, Any]:
-        phases = {"warm_ns": self.warm.to_dict(), "first_ns": self.first.to_dict()}
-        return {"schema": self.schema, "machine": self.machine, **phases, "histogram": self.warm.raw.to_dict()}
 
     def __repr__(self) -> str:
         return f"<{self.headline()}>"
@@ -106,10 +102,10 @@ def _empty_ns() -> float:
 
 
 @dataclass(frozen=True)
-class CellComparison(Result):
+class CellComparison(StoredResult):
     """The parts of one cell, in paired rounds. base: text of the first part; parts: text and comparison of each other one."""
 
-    schema = "hftlab-cell-comparison/1"
+    schema = "hftlab-cell-comparison/2"
 
     base: str
     parts: tuple[tuple[str, Paired], ...]
@@ -145,9 +141,6 @@ class CellComparison(Result):
 
     def notes(self) -> list[str]:
         return [f"{self.rounds} paired rounds in random order", describe(self.machine)]
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"schema": self.schema, "rounds": self.rounds, "machine": self.machine, "parts": self.frame().to_dicts()}
 
     def __repr__(self) -> str:
         return f"<{self.headline()}>"

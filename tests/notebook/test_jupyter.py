@@ -31,7 +31,7 @@ def test_latency_of_an_engine(ip) -> None:  # type: ignore[no-untyped-def]
     assert found["total"].n == 3 * 1_800
     assert "n/a" in found._repr_html_()
     ip.user_ns["mine"] = hftlab.Engine("python", until="book")
-    assert set(ip.run_line_magic("latency", "mine --messages 500 --rounds 3").measured.until_ns) == {"tick", "book"}
+    assert set(ip.run_line_magic("latency", "mine --messages 500 --rounds 3").timings.until_ns) == {"tick", "book"}
 
 
 def test_latency_of_a_cell(ip) -> None:  # type: ignore[no-untyped-def]
@@ -42,7 +42,7 @@ def test_latency_of_a_cell(ip) -> None:  # type: ignore[no-untyped-def]
     assert ip.user_ns["n"] == 501  # one more to see how long it takes
     assert found.frame()["p99"].to_list() == [None, None]
     assert found.warm.clock_ns > 0
-    json.dumps(found.to_dict())
+    assert type(found).from_dict(json.loads(found.to_json())).frame().equals(found.frame())
     slow = ip.run_cell_magic("latency", "-n 20", "sum(range(100_000))")
     assert slow.warm.quantile(0.5) > 10 * found.warm.quantile(0.5)
 
@@ -57,7 +57,7 @@ def test_comparison_of_cells(ip) -> None:  # type: ignore[no-untyped-def]
     assert frame["part"].to_list()[0] == "sum(values)"
     assert frame["ratio"][1] < 0.5  # ten times the work
     assert frame["verdict"][0].startswith("control")
-    json.dumps(found.to_dict())
+    assert type(found).from_dict(json.loads(found.to_json())).frame().equals(found.frame())
 
 
 @pytest.mark.rust
