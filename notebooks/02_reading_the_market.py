@@ -207,9 +207,9 @@ charts.signal_chart(frame.tail(2_000), feed.price_scale, ("microprice", "imbalan
 
 # %% tags=["nbval-check-output"]
 step = pl.col("mid").shift(-1) - pl.col("mid")
-told = frame.with_columns(up=pl.when(step != 0).then(step > 0).fill_null(strategy="backward").cast(pl.Float64)).drop_nulls("up")
+moves = frame.with_columns(up=pl.when(step != 0).then(step > 0).fill_null(strategy="backward").cast(pl.Float64)).drop_nulls("up")
 bins = (
-    told.with_columns(x=(pl.col("imbalance") * 4).round() / 4).group_by("x").agg(y=pl.col("up").mean(), rows=pl.len()).sort("x")
+    moves.with_columns(x=(pl.col("imbalance") * 4).round() / 4).group_by("x").agg(y=pl.col("up").mean(), rows=pl.len()).sort("x")
 )
 strong, weak = bins.filter(pl.col("x") >= 0.75)["y"].mean(), bins.filter(pl.col("x") <= -0.75)["y"].mean()
 assert strong > weak
@@ -274,8 +274,8 @@ print("faults in the data:", len(day.run.faults))
 # %% tags=["nbval-ignore-output"]
 rows = day.frame(stock).filter(pl.col("bid_qty") > 0, pl.col("ask_qty") > 0)
 step = pl.col("mid").shift(-1) - pl.col("mid")
-told = rows.with_columns(up=pl.when(step != 0).then(step > 0).fill_null(strategy="backward").cast(pl.Float64)).drop_nulls("up")
-real = told.with_columns(x=(pl.col("imbalance") * 4).round() / 4).group_by("x").agg(y=pl.col("up").mean()).sort("x")
+moves = rows.with_columns(up=pl.when(step != 0).then(step > 0).fill_null(strategy="backward").cast(pl.Float64)).drop_nulls("up")
+real = moves.with_columns(x=(pl.col("imbalance") * 4).round() / 4).group_by("x").agg(y=pl.col("up").mean()).sort("x")
 named = {"generated": bins, f"{stock}, real" if morning else "generated, again": real}
 both = pl.concat(one.select(series=pl.lit(name), x="x", y="y") for name, one in named.items())
 charts.line_chart(

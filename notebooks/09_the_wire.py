@@ -239,7 +239,7 @@ ladder.plot()
 
 # %% tags=["nbval-check-output"]
 claims = [  # what, the slower one, the faster one, how many times as long at least
-    ("asleep, UDP takes more than 1.4 times as long as spinning", "udp", "udp-spin", 1.4),
+    ("blocking, UDP takes more than 1.4 times as long as spinning", "udp", "udp-spin", 1.4),
     ("so does TCP", "tcp", "tcp-spin", 1.4),
     ("UDP takes more than 5 times as long as shared memory", "udp-spin", "shm", 5),
     ("fetched in batches, one message at a time still takes more than 0.8 times as long", "recvmmsg", "udp-spin", 0.8),

@@ -66,7 +66,7 @@ guess_at_90, guess_at_110 = 1.0, 1.0  # times the service time
 
 # %% tags=["nbval-check-output"]
 LOADS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.1)
-swept = {
+sweeps = {
     arrivals: hftlab.loadtest.load_sweep(
         [FakeServer(100_000)], feed, loads=LOADS, arrivals=arrivals, rounds=3, messages=MESSAGES, warm=0, seconds=1.0, seed=SEED
     )
@@ -76,7 +76,7 @@ sticks = {
     name: one.frame()
     .filter(pl.col("percentile").is_in(["p50", "p99"]))
     .select("percentile", "time", "ns", series=pl.lit(f"{name} arrivals"), load=pl.col("offered_per_s") / 10_000)
-    for name, one in swept.items()
+    for name, one in sweeps.items()
 }
 share = "offered load (share of what it can do)"
 charts.load_chart(sticks["even"], share, "A known server", "each call takes 100,000 ns")
@@ -112,7 +112,7 @@ claims = {
 assert all(claims.values()), p99
 for claim, holds in claims.items():
     print(f"{claim}: {holds}")
-knee = swept["poisson"]["fake"].knee / 10_000
+knee = sweeps["poisson"]["fake"].knee / 10_000
 print(f"the knee, where p99 is three times that at light load: {knee:.0%} of capacity")
 
 # %% [markdown]
@@ -305,7 +305,7 @@ with pl.Config(fmt_str_lengths=80, tbl_width_chars=200):
 
 # %% tags=["nbval-check-output"]
 ended = {row.fault: row.outcome.partition(";")[0] for row in faults.rows}
-print("\n".join(f"{fault:<22} {said}" for fault, said in ended.items()))
+print("\n".join(f"{fault:<22} {outcome}" for fault, outcome in ended.items()))
 assert not faults.failures
 print("every fault passed:", not faults.failures)
 

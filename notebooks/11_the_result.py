@@ -181,7 +181,7 @@ counted = {
     name: hftlab.profile(engine, feed, "instructions", messages=2_000)
     for name, engine in (("naive", "rust naive"), ("best", "rust"))
 }
-told = [
+counts = [
     one.frame()
     .filter(pl.col("event").is_in(["instructions", "first-level data misses"]))
     .select(pl.lit(name).alias("engine"), "stage", "event", "per_message")
@@ -189,7 +189,7 @@ told = [
     if one
 ]
 print(counted["best"].missing)
-pl.concat(told).pivot("event", index=["engine", "stage"], values="per_message") if told else None
+pl.concat(counts).pivot("event", index=["engine", "stage"], values="per_message") if counts else None
 
 # %% tags=["nbval-check-output"]
 total = {
@@ -253,13 +253,18 @@ guess_wire = 5
 there = hftlab.net.list_transports().working()
 paths = [path for path in ("shm", "udp-spin+tcp-spin", "udp+tcp") if set(path.split("+")) <= set(there)]
 wire = hftlab.net.measure_tick_to_trade(paths, load_profiles=["closed"], rounds=ROUNDS, messages=2_000, seed=SEED)
-told = wire.frame().filter(pl.col("path").is_in(paths))
-at_a_time = told.filter(measure="engine", path=paths[0]).select(pl.lit("engine, one at a time").alias("transport"), "p50")
-whole_way = told.filter(measure="service").select(pl.format("wire: {}", "path").alias("transport"), "p50", "p99", "p99.9")
-at_hand = [("frames and fields, at hand", limit.ns[FRAMES]), ("engine, at hand", limit.ns[WHOLE])]
-rows = [pl.DataFrame(at_hand, schema=["transport", "p50"], orient="row"), at_a_time, whole_way]
+rows = wire.frame().filter(pl.col("path").is_in(paths))
+at_a_time = rows.filter(measure="engine", path=paths[0]).select(pl.lit("engine, one at a time").alias("transport"), "p50")
+whole_way = rows.filter(measure="service").select(
+    pl.format("tick to trade: {}", "path").alias("transport"), "p50", "p99", "p99.9"
+)
+in_memory = [("frames and fields, in memory", limit.ns[FRAMES]), ("engine, in memory", limit.ns[WHOLE])]
+rows = [pl.DataFrame(in_memory, schema=["transport", "p50"], orient="row"), at_a_time, whole_way]
 charts.round_trip_chart(
-    pl.concat(rows, how="diagonal"), "a message; wire: from the tick's bytes to the order's", "The engine beside the wire", "time"
+    pl.concat(rows, how="diagonal"),
+    "tick to trade: from the bytes of the tick to those of the order",
+    "The engine and the network",
+    "time",
 )
 
 # %% tags=["nbval-check-output"]
