@@ -72,7 +72,8 @@ def _reference(name: str, seed: int, messages: int) -> dict[int, list[tuple[int,
     """The books after a feed that nothing has happened to, in the reference engine, by instrument."""
     from hftlab.engine.engine import synthetic
 
-    session: Any = Engine("python").run(synthetic("burst", messages, seed=seed), record="none")._session
+    session = Engine("python").open()
+    session.push(b"".join(map(bytes, synthetic("burst", messages, seed=seed).blocks())))
     return {instrument: session.depth(instrument) for instrument in session.names()}
 
 
