@@ -13,7 +13,6 @@ from pathlib import Path
 
 import hftlab
 from hftlab import charts
-from hftlab.experiments.factorial import factorial
 
 SEED = 1
 
@@ -26,6 +25,9 @@ def main() -> None:
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     feed = hftlab.synthetic("calm", asked.messages, seed=SEED)
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "notebooks"))
+    from course.factorial import factorial
+    from course.stored_network import stored
 
     steps = factorial(feed, rounds=asked.rounds, python=True)
     title = "From the Python engine to the best one"
@@ -34,9 +36,6 @@ def main() -> None:
     run = hftlab.Engine("python", until="book").run(feed)
     book = charts.depth_chart(run.book(run.name(1)), feed.price_scale, 8, "The book, a row per price", feed.name)
     charts.save(book, asked.folder / "ladder.png")
-    sys.path.append(str(Path(__file__).resolve().parents[1] / "notebooks"))
-    from course.stored_network import stored
-
     charts.save(stored("tick-to-trade").plot(), asked.folder / "wire.png")
     print(f"{asked.folder}: waterfall.png, ladder.png, wire.png")
 

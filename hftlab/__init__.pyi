@@ -31,7 +31,6 @@ from .experiments.ablation import ablate as ablate
 from .experiments.ablation import compare_steps as compare_steps
 from .experiments.compare import Comparison as Comparison
 from .experiments.compare import compare as compare
-from .experiments.factorial import factorial as factorial
 from .experiments.ffi import ffi_overhead as ffi_overhead
 from .experiments.latency import LatencyReport as LatencyReport
 from .experiments.latency import latency as latency

@@ -34,14 +34,14 @@ import math
 
 import polars as pl
 from course import check
+from course.factorial import factorial
 from course.legacy_method import legacy_method
+from course.lower_bound import CLOCK, FRAMES, MEMORY, WHOLE, lower_bound
+from course.waterfall import waterfall
 
 import hftlab
 import hftlab.net
 from hftlab import charts
-from hftlab.experiments.factorial import factorial
-from hftlab.experiments.lower_bound import CLOCK, FRAMES, MEMORY, WHOLE, lower_bound
-from hftlab.notebook.waterfall import waterfall
 
 feed = hftlab.synthetic("calm", MESSAGES, seed=SEED)
 
@@ -449,8 +449,8 @@ print("passed:", bool(check("11.2", claim)))
 # **What did not get faster.** Look at the forest plot: a switch that is green from naive may be grey from best. And the order
 # stage hardly shows: it acts rarely.
 #
-# **Where it is in the code.** `hftlab/experiments/{ablation,factorial,lower_bound}.py` (steps and limits),
-# `hftlab/measurement/paired.py` (verdicts), `hftlab/notebook/waterfall.py` (the switches), the engine's hot loop
+# **Where it is in the code.** `hftlab/experiments/ablation.py` (steps), `notebooks/course/{factorial,lower_bound,waterfall}.py`
+# (every combination, limits, the switches), `hftlab/measurement/paired.py` (verdicts), the engine's hot loop
 # `rust_ext/src/engine.rs`.
 #
 # **Next:** 12, Bring your own: beat it.

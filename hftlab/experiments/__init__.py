@@ -6,9 +6,7 @@ open_loop.py                open_loop(): messages sent at a fixed rate, and time
 slowest.py                  the slowest messages, what stood around them, and a trace of it
 compare.py                  compare(): is one engine faster than another, and what of the distribution changed
 ablation.py                 ablate(): what each optimisation is worth; compare_steps(): engines in a row
-factorial.py                factorial(): every combination of optimisations, and the fair share of each
 scaling.py                  scaling(): what a message costs as the book grows
 ffi.py                      ffi_overhead(): what each way from Python into Rust costs
-lower_bound.py              lower_bound(): what a message would cost if only the unavoidable were done
 amdahl.py                   Amdahl's law, both ways round
 """

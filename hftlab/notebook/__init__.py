@@ -3,7 +3,6 @@
 magics.py             %latency, %%latency, %compare, %%compare, %backend; cell_timing.py: the code of a cell, measured
 book_replay.py        book_replay(feed): the book message by message, under a slider
 latency_explorer.py   latency_explorer(): choose feed, engine and variants, measure, compare distributions
-waterfall.py          waterfall(): optimisations as switches, in any order
 panel.py              base of the three widgets: each stores a picture for readers who run nothing
 lab.py                JupyterLab on the course, and its kernel
 """

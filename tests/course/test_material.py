@@ -1,7 +1,5 @@
 """Is the material of the lessons what it claims: made-up series, the slow books, the counted levels, the lossy lines?"""
 
-import math
-
 import numpy as np
 import pytest
 from answers_07_09 import RunningSum, by_columns
@@ -14,7 +12,6 @@ from course.naive_book import NaiveBook
 
 import hftlab
 from hftlab.errors import ConfigError, HftlabError
-from hftlab.experiments.lower_bound import CLOCK, FRAMES, MEMORY, WHOLE, lower_bound
 from hftlab.loadtest.target import Batches
 from hftlab.stages.book import Book
 
@@ -107,18 +104,6 @@ def test_the_fake_server_takes_the_time_it_is_given() -> None:
     assert stalled.response.tolist() == [30, 120, 140, 30]
     with pytest.raises(ConfigError):
         FakeServer(0)
-
-
-@pytest.mark.rust
-def test_the_lower_bound_lies_below() -> None:
-    feed = hftlab.synthetic("calm", 5_000)
-    found = lower_bound(feed, rounds=3)
-    assert found.ns[FRAMES] < found.ns[WHOLE]
-    assert found.ns[CLOCK] > 0
-    assert math.isclose(found.bytes_per_message, len(b"".join(feed.blocks())) / 5_000)
-    assert math.isclose(found.ns[MEMORY] * found.bytes_per_ns, found.bytes_per_message)
-    with pytest.raises(hftlab.HftlabError, match="wire bytes"):
-        lower_bound(hftlab.EventFeed(hftlab.decode(hftlab.synthetic("calm", 100))))
 
 
 def test_the_capstone_times_the_book_alone() -> None:

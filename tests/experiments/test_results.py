@@ -10,7 +10,6 @@ import pytest
 import hftlab
 from hftlab.cli.main import main
 from hftlab.errors import HftlabError
-from hftlab.experiments.lower_bound import lower_bound
 from hftlab.experiments.open_loop import open_loop
 from hftlab.experiments.slowest import SlowestMessages
 from hftlab.measurement.clock import clocks
@@ -40,10 +39,8 @@ EXPERIMENTS: dict[str, Callable[[], Any]] = {
 }
 RUST: dict[str, Callable[[], Any]] = {
     "ablate": lambda: hftlab.ablate(FEED, rounds=3),
-    "factorial": lambda: hftlab.factorial(FEED, rounds=3, python=True),
     "scaling": lambda: hftlab.scaling("orders", [20, 100], ["naive", "best"], rounds=3, messages=200),
     "ffi": lambda: hftlab.ffi_overhead(rounds=3, messages=200),
-    "lower bound": lambda: lower_bound(FEED, rounds=3),
 }
 
 

@@ -1,17 +1,13 @@
 """Do the widgets do what their controls say, exactly, and store a picture? Without a browser."""
 
-import re
-
 import pytest
 
 import hftlab
 from hftlab.charts.show import png_size
-from hftlab.experiments.factorial import Factorial, factorial
 
 pytest.importorskip("ipywidgets", reason="ipywidgets is not installed")
 from hftlab.notebook.book_replay import BookReplay, book_replay
 from hftlab.notebook.latency_explorer import latency_explorer
-from hftlab.notebook.waterfall import waterfall
 
 LIVE = "application/vnd.jupyter.widget-view+json"
 
@@ -164,49 +160,3 @@ def test_the_explorer_shows_why_a_feed_cannot_be_measured() -> None:
     panel.measure.click()
     assert panel.measured == {}
     assert "broken: offset 0" in panel.message.value
-
-
-@pytest.fixture(scope="module")
-def every() -> Factorial:
-    return factorial(hftlab.synthetic("calm", 5_000), rounds=3, python=True)
-
-
-@pytest.mark.rust
-def test_shares_multiply_to_the_whole_and_ways_to_one_end(every: Factorial) -> None:
-    import math
-
-    whole = every.ns() / every.ns(every.axes)
-    assert math.isclose(math.prod(every.shares().values()), whole)
-    one, other = (every.path(order) for order in (every.axes, every.axes[::-1]))
-    assert one["ns"][-1] == other["ns"][-1]
-    assert one["ns"][1] == other["ns"][1] == every.ns()
-    assert one["kind"].to_list() == ["start", *["step"] * 5, "end"]
-    assert len(every.frame()) == 32
-    assert len(every.sets) == 16
-    with pytest.raises(hftlab.HftlabError, match="nonsense"):
-        every.ns(["nonsense"])
-    with pytest.raises(hftlab.HftlabError, match="one way only"):
-        factorial(backend="python")
-
-
-@pytest.mark.rust
-def test_the_order_of_the_switches_is_the_order_of_the_steps(every: Factorial) -> None:
-    panel = waterfall(every)
-    axes = list(every.axes)
-    assert panel.order == axes
-    before = panel.picture.value
-    panel.switches["book"].value = False
-    assert panel.order == axes[1:]
-    assert "so far" in panel.picture.value
-    panel.switches["book"].value = True
-    assert panel.order == [*axes[1:], "book"]
-    assert panel.picture.value != before
-    labels = [row["label"] for row in every.path(panel.order, python=False).to_dicts()]
-    places = [re.sub("<[^>]*>", "", panel.picture.value).index(label.split(" ")[0]) for label in labels[1:-1]]
-    assert len(places) == 4
-    panel.python.value = True
-    assert "python" in panel.picture.value
-    stored(panel)
-    for switch in panel.switches.values():
-        switch.value = False
-    assert repr(panel) == "<Waterfall of rust: nothing switched on>"

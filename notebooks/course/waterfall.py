@@ -6,7 +6,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from hftlab.experiments.factorial import Factorial, factorial
+from course.factorial import Factorial, factorial
 from hftlab.feeds.feed import Feed
 from hftlab.notebook.panel import Panel, column, picture, row
 from hftlab.presentation import html
@@ -71,7 +71,7 @@ def waterfall(
     """A waterfall with switches as a widget.
 
     measured : the measured combinations, or a feed on which to measure them; default a calm feed of `messages` messages
-    rounds, messages, python : as for `hftlab.experiments.factorial.factorial`
+    rounds, messages, python : as for `course.factorial.factorial`
     """
     if not isinstance(measured, Factorial):
         measured = factorial(measured, rounds=rounds, messages=messages, python=python)
