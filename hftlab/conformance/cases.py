@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from hftlab.conformance.checks import CHECKS, Check
-from hftlab.conformance.contract import ASK, BID, SECOND, Case, add, row
+from hftlab.conformance.contract import ASK, BID, SECOND, TWO, Case, add, row
 from hftlab.events import Kind
 from hftlab.settings import OrderConfig, RiskConfig, SignalConfig
 
-_TWO = [add(1, 10_000, 900, BID), add(2, 10_200, 100, ASK)]
 _BEHIND = [add(10 + i, 9_000 - i, 1, BID) for i in range(12)]  # applied events that leave the touch as it is
 _QUEUE = [add(i, 100, 10, BID) for i in (1, 2, 3)]
 _HALT, _TRADE = row(Kind.STATUS, qty=ord("H")), row(Kind.STATUS, qty=ord("T"))
@@ -36,7 +35,7 @@ CASES = [
     Case(
         "clear",
         "does CLEAR empty one instrument, free its order ids, and advance its signals?",
-        [*_TWO, add(3, 500, 5, BID, instrument=2), row(Kind.CLEAR), row(Kind.DELETE, 1), add(1, 50, 5, ASK), row(Kind.DELETE, 3)],
+        [*TWO, add(3, 500, 5, BID, instrument=2), row(Kind.CLEAR), row(Kind.DELETE, 1), add(1, 50, 5, ASK), row(Kind.DELETE, 3)],
         {"depth": [("ask", 50, 5, 1)], "faults": {"unknown_order": 1, "wrong_instrument": 1}},
     ),
     Case(
@@ -49,7 +48,7 @@ CASES = [
     Case(
         "empty_sides",
         "do signals miss an empty side, and find it again?",
-        [*_TWO, row(Kind.DELETE, 2), row(Kind.DELETE, 1), add(5, 10_400, 5, ASK), add(6, 10_100, 5, BID), row(Kind.DELETE, 6)],
+        [*TWO, row(Kind.DELETE, 2), row(Kind.DELETE, 1), add(5, 10_400, 5, ASK), add(6, 10_100, 5, BID), row(Kind.DELETE, 6)],
         {"depth": [("ask", 10_400, 5, 1)]},
     ),
     Case(
@@ -62,14 +61,14 @@ CASES = [
     Case(
         "events_without_effect",
         "do TRADE, OTHER, STATUS and refusals leave the book and the signals alone?",
-        [*_TWO, row(Kind.TRADE, 1, 5, 7, BID), row(Kind.OTHER), row(Kind.DELETE, 77), _TRADE, add(3, 10_000, 1, BID)],
+        [*TWO, row(Kind.TRADE, 1, 5, 7, BID), row(Kind.OTHER), row(Kind.DELETE, 77), _TRADE, add(3, 10_000, 1, BID)],
         {"faults": {"unknown_order": 1}, "depth": [("bid", 10_000, 901, 2), ("ask", 10_200, 100, 1)]},
     ),
     Case(
         "ofi_flow_volatility",
         "do executions, better and worse prices move the sums that live from event to event?",
         [
-            *_TWO,
+            *TWO,
             row(Kind.EXECUTE, 1, qty=50),
             add(3, 10_100, 40, BID),
             row(Kind.EXECUTE, 3, qty=40),
@@ -91,27 +90,27 @@ CASES = [
     Case(
         "extreme_constants",
         "are a decay of 1, one level and large weights computed as written?",
-        [*_TWO, row(Kind.EXECUTE, 1, qty=50), *_BEHIND],
+        [*TWO, row(Kind.EXECUTE, 1, qty=50), *_BEHIND],
         settings={"signal_config": SignalConfig(decay=1.0, k=1e-9, weights=(1e6, -1e6, 0.1, 3.0, -7.0), levels=1)},
     ),
     Case(
         "cooldown",
         "is the cooldown counted in applied events of the instrument, and does an attempt that risk refuses count?",
-        [*_TWO, *_BEHIND[:2], row(Kind.DELETE, 99), add(50, 1, 1, BID, instrument=2), *_BEHIND[2:]],
+        [*TWO, *_BEHIND[:2], row(Kind.DELETE, 99), add(50, 1, 1, BID, instrument=2), *_BEHIND[2:]],
         {"orders": [1, 7, 11, 15]},
         _ONE_LOT,
     ),
     Case(
         "cooldown_after_a_refusal",
         "does an attempt that risk refuses start the cooldown?",
-        [*_TWO, *_BEHIND[:9]],
+        [*TWO, *_BEHIND[:9]],
         {"orders": [], "rejects": {"max_order_qty": 3}},
         {**_ONE_LOT, "risk_config": RiskConfig(max_order_qty=0)},
     ),
     Case(
         "halts",
         "is nothing sent while the instrument is halted, and does the cooldown run on?",
-        [_HALT, *_TWO, *_BEHIND[:5], _TRADE, *_BEHIND[5:]],
+        [_HALT, *TWO, *_BEHIND[:5], _TRADE, *_BEHIND[5:]],
         {"orders": [9, 13]},
         _ONE_LOT,
     ),
@@ -124,7 +123,7 @@ CASES = [
     Case(
         "limit_order_rate",
         "is the rate that of the last second of event time?",
-        [_TWO[0], add(2, 10_200, 100, ASK), *(add(10 + i, 9_000, 1, BID, ts_ns=ts) for i, ts in enumerate(_TIMES))],
+        [TWO[0], add(2, 10_200, 100, ASK), *(add(10 + i, 9_000, 1, BID, ts_ns=ts) for i, ts in enumerate(_TIMES))],
         {"orders": [1, 2, 4, 5], "rejects": {"order_rate": 2}},
         {"order_config": OrderConfig(threshold=0.4, lot=1, cooldown=1), "risk_config": RiskConfig(max_orders_per_sec=2)},
     ),

@@ -130,14 +130,15 @@ def first_hundred_refusals(subject: EngineUnderTest) -> None:
     expect("the number of refusals kept", run.first_faults.height, 100)
 
 
-_TWO = [add(1, 10_000, 900, BID), add(2, 10_200, 100, ASK)]  # a score of 0.4 and more, a mid of 10,100
+#: The two sides of instrument 1.
+TWO = [add(1, 10_000, 900, BID), add(2, 10_200, 100, ASK)]  # a score of 0.4 and more, a mid of 10,100
 _EAGER = {"order_config": OrderConfig(threshold=0.4, lot=100, cooldown=1)}
 
 
 def _limit(name: str, question: str, broken: dict[str, Any], obeyed: dict[str, Any]) -> Check:
     """A limit just below and exactly at its boundary."""
-    refused = Case("", "", _TWO, {"rejects": {name: 1}, "orders": []}, {**_EAGER, "risk_config": RiskConfig(**broken)})
-    passed = Case("", "", _TWO, {"rejects": {}, "orders": [1]}, {**_EAGER, "risk_config": RiskConfig(**obeyed)})
+    refused = Case("", "", TWO, {"rejects": {name: 1}, "orders": []}, {**_EAGER, "risk_config": RiskConfig(**broken)})
+    passed = Case("", "", TWO, {"rejects": {}, "orders": [1]}, {**_EAGER, "risk_config": RiskConfig(**obeyed)})
 
     def ask(subject: EngineUnderTest) -> None:
         subject.needs("order")
@@ -164,4 +165,4 @@ def first_limit_wins(subject: EngineUnderTest) -> None:
     names = ("kill_switch", "max_order_qty", "max_notional", "price_collar", "position_limit")
     for first, name in enumerate(names):
         broken = dict(list(limits.items())[first:])
-        Case(name, "", _TWO, {"rejects": {name: 1}}, {**_EAGER, "risk_config": RiskConfig(**broken)}).ask(subject)
+        Case(name, "", TWO, {"rejects": {name: 1}}, {**_EAGER, "risk_config": RiskConfig(**broken)}).ask(subject)

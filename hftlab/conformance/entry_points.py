@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hftlab.conformance.checks import EngineUnderTest, Failed, check, expect
+from hftlab.conformance.contract import BID, add, feed, row
 from hftlab.conformance.feeds import WILD, dense, edges, wire
 from hftlab.engine.engine import decode
 from hftlab.engine.recording import ORDER_DTYPE, ROW_DTYPE
@@ -99,8 +100,8 @@ def arrays_in_pieces(subject: EngineUnderTest) -> None:
 def one_event_at_a_time(subject: EngineUnderTest) -> None:
     """does apply return what the book answers, and give the same as push_events?"""
     subject.needs("push_events", "apply")
-    for feed in (dense(500, 9), edges(300, 3)):
-        _pieces(subject, feed, _applied_beside(subject.reference_session(feed, **WILD)), 1)
+    for given in (dense(500, 9), edges(300, 3)):
+        _pieces(subject, given, _applied_beside(subject.reference_session(given, **WILD)), 1)
 
 
 def _applied_beside(reference: Session) -> Callable[[Session, Events], None]:
@@ -187,8 +188,6 @@ def _ask_all(theirs: Session, ours: Session) -> None:
 @check
 def queue_position(subject: EngineUnderTest) -> None:
     """does a replace go to the end of its queue, and a reduction keep its place?"""
-    from hftlab.conformance.contract import BID, add, feed, row
-
     subject.needs("push_events", "queue", "locate")
     rows = [add(i, 100, 10, BID) for i in (1, 2, 3, 4, 5)]  # 5 is left alone: whoever falls back, falls behind it
     rows += [row(Kind.CANCEL, 2, qty=4), row(Kind.EXECUTE, 3, qty=1), row(Kind.REPLACE, 1, 100, 20, new_order_id=1)]

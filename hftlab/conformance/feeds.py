@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 
 from hftlab.events import EVENT_DTYPE
-from hftlab.feeds.feed import EventFeed, Feed
-from hftlab.feeds.frames import Block
+from hftlab.feeds.feed import BytesFeed, EventFeed
 from hftlab.protocols.itch_messages import MESSAGES, build
 from hftlab.settings import OrderConfig, RiskConfig, SignalConfig
 
@@ -94,16 +94,7 @@ def framed(message: bytes) -> bytes:
     return len(message).to_bytes(2, "big") + message
 
 
-class Pieces(Feed):
+def pieces(data: bytes, ends: Iterable[int], name: str) -> BytesFeed:
     """Wire bytes in blocks that end where they are told to, as read-only views."""
-
-    wire, symbols = "itch", ()
-
-    def __init__(self, data: bytes, ends: Sequence[int], name: str) -> None:
-        self.data, self.ends, self.name = data, ends, name
-
-    def blocks(self) -> Iterator[Block]:
-        view, at = memoryview(self.data), 0
-        for end in (*self.ends, len(self.data)):
-            yield view[at:end]
-            at = end
+    view = memoryview(data)
+    return BytesFeed(*(view[start:end] for start, end in pairwise([0, *ends, len(data)])), name=name)

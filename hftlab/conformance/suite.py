@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import partial
-from statistics import median
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from hftlab.conformance import cases, contract, entry_points, parity, wire
 from hftlab.conformance.checks import CHECKS, Check, CheckResult, EngineUnderTest, Failed, raised
-from hftlab.engine.engine import Engine, decode, synthetic
+from hftlab.engine.engine import decode, synthetic
 from hftlab.errors import HftlabError, UnknownName, check_whole
 from hftlab.feeds.feed import EventFeed, Feed
-from hftlab.measurement.paired import MIN_ROUNDS, Paired, check_rounds, interleave
+from hftlab.measurement.paired import MIN_ROUNDS, Paired, check_rounds, run_paired
 from hftlab.presentation.document import Table, table
 from hftlab.presentation.progress import track
 from hftlab.presentation.result import Result
@@ -30,41 +26,17 @@ SPEED_MESSAGES = 10_000
 
 
 @dataclass(frozen=True)
-class Speed:
-    """Whole passes in ns per message, one value per round. `again_ns` is a second copy of the engine: the A/A control."""
-
-    feed: str
-    messages: int
-    reference_ns: tuple[float, ...]
-    engine_ns: tuple[float, ...]
-    again_ns: tuple[float, ...]
-
-    @property
-    def paired(self) -> Paired:
-        """The reference against the engine, round by round."""
-        return Paired.of(np.array(self.engine_ns), np.array(self.reference_ns), np.array(self.again_ns))
-
-    def __str__(self) -> str:
-        paired = self.paired
-        return (
-            f"speed: {median(self.engine_ns):,.1f} ns per message, {median(self.reference_ns):,.1f} of python, "
-            f"{paired.ratio.inverse()} its messages per second; A/A control {paired.control} "
-            f"({self.feed}, {len(self.engine_ns)} rounds)"
-        )
-
-
-@dataclass(frozen=True)
 class ConformanceReport(Result):
     """The answers of the suite. True in a condition if nothing failed and something passed.
 
     engine   : what was tested
     results  : one per check, in the order in which they were asked
-    speed    : beside the reference; None if it was not measured, `no_speed` says why
+    speed    : against the reference, its base; None if it was not measured, `no_speed` says why
     """
 
     engine: str
     results: tuple[CheckResult, ...]
-    speed: Speed | None = None
+    speed: Paired | None = None
     no_speed: str = ""
 
     def __bool__(self) -> bool:
@@ -98,8 +70,14 @@ class ConformanceReport(Result):
             if result.outcome != "passed":
                 where = f" {result.divergence.headline()}" if result.divergence else ""
                 reasons.setdefault(f"{result.outcome}: {result.why}{where}", []).append(result.name)
-        speed = str(self.speed) if self.speed else f"speed: not measured, {self.no_speed}"
-        return [*(f"{', '.join(names)} {reason}" for reason, names in reasons.items()), speed]
+        return [*(f"{', '.join(names)} {reason}" for reason, names in reasons.items()), f"speed: {self._speed()}"]
+
+    def _speed(self) -> str:
+        if not self.speed:
+            return f"not measured, {self.no_speed}"
+        ns, base, ratio, control = self.speed.ns, self.speed.base_ns, self.speed.ratio, self.speed.control
+        of = f"{SPEED_MESSAGES:,} calm messages"
+        return f"{ns:,.1f} ns per message, {base:,.1f} of python ({ratio}; A/A control {control}; {of})"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -107,7 +85,7 @@ class ConformanceReport(Result):
             "engine": self.engine,
             "conforms": bool(self),
             "checks": [result.to_dict() for result in self.results],
-            "speed": self.speed and {**asdict(self.speed), "ratio": self.speed.paired.ratio.inverse().to_dict()},
+            "speed": self.speed and asdict(self.speed),
             "no_speed": self.no_speed,
         }
 
@@ -158,20 +136,16 @@ def select(names: Iterable[str] = ()) -> list[Check]:
     return [each for each in CHECKS if not wanted or each.name in wanted]
 
 
-def _speed(subject: EngineUnderTest, rounds: int) -> tuple[Speed | None, str]:
+def _speed(subject: EngineUnderTest, rounds: int) -> tuple[Paired | None, str]:
     """The speed, or None and why it could not be measured."""
     feed: Feed = synthetic("calm", SPEED_MESSAGES, 1)
     if "push" in subject.absent:
         feed = EventFeed(decode(feed, "python"), symbols=feed.symbols, name=f"events of {feed.name}")
-    engines = {"reference_ns": subject.reference(), "engine_ns": subject.engine(), "again_ns": subject.engine()}
+    engines = {"python": subject.reference(), "engine": subject.engine()}
     try:
-        series = interleave({name: partial(_pass, each, feed) for name, each in engines.items()}, rounds, what="speed")
+        series = run_paired(engines, feed, rounds, twice=["python"], what="speed")
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         return None, raised(error)
-    return Speed(feed.name, SPEED_MESSAGES, **{name: tuple(map(float, values)) for name, values in series.items()}), ""
-
-
-def _pass(subject: Engine, feed: Feed) -> float:
-    return subject.run(feed, record="none").ns_per_message
+    return Paired.of(series["python", 0], series["engine", 0], series["python", 1]), ""

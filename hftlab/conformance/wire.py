@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hftlab.conformance.checks import EngineUnderTest, Failed, check, expect
-from hftlab.conformance.feeds import Pieces, framed, wire
+from hftlab.conformance.feeds import framed, pieces, wire
 from hftlab.engine.engine import synthetic
 from hftlab.engine.run import Run
 from hftlab.errors import FeedError
@@ -72,15 +72,15 @@ def split_bytes(subject: EngineUnderTest) -> None:
     short = wire(8, 3)
     short_whole = subject.run(ItchFeed(short))
     for end in range(1, len(short)):
-        _alike(short_whole, subject.run(Pieces(short, [end], f"two blocks, the first of {end} bytes")))
+        _alike(short_whole, subject.run(pieces(short, [end], f"two blocks, the first of {end} bytes")))
     for size in (1, 7, 50):
-        _alike(whole, subject.run(Pieces(data, range(size, len(data), size), f"blocks of {size} bytes")))
+        _alike(whole, subject.run(pieces(data, range(size, len(data), size), f"blocks of {size} bytes")))
 
 
-def _alike(whole: Run, pieces: Run) -> None:
-    expect(f"the number of messages in {pieces.feed}", pieces.messages, whole.messages)
-    same = whole.frame.equals(pieces.frame) and whole.order_stream == pieces.order_stream
-    expect(f"agreement of {pieces.feed} with one block", same, True)
+def _alike(whole: Run, cut: Run) -> None:
+    expect(f"the number of messages in {cut.feed}", cut.messages, whole.messages)
+    same = whole.frame.equals(cut.frame) and whole.order_stream == cut.order_stream
+    expect(f"agreement of {cut.feed} with one block", same, True)
 
 
 @check
@@ -100,7 +100,7 @@ def broken_bytes(subject: EngineUnderTest) -> None:
     }
     for name, content in broken.items():
         for ends in ([], [second + 1], list(range(1, len(content), 5))):
-            _stops(subject, Pieces(content, ends, name))
+            _stops(subject, pieces(content, ends, name))
     unknown = framed(b"~" * 20)
     for name, content in {
         "an unknown type": data[:second] + unknown + data[second:],

@@ -10,9 +10,9 @@ import numpy as np
 
 from hftlab.engine.session import Session, SessionResult
 from hftlab.engine.timing import Capture, Histogram
-from hftlab.errors import UnknownName, check_choice, check_whole
+from hftlab.errors import check_choice, check_whole
 from hftlab.events import EVENT_DTYPE, Fault, Kind, Side
-from hftlab.feeds.feed import Feed
+from hftlab.feeds.feed import Feed, unknown_symbol
 from hftlab.presentation.document import Table, number, table
 from hftlab.presentation.result import Result
 from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
@@ -106,8 +106,7 @@ class Run(Result):
         for instrument, name in self._names.items():
             if name == symbol:
                 return instrument
-        known = list(self._names.values())
-        raise UnknownName("symbol", symbol, known[:12] + ([f"... {len(known) - 12} more"] if known[12:] else []))
+        raise unknown_symbol(symbol, self._names.values())
 
     def book(self, symbol: str) -> pl.DataFrame:
         """Depth of one instrument at the end of the run: side, price, qty, orders; bids then asks, best first."""

@@ -24,7 +24,7 @@ import numpy as np
 from hftlab.engine.engine import Engine, decode, synthetic
 from hftlab.errors import HftlabError, check_range
 from hftlab.feeds.feed import Feed
-from hftlab.feeds.frames import Frames
+from hftlab.feeds.frames import walk
 from hftlab.measurement.conditions import FeedResult
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import Interval, Series, check_rounds, interleave
@@ -213,7 +213,7 @@ class Traffic:
 
     def __init__(self, feed: Feed) -> None:
         self.data = b"".join(bytes(block) for block in feed.blocks())
-        places = list(Frames(self.data))
+        places = [(at, size) for _, at, size in walk([self.data], feed.name)]
         self.messages = [self.data[at : at + size] for at, size in places]
         self.events = decode(feed, "python")
         self.integers: list[tuple[int, ...]] = self.events.tolist()

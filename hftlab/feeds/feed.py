@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from hftlab.errors import FeedError, check_choice, check_type, check_whole
+from hftlab.errors import FeedError, UnknownName, check_choice, check_type, check_whole
 from hftlab.events import EVENT_DTYPE, Events, Kind, as_events
-from hftlab.feeds.frames import NO_NAME, Block, Message, walk
+from hftlab.feeds.frames import Block, Message, learn_name, walk
 from hftlab.presentation import html
 from hftlab.presentation.document import Table, table
 
 _NO_PRICE = -(2**63)  # has no negative, which a side-signed price needs
-_DIRECTORY, _ADD, _ADD_MPID = b"RAF"
 
 
 class Feed(ABC):
@@ -81,12 +80,12 @@ class Feed(ABC):
 
 
 class BytesFeed(Feed):
-    """Framed ITCH 5.0 in memory, in one block."""
+    """Framed ITCH 5.0 in memory, in the blocks that are given, wherever they end."""
 
     wire = "itch"
 
-    def __init__(self, data: bytes, *, price_scale: int = 10_000, epoch: str = "midnight", name: str = "bytes") -> None:
-        self._data, self.price_scale, self.epoch, self.name = data, price_scale, epoch, name
+    def __init__(self, *blocks: Block, price_scale: int = 10_000, epoch: str = "midnight", name: str = "bytes") -> None:
+        self._blocks, self.price_scale, self.epoch, self.name = blocks, price_scale, epoch, name
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
@@ -94,7 +93,7 @@ class BytesFeed(Feed):
         return stock_names(messages(self))
 
     def blocks(self) -> Iterator[Block]:
-        yield self._data
+        return iter(self._blocks)
 
 
 class EventFeed(Feed):
@@ -120,18 +119,19 @@ class EventFeed(Feed):
         check_choice("epoch", epoch, ("midnight", "unix"))
         self._array = as_events(array).copy()
         self._array.flags.writeable = False
-        wrong = np.flatnonzero(self._array["kind"] > max(Kind))
-        if wrong.size:
-            kind = self._array["kind"][wrong[0]]
-            raise FeedError(f"event {wrong[0]}: kind must be between 0 and {int(max(Kind))}, got {kind}", index=int(wrong[0]))
-        lowest = np.flatnonzero(self._array["price"] == _NO_PRICE)
-        if lowest.size:
-            raise FeedError(f"event {lowest[0]}: price must be above {_NO_PRICE}, got {_NO_PRICE}", index=int(lowest[0]))
+        kinds, prices = self._array["kind"], self._array["price"]
+        self._refuse("kind", kinds > max(Kind), f"between 0 and {int(max(Kind))}")
+        self._refuse("price", prices == _NO_PRICE, f"above {_NO_PRICE}")
         self._symbols = tuple(check_type("symbols", symbols, Iterable))
         for number, symbol in enumerate(self._symbols):
             check_type(f"symbols[{number}]", symbol, str)
         self.price_scale = check_whole("price_scale", price_scale, 1, 10**12)
         self.epoch, self.name = epoch, check_type("name", name, str)
+
+    def _refuse(self, field: str, wrong: np.ndarray[Any, Any], allowed: str) -> None:
+        if wrong.any():
+            at = int(wrong.argmax())
+            raise FeedError(f"event {at}: {field} must be {allowed}, got {self._array[field][at]}", index=at)
 
     @property
     def symbols(self) -> Sequence[str]:
@@ -140,6 +140,12 @@ class EventFeed(Feed):
     def event_blocks(self) -> Iterator[Events]:
         for start in range(0, len(self._array), self._BLOCK):
             yield self._array[start : start + self._BLOCK]
+
+
+def unknown_symbol(symbol: str, known: Iterable[str]) -> UnknownName:
+    """The error for a symbol that is not there, with the first twelve of those that are."""
+    names = [name for name in known if name]
+    return UnknownName("symbol", symbol, names[:12] + ([f"... {len(names) - 12} more"] if names[12:] else []))
 
 
 def messages(feed: Feed) -> Iterator[Message]:
@@ -160,21 +166,15 @@ def cut(feed: Feed, *, every: int) -> Iterator[Any]:
 
 
 def _cut_bytes(feed: Feed, every: int) -> Iterator[bytes]:
-    """Spans of whole messages, copied once."""
-    parts: list[bytes] = []
-    block: Block = b""
-    start = end = count = 0
+    piece, count = bytearray(), 0
     for data, at, size in messages(feed):
-        if data is not block:
-            parts.append(bytes(block[start:end]))
-            block, start = data, at - 2
-        end = at + size
+        piece += data[at - 2 : at + size]
         count += 1
         if count == every:
-            yield b"".join([*parts, block[start:end]])
-            parts, start, count = [], end, 0
+            yield bytes(piece)
+            piece, count = bytearray(), 0
     if count:
-        yield b"".join([*parts, block[start:end]])
+        yield bytes(piece)
 
 
 def _cut_events(feed: Feed, every: int) -> Iterator[Events]:
@@ -190,17 +190,7 @@ def _cut_events(feed: Feed, every: int) -> Iterator[Events]:
 
 def stock_names(whole: Iterator[Message]) -> tuple[str, ...]:
     """Symbols by stock locate, "" where none is given: from the stock directory (R), or from the first add where R is missing."""
-    symbols: dict[int, str] = {}
+    names: dict[int, bytes] = {}
     for data, at, _ in whole:
-        letter = data[at]
-        if letter == _DIRECTORY or (letter in (_ADD, _ADD_MPID) and data[at + 1] << 8 | data[at + 2] not in symbols):
-            stock = at + (11 if letter == _DIRECTORY else 24)
-            _name(symbols, data[at + 1] << 8 | data[at + 2], bytes(data[stock : stock + 8]))
-    return tuple(symbols.get(locate, "") for locate in range(max(symbols, default=0) + 1))
-
-
-def _name(symbols: dict[int, str], locate: int, stock: bytes) -> None:
-    if stock == NO_NAME:
-        symbols.pop(locate, None)
-    else:
-        symbols[locate] = stock.decode("latin-1").strip()
+        learn_name(names, data, at)
+    return tuple(names.get(locate, b"").decode("latin-1").strip() for locate in range(max(names, default=0) + 1))

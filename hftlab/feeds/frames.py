@@ -17,6 +17,8 @@ Block = bytes | memoryview
 #: `data[at - 2 : at + size]` the same behind its length.
 Message = tuple[Block, int, int]
 
+_DIRECTORY, _ADDS = ord("R"), b"AF"
+
 #: What a stock field holds that names nothing, in damaged data.
 NO_NAME = bytes(8)
 
@@ -61,26 +63,17 @@ def frame_problem(size: int, kind: int) -> str:
     return ""
 
 
-class Frames:
-    """The whole messages of one block: iterate for (offset of the type byte, size); then .used and .problem tell the end."""
-
-    def __init__(self, data: Block, index: int = 0) -> None:
-        self.data, self.index = data, index
-        self.used = 0
-        self.problem: Problem | None = None
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        data, end, at = self.data, len(self.data), 0
-        while at + 2 < end:
-            size = data[at] << 8 | data[at + 1]
-            if code := frame_problem(size, data[at + 2]):
-                self.problem = Problem(code, at, self.index, size, data[at + 2])
-                return
-            if at + 2 + size > end:
-                return
-            yield at + 2, size
-            at = self.used = at + 2 + size
-            self.index += 1
+def learn_name(names: dict[int, bytes], data: Block, at: int) -> None:
+    """Keep the 8-byte stock that the message at `data[at]` gives its stock locate, if it is a directory (R), or an add (A, F)
+    of one that has no name yet."""
+    letter, locate = data[at], data[at + 1] << 8 | data[at + 2]
+    if letter == _DIRECTORY or (letter in _ADDS and locate not in names):
+        stock = at + (11 if letter == _DIRECTORY else 24)
+        name = bytes(data[stock : stock + 8])
+        if name == NO_NAME:
+            names.pop(locate, None)
+        else:
+            names[locate] = name
 
 
 class Joiner:
@@ -144,13 +137,17 @@ def walk(blocks: Iterable[Block], name: str) -> Iterator[Message]:
     """
     joiner, index = Joiner(name), 0
     for data in joiner.pieces(blocks):
-        frames = Frames(data, index)
-        for at, size in frames:
-            yield data, at, size
-        if frames.problem:
-            raise frames.problem.error(joiner.base, name)
-        joiner.used(data, frames.used)
-        index = frames.index
+        at, end = 0, len(data)
+        while at + 2 < end:
+            size = data[at] << 8 | data[at + 1]
+            if code := frame_problem(size, data[at + 2]):
+                raise Problem(code, at, index, size, data[at + 2]).error(joiner.base, name)
+            if at + 2 + size > end:
+                break
+            yield data, at + 2, size
+            at += 2 + size
+            index += 1
+        joiner.used(data, at)
     joiner.finish(index)
 
 

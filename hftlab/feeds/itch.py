@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
-from hftlab.errors import FeedError, UnknownName, check_type
-from hftlab.feeds.feed import Feed, stock_names
+from hftlab.errors import FeedError, check_type
+from hftlab.feeds.feed import Feed, stock_names, unknown_symbol
 from hftlab.feeds.frames import Block, walk
 
 _PIECE = 1 << 16  # compressed bytes read at once
@@ -72,9 +72,7 @@ class ItchFeed(Feed):
     def _locate(self, symbol: str) -> int:
         if symbol and symbol in self.symbols:
             return self.symbols.index(symbol)
-        known = [name for name in self.symbols if name]
-        more = [f"... {len(known) - 12} more"] if len(known) > 12 else []
-        raise UnknownName("symbol", symbol, known[:12] + more)
+        raise unknown_symbol(symbol, self.symbols)
 
 
 def _open(path: Path) -> IO[bytes]:

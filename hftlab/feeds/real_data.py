@@ -12,19 +12,13 @@ from hftlab.feeds.itch import ItchFeed
 AAPL_MORNING = "itch50/aapl_20200130_first10k.itch"
 
 
-def folder() -> Path | None:
-    """The folder that HFTLAB_DATA names, or ../shared/data beside the checkout; None where there is none.
+def real(name: str = AAPL_MORNING) -> ItchFeed | None:
+    """A file below the folder that HFTLAB_DATA names, or ../shared/data beside the checkout; None where it is not there.
 
     raises : FeedError if HFTLAB_DATA names something that is no folder
     """
     named = os.environ.get("HFTLAB_DATA")
-    place = Path(named).expanduser() if named else Path(__file__).resolve().parents[3] / "shared" / "data"
-    if named and not place.is_dir():
+    folder = Path(named).expanduser() if named else Path(__file__).resolve().parents[3] / "shared" / "data"
+    if named and not folder.is_dir():
         raise FeedError(f"HFTLAB_DATA must be a folder, got {named!r}")
-    return place if place.is_dir() else None
-
-
-def real(name: str = AAPL_MORNING) -> ItchFeed | None:
-    """A file below that folder as a feed, None where it is not there. Raises FeedError as `folder` does."""
-    where = folder()
-    return ItchFeed(where / name) if where and (where / name).is_file() else None
+    return ItchFeed(folder / name) if (folder / name).is_file() else None

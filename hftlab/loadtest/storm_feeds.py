@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hftlab.errors import ConfigError, check_choice
-from hftlab.feeds.frames import Frames
+from hftlab.feeds.frames import walk
 from hftlab.feeds.generate.steady import LOT, Seats, added, fill_head, framed, steady
 from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
@@ -72,7 +72,7 @@ def storm_feed(name: str, size: Size | None = None, seed: int = 1) -> Storm:
 def _generated(name: str, size: Size, seed: int) -> Storm:
     """A regime of the generator: its first fifth builds the book."""
     data = generate(name, size.messages * 5 // 4, seed)
-    at = [start - 2 for start, _ in Frames(data)]
+    at = [start - 2 for _, start, _ in walk([data], name)]
     cut = at[len(at) - size.messages]
     return Storm(name, data[:cut], data[cut:], {"calm": 1, "burst": 8, "cancel_storm": 4}[name], size.messages)
 

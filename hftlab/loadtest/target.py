@@ -21,9 +21,9 @@ import numpy as np
 from hftlab.engine.engine import Engine
 from hftlab.engine.resolve import as_engine
 from hftlab.engine.session import Session, backends
-from hftlab.errors import ConfigError, HftlabError, check_range
+from hftlab.errors import ConfigError, check_range
 from hftlab.feeds.feed import Feed
-from hftlab.feeds.frames import Frames, Problem
+from hftlab.feeds.frames import Problem, walk
 from hftlab.feeds.itch import ItchFeed
 from hftlab.loadtest.schedule import Times
 from hftlab.measurement.preconditions import require_parity, require_release_build
@@ -47,19 +47,13 @@ class Batches:
     size: int = 1
 
     @classmethod
-    def of(cls, data: bytes, size: int = 1, limit: int | None = None) -> Batches:
-        """Cut whole messages into batches of `size`; at most `limit` batches.
+    def of(cls, data: bytes, size: int = 1) -> Batches:
+        """Cut whole messages into batches of `size`.
 
-        raises : ConfigError for a size below 1; HftlabError for bytes that are no framed messages
+        raises : ConfigError for a size below 1; FeedError for bytes that are no framed messages
         """
         check_range("messages of a batch", size, 1)
-        frames, ends = Frames(data), []
-        for at, length in frames:
-            ends.append(at + length)
-            if limit is not None and len(ends) == limit * size:
-                break
-        if frames.problem:
-            raise HftlabError(f"the feed is cut off after {len(ends):,} messages: {frames.problem.code}")
+        ends = [at + length for _, at, length in walk([data], "the feed")] if data else []
         cut = np.array(ends[size - 1 :: size] + ends[len(ends) - len(ends) % size :][-1:], np.int64)
         return cls(data[: cut[-1]] if len(cut) else b"", cut, size)
 

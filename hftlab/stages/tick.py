@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from struct import Struct
 
 from hftlab.events import Kind, Side
-from hftlab.feeds.frames import NO_NAME, Block, Problem, frame_problem
+from hftlab.feeds.frames import Block, Problem, frame_problem, learn_name
 from hftlab.protocols.itch_messages import SIZES
 
 #: (ts_ns, order_id, new_order_id, price, qty, instrument, kind, side)
@@ -113,15 +113,7 @@ class Tick:
                 self.unknown[letter] += 1
                 event = decode(data, at) if size >= _HEAD_BYTES else NO_EVENT
             if letter == 82 or ((letter == 65 or letter == 70) and event[5] not in names):
-                self._learn(data, at, letter, event[5])
+                learn_name(names, data, at)
             yield event
             at = self.used = at + size
             self.index += 1
-
-    def _learn(self, data: Block, at: int, letter: int, instrument: int) -> None:
-        stock = at + (11 if letter == 82 else 24)
-        name = bytes(data[stock : stock + 8])
-        if name == NO_NAME:
-            self.names.pop(instrument, None)
-        else:
-            self.names[instrument] = name

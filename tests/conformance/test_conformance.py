@@ -222,7 +222,7 @@ def test_what_a_candidate_does_not_offer_is_skipped_and_said() -> None:
     assert "it does not offer depth" in skipped["queries"]
     assert {"refusals_of_add", "replace", "result_fields", "random_markets", "edges_of_the_types"}.isdisjoint(skipped)
     assert report.speed is not None
-    assert len(report.speed.engine_ns) == len(report.speed.again_ns) == 3
+    assert min(report.speed.ns, report.speed.base_ns) > 0
     assert report.count("passed") + report.count("skipped") == len(select())
 
 
@@ -271,7 +271,7 @@ def test_conform_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_pat
     assert main(["conformance", BOOK, "--json", "--rounds", "3"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["engine"], said["conforms"]) == ("python book=SortedBook", True)
-    assert len(said["speed"]["engine_ns"]) == 3
+    assert said["speed"]["ratio"]["median"] > 0
     wrong = tmp_path / "wrong_book.py"
     wrong.write_text(
         "from hftlab.stages.book import Book\n"

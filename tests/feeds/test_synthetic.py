@@ -19,7 +19,7 @@ import pytest
 
 from hftlab.errors import ConfigError, OutputError, UnknownName
 from hftlab.feeds.generate.regimes import REGIMES, Regime, bounds
-from hftlab.feeds.generate.synthetic import Generator, generate, write
+from hftlab.feeds.generate.synthetic import blocks, generate, write
 
 LENGTHS = dict(zip("SRHYAFECXDUP", (12, 39, 25, 20, 36, 40, 31, 36, 23, 19, 35, 44), strict=True))
 _NAMES = ("add", "add", "execute", "execute", "cancel", "delete", "replace", "trade")
@@ -359,13 +359,12 @@ def test_bytes_are_pinned(regime: str) -> None:
 
 
 def test_block_size_does_not_change_the_bytes() -> None:
-    generator = Generator("burst", 5_000, 3, engine="python")
-    whole = b"".join(generator)
+    whole = generate("burst", 5_000, 3, engine="python")
     for size in (46, 1_000, 1 << 20):
-        blocks = list(generator.blocks(size))
-        assert all(0 < len(block) <= size for block in blocks)
-        assert b"".join(blocks) == whole
-        assert sum(len(frames(block)) for block in blocks) == 5_000, "whole messages only"
+        cut = list(blocks("burst", 5_000, 3, engine="python", max_bytes=size))
+        assert all(0 < len(block) <= size for block in cut)
+        assert b"".join(cut) == whole
+        assert sum(len(frames(block)) for block in cut) == 5_000, "whole messages only"
 
 
 def random_regime(seed: int) -> Regime:
@@ -389,13 +388,12 @@ def test_any_regime_is_valid(seed: int) -> None:
 @pytest.mark.rust
 @pytest.mark.parametrize("regime", [*REGIMES, *range(8)])
 def test_rust_writes_the_same_bytes(regime: str | int) -> None:
-    pytest.importorskip("hftlab_rust")
     which = random_regime(regime) if isinstance(regime, int) else regime
     for messages, seed, symbols in ((12_000, 1, None), (3_000, 2**64 - 1, 700), (2_106, 0, 700)):
-        ours = Generator(which, messages, seed, symbols, engine="python")
-        theirs = Generator(which, messages, seed, symbols, engine="rust")
-        assert (ours.engine, theirs.engine) == ("python", "rust")
-        assert list(ours.blocks(50_000)) == list(theirs.blocks(50_000))
+        ours, theirs = (
+            list(blocks(which, messages, seed, symbols, engine=engine, max_bytes=50_000)) for engine in ("python", "rust")
+        )
+        assert ours == theirs
 
 
 # -------------------------------------------------------------------------------- files and errors
@@ -431,7 +429,7 @@ def test_unwritable_path_is_one_sentence(tmp_path: Path) -> None:
 def test_out_of_range(regime: str, wrong: dict[str, object]) -> None:
     ((name, value),) = wrong.items()
     with pytest.raises(ConfigError, match=f"^{name} must be a whole number between .*, got {value!r}$"):
-        Generator(regime, **wrong)  # type: ignore[arg-type]
+        blocks(regime, **wrong)  # type: ignore[arg-type]
 
 
 def test_unknown_names() -> None:

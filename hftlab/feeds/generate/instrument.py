@@ -17,25 +17,6 @@ PENNY_TOP, CENT_TOP = 9_999, 20_000_000
 class Instrument:
     """One symbol; prices in ticks, `tick` in 1e-4 dollars."""
 
-    __slots__ = (
-        "book",
-        "bounds",
-        "fair",
-        "half",
-        "halted",
-        "locate",
-        "lot",
-        "lowest",
-        "odd",
-        "rank",
-        "reach",
-        "scale",
-        "step",
-        "stock",
-        "target",
-        "tick",
-    )
-
     def __init__(self, index: int, bits: int, regime: Regime) -> None:
         self.locate = index + 1
         self.stock = symbol_name(index).encode().ljust(8)

@@ -107,15 +107,15 @@ class Market:
         self.reference = before + (4 if bits >> 60 & 3 == 0 else 2)
         return before - 1 if bits >> 55 & 31 == 0 else self.reference
 
+    def _place(self, instrument: Instrument, side: int, bits: int) -> tuple[int, int, int]:
+        """Put a new order into the book: its reference, shares, and price in 1e-4 dollars."""
+        key, qty, reference = quote.key(instrument, side, bits), quote.shares(instrument, bits), self._next_reference(bits)
+        instrument.book.insert(Order(reference, side, key, qty))
+        return reference, qty, (-key if side else key) * instrument.tick
+
     def _add(self, instrument: Instrument, bits: int) -> None:
         side = bits & 1
-        key, qty, reference = (
-            quote.key(instrument, side, bits),
-            quote.shares(instrument, bits),
-            self._next_reference(bits),
-        )
-        instrument.book.insert(Order(reference, side, key, qty))
-        price = (-key if side else key) * instrument.tick
+        reference, qty, price = self._place(instrument, side, bits)
         head = (instrument.locate, self.clock.stamp, reference, wire.SIDE[side], qty, instrument.stock, price)
         if bits >> 50 & 31:
             self.out += wire.ADD(36, b"A", *head)
@@ -155,16 +155,10 @@ class Market:
         return None
 
     def _replace(self, instrument: Instrument, bits: int) -> None:
-        order, bits = self._pick(instrument, bits), self.draw()
+        order = self._pick(instrument, bits)
         instrument.book.remove(order)
-        key, qty, reference = (
-            quote.key(instrument, order.side, bits),
-            quote.shares(instrument, bits),
-            self._next_reference(bits),
-        )
-        instrument.book.insert(Order(reference, order.side, key, qty))
-        price = (-key if order.side else key) * instrument.tick
-        self.out += wire.REPLACE(35, b"U", instrument.locate, self.clock.stamp, order.reference, reference, qty, price)
+        placed = self._place(instrument, order.side, self.draw())
+        self.out += wire.REPLACE(35, b"U", instrument.locate, self.clock.stamp, order.reference, *placed)
 
     def _cancel(self, instrument: Instrument, bits: int) -> None:
         order = self._pick(instrument, bits)

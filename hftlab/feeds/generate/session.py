@@ -42,26 +42,11 @@ def _system(now: int, code: bytes) -> bytes:
 
 def _directory(instrument: Instrument, now: int) -> bytes:
     fund = instrument.locate % 8 == 0
-    return wire.DIRECTORY(
-        39,
-        b"R",
-        instrument.locate,
-        now,
-        instrument.stock,
-        b"P" if fund else CATEGORIES[instrument.locate & 7],
-        b"D" if instrument.tick == 1 else b"N",
-        instrument.odd,
-        b"N",
-        b"Q" if fund else b"C",
-        b"E " if fund else b"Z ",
-        b"P",
-        b"N",
-        b"N",
-        b"1" if instrument.rank < 500 else b"2",
-        b"Y" if fund else b"N",
-        1 if fund else 0,
-        b"N",
-    )
+    category, issue, kind, etp = (b"P", b"Q", b"E ", b"Y") if fund else (CATEGORIES[instrument.locate & 7], b"C", b"Z ", b"N")
+    status = b"D" if instrument.tick == 1 else b"N"
+    tier = b"1" if instrument.rank < 500 else b"2"
+    stock = (39, b"R", instrument.locate, now, instrument.stock, category, status, instrument.odd, b"N", issue, kind)
+    return wire.DIRECTORY(*stock, b"P", b"N", b"N", tier, etp, int(fund), b"N")
 
 
 def _action(instrument: Instrument, now: int) -> bytes:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any
 
 from hftlab.errors import BackendMissing, check_choice, check_whole
 from hftlab.feeds.generate.market import Market
@@ -23,88 +25,52 @@ MAX_MESSAGES = 1 << 40
 BLOCK = 1 << 20
 
 
-class _Engine(Protocol):
-    def block(self, max_bytes: int) -> bytes: ...
+def blocks(
+    regime: str | Regime = "calm",
+    messages: int = 200_000,
+    seed: int = 1,
+    symbols: int | None = None,
+    *,
+    engine: str = "auto",
+    max_bytes: int = BLOCK,
+) -> Iterator[bytes]:
+    """A day of framed messages in order, in blocks of whole messages.
 
-
-class Generator:
-    """A day of messages, handed over block by block; can be walked more than once.
-
-    regime   : a name in REGIMES, or a Regime
-    messages : exactly so many, from 6 + 3 * symbols to 2^40
-    seed     : 0 to 2^64 - 1
-    symbols  : 1 to 10,000; None takes the regime's own number
-    engine   : "auto" (Rust where installed), "python" or "rust"
-    raises   : UnknownName, ConfigError; BackendMissing for "rust" where it is not installed
+    regime    : a name in REGIMES, or a Regime
+    messages  : exactly so many, from 6 + 3 * symbols to 2^40
+    seed      : 0 to 2^64 - 1
+    symbols   : 1 to 10,000; None takes the regime's own number
+    engine    : "auto" (Rust where installed), "python" or "rust"
+    max_bytes : of a block, at least 46
+    raises    : UnknownName, ConfigError; BackendMissing for "rust" where it is not installed
     """
-
-    def __init__(
-        self,
-        regime: str | Regime = "calm",
-        messages: int = 200_000,
-        seed: int = 1,
-        symbols: int | None = None,
-        *,
-        engine: str = "auto",
-    ) -> None:
-        self.regime = regime if isinstance(regime, Regime) else regime_named(regime)
-        self.symbols = self.regime.symbols if symbols is None else symbols
-        check_whole("symbols", self.symbols, 1, MAX_SYMBOLS)
-        least = least_messages(self.symbols)
-        self.messages = check_whole("messages", messages, least, MAX_MESSAGES, f"for a day of {self.symbols} symbols")
-        self.seed = check_whole("seed", seed, 0, (1 << 64) - 1)
-        check_choice("engine", engine, ENGINES)
-        self._rust = None if engine == "python" else _rust_generator(required=engine == "rust")
-
-    @property
-    def engine(self) -> str:
-        """The engine in use: "python" or "rust"."""
-        return "python" if self._rust is None else "rust"
-
-    def blocks(self, max_bytes: int = BLOCK) -> Iterator[bytes]:
-        """Framed messages in order, whole messages only, blocks of at most `max_bytes` (at least 46)."""
-        check_whole("max_bytes", max_bytes, LONGEST, 1 << 31)
-        engine = self._start()
-        while block := engine.block(max_bytes):
-            yield block
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self.blocks()
-
-    def _start(self) -> _Engine:
-        if self._rust is None:
-            return PythonEngine(self.regime, self.messages, self.seed, self.symbols)
-        return cast(_Engine, self._rust(self.seed, self.messages, self.symbols, self.regime.parameters()))
+    regime = regime if isinstance(regime, Regime) else regime_named(regime)
+    symbols = check_whole("symbols", regime.symbols if symbols is None else symbols, 1, MAX_SYMBOLS)
+    check_whole("messages", messages, least_messages(symbols), MAX_MESSAGES, f"for a day of {symbols} symbols")
+    check_whole("seed", seed, 0, (1 << 64) - 1)
+    check_whole("max_bytes", max_bytes, LONGEST, 1 << 31)
+    check_choice("engine", engine, ENGINES)
+    rust = None if engine == "python" else _rust_generator(required=engine == "rust")
+    if rust is None:
+        return _python_blocks(regime, messages, seed, symbols, max_bytes)
+    return iter(partial(rust(seed, messages, symbols, regime.parameters()).block, max_bytes), b"")
 
 
-class PythonEngine:
+def _python_blocks(regime: Regime, messages: int, seed: int, symbols: int, max_bytes: int) -> Iterator[bytes]:
     """The reference: opening, market and closing as one stream."""
-
-    def __init__(self, regime: Regime, messages: int, seed: int, symbols: int) -> None:
-        self._left = messages - least_messages(symbols)
-        self._market = Market(regime, self._left, seed, symbols)
-        self._frame = opening(self._market.instruments)
-        self._closing = False
-
-    def block(self, max_bytes: int) -> bytes:
-        """The next whole messages, at most `max_bytes` of them; b"" at the end of the day."""
-        market = self._market
-        out = market.out = bytearray()
-        room = max_bytes - LONGEST
-        self._fill_frame(out, room)
-        if not self._closing:
-            step = market.step
-            while self._left and len(out) <= room:
-                step()
-                self._left -= 1
-            if not self._left and len(out) <= room:
-                self._frame, self._closing = closing(), True
-                self._fill_frame(out, room)
-        return bytes(out)
-
-    def _fill_frame(self, out: bytearray, room: int) -> None:
-        while len(out) <= room and (message := next(self._frame, b"")):
-            out += message
+    left, room = messages - least_messages(symbols), max_bytes - LONGEST
+    market = Market(regime, left, seed, symbols)
+    out, step = market.out, market.step
+    for frame in chain(opening(market.instruments), repeat(b"", left), closing()):
+        if frame:
+            out += frame
+        else:
+            step()
+        if len(out) > room:
+            yield bytes(out)
+            out.clear()
+    if out:
+        yield bytes(out)
 
 
 def generate(
@@ -115,8 +81,8 @@ def generate(
     *,
     engine: str = "auto",
 ) -> bytes:
-    """A whole feed in memory; arguments and errors as for `Generator`."""
-    return b"".join(Generator(regime, messages, seed, symbols, engine=engine).blocks())
+    """A whole feed in memory; arguments and errors as for `blocks`."""
+    return b"".join(blocks(regime, messages, seed, symbols, engine=engine))
 
 
 def write(
@@ -134,23 +100,17 @@ def write(
     messages : of the whole day, the opening and the closing among them
     seed     : of everything that is drawn; 0 to 2^64-1
     symbols  : how many stocks; default: the regime's own number
-    raises   : as for `Generator`; OutputError if the file cannot be written
+    raises   : as for `blocks`; OutputError if the file cannot be written
     """
-    generator = Generator(regime, messages, seed, symbols, engine=engine)
+    made = blocks(regime, messages, seed, symbols, engine=engine)
     with atomic_path(path) as beside:
         with beside.open("wb") as file:
-            _copy(generator, file, packed=Path(path).suffix == ".gz")
+            if Path(path).suffix == ".gz":  # no name and no time in the header: the same feed gives the same file
+                with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as packed:
+                    packed.writelines(made)
+            else:
+                file.writelines(made)
         return beside.stat().st_size
-
-
-def _copy(generator: Generator, file: BinaryIO, *, packed: bool) -> None:
-    """No name and no time in the gzip header: the same feed gives the same file."""
-    if not packed:
-        file.writelines(generator.blocks())
-        return
-    with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as zipped:
-        for block in generator.blocks():
-            zipped.write(block)
 
 
 def _rust_generator(*, required: bool) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from hftlab.engine.engine import Engine, decode
 from hftlab.engine.resolve import as_engine
 from hftlab.errors import ConfigError, HftlabError
-from hftlab.feeds.frames import Frames
+from hftlab.feeds.frames import walk
 from hftlab.feeds.itch import ItchFeed
 from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
 from hftlab.protocols.pacing import Pace
@@ -137,12 +137,8 @@ def make_scenario(load_profile: str, data: bytes, warm: int, engine: Engine, *, 
 
 
 def offsets(data: bytes) -> Numbers:
-    """Where each framed message begins, and where the last one ends: (messages + 1,). Raises HftlabError for bytes cut off."""
-    frames = Frames(data)
-    ends = [0, *(at + size for at, size in frames)]
-    if ends[-1] != len(data):
-        raise HftlabError(f"the feed is cut off after {len(ends) - 1:,} messages, at byte {ends[-1]:,} of {len(data):,}")
-    return np.array(ends, np.int64)
+    """Where each framed message begins, and where the last one ends: (messages + 1,). Raises FeedError for bytes cut off."""
+    return np.array([0, *(at + size for _, at, size in walk([data], "the feed"))], np.int64)
 
 
 def due_times(load_profile: str, data: bytes, warm: int) -> Numbers | None:
