@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import hftlab
+from hftlab.conformance.feeds import framed
 from hftlab.errors import ConfigError, FaultError, FeedError, HftlabError, UnknownName
 from hftlab.feeds.feed import cut, messages
 from hftlab.protocols.itch_messages import build
@@ -33,10 +34,6 @@ class Blocks(hftlab.Feed):
         return iter(self.given)
 
     event_blocks = blocks
-
-
-def framed(*given: bytes) -> bytes:
-    return b"".join(len(message).to_bytes(2, "big") + message for message in given)
 
 
 WRONG: dict[str, Callable[[], object]] = {
@@ -157,7 +154,7 @@ def test_a_stock_name_of_eight_nul_bytes_is_no_name(backend: str, first: str) ->
     rows += [add(1, "B", 900, 10_000, nul), add(2, "S", 100, 10_200, nul)]
     eager = hftlab.OrderConfig(threshold=0.1, cooldown=1)
     for later, wanted in ((nul, b" " * 8), ("LATER", b"LATER   ")):
-        feed = hftlab.ItchFeed(framed(*rows, add(3, "B", 900, 10_000, later), build("S", event="C")))
+        feed = hftlab.ItchFeed(b"".join(map(framed, [*rows, add(3, "B", 900, 10_000, later), build("S", event="C")])))
         run = hftlab.Engine(backend, order_config=eager).run(feed)
         assert run.order_stream[-47:][10:18] == wanted
         assert run.orders["symbol"][-1] == wanted.decode().strip()

@@ -38,17 +38,11 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Point]:
 
 
 def rust(**changes: object) -> SimpleNamespace:
-    given = {
-        "__version__": hftlab.__version__,
-        "event_layout": lambda: list(EVENT_FIELDS),
-        "variants": dict,
-        "session": None,
-        "clock": "none",
-    }
-    return SimpleNamespace(**{**given, **changes})
+    methods = {"event_layout": lambda: list(EVENT_FIELDS), "variants": dict, "session": None, "clock": "none"}
+    return SimpleNamespace(**{"__version__": hftlab.__version__, **methods, **changes})
 
 
-def test_without_rust_auto_is_python_and_says_why(installed: dict[str, Point]) -> None:
+def test_without_rust_auto_is_python_unless_it_is_required(installed: dict[str, Point], monkeypatch: pytest.MonkeyPatch) -> None:
     infos = {info.name: info for info in hftlab.backends()}
     assert infos["python"].default
     assert not infos["rust"].available
@@ -56,29 +50,22 @@ def test_without_rust_auto_is_python_and_says_why(installed: dict[str, Point]) -
     assert hftlab.Engine().backend == "python"
     with pytest.raises(BackendMissing, match="'rust' is missing"):
         hftlab.Engine("rust")
-
-
-def test_rust_required_is_never_replaced(installed: dict[str, Point], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HFTLAB_REQUIRE_RUST", "1")
     with pytest.raises(BackendMissing):
         hftlab.Engine()
 
 
-def test_another_version_is_an_error_even_for_auto(installed: dict[str, Point]) -> None:
-    installed["rust"] = Point(rust(__version__="9.9.9"))
-    with pytest.raises(LayoutError, match=r"9\.9\.9"):
-        hftlab.Engine()
-
-
-def test_another_record_is_an_error_that_shows_both(installed: dict[str, Point]) -> None:
-    installed["rust"] = Point(rust(event_layout=lambda: [("ts_ns", "<i8", 0)]))
-    with pytest.raises(LayoutError, match=r"'<i8'.*'<u8'"):
-        hftlab.Engine()
-
-
-def test_one_that_cannot_be_loaded_is_an_error_even_for_auto(installed: dict[str, Point]) -> None:
-    installed["rust"] = Point(ImportError("wrong ELF class"))
-    with pytest.raises(BackendMissing, match="wrong ELF class"):
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        (rust(__version__="9.9.9"), LayoutError, r"9\.9\.9"),
+        (rust(event_layout=lambda: [("ts_ns", "<i8", 0)]), LayoutError, r"'<i8'.*'<u8'"),
+        (ImportError("wrong ELF class"), BackendMissing, "wrong ELF class"),
+    ],
+)
+def test_a_broken_one_is_an_error_even_for_auto(installed: dict[str, Point], given: object, error: type, text: str) -> None:
+    installed["rust"] = Point(given)
+    with pytest.raises(error, match=text):
         hftlab.Engine()
     assert hftlab.Engine("python").backend == "python"
 
@@ -104,16 +91,6 @@ def test_use_backend_and_the_environment(installed: dict[str, Point], monkeypatc
 
 
 @pytest.mark.rust
-def test_the_rust_engine_mirrors_the_record_and_the_constants() -> None:
-    import hftlab_rust
-
-    assert [tuple(field) for field in hftlab_rust.event_layout()] == list(EVENT_FIELDS)
-    assert hftlab_rust.__version__ == hftlab.__version__
-    assert not hftlab_rust.DEBUG_BUILD
-    assert set(hftlab_rust.variants()) == {"book", "orders", "pool", "signal"}
-
-
-@pytest.mark.rust
 @pytest.mark.parametrize("wrong", [{"book": "skiplist"}, {"orders": "tree"}, {"signal": "guess"}, {"pool": "yes"}])
 def test_an_unknown_variant_is_answered_with_the_known_ones(wrong: dict[str, str]) -> None:
     with pytest.raises(UnknownName, match="known: "):
@@ -122,6 +99,9 @@ def test_an_unknown_variant_is_answered_with_the_known_ones(wrong: dict[str, str
 
 @pytest.mark.rust
 def test_a_compiled_engine_says_which_processors_it_is_for() -> None:
+    import hftlab_rust
+
+    assert not hftlab_rust.DEBUG_BUILD
     rust = next(info for info in hftlab.backends() if info.name == "rust")
     assert rust.build.split()[0] in ("portable", "native")
     assert fingerprint()["builds"] == {"rust": rust.build}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from struct import unpack_from
 from typing import Any
 
@@ -42,28 +43,18 @@ def reference(order: bytes) -> int:
 def test_with_assumed_fills_it_is_the_replay_however_the_bytes_are_cut(backend: str) -> None:
     feed = hftlab.synthetic("burst", 6_000, seed=5)
     run = hftlab.Engine(backend, order_config=EAGER["order_config"]).run(feed, record="none")
-    live, sent, rest, pick = (
-        LiveSession(backend, fills="assumed", order_config=EAGER["order_config"]),
-        [],
-        messages(feed),
-        random.Random(1),
-    )
+    live = LiveSession(backend, fills="assumed", order_config=EAGER["order_config"])
+    sent, rest, pick = [], messages(feed), random.Random(1)
     while rest:
         n = pick.choice([1, 1, 2, 7, 40])
         sent += live.feed(b"".join(rest[:n]))
         rest = rest[n:]
     assert len(sent) > 20
     assert b"".join(sent) == run.order_stream
-    assert {instrument: int(row[-1]) for instrument, row in last_positions(run).items() if row[-1]} == live.positions
+    last = dict(run.orders.select("instrument", "position").rows())
+    assert {instrument: position for instrument, position in last.items() if position} == live.positions
     assert live.working == []
     assert [live.book(i) for i in live.names] == [run._session.depth(i) for i in live.names]
-
-
-def last_positions(run: Any) -> dict[int, list[int]]:
-    out: dict[int, list[int]] = {}
-    for row in run.orders.iter_rows(named=True):
-        out.setdefault(row["instrument"], []).append(row["position"])
-    return out
 
 
 @each_engine
@@ -111,7 +102,8 @@ def test_nothing_leaves_while_suspended_and_the_two_kinds_are_independent(backen
     instruments = {accepted[2] for accepted in (one.feed(b"".join(day)) and one.accepted())}
     busy = min(instruments)
     live.suspend(None, True)
-    assert live.feed(b"".join(day[:2_000])) == []
+    assert live.feed(b"".join(day[:2_000])) == [], "also of instruments that are first seen now"
+    assert live.all_suspended
     live.suspend(busy, True)
     assert live.suspended == [busy]
     live.suspend(None, False)
@@ -121,17 +113,6 @@ def test_nothing_leaves_while_suspended_and_the_two_kinds_are_independent(backen
     live.feed(b"".join(day[3_000:]))
     assert busy in {accepted[2] for accepted in live.accepted()}
     assert live.book(busy) == one.book(busy), "what is stale is still kept"
-
-
-@each_engine
-def test_an_instrument_first_seen_while_all_is_stale_is_stale(backend: str, day: list[bytes]) -> None:
-    live = LiveSession(backend, **EAGER)
-    live.suspend(None, True)
-    live.feed(b"".join(day[:3_000]))
-    assert live.all_suspended
-    assert not live.accepted()
-    live.suspend(None, False)
-    assert live.feed(b"".join(day[3_000:]))
 
 
 @each_engine
@@ -281,35 +262,16 @@ def observed(live: LiveSession, steps: list[Any], rest: list[bytes]) -> list[Any
     return [*seen, list(result["rejects"]), result["messages"], list(result["counts"])]
 
 
+@cache
+def late_start(regime: str) -> list[bytes]:
+    """The directory, then into the day: orders that were added before are faults in both."""
+    feed = messages(hftlab.synthetic(regime, 5_000, seed=11))
+    return feed[:12] + feed[1_000:]
+
+
 @pytest.mark.rust
 @settings(max_examples=60, deadline=None)
 @given(STEPS, st.sampled_from(["calm", "burst"]))
 def test_both_engines_agree_whatever_is_called_in_between(steps: list[Any], regime: str) -> None:
-    rest = FEEDS.get(regime) or FEEDS.setdefault(regime, messages(hftlab.synthetic(regime, 5_000, seed=11)))
-    rest = rest[:12] + rest[1_000:]  # the directory, then into the day: orders that were added before are faults in both
+    rest = late_start(regime)
     assert observed(LiveSession("python", **EAGER), steps, rest) == observed(LiveSession("rust", **EAGER), steps, rest)
-
-
-FEEDS: dict[str, list[bytes]] = {}
-
-
-@pytest.mark.rust
-@pytest.mark.parametrize("regime", ["calm", "burst", "market"])
-def test_both_engines_agree_over_a_whole_feed_with_fills_reported_late(regime: str) -> None:
-    feed = messages(hftlab.synthetic(regime, 20_000, seed=2))
-    assert late(LiveSession("python", **EAGER), feed) == late(LiveSession("rust", **EAGER), feed)
-
-
-def late(live: LiveSession, feed: list[bytes]) -> list[Any]:
-    """Orders filled wholly, partly or not at all, each reported some messages after it left; now and then the feed is stale."""
-    pick, due, out = random.Random(4), [], []
-    for at, message in enumerate(feed):
-        for order in live.feed(message):
-            out.append(order)
-            due.append((at + pick.randrange(1, 40), reference(order), pick.choice([0, 40, 100])))
-        for _, ref, filled in [one for one in due if one[0] == at]:
-            assert live.on_report(ref, filled=filled, closed=True)
-        if at % 700 == 0:
-            live.suspend(None, at % 1_400 == 0)
-    assert len(out) > 50
-    return [out, live.positions, [row[:6] for row in live.accepted()]]

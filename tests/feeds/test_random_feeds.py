@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hftlab
-from hftlab.conformance.feeds import WILD, dense, walk
+from hftlab.conformance.feeds import WILD, dense, framed, walk
 from hftlab.errors import FaultError, FeedError
 from hftlab.protocols.itch_messages import MESSAGES, build
 
@@ -77,7 +77,7 @@ def wire_bytes(draw: st.DrawFn) -> bytes:
         message = bytearray(build(letter, locate=draw(st.integers(0, 2))))
         for at in range(11, len(message)):
             message[at] = draw(st.sampled_from([0, 0, 0, 1, 66, 83]))
-        out += len(message).to_bytes(2, "big") + message
+        out += framed(bytes(message))
     for at, byte in draw(st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=3)):
         if at < len(out):
             out[at] = byte

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from captures import frames, payload
 
 import hftlab
+from hftlab.conformance.feeds import framed
 from hftlab.errors import FeedError
 from hftlab.events import Side
 from hftlab.feeds import real_data
@@ -15,17 +15,13 @@ from hftlab.protocols import moldudp64
 from hftlab.protocols.itch_messages import MESSAGES, anatomy, build, fields
 
 ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
-AAPL = "itch50/aapl_20200130_first10k.itch"
+AAPL = real_data.AAPL_MORNING
 
 
 def captured_messages(path: Path) -> list[bytes]:
     """The ITCH messages of all MoldUDP64 packets of a capture."""
     packets = [moldudp64.decode(payload(frame)) for frame in frames(path)]
     return [message for packet in packets for message in moldudp64.split(packet.blocks)]
-
-
-def framed(messages: list[bytes]) -> hftlab.ItchFeed:
-    return hftlab.ItchFeed(b"".join(len(m).to_bytes(2, "big") + m for m in messages))
 
 
 @pytest.mark.parametrize("backend", ENGINES)
@@ -45,11 +41,7 @@ def test_the_aapl_morning(data_dir: Path, backend: str) -> None:
 @pytest.mark.parametrize("backend", ENGINES)
 def test_the_book_after_1001_messages_is_the_published_one(data_dir: Path, backend: str) -> None:
     expected = (data_dir / "itch50/aapl_20200130_first10k.expected_book_after_1001.txt").read_text().split("-----\n")
-    feed = hftlab.load(data_dir / AAPL)
-    data, at = b"".join(bytes(block) for block in feed.blocks()), 0
-    for _ in range(1001):
-        at += 2 + int.from_bytes(data[at : at + 2], "big")
-    book = hftlab.Engine(backend).run(hftlab.ItchFeed(data[:at])).book("AAPL")
+    book = hftlab.Engine(backend).run(hftlab.load(data_dir / AAPL).head(1001)).book("AAPL")
     lines = {
         side: [f"{letter} {price / 10_000:.2f}: {qty}" for price, qty in book.filter(side=side).select("price", "qty").rows()]
         for side, letter in (("bid", "B"), ("ask", "S"))
@@ -107,7 +99,8 @@ def test_every_captured_message_decodes_and_encodes_again(data_dir: Path) -> Non
         return captured_messages(data_dir / f"pcap/itch50_rewrapped_20230822/{name}.pcap")[0]
 
     names = ("OrderExecutedWithPrice", "CrossTrade", "StockTradingAction", "OrderReplace")
-    events = hftlab.decode(framed([captured(name) for name in names]), "python")
+    feed = hftlab.ItchFeed(b"".join(framed(captured(name)) for name in names))
+    events = hftlab.decode(feed, "python")
     assert events["kind"].tolist() == [2, 6, 7, 5]
     assert events["qty"].tolist() == [4926, 0, ord("P"), 100]
     assert events["price"].tolist() == [224_800, 0, 0, 1_062_600]
@@ -116,9 +109,8 @@ def test_every_captured_message_decodes_and_encodes_again(data_dir: Path) -> Non
 
 @pytest.mark.rust
 def test_both_engines_decode_every_captured_message_alike(data_dir: Path) -> None:
-    messages = [m for p in data_dir.glob("pcap/itch50*/*.pcap") for m in captured_messages(p)]
-    feed = framed(messages)
-    assert np.array_equal(hftlab.decode(feed, "python"), hftlab.decode(feed, "rust"))
+    paths = data_dir.glob("pcap/itch50*/*.pcap")
+    feed = hftlab.ItchFeed(b"".join(framed(message) for path in paths for message in captured_messages(path)))
     assert hftlab.verify("python", "rust", feed)
     assert hftlab.verify("python", "rust", hftlab.load(data_dir / AAPL))
 
