@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hftlab.engine.recording import columns
 from hftlab.engine.run import Run
 from hftlab.errors import HftlabError
 from hftlab.events import Events, describe
@@ -84,19 +85,9 @@ def compare_rows(run_a: Run, run_b: Run, events_a: Events, events_b: Events) -> 
         return None
     at, stage, what = min(places)
     event = describe(events_a[at]) if at < len(events_a) else "(past the end)"
-    if stage == 0:
-        pair = [_event_row(events, at) for events in (events_a, events_b)]
-    else:
-        pair = [_row(run, at) for run in (run_a, run_b)]
-    return Divergence(what, at, event, pair[0], pair[1], _history(events_a, at))
-
-
-def _event_row(events: Events, at: int) -> dict[str, Any]:
-    return dict(zip(events.dtype.names or (), events[at].tolist(), strict=True)) if at < len(events) else {}
-
-
-def _row(run: Run, at: int) -> dict[str, Any]:
-    return {name: column[at].item() for name, column in run.columns.items() if at < len(column)}
+    both = (columns(events_a), columns(events_b)) if stage == 0 else (run_a.columns, run_b.columns)
+    a, b = ({name: column[at].item() for name, column in named.items() if at < len(column)} for named in both)
+    return Divergence(what, at, event, a, b, _history(events_a, at))
 
 
 def _history(events: Events, at: int) -> tuple[str, ...]:
@@ -108,10 +99,9 @@ def _history(events: Events, at: int) -> tuple[str, ...]:
 
 def compare_totals(a: Run, b: Run) -> Divergence | None:
     """What belongs to no single message: faults with their records, orders, counts, order bytes."""
-    if not a.first_faults.equals(b.first_faults):
-        return total("first_faults", a.first_faults.to_dict(as_series=False), b.first_faults.to_dict(as_series=False))
-    if not a.orders.equals(b.orders):
-        return total("orders", a.orders.to_dict(as_series=False), b.orders.to_dict(as_series=False))
+    for name in ("first_faults", "orders"):
+        if not getattr(a, name).equals(getattr(b, name)):
+            return total(name, *(getattr(run, name).to_dict(as_series=False) for run in (a, b)))
     for name in ("messages", "counts", "unknown", "faults", "rejects", "order_stream"):
         if getattr(a, name) != getattr(b, name):
             return total(name, getattr(a, name), getattr(b, name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ class Engine:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A backend may be a module, which cannot be pickled; its name can.
-        return _engine, (self._arguments,)
+        return partial(Engine, **self._arguments), ()
 
     def settings(self, feed: Feed | None = None, **more: Any) -> Settings:
         """The settings a run over `feed` is opened with."""
@@ -156,10 +157,6 @@ class Engine:
         failure = stopped if isinstance(stopped, FeedError) else _error(*stopped, feed, run)
         failure.run = run
         raise failure
-
-
-def _engine(arguments: dict[str, Any]) -> Engine:
-    return Engine(**arguments)
 
 
 #: Why an engine stopped early, and the stream offset of the block it was given.

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from hftlab.engine.engine import Engine, decode
-from hftlab.engine.run import Run, depth_frame, queue_frame
+from hftlab.engine.run import Run, depth_frame, queue_frame, queue_place
 from hftlab.engine.session import Session
 from hftlab.errors import ConfigError, FeedError, check_whole
 from hftlab.events import EVENT_DTYPE, Events, Kind, Side, describe
@@ -28,7 +28,6 @@ from hftlab.stages.signal import NAMES, NO_VALUES
 CHECKPOINTS, CLOSEST = 64, 1_000  # so many in a feed, but not closer together than so many messages
 MAX_MESSAGES = 5_000_000  # rows and events are kept in memory
 
-_SIDES = {"bid": int(Side.BID), "ask": int(Side.ASK)}
 _TOUCH = ("bid_price", "bid_qty", "ask_price", "ask_qty")
 
 
@@ -71,24 +70,13 @@ class BookSnapshot:
         """The message field by field, as the wire has it; empty where there are no bytes."""
         return fields(self.wire) if self.wire else {}
 
-    def levels(self, side: str) -> list[tuple[int, int, int]]:
-        """(price, quantity, orders) of "bid" or "ask", best first."""
-        return [level[1:] for level in self._session.depth(self.instrument) if level[0] == _SIDES[side]]
-
-    def orders_at(self, side: str, price: int | None = None) -> list[tuple[int, int]]:
-        """(order id, quantity) of one level, the front first; default the best one of that side."""
-        if price is None:
-            price = self.top[0 if side == "bid" else 2]
-        return list(self._session.queue(self.instrument, _SIDES[side], price))
-
     def book(self) -> pl.DataFrame:
         """side, price, qty, orders; bids then asks, best first: what `Run.book` gives at the end of a run."""
-        rows = [(side, *level) for side in _SIDES for level in self.levels(side)]
-        return depth_frame(rows)
+        return depth_frame(self._session.depth(self.instrument))
 
-    def queue(self, side: str, price: int | None = None) -> pl.DataFrame:
-        """order_id, qty of one level, the front first; default the best one of that side."""
-        return queue_frame(self.orders_at(side, price))
+    def queue(self, side: str, price: int) -> pl.DataFrame:
+        """order_id, qty of one level, the front first. `side` is "bid" or "ask"."""
+        return queue_frame(self._session, self.instrument, side, price)
 
     def locate(self, order_id: int) -> tuple[str, int] | None:
         """Side ("bid", "ask") and price of a live order; None if it is not live."""
@@ -97,7 +85,7 @@ class BookSnapshot:
 
     def queue_position(self, order_id: int) -> tuple[int, int] | None:
         """How many orders, and how many shares or lots, stand before a live order in its level; None if it is not live."""
-        place = _queue_place(self._session, order_id)
+        place = queue_place(self._session, order_id)
         return place and place[:2]
 
 
@@ -171,10 +159,9 @@ class BookHistory:
         schema = {"order_id": pl.UInt64, "born": pl.Int64, "gone": pl.Int64, "end": pl.String, "executed": pl.Int64}
         return pl.DataFrame(_lifetimes(self.events), schema=schema, orient="row")
 
-    def follow(self, order_id: int, limit: int = 100_000) -> pl.DataFrame:
+    def follow(self, order_id: int) -> pl.DataFrame:
         """An order's way through its queue, a row where something changed: index, kind (of the message), orders_ahead, ahead
-        (shares or lots), qty (its own, left). It ends with the message that took it off the book (null, null, 0), or after
-        `limit` messages.
+        (shares or lots), qty (its own, left). It ends with the message that took it off the book (null, null, 0).
 
         raises : ConfigError for an order that never comes
         """
@@ -184,8 +171,8 @@ class BookHistory:
             raise ConfigError(f"order_id must be an order of {self.feed.name}, got {order_id}, which never comes")
         first = int(np.argmax(joins))
         rows: list[tuple[int, str, int | None, int | None, int]] = []
-        for index in range(first, min(len(self), first + limit)):
-            place = _queue_place(self._session_after(index + 1), order_id) or (None, None, 0)
+        for index in range(first, len(self)):
+            place = queue_place(self._session_after(index + 1), order_id) or (None, None, 0)
             if not rows or place != rows[-1][2:]:
                 rows.append((index, Kind(int(kinds[index])).name, *place))
             if not place[2]:
@@ -246,16 +233,6 @@ def _adds(session: Session, instruments: list[int]) -> Events:
         for number, qty in session.queue(instrument, side, price)
     ]
     return np.array(rows, EVENT_DTYPE)
-
-
-def _queue_place(session: Session, order_id: int) -> tuple[int, int, int] | None:
-    """Orders and quantity before a live order, and its own."""
-    place = session.locate(order_id)
-    if place is None:
-        return None
-    queue = session.queue(*place[:3])
-    rank = [number for number, _ in queue].index(order_id)
-    return rank, sum(qty for _, qty in queue[:rank]), queue[rank][1]
 
 
 def _trades(events: Events) -> dict[int, list[Trade]]:

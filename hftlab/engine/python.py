@@ -135,36 +135,28 @@ class PythonSession:
         return self._strict_fault(0)
 
     def apply(
-        self,
-        ts_ns: int,
-        order_id: int,
-        new_order_id: int,
-        price: int,
-        qty: int,
-        instrument: int,
-        kind: int,
-        side: int,
+        self, ts_ns: int, order_id: int, new_order_id: int, price: int, qty: int, instrument: int, kind: int, side: int
     ) -> int:
         """Run one event given as integers; returns what the book said of it (see Book.apply).
 
         raises : FeedError if a field cannot hold its value
         """
+        event = (ts_ns, order_id, new_order_id, price, qty, instrument, kind, side)
         try:
-            _pack(ts_ns, order_id, new_order_id, price, qty, instrument, kind, side)
+            _pack(*event)
         except StructError as error:
             raise FeedError(f"event: every field must be a whole number that its type can hold: {error}") from None
-        return self._run(((ts_ns, order_id, new_order_id, price, qty, instrument, kind, side),))
+        return self._run((event,))
 
     def message(self, message: bytes) -> int:
         """Run one raw ITCH message, without a length prefix; returns what the book said of it.
 
         raises : FeedError if its length is not that of its type
         """
-        if code := frame_problem(len(message), message[0] if message else 0):
-            problem = Problem(code, 0, self.messages, len(message), message[0] if message else 0)
-            raise problem.error(0, "message")
-        framed = len(message).to_bytes(2, "big") + message
-        return self._run(self.tick.events(framed))
+        size, letter = len(message), message[0] if message else 0
+        if code := frame_problem(size, letter):
+            raise Problem(code, 0, self.messages, size, letter).error(0, "message")
+        return self._run(self.tick.events(size.to_bytes(2, "big") + message))
 
     def react(self, data: Block) -> tuple[list[bytes], int, Problem | None]:
         """Like `push`; before that, the Enter Orders that left on these messages."""

@@ -110,23 +110,16 @@ class Run(Result):
 
     def book(self, symbol: str) -> pl.DataFrame:
         """Depth of one instrument at the end of the run: side, price, qty, orders; bids then asks, best first."""
-        levels = self._session.depth(self.instrument(symbol))
-        return depth_frame([("bid" if side == Side.BID else "ask", *level) for side, *level in levels])
+        return depth_frame(self._session.depth(self.instrument(symbol)))
 
     def queue(self, symbol: str, side: str, price: int) -> pl.DataFrame:
         """One level's queue at the end of the run, the front first: order_id, qty. `side` is "bid" or "ask"."""
-        number = int(Side[check_choice("side", side, ("bid", "ask")).upper()])
-        price = check_whole("price", price, -(2**63), 2**63 - 1)
-        return queue_frame(self._session.queue(self.instrument(symbol), number, price))
+        return queue_frame(self._session, self.instrument(symbol), side, price)
 
     def queue_position(self, order_id: int) -> int | None:
         """How many orders stand before a live order in its level (0: it is next); None if the order is not live."""
-        place = self._session.locate(check_whole("order_id", order_id, 0, 2**64 - 1))
-        if place is None:
-            return None
-        instrument, side, price, _ = place
-        ahead = [number for number, _ in self._session.queue(instrument, side, price)]
-        return ahead.index(order_id)
+        place = queue_place(self._session, check_whole("order_id", order_id, 0, 2**64 - 1))
+        return place and place[0]
 
     def __repr__(self) -> str:
         speed = f"{self.ns_per_message:.1f} ns/message" if self.messages else "no message"
@@ -204,16 +197,32 @@ def _frame(columns: dict[str, np.ndarray[Any, Any]]) -> pl.DataFrame:
     return pl.DataFrame({name: np.ascontiguousarray(column) for name, column in columns.items()})
 
 
-def depth_frame(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
-    """Price levels: side ("bid", "ask"), price, qty, orders."""
+def depth_frame(levels: list[tuple[int, int, int, int]]) -> pl.DataFrame:
+    """Price levels as `Session.depth` gives them: side ("bid", "ask"), price, qty, orders."""
     import polars as pl
 
+    rows = [("bid" if side == Side.BID else "ask", *level) for side, *level in levels]
     schema = {"side": pl.String, "price": pl.Int64, "qty": pl.UInt64, "orders": pl.UInt32}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def queue_frame(rows: list[tuple[int, int]]) -> pl.DataFrame:
-    """The queue of a level, the front first: order_id, qty."""
+def queue_frame(session: Session, instrument: int, side: str, price: int) -> pl.DataFrame:
+    """The queue of a level, the front first: order_id, qty.
+
+    raises : UnknownName for a side that is not "bid" or "ask", ConfigError for a price that no field holds
+    """
     import polars as pl
 
+    number = int(Side[check_choice("side", side, ("bid", "ask")).upper()])
+    rows = session.queue(instrument, number, check_whole("price", price, -(2**63), 2**63 - 1))
     return pl.DataFrame(rows, schema={"order_id": pl.UInt64, "qty": pl.UInt32}, orient="row")
+
+
+def queue_place(session: Session, order_id: int) -> tuple[int, int, int] | None:
+    """Orders and quantity that stand before a live order in its level, and its own quantity; None if it is not live."""
+    place = session.locate(order_id)
+    if place is None:
+        return None
+    queue = session.queue(*place[:3])
+    rank = [number for number, _ in queue].index(order_id)
+    return rank, sum(qty for _, qty in queue[:rank]), queue[rank][1]

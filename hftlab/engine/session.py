@@ -74,15 +74,7 @@ class Session(Protocol):
         """Run event records, EVENT_DTYPE. Returns None or the five fields of a Problem."""
 
     def apply(
-        self,
-        ts_ns: int,
-        order_id: int,
-        new_order_id: int,
-        price: int,
-        qty: int,
-        instrument: int,
-        kind: int,
-        side: int,
+        self, ts_ns: int, order_id: int, new_order_id: int, price: int, qty: int, instrument: int, kind: int, side: int
     ) -> int:
         """Run one event; returns the side acted on, 0 if the book was not concerned, or minus the Fault."""
 

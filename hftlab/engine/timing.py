@@ -201,12 +201,8 @@ class Histogram:
             raise ConfigError(f"counted values must be between 0 and {HIGHEST:,} ns, got {values.min():,} to {values.max():,}")
         np.add.at(histogram.counts, slots_of(values), np.asarray(counts, np.uint64))
         if values.size:
-            histogram.min, histogram.max, histogram.total, histogram.saturated = (
-                float(low),
-                float(high),
-                float(total),
-                int(saturated),
-            )
+            histogram.min, histogram.max, histogram.total = float(low), float(high), float(total)
+            histogram.saturated = int(saturated)
         return histogram
 
     def record(self, ns: np.ndarray[Any, Any]) -> None:
