@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
@@ -52,35 +54,36 @@ def destination(address: Address, what: str) -> Address:
         return address._replace(port=probe.getsockname()[1])
 
 
+@contextmanager
+def opening(kind: socket.SocketKind, failed: str) -> Iterator[socket.socket]:
+    """A socket that does not block, to be set up; what the system refuses closes it. raises : ConfigError, `failed` and why"""
+    opened = socket.socket(socket.AF_INET, kind)
+    try:
+        opened.setblocking(False)
+        yield opened
+    except OSError as error:
+        opened.close()
+        raise ConfigError(f"{failed}: {error.strerror}") from None
+
+
 def sender(interface: str) -> socket.socket:
     """A socket for datagrams to anywhere; multicast leaves by the interface with this address. raises : ConfigError"""
     host = Address.parse(f"{interface}:0", "interface").host
-    out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        out.setblocking(False)
+    with opening(socket.SOCK_DGRAM, f"interface {interface}") as out:
         out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(host))
-        local = IPv4Address(host).is_loopback
-        out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, struct.pack("b", 0 if local else 1))
+        out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, struct.pack("b", 0 if IPv4Address(host).is_loopback else 1))
         out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
-    except OSError as error:
-        out.close()
-        raise ConfigError(f"interface {interface}: {error.strerror}") from None
     return out
 
 
 def bind(kind: socket.SocketKind, address: Address, what: str, backlog: int = 0) -> socket.socket:
     """A datagram socket, or with a backlog a listening one, that does not block. raises : ConfigError"""
-    opened = socket.socket(socket.AF_INET, kind)
-    try:
-        opened.setblocking(False)
+    with opening(kind, f"{what} {address}: cannot be bound") as opened:
         if backlog:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind(address)
         if backlog:
             opened.listen(backlog)
-    except OSError as error:
-        opened.close()
-        raise ConfigError(f"{what} {address}: cannot be bound: {error.strerror}") from None
     return opened
 
 

@@ -72,22 +72,11 @@ class Arbiter:
         buffer_bytes: int = 1 << 20,
         end_grace_ns: int = 3_000_000_000,
     ) -> None:
+        self.window, self.buffer_bytes, self.max_requests = window, buffer_bytes, max_requests
+        self.gap_timeout_ns, self.request_interval_ns, self.end_grace_ns = gap_timeout_ns, request_interval_ns, end_grace_ns
         check_range("window", window, 1, 0xFFFF, "messages")
-        for name, ns in (
-            ("gap_timeout_ns", gap_timeout_ns),
-            ("request_interval_ns", request_interval_ns),
-            ("end_grace_ns", end_grace_ns),
-        ):
-            check_range(name, ns, 0, unit="nanoseconds")
-        check_range("max_requests", max_requests, 0)
-        check_range("buffer_bytes", buffer_bytes, 0, unit="bytes")
-        self.window, self.buffer_bytes = window, buffer_bytes
-        self.gap_timeout_ns, self.request_interval_ns, self.max_requests, self.end_grace_ns = (
-            gap_timeout_ns,
-            request_interval_ns,
-            max_requests,
-            end_grace_ns,
-        )
+        for name in ("gap_timeout_ns", "request_interval_ns", "end_grace_ns", "max_requests", "buffer_bytes"):
+            check_range(name, getattr(self, name), 0)
         self.counts = dict.fromkeys(COUNTS, 0)
         self.restart(session, expected)
 
@@ -97,7 +86,7 @@ class Arbiter:
         self.last_seen: dict[int, int] = {}  # line -> when it last brought something of this session, ns
         self.lost: deque[tuple[int, int]] = deque(maxlen=1024)  # (from, until) of what was given up, the latest 1024
         self.changed: bytes | None = None  # the session that has taken the place of ours
-        self._unexpected_session, self.unexpected_session_count = b"", 0
+        self._other, self._other_count = b"", 0  # the latest other session, and how many datagrams of it came in a row
         self._held = Window(self.window, self.buffer_bytes)
         self._tail = 0  # the highest next number seen within the window
         self._far: tuple[int, int] | None = None  # (first, next) number of the latest datagram beyond the window
@@ -180,11 +169,11 @@ class Arbiter:
         self.session = self.session or packet.session
         if packet.session != self.session:
             self.counts["foreign_session"] += 1
-            self.unexpected_session_count = self.unexpected_session_count + 1 if packet.session == self._unexpected_session else 1
-            self._unexpected_session = packet.session
-            self.changed = packet.session if self.unexpected_session_count >= _SESSION_CHANGE else self.changed
+            self._other_count = self._other_count + 1 if packet.session == self._other else 1
+            self._other = packet.session
+            self.changed = packet.session if self._other_count >= _SESSION_CHANGE else self.changed
             return None
-        self.changed, self._unexpected_session, self.unexpected_session_count = None, b"", 0
+        self.changed, self._other, self._other_count = None, b"", 0
         self.counts["heartbeats"] += not packet.messages
         return packet
 

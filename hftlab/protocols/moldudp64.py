@@ -46,14 +46,16 @@ class Packet(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A request for `count` messages from number `sequence` on; `encode()` gives its 20 bytes."""
+    """A request for `count` messages (at most 65,535) from number `sequence` on, 20 bytes. raises : WireError, from `encode`"""
 
     session: bytes
     sequence: int
     count: int  # type: ignore[assignment]  # the field's word, over tuple.count
 
     def encode(self) -> bytes:
-        return request(self.session, self.sequence, self.count)
+        if not 0 <= self.count <= _MAX_LENGTH:
+            raise WireError(f"the count of a MoldUDP64 request must be between 0 and {_MAX_LENGTH}, got {self.count}")
+        return _pack(*self)
 
 
 def decode(datagram: bytes) -> Packet:
@@ -103,13 +105,6 @@ def heartbeat(session: bytes, next: int) -> bytes:
 def end(session: bytes, next: int) -> bytes:
     """The end of the session; `next` is the number after its last message."""
     return _pack(session, next, END)
-
-
-def request(session: bytes, sequence: int, count: int) -> bytes:
-    """A request for `count` messages (at most 65,535) from number `sequence` on. raises : WireError as `encode`."""
-    if not 0 <= count <= _MAX_LENGTH:
-        raise WireError(f"the count of a MoldUDP64 request must be between 0 and {_MAX_LENGTH}, got {count}")
-    return _pack(session, sequence, count)
 
 
 def frame(message: bytes) -> bytes:

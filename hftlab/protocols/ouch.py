@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from hftlab.errors import WireError
 from hftlab.protocols.ouch_fields import HIGHEST_LIMIT as HIGHEST_LIMIT
+from hftlab.protocols.ouch_fields import INBOUND as INBOUND
 from hftlab.protocols.ouch_fields import MAX_SHARES as MAX_SHARES
+from hftlab.protocols.ouch_fields import OUTBOUND as OUTBOUND
 from hftlab.protocols.ouch_fields import TAGS as TAGS
 from hftlab.protocols.ouch_fields import U16, U32, U64, Alpha4, Alpha8, Alpha14, Char
 from hftlab.protocols.ouch_fields import Appendage as Appendage
@@ -275,45 +277,6 @@ class EnableResponse(_Report, letter="K"):
     firm: Alpha4
 
 
-#: Every message a client may send, by its type byte.
-INBOUND: dict[str, type[Message]] = {
-    kind.LETTER: kind
-    for kind in (
-        EnterOrder,
-        ReplaceOrder,
-        CancelOrder,
-        ModifyOrder,
-        AccountQuery,
-        MassCancel,
-        DisableOrderEntry,
-        EnableOrderEntry,
-    )
-}
-#: Every message a host may send, by its type byte.
-OUTBOUND: dict[str, type[Message]] = {
-    kind.LETTER: kind
-    for kind in (
-        SystemEvent,
-        Accepted,
-        Replaced,
-        Canceled,
-        AiqCanceled,
-        Executed,
-        Broken,
-        Rejected,
-        CancelPending,
-        CancelReject,
-        PriorityUpdate,
-        Modified,
-        Restated,
-        AccountQueryResponse,
-        MassCancelResponse,
-        DisableResponse,
-        EnableResponse,
-    )
-}
-
-
 def decode_inbound(data: bytes) -> Message:
     """A message from a client. raises : WireError for an unknown type, a wrong size or a broken appendage."""
     return _decode(data, INBOUND, "inbound")
@@ -322,11 +285,6 @@ def decode_inbound(data: bytes) -> Message:
 def decode_outbound(data: bytes) -> Message:
     """A message from a host. raises : WireError as `decode_inbound`."""
     return _decode(data, OUTBOUND, "outbound")
-
-
-def encode(message: Message) -> bytes:
-    """The bytes of a message of either direction. raises : WireError for a value that does not fit its field."""
-    return message.encode()
 
 
 def _decode(data: bytes, kinds: dict[str, type[Message]], direction: str) -> Message:

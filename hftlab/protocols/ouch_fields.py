@@ -50,6 +50,9 @@ _TAGS = (
 #: Every known option by its name, and by its number.
 TAGS: dict[str, Tag] = {name: Tag(int(number), name, code) for number, name, code in map(str.split, _TAGS.split(", "))}
 BY_NUMBER: dict[int, Tag] = {tag.number: tag for tag in TAGS.values()}
+#: Every message a client may send, and every one a host may, by its type byte; a host's begin with their time, `ts_ns`.
+INBOUND: dict[str, type[Message]] = {}
+OUTBOUND: dict[str, type[Message]] = {}
 _MAX_LENGTH = 0xFFFF  # bytes of an appendage
 
 
@@ -155,6 +158,7 @@ class _Table:
         cls._WHAT = f"OUCH {cls.NAME} ({letter})"
         cls._WIDTHS = tuple((name, struct.calcsize(code) if code[-1] == "s" else 0) for name, code in cls.CODES.items())
         cls.SIZE = cls.STRUCT.size + (2 if appended and not optional else 0)
+        (OUTBOUND if "ts_ns" in names else INBOUND)[letter] = cls  # type: ignore[assignment]  # messages alone have a letter
 
 
 class Message(_Table):

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from hftlab.errors import ConfigError
 
 SECOND_NS = 1_000_000_000
-_FORMS = "8x or 0.5x (times the feed's own speed), 50000/s (messages per second) or max"
 _PACE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(x|/s)")
 
 
@@ -31,18 +30,16 @@ class Pace(NamedTuple):
         found = _PACE.fullmatch(text)
         value = float(found[1]) if found else 0.0
         if not found or not 1e-6 <= value <= 1e9:
-            raise ConfigError(f"pace must be {_FORMS}, got {text!r}")
+            forms = "8x or 0.5x (times the feed's own speed), 50000/s (messages per second) or max"
+            raise ConfigError(f"pace must be {forms}, got {text!r}")
         return cls("event" if found[2] == "x" else "rate", value)
-
-    def __str__(self) -> str:
-        return "max" if self.kind == "max" else f"{self.value:g}" + ("x" if self.kind == "event" else "/s")
 
 
 class Schedule:
     """Intended times of one publication, message after message.
 
     max_idle_gap_ns : a longer wait between two messages of an "event" pace is cut to this, in real time (feeds start hours
-                      before the market does); how count were cut is in `idle_gaps_cut`
+                      before the market does); how many were cut is in `idle_gaps_cut`
     """
 
     def __init__(self, pace: Pace, max_idle_gap_ns: float = math.inf) -> None:

@@ -60,10 +60,6 @@ class Client(Connection):
         self._ended = False
         self._login()  # what does not fit is said now
 
-    def __repr__(self) -> str:
-        why = f": {self.closed}" if self.closed else ""
-        return f"Client({self.username!r}, session={self.session!r}, next={self.next}, {self.state}{why})"
-
     def connected(self, now_ns: int) -> bytes:
         """The TCP connection stands: the login request to send."""
         self.state, self.reason, self.closed = LOGGING_IN, None, ""
@@ -101,10 +97,8 @@ class Client(Connection):
         if self.state not in (LOGGING_IN, OPEN):
             return b""
         if (silent_ns := now_ns - self._last_seen_ns) > self.idle_timeout_ns:
-            self._close(
-                CloseReason.SILENT,
-                f"nothing from the server for {silent_ns / 1e9:.1f} s, limit {self.idle_timeout_ns / 1e9:g} s",
-            )
+            text = f"nothing from the server for {silent_ns / 1e9:.1f} s, limit {self.idle_timeout_ns / 1e9:g} s"
+            self._close(CloseReason.SILENT, text)
             return b""
         if self.state == LOGGING_IN or now_ns - self._sent_ns < self.heartbeat_ns:
             return b""

@@ -59,10 +59,6 @@ class Server(Connection):
         self._now_ns: int | None = None
         self._last_seen_ns = self._sent_ns = 0
 
-    def __repr__(self) -> str:
-        why = f": {self.closed}" if self.closed and self.username else ""  # before a login it may repeat what was sent
-        return f"Server({self.username!r}, session={self.session!r}, sent={self.sent}, {self.state}{why})"
-
     def receive(self, data: bytes, now_ns: int) -> list[bytes]:
         """The client's unsequenced messages. A broken stream, or a packet not allowed, closes after the messages before it."""
         self._tick(now_ns)
@@ -113,12 +109,11 @@ class Server(Connection):
     def due(self, now_ns: int) -> None:
         """Let time pass: a heartbeat into the outbox, or the end of a connection whose client is silent."""
         self._tick(now_ns)
+        allowed, what, reason = self.idle_timeout_ns, "nothing from the client", CloseReason.SILENT
+        if self.state == LOGGING_IN:
+            allowed, what, reason = self.login_timeout_ns, "no login", CloseReason.LOGIN_TIMEOUT
         silent = now_ns - self._last_seen_ns
-        allowed = self.login_timeout_ns if self.state == LOGGING_IN else self.idle_timeout_ns
         if self.state != CLOSED and silent > allowed:
-            early = self.state == LOGGING_IN
-            what = "no login" if early else "nothing from the client"
-            reason = CloseReason.LOGIN_TIMEOUT if early else CloseReason.SILENT
             self._close(reason, f"{what} for {silent / 1e9:.1f} s, limit {allowed / 1e9:g} s")
         idle = not self._outbox and self.sent == len(self.store)
         if self.state == OPEN and idle and now_ns - self._sent_ns >= self.heartbeat_ns:
@@ -162,9 +157,8 @@ class Server(Connection):
         if not right:
             self._reject(soup.NOT_AUTHORISED, f"login of {login.username!r} rejected: not authorised")
         elif login.session and login.session != self.session:
-            self._reject(
-                soup.NO_SESSION, f"login of {login.username!r} rejected: session {login.session!r}; available is {self.session!r}"
-            )
+            text = f"login of {login.username!r} rejected: session {login.session!r}; available is {self.session!r}"
+            self._reject(soup.NO_SESSION, text)
         else:
             self._accept(login)
 

@@ -21,7 +21,7 @@ from venue.venue import ACCOUNTS, Venue
 from venue.waiting import LIMIT_S, Clock
 
 from hftlab.errors import ConfigError
-from hftlab.net import Trader, TraderSettings
+from hftlab.net import ExchangeSettings, Trader, TraderSettings
 from hftlab.net.exchange.audit import AccountState, AuditLog
 from hftlab.net.exchange.matching import Matcher
 from hftlab.net.exchange.server import Phase
@@ -247,7 +247,7 @@ class Desk:
     def __init__(self) -> None:
         matcher = Matcher()
         matcher.feed(SMALL, 5_000)
-        self.sessions = OrderSessions(matcher, ACCOUNTS, "DAY1", AuditLog(None, "DAY1"))
+        self.sessions = OrderSessions(matcher, ACCOUNTS, AuditLog(None, "DAY1"), ExchangeSettings(session="DAY1"))
         self.open: dict[str, Session] = {}
 
     def send(self, name: str, data: bytes, now: int, piece: int = 1 << 16) -> Session:

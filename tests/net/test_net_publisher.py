@@ -12,6 +12,7 @@ from hftlab.events import EVENT_DTYPE
 from hftlab.feeds.feed import EventFeed
 from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
+from hftlab.net import ExchangeSettings
 from hftlab.net.exchange.publisher import Publisher
 from hftlab.net.exchange.retransmission import RetransmitBuffer, RetransmitServer
 from hftlab.protocols import moldudp64
@@ -40,7 +41,7 @@ def publish(publisher: Publisher, step_ns: int = MS) -> list[tuple[int, moldudp6
 @pytest.mark.parametrize("batch", [False, True])
 def test_every_message_once_and_in_order(batch: bool) -> None:
     raw = generate("calm", 3000, seed=3)
-    sent = publish(Publisher(ItchFeed(raw), SESSION, Pace("max"), batch=batch))
+    sent = publish(Publisher(ItchFeed(raw), SESSION, ExchangeSettings(pace="max", batch=batch)))
     assert b"".join(packet.blocks for _, packet in sent) == raw
     expected = 1
     for _, packet in sent:
@@ -56,18 +57,20 @@ def test_every_message_once_and_in_order(batch: bool) -> None:
 def test_the_feeds_own_time_at_any_speed() -> None:
     feed = feed_at(5 * SECOND, 5 * SECOND + 80 * MS, 5 * SECOND + 80 * MS, 5 * SECOND + 160 * MS)
     for pace, times in (("1x", [0, 80, 80, 160]), ("8x", [0, 10, 10, 20]), ("0.5x", [0, 160, 160, 320])):
-        sent = publish(Publisher(feed, SESSION, Pace.parse(pace)))
+        sent = publish(Publisher(feed, SESSION, ExchangeSettings(pace=pace, max_idle_gap_s=60)))
         assert [now // MS for now, _ in sent] == times, pace
 
 
 def test_a_fixed_rate_and_no_pace_at_all() -> None:
     feed = feed_at(*range(0, 50 * MS, MS))
-    assert [now // MS for now, _ in publish(Publisher(feed, SESSION, Pace.parse("250/s")))] == list(range(0, 200, 4))
-    assert {now for now, _ in publish(Publisher(feed, SESSION, Pace.parse("max")))} == {0}
+    assert [now // MS for now, _ in publish(Publisher(feed, SESSION, ExchangeSettings(pace="250/s", max_idle_gap_s=60)))] == list(
+        range(0, 200, 4)
+    )
+    assert {now for now, _ in publish(Publisher(feed, SESSION, ExchangeSettings(pace="max", max_idle_gap_s=60)))} == {0}
 
 
 def test_a_late_poll_sends_what_is_overdue_and_the_lag_tells() -> None:
-    publisher = Publisher(feed_at(0, 10 * MS, 20 * MS, 500 * MS), SESSION, Pace.parse("1x"))
+    publisher = Publisher(feed_at(0, 10 * MS, 20 * MS, 500 * MS), SESSION, ExchangeSettings(pace="1x", max_idle_gap_s=60))
     publisher.begin(0)
     assert len(publisher.poll(100 * MS)) == 3
     assert publisher.due_ns() == 500 * MS
@@ -80,7 +83,7 @@ def test_a_late_poll_sends_what_is_overdue_and_the_lag_tells() -> None:
 
 
 def test_the_time_of_day_goes_on_between_messages_but_never_past_the_next_one() -> None:
-    publisher = Publisher(feed_at(0, 100 * MS, 101 * MS), SESSION, Pace.parse("2x"), max_idle_gap_ns=100 * MS)
+    publisher = Publisher(feed_at(0, 100 * MS, 101 * MS), SESSION, ExchangeSettings(pace="2x", max_idle_gap_s=0.1))
     publisher.begin(7 * SECOND)
     assert publisher.time_ns(7 * SECOND) == 0  # nothing has left
     publisher.poll(7 * SECOND)
@@ -89,7 +92,7 @@ def test_the_time_of_day_goes_on_between_messages_but_never_past_the_next_one() 
     publisher.poll(7 * SECOND + 60 * MS)
     assert publisher.finished
     assert publisher.time_ns(8 * SECOND + 60 * MS) == 3 * SECOND + 101 * MS
-    rated = Publisher(feed_at(0, 100 * MS), SESSION, Pace.parse("10/s"))
+    rated = Publisher(feed_at(0, 100 * MS), SESSION, ExchangeSettings(pace="10/s", max_idle_gap_s=60))
     rated.begin(0)
     rated.poll(0)
     assert rated.time_ns(50 * MS) == SECOND
@@ -109,7 +112,7 @@ def test_a_pace_that_is_none(text: str) -> None:
 
 
 def test_heartbeats_when_idle_and_the_end() -> None:
-    publisher = Publisher(feed_at(0, 5 * SECOND), SESSION, Pace.parse("1x"))
+    publisher = Publisher(feed_at(0, 5 * SECOND), SESSION, ExchangeSettings(pace="1x", max_idle_gap_s=60))
     assert moldudp64.decode(publisher.beat(0) or b"") == (SESSION, 1, moldudp64.HEARTBEAT, b"")
     assert publisher.beat(SECOND - 1) is None
     publisher.begin(SECOND)
@@ -123,14 +126,14 @@ def test_heartbeats_when_idle_and_the_end() -> None:
 
 def test_a_feed_that_breaks_off_is_published_up_to_there() -> None:
     raw = generate("calm", 100, seed=1)
-    publisher = Publisher(ItchFeed(raw[:-3]), SESSION, Pace("max"))
+    publisher = Publisher(ItchFeed(raw[:-3]), SESSION, ExchangeSettings(pace="max"))
     assert sum(packet.count for _, packet in publish(publisher)) == 99
     assert "cut off" in str(publisher.error)
 
 
 def test_a_session_taken_up_again_goes_on_with_the_next_number() -> None:
     raw = generate("calm", 500, seed=1)
-    publisher = Publisher(ItchFeed(raw), SESSION, Pace("max"))
+    publisher = Publisher(ItchFeed(raw), SESSION, ExchangeSettings(pace="max"))
     before = b"".join(publisher.skip(301))
     sent = publish(publisher)
     assert sent[0][1].sequence == 301
@@ -140,7 +143,7 @@ def test_a_session_taken_up_again_goes_on_with_the_next_number() -> None:
 
 def test_event_records_cannot_be_published() -> None:
     with pytest.raises(ConfigError, match="event records"):
-        Publisher(EventFeed(np.zeros(1, EVENT_DTYPE)), SESSION, Pace("max"))
+        Publisher(EventFeed(np.zeros(1, EVENT_DTYPE)), SESSION, ExchangeSettings(pace="max"))
 
 
 # Sent again -------------------------------------------------------------------------------------------------------------
@@ -155,10 +158,10 @@ def kept(count: int, window: int = 1 << 20) -> RetransmitBuffer:
 
 def test_requests_are_answered_with_what_fits() -> None:
     resender = RetransmitServer(kept(1000), SESSION, limit=80)
-    answer = moldudp64.decode(resender.answer(moldudp64.request(SESSION, 991, 5), 0) or b"")
+    answer = moldudp64.decode(resender.answer(moldudp64.Request(SESSION, 991, 5).encode(), 0) or b"")
     assert (answer.sequence, moldudp64.split(answer.blocks)) == (991, [b"%06d" % n for n in range(991, 996)])
-    assert moldudp64.decode(resender.answer(moldudp64.request(SESSION, 1, 65535), 0) or b"").count == 10
-    assert moldudp64.decode(resender.answer(moldudp64.request(SESSION, 1000, 50), 0) or b"").count == 1
+    assert moldudp64.decode(resender.answer(moldudp64.Request(SESSION, 1, 65535).encode(), 0) or b"").count == 10
+    assert moldudp64.decode(resender.answer(moldudp64.Request(SESSION, 1000, 50).encode(), 0) or b"").count == 1
     assert resender.counts == {"requests": 3, "answered": 3, "messages": 16}
 
 
@@ -171,15 +174,15 @@ def test_what_cannot_be_answered_is_counted_by_reason() -> None:
     first = resender.buffer.first
     assert 1000 <= 20_000 + 1 - first <= 1000 + 3 * 4096
     wrong = {
-        "malformed": [b"", b"short", moldudp64.request(SESSION, first, 1) + b"!"],
-        "foreign_session": [moldudp64.request(b"OTHER00001", first, 1)],
-        "nothing_asked": [moldudp64.request(SESSION, first, 0)],
-        "not_kept": [moldudp64.request(SESSION, first - 1, 1), moldudp64.request(SESSION, 0, 1)],
-        "not_yet": [moldudp64.request(SESSION, 20_001, 1), moldudp64.request(SESSION, (1 << 64) - 1, 65535)],
+        "malformed": [b"", b"short", moldudp64.Request(SESSION, first, 1).encode() + b"!"],
+        "foreign_session": [moldudp64.Request(b"OTHER00001", first, 1).encode()],
+        "nothing_asked": [moldudp64.Request(SESSION, first, 0).encode()],
+        "not_kept": [moldudp64.Request(SESSION, first - 1, 1).encode(), moldudp64.Request(SESSION, 0, 1).encode()],
+        "not_yet": [moldudp64.Request(SESSION, 20_001, 1).encode(), moldudp64.Request(SESSION, (1 << 64) - 1, 65535).encode()],
     }
     for datagrams in wrong.values():
         assert not any(resender.answer(datagram, 0) for datagram in datagrams)
-    fine = moldudp64.request(SESSION, first, 1)
+    fine = moldudp64.Request(SESSION, first, 1).encode()
     assert [bool(resender.answer(fine, at)) for at in (0, 0, 0, SECOND, SECOND)] == [True, True, False, True, False]
     assert {reason: resender.counts[reason] for reason in wrong} == {reason: len(sent) for reason, sent in wrong.items()}
     assert resender.counts["throttled"] == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -319,7 +320,7 @@ def test_while_the_exchange_is_away_it_tries_again_less_and_less_often(exchange:
     assert all(later >= earlier for earlier, later in pairwise(waits)), waits
     assert 80 <= waits[-1] < 100
     assert duo.trader.held is HoldReason.CONNECTION
-    assert duo.trader.gateway.why == "connection refused"
+    assert duo.trader.gateway.why == os.strerror(errno.ECONNREFUSED)
 
 
 def test_the_end_of_the_order_session_closes_what_was_open(exchange: FakeExchange, run: Run) -> None:

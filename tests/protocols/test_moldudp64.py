@@ -55,7 +55,10 @@ def test_tshark_sees_the_same_in_packets_written_here(tmp_path: Path) -> None:
     path = write(tmp_path / "mold.pcap", datagrams, "udp")
     assert tshark(path, PORT, "moldudp64", "session sequence count msglen") == [seen(datagram) for datagram in datagrams]
     [[_, sequence, count]] = tshark(
-        write(tmp_path / "request.pcap", [mold.request(SESSION, 7, 300)], "udp"), PORT, "moldudp64", "session sequence count"
+        write(tmp_path / "request.pcap", [mold.Request(SESSION, 7, 300).encode()], "udp"),
+        PORT,
+        "moldudp64",
+        "session sequence count",
     )
     assert (sequence, count) == ("7", "300")
 
@@ -143,8 +146,8 @@ def test_wrong_packets_are_refused_with_a_sentence(datagram: bytes, offset: int,
         (lambda: mold.encode(SESSION, 1, [bytes(65_536)]), "at most 65535 bytes, got 65536"),
         (lambda: mold.encode(SESSION, 1, [b""] * 65_535), "at most 65534 messages, got 65535"),
         (lambda: mold.encode(SESSION, 1, [bytes(40_000)] * 2), "at most 65487"),
-        (lambda: mold.request(SESSION, 1, -1), "between 0 and 65535, got -1"),
-        (lambda: mold.request(SESSION, 1, 65_536), "got 65536"),
+        (lambda: mold.Request(SESSION, 1, -1).encode(), "between 0 and 65535, got -1"),
+        (lambda: mold.Request(SESSION, 1, 65_536).encode(), "got 65536"),
     ],
 )
 def test_what_no_packet_can_carry_is_refused(write: Callable[[], bytes], text: str) -> None:

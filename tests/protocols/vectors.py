@@ -88,7 +88,7 @@ def _packets() -> list[bytes]:
 
 
 def _requests() -> list[bytes]:
-    return [mold.request(SESSION, 1, 5), mold.request(OTHER, mold.HIGHEST, 0xFFFF)]
+    return [mold.Request(SESSION, 1, 5).encode(), mold.Request(OTHER, mold.HIGHEST, 0xFFFF).encode()]
 
 
 def _packet(packet: mold.Packet) -> Row:

@@ -13,6 +13,7 @@ from collections import Counter
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 
 from hftlab.net.exchange.sessions import OrderSessions, Session
+from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.protocols.pacing import SECOND_NS, Bucket
 from hftlab.protocols.soupbintcp import CloseReason
 
@@ -35,16 +36,15 @@ class Connection:
 
 
 class Connections:
-    """All connections, at most `limit` at a time.
+    """All connections, at most `max_connections` of the settings at a time.
 
     counts : connections, refused (too many at once)
     """
 
     def __init__(
-        self, listener: socket.socket, selector: BaseSelector, sessions: OrderSessions, *, limit: int, rate: float, burst: int
+        self, listener: socket.socket, selector: BaseSelector, sessions: OrderSessions, settings: ExchangeSettings
     ) -> None:
-        self.listener, self.selector, self.sessions, self.limit = listener, selector, sessions, limit
-        self.rate, self.burst = rate, burst
+        self.listener, self.selector, self.sessions, self.settings = listener, selector, sessions, settings
         self.counts: Counter[str] = Counter()
         self.open: set[Connection] = set()
         selector.register(listener, EVENT_READ, self)
@@ -57,7 +57,7 @@ class Connections:
                 link, peer = self.listener.accept()
             except OSError:  # none is left, it has gone already, or there are no file descriptors: the next round tries again
                 return
-            if len(self.open) >= self.limit and not self._make_room(before, now_ns):
+            if len(self.open) >= self.settings.max_connections and not self._make_room(before, now_ns):
                 self.counts["refused"] += 1
                 link.close()
                 continue
@@ -65,7 +65,8 @@ class Connections:
             link.setblocking(False)
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-            connection = Connection(link, self.sessions.connect(f"{peer[0]}:{peer[1]}", Bucket(self.rate, self.burst), now_ns))
+            bucket = Bucket(self.settings.inbound_rate, self.settings.inbound_burst)
+            connection = Connection(link, self.sessions.connect(f"{peer[0]}:{peer[1]}", bucket, now_ns))
             self.open.add(connection)
             self.selector.register(link, EVENT_READ, connection)
 

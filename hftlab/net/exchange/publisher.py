@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import math
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -70,37 +69,24 @@ def read_directory(feed: Feed, limit: int = 200_000) -> tuple[dict[int, bytes], 
 class Publisher:
     """One session of a feed.
 
-    feed            : one of wire bytes
-    session         : 10 bytes
-    batch           : put messages that are due together into one datagram, up to `limit` bytes of blocks
-    window          : how many messages can be requested again
-    max_idle_gap_ns : see `Schedule`
-    next            : number of the next message; finished : nothing is left of the feed
-    error           : why the feed broke off, a FeedError; None if it did not. Everything before is published
-    counts          : messages, datagrams, heartbeats, ends
-    raises          : ConfigError for a feed of event records
+    feed     : one of wire bytes
+    session  : 10 bytes
+    settings : pace, batch, retransmit_window, max_idle_gap_s and heartbeat_s count
+    next     : number of the next message; finished : nothing is left of the feed
+    error    : why the feed broke off, a FeedError; None if it did not. Everything before is published
+    counts   : messages, datagrams, heartbeats, ends
+    raises   : ConfigError for a feed of event records
     """
 
-    def __init__(
-        self,
-        feed: Feed,
-        session: bytes,
-        pace: Pace,
-        *,
-        batch: bool = False,
-        limit: int = moldudp64.LIMIT,
-        window: int = 1 << 20,
-        max_idle_gap_ns: float = math.inf,
-        heartbeat_ns: int = SECOND_NS,
-    ) -> None:
+    def __init__(self, feed: Feed, session: bytes, settings: ExchangeSettings) -> None:
         if feed.wire != "itch":
             raise ConfigError(f"feed {feed.name!r} must be one of wire bytes (ITCH); it carries event records")
-        self.session, self.batch, self.limit, self.heartbeat_ns = session, batch, limit, heartbeat_ns
-        self.buffer = RetransmitBuffer(window)
-        self.schedule = Schedule(pace, max_idle_gap_ns)
+        self.session, self.batch, self.heartbeat_ns = session, settings.batch, int(settings.heartbeat_s * SECOND_NS)
+        self.buffer = RetransmitBuffer(settings.retransmit_window)
+        self.schedule = Schedule(Pace.parse(settings.pace), settings.max_idle_gap_s * SECOND_NS)
         self.finished = False
         self.error: FeedError | None = None
-        self.started_ns: int | None = None
+        self.started_ns = 0
         self.ts_ns = 0  # of the latest message that has left
         self.counts: Counter[str] = Counter()
         self.lag = Histogram()
@@ -177,13 +163,11 @@ class Publisher:
         return self._waiting is not None and (self._waiting[0] is None or self._waiting[0] <= now_ns)
 
     def _datagram(self, now_ns: int) -> Datagram:
-        first, sequence, blocks, size, intended = True, self.next, [], 0, None
+        sequence, intended, blocks, size = self.next, self._waiting and self._waiting[0], list[bytes](), 0
         while self._waiting and self._due(now_ns):
             at, ts_ns, framed = self._waiting
-            if not first and (not self.batch or size + len(framed) > self.limit):
+            if blocks and (not self.batch or size + len(framed) > moldudp64.LIMIT):
                 break
-            if first:
-                first, intended = False, at
             blocks.append(framed)
             size += len(framed)
             self.buffer.append(framed)
@@ -205,7 +189,7 @@ class Publisher:
             self.finished = True
             return
         at = self.schedule.next(message[0])
-        self._waiting = (None if at is None or self.started_ns is None else self.started_ns + at, *message)
+        self._waiting = (None if at is None else self.started_ns + at, *message)
 
     def _read(self) -> tuple[int, bytes] | None:
         try:
@@ -225,19 +209,10 @@ class Broadcast:
 
     def __init__(self, feed: Feed, session: str, settings: ExchangeSettings) -> None:
         self.settings = settings
-        self.publisher = Publisher(
-            feed,
-            session.ljust(10).encode(),
-            Pace.parse(settings.pace),
-            batch=settings.batch,
-            window=settings.retransmit_window,
-            max_idle_gap_ns=settings.max_idle_gap_s * SECOND_NS,
-            heartbeat_ns=int(settings.heartbeat_s * SECOND_NS),
-        )
+        self.publisher = Publisher(feed, session.ljust(10).encode(), settings)
         self.retransmit = RetransmitServer(self.publisher.buffer, self.publisher.session, rate=settings.retransmit_rate)
-        self.lines = {
-            name: LossyChannel(name, chance, settings.line_seed) for name, chance in zip("AB", settings.chances, strict=True)
-        }
+        chances = zip("AB", settings.chances, strict=True)
+        self.lines = {name: LossyChannel(name, chance, settings.line_seed) for name, chance in chances}
         self.targets: dict[str, Address] = {}
         self.counts: Counter[str] = Counter()
         self.requests: socket.socket | None = None

@@ -65,8 +65,9 @@ class Exchange:
         state: SessionState | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self.session = state.session if state else (settings or ExchangeSettings.on_free_ports()).session_name
-        self.settings = replace(settings or ExchangeSettings.on_free_ports(), session=self.session)
+        chosen = settings or ExchangeSettings.on_free_ports()
+        self.session = state.session if state else chosen.session_name
+        self.settings = replace(chosen, session=self.session)
         self.clock, self.phase = clock, Phase.WAITING
         self.broadcast = Broadcast(feed, self.session, self.settings)
         self.publisher, self.lines = self.broadcast.publisher, self.broadcast.lines
@@ -91,15 +92,8 @@ class Exchange:
             raise
         self._selector = DefaultSelector()
         self._selector.register(requests, EVENT_READ, self.broadcast)
-        self.sessions = OrderSessions(
-            self.matcher, self._accounts, self.session, self.audit,
-            max_messages=chosen.max_messages_per_account, cancel_on_disconnect=chosen.cancel_on_disconnect,
-            **chosen.connection_limits,
-        )  # fmt: skip
-        self.connections = Connections(
-            listener, self._selector, self.sessions,
-            limit=chosen.max_connections, rate=chosen.inbound_rate, burst=chosen.inbound_burst,
-        )  # fmt: skip
+        self.sessions = OrderSessions(self.matcher, self._accounts, self.audit, chosen)
+        self.connections = Connections(listener, self._selector, self.sessions, chosen)
         self._begin(self.clock())
         return self.addresses
 

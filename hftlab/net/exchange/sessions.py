@@ -13,6 +13,7 @@ from typing import Any
 from hftlab.errors import WireError
 from hftlab.net.exchange.audit import AccountState, AuditLog, message_to_dict
 from hftlab.net.exchange.matching import Matcher, Report
+from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.protocols import ouch, soupbintcp
 from hftlab.protocols.pacing import Bucket
 from hftlab.protocols.soup_server import Server
@@ -41,33 +42,23 @@ class Session(Server):
 class OrderSessions:
     """All connections of a session.
 
+    settings             : of the exchange; the limits of connections and accounts, and the name of the session count
     streams              : the messages each account has been sent, all of them, for those that come back
-    max_messages         : messages an account may be sent before its connections are closed
     cancel_on_disconnect : cancel the open orders of an account whose connection is lost
     time_ns              : the exchange's time of day; its owner keeps it up to date
     counts               : logins, messages (inbound); closed : connections by reason
     """
 
-    def __init__(
-        self,
-        matcher: Matcher,
-        accounts: Mapping[str, str],
-        session: str,
-        audit: AuditLog,
-        *,
-        max_messages: int = 1 << 20,
-        cancel_on_disconnect: bool = True,
-        **limits: Any,
-    ) -> None:
-        self.matcher, self.session, self.audit = matcher, session, audit
-        self.max_messages, self.cancel_on_disconnect = max_messages, cancel_on_disconnect
+    def __init__(self, matcher: Matcher, accounts: Mapping[str, str], audit: AuditLog, settings: ExchangeSettings) -> None:
+        self.matcher, self.audit, self.session = matcher, audit, settings.session
+        self.max_messages, self.cancel_on_disconnect = settings.max_messages_per_account, settings.cancel_on_disconnect
         self.accounts = dict(accounts)
         self.streams: dict[str, list[bytes]] = {}
         self.open: dict[str, Session] = {}
         self.counts: Counter[str] = Counter()
         self.closed: Counter[str] = Counter()
         self.time_ns = 0
-        self._limits = limits
+        self._limits = settings.connection_limits
         self._number = 0
 
     def connect(self, peer: str, bucket: Bucket, now_ns: int) -> Session:

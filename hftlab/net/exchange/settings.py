@@ -124,9 +124,8 @@ class ExchangeSettings:
     def chances(self) -> tuple[Impairment, Impairment]:
         """What lines A and B do to datagrams. raises : ConfigError"""
         pairs = [_pair(name, getattr(self, name)) for name in ("loss", "duplicate", "reorder")]
-        (loss_a, loss_b), (duplicate_a, duplicate_b), (reorder_a, reorder_b) = pairs
-        depth = self.reorder_depth
-        return Impairment(loss_a, duplicate_a, reorder_a, depth), Impairment(loss_b, duplicate_b, reorder_b, depth)
+        a, b = (Impairment(loss, duplicate, reorder, self.reorder_depth) for loss, duplicate, reorder in zip(*pairs, strict=True))
+        return a, b
 
     @property
     def session_name(self) -> str:
@@ -136,12 +135,8 @@ class ExchangeSettings:
     @property
     def connection_limits(self) -> dict[str, int]:
         """The limits of one connection, for `soup_server.Server`."""
-        seconds = {
-            "heartbeat_ns": self.heartbeat_s,
-            "idle_timeout_ns": self.idle_timeout_s,
-            "login_timeout_ns": self.login_timeout_s,
-        }
-        return {name: int(value * SECOND_NS) for name, value in seconds.items()} | {"backlog": self.backlog}
+        times = ("heartbeat", "idle_timeout", "login_timeout")
+        return {f"{name}_ns": int(getattr(self, f"{name}_s") * SECOND_NS) for name in times} | {"backlog": self.backlog}
 
 
 # Names of fields, lowest and highest value, unit.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from hftlab.errors import ConfigError
-from hftlab.net.endpoints import Address, bind
+from hftlab.net.endpoints import Address, bind, opening
 from hftlab.net.trader.settings import TraderSettings
 from hftlab.protocols.arbiter import Arbiter, Delivery
 from hftlab.protocols.moldudp64 import END, HEADER
@@ -142,9 +142,7 @@ class FeedHandler:
 
 def listener(address: Address, interface: str) -> socket.socket:
     """A socket that receives what is sent to an address, a multicast group joined on one interface. raises : ConfigError"""
-    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        opened.setblocking(False)
+    with opening(socket.SOCK_DGRAM, f"line {address}: cannot be listened to") as opened:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         if address.multicast:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -153,17 +151,11 @@ def listener(address: Address, interface: str) -> socket.socket:
             group = struct.pack("4s4s", socket.inet_aton(address.host), socket.inet_aton(interface))
             opened.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
             opened.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
-    except OSError as error:
-        opened.close()
-        raise ConfigError(f"line {address}: cannot be listened to: {error.strerror}") from None
     return opened
 
 
 def _towards(server: Address) -> str:
     """The address of ours from which a server is reached; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(server)
-        except OSError as error:
-            raise ConfigError(f"requests {server}: cannot be reached: {error.strerror}") from None
+    with opening(socket.SOCK_DGRAM, f"requests {server}: cannot be reached") as probe, probe:
+        probe.connect(server)
         return str(probe.getsockname()[0])

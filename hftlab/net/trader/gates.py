@@ -31,15 +31,6 @@ class HoldReason(Enum):
     UNKNOWN_POSITION = "position not known to the engine"
 
 
-_FEED_REASONS = {
-    FeedState.SESSION: HoldReason.FEED_SESSION,
-    FeedState.LOST: HoldReason.FEED_LOST,
-    FeedState.UNREADABLE: HoldReason.FEED_UNREADABLE,
-    FeedState.GAP: HoldReason.FEED_GAP,
-    FeedState.SILENT: HoldReason.FEED_SILENT,
-}
-
-
 class TradingGates:
     """Asked before every packet is acted on.
 
@@ -66,7 +57,8 @@ class TradingGates:
             return HoldReason.MISSED_REPORTS
         if self.feed.arbiter.finished:
             return HoldReason.FEED_OVER
-        return _FEED_REASONS.get(self.feed.state(now_ns, corrupted=corrupted))
+        state = self.feed.state(now_ns, corrupted=corrupted)
+        return None if state is FeedState.FRESH else HoldReason(f"feed: {state.value}")
 
     def describe(self, reason: HoldReason | None) -> str:
         """The reason as journal and summary say it; "" for None."""

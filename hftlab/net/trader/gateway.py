@@ -15,6 +15,7 @@ comes, silence ends the wait, and orders it has not spoken of are `unknown`. A l
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -176,14 +177,14 @@ class Gateway:
         self.socket, self.state, self._due_ns = opened, GatewayState.CONNECTING, now_ns + self.settings.ns("connect_timeout")
         code = opened.connect_ex(self.address)
         if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
-            return self._down(now_ns, _errno_text(code))
+            return self._down(now_ns, os.strerror(code))
         return self._connected(now_ns)
 
     def _connected(self, now_ns: int) -> list[GatewayEvent]:
         """See whether the connection stands; then log in."""
         assert self.socket is not None
         if code := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            return self._down(now_ns, _errno_text(code))
+            return self._down(now_ns, os.strerror(code))
         try:
             self.socket.getpeername()
         except OSError:
@@ -269,8 +270,3 @@ class Gateway:
             self.socket.close()
         self.socket, self.state = None, GatewayState.DOWN
         self._outbox.clear()
-
-
-def _errno_text(code: int) -> str:
-    """What an errno means."""
-    return errno.errorcode.get(code, str(code)) if code != errno.ECONNREFUSED else "connection refused"
