@@ -55,17 +55,16 @@ class LosesPriority(Book):
         queue = [] if before is None else self.queue(*before[:3])
         said = super().apply(kind, instrument, side, order_id, new_order_id, price, qty)
         if kind == Kind.REPLACE and said > 0 and before and before[2] == price and len(queue) > 1:
-            level = self.orders[new_order_id]
             renamed = [(new_order_id, qty) if number == order_id else (number, left) for number, left in queue]
-            level.queue = dict(renamed)
+            self.orders[new_order_id].queue = dict(renamed)
         return said
 
 
 class FallsBack(Book):
     """What is left of an order after a partial cancel or execution goes to the end of the queue."""
 
-    def apply(self, kind: int, instrument: int, side: int, order_id: int, new_order_id: int, price: int, qty: int) -> int:
-        said = super().apply(kind, instrument, side, order_id, new_order_id, price, qty)
+    def apply(self, kind: int, instrument: int, side: int, order_id: int, *more: int) -> int:
+        said = super().apply(kind, instrument, side, order_id, *more)
         if kind in (Kind.CANCEL, Kind.EXECUTE) and said > 0 and order_id in self.orders:
             queue = self.orders[order_id].queue
             queue[order_id] = queue.pop(order_id)
@@ -176,12 +175,12 @@ def test_a_planted_bug_is_found_by_the_check_meant_for_it(candidate: object, che
     assert "an engine that differs is not timed" in report.notes()[-1]
 
 
-@pytest.mark.parametrize("candidate", [LosesPriority, sessions(MiscountsAFault)], ids=["LosesPriority", "MiscountsAFault"])
-def test_the_other_hand_made_checks_pass_it(candidate: object) -> None:
-    report = conformance.engine(candidate, checks=[f"refusals_of_{kind.name.lower()}" for kind in REASONS], rounds=0)
+def test_the_other_hand_made_checks_pass_it() -> None:
+    names = {kind: f"refusals_of_{kind.name.lower()}" for kind in REASONS}
+    report = conformance.engine(sessions(MiscountsAFault), checks=names.values(), rounds=0)
     failed = {result.name for result in report.results if result.outcome == "failed"}
-    of_two_instruments = {f"refusals_of_{kind.name.lower()}" for kind in REASONS if "wrong_instrument" in REASONS[kind]}
-    assert failed == (set() if candidate is LosesPriority else of_two_instruments)
+    assert failed == {name for kind, name in names.items() if "wrong_instrument" in REASONS[kind]}
+    assert conformance.engine(LosesPriority, checks=names.values(), rounds=0)
 
 
 class EventsOnly:
@@ -193,18 +192,12 @@ class EventsOnly:
     def session(self, settings: Settings) -> object:
         if settings.until not in ("tick", "book"):
             raise NotImplementedError("signals are not mine")
+        inner = PythonSession(settings)
 
         class OnlyBook:
-            def __init__(self) -> None:
-                inner = PythonSession(settings)
-                self.push_events, self.finish, self.names = inner.push_events, inner.finish, inner.names
-                self.counters = inner.counters
-                self.best, self.queue, self.locate = inner.best, inner.queue, inner.locate
-                self.inner = inner
-
-            @property
-            def messages(self) -> int:
-                return self.inner.messages
+            messages = property(lambda _: inner.messages)
+            push_events, finish, names, counters = inner.push_events, inner.finish, inner.names, inner.counters
+            best, queue, locate = inner.best, inner.queue, inner.locate
 
             def push(self, data: bytes) -> object:
                 raise NotImplementedError("no wire format")
@@ -223,7 +216,7 @@ def test_what_a_candidate_does_not_offer_is_skipped_and_said() -> None:
     assert {"refusals_of_add", "replace", "result_fields", "random_markets", "edges_of_the_types"}.isdisjoint(skipped)
     assert report.speed is not None
     assert min(report.speed.ns, report.speed.base_ns) > 0
-    assert report.count("passed") + report.count("skipped") == len(select())
+    assert report.count("passed") + report.count("skipped") == len({check.name for check in select()}) > 50
 
 
 def test_an_engine_that_cannot_be_opened_is_a_failed_check() -> None:
@@ -259,12 +252,6 @@ def test_the_report_as_text_frame_and_dict() -> None:
     assert said["checks"][0]["divergence"]["what"] == "microprice"
     with pytest.raises(UnknownName):
         report["luck"]
-
-
-def test_every_check_has_a_name_and_a_question_of_its_own() -> None:
-    checks = select()
-    assert len({check.name for check in checks}) == len(checks) > 50
-    assert all(check.question.endswith("?") for check in checks)
 
 
 def test_conform_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

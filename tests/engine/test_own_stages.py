@@ -6,6 +6,8 @@ import pytest
 
 import hftlab
 from hftlab.engine import session as registry
+from hftlab.engine.python import PythonBackend
+from hftlab.engine.resolve import as_engine, attribute
 from hftlab.errors import ConfigError, UnknownName
 from hftlab.stages.book import Book
 from hftlab.stages.interfaces import INTERFACES, lacking, members
@@ -76,6 +78,9 @@ def test_a_book_of_ones_own_gives_the_same_and_is_named() -> None:
     verdict = hftlab.verify("python", engine, feed())
     assert verdict
     assert str(verdict).startswith("python and python book=MyBook on calm-300-1")
+    anything = hftlab.Engine(book=lambda: MyBook())
+    assert anything.label == "python book=<lambda>"
+    assert anything.run(feed()).messages == 300
 
 
 def test_a_signal_and_an_order_stage_of_ones_own_are_used() -> None:
@@ -96,12 +101,6 @@ def test_a_tick_stage_of_ones_own_decodes_for_runs_and_for_decode() -> None:
     assert MyTick.decoded == 600
 
 
-def test_any_callable_is_a_factory() -> None:
-    engine = hftlab.Engine(book=lambda: MyBook())
-    assert engine.label == "python book=<lambda>"
-    assert engine.run(feed()).messages == 300
-
-
 def test_an_engine_with_stages_can_be_pickled_and_changed() -> None:
     engine = hftlab.Engine(**STAGES, strict=True)
     again = pickle.loads(pickle.dumps(engine))
@@ -111,12 +110,6 @@ def test_an_engine_with_stages_can_be_pickled_and_changed() -> None:
     assert again.replace(book="ladder", strict=False).variant == {
         axis: STAGES[axis].__name__ for axis in ("tick", "signal", "order")
     }
-
-
-@pytest.mark.rust
-def test_an_engine_of_an_extension_can_be_pickled() -> None:
-    engine = hftlab.Engine("rust", pool=False)
-    assert pickle.loads(pickle.dumps(engine)).label == engine.label
 
 
 @pytest.mark.rust
@@ -131,7 +124,9 @@ def test_rust_takes_its_stages_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         hftlab.Engine(book=MyBook)
     with pytest.raises(ConfigError, match="takes no order stage from outside, got MyOrder; use order=None, or"):
         hftlab.Engine(order=MyOrder)
-    assert hftlab.Engine("rust", book="ladder").variant["book"] == "ladder"
+    engine = hftlab.Engine("rust", book="btree", pool=False)
+    assert engine.variant["book"] == "btree"
+    assert pickle.loads(pickle.dumps(engine)).label == engine.label
 
 
 def test_auto_is_python_with_stages_even_where_rust_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +161,6 @@ def test_what_cannot_be_a_stage_is_refused_before_anything_runs(stages, error, t
 
 
 def test_an_engine_object_needs_no_entry_point() -> None:
-    from hftlab.engine.python import PythonBackend
-
     class Mine(PythonBackend):
         pass
 
@@ -179,8 +172,6 @@ def test_an_engine_object_needs_no_entry_point() -> None:
 
 
 def test_what_stands_in_a_file_is_read_once_and_keeps_its_classes(tmp_path) -> None:
-    from hftlab.engine.resolve import as_engine, attribute
-
     path = tmp_path / "own_book_in_a_file.py"
     path.write_text(
         "from hftlab.stages.book import Book\nclass Mine(Book): ...\nENGINE = __import__('hftlab').Engine('python')\n"

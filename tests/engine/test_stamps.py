@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 import hftlab
 from hftlab.engine.engine import Engine
-from hftlab.engine.python import PythonSession
+from hftlab.engine.python import PythonBackend, PythonSession
 from hftlab.engine.timing import PARTS, Histogram, Slowest
-from hftlab.errors import ConfigError, UnknownName
 from hftlab.settings import Settings
 
 ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
@@ -60,15 +59,7 @@ def test_an_engine_that_keeps_samples_only_is_counted_for() -> None:
         def finish(self):  # type: ignore[no-untyped-def]
             return {name: value for name, value in super().finish().items() if name not in ("histograms", "slowest")}
 
-    class Backend:
-        clock = "perf_counter_ns"
-
-        def event_layout(self):  # type: ignore[no-untyped-def]
-            return hftlab.Engine("python").implementation.event_layout()
-
-        def variants(self):  # type: ignore[no-untyped-def]
-            return {}
-
+    class Backend(PythonBackend):
         def session(self, settings: Settings):  # type: ignore[no-untyped-def]
             return Simple(settings)
 
@@ -111,10 +102,3 @@ def test_stamping_costs_at_most_a_pair_of_readings_per_stage(mode: str, readings
     assert 0 < count <= 1_000 * readings + 8  # a few more around each block
     if run.latency is not None:
         assert (run.latency["total"] > 0).all()
-
-
-def test_a_wrong_wish_is_said_at_once() -> None:
-    with pytest.raises(UnknownName, match="unknown way to keep stamps 'all'; known: samples, histogram, both"):
-        Settings(keep="all")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="slowest must be a whole number between 0 and 1,000, got -1"):
-        Settings(slowest=-1)

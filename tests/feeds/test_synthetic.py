@@ -1,6 +1,6 @@
 """Is the synthetic feed valid, realistic and the same everywhere?
 
-A checker of its own walks the bytes with a plain book.
+A checker walks it message by message; the book that it keeps is the one that is held to real data in test_real_data.py.
 """
 
 from __future__ import annotations
@@ -8,21 +8,23 @@ from __future__ import annotations
 import gzip
 import hashlib
 import random
-from bisect import bisect_left, insort
 from collections import Counter
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hftlab.engine.engine import decode
 from hftlab.errors import ConfigError, OutputError, UnknownName
+from hftlab.feeds.feed import cut, messages
 from hftlab.feeds.generate.regimes import REGIMES, Regime, bounds
 from hftlab.feeds.generate.synthetic import blocks, generate, write
+from hftlab.feeds.itch import ItchFeed
+from hftlab.protocols.itch_messages import fields
+from hftlab.stages.book import Book
 
-LENGTHS = dict(zip("SRHYAFECXDUP", (12, 39, 25, 20, 36, 40, 31, 36, 23, 19, 35, 44), strict=True))
-_NAMES = ("add", "add", "execute", "execute", "cancel", "delete", "replace", "trade")
-HANDLERS = dict(zip("AFECXDUP", _NAMES, strict=True))
 OPEN, CLOSE = 34_200_000_000_000, 57_600_000_000_000
 
 #: regime -> sha256 of 6,000 messages of seed 7, which is how any change of the bytes shows.
@@ -35,178 +37,120 @@ PINNED: dict[str, str] = {
 }
 
 
-def number(body: bytes, offset: int, size: int) -> int:
-    return int.from_bytes(body[offset : offset + size], "big")
-
-
-def frames(data: bytes) -> list[bytes]:
-    out, at = [], 0
-    while at < len(data):
-        size = number(data, at, 2)
-        out.append(data[at + 2 : at + 2 + size])
-        assert len(out[-1]) == size, "cut-off message"
-        at += 2 + size
-    return out
-
-
 class Checker:
-    """Walks a feed message by message and asserts what must hold after each of them."""
+    """Walks a feed message by message, keeps its book, and asserts what must hold after each of them."""
 
     def __init__(self, data: bytes) -> None:
-        self.orders: dict[int, list[int]] = {}  # reference -> [locate, side, price, quantity, born]
-        self.queues: dict[tuple[int, int, int], dict[int, None]] = {}  # (locate, side, price) -> references
-        self.prices: dict[tuple[int, int], list[int]] = {}  # (locate, side) -> sorted prices
+        self.book = Book()
+        self.born: dict[int, int] = {}  # live order -> message that made it
         self.seen: set[int] = set()
-        self.names: dict[int, bytes] = {}
-        self.taken: set[bytes] = set()
-        self.state: dict[int, bytes] = {}
+        self.names: dict[int, str] = {}
+        self.state: dict[int, str] = {}
         self.penny: set[int] = set()
         self.kinds: Counter[str] = Counter()
-        self.system = b""
+        self.prints: Counter[str] = Counter()
+        self.activity: Counter[int] = Counter()
+        self.spreads: Counter[int] = Counter()
         self.times: list[int] = []
         self.lifetimes: list[int] = []
         self.distances: list[int] = []
         self.references: list[int] = []
-        self.prints: Counter[str] = Counter()
         self.live: list[int] = []
-        self.sequence: list[str] = []
-        self.activity: Counter[int] = Counter()
         self.touches: list[int] = []
-        self.spreads: Counter[int] = Counter()
-        self.last_match = self.last_time = 0
-        self.index = 0
-        for body in frames(data):
-            self.message(body)
+        self.system = self.sequence = ""
+        self.last_match = self.last_time = self.index = 0
+        feed = ItchFeed(data)
+        events = decode(feed, "python").tolist()
+        for event, (block, at, size) in zip(events, messages(feed), strict=True):
+            self.message(fields(bytes(block[at : at + size])), event)
             self.index += 1
 
-    def message(self, body: bytes) -> None:
-        kind, locate, time = chr(body[0]), number(body, 1, 2), number(body, 5, 6)
-        assert len(body) == LENGTHS[kind], kind
-        assert time >= self.last_time
-        self.last_time = time
+    def message(self, given: dict[str, Any], event: tuple[int, ...]) -> None:
+        kind, locate = given["type"], given["locate"]
+        assert given["ts"] >= self.last_time
+        self.last_time = given["ts"]
         self.kinds[kind] += 1
         if kind in "SRHY":
-            self.administrative(kind, locate, time, body)
+            self.administrative(kind, locate, given)
             return
         assert locate in self.names
-        assert OPEN <= time < CLOSE
-        assert self.system == b"OSQ", "market messages only between open and close"
-        self.sequence.append(kind)
+        assert OPEN <= self.last_time < CLOSE
+        assert self.system == "OSQ", "market messages only between open and close"
+        self.sequence += kind
         self.activity[locate] += 1
-        self.times.append(time)
-        getattr(self, HANDLERS[kind])(locate, body)
-        bids, asks = self.prices.get((locate, 0), []), self.prices.get((locate, 1), [])
-        if bids and asks:
-            assert bids[-1] < asks[0], f"message {self.index}: {bids[-1]} >= {asks[0]}"
-            self.spreads[asks[0] - bids[-1]] += 1
-        self.touches.append(bids[-1] if bids else 0)
+        self.times.append(self.last_time)
+        self.trading(kind, given, event)
+        bid, bid_qty, ask, ask_qty = self.book.best(locate)
+        if bid_qty and ask_qty:
+            assert bid < ask, f"message {self.index}: {bid} >= {ask}"
+            self.spreads[ask - bid] += 1
+        self.touches.append(bid)
         if self.index % 1_000 == 0:
-            self.live.append(len(self.orders))
+            self.live.append(len(self.book.orders))
 
-    def administrative(self, kind: str, locate: int, time: int, body: bytes) -> None:
+    def administrative(self, kind: str, locate: int, given: dict[str, Any]) -> None:
         if kind == "S":
             assert locate == 0
-            self.system += body[11:12]
-            return
-        name = body[11:19]
-        if kind == "R":
+            self.system += given["event"]
+        elif kind == "R":
             assert locate == len(self.names) + 1
-            assert name.strip().isalpha()
-            assert name not in self.taken
-            self.taken.add(name)
-            assert body[19:20] in b"QGSNAPZV"
-            assert body[29:30] == b"P"
-            assert number(body, 21, 4) in (1, 10, 40, 100)
-            self.names[locate] = name
-            return
-        assert self.names[locate] == name
-        if kind == "Y":
-            assert body[19:20] in b"012"
-            return
-        before, after = self.state.get(locate), body[19:20]
-        assert (before, after) in {(None, b"T"), (b"T", b"H"), (b"H", b"T")}
-        assert (time < OPEN) == (before is None)
-        self.state[locate] = after
+            assert given["stock"].isalpha()
+            assert given["market_category"] in "QGSNAPZV"
+            assert given["authenticity"] == "P"
+            assert given["round_lot"] in (1, 10, 40, 100)
+            self.names[locate] = given["stock"]
+        else:
+            assert self.names[locate] == given["stock"]
+            if kind == "Y":
+                assert given["action"] in "012"
+                return
+            before, after = self.state.get(locate), given["state"]
+            assert (before, after) in {(None, "T"), ("T", "H"), ("H", "T")}
+            assert (self.last_time < OPEN) == (before is None)
+            self.state[locate] = after
 
-    def put(self, locate: int, reference: int, side: int, qty: int, price: int) -> None:
-        assert reference not in self.seen, "references are unique over the day"
-        assert qty > 0
+    def trading(self, kind: str, given: dict[str, Any], event: tuple[int, ...]) -> None:
+        _, ref, new, price, qty, locate, code, side = event
+        before, best = self.book.locate(ref), self.book.best(locate)
+        if kind in "ECP":
+            assert self.state[locate] == "T", "no executions while halted"
+            assert given["match"] > self.last_match
+            self.last_match = given["match"]
+        if kind in "EC":
+            assert before is not None
+            assert before[2] == best[0 if before[1] == 1 else 2], "executions at the best price"
+            assert self.book.queue(*before[:3])[0] == (ref, before[3]), "executions at the front of the queue"
+        if kind == "C":
+            self.prints[given["printable"] + ("=" if price == before[2] else "!")] += 1
+        if kind == "X":
+            assert qty < before[3], "a partial cancel leaves something"
+        if kind == "P":
+            assert (ref, given["side"]) == (0, "B")
+            assert best[0] <= price <= best[2]
+            assert qty > 0
+        assert self.book.apply(code, locate, side, ref, new, price, qty) >= 0, "nothing that the book refuses"
+        if before and ref not in self.book.orders:
+            self.lifetimes.append(self.index - self.born.pop(ref))
+        if kind in "AF":
+            assert given["stock"] == self.names[locate]
+            assert given.get("mpid", "MPID").isalpha()
+        if kind in "AFU":
+            self.placed(new or ref, locate, price)
+
+    def placed(self, ref: int, locate: int, price: int) -> None:
+        assert ref not in self.seen, "references are unique over the day"
         assert 0 < price <= 2_000_000_000
         assert price % 100 == 0 or price < 10_000, "ticks of a cent from a dollar up"
         if price % 100:
             self.penny.add(locate)
-        self.seen.add(reference)
-        self.references.append(reference)
-        self.orders[reference] = [locate, side, price, qty, self.index]
-        queue = self.queues.setdefault((locate, side, price), {})
-        if not queue:
-            insort(self.prices.setdefault((locate, side), []), price)
-        queue[reference] = None
-        prices = self.prices[locate, side]
-        self.distances.append(abs(price - self.best(prices, side)))
+        self.seen.add(ref)
+        self.references.append(ref)
+        self.born[ref] = self.index
+        side, best = self.book.locate(ref)[1], self.book.best(locate)
+        self.distances.append(abs(price - best[0 if side == 1 else 2]))
 
-    def take(self, reference: int) -> None:
-        locate, side, price, _, born = self.orders.pop(reference)
-        queue = self.queues[locate, side, price]
-        del queue[reference]
-        if not queue:
-            prices = self.prices[locate, side]
-            del prices[bisect_left(prices, price)]
-        self.lifetimes.append(self.index - born)
-
-    @staticmethod
-    def best(prices: list[int], side: int) -> int:
-        return prices[0] if side else prices[-1]
-
-    def add(self, locate: int, body: bytes) -> None:
-        assert body[24:32] == self.names[locate]
-        assert body[19:20] in b"BS"
-        assert body[36:].isalpha() or len(body) == 36
-        self.put(locate, number(body, 11, 8), int(body[19:20] == b"S"), number(body, 20, 4), number(body, 32, 4))
-
-    def execute(self, locate: int, body: bytes) -> None:
-        reference, qty, match = number(body, 11, 8), number(body, 19, 4), number(body, 23, 8)
-        order = self.orders[reference]
-        assert order[0] == locate
-        side, price = order[1], order[2]
-        assert self.state[locate] == b"T", "no executions while halted"
-        assert price == self.best(self.prices[locate, side], side), "executions at the best price"
-        assert next(iter(self.queues[locate, side, price])) == reference, "executions at the front of the queue"
-        assert 0 < qty <= order[3]
-        assert match > self.last_match
-        self.last_match = match
-        if body[:1] == b"C":
-            assert body[31:32] in b"YN"
-            self.prints[chr(body[31]) + ("=" if number(body, 32, 4) == price else "!")] += 1
-        order[3] -= qty
-        if order[3] == 0:
-            self.take(reference)
-
-    def cancel(self, locate: int, body: bytes) -> None:
-        order = self.orders[number(body, 11, 8)]
-        assert order[0] == locate
-        assert 0 < number(body, 19, 4) < order[3], "a partial cancel leaves something"
-        order[3] -= number(body, 19, 4)
-
-    def delete(self, locate: int, body: bytes) -> None:
-        assert self.orders[number(body, 11, 8)][0] == locate
-        self.take(number(body, 11, 8))
-
-    def replace(self, locate: int, body: bytes) -> None:
-        old = number(body, 11, 8)
-        assert self.orders[old][0] == locate
-        side = self.orders[old][1]
-        self.take(old)
-        self.put(locate, number(body, 19, 8), side, number(body, 27, 4), number(body, 31, 4))
-
-    def trade(self, locate: int, body: bytes) -> None:
-        assert self.state[locate] == b"T"
-        assert number(body, 11, 8) == 0
-        assert body[19:20] == b"B"
-        assert number(body, 20, 4) > 0
-        assert self.prices[locate, 0][-1] <= number(body, 32, 4) <= self.prices[locate, 1][0]
-        assert number(body, 36, 8) > self.last_match
-        self.last_match = number(body, 36, 8)
+    def orders(self) -> dict[int, Any]:
+        return {ref: self.book.locate(ref) for ref in self.born}
 
     def shares(self) -> dict[str, float]:
         """Per cent of the market's messages by kind."""
@@ -215,7 +159,8 @@ class Checker:
         return {name: 100 * sum(self.kinds[kind] for kind in kinds) / total for name, kinds in groups.items()}
 
     def levels(self, locate: int) -> tuple[int, int]:
-        return len(self.prices[locate, 0]), len(self.prices[locate, 1])
+        bids, asks = self.book.halves[locate]
+        return len(bids.levels), len(asks.levels)
 
     def window_share(self, kinds: str, size: int = 500) -> list[float]:
         """Per cent of `kinds` in each run of `size` market messages."""
@@ -248,9 +193,9 @@ def test_feed_is_valid(regime: str, seed: int, messages: int | None, symbols: in
     checker = walk(regime, seed, messages, symbols)
     count = REGIMES[regime].symbols if symbols is None else symbols
     assert checker.index == (messages or MESSAGES[regime])
-    assert checker.system == b"OSQMEC"
-    assert checker.kinds["R"] == checker.kinds["Y"] == count == len(checker.names)
-    assert set(checker.state.values()) == {b"T"}, "every halt is lifted before the close"
+    assert checker.system == "OSQMEC"
+    assert checker.kinds["R"] == checker.kinds["Y"] == count == len(checker.names) == len(set(checker.names.values()))
+    assert set(checker.state.values()) == {"T"}, "every halt is lifted before the close"
 
 
 @pytest.mark.parametrize("symbols", [1, 3, 10_000])
@@ -259,17 +204,16 @@ def test_shortest_feeds(symbols: int) -> None:
         checker = Checker(generate("market", 6 + 3 * symbols + extra, 5, symbols, engine="python"))
         assert checker.index == 6 + 3 * symbols + extra
         assert len(checker.sequence) == extra
-        assert checker.system == b"OSQMEC"
+        assert checker.system == "OSQMEC"
 
 
 @pytest.mark.parametrize("kind", ["A", "D", "U", "E", "X"])
 def test_checker_notices_a_lost_message(kind: str) -> None:
-    bodies = frames(generate("calm", 6_000, 3, engine="python"))
-    lost = next(at for at in range(2_000, 6_000) if chr(bodies[at][0]) == kind)
-    rest = b"".join(len(body).to_bytes(2, "big") + body for body in bodies[:lost] + bodies[lost + 1 :])
+    every = list(cut(ItchFeed(generate("calm", 6_000, 3, engine="python")), every=1))
+    lost = max(at for at, message in enumerate(every) if chr(message[2]) == kind)
     try:
-        noticed = Checker(rest).orders != walk("calm", 3, 6_000).orders
-    except (AssertionError, KeyError):
+        noticed = Checker(b"".join(every[:lost] + every[lost + 1 :])).orders() != walk("calm", 3, 6_000).orders()
+    except (AssertionError, KeyError, TypeError):
         noticed = True
     assert noticed
 
@@ -308,7 +252,7 @@ def test_calm_is_one_liquid_stock() -> None:
     assert calm.spreads[100] > 0.8 * sum(calm.spreads.values()), "a spread of one cent"
     assert quantile(calm.distances, 0.75) <= 400, "most activity is near the touch"
     assert quantile(calm.lifetimes, 0.25) < 20, "some orders live for messages"
-    assert any(order[4] < 20_000 for order in calm.orders.values()), "and some for the day"
+    assert min(calm.born.values()) < 20_000, "and some for the day"
     bids = [price for price in calm.touches if price]
     assert 100 < sum(a != b for a, b in pairwise(bids)) < 0.1 * len(bids), "the touch moves slowly"
     assert max(bids) - min(bids) >= 1_000, "more than ten ticks over the file"
@@ -323,7 +267,7 @@ def test_deep_has_many_levels_and_orders() -> None:
 
 def test_market_is_a_thousand_stocks_from_pennies_to_thousands_of_dollars() -> None:
     market = walk("market")
-    best = {locate: prices[-1] for (locate, side), prices in market.prices.items() if side == 0}
+    best = {locate: bids.best.price for locate, (bids, _) in market.book.halves.items() if bids.levels}
     assert len(best) == 1_000
     assert sum(price < 10_000 for price in best.values()) >= 20 <= len(market.penny)
     assert min(best.values()) < 5_000 < 10_000_000 < max(best.values())
@@ -360,10 +304,10 @@ def test_bytes_are_pinned(regime: str) -> None:
 def test_block_size_does_not_change_the_bytes() -> None:
     whole = generate("burst", 5_000, 3, engine="python")
     for size in (46, 1_000, 1 << 20):
-        cut = list(blocks("burst", 5_000, 3, engine="python", max_bytes=size))
-        assert all(0 < len(block) <= size for block in cut)
-        assert b"".join(cut) == whole
-        assert sum(len(frames(block)) for block in cut) == 5_000, "whole messages only"
+        parts = list(blocks("burst", 5_000, 3, engine="python", max_bytes=size))
+        assert all(0 < len(block) <= size for block in parts)
+        assert b"".join(parts) == whole
+        assert sum(len(decode(ItchFeed(block), "python")) for block in parts) == 5_000, "whole messages only"
 
 
 def random_regime(seed: int) -> Regime:
@@ -388,9 +332,9 @@ def test_any_regime_is_valid(seed: int) -> None:
 @pytest.mark.parametrize("regime", [*REGIMES, *range(8)])
 def test_rust_writes_the_same_bytes(regime: str | int) -> None:
     which = random_regime(regime) if isinstance(regime, int) else regime
-    for messages, seed, symbols in ((12_000, 1, None), (3_000, 2**64 - 1, 700), (2_106, 0, 700)):
+    for count, seed, symbols in ((12_000, 1, None), (3_000, 2**64 - 1, 700), (2_106, 0, 700)):
         ours, theirs = (
-            list(blocks(which, messages, seed, symbols, engine=engine, max_bytes=50_000)) for engine in ("python", "rust")
+            list(blocks(which, count, seed, symbols, engine=engine, max_bytes=50_000)) for engine in ("python", "rust")
         )
         assert ours == theirs
 
