@@ -304,7 +304,7 @@ with pl.Config(fmt_str_lengths=80, tbl_width_chars=200):
     print(faults.frame().select("fault", "how", "recovered_ms", "verdict", "outcome"))
 
 # %% tags=["nbval-check-output"]
-ended = {row.fault: row.outcome.partition(";")[0] for row in faults.rows}
+ended = {row.fault: row.outcome.partition(";")[0] for row in faults.results}
 print("\n".join(f"{fault:<22} {outcome}" for fault, outcome in ended.items()))
 assert not faults.failures
 print("every fault passed:", not faults.failures)

@@ -11,42 +11,38 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hftlab.engine.engine import synthetic
 from hftlab.errors import ConfigError, check_range
 from hftlab.feeds.feed import Feed
-from hftlab.loadtest.schedule import Times, burst_at, check_above_0, drained_at, queue_length
-from hftlab.loadtest.target import Target, Timings, Workload, flat_out_rate, resolve_targets
-from hftlab.measurement.machine import describe, fingerprint
+from hftlab.loadtest.report import SHOWN, LoadReport, rows_table
+from hftlab.loadtest.schedule import Times, burst_at, check_above_0, check_at_least, drained_at, queue_length
+from hftlab.loadtest.target import Target, Timings, Workload, flat_out_rate, resolve_targets, shuffled_rounds
+from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import gc_paused
 from hftlab.net.transports.percentiles import Summary, summary
 from hftlab.presentation.document import Table
-from hftlab.presentation.plain import PlainResult, rows_table
-from hftlab.presentation.progress import track
-
-if TYPE_CHECKING:
-    import polars as pl
 
 FACTORS = (10, 30, 100)
 _LEAD = 100  # batches before the burst
 _POINTS = 150  # of a line of the chart
 _FLAT_OUT_S = 0.1  # of a run
-_SHOWN = ("p50", "p99", "p99.9", "max")
 _COLUMNS = {
     "target": ("target", 1),
-    "burst": ("burst", 1),
+    "factor": ("times the base", 1),
     "load": ("of capacity", 0),
     "batches": ("batches", 1),
     "peak_queue": ("peak queue", 1),
     "peak_theory": ("theory", 1),
     "drain_ns": ("drain ms", 1e6),
     "drain_theory_ns": ("theory ms", 1e6),
-    **{name: (f"{name} us", 1e3) for name in _SHOWN},
+    **{name: (f"{name} us", 1e3) for name in SHOWN},
 }
 
 
@@ -54,7 +50,7 @@ _COLUMNS = {
 class Burst:
     """One target and factor over some rounds.
 
-    base, rate     : batches/s before and after the burst, and in it
+    base           : batches/s before and after the burst
     capacity       : batches/s of the target flat out, which the theory is computed from
     batches        : of the burst
     peak, drain_ns : longest queue; time from when the last batch of the burst was due until the queue was empty; by round
@@ -65,13 +61,17 @@ class Burst:
     target: str
     factor: float
     base: float
-    rate: float
     capacity: float
     batches: int
     peak: tuple[int, ...]
     drain_ns: tuple[int, ...]
     response: Summary
     queue: tuple[tuple[float, int], ...]
+
+    @property
+    def rate(self) -> float:
+        """Batches/s in the burst."""
+        return self.base * self.factor
 
     @property
     def peak_theory(self) -> float:
@@ -91,40 +91,38 @@ class Burst:
             "burst_per_s": self.rate,
             "load": self.rate / self.capacity,
             "batches": self.batches,
-            "peak_queue": median(self.peak),
-            "peak_low": min(self.peak),
-            "peak_high": max(self.peak),
+            **_spread("peak", "queue", self.peak),
             "peak_theory": self.peak_theory,
-            "drain_ns": median(self.drain_ns),
-            "drain_low": min(self.drain_ns),
-            "drain_high": max(self.drain_ns),
+            **_spread("drain", "ns", self.drain_ns),
             "drain_theory_ns": self.drain_theory_ns,
-            **{name: self.response[name] for name in (*_SHOWN, "n")},
+            **{name: self.response[name] for name in (*SHOWN, "n")},
         }
 
 
-@dataclass(frozen=True)
-class BurstReport(PlainResult):
-    """Every target under every factor."""
+def _spread(name: str, unit: str, values: Sequence[int]) -> dict[str, float]:
+    """Median, least and greatest round."""
+    return {f"{name}_{unit}": median(values), f"{name}_low": min(values), f"{name}_high": max(values)}
 
-    schema = "hftlab-bursts/1"
+
+@dataclass(frozen=True, repr=False)
+class BurstReport(LoadReport):
+    """Every target under every factor.
+
+    frame : a row each: target, factor, base_per_s, burst_per_s, load (burst / capacity), batches, peak_queue (median, peak_low
+            and peak_high over the rounds, peak_theory), drain_ns (likewise), p50, p99, p99.9, max (response of the batches of
+            the burst, ns; null where the sample is too small), n
+    """
+
+    schema = "hftlab-bursts/2"
 
     feed: str
     length_ms: float
     rounds: int
-    machine: dict[str, Any] = field(repr=False)
+    machine: dict[str, Any]
     bursts: tuple[Burst, ...]
 
-    def frame(self) -> pl.DataFrame:
-        """One row per target and factor: target, factor, base_per_s, burst_per_s, load (burst / capacity), batches, peak_queue
-        (median, peak_low and peak_high over the rounds, peak_theory), drain_ns (likewise), p50, p99, p99.9, max (response of
-        the batches of the burst, ns; null where the sample is too small), n."""
-        import polars as pl
-
-        return pl.DataFrame([burst.row() for burst in self.bursts], schema_overrides=dict.fromkeys(_SHOWN, pl.Float64))
-
-    def derived(self) -> dict[str, Any]:
-        return {"summary": [burst.row() for burst in self.bursts]}
+    def rows(self) -> list[dict[str, Any]]:
+        return [burst.row() for burst in self.bursts]
 
     def plot(self) -> Any:
         """The queue during and after the burst, a panel per target."""
@@ -137,15 +135,11 @@ class BurstReport(PlainResult):
         return burst_chart(frame, self.length_ms, f"{self.feed}; the round of the median drain, of {self.rounds}")
 
     def tables(self) -> list[Table]:
-        rows = [{**burst.row(), "burst": f"{burst.factor:g}x"} for burst in self.bursts]
         note = "response of the batches of the burst; theory: fluid approximation of a server of that capacity"
-        return [rows_table(f"bursts of {self.length_ms:g} ms", rows, _COLUMNS, note=note, grouped=True)]
+        return [rows_table(f"bursts of {self.length_ms:g} ms", self.rows(), _COLUMNS, note=note, grouped=True)]
 
     def notes(self) -> list[str]:
-        return [f"bursts over an even base: {self.feed}, {self.rounds} rounds", describe(self.machine)]
-
-    def __repr__(self) -> str:
-        return f"<BurstReport: {len(self.bursts)} of {self.length_ms:g} ms>"
+        return [f"bursts over an even base: {self.feed}, {self.rounds} rounds", *super().notes()]
 
 
 def microbursts(
@@ -173,10 +167,11 @@ def microbursts(
     check_range("factors", min(factors), 1)
     check_above_0("base", base, 0.999)
     check_above_0("length_ms", length_ms, 1_000)
-    for name, value, low in (("rounds", rounds, 1), ("warm", warm, 0), ("seed", seed, 0)):
-        check_range(name, value, low)
+    check_at_least(1, rounds=rounds)
+    check_at_least(0, warm=warm, seed=seed)
+    chosen = {target.label: target for target in resolve_targets(targets)}
     with gc_paused():
-        chosen, rates = _rates(targets, feed, capacity or {}, warm, rounds, seed)
+        rates = _rates(chosen.values(), feed, capacity or {}, warm, rounds, seed)
         plans = {(label, factor): _plan(rate, base, factor, length_ms) for label, rate in rates.items() for factor in factors}
         longest = max(len(due) for due, _ in plans.values())
         workload = Workload.of(feed or synthetic("calm", longest + warm, seed), warm, longest)
@@ -185,26 +180,22 @@ def microbursts(
             raise ConfigError(
                 f"feed must have {longest:,} messages for these bursts after {warm:,} to warm up, got {available:,}"
             )
-        seen: dict[tuple[str, float], list[Timings]] = {cell: [] for cell in plans}
-        order, named = random.Random(seed), {target.label: target for target in chosen}
-        for _ in track(range(rounds), "bursts"):
-            for label, factor in order.sample(list(plans), len(plans)):
-                seen[label, factor].append(workload.drive(named[label], plans[label, factor][0]))
-    bursts = [_burst(cell, base, rates[cell[0]], plans[cell][1], runs) for cell, runs in seen.items()]
+        cells = {cell: partial(workload.drive, chosen[cell[0]], due) for cell, (due, _) in plans.items()}
+        runs = shuffled_rounds(cells, rounds, random.Random(seed), "bursts")
+    bursts = [_burst(cell, base * rates[cell[0]], rates[cell[0]], plans[cell][1], runs[cell]) for cell in plans]
     return BurstReport(workload.name, length_ms, rounds, fingerprint(), tuple(bursts))
 
 
 def _rates(
-    targets: Iterable[Any] | None, feed: Feed | None, known: Mapping[str, float], warm: int, rounds: int, seed: int
-) -> tuple[list[Target], dict[str, float]]:
-    """The targets, and what each does flat out, batches/s."""
+    targets: Iterable[Target], feed: Feed | None, known: Mapping[str, float], warm: int, rounds: int, seed: int
+) -> dict[str, float]:
+    """What each target does flat out, batches/s, once it has shown that it does the work right."""
     workload = Workload.of(feed or synthetic("calm", 20_000 + warm, seed), warm, 20_000)
-    chosen = resolve_targets(targets)
-    for target in chosen:
+    rates = {}
+    for target in targets:
         target.precheck(workload)
-    return chosen, {
-        target.label: known.get(target.label) or flat_out_rate(target, workload, rounds, _FLAT_OUT_S) for target in chosen
-    }
+        rates[target.label] = known.get(target.label) or flat_out_rate(target, workload, rounds, _FLAT_OUT_S)
+    return rates
 
 
 def _plan(capacity: float, base: float, factor: float, length_ms: float) -> tuple[Times, slice]:
@@ -215,18 +206,15 @@ def _plan(capacity: float, base: float, factor: float, length_ms: float) -> tupl
 
 
 def _burst(cell: tuple[str, float], base: float, capacity: float, part: slice, runs: Sequence[Timings]) -> Burst:
-    peaks = [int(queue_length(run.due[part], run.due, run.done).max()) for run in runs]
     ends = [drained_at(run.due, run.done, part.stop - 1) for run in runs]
     drains = [end - int(run.due[part.stop - 1]) for end, run in zip(ends, runs, strict=True)]
     middle = int(np.argsort(drains)[(len(drains) - 1) // 2])
     return Burst(
-        target=cell[0],
-        factor=cell[1],
-        base=base * capacity,
-        rate=base * capacity * cell[1],
+        *cell,
+        base=base,
         capacity=capacity,
         batches=part.stop - part.start,
-        peak=tuple(peaks),
+        peak=tuple(int(queue_length(run.due[part], run.due, run.done).max()) for run in runs),
         drain_ns=tuple(drains),
         response=summary(np.concatenate([run.response[part] for run in runs])),
         queue=tuple(_queue_line(runs[middle], part, ends[middle])),

@@ -14,27 +14,23 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hftlab.engine.engine import Engine, synthetic
 from hftlab.errors import ConfigError, check_range
-from hftlab.feeds.itch import ItchFeed
-from hftlab.loadtest.schedule import Times, check_above_0, phases_at
-from hftlab.loadtest.target import resolve_targets
-from hftlab.measurement.machine import describe, fingerprint
+from hftlab.loadtest.report import LoadReport, rows_table
+from hftlab.loadtest.schedule import Times, check_above_0, check_at_least, phases_at
+from hftlab.loadtest.target import differences, end_state, resolve_targets
+from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import gc_paused
 from hftlab.net.trader.ingress import Ingress
 from hftlab.presentation.document import Table
-from hftlab.presentation.plain import PlainResult, rows_table
 from hftlab.protocols.arbiter import Arbiter, Delivery
 from hftlab.protocols.moldudp64 import HEADER, Request, decode, end, pack, split
-
-if TYPE_CHECKING:
-    import polars as pl
 
 CALM = 0.3  # load before and after, share of what the path does
 SESSION = b"STRESS0001"
@@ -50,7 +46,7 @@ _POINTS = 300  # of the chart
 _COLUMNS = {
     "target": ("target", 1),
     "capacity_per_s": ("datagrams/s", 1),
-    "offered": ("offered", 1),
+    "factor": ("times offered", 1),
     "peak_queue": ("peak queue", 1),
     "longest_wait_ns": ("longest wait ms", 1e6),
     "dropped_full": ("full", 1),
@@ -80,7 +76,6 @@ class OverloadResult:
     target: str
     factor: float
     capacity: float
-    ring: int
     overload_ms: tuple[float, float]
     datagrams: int
     messages: int
@@ -125,32 +120,29 @@ class OverloadResult:
         }
 
 
-@dataclass(frozen=True)
-class OverloadReport(PlainResult):
-    """Every engine under overload."""
+@dataclass(frozen=True, repr=False)
+class OverloadReport(LoadReport):
+    """Every engine under overload.
 
-    schema = "hftlab-overload/1"
+    frame : a row each: target, factor (offered / capacity), capacity_per_s, datagrams, peak_queue, longest_wait_ns, late
+            (datagrams taken too late), dropped_full, dropped_shedding (datagrams), overflows, stale_ms, requests, recovered, lost
+            (messages), orders, suppressed, equal (to the run without overload)
+    """
+
+    schema = "hftlab-overload/2"
 
     feed: str
     length_ms: float
-    machine: dict[str, Any] = field(repr=False)
+    machine: dict[str, Any]
     results: tuple[OverloadResult, ...]
 
-    def frame(self) -> pl.DataFrame:
-        """One row per engine: target, factor (offered / capacity), capacity_per_s, datagrams, peak_queue, longest_wait_ns, late
-        (datagrams taken too late), dropped_full, dropped_shedding (datagrams), overflows, stale_ms, requests, recovered, lost
-        (messages), orders, suppressed, equal (to the run without overload)."""
-        import polars as pl
-
-        return pl.DataFrame([one.row() for one in self.results])
+    def rows(self) -> list[dict[str, Any]]:
+        return [one.row() for one in self.results]
 
     @property
     def failures(self) -> list[str]:
         """What is wrong, a sentence each."""
         return [failure for one in self.results for failure in one.failures]
-
-    def derived(self) -> dict[str, Any]:
-        return {"failures": self.failures, "summary": [one.row() for one in self.results]}
 
     def plot(self) -> Any:
         """The ring against time, and what the book was then, a panel per engine."""
@@ -164,17 +156,10 @@ class OverloadReport(PlainResult):
         return overload_chart(frame, spans, f"{self.feed}; overload of {self.results[0].factor:g} times the capacity of the path")
 
     def tables(self) -> list[Table]:
-        rows = [{**one.row(), "offered": f"{one.factor:g}x"} for one in self.results]
-        return [rows_table(f"overload for {self.length_ms:g} ms", rows, _COLUMNS)]
+        return [rows_table(f"overload for {self.length_ms:g} ms", self.rows(), _COLUMNS)]
 
     def notes(self) -> list[str]:
-        return [
-            *(self.failures or ["after the overload every book was as without it, bit for bit"]),
-            describe(self.machine),
-        ]
-
-    def __repr__(self) -> str:
-        return f"<OverloadReport of {', '.join(one.target for one in self.results)}: {len(self.failures)} failures>"
+        return [*([] if self.failures else ["after the overload every book was as without it, bit for bit"]), *super().notes()]
 
 
 def overload_test(
@@ -195,8 +180,8 @@ def overload_test(
     """
     check_range("factor", factor, 1.001, 1_000)
     check_above_0("length_ms", length_ms, 10_000)
-    for name, value, low in (("ring", ring, 1), ("late_ns", late_ns, 0), ("seed", seed, 0)):
-        check_range(name, value, low)
+    check_at_least(1, ring=ring)
+    check_at_least(0, late_ns=late_ns, seed=seed)
     targets = resolve_targets(engines)
     results = []
     with gc_paused():
@@ -217,14 +202,13 @@ def _overload(label: str, path: IngressPath, factor: float, length_ms: float, se
     datagrams, messages = calm_datagrams(12 * (_LEAD + count + behind), seed)
     due = phases_at((_LEAD, calm), (count, high), (len(datagrams) - _LEAD - count, calm))[: len(datagrams)]
     run = path.run(datagrams, due)
-    orders, suppressed, differs = path.compare(ItchFeed(messages, name="calm"), run)
+    orders, suppressed, differs = path.compare(messages, run)
     ring, last = run.ingress, len(due) - 1
     places = np.unique(np.linspace(0, len(run.timeline) - 1, min(_POINTS, len(run.timeline))).astype(int)).tolist()
     return OverloadResult(
         target=label,
         factor=factor,
         capacity=capacity,
-        ring=path.ring,
         overload_ms=(int(due[min(_LEAD, last)]) / 1e6, int(due[min(_LEAD + count, last)]) / 1e6),
         datagrams=len(datagrams),
         messages=run.total,
@@ -285,22 +269,14 @@ class IngressPath:
         run.drive(due)
         return run
 
-    def compare(self, feed: ItchFeed, run: IngressRun) -> tuple[int, int, tuple[str, ...]]:
+    def compare(self, messages: bytes, run: IngressRun) -> tuple[int, int, tuple[str, ...]]:
         """Orders, those that might not leave, and what ended otherwise than without overload."""
-        straight, session, result = self.engine.run(feed, record="none"), run.session, run.session.finish()
-        instruments, sides = sorted(session.names()), {1: "bid", 2: "ask"}
-        pairs = {
-            "counts": (list(straight.counts.values()), list(result["counts"])),
-            "order bytes": (straight.order_stream, result["order_stream"]),
-            "faults": (sum(straight.faults.values()), sum(result["faults"])),
-            "depth": (
-                [straight.book(straight.name(one)).rows() for one in instruments],
-                [[(sides[side], *rest) for side, *rest in session.depth(one)] for one in instruments],
-            ),
-        }
-        index = straight.orders["index"].to_numpy()
+        straight = self.engine.open(self.engine.settings(record="none"))
+        straight.push(messages)
+        wanted = end_state(straight, sorted(straight.names()))
+        index = np.asarray(wanted["orders"]["index"])
         suppressed = sum(int(np.count_nonzero((index >= low) & (index < high))) for low, high in run.held)
-        return len(index), suppressed, tuple(name for name, (wanted, got) in pairs.items() if wanted != got)
+        return len(index), suppressed, differences(end_state(run.session, wanted["depth"]), wanted)
 
 
 class IngressRun:

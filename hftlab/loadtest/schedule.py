@@ -74,3 +74,9 @@ def check_above_0(name: str, value: float, high: float | None = None) -> None:
     check_range(name, value, 0, high)
     if not value:
         raise ConfigError(f"{name} must be above 0, got {value!r}")
+
+
+def check_at_least(low: int, **values: int) -> None:
+    """Raises ConfigError unless every value is a number of at least `low`."""
+    for name, value in values.items():
+        check_range(name, value, low)

@@ -17,26 +17,23 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hftlab.engine.engine import synthetic
 from hftlab.errors import check_range
 from hftlab.feeds.feed import Feed
-from hftlab.loadtest.schedule import Times, check_above_0, due_at
+from hftlab.loadtest.report import LoadReport
+from hftlab.loadtest.schedule import Times, check_above_0, check_at_least, due_at
 from hftlab.loadtest.storm_feeds import repeatable
 from hftlab.loadtest.target import MIN_BATCHES, Batches, Target, Timings, Workload, flat_out_rate, resolve_targets
 from hftlab.measurement import system
-from hftlab.measurement.machine import describe, fingerprint
+from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import gc_paused
 from hftlab.presentation.document import Table, number, table
-from hftlab.presentation.plain import PlainResult
-
-if TYPE_CHECKING:
-    import polars as pl
 
 MAX_S = 7 * 86_400
 #: What must not grow: column of the frame -> its name, its unit, and what it may grow by in any case.
@@ -95,16 +92,19 @@ class Trend:
         return self.low > 0 and self.change > tolerance
 
 
-@dataclass(frozen=True)
-class SoakReport(PlainResult):
+@dataclass(frozen=True, repr=False)
+class SoakReport(LoadReport):
     """The samples of a soak, and what of them creeps.
 
-    rate      : batches/s that were offered, `load` of what the target does flat out
-    seconds   : how long it should have run; interrupted: it was stopped before
-    samples   : rows of `frame`
+    rate    : batches/s that were offered, `load` of what the target does flat out
+    seconds : how long it should have run; interrupted: it was stopped before
+    samples : the rows of the frame: at_s (its end), messages (so far), passes (of the sample), rss_bytes (of the process; null
+              where unknown), engine_bytes, live_orders (after the pass), heap_blocks (alive, of Python), allocations (of the Rust
+              engine, per message; null for another), faults (so far), service_p50, service_p99, response_p50, response_p99,
+              response_max (ns)
     """
 
-    schema = "hftlab-soak/1"
+    schema = "hftlab-soak/2"
 
     target: str
     feed: str
@@ -112,16 +112,11 @@ class SoakReport(PlainResult):
     load: float
     seconds: float
     interrupted: bool
-    machine: dict[str, Any] = field(repr=False)
-    samples: tuple[dict[str, Any], ...] = field(repr=False)
+    machine: dict[str, Any]
+    samples: tuple[dict[str, Any], ...]
 
-    def frame(self) -> pl.DataFrame:
-        """One row per sample: at_s (its end), messages (so far), passes (of the sample), rss_bytes (of the process; null where
-        unknown), engine_bytes, live_orders (after the pass), heap_blocks (alive, of Python), allocations (of the Rust engine, per
-        message; null for another), faults (so far), service_p50, service_p99, response_p50, response_p99, response_max (ns)."""
-        import polars as pl
-
-        return pl.DataFrame(list(self.samples), infer_schema_length=None)
+    def rows(self) -> list[dict[str, Any]]:
+        return list(self.samples)
 
     @property
     def judged(self) -> tuple[dict[str, Any], ...]:
@@ -135,19 +130,19 @@ class SoakReport(PlainResult):
 
     @property
     def growing(self) -> dict[str, Trend]:
-        """What of MEMORY grows: column -> its trend."""
-        trends = {column: self.trend(column) for column in MEMORY}
+        """What grows of memory and of the median service time: column -> its trend."""
+        trends = {column: self.trend(column) for column in (*MEMORY, "service_p50")}
+        limits = {column: (MEMORY_SHARE, least) for column, (_, _, least) in MEMORY.items()} | {"service_p50": (DRIFT, 0)}
         return {
             column: trend
-            for column, trend in trends.items()
-            if trend and trend.climbs(max(MEMORY[column][2], MEMORY_SHARE * abs(trend.level)))
+            for column, (share, least) in limits.items()
+            if (trend := trends[column]) and trend.climbs(max(least, share * abs(trend.level)))
         }
 
     @property
     def drifts(self) -> bool:
         """Whether the median service time grows."""
-        trend = self.trend("service_p50")
-        return bool(trend and trend.climbs(DRIFT * trend.level))
+        return "service_p50" in self.growing
 
     @property
     def faults(self) -> int:
@@ -164,9 +159,10 @@ class SoakReport(PlainResult):
         """What is wrong, a sentence each; a drift of the latency is none."""
         wrong = []
         for column, trend in self.growing.items():
-            name, unit, _ = MEMORY[column]
-            interval = f"[{trend.low:,.0f}, {trend.high:,.0f} a second]"
-            wrong.append(f"memory of the {name} grows, {trend.change:+,.0f} {unit} in {trend.span:,.1f} s {interval}")
+            if column in MEMORY:
+                name, unit, _ = MEMORY[column]
+                interval = f"[{trend.low:,.0f}, {trend.high:,.0f} a second]"
+                wrong.append(f"memory of the {name} grows, {trend.change:+,.0f} {unit} in {trend.span:,.1f} s {interval}")
         wrong += [f"{self.faults:,} messages were refused"] if self.faults else []
         wrong += [f"{self.leftover_orders:,} orders live in an empty book"] if self.leftover_orders else []
         return [f"soak of {self.target}: {what}" for what in wrong]
@@ -194,14 +190,12 @@ class SoakReport(PlainResult):
         return soak_chart(self.frame(), f"{self.target}: {self.feed}, {self.rate:,.0f} messages/s ({self.load:.0%} of flat out)")
 
     def tables(self) -> list[Table]:
-        names = {**{column: (f"{name}, {unit}", 1.0) for column, (name, unit, _) in MEMORY.items()}}
-        names |= {"service_p50": ("service p50, ns", 1.0), "response_p99": ("response p99, us", 1e3)}
-        rows = []
-        for column, (name, scale) in names.items():
+        names = {column: f"{name}, {unit}" for column, (name, unit, _) in MEMORY.items()}
+        rows, growing = [], self.growing
+        for column, name in {**names, "service_p50": "service p50, ns", "response_p99": "response p99, ns"}.items():
             if trend := self.trend(column):
-                word = "yes" if column in self.growing or (column == "service_p50" and self.drifts) else "no"
                 change = (trend.level, trend.change, trend.low * trend.span, trend.high * trend.span)
-                rows.append((name, *(number(value, 0 if scale == 1 else 1, scale) for value in change), word))
+                rows.append((name, *(number(value, 0) for value in change), "yes" if column in growing else "no"))
         heads = ("of the judged samples", "median", "change", "at least", "at most", "grows")
         note = "change over the run by the Theil-Sen slope, with its 99.9 % interval"
         return [table(f"soak of {self.target}", heads, rows, note=note)] if rows else []
@@ -214,14 +208,10 @@ class SoakReport(PlainResult):
         allocations = [row["allocations"] for row in self.judged if row["allocations"] is not None]
         return [
             f"soak of {self.target}: {rate}{early}: {self.verdict}{few}",
-            *self.failures,
             *(["the median service time drifts"] if self.drifts else []),
             *([f"{sum(allocations) / len(allocations):.4f} allocations per message"] if allocations else []),
-            describe(self.machine),
+            *super().notes(),
         ]
-
-    def __repr__(self) -> str:
-        return f"<SoakReport of {self.target}: {len(self.samples)} samples, {self.verdict}>"
 
 
 def soak_test(
@@ -243,8 +233,8 @@ def soak_test(
     """
     check_range("seconds", seconds, 0.1, MAX_S)
     check_above_0("load", load, 0.95)
-    check_range("messages", messages, MIN_BATCHES)
-    check_range("seed", seed, 0)
+    check_at_least(MIN_BATCHES, messages=messages)
+    check_at_least(0, seed=seed)
     workload = Workload.of(feed or synthetic("calm", messages, seed), 0, messages)
     (chosen,) = resolve_targets([target])
     chosen.precheck(workload)
@@ -291,24 +281,20 @@ class _Soaking:
         allocations = None if allocated is None else ((self.target.allocations() or 0) - allocated) / messages
         self.messages += messages
         result = self.session.counters()
-        service, response = (np.concatenate([getattr(run, time) for run in runs]) for time in ("service", "response"))
-        percentiles = {
-            f"{time}_{name}": float(np.quantile(ns, q))
-            for time, ns in (("service", service), ("response", response))
-            for name, q in (("p50", 0.5), ("p99", 0.99))
-        }
+        memory = result["memory"]
+        ns = {time: np.concatenate([getattr(run, time) for run in runs]) for time in ("service", "response")}
         return {
             "at_s": perf_counter() - begin,
             "messages": self.messages,
             "passes": len(runs),
             "rss_bytes": rss_bytes(),
-            "engine_bytes": result["memory"].get("order_bytes", 0) + result["memory"].get("level_bytes", 0),
-            "live_orders": result["memory"].get("live_orders", 0),
+            "engine_bytes": memory.get("order_bytes", 0) + memory.get("level_bytes", 0),
+            "live_orders": memory.get("live_orders", 0),
             "faults": int(sum(result["faults"])),
             "heap_blocks": getattr(sys, "getallocatedblocks", lambda: None)(),
             "allocations": allocations,
-            **percentiles,
-            "response_max": float(response.max()),
+            **{f"{time}_p{q}": float(np.percentile(each, q)) for time, each in ns.items() for q in (50, 99)},
+            "response_max": float(ns["response"].max()),
         }
 
 

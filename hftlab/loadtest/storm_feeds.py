@@ -24,7 +24,6 @@ STORMS: dict[str, str] = {
     "deep": "one symbol with very many live orders over thousands of levels, touched at random",
     "wide": "thousands of symbols, no two messages in a row on the same one",
 }
-_GENERATED = ("calm", "burst", "cancel_storm")
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,10 @@ class Storm:
     instruments: int
     messages: int  # of the traffic
 
-    def feed(self) -> ItchFeed:
-        """Both, one after the other."""
-        return ItchFeed(self.build + self.traffic, name=self.name)
+    @property
+    def places(self) -> range:
+        """Its instruments, by number."""
+        return range(1, self.instruments + 1)
 
 
 def storm_feed(name: str, size: Size | None = None, seed: int = 1) -> Storm:
@@ -77,14 +77,11 @@ def _generated(name: str, size: Size, seed: int) -> Storm:
     return Storm(name, data[:cut], data[cut:], {"calm": 1, "burst": 8, "cancel_storm": 4}[name], size.messages)
 
 
-def _deep(name: str, size: Size, seed: int) -> Storm:
-    made = steady(size.deep, 1, size.deep_levels, size.messages, seed)
-    return Storm(name, made.build, made.steady, 1, made.messages)
-
-
-def _wide(name: str, size: Size, seed: int) -> Storm:
-    made = steady(10 * size.wide, size.wide, 5, size.messages, seed)
-    return Storm(name, made.build, made.steady, size.wide, made.messages)
+def _standing(name: str, size: Size, seed: int) -> Storm:
+    """One symbol with very many orders, or very many symbols with ten each, as many orders at the end as at the beginning."""
+    shape = (size.deep, 1, size.deep_levels) if name == "deep" else (10 * size.wide, size.wide, 5)
+    made = steady(*shape, size.messages, seed)
+    return Storm(name, made.build, made.steady, shape[1], made.messages)
 
 
 def _mass_cancel(name: str, size: Size, seed: int) -> Storm:
@@ -108,7 +105,7 @@ def _mass_cancel(name: str, size: Size, seed: int) -> Storm:
     return Storm(name, added(seats, every), b"".join(parts), instruments, 3 * orders * waves)
 
 
-_MAKERS: dict[str, Callable[[str, Size, int], Storm]] = {"deep": _deep, "wide": _wide, "mass_cancel": _mass_cancel}
+_MAKERS: dict[str, Callable[[str, Size, int], Storm]] = {"deep": _standing, "wide": _standing, "mass_cancel": _mass_cancel}
 
 
 def repeatable(data: bytes) -> bytes:

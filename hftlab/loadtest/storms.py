@@ -9,28 +9,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hftlab.engine.engine import Engine
 from hftlab.errors import check_range
+from hftlab.loadtest.report import SHOWN, LoadReport, rows_table
+from hftlab.loadtest.schedule import check_at_least
 from hftlab.loadtest.storm_feeds import QUICK, STORMS, Size, Storm, storm_feed
-from hftlab.loadtest.target import Batches, EngineTarget, Target, TargetSession, resolve_targets
-from hftlab.measurement.machine import describe, fingerprint
+from hftlab.loadtest.target import Batches, EngineTarget, Target, TargetSession, differences, end_state, resolve_targets
+from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import Interval, gc_paused
 from hftlab.net.transports.percentiles import Summary, summary
 from hftlab.presentation.document import Table
-from hftlab.presentation.plain import PlainResult, rows_table
 from hftlab.presentation.progress import track
 
-if TYPE_CHECKING:
-    import polars as pl
-
 PIECES = 10
-_SHOWN = ("p50", "p99", "p99.9", "max")
 _COLUMNS = {
     "storm": ("storm", 1),
     "target": ("target", 1),
@@ -77,7 +74,7 @@ class StormResult:
             "ns_per_message": self.ns.median,
             "low": self.ns.low,
             "high": self.ns.high,
-            **{name: self.service[name] for name in _SHOWN},
+            **{name: self.service[name] for name in SHOWN},
             "faults": self.faults,
             "order_bytes": self.memory.get("order_bytes", 0),
             "level_bytes": self.memory.get("level_bytes", 0),
@@ -85,22 +82,22 @@ class StormResult:
         }
 
 
-@dataclass(frozen=True)
-class StormReport(PlainResult):
-    """Every target under every storm."""
+@dataclass(frozen=True, repr=False)
+class StormReport(LoadReport):
+    """Every target under every storm.
 
-    schema = "hftlab-storms/1"
+    frame : a row each: storm, target, messages (timed), live_orders (at the end), ns_per_message (low, high: 95 % interval of its
+            median), p50, p99, p99.9, max (ns of a message alone; null where the sample is too small), faults, order_bytes,
+            level_bytes, equal
+    """
 
-    machine: dict[str, Any] = field(repr=False)
+    schema = "hftlab-storms/2"
+
+    machine: dict[str, Any]
     results: tuple[StormResult, ...]
 
-    def frame(self) -> pl.DataFrame:
-        """One row per storm and target: storm, target, messages (timed), live_orders (at the end), ns_per_message (low, high:
-        95 % interval of its median), p50, p99, p99.9, max (ns of a message alone; null where the sample is too small), faults,
-        order_bytes, level_bytes, equal."""
-        import polars as pl
-
-        return pl.DataFrame([one.row() for one in self.results], schema_overrides=dict.fromkeys(_SHOWN, pl.Float64))
+    def rows(self) -> list[dict[str, Any]]:
+        return [one.row() for one in self.results]
 
     @property
     def failures(self) -> list[str]:
@@ -109,29 +106,20 @@ class StormReport(PlainResult):
         wrong += [(one, f"refused {one.faults:,} messages") for one in self.results if one.faults]
         return [f"{one.storm}: {one.target} {what}" for one, what in wrong]
 
-    def derived(self) -> dict[str, Any]:
-        return {"failures": self.failures, "summary": [one.row() for one in self.results]}
-
     def plot(self) -> Any:
         """ns per message and the tail of every storm, a colour per target."""
         from hftlab.charts import storm_chart
 
-        return storm_chart(
-            self.frame(), "traffic over a standing book: pushed in pieces, and message by message, the call with it"
-        )
+        subtitle = "traffic over a standing book: pushed in pieces, and message by message, the call with it"
+        return storm_chart(self.frame(), subtitle)
 
     def tables(self) -> list[Table]:
         calm = {one.target: one.ns.median for one in self.results if one.storm == "calm"}
-        rows = [
-            {**one.row(), "times_calm": one.ns.median / calm[one.target] if one.target in calm else None} for one in self.results
-        ]
+        rows = [{**row, "times_calm": row["ns_per_message"] / calm.get(row["target"], float("nan"))} for row in self.rows()]
         return [rows_table("storms", rows, _COLUMNS, words=2, grouped=True)]
 
     def notes(self) -> list[str]:
-        return [*(self.failures or ["every target ended as the reference did, without faults"]), describe(self.machine)]
-
-    def __repr__(self) -> str:
-        return f"<StormReport: {len(self.results)} runs, {len(self.failures)} failures>"
+        return [*([] if self.failures else ["every target ended as the reference did, without faults"]), *super().notes()]
 
 
 def order_storms(
@@ -150,44 +138,34 @@ def order_storms(
     """
     chosen, names = resolve_targets(targets), tuple(names)
     check_range("number of storms", len(names), 1)
-    check_range("seed", seed, 0)
+    check_at_least(0, seed=seed)
     order, out = random.Random(seed), []
     for name in track(names, "storms"):
         feed = storm_feed(name, size or (QUICK if quick else Size()), seed)
         with gc_paused():
             runs = {target.label: _StormRun(target, feed) for target in order.sample(chosen, len(chosen))}
-        reference = _reference(chosen)
-        equal = [runs[target.label].ends[0] for target in chosen if _is_reference(target, reference)]
-        wanted = equal[0] if equal else end_state(reference, feed)
+        wanted = _reference_end(chosen, feed, runs)
         out += [runs[target.label].result(wanted) for target in chosen]
     return StormReport(fingerprint(), tuple(out))
 
 
-def _reference(targets: Sequence[Target]) -> EngineTarget:
-    """The reference engine, with the settings of the first engine among the targets."""
+def _reference_end(targets: Sequence[Target], feed: Storm, runs: dict[str, _StormRun]) -> dict[str, Any]:
+    """How the reference engine ends, with the settings of the first engine; if it is a target, it need not run again."""
     engines = [target.engine for target in targets if target.engine]
-    return EngineTarget(engines[0].as_reference() if engines else Engine("python"))
+    reference = engines[0].as_reference() if engines else Engine("python")
+    for target in targets:
+        engine = target.engine
+        if engine and engine.backend == "python" and not engine.stages and engine.settings() == reference.settings():
+            return runs[target.label].ends[0]
+    return storm_end(EngineTarget(reference), feed)
 
 
-def _is_reference(target: Target, reference: EngineTarget) -> bool:
-    """Whether a target is the reference engine itself, with the same settings: then it need not run once more."""
-    engine = target.engine
-    if engine is None or engine.backend != "python" or engine.stages:
-        return False
-    return engine.settings() == reference.engine.settings()
-
-
-def end_state(target: Target, feed: Storm, session: TargetSession | None = None) -> dict[str, Any]:
-    """How a target ends a storm: what all must have in common, and its memory."""
-    if session is None:
-        session = target.open()
-        session.push(feed.build)
-        session.push(feed.traffic)
-    result = session.finish()
-    depth = [session.depth(instrument) for instrument in range(1, feed.instruments + 1)]
-    shared = {name: _plain(result[name]) for name in ("messages", "counts", "order_stream", "rejects")}
-    memory = result["memory"]
-    return {**shared, "faults": sum(result["faults"]), "live orders": memory["live_orders"], "depth": depth, "memory": memory}
+def storm_end(target: Target, feed: Storm) -> dict[str, Any]:
+    """How a target ends a storm that nothing is timed of; see `end_state`."""
+    session = target.open()
+    session.push(feed.build)
+    session.push(feed.traffic)
+    return end_state(session, feed.places)
 
 
 class _StormRun:
@@ -201,11 +179,11 @@ class _StormRun:
         again.push(feed.build)
         batches = Batches.of(feed.traffic)
         self.service = again.drive(batches, np.zeros(len(batches), np.int64)).service
-        self.ends = [end_state(target, feed, each) for each in (session, again)]
+        self.ends = [end_state(each, feed.places) for each in (session, again)]
 
     def result(self, wanted: dict[str, Any]) -> StormResult:
         """Compared with how the reference ended."""
-        names = {name for end in self.ends for name in wanted if name != "memory" and end[name] != wanted[name]}
+        names = {name for end in self.ends for name in differences(end, wanted)}
         return StormResult(
             storm=self.feed.name,
             target=self.target.label,
@@ -216,11 +194,6 @@ class _StormRun:
             memory=dict(self.ends[0]["memory"]),
             differs=tuple(sorted(names)),
         )
-
-
-def _plain(value: Any) -> Any:
-    """Arrays and tuples as lists, so that what is equal compares equal."""
-    return list(value) if isinstance(value, (tuple, np.ndarray)) else value
 
 
 def _passes(session: TargetSession, feed: Storm) -> Iterator[float]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 from hftlab.errors import ConfigError, HftlabError, check_choice, check_range
 from hftlab.feeds.feed import Feed
 from hftlab.loadtest.bursts import BurstReport, microbursts
 from hftlab.loadtest.overload import OverloadReport, overload_test
-from hftlab.loadtest.schedule import ARRIVALS
+from hftlab.loadtest.report import LoadReport
+from hftlab.loadtest.schedule import ARRIVALS, check_at_least
 from hftlab.loadtest.soak import MAX_S, SoakReport, soak_test
 from hftlab.loadtest.storms import StormReport, order_storms
 from hftlab.loadtest.sweep import LoadSweep, load_sweep
@@ -20,11 +21,6 @@ from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.noise import Jitter, jitter
 from hftlab.presentation.document import Table
 from hftlab.presentation.output import check_writable
-from hftlab.presentation.plain import from_plain, to_plain
-from hftlab.presentation.result import Result, require_schema
-
-if TYPE_CHECKING:
-    import polars as pl
 
 PARTS = ("sweep", "bursts", "storms", "overload", "soak")
 #: With `quick`: a few seconds each.
@@ -36,19 +32,22 @@ _NOISE_S = 0.2
 NOISY = 0.01
 
 
-@dataclass(frozen=True)
-class StressReport(Result):
+@dataclass(frozen=True, repr=False)
+class StressReport(LoadReport):
     """The result of every part; None for one that did not run.
 
     noise       : what the machine did while nothing ran
     soaks       : one per target
     interrupted : whether it was stopped; what was measured by then is there
+    frame       : a row per target: target, capacity_per_s, knee_per_s, p50, p99, p99.9 (response at half of the capacity, or the
+                  highest load below, ns), peak_queue and drain_ns (of the greatest burst), worst_storm and its ns_per_message,
+                  stale_ms (of the overload), soak (verdict); null for what did not run
     """
 
-    schema = "hftlab-stress/2"
+    schema = "hftlab-stress/3"
 
     targets: tuple[str, ...]
-    machine: dict[str, Any] = field(repr=False)
+    machine: dict[str, Any]
     noise: Jitter
     sweep: LoadSweep | None = None
     bursts: BurstReport | None = None
@@ -58,7 +57,7 @@ class StressReport(Result):
     interrupted: bool = False
 
     @property
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, LoadReport]:
         """The results by name; the soak of each target by itself."""
         every = {name: getattr(self, name) for name in PARTS if name != "soak"}
         return {name: one for name, one in every.items() if one} | {f"soak {one.target}": one for one in self.soaks}
@@ -66,7 +65,7 @@ class StressReport(Result):
     @property
     def failures(self) -> list[str]:
         """What is wrong, a sentence each; never that something is slow."""
-        return [failure for one in self.parts.values() for failure in getattr(one, "failures", ())]
+        return [failure for one in self.parts.values() for failure in one.failures]
 
     @property
     def verdict(self) -> str:
@@ -76,62 +75,40 @@ class StressReport(Result):
     def headline(self) -> str:
         return f"stress of {', '.join(self.targets)}: {self.verdict}{', interrupted' if self.interrupted else ''}"
 
-    def frame(self) -> pl.DataFrame:
-        """One row per target: target, capacity_per_s, knee_per_s, p50, p99, p99.9 (response at half of the capacity, or the
-        highest load below, ns), peak_queue and drain_ms (of the greatest burst), worst_storm and its ns_per_message, stale_ms
-        (of the overload), soak (verdict); null for what did not run."""
-        import polars as pl
+    def rows(self) -> list[dict[str, Any]]:
+        return [{"target": target, **self._swept(target), **self._loaded(target)} for target in self.targets]
 
-        return pl.DataFrame([self._row(target) for target in self.targets], infer_schema_length=None)
-
-    def _row(self, target: str) -> dict[str, Any]:
+    def _swept(self, target: str) -> dict[str, Any]:
+        """Of the sweep: capacity, knee, and the response at half of the capacity."""
         curve = self.sweep[target] if self.sweep else None
         half = [point for point in curve.points if point.offered <= 0.5 * (curve.capacity or 0)] if curve else []
-        sent = [one for one in self.bursts.bursts if one.target == target] if self.bursts else []
-        burst = max(sent, key=lambda one: one.factor).row() if sent else {}
-        hard = [one for one in self.storms.results if one.target == target] if self.storms else []
-        worst = max(hard, key=lambda one: one.ns.median, default=None)
-        overloaded = next((one for one in self.overload.results if one.target == target), None) if self.overload else None
         return {
-            "target": target,
             "capacity_per_s": curve and curve.capacity,
             "knee_per_s": curve and curve.knee,
             **{name: half[-1].median("response", name) if half else None for name in ("p50", "p99", "p99.9")},
+        }
+
+    def _loaded(self, target: str) -> dict[str, Any]:
+        """Of the other parts."""
+
+        def rows(part: LoadReport | None) -> list[dict[str, Any]]:
+            return [row for row in part.rows() if row["target"] == target] if part else []
+
+        burst = max(rows(self.bursts), key=lambda row: row["factor"], default={})
+        worst = max(rows(self.storms), key=lambda row: row["ns_per_message"], default={})
+        overload = next(iter(rows(self.overload)), {})
+        return {
             "peak_queue": burst.get("peak_queue"),
-            "drain_ms": burst["drain_ns"] / 1e6 if burst else None,
-            "worst_storm": worst and worst.storm,
-            "ns_per_message": worst and worst.ns.median,
-            "stale_ms": overloaded and overloaded.stale_ns / 1e6,
+            "drain_ns": burst.get("drain_ns"),
+            "worst_storm": worst.get("storm"),
+            "ns_per_message": worst.get("ns_per_message"),
+            "stale_ms": overload.get("stale_ms"),
             "soak": next((one.verdict for one in self.soaks if one.target == target), None),
         }
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "schema": self.schema,
-            "verdict": self.verdict,
-            "failures": self.failures,
-            "interrupted": self.interrupted,
-            "targets": list(self.targets),
-            "machine": self.machine,
-            "noise": to_plain(self.noise),
-            **{name: one and one.to_dict() for name in PARTS if name != "soak" for one in [getattr(self, name)]},
-            "soaks": [one.to_dict() for one in self.soaks],
-            "summary": to_plain(self.frame().to_dicts()),
-        }
-
-    @classmethod
-    def from_dict(cls, payload: dict[str, Any]) -> Self:
-        require_schema(payload, cls.schema)
-        kinds: dict[str, Any] = {"sweep": LoadSweep, "bursts": BurstReport, "storms": StormReport, "overload": OverloadReport}
-        parts: dict[str, Any] = {name: payload[name] and kind.from_dict(payload[name]) for name, kind in kinds.items()}
-        return cls(
-            targets=tuple(payload["targets"]),
-            machine=payload["machine"],
-            noise=from_plain(Jitter, payload["noise"]),
-            soaks=tuple(SoakReport.from_dict(each) for each in payload["soaks"]),
-            interrupted=payload["interrupted"],
-            **parts,
-        )
+    def derived(self) -> dict[str, Any]:
+        parts = {name: one.to_dict() for name, one in self.parts.items() if name in PARTS}
+        return {"verdict": self.verdict, **super().derived(), **parts, "soaks": [one.to_dict() for one in self.soaks]}
 
     def charts(self) -> dict[str, Any]:
         """The chart of every part, by a name for its file; the curve of every target besides."""
@@ -163,9 +140,6 @@ class StressReport(Result):
         more = ["tails are the machine's as much as the engine's: use an idle machine, or --core and --realtime"] if noisy else []
         noise = f"noise of the machine: {str(self.noise).splitlines()[0]}"
         return list(dict.fromkeys([*lines, noise, *more, describe(self.machine)]))
-
-    def __repr__(self) -> str:
-        return f"<StressReport of {', '.join(self.targets)}: {', '.join(self.parts)}: {self.verdict}>"
 
 
 def stress(
@@ -239,10 +213,9 @@ def _checked(
         check_choice("part of the stress", part, PARTS)
     check_range("number of parts", len(parts), 1)
     check_range("seconds", seconds, 0.1, MAX_S)
-    check_range("rounds", 1 if rounds is None else rounds, 1)
     check_choice("arrivals", arrivals, ARRIVALS)
-    check_range("batch", batch, 1)
-    check_range("seed", seed, 0)
+    check_at_least(1, batch=batch, rounds=1 if rounds is None else rounds)
+    check_at_least(0, seed=seed)
     if over and "sweep" not in parts:
         raise ConfigError(f"parts over {', '.join(over)} must include the sweep, got {', '.join(parts)}")
     return tuple(parts)

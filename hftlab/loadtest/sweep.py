@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from math import exp, log
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -21,15 +22,14 @@ from hftlab.engine.engine import synthetic
 from hftlab.errors import check_choice, check_range
 from hftlab.feeds.feed import Feed
 from hftlab.loadtest.path_target import path_targets
-from hftlab.loadtest.schedule import ARRIVALS, check_above_0, due_at
-from hftlab.loadtest.target import MIN_BATCHES, Target, Timings, Workload, flat_out_rate, resolve_targets
+from hftlab.loadtest.report import LoadReport, rows_table
+from hftlab.loadtest.schedule import ARRIVALS, check_above_0, check_at_least, due_at
+from hftlab.loadtest.target import MIN_BATCHES, Target, Timings, Workload, flat_out_rate, resolve_targets, shuffled_rounds
 from hftlab.measurement.distribution import has_enough_samples
-from hftlab.measurement.machine import describe, fingerprint
+from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import gc_paused
 from hftlab.net.transports.percentiles import PERCENTILES
-from hftlab.presentation.document import Table, number, table
-from hftlab.presentation.plain import PlainResult
-from hftlab.presentation.progress import track
+from hftlab.presentation.document import Table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,9 +47,29 @@ RULES = (
     f"knee: from there on p99 of the response is above {KNEE_FACTOR:g} times its median at loads up to {LIGHT_LOAD:.0%} of the "
     "capacity",
 )
+_NS = ("ns", "low", "high")
 TAIL_BATCHES = 12_000  # of all rounds together, to bear p99, also over a network, where not all can be timed
 _BISECTIONS = 4  # of the gap between the highest rate that was sustained and the next
 _MAX_STEPS_UP = 6  # while everything is sustained
+_CAPACITY = {
+    "target": ("target", 1),
+    "capacity_per_s": ("capacity/s", 1),
+    "not_sustained_per_s": ("not sustained/s", 1),
+    "flat_out_per_s": ("flat out/s", 1),
+    "knee_per_s": ("knee/s", 1),
+    "knee": ("of capacity", 0),
+    "saturation": ("at saturation", 1),
+    "service": ("closed loop us", 1e3),
+    "response": ("open loop us", 1e3),
+}
+_CURVE = {
+    "offered_per_s": ("offered/s", 1),
+    "load": ("of capacity", 0),
+    "achieved_per_s": ("achieved/s", 1),
+    "sustained": ("sustained", 1),
+    **{f"response {name}": (f"{name} us", 1e3) for name in ("p50", "p99", "p99.9", "max")},
+    **{f"service {name}": (f"service {name} us", 1e3) for name in ("p50", "p99")},
+}
 
 
 @dataclass(frozen=True)
@@ -101,24 +121,22 @@ class LoadPoint:
         values = self.ns[time][percentile]
         return None if values is None else median(values)
 
+    def row(self, capacity: float | None) -> dict[str, Any]:
+        """What holds for the point as a whole: see `LoadSweep.frame`."""
+        return {
+            "offered_per_s": self.offered,
+            "load": self.offered / capacity if capacity else None,
+            "achieved_per_s": self.achieved,
+            "sustained": self.sustained,
+        }
+
     def rows(self, target: str, capacity: float | None) -> Iterator[dict[str, Any]]:
         """A row per time and percentile: see `LoadSweep.frame`."""
+        whole = {"target": target, **self.row(capacity)}
         for time in TIMES:
             for percentile, values in self.ns[time].items():
-                yield {
-                    "target": target,
-                    "offered_per_s": self.offered,
-                    "load": self.offered / capacity if capacity else None,
-                    "achieved_per_s": self.achieved,
-                    "sustained": self.sustained,
-                    "time": time,
-                    "percentile": percentile,
-                    "ns": values and median(values),
-                    "low": values and min(values),
-                    "high": values and max(values),
-                    "n": self.n,
-                    "lost": self.lost,
-                }
+                ns = {"ns": median(values), "low": min(values), "high": max(values)} if values else dict.fromkeys(_NS)
+                yield {**whole, "time": time, "percentile": percentile, **ns, "n": self.n, "lost": self.lost}
 
 
 @dataclass(frozen=True)
@@ -170,62 +188,59 @@ class CapacityCurve:
 
     def table(self) -> Table:
         """A row per offered rate."""
-        rows = [
-            (
-                f"{point.offered:,.0f}",
-                f"{point.offered / self.capacity:.0%}" if self.capacity else "n/a",
-                f"{point.achieved:,.0f}",
-                "yes" if point.sustained else "no",
-                *(number(point.median("response", name), 2, 1e3) for name in ("p50", "p99", "p99.9")),
-                number(point.max_ns["response"], 2, 1e3),
-                *(number(point.median("service", name), 2, 1e3) for name in ("p50", "p99")),
-                *([] if point.lost is None else [f"{point.lost:,}"]),
-            )
-            for point in self.points
-        ]
-        columns = ("offered/s", "of capacity", "achieved/s", "sustained", "p50 us", "p99 us", "p99.9 us", "max us")
-        more = ("service p50 us", "service p99 us", *([] if self.points[0].lost is None else ["lost"]))
+        rows = []
+        for point in self.points:
+            times = {f"{time} {name}": point.median(time, name) for time in TIMES for name in SWEPT}
+            largest = {f"{time} max": point.max_ns[time] for time in TIMES}
+            rows.append({**point.row(self.capacity), **times, **largest, "lost": point.lost})
+        columns = _CURVE if self.points[0].lost is None else {**_CURVE, "lost": ("lost", 1)}
         note = "response time, from when a batch was due; service time, from when it began"
-        return table(f"{self.target} under load", (*columns, *more), rows, words=0, note=note)
+        return rows_table(f"{self.target} under load", rows, columns, words=0, note=note)
 
-    def summary(self) -> dict[str, Any]:
-        """Capacity and knee as plain values, for JSON."""
+    def row(self) -> dict[str, Any]:
+        """Capacity, knee, and what a closed loop hides where the target is saturated."""
+        point = self.saturated
         return {
             "target": self.target,
             "capacity_per_s": self.capacity,
             "not_sustained_per_s": self.above,
+            "flat_out_per_s": self.flat_out,
             "knee_per_s": self.knee,
+            "knee": self.knee / self.capacity if self.knee and self.capacity else None,
+            "saturation": f"{self.percentile} at {point.offered:,.0f}/s",
+            **{time: point.median(time, self.percentile) for time in TIMES},
         }
 
 
-@dataclass(frozen=True)
-class LoadSweep(PlainResult):
+@dataclass(frozen=True, repr=False)
+class LoadSweep(LoadReport):
     """The curves of all targets, measured in one run on one machine.
 
     arrivals   : "poisson" or "even"; batch: messages of a batch; seconds: at most so long a round at each rate
     conditions : what the paths are and do, and which were asked for and do not work here, a sentence each
+    frame      : a row per target, offered rate, time ("response", "service") and percentile: target, offered_per_s, load (share
+                 of the capacity), achieved_per_s, sustained, time, percentile, ns (median over the rounds; null where the sample
+                 is too small), low, high (least and greatest round), n, lost (over a network; null without one)
     """
 
-    schema = "hftlab-load-sweep/1"
+    schema = "hftlab-load-sweep/2"
 
     feed: str
     arrivals: str
     batch: int
     rounds: int
     seconds: float
-    machine: dict[str, Any] = field(repr=False)
+    machine: dict[str, Any]
     curves: tuple[CapacityCurve, ...]
     conditions: tuple[str, ...] = ()
 
+    def rows(self) -> list[dict[str, Any]]:
+        return [row for curve in self.curves for point in curve.points for row in point.rows(curve.target, curve.capacity)]
+
     def frame(self) -> pl.DataFrame:
-        """One row per target, offered rate, time ("response", "service") and percentile: target, offered_per_s, load (share of
-        the capacity), achieved_per_s, sustained, time, percentile, ns (median over the rounds; null where the sample is too
-        small), low, high (least and greatest round), n, lost (over a network; null without one)."""
         import polars as pl
 
-        rows = [row for curve in self.curves for point in curve.points for row in point.rows(curve.target, curve.capacity)]
-        schema = {**dict.fromkeys(("load", "ns", "low", "high"), pl.Float64), "lost": pl.Int64}
-        return pl.DataFrame(rows, schema_overrides=schema)
+        return pl.DataFrame(self.rows(), schema_overrides={**dict.fromkeys(("load", *_NS), pl.Float64), "lost": pl.Int64})
 
     def __getitem__(self, target: str) -> CapacityCurve:
         """By target. Raises UnknownName."""
@@ -233,7 +248,7 @@ class LoadSweep(PlainResult):
         return curves[check_choice("target", target, curves)]
 
     def derived(self) -> dict[str, Any]:
-        return {"rules": list(RULES), "summary": [curve.summary() for curve in self.curves]}
+        return {"rules": list(RULES), "summary": [curve.row() for curve in self.curves]}
 
     def plot(self, target: str | None = None, *, quietest: bool = False) -> Any:
         """Response beside service time: the percentiles of one target, or p50 and p99 of several against the share of each one's
@@ -258,25 +273,14 @@ class LoadSweep(PlainResult):
         return load_chart(frame, load, f"Latency of {one.target} under load", subtitle, load_format="~s", knee=one.knee)
 
     def tables(self) -> list[Table]:
-        rows = []
-        for curve in self.curves:
-            name, point = curve.percentile, curve.saturated
-            share = f"{curve.knee / curve.capacity:.0%}" if curve.knee and curve.capacity else "n/a"
-            rates = (curve.capacity, curve.above, curve.flat_out, curve.knee)
-            hidden = (number(point.median(time, name), 2, 1e3) for time in ("service", "response"))
-            rows.append((curve.target, *(number(rate, 0) for rate in rates), share, f"{name} at {point.offered:,.0f}/s", *hidden))
-        columns = ("target", "capacity/s", "not sustained/s", "flat out/s", "knee/s", "of capacity", "at saturation")
-        more = ("closed loop us", "open loop us")
         note = "flat out: all due at once; closed loop: service time; open loop: response time, from when a batch was due"
-        return [table("capacity", (*columns, *more), rows, note=note), *(curve.table() for curve in self.curves)]
+        capacity = rows_table("capacity", [curve.row() for curve in self.curves], _CAPACITY, note=note)
+        return [capacity, *(curve.table() for curve in self.curves)]
 
     def notes(self) -> list[str]:
         size = f"{self.batch} message{'s' * (self.batch > 1)} a batch"
         head = f"open loop: {self.feed}, {self.arrivals} arrivals, {size}, {self.rounds} rounds"
-        return [head, *self.conditions, *RULES, describe(self.machine)]
-
-    def __repr__(self) -> str:
-        return f"<LoadSweep of {', '.join(curve.target for curve in self.curves)}: {len(self.curves[0].points)} rates>"
+        return [head, *self.conditions, *RULES, *super().notes()]
 
 
 def load_sweep(
@@ -308,14 +312,8 @@ def load_sweep(
     check_above_0("loads", loads[0])
     check_above_0("seconds", seconds)
     check_choice("arrivals", arrivals, ARRIVALS)
-    for name, value, low in (
-        ("rounds", rounds, 1),
-        ("batch", batch, 1),
-        ("messages", messages, 1),
-        ("warm", warm, 0),
-        ("seed", seed, 0),
-    ):
-        check_range(name, value, low)
+    check_at_least(1, rounds=rounds, batch=batch, messages=messages)
+    check_at_least(0, warm=warm, seed=seed)
     engines = resolve_targets(targets)
     paths, skipped = path_targets(engines, over)
     chosen = resolve_targets([*engines, *paths])
@@ -348,12 +346,9 @@ class _Runs:
 
     def grid(self, targets: Sequence[Target], rates: dict[str, list[float]]) -> dict[str, list[LoadPoint]]:
         """Every target at each of its rates, in random order in each round."""
-        cells = [(target, rate) for target in targets for rate in rates[target.label]]
-        seen: dict[tuple[str, float], list[Timings]] = {(target.label, rate): [] for target, rate in cells}
-        for _ in track(range(self.rounds), "rounds"):
-            for target, rate in self.random.sample(cells, len(cells)):
-                seen[target.label, rate].append(self.run(target, rate))
-        return {label: [LoadPoint.of(rate, seen[label, rate]) for rate in offered] for label, offered in rates.items()}
+        cells = {(one.label, rate): partial(self.run, one, rate) for one in targets for rate in rates[one.label]}
+        timings = shuffled_rounds(cells, self.rounds, self.random, "rounds")
+        return {label: [LoadPoint.of(rate, timings[label, rate]) for rate in offered] for label, offered in rates.items()}
 
     def bracket(self, target: Target, curve: CapacityCurve) -> CapacityCurve:
         """The curve with more points around its capacity."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from random import Random
 from statistics import median
 from time import perf_counter_ns
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from hftlab.feeds.frames import Problem, walk
 from hftlab.feeds.itch import ItchFeed
 from hftlab.loadtest.schedule import Times
 from hftlab.measurement.preconditions import require_parity, require_release_build
+from hftlab.presentation.progress import track
+
+Cell = TypeVar("Cell")
 
 #: Messages on which an engine must agree with the reference before it is put under load.
 PREFIX = 5_000
@@ -300,3 +304,29 @@ def flat_out_rate(target: Target, workload: Workload, rounds: int, seconds: floa
             count, runs = max(MIN_BATCHES, count // 2), []
         runs.append(run())
     return median(run.per_s for run in runs)
+
+
+def shuffled_rounds(
+    runs: Mapping[Cell, Callable[[], Timings]], rounds: int, order: Random, what: str
+) -> dict[Cell, list[Timings]]:
+    """Every run once a round, in a new random order each; the timings of each, a round each. what : names the rounds on screen"""
+    timings: dict[Cell, list[Timings]] = {cell: [] for cell in runs}
+    for _ in track(range(rounds), what):
+        for cell in order.sample(list(runs), len(runs)):
+            timings[cell].append(runs[cell]())
+    return timings
+
+
+def end_state(session: Any, instruments: Iterable[int]) -> dict[str, Any]:
+    """How a session ends: what must be the same in every engine, and besides its "orders" and "memory"."""
+    result = session.finish()
+    shared: dict[str, Any] = {name: list(result[name]) for name in ("counts", "rejects")}
+    shared |= {"messages": result["messages"], "order bytes": bytes(result["order_stream"]), "faults": sum(result["faults"])}
+    depth = {instrument: session.depth(instrument) for instrument in instruments}
+    live = result["memory"]["live_orders"]
+    return {**shared, "live orders": live, "depth": depth, "memory": result["memory"], "orders": result.get("orders")}
+
+
+def differences(end: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, ...]:
+    """What ended otherwise than it should, by name."""
+    return tuple(sorted(name for name in wanted if name not in ("memory", "orders") and end[name] != wanted[name]))

@@ -69,7 +69,7 @@ def test_the_frame_lines_and_chart_tell_every_burst() -> None:
     assert {"peak_queue", "peak_theory", "drain_ns", "drain_theory_ns", "p50", "p99", "p99.9", "max"} <= set(frame.columns)
     assert frame["load"].to_list() == pytest.approx([0.5, 5.0, 0.5, 5.0])
     check_result(found)
-    assert found.tables()[0].rows[1][:3] == ("server", "100x", "500%")
+    assert found.tables()[0].rows[1][:3] == ("server", "100", "500%")
     text = json.dumps(found.plot().to_dict())
     for word in ("time since the burst began (ms)", "calls waiting", "quick", "100x"):
         assert word in text

@@ -182,7 +182,7 @@ def test_a_hole_that_nobody_fills_is_found_and_no_order_leaves_after_it() -> Non
     assert run.ingress.counts["overflows"] >= 1
     assert run.stale
     assert run.missing > 0
-    orders, suppressed, differs = path.compare(hftlab.ItchFeed(data), run)
+    orders, suppressed, differs = path.compare(data, run)
     assert differs
     assert 0 <= suppressed <= orders
 

@@ -23,6 +23,7 @@ from hftlab.loadtest.faults.checks import failures, summary
 from hftlab.loadtest.faults.result import FaultReport, FaultResult, Verdict
 from hftlab.loadtest.faults.testbed import Ends, Fault, Missed, TestBed
 from hftlab.loadtest.target import resolve_targets
+from hftlab.measurement.machine import fingerprint
 
 CLOCKS = ("own", "machine")
 
@@ -65,7 +66,7 @@ def inject_faults(
         if not rows:
             raise
         interrupted = True
-    return FaultReport.of(seed, clock, rows, interrupted=interrupted)
+    return FaultReport(seed, clock, tuple(rows), fingerprint(), interrupted)
 
 
 def run_fault(

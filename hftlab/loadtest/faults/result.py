@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from hftlab.measurement.machine import fingerprint
-from hftlab.presentation.document import Table, table
-from hftlab.presentation.plain import PlainResult
+from hftlab.loadtest.report import LoadReport, rows_table
+from hftlab.presentation.document import Table
 
 if TYPE_CHECKING:
     import polars as pl
+
+_TEXTS = ("fault", "engine", "how", "seen", "verdict", "outcome")
+_COLUMNS = {
+    "what": ("fault", 1),
+    "engine": ("engine", 1),
+    "seen": ("effects", 1),
+    "outcome": ("outcome", 1),
+    "verdict": ("verdict", 1),
+    "recovered_ms": ("recovered ms", 1),
+}
 
 
 class Verdict(StrEnum):
@@ -30,7 +38,7 @@ class FaultResult:
     how          : it was injected
     seen         : counts of its effects
     recovered_ms : the longest time for which orders were held back since it began; 0 if never, None if still at the end
-    verdict      : one of `Verdict`; outcome: one sentence on what came of it, or on what is wrong
+    outcome: one sentence on what came of it, or on what is wrong
     failures     : everything that is wrong, a sentence each
     """
 
@@ -39,40 +47,47 @@ class FaultResult:
     how: str
     seen: dict[str, int]
     recovered_ms: float | None
-    verdict: str
+    verdict: Verdict
     outcome: str
     failures: tuple[str, ...] = ()
 
-    @property
-    def effects(self) -> str:
-        """The counts in words: "gaps 3, recovered 12"."""
-        return ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in self.seen.items()) or "-"
+    def row(self) -> dict[str, Any]:
+        """One row of `FaultReport.frame`; the effects in words: "gaps 3, recovered 12"."""
+        effects = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in self.seen.items()) or "-"
+        return {
+            "fault": self.fault,
+            "engine": self.engine,
+            "how": self.how,
+            "seen": effects,
+            "recovered_ms": self.recovered_ms,
+            "verdict": self.verdict.value,
+            "outcome": self.outcome,
+        }
 
 
-@dataclass(frozen=True)
-class FaultReport(PlainResult):
-    """Every fault that was tried; clock: "own" or "machine", see `inject_faults`."""
+@dataclass(frozen=True, repr=False)
+class FaultReport(LoadReport):
+    """Every fault that was tried.
 
-    schema = "hftlab-faults/1"
+    clock : "own" or "machine", see `inject_faults`
+    frame : a row per fault and engine: fault, engine, how, seen (counts as text), recovered_ms (null: never), verdict, outcome
+    """
+
+    schema = "hftlab-faults/2"
 
     seed: int
     clock: str
-    rows: tuple[FaultResult, ...]
-    machine: dict[str, Any] = field(default_factory=dict, repr=False)
+    results: tuple[FaultResult, ...]
+    machine: dict[str, Any]
     interrupted: bool = False
 
-    @classmethod
-    def of(cls, seed: int, clock: str, rows: Iterable[FaultResult], *, interrupted: bool = False) -> FaultReport:
-        """On this machine."""
-        return cls(seed, clock, tuple(rows), fingerprint(), interrupted)
-
-    def __getitem__(self, name: str) -> list[FaultResult]:
-        return [row for row in self.rows if row.fault == name]
+    def rows(self) -> list[dict[str, Any]]:
+        return [result.row() for result in self.results]
 
     @property
     def failures(self) -> list[str]:
         """What is wrong, a sentence each."""
-        return [f"{row.fault}, {row.engine}: {sentence}" for row in self.rows for sentence in row.failures]
+        return [f"{one.fault}, {one.engine}: {sentence}" for one in self.results for sentence in one.failures]
 
     @property
     def verdict(self) -> str:
@@ -80,42 +95,29 @@ class FaultReport(PlainResult):
         return Verdict.FAILED.value if self.failures else "survived"
 
     def headline(self) -> str:
-        tried = [row for row in self.rows if row.verdict != Verdict.SKIPPED]
-        survived = sum(row.verdict == Verdict.OK for row in tried)
+        tried = [one for one in self.results if one.verdict != Verdict.SKIPPED]
+        survived = sum(one.verdict == Verdict.OK for one in tried)
         early = ", interrupted" if self.interrupted else ""
         return f"{survived} of {len(tried)} faults survived, seed {self.seed}, ms by {self.clock} clock: {self.verdict}{early}"
 
     def frame(self) -> pl.DataFrame:
-        """One row per fault and engine: fault, engine, how, seen (counts as text), recovered_ms (null: never), verdict,
-        outcome."""
         import polars as pl
 
-        texts = dict.fromkeys(("fault", "engine", "how", "seen"), pl.String)
-        schema: dict[str, Any] = {**texts, "recovered_ms": pl.Float64, "verdict": pl.String, "outcome": pl.String}
-        rows = [{**asdict(row), "seen": row.effects, "verdict": str(row.verdict)} for row in self.rows]
-        return pl.DataFrame([{name: row[name] for name in schema} for row in rows], schema=schema)
+        return pl.DataFrame(self.rows(), schema_overrides={**dict.fromkeys(_TEXTS, pl.String), "recovered_ms": pl.Float64})
 
     def derived(self) -> dict[str, Any]:
         return {"verdict": self.verdict, "failures": self.failures}
 
     def tables(self) -> list[Table]:
-        rows = [
-            (
-                f"{row.fault}: {row.how}",
-                row.engine,
-                row.effects,
-                row.outcome,
-                row.verdict,
-                "never" if row.recovered_ms is None else f"{row.recovered_ms:,.1f}",
-            )
-            for row in self.rows
-        ]
-        columns = ("fault", "engine", "effects", "outcome", "verdict", "recovered ms")
-        return [table("faults", columns, rows, words=5, grouped=True)]
+        rows = [{**row, "what": f"{row['fault']}: {row['how']}"} for row in self.rows()]
+        rows = [{**row, "recovered_ms": "never"} if row["recovered_ms"] is None else row for row in rows]
+        return [rows_table("faults", rows, _COLUMNS, words=5, grouped=True)]
 
     def notes(self) -> list[str]:
-        skipped = [f"not tried: {row.fault}, {row.engine}: {row.outcome}" for row in self.rows if row.verdict == Verdict.SKIPPED]
-        return [*skipped, *self.failures]
+        skipped = [
+            f"not tried: {one.fault}, {one.engine}: {one.outcome}" for one in self.results if one.verdict == Verdict.SKIPPED
+        ]
+        return [*skipped, *super().notes()]
 
     def plot(self) -> Any:
         """How long orders were held back, by fault and engine: an Altair chart."""
@@ -124,6 +126,3 @@ class FaultReport(PlainResult):
         frame = self.frame().drop_nulls("recovered_ms")
         bars = frame.select((frame["fault"] + ", " + frame["engine"]).alias("label"), frame["recovered_ms"].alias("value"))
         return bar_chart(bars, "Orders held back after a fault", f"seed {self.seed}, {self.clock} clock", "ms")
-
-    def __repr__(self) -> str:
-        return f"<FaultReport {len(self.rows)}: {self.verdict}>"

@@ -11,11 +11,11 @@ import numpy as np
 from hftlab.measurement.distribution import has_enough_samples
 from hftlab.measurement.machine import describe
 from hftlab.measurement.paired import Interval, Series
+from hftlab.measurement.storage import StoredResult
 from hftlab.net.transports.percentiles import PERCENTILES, Summary
 from hftlab.net.transports.round_trip_report import AGAIN
 from hftlab.net.transports.transports import ThreadPlacement
 from hftlab.presentation.document import Table, number, table
-from hftlab.presentation.plain import PlainResult
 
 if TYPE_CHECKING:
     import polars as pl
@@ -92,7 +92,7 @@ def split(response: Series, engine: Series, alone: float, clock_ns: float) -> tu
 
 
 @dataclass(frozen=True)
-class TickToTradeReport(PlainResult):
+class TickToTradeReport(StoredResult):
     """Paths under load profiles, measured in the same interleaved rounds.
 
     base      : the path that runs twice; its second copy is "BASE again"

@@ -66,7 +66,7 @@ class _RustRound:
     floor: int
     limit: float
     patience: float
-    cores: tuple[int, int] | tuple[None, None]
+    cores: tuple[int | None, int | None]
     fifo: bool
     stamps: bool
     probe: float

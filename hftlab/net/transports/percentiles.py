@@ -11,7 +11,7 @@ from hftlab.measurement.distribution import has_enough_samples
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999}
 #: min, p50 to p99.99, max in ns, None where fewer than 100 samples lie beyond; n samples.
-Summary = dict[str, float | None]
+Summary = dict[str, int | float | None]
 
 
 def summary(ns: np.ndarray[Any, Any] | Histogram, clock_ns: float = 0.0) -> Summary:

@@ -10,10 +10,10 @@ import numpy as np
 
 from hftlab.measurement.machine import describe
 from hftlab.measurement.paired import Interval
+from hftlab.measurement.storage import StoredResult
 from hftlab.net.transports.percentiles import PERCENTILES, Summary
 from hftlab.net.transports.transports import ThreadPlacement
 from hftlab.presentation.document import Table, number, table
-from hftlab.presentation.plain import PlainResult
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,7 +44,7 @@ class TransportResult:
 
 
 @dataclass(frozen=True)
-class RoundTripReport(PlainResult):
+class RoundTripReport(StoredResult):
     """Transports, measured in the same interleaved rounds.
 
     base      : the transport that every ratio is to; its second copy is "BASE again"

@@ -12,8 +12,8 @@ from hftlab.engine.session import resolve
 from hftlab.errors import BackendMissing, ConfigError, check_choice
 from hftlab.measurement import system
 from hftlab.measurement.machine import describe, fingerprint
+from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, table
-from hftlab.presentation.plain import PlainResult
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,7 +27,7 @@ class ThreadPlacement:
     realtime : SCHED_FIFO for both, in bursts with rests between them
     """
 
-    cores: tuple[int, int] | tuple[None, None] = (None, None)
+    cores: tuple[int | None, int | None] = (None, None)
     realtime: bool = False
 
     @classmethod
@@ -80,7 +80,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class TransportList(PlainResult):
+class TransportList(StoredResult):
     """Every transport, in the order in which they are registered."""
 
     schema = "hftlab-transports/2"
