@@ -3,10 +3,9 @@
 import random
 import tracemalloc
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
-from captures import frames, patient, payload
+from captures import patient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +36,7 @@ class Sink:
 
     def __init__(self, arbiter: Arbiter) -> None:
         self.arbiter, self.runs = arbiter, list[tuple[int, int]]()
-        self.arrived = 0
+        self.first, self.arrived = arbiter.expected, 0
 
     def feed(self, datagram: bytes, now_ns: int, line: int = A) -> Delivery:
         arbiter, before, refused = self.arbiter, self.arbiter.expected, self._refused()
@@ -68,6 +67,7 @@ class Sink:
         """Every message that arrived was delivered, was there before, waits, or had no room; each number at most once."""
         counts = self.arbiter.counts
         assert counts["messages"] == sum(until - first for first, until in self.runs)
+        assert counts["messages"] + counts["lost"] == self.arbiter.expected - self.first, "each is delivered, or said to be lost"
         assert self.arrived == counts["messages"] + counts["duplicates"] + self.arbiter.held + counts["overflow"]
         assert set(counts) == set(COUNTS)
 
@@ -128,27 +128,6 @@ def test_the_first_copy_wins_and_the_other_is_dropped() -> None:
     assert sink.arbiter.counts["duplicates"] == 5
     assert sink.arbiter.last_seen == {A: 0, B: 2}
     sink.balanced()
-
-
-def test_a_captured_packet_goes_through_as_it_is(data_dir: Path) -> None:
-    for path in sorted((data_dir / "pcap/itch50_moldudp64").glob("*.pcap")):
-        for datagram in map(payload, frames(path)):  # some were left out of the capture: each begins anew
-            arbiter = Arbiter(expected=0)
-            delivery = arbiter.receive(A, datagram, 0)
-            assert delivery.blocks == datagram[20:]
-            assert arbiter.receive(B, datagram, 1).count == 0
-            assert not arbiter.stale
-
-
-def test_one_dead_line_is_seen_and_does_no_harm() -> None:
-    for dead in (A, B):
-        sink = Sink(Arbiter())
-        for number in range(1, 101):
-            for line in (A, B):
-                if line != dead or number < 10:
-                    sink.feed(packet(number), number, line)
-        assert sink.delivered == set(range(1, 101))
-        assert (sink.arbiter.stale, sink.arbiter.last_seen) == (False, {dead: 9, 1 - dead: 100})
 
 
 # --- holes and requests
@@ -273,9 +252,13 @@ def recovering(total: int, lost: range, window: int, serve: int, rng: random.Ran
     return sink
 
 
-@settings(patient, max_examples=30)
+@settings(patient, max_examples=50)
 @given(
-    st.integers(0, 150), st.integers(1, 150), st.integers(1, 60), st.sampled_from([1, 7, 40]), st.randoms(use_true_random=False)
+    st.integers(1, 150),
+    st.integers(1, 150),
+    st.integers(1, 60),
+    st.sampled_from([0, 1, 7, 40]),
+    st.randoms(use_true_random=False),
 )
 def test_holes_larger_than_the_window_are_filled_by_requests(
     first: int, size: int, window: int, serve: int, rng: random.Random
@@ -286,6 +269,7 @@ def test_holes_larger_than_the_window_are_filled_by_requests(
     missing = set(range(1, 301)) - sink.delivered
     assert missing == {number for a, b in sink.arbiter.lost for number in range(a, b)}
     assert sink.arbiter.stale == bool(missing)
+    assert serve or missing >= set(range(first, first + size)) & set(range(301)), "nobody has sent them"
     sink.balanced()
 
 
@@ -298,50 +282,6 @@ def test_a_hole_larger_than_the_window_is_filled_whole_where_answers_come() -> N
     assert sink.delivered == set(range(1, 3001))
     assert not sink.arbiter.stale
     assert sink.arbiter.counts["overflow"] > 0
-
-
-@settings(patient, max_examples=30)
-@given(st.integers(1, 250), st.integers(1, 60), st.integers(1, 100), st.randoms(use_true_random=False))
-def test_what_nobody_sends_again_is_reported_and_the_rest_is_in_order(
-    first: int, size: int, window: int, rng: random.Random
-) -> None:
-    sink = recovering(2000, range(first, first + size), window, 0, rng)
-    assert sink.arbiter.finished
-    assert sink.delivered.isdisjoint(range(first, first + size))
-    missing = {number for a, b in sink.arbiter.lost for number in range(a, b)}
-    assert sink.delivered | missing == set(range(1, 2001))
-    assert sink.delivered.isdisjoint(missing)
-    assert sink.arbiter.counts["lost"] == len(missing)
-    assert sink.arbiter.stale
-    sink.balanced()
-
-
-def test_a_session_may_end_with_a_hole() -> None:
-    sink = Sink(Arbiter(request_interval_ns=5 * MS, max_requests=1))
-    sink.feed(packet(1), 0)
-    sink.feed(packet(4), 0)
-    sink.feed(mold.end(SESSION, 6), 0)
-    assert not sink.arbiter.finished
-    assert sink.arbiter.due(2 * MS) == [mold.Request(SESSION, 2, 2)]
-    sink.feed(mold.end(SESSION, 6), 7 * MS)  # given up: the hole before 4, then the one after it
-    assert (sink.delivered, sink.arbiter.gap) == ({1, 4}, (5, 6))
-    assert sink.arbiter.due(8 * MS) == []
-    assert sink.arbiter.due(9 * MS) == [mold.Request(SESSION, 5, 1)]
-    sink.feed(packet(5), 9 * MS, ANSWER)
-    assert sink.arbiter.finished
-    assert list(sink.arbiter.lost) == [(2, 4)]
-
-
-def test_abandoning_gives_what_waits_and_reports_the_rest() -> None:
-    sink = Sink(Arbiter(window=10))
-    for datagram in (packet(1), packet(3), packet(5, 2), mold.heartbeat(SESSION, 9), packet(50, 2)):
-        sink.feed(datagram, 0)
-    for run in sink.arbiter.abandon():
-        sink.took(run)
-    assert sink.delivered == {1, 3, 5, 6}
-    assert list(sink.arbiter.lost) == [(2, 3), (4, 5), (7, 9), (9, 50), (50, 52)]
-    assert (sink.arbiter.expected, sink.arbiter.gap, sink.arbiter.abandon()) == (52, None, [])
-    sink.balanced()
 
 
 # --- damage

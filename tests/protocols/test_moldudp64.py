@@ -36,17 +36,11 @@ def test_a_real_packet_field_by_field(data_dir: Path) -> None:
     assert [(len(message), message[:1]) for message in mold.split(packet.blocks)] == [(19, b"D")]
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_tshark_sees_the_same_in_captured_packets(data_dir: Path, folder: str, tmp_path: Path) -> None:
-    # Written anew, since some of the captures have no ports.
-    datagrams = payloads(data_dir / "pcap" / folder)
-    path = write(tmp_path / "captured.pcap", datagrams, "udp")
-    assert tshark(path, PORT, "moldudp64", "session sequence count msglen") == [seen(datagram) for datagram in datagrams]
-
-
-def test_tshark_sees_the_same_in_packets_written_here(tmp_path: Path) -> None:
+def test_tshark_sees_the_same_in_packets_captured_and_written_here(data_dir: Path, tmp_path: Path) -> None:
+    # Captured ones are written anew, since some of the captures have no ports.
+    datagrams = [datagram for folder in FOLDERS for datagram in payloads(data_dir / "pcap" / folder)]
     many = [b"m" * n for n in range(30)]
-    datagrams = [
+    datagrams += [
         mold.encode(SESSION, 1, many),
         mold.encode(SESSION, mold.HIGHEST - 1, [b"last"]),
         *mold.pack(SESSION, 5, many, 100),
@@ -54,12 +48,8 @@ def test_tshark_sees_the_same_in_packets_written_here(tmp_path: Path) -> None:
     datagrams += [mold.heartbeat(SESSION, 31), mold.end(SESSION, mold.HIGHEST)]
     path = write(tmp_path / "mold.pcap", datagrams, "udp")
     assert tshark(path, PORT, "moldudp64", "session sequence count msglen") == [seen(datagram) for datagram in datagrams]
-    [[_, sequence, count]] = tshark(
-        write(tmp_path / "request.pcap", [mold.Request(SESSION, 7, 300).encode()], "udp"),
-        PORT,
-        "moldudp64",
-        "session sequence count",
-    )
+    asked = write(tmp_path / "request.pcap", [mold.Request(SESSION, 7, 300).encode()], "udp")
+    [[_, sequence, count]] = tshark(asked, PORT, "moldudp64", "session sequence count")
     assert (sequence, count) == ("7", "300")
 
 

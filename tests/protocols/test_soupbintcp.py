@@ -68,15 +68,6 @@ def test_a_real_login_and_its_answer(data_dir: Path) -> None:
     assert soup.accepted(*accepted) == answer
 
 
-def test_tshark_sees_the_same_in_captured_packets(data_dir: Path, tmp_path: Path) -> None:
-    streams = [one for name in ("ouch50_soupbintcp", "soupbintcp_login") for one in payloads(data_dir / "pcap" / name)]
-    for from_server in (True, False):
-        sent = [stream for stream in streams if (stream[2:3] in b"ASH") == from_server]
-        path = write(tmp_path / "captured.pcap", sent, "tcp", from_server)
-        rows = tshark(path, PORT, "soupbintcp", "packet_length packet_type")
-        assert rows == [[str(len(stream) - 2), f"'{chr(stream[2])}'"] for stream in sent]
-
-
 def test_tshark_sees_the_same_in_packets_written_here(tmp_path: Path) -> None:
     # Of the sequence numbers it tells only whether they are invalid.
     asked = [soup.login("trader", "secret7", "S001", 42), soup.packet(soup.UNSEQUENCED, b"Q"), soup.packet(soup.LOGOUT)]
@@ -347,46 +338,34 @@ def test_no_secret_is_shown() -> None:
     assert "trader" in shown
 
 
-@pytest.mark.parametrize("early", [soup.packet(b"U", b"order"), soup.packet(b"S", b"x"), soup.packet(b"H"), soup.packet(b"?")])
-def test_nothing_is_taken_before_a_login(early: bytes) -> None:
+@pytest.mark.parametrize("wrong", [b"\0\1S", b"\0\1H", b"\0\1Z", b"\0\1?", b"\0\0", soup.login("trader", "secret7")])
+def test_a_packet_out_of_place_closes_and_what_was_before_it_counts(wrong: bytes) -> None:
     one = server()
-    assert one.receive(early, 0) == []
+    assert one.receive(soup.packet(b"U", b"order"), 0) == []
     assert "must be one of L, R, O, + in state login" in one.closed
     assert one.outgoing() == b""
-
-
-@pytest.mark.parametrize(
-    "wrong", [soup.packet(b"S", b"x"), soup.packet(b"H"), soup.packet(b"Z"), soup.login("trader", "secret7"), b"\0\0"]
-)
-def test_after_a_login_a_wrong_packet_closes_and_what_was_before_it_counts(wrong: bytes) -> None:
     one = server()
     one.receive(soup.packet(b"+", b"hello") + soup.packet(b"R") + soup.login("trader", "secret7"), 0)
     assert one.receive(soup.packet(b"U", b"order") + wrong + soup.packet(b"U", b"late"), 0) == [b"order"]
-    assert one.state == "closed"
-    assert one.reason is CloseReason.BAD_PACKET
-
-
-@pytest.mark.parametrize("wrong", [soup.packet(b"L"), soup.packet(b"R"), soup.accepted("S001", 9), soup.packet(b"O"), b"\0\0"])
-def test_a_wrong_packet_of_the_server_closes_and_what_was_before_it_counts(wrong: bytes) -> None:
-    other = client()
-    joined(server(), other)
-    assert other.receive(soup.packet(b"S", b"fill") + wrong + soup.packet(b"S", b"late"), 0) == [Event("message", b"fill", 1)]
-    assert (other.state, other.next) == ("closed", 2)
-    assert other.reason is CloseReason.BAD_PACKET
-    with pytest.raises(WireError, match="must be open to send, got closed"):
-        other.send(b"order", 0)
+    assert (one.state, one.reason) == ("closed", CloseReason.BAD_PACKET)
 
 
 @pytest.mark.parametrize(
-    "early", [soup.packet(b"S", b"x"), soup.packet(b"U", b"x"), soup.packet(b"Z"), soup.packet(b"J"), soup.packet(b"A")]
+    ("wrong", "early"),
+    [(b"\0\1L", b"S"), (b"\0\1R", b"U"), (soup.accepted("S001", 9), b"Z"), (b"\0\1O", b"J"), (b"\0\0", b"A")],
 )
-def test_the_client_takes_nothing_before_it_is_accepted(early: bytes) -> None:
+def test_a_packet_of_the_server_out_of_place_closes_and_what_was_before_it_counts(wrong: bytes, early: bytes) -> None:
     other = client()
     with pytest.raises(WireError, match="got idle"):
         other.send(b"order", 0)
     other.connected(0)
-    assert other.receive(soup.packet(b"+", b"wait") + early, 0) == [Event("debug", b"wait")]
-    assert other.state == "closed"
+    assert other.receive(soup.packet(b"+", b"wait") + soup.packet(early), 0) == [Event("debug", b"wait")]
+    assert (other.state, other.reason) == ("closed", CloseReason.BAD_PACKET)
+    joined(server(), other)
+    assert other.receive(soup.packet(b"S", b"fill") + wrong + soup.packet(b"S", b"late"), 0) == [Event("message", b"fill", 1)]
+    assert (other.state, other.next, other.reason) == ("closed", 2, CloseReason.BAD_PACKET)
+    with pytest.raises(WireError, match="must be open to send, got closed"):
+        other.send(b"order", 0)
 
 
 def test_logging_out() -> None:
@@ -394,6 +373,11 @@ def test_logging_out() -> None:
     joined(one, other)
     assert one.receive(other.send(b"order", 0) + other.logout() + soup.packet(b"U", b"late"), 0) == [b"order"]
     assert (one.closed, other.closed) == ("logged out", "logged out")
+    one.lost("reset by peer")
+    assert one.closed == "logged out", "the first reason counts"
+    early = server()
+    early.end()
+    assert early.closed == "end of session before a login"
 
 
 # --- time
@@ -494,16 +478,6 @@ def test_a_slow_reader_is_closed_but_a_long_replay_is_not() -> None:
     assert (reading.state, reading.waiting) == ("open", 0)
     reading.send(bytes(8))
     assert reading.closed == "slow reader: 11 bytes waiting, limit 10"
-
-
-def test_an_end_before_a_login_closes() -> None:
-    one = server()
-    one.end()
-    assert one.closed == "end of session before a login"
-    broken = server()
-    broken.lost("reset by peer")
-    broken.lost("again")
-    assert broken.closed == "reset by peer"
 
 
 @patient

@@ -47,12 +47,15 @@ class AuditLog:
     def __init__(self, path: str | os.PathLike[str] | None, session: str) -> None:
         self.path, self.session = path, session
         self.write: Callable[[int, bytearray], int] = os.write
-        self.wall_clock: Callable[[], datetime] = utc_now
+        self.wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.failing = ""
         self.counts: Counter[str] = Counter()
         self._pending = bytearray()
         self._retry_ns = 0
-        self._file = -1 if path is None else _open(path)
+        try:
+            self._file = -1 if path is None else os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ConfigError(f"audit log {path}: cannot be written: {error.strerror}") from None
 
     def line(self, at_ns: int, event: str, **more: Any) -> None:
         """One happening; it is on its way to the disk with the next `flush`."""
@@ -80,7 +83,9 @@ class AuditLog:
             self.counts["failures"] += 1
             self._retry_ns = now_ns + RETRY_NS
             if not self.failing:
-                self._complain(error.strerror or str(error))
+                self.failing = error.strerror or str(error)
+                what = f"cannot be written: {self.failing}; no new orders are accepted until it can"
+                print(f"hftlab: audit log {self.path}: {what}", file=sys.stderr)
             return False
         if self.failing:
             print(f"hftlab: audit log {self.path}: written again; new orders are accepted", file=sys.stderr)
@@ -95,16 +100,6 @@ class AuditLog:
             self.counts["lost"] += self._pending.count(b"\n")
             os.close(self._file)
             self._file = -1
-
-    def _complain(self, why: str) -> None:
-        self.failing = why
-        text = f"hftlab: audit log {self.path}: cannot be written: {why}; no new orders are accepted until it can"
-        print(text, file=sys.stderr)
-
-
-def utc_now() -> datetime:
-    """The time of day, of the machine."""
-    return datetime.now(UTC)
 
 
 def message_to_dict(message: ouch.Message) -> dict[str, Any]:
@@ -210,10 +205,3 @@ class AccountState:
                 self.open[message.user_ref] = message.quantity
         if isinstance(message, _USES_REF):
             self.next_ref = max(self.next_ref, message.user_ref + 1)
-
-
-def _open(path: str | os.PathLike[str]) -> int:
-    try:
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise ConfigError(f"audit log {path}: cannot be written: {error.strerror}") from None

@@ -32,12 +32,10 @@ _REQUESTS = 64  # requests answered in one round
 
 
 class Datagram(NamedTuple):
-    """One to be sent now. blocks : its messages, framed; intended_ns : when it should have left, None for at once."""
+    """One to be sent now. blocks : its messages, framed."""
 
     data: bytes
     blocks: bytes
-    messages: int
-    intended_ns: int | None
 
 
 def messages(feed: Feed) -> Iterator[tuple[int, bytes]]:
@@ -163,7 +161,7 @@ class Publisher:
         return self._waiting is not None and (self._waiting[0] is None or self._waiting[0] <= now_ns)
 
     def _datagram(self, now_ns: int) -> Datagram:
-        sequence, intended, blocks, size = self.next, self._waiting and self._waiting[0], list[bytes](), 0
+        sequence, blocks, size = self.next, list[bytes](), 0
         while self._waiting and self._due(now_ns):
             at, ts_ns, framed = self._waiting
             if blocks and (not self.batch or size + len(framed) > moldudp64.LIMIT):
@@ -180,7 +178,7 @@ class Publisher:
         if len(self._lags) >= _LAGS:
             self.lags()
         joined = b"".join(blocks)
-        return Datagram(moldudp64.HEADER.pack(self.session, sequence, len(blocks)) + joined, joined, len(blocks), intended)
+        return Datagram(moldudp64.HEADER.pack(self.session, sequence, len(blocks)) + joined, joined)
 
     def _advance(self) -> None:
         self._waiting = None

@@ -42,7 +42,8 @@ def replay_journal(
     start = max((number for number, line in enumerate(day) if line["event"] == "start"), default=0)
     live = LiveSession(backend, **options)
     live.suspend(None, True)
-    replay, rest = Replay(live, OrderManager(live, _no_note)), messages(feed)
+    # Nothing is noted down twice.
+    replay, rest = Replay(live, OrderManager(live, lambda *_, **__: None)), messages(feed)
     for line in day[start:]:
         if line["event"] == "restart":
             rest = messages(feed)
@@ -93,7 +94,3 @@ def _apply(replay: Replay, line: dict[str, Any]) -> None:
 def _message(values: dict[str, Any]) -> ouch.Message:
     kind: type[ouch.Message] = getattr(ouch, values["type"])
     return kind(**{name: values[name] for name in kind.CODES})
-
-
-def _no_note(*_: object, **__: object) -> None:
-    """Nothing is noted down twice."""
