@@ -38,7 +38,6 @@ from hftlab.charts.show import check_file as check_file
 from hftlab.charts.show import enable as enable
 from hftlab.charts.show import render as render
 from hftlab.charts.show import save as save
-from hftlab.charts.steps import ablation_chart as ablation_chart
 from hftlab.charts.steps import comparison_chart as comparison_chart
 from hftlab.charts.steps import forest_chart as forest_chart
 from hftlab.charts.steps import waterfall_chart as waterfall_chart

@@ -24,22 +24,6 @@ KINDS = ("start", "step", "end")
 _RATIOS_FROM = 15.0
 
 
-def ablation_chart(steps: pl.DataFrame, subtitle: str = "", log: bool | None = None) -> Chart:
-    """The steps from naive to best, ns per message: `waterfall_chart` of the rows of an ablation whose start is "ladder".
-
-    steps : columns start, axis, from, to, from_ns_per_message, to_ns_per_message, verdict; log: as for `waterfall_chart`
-    """
-    title = "Optimisations from naive to best"
-    ladder = [row for row in steps.to_dicts() if row["start"] == "ladder" and row["verdict"] != "control"]
-    if not ladder:
-        return empty_chart("no steps from naive to best were measured", title)
-    whole = ladder.pop()  # naive -> best
-    rows = [("naive", whole["from_ns_per_message"], "start")]
-    rows += [(f"{row['axis']}: {row['from']} → {row['to']}", row["to_ns_per_message"], "step") for row in ladder]
-    rows += [("best", whole["to_ns_per_message"], "end")]
-    return waterfall_chart(pl.DataFrame(rows, schema=["label", "ns", "kind"], orient="row"), title, subtitle, log=log)
-
-
 def waterfall_chart(
     frame: pl.DataFrame,
     title: str = "Step by step",

@@ -15,22 +15,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hftlab.engine.engine import Engine, synthetic
 from hftlab.engine.resolve import as_engine
 from hftlab.engine.variants import Axes, VariantSet, best, naive, setting
 from hftlab.errors import ConfigError, HftlabError
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.conditions import FeedResult, Market
-from hftlab.measurement.machine import fingerprint
+from hftlab.measurement.conditions import FeedResult, conditions
 from hftlab.measurement.paired import Paired, Series, check_rounds, run_paired
 from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.presentation.document import Table, number, table
 from hftlab.settings import Stage
-
-if TYPE_CHECKING:
-    import polars as pl
 
 Key = tuple[tuple[str, str | bool], ...]  # a variant set that can be looked up
 
@@ -73,8 +69,8 @@ class AblationStep:
     switch: Switch
     paired: Paired
 
-    def row(self) -> dict[str, Any]:
-        """One row of `Ablation.frame`."""
+    def record(self) -> dict[str, Any]:
+        """A row of `Ablation.frame`; the verdict of a control is "control"."""
         switch, paired = self.switch, self.paired
         before, after = switch.names
         return {
@@ -84,19 +80,18 @@ class AblationStep:
             "to": after,
             "from_ns_per_message": paired.base_ns,
             "to_ns_per_message": paired.ns,
-            **paired.row(),
+            **paired.record(),
             **({"verdict": "control"} if switch.kind is Kind.CONTROL else {}),
         }
 
     def cells(self) -> tuple[str, ...]:
-        """One row of the table."""
-        row, control = self.row(), self.switch.kind is Kind.CONTROL
-        verdict = f"control: {self.paired.ratio}" if control else self.paired.judgement
-        group = f"{row['start']}, controls" if control else row["start"]
-        return (group, row["axis"], row["from"], row["to"], number(self.paired.base_ns), number(self.paired.ns), verdict)
+        """A row of the table."""
+        words = (self.switch.start, self.switch.axis or self.switch.kind.value, *self.switch.names)
+        verdict = f"control: {self.paired.ratio}" if self.switch.kind is Kind.CONTROL else self.paired.judgement
+        return (*words, number(self.paired.base_ns), number(self.paired.ns), verdict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Ablation(FeedResult):
     """What every switch did, on one feed, in one run, on one machine. until: the last stage that ran."""
 
@@ -105,48 +100,56 @@ class Ablation(FeedResult):
     until: str
     steps: tuple[AblationStep, ...]
 
-    def frame(self) -> pl.DataFrame:
-        """One row per switch: start, axis, from, to, ns per message of both, ratio (above 1: faster), low, high, verdict."""
-        import polars as pl
+    @property
+    def whole(self) -> Paired:
+        """The whole way from naive to best."""
+        return next(step.paired for step in self.steps if step.switch.kind is Kind.WHOLE)
 
-        return pl.DataFrame([step.row() for step in self.steps])
+    def records(self) -> list[dict[str, Any]]:
+        """One per switch: start, axis, from, to, ns per message of both, ratio (above 1: faster), low, high, verdict."""
+        return [step.record() for step in self.steps]
 
     def derived(self) -> dict[str, Any]:
-        return {"rows": [step.row() for step in self.steps]}
+        return {"rows": self.records()}
 
-    def waterfall(self) -> Any:
-        """The ladder from naive to best as an Altair chart, ns per message."""
-        from hftlab.charts import ablation_chart
+    def waterfall(self, python_ns: float | None = None) -> Any:
+        """The ladder from naive to best as an Altair chart, ns per message. python_ns : of the Python engine, to begin with."""
+        import polars as pl
 
-        return ablation_chart(self.frame(), self._subtitle())
+        from hftlab.charts import waterfall_chart
+
+        ladder = [row for row in self.records() if row["start"] == "ladder" and row["axis"] not in list(Kind)]
+        rows = [] if python_ns is None else [("Python engine", python_ns, "start")]
+        rows.append((f"{self.backend} naive", self.whole.base_ns, "step" if rows else "start"))
+        rows += [(f"{row['axis']}: {row['from']} → {row['to']}", row["to_ns_per_message"], "step") for row in ladder]
+        rows.append(("best", self.whole.ns, "end"))
+        frame = pl.DataFrame(rows, schema=["label", "ns", "kind"], orient="row")
+        return waterfall_chart(frame, "Optimisations from naive to best", self.subtitle())
 
     def forest(self) -> Any:
         """The ratio of every switch with its interval, beside the A/A control, as an Altair chart."""
         from hftlab.charts import forest_chart
 
-        return forest_chart(self.frame(), self._subtitle())
+        return forest_chart(self.frame(), self.subtitle())
 
     def plot(self) -> Any:
         """Both charts, one above the other."""
         return (self.waterfall() & self.forest()).resolve_scale(color="independent")
 
-    def _subtitle(self) -> str:
-        return f"{self.backend} on {self.feed}, {self.messages:,} messages, {self.rounds} paired rounds"
+    def subtitle(self) -> str:
+        return f"{self.backend} until {self.until} on {super().subtitle()}"
 
     def headline(self) -> str:
-        whole = next(step.paired.verdict for step in self.steps if step.switch.kind is Kind.WHOLE)
-        return f"{self._subtitle()}, until {self.until}; all together: {whole}"
+        return f"{self.subtitle()}; all together: {self.whole.verdict}"
 
     def tables(self) -> list[Table]:
         columns = ("start", "axis", "from", "to", "before", "after", "verdict")
         title = "One optimisation at a time, ns per message, median ratio with its interval"
-        return [table(title, columns, [step.cells() for step in self.steps], words=4, grouped=True)]
-
-    def notes(self) -> list[str]:
-        return self.measured_on()
-
-    def __repr__(self) -> str:
-        return f"<Ablation of {self.backend} on {self.feed}: {len(self.steps)} comparisons>"
+        note = (
+            "From naive: one optimisation alone, added to an engine without any. From best: one taken away, all others at their "
+            "best. Ladder: each is added to those above it; what a step is worth depends on what stands before it."
+        )
+        return [table(title, columns, [step.cells() for step in self.steps], words=4, note=note, grouped=True)]
 
 
 def ablate(
@@ -179,13 +182,8 @@ def ablate(
     bases = dict.fromkeys(_key(switch.before) for switch in switches)
     series = run_paired(engines, feed, rounds, seed, twice=bases, what="ablation")
     first = next(iter(engines.values()))
-    run = first.run(feed, record="none")
     return Ablation(
-        feed=feed.name,
-        messages=run.messages,
-        market=Market.of(first, run, feed),
-        rounds=rounds,
-        machine=fingerprint(),
+        **conditions(first, first.run(feed, record="none"), feed, rounds),
         backend=backend,
         until=until,
         steps=tuple(_steps(switches, series)),
@@ -222,7 +220,7 @@ def _steps(switches: list[Switch], series: dict[tuple[Key, int], Series]) -> Ite
     yield from controls.values()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class StepComparison(FeedResult):
     """Engines in a row. steps: (name, what it is against the one before it); whole: the last against the first, named `first`."""
 
@@ -236,13 +234,11 @@ class StepComparison(FeedResult):
         """How many times as fast as the one before it a step is. Raises KeyError."""
         return dict(self.steps)[step].ratio.median
 
-    def frame(self) -> pl.DataFrame:
-        """One row per engine: step, ns_per_message, ratio (the one before / this; above 1: faster), low, high, verdict."""
-        import polars as pl
-
-        rows: list[tuple[Any, ...]] = [(self.first, self.steps[0][1].base_ns, None, None, None, "")]
-        rows += [(name, paired.ns, *paired.row().values()) for name, paired in self.steps]
-        return pl.DataFrame(rows, schema=["step", "ns_per_message", "ratio", "low", "high", "verdict"], orient="row")
+    def records(self) -> list[dict[str, Any]]:
+        """One per engine: step, ns_per_message, ratio (the one before / this; above 1: faster), low, high, verdict."""
+        first = {"step": self.first, "ns_per_message": self.steps[0][1].base_ns, "ratio": None, "low": None, "high": None}
+        others = [{"step": name, "ns_per_message": paired.ns, **paired.record()} for name, paired in self.steps]
+        return [{**first, "verdict": ""}, *others]
 
     def plot(self) -> Any:
         """The waterfall of the steps as an Altair chart."""
@@ -250,27 +246,18 @@ class StepComparison(FeedResult):
 
         from hftlab.charts import waterfall_chart
 
-        rows = [(self.first, self.steps[0][1].base_ns, "start"), *((name, paired.ns, "step") for name, paired in self.steps)]
+        rows = [(row["step"], row["ns_per_message"], "step" if row["ratio"] else "start") for row in self.records()]
         rows.append(("what remains", self.whole.ns, "end"))
         frame = pl.DataFrame(rows, schema=["label", "ns", "kind"], orient="row")
-        return waterfall_chart(frame, "One step after the other", self._subtitle(), log=False)
-
-    def _subtitle(self) -> str:
-        return f"{self.feed} until {self.until}, {self.rounds} interleaved rounds"
+        return waterfall_chart(frame, "One step after the other", self.subtitle(), log=False)
 
     def headline(self) -> str:
-        return f"{self._subtitle()}; all steps together: {self.whole.judgement}"
+        return f"{self.subtitle()}, until {self.until}; all steps together: {self.whole.judgement}"
 
     def tables(self) -> list[Table]:
         rows = [(self.first, number(self.steps[0][1].base_ns), "", "")]
         rows += [(name, number(paired.ns), paired.judgement, str(paired.control)) for name, paired in self.steps]
         return [table("One step after the other", ("step", "ns per message", "against the one before", "A/A control"), rows)]
-
-    def notes(self) -> list[str]:
-        return self.measured_on()
-
-    def __repr__(self) -> str:
-        return f"<StepComparison of {len(self.steps) + 1} engines, {self.first} to {self.steps[-1][0]}: {self.whole.verdict}>"
 
 
 def compare_steps(
@@ -295,13 +282,8 @@ def compare_steps(
     def against(before: str, after: str) -> Paired:
         return Paired.of(series[before, 0], series[after, 0], series[before, 1])
 
-    run = resolved[last].run(feed, record="none")
     return StepComparison(
-        feed=feed.name,
-        messages=run.messages,
-        market=Market.of(resolved[last], run, feed),
-        rounds=rounds,
-        machine=fingerprint(),
+        **conditions(resolved[last], resolved[last].run(feed, record="none"), feed, rounds),
         first=bases[0],
         steps=tuple((after, against(before, after)) for before, after in pairwise(resolved)),
         whole=against(bases[0], last),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,16 +19,12 @@ from hftlab.engine.engine import Engine, synthetic
 from hftlab.engine.resolve import as_engine
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import ClockReport, clock_of
-from hftlab.measurement.conditions import FeedResult, Market
+from hftlab.measurement.conditions import FeedResult, conditions
 from hftlab.measurement.distribution import MIN_TAIL_SAMPLES, PERCENTILES, has_enough_samples
-from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import ENOUGH_ROUNDS, Outcome, Paired, Series, check_rounds, interleave, run_paired
 from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.presentation.document import NOT_KNOWN, Table, number, table
 from hftlab.settings import Stage
-
-if TYPE_CHECKING:
-    import polars as pl
 
 HEADLINE = "ns/message"
 #: Percentiles of a stamped pass that are compared.
@@ -48,32 +44,25 @@ class Metric:
         """Of b against a, or why there is none."""
         return self.paired.verdict if self.paired else f"n/a: {self.why}"
 
-    def row(self) -> dict[str, Any]:
-        """One row of `Comparison.frame`."""
-        paired = self.paired
-        return {
-            "metric": self.name,
-            "a": paired and paired.base_ns,
-            "b": paired and paired.ns,
-            "unit": "ns per message" if self.name == HEADLINE else "ns",
-            "ratio": paired and paired.ratio.median,
-            "low": paired and paired.ratio.low,
-            "high": paired and paired.ratio.high,
-            "control": paired and paired.control.median,
-            "control_low": paired and paired.control.low,
-            "control_high": paired and paired.control.high,
-            "verdict": self.verdict,
-        }
+    def record(self) -> dict[str, Any]:
+        """A row of `Comparison.frame`."""
+        names = ("a", "b", "ratio", "low", "high", "control", "control_low", "control_high")
+        values: tuple[float | None, ...] = (None,) * len(names)
+        if pair := self.paired:
+            ratios = (ratio for each in (pair.ratio, pair.control) for ratio in (each.median, each.low, each.high))
+            values = (pair.base_ns, pair.ns, *ratios)
+        unit = "ns per message" if self.name == HEADLINE else "ns"
+        return {"metric": self.name, "unit": unit, **dict(zip(names, values, strict=True)), "verdict": self.verdict}
 
     def cells(self) -> tuple[str, ...]:
-        """One row of the table."""
+        """A row of the table."""
         if self.paired is None:
             return self.name, NOT_KNOWN, NOT_KNOWN, self.verdict, ""
         times = (number(self.paired.base_ns), number(self.paired.ns))
         return (self.name, *times, self.paired.judgement, str(self.paired.control))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Comparison(FeedResult):
     """What b is against a, on one feed, in one run, on one machine. Ratios are a / b: above 1, b is the faster one.
 
@@ -105,28 +94,23 @@ class Comparison(FeedResult):
         """Whether b was seen to take less time per message than a."""
         return self.outcome is Outcome.FASTER
 
-    def frame(self) -> pl.DataFrame:
-        """One row per metric: metric, a, b, unit, ratio (a / b; above 1: b is faster), low, high, control (the ratio of a to
-        itself), control_low, control_high, verdict. Null where a figure could not be had; the verdict then says why."""
-        import polars as pl
-
-        rows = [metric.row() for metric in self.metrics]
-        numbers = {name: pl.Float64 for name, value in rows[0].items() if not isinstance(value, str)}
-        return pl.DataFrame(rows, schema_overrides=numbers)
+    def records(self) -> list[dict[str, Any]]:
+        """One per metric: metric, unit, a, b, ratio (a / b; above 1: b is faster), low, high, control (the ratio of a to itself),
+        control_low, control_high, verdict. None where a figure could not be had; the verdict then says why."""
+        return [metric.record() for metric in self.metrics]
 
     def derived(self) -> dict[str, Any]:
-        return {"verdict": self.verdict, "outcome": self.outcome.value, "rows": [metric.row() for metric in self.metrics]}
+        return {"verdict": self.verdict, "outcome": self.outcome.value, "rows": self.records()}
 
     def plot(self) -> Any:
         """Every ratio with its interval, the A/A control beside it, as an Altair chart."""
         from hftlab.charts import comparison_chart
 
-        return comparison_chart(
-            self.frame(), "What of the distribution changed", [f"a: {self.a}", f"b: {self.b}", self._subtitle()]
-        )
+        words = [f"a: {self.a}", f"b: {self.b}", self.subtitle()]
+        return comparison_chart(self.frame(), "What of the distribution changed", words)
 
-    def _subtitle(self) -> str:
-        return f"{self.feed}, {self.messages:,} messages until {self.until}, {self.rounds} paired rounds"
+    def subtitle(self) -> str:
+        return f"{super().subtitle()}, until {self.until}"
 
     def headline(self) -> str:
         return f"{self.b} against {self.a}: {self.verdict}"
@@ -134,17 +118,14 @@ class Comparison(FeedResult):
     def tables(self) -> list[Table]:
         columns = ("metric", "a, ns", "b, ns", "b against a", "A/A control")
         note = f"a: {self.a}. b: {self.b}. Medians; ratios are a / b, with a 95 % interval."
-        return [table(self._subtitle(), columns, [metric.cells() for metric in self.metrics], note=note)]
+        return [table(self.subtitle(), columns, [metric.cells() for metric in self.metrics], note=note)]
 
     def notes(self) -> list[str]:
-        out = self.measured_on()
+        out = super().notes()
         out += [f"{label}: stamped by {clock}" for label, clock in zip((self.a, self.b), self.clocks, strict=True)]
         if self.rounds < ENOUGH_ROUNDS:
             out.append(f"{self.rounds} rounds are too few for an interval: what stands beside a ratio is its range")
         return out
-
-    def __repr__(self) -> str:
-        return f"<Comparison of {self.headline()}>"
 
 
 def compare(
@@ -182,11 +163,7 @@ def compare(
         metrics += _tails(stamped, (a_half, b_half))
     again = " (again)" if engines[0].label == engines[1].label else ""
     return Comparison(
-        feed=feed.name,
-        messages=runs[0].messages,
-        market=Market.of(engines[1], runs[1], feed),
-        rounds=rounds,
-        machine=fingerprint(),
+        **conditions(engines[1], runs[1], feed, rounds),
         a=engines[0].label,
         b=f"{engines[1].label}{again}",
         until=until,

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise, repeat
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -31,9 +31,6 @@ from hftlab.measurement.paired import Interval, Series, check_rounds, interleave
 from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.presentation.document import Table, table
 from hftlab.settings import Stage
-
-if TYPE_CHECKING:
-    import polars as pl
 
 LAST_STAGES: tuple[Stage, ...] = ("tick", "book")
 CHUNKS = (1, 10, 100, 1_000, 10_000)
@@ -67,8 +64,8 @@ class EntryPoint:
         ns = np.maximum(raw - loop_ns, 0.0)
         return cls(*key, Interval.of(ns), float(ns.min()), float(np.median(raw)))
 
-    def row(self) -> dict[str, Any]:
-        """One row of `FfiOverhead.frame`."""
+    def record(self) -> dict[str, Any]:
+        """A row of `FfiOverhead.frame`."""
         return {
             "way": self.name,
             "until": self.until,
@@ -81,7 +78,7 @@ class EntryPoint:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FfiOverhead(FeedResult):
     """Every way from Python into an engine, measured in one run on one machine. `control` is "message" against itself."""
 
@@ -90,20 +87,18 @@ class FfiOverhead(FeedResult):
     control: Interval
     entry_points: tuple[EntryPoint, ...]
 
-    def frame(self) -> pl.DataFrame:
-        """One row per way, stage and chunk: ns per message (median, 95 % interval, min), and the median before subtraction."""
-        import polars as pl
-
-        return pl.DataFrame([entry.row() for entry in self.entry_points])
+    def records(self) -> list[dict[str, Any]]:
+        """One per way, stage and chunk: ns per message (median, 95 % interval, min), and the median before subtraction."""
+        return [entry.record() for entry in self.entry_points]
 
     def derived(self) -> dict[str, Any]:
-        return {"rows": [entry.row() for entry in self.entry_points], "sentences": self.sentences()}
+        return {"rows": self.records(), "sentences": self.sentences()}
 
     def plot(self) -> Any:
         """ns per message against messages per call as an Altair chart, both axes logarithmic."""
         from hftlab.charts import ffi_chart
 
-        return ffi_chart(self.frame(), f"{self.backend} on {self.feed}, {self.rounds} interleaved rounds")
+        return ffi_chart(self.frame(), self.headline())
 
     def sentences(self) -> list[str]:
         """Where crossing pays, by the fastest rounds: what else the machine did is no cost of a call."""
@@ -118,7 +113,7 @@ class FfiOverhead(FeedResult):
         return out
 
     def headline(self) -> str:
-        return f"calls into {self.backend}: {self.feed}, {self.messages:,} messages, {self.rounds} interleaved rounds"
+        return f"calls into {self.backend}: {self.subtitle()}"
 
     def tables(self) -> list[Table]:
         by = {(entry.name, entry.per_call, entry.until): entry for entry in self.entry_points}
@@ -131,10 +126,7 @@ class FfiOverhead(FeedResult):
         return [table("ns per message, the loop subtracted: median (min)", columns, rows)]
 
     def notes(self) -> list[str]:
-        return [*self.sentences(), f"A/A control, message against itself: {self.control}", *self.measured_on()]
-
-    def __repr__(self) -> str:
-        return f"<FfiOverhead of {self.backend}: {len(self.entry_points)} entry points>"
+        return [*self.sentences(), f"A/A control, message against itself: {self.control}", *super().notes()]
 
 
 def _sentences(until: str, ns: dict[tuple[str, int], float]) -> Iterator[str]:

@@ -52,7 +52,7 @@ class WarmUp:
         return passes if self.steady else f"{passes}, and p50 was still moving: {self.p50_ns[-1]:,.0f} ns at last"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LatencyReport(FeedResult):
     """Latencies of one engine on one feed, in one run, on one machine.
 
@@ -89,16 +89,12 @@ class LatencyReport(FeedResult):
             raise KeyError(f"no part {part!r}; known: {', '.join(rows)}")
         return rows[part]
 
-    def frame(self) -> pl.DataFrame:
-        """One row per phase and part: n, min, max, mean, p50 to p99.99 in ns (null where n is too small), raw_p50."""
-        import polars as pl
-
-        rows = [
+    def records(self) -> list[dict[str, Any]]:
+        """One per phase and part: phase, stage, n, min, max, mean, p50 to p99.99 in ns (None where n is too small), raw_p50."""
+        return [
             {"phase": phase, "stage": TITLES[row.part], "n": row.n, **row.values(), "raw_p50": row.raw.quantile(0.5)}
             for phase, row in self.phases()
         ]
-        schema = dict.fromkeys((*STATISTICS, "raw_p50"), pl.Float64)
-        return pl.DataFrame(rows, schema={"phase": pl.String, "stage": pl.String, "n": pl.Int64, **schema})
 
     def spectrum(self, part: str = "total") -> pl.DataFrame:
         """Percentile against ns by phase: series, percentile, ns; as far as each sample bears."""
@@ -107,17 +103,14 @@ class LatencyReport(FeedResult):
         rows = [{"series": phase, **point} for phase, row in self.phases() if row.part == part for point in row.spectrum()]
         return pl.DataFrame(rows, schema={"series": pl.String, "percentile": pl.Float64, "ns": pl.Float64})
 
-    def bins(self) -> pl.DataFrame:
-        """Histograms of the warm parts: series, low_ns, high_ns, count."""
-        import polars as pl
-
-        return pl.DataFrame([{"series": TITLES[row.part], **bin_} for row in self.timings.latency_ns for bin_ in row.bins()])
-
     def plot(self) -> Any:
         """End to end, percentile by percentile, warm, cold start and cold cache, as an Altair chart."""
         from hftlab.charts import percentile_chart
 
-        return percentile_chart(self.spectrum(), "End to end", f"{self.label} on {self.feed}, {self.messages:,} messages")
+        return percentile_chart(self.spectrum(), "End to end", self.subtitle())
+
+    def subtitle(self) -> str:
+        return f"{self.label} on {super().subtitle()}"
 
     def timeline(self) -> pl.DataFrame:
         """End to end over the feed: start and end (message numbers), low_ns, high_ns, count."""
@@ -131,7 +124,7 @@ class LatencyReport(FeedResult):
         return pl.DataFrame(rows, schema=["start", "end", "low_ns", "high_ns", "count"], orient="row")
 
     def headline(self) -> str:
-        return f"{self.label} on {self.feed}: {self.messages:,} messages, {self.rounds} rounds; {self.warm_up}"
+        return f"{self.subtitle()}; {self.warm_up}"
 
     def tables(self) -> list[Table]:
         rows = [(phase, TITLES[row.part], *row.cells()) for phase, row in self.phases()]
@@ -141,18 +134,14 @@ class LatencyReport(FeedResult):
         return [phases, *(each for part in more for each in part.tables())]
 
     def notes(self) -> list[str]:
-        out = [*self.measured_on(), *self.timings.notes()]
+        out = [*super().notes(), *self.timings.notes()]
         out += [agreement.sentence() for agreement in self.timings.agreement().values()]
-        out += self.open_loop.notes() if self.open_loop else []
-        return [*out, *(self.slowest.sentences() if self.slowest else [])]
+        more = [note for part in (self.open_loop, self.slowest) if part for note in part.notes()]
+        return list(dict.fromkeys([*out, *more]))
 
     def hgrm(self) -> dict[str, str]:
         """The warm distributions as HdrHistogram's tools read them, by part, raw ns."""
         return {row.part: row.raw.hgrm() for row in self.timings.latency_ns}
-
-    def __repr__(self) -> str:
-        result = f"end to end {self['total']}" if self.timings.latency_ns else "no stamps"
-        return f"<LatencyReport of {self.label} on {self.feed}: {result}>"
 
 
 def latency(

@@ -53,7 +53,7 @@ def response_ns(service_ns: np.ndarray[Any, Any], interval_ns: float) -> np.ndar
     return out
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OpenLoop(StoredResult):
     """Messages sent at `rate_per_s`, one call of the engine each. The clock is not subtracted.
 
@@ -70,19 +70,24 @@ class OpenLoop(StoredResult):
     predicted: Distribution
     late: int
 
+    @property
+    def times(self) -> dict[str, Distribution]:
+        """Service, response, and response as predicted, by name."""
+        return {"service": self.service, "response": self.response, "response, predicted": self.predicted}
+
+    def records(self) -> list[dict[str, Any]]:
+        """One per time: time, n, min, max, mean, p50 to p99.99 in ns."""
+        return [{"time": name, "n": row.n, **row.values()} for name, row in self.times.items()]
+
     def headline(self) -> str:
         return f"open loop at {self.rate_per_s:,.0f} messages/s"
 
     def tables(self) -> list[Table]:
-        times = (("service", self.service), ("response", self.response), ("response, predicted", self.predicted))
-        rows = [(name, *row.cells()) for name, row in times]
+        rows = [(name, *row.cells()) for name, row in self.times.items()]
         return [table(f"Open loop at {self.rate_per_s:,.0f} messages/s, µs", ("time", *STATISTICS, "n"), rows)]
 
     def notes(self) -> list[str]:
         return [f"open loop: {self.late:,} of {self.service.n:,} messages were due before the engine was free"]
-
-    def __repr__(self) -> str:
-        return f"<OpenLoop at {self.rate_per_s:,.0f} messages/s: {self.late:,} of {self.service.n:,} late>"
 
 
 def open_loop(engine: Engine, feed: Feed, rate: float, messages: int = 100_000) -> OpenLoop:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hftlab.engine.engine import Engine
 from hftlab.engine.session import Session
@@ -23,9 +23,6 @@ from hftlab.measurement.preconditions import require_parity, require_release_bui
 from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, number, table
 from hftlab.settings import Stage
-
-if TYPE_CHECKING:
-    import polars as pl
 
 AGAIN = "best again"
 PYTHON = "python"
@@ -56,8 +53,8 @@ class ScalingPoint:
     order_bytes: int
     level_bytes: int
 
-    def row(self) -> dict[str, Any]:
-        """One row of `Scaling.frame`."""
+    def record(self) -> dict[str, Any]:
+        """A row of `Scaling.frame`."""
         return {
             "variant": self.variant,
             "size": self.size,
@@ -71,7 +68,7 @@ class ScalingPoint:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scaling(StoredResult):
     """The curves of all contenders along one axis, measured in one run on one machine.
 
@@ -88,11 +85,9 @@ class Scaling(StoredResult):
     machine: dict[str, Any]
     points: tuple[ScalingPoint, ...]
 
-    def frame(self) -> pl.DataFrame:
-        """One row per variant and size: ns per message (median, low and high of its 95 % interval, min), live orders, bytes."""
-        import polars as pl
-
-        return pl.DataFrame([point.row() for point in self.points])
+    def records(self) -> list[dict[str, Any]]:
+        """One per variant and size: ns per message (median, low and high of its 95 % interval, min), live orders, bytes."""
+        return [point.record() for point in self.points]
 
     def cache_sizes(self) -> dict[str, float]:
         """The size along the axis at which the book of the "best" contender outgrows each cache, by its reserved bytes."""
@@ -104,7 +99,7 @@ class Scaling(StoredResult):
         return {name: at for name, at in outgrown.items() if book[0][0] < at < book[-1][0]}
 
     def derived(self) -> dict[str, Any]:
-        return {"outgrows": self.cache_sizes(), "rows": [point.row() for point in self.points]}
+        return {"outgrows": self.cache_sizes(), "rows": self.records()}
 
     def plot(self, *, fastest: bool = False) -> Any:
         """The curves as an Altair chart, both axes logarithmic.
@@ -138,9 +133,6 @@ class Scaling(StoredResult):
         outgrown = [f"the book of best, by the bytes it reserves, outgrows {', '.join(rules)}"] if rules else []
         return [*outgrown, describe(self.machine)]
 
-    def __repr__(self) -> str:
-        return f"<Scaling of {self.backend} against {TITLES[self.axis]}: {len(self.points)} points>"
-
 
 def scaling(
     axis: str = "orders",
@@ -158,7 +150,6 @@ def scaling(
 
     axis     : "orders" (100 to 1,000,000 live), "instruments" (1 to 10,000) or "depth" (1 to 10,000 price levels a side)
     sizes    : points on the axis; default a point per decade
-    full     : three points per decade
     variants : "naive", "best", names that differ from best ("book=btree orders=std"), "python" for the reference engine;
                default naive, best, and each other name of the axes book and orders
     backend  : whose variants

@@ -20,18 +20,28 @@ from hftlab.engine.engine import decode
 from hftlab.engine.timing import Capture
 from hftlab.errors import ConfigError, FeedError
 from hftlab.events import Kind, Side
-from hftlab.feeds.feed import Feed, messages
+from hftlab.feeds.feed import Feed, cut
 from hftlab.feeds.itch import ItchFeed
 from hftlab.measurement.machine import describe
 from hftlab.measurement.storage import StoredResult
-from hftlab.presentation.document import Table, number, table
+from hftlab.presentation.document import Table, duration
 from hftlab.presentation.output import write_text
+from hftlab.presentation.plain import rows_table
 from hftlab.settings import STAGES
 
 if TYPE_CHECKING:
     import polars as pl
 
 _UNSIGNED = ("ts_ns", "order_id", "new_order_id")  # may be above 2^63
+#: Column of the table -> its head and unit.
+_SHOWN = {
+    **{name: (name, 1.0) for name in ("rank", "kind", "symbol", "where")},
+    "index": ("message", 1.0),
+    "total_ns": ("end to end, µs", 1e3),
+    "usual_ns": ("usual, µs", 1e3),
+    "times": ("times", 1.0),
+    "gap_ns": ("gap before, µs", 1e3),
+}
 
 
 @dataclass(frozen=True)
@@ -119,15 +129,15 @@ class SlowMessage:
 
     def sentence(self) -> str:
         """What it was, how long it took, and where."""
-        out = f"message {self.message.index:,} ({self.message.name}): {microseconds(self.message.total_ns)}"
+        out = f"message {self.message.index:,} ({self.message.name}): {duration(self.message.total_ns)}"
         if self.times:
             out += f", {self.times:,.1f}x the median of its neighbours"
-        stage = f"{self.share:.0%} in {self.stage} ({microseconds(self.stage_ns)})" if self.stage else "stages not stamped"
-        gap = f"; {microseconds(self.message.gap_ns or 0)} between messages before it, where the engine does nothing"
+        stage = f"{self.share:.0%} in {self.stage} ({duration(self.stage_ns)})" if self.stage else "stages not stamped"
+        gap = f"; {duration(self.message.gap_ns or 0)} between messages before it, where the engine does nothing"
         return f"{out}; {stage}" + (gap if self.waited else "")
 
-    def row(self) -> dict[str, Any]:
-        """One row of `SlowestMessages.slow_frame`."""
+    def record(self) -> dict[str, Any]:
+        """A row of `SlowestMessages.slow_frame`."""
         own = asdict(self.message)
         fields = ("rank", "window", "index", "kind", "side", "order_id", "instrument", "symbol", "price", "qty", "ts_ns")
         return {
@@ -142,7 +152,7 @@ class SlowMessage:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SlowestMessages(StoredResult):
     """The slowest messages of one run (`slow`, the slowest first) and all around them (`messages`, in the order of the feed)."""
 
@@ -185,7 +195,7 @@ class SlowestMessages(StoredResult):
         rank, window, index, kind, side, order_id, instrument, symbol, price, qty, ts_ns, start_ns, total_ns, gap_ns, stage,
         stage_ns, share (of the stage, 0 to 1), usual_ns (median total of the neighbours), times, where, sentence
         """
-        return _frame([slow.row() for slow in self.slow])
+        return _frame([slow.record() for slow in self.slow])
 
     def plot(self, limit: int = 3, around: int = 5) -> Any:
         """The slowest messages, at most `limit`, with `around` neighbours a side, as an Altair chart."""
@@ -194,33 +204,16 @@ class SlowestMessages(StoredResult):
         return timeline_chart(self.frame(), self.slow_frame(), f"{self.engine} on {self.feed}", limit=limit, around=around)
 
     def headline(self) -> str:
-        longest = microseconds(self.slow[0].message.total_ns)
+        longest = duration(self.slow[0].message.total_ns)
         return f"{self.engine} on {self.feed}: {len(self.slow)} slow messages, the slowest {longest}"
 
     def tables(self) -> list[Table]:
-        columns = ("rank", "kind", "symbol", "where", "message", "end to end, µs", "usual, µs", "times", "gap before, µs")
-        rows = []
-        for slow in self.slow:
-            it = slow.message
-            times = (number(it.total_ns, 2, 1e3), number(slow.usual_ns, 2, 1e3), number(slow.times), number(it.gap_ns, 2, 1e3))
-            rows.append((str(it.rank), it.kind, it.symbol or "n/a", slow.where, f"{it.index:,}", *times))
         note = "Usual: the median of the messages around it. The clock is not subtracted."
-        return [table(f"The slowest messages of {self.engine}", columns, rows, words=4, note=note)]
-
-    def sentences(self) -> list[str]:
-        """One for each slow message, the slowest first."""
-        return [f"{slow.message.rank}. {slow.sentence()}" for slow in self.slow]
+        rows = [slow.record() for slow in self.slow]
+        return [rows_table(f"The slowest messages of {self.engine}", rows, _SHOWN, words=4, note=note)]
 
     def notes(self) -> list[str]:
-        return [*self.sentences(), describe(self.machine)]
-
-    def __repr__(self) -> str:
-        return f"<SlowestMessages of {self.headline()}>"
-
-
-def microseconds(ns: float) -> str:
-    """A time as text: "0.42 us", "1,204 us"."""
-    return f"{ns / 1e3:,.2f} us" if ns < 100_000 else f"{ns / 1e3:,.0f} us"
+        return [*(f"{slow.message.rank}. {slow.sentence()}" for slow in self.slow), describe(self.machine)]
 
 
 def _total(capture: Capture) -> int:
@@ -294,30 +287,15 @@ def messages_at(feed: Feed, indices: Iterable[int]) -> dict[int, Any]:
 
     raises : FeedError if the feed has fewer messages, or breaks off before
     """
-    wanted = sorted(indices)
-    events, count = _events_at(feed, wanted) if feed.wire == "events" else _decoded_at(feed, wanted)
-    if len(events) < len(wanted):
+    wanted, pieces, count = sorted(indices), [], 0
+    these = set(wanted)
+    for count, piece in enumerate(islice(cut(feed, every=1), wanted[-1] + 1), 1):
+        if count - 1 in these:
+            pieces.append(piece)
+    if len(pieces) < len(wanted):
         raise FeedError(f"{feed.name}: has {count:,} messages; a capture names message {wanted[-1]:,}", index=wanted[-1])
+    events = np.concatenate(pieces) if feed.wire == "events" else decode(ItchFeed(b"".join(pieces)), "python")
     return dict(zip(wanted, events, strict=True))
-
-
-def _events_at(feed: Feed, wanted: list[int]) -> tuple[list[Any], int]:
-    out, first = [], 0
-    for events in feed.event_blocks():
-        out += [events[index - first] for index in wanted if first <= index < first + len(events)]
-        first += len(events)
-        if first > wanted[-1]:
-            break
-    return out, first
-
-
-def _decoded_at(feed: Feed, wanted: list[int]) -> tuple[list[Any], int]:
-    frames, these, count = [], set(wanted), 0
-    for data, at, size in islice(messages(feed), wanted[-1] + 1):
-        if count in these:
-            frames.append(bytes(data[at - 2 : at + size]))
-        count += 1
-    return list(decode(ItchFeed(b"".join(frames)), "python")) if frames else [], count
 
 
 # The trace, in the Trace Event Format. Every message and every stage of it is a complete event ("X") on a track of its own. Times
@@ -329,16 +307,9 @@ _PID = 1
 
 def write_trace(path: str | Path, slowest: SlowestMessages) -> None:
     """Write the trace, for the Perfetto UI. Raises OutputError."""
-    write_text(path, json.dumps(trace_events(slowest)) + "\n")
-
-
-def trace_events(slowest: SlowestMessages) -> dict[str, Any]:
-    """The JSON object of the format: traceEvents, displayTimeUnit, otherData."""
-    return {
-        "traceEvents": [*_metadata(slowest), *_events(slowest)],
-        "displayTimeUnit": "ns",
-        "otherData": {"feed": slowest.feed, "engine": slowest.engine, "machine": slowest.machine},
-    }
+    other = {"feed": slowest.feed, "engine": slowest.engine, "machine": slowest.machine}
+    events = [*_metadata(slowest), *_events(slowest)]
+    write_text(path, json.dumps({"traceEvents": events, "displayTimeUnit": "ns", "otherData": other}) + "\n")
 
 
 def _metadata(slowest: SlowestMessages) -> Iterator[dict[str, Any]]:

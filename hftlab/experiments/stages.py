@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class BenchReport(FeedResult):
     """Every engine on one feed, in one run, on one machine. missing: engines that cannot be used here, and why."""
 
@@ -61,16 +61,10 @@ class BenchReport(FeedResult):
         ratios = self.engines[-1].control_ratios
         return Interval.of(np.array(ratios)) if ratios else None
 
-    def frame(self) -> pl.DataFrame:
-        """One row per engine and stage: latency in ns; null where the sample is too small."""
-        import polars as pl
-
-        rows = [
-            {"engine": engine.label, "stage": TITLES[row.part], "n": row.n, **row.values()}
-            for engine in self.engines
-            for row in engine.latency_ns
-        ]
-        return pl.DataFrame(rows, infer_schema_length=None)
+    def records(self) -> list[dict[str, Any]]:
+        """One per engine and stage: engine, stage, n, min, max, mean, p50 to p99.99 in ns; None where the sample is too small."""
+        stages = ((engine.label, row) for engine in self.engines for row in engine.latency_ns)
+        return [{"engine": label, "stage": TITLES[row.part], "n": row.n, **row.values()} for label, row in stages]
 
     def stages(self) -> pl.DataFrame:
         """One row per engine and stage: ns per message that the stage adds to an unstamped pass."""
@@ -110,10 +104,10 @@ class BenchReport(FeedResult):
         """The stages of every engine as an Altair chart; see `hftlab.charts.stage_chart`."""
         from hftlab.charts import stage_chart
 
-        return stage_chart(self.stages(), f"{self.feed}, {self.messages:,} messages")
+        return stage_chart(self.stages(), self.subtitle())
 
     def headline(self) -> str:
-        return f"{self.feed}: {self.messages:,} messages, {self.rounds} interleaved rounds"
+        return self.subtitle()
 
     def tables(self) -> list[Table]:
         return [*(engine.table() for engine in self.engines), self._passes(), self._records()]
@@ -139,7 +133,7 @@ class BenchReport(FeedResult):
         return table("Whole passes by record mode, ns per message", columns, rows)
 
     def notes(self) -> list[str]:
-        out = [*self.measured_on(), *(note for engine in self.engines for note in engine.notes())]
+        out = [*super().notes(), *(note for engine in self.engines for note in engine.notes())]
         if self.control:
             excludes = "; it EXCLUDES 1: the ratios are no better than that" if self.control.side else ""
             out.append(f"A/A control, {self.engines[-1].label} against itself in the same rounds: {self.control}{excludes}")
@@ -148,9 +142,6 @@ class BenchReport(FeedResult):
             if engine.record_messages < self.messages:
                 out.append(f"{engine.label} ran the record modes on the first {engine.record_messages:,} messages, being slow")
         return [*out, *(f"{name} is MISSING: {why}" for name, why in self.missing.items())]
-
-    def __repr__(self) -> str:
-        return f"<BenchReport {self.feed}: {', '.join(engine.label for engine in self.engines)}>"
 
 
 def bench(

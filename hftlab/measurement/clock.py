@@ -6,7 +6,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,13 +14,19 @@ from hftlab.engine.session import Backend, backends, resolve
 from hftlab.measurement.affinity import each_core
 from hftlab.measurement.distribution import PERCENTILES, Samples, percentiles
 from hftlab.measurement.storage import StoredResult
-from hftlab.presentation.document import Table, number, table
-
-if TYPE_CHECKING:
-    import polars as pl
+from hftlab.presentation.document import Table
+from hftlab.presentation.plain import rows_table
 
 #: Readings for the cost of one clock: p99.9 needs 100,000, p99.99 a million.
 READINGS, MANY = 100_000, 1_000_000
+#: Column of the table -> its head and unit.
+_SHOWN = {
+    **{name: (name, 1.0) for name in ("clock", "reads")},
+    "step_ns": ("step", 1.0),
+    **{name: (name, 1.0) for name in ("min", *PERCENTILES, "max", "n", "monotonic")},
+    "backwards": ("steps back", 1.0),
+    "calibration_ppm": ("calibrated again, ppm", 1.0),
+}
 #: Readings in a row on one core before the next, and how often round the cores go in search of a step back.
 HOP, ROUNDS = 25_000, 4
 
@@ -181,8 +187,8 @@ class ClockReport:
         """Whether no step back was seen; None where it was not watched."""
         return None if self.backwards is None else self.backwards == 0
 
-    def row(self) -> dict[str, Any]:
-        """One row of `Clocks.frame`."""
+    def record(self) -> dict[str, Any]:
+        """A row of `Clocks.frame`."""
         calibration = self.calibration
         return {
             "clock": self.name,
@@ -204,7 +210,7 @@ class ClockReport:
         return f"clock {self.name}, {cost} and counts in steps of {self.step_ns:.3g} ns"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Clocks(StoredResult):
     """Every clock of this machine, those of the Rust engine first."""
 
@@ -223,25 +229,16 @@ class Clocks(StoredResult):
             return self.reports[which]
         return {report.name: report for report in self.reports}[which]
 
-    def frame(self) -> pl.DataFrame:
-        """One row per clock: clock, kind, reads, tick_ns, step_ns, min, p50 ... max in ns (null where the sample is too small),
-        n, monotonic, backwards, calibration_ppm, drift_ppm, warning."""
-        import polars as pl
-
-        return pl.DataFrame([report.row() for report in self.reports], infer_schema_length=None)
+    def records(self) -> list[dict[str, Any]]:
+        """One per clock: clock, kind, reads, tick_ns, step_ns, min, p50 ... max in ns (None where the sample is too small), n,
+        monotonic, backwards, calibration_ppm, drift_ppm, warning."""
+        return [report.record() for report in self.reports]
 
     def headline(self) -> str:
         return f"{len(self)} clocks"
 
     def tables(self) -> list[Table]:
-        columns = ("clock", "reads", "step, ns", *("min", *PERCENTILES, "max"), "n", "monotonic", "calibrated again, ppm")
-        rows = []
-        for clock in self.reports:
-            costs = [number(ns, 0) for ns in clock.cost.values().values()]
-            again = number(clock.calibration.again_ppm if clock.calibration else None)
-            monotonic = "unknown" if clock.monotonic is None else "yes" if clock.monotonic else f"{clock.backwards} STEPS BACK"
-            rows.append((clock.name, clock.reads, number(clock.step_ns), *costs, f"{clock.cost.n:,}", monotonic, again))
-        return [table("What a reading of each clock costs, ns", columns, rows, words=2)]
+        return [rows_table("What a reading of each clock costs, ns", self.records(), _SHOWN, words=2)]
 
     def notes(self) -> list[str]:
         return [f"{clock.name}: {clock.warning}" for clock in self.reports if clock.warning]

@@ -8,7 +8,7 @@ from typing import Any
 from hftlab.engine.engine import Engine
 from hftlab.engine.run import Run
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.machine import describe
+from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.storage import StoredResult
 
 #: A feed begins in a steady state if its first tenth leaves so large a share of the live orders that its end has.
@@ -47,7 +47,13 @@ class Market:
         return f"{mix}; {self.instruments:,} instrument{plural}, {self.live_orders:,} live orders at its end; it begins {begin}"
 
 
-@dataclass(frozen=True, kw_only=True)
+def conditions(engine: Engine, run: Run, feed: Feed, rounds: int) -> dict[str, Any]:
+    """The fields of a `FeedResult`, after a run of the whole feed."""
+    market = Market.of(engine, run, feed)
+    return {"feed": feed.name, "messages": run.messages, "market": market, "rounds": rounds, "machine": fingerprint()}
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FeedResult(StoredResult):
     """Base of what is measured on one feed.
 
@@ -64,7 +70,10 @@ class FeedResult(StoredResult):
     rounds: int
     machine: dict[str, Any]
 
-    def measured_on(self) -> list[str]:
-        """The feed and the machine, a sentence each."""
+    def subtitle(self) -> str:
+        """Feed, messages and rounds, for a chart."""
+        return f"{self.feed}, {self.messages:,} messages, {self.rounds} interleaved rounds"
+
+    def notes(self) -> list[str]:
         market = f" ({self.market})" if self.market else ""
         return [f"feed {self.feed}: {self.messages:,} messages{market}", describe(self.machine)]

@@ -15,7 +15,8 @@ from hftlab.errors import ConfigError, check_range
 from hftlab.measurement import system
 from hftlab.measurement.distribution import PERCENTILES, has_enough_samples
 from hftlab.measurement.storage import StoredResult
-from hftlab.presentation.document import Table, number, table
+from hftlab.presentation.document import Table
+from hftlab.presentation.plain import rows_table
 
 #: From so many ns on a gap counts as time lost; a reading is well below, an interrupt is not.
 LOST_NS = 1_000.0
@@ -23,7 +24,7 @@ LOST_NS = 1_000.0
 LONG_NS = 10_000.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Jitter(StoredResult):
     """The gaps between readings of a spinning clock.
 
@@ -60,6 +61,10 @@ class Jitter(StoredResult):
     def derived(self) -> dict[str, Any]:
         return {"long_per_s": self.long_per_s, "lost_share": self.lost_share}
 
+    def records(self) -> list[dict[str, Any]]:
+        """One: clock, p50 to p99.99 and max of the gaps in ns, n."""
+        return [{"clock": self.clock, **self.percentiles, "max": self.max_ns, "n": self.gaps}]
+
     def headline(self) -> str:
         return f"{self.clock}, {self.watched_s:.2f} s: {self.summary()}"
 
@@ -69,8 +74,8 @@ class Jitter(StoredResult):
         return f"longest gap {self.max_ns / 1e3:,.0f} us; {often}; {self.lost_share:.2%} of the time lost"
 
     def tables(self) -> list[Table]:
-        row = ["gap, ns", *(number(ns, 0) for ns in self.percentiles.values()), number(self.max_ns, 0), f"{self.gaps:,}"]
-        return [table("Gaps between readings of a spinning clock", ("", *self.percentiles, "max", "n"), [row])]
+        columns = {name: (name, 1.0) for name in ("clock", *self.percentiles, "max", "n")}
+        return [rows_table("Gaps between readings of a spinning clock, ns", self.records(), columns)]
 
 
 def jitter(seconds: float = 1.0, *, engine: str = "auto") -> Jitter:

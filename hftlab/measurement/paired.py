@@ -176,7 +176,7 @@ class Paired:
         """The verdict for a table; a control that excludes 1 is named beside it."""
         return f"{self.verdict}; the A/A control excludes 1" if self.control.side else self.verdict
 
-    def row(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """Columns of a frame: ratio, low, high, verdict."""
         return {"ratio": self.ratio.median, "low": self.ratio.low, "high": self.ratio.high, "verdict": self.verdict}
 

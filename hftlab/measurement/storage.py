@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 import numpy as np
@@ -14,9 +14,22 @@ import numpy as np
 from hftlab.errors import HftlabError, OutputError
 from hftlab.presentation.result import Result, require_schema
 
+if TYPE_CHECKING:
+    import polars as pl
+
 
 class StoredResult(Result):
     """A result that is stored by its fields: numbers, text, records of them, and whatever has `to_dict` and `from_dict`."""
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows of `frame`, plain values by column."""
+        return []
+
+    def frame(self) -> pl.DataFrame:
+        """`records` as a frame; a column without any value is one of numbers."""
+        import polars as pl
+
+        return pl.DataFrame(self.records(), infer_schema_length=None).cast({pl.Null: pl.Float64})
 
     def derived(self) -> dict[str, Any]:
         """What follows from the fields, for readers of the JSON; `from_dict` does not need it."""
@@ -32,6 +45,9 @@ class StoredResult(Result):
             return msgspec.convert(payload, cls, dec_hook=_from_plain)
         except msgspec.ValidationError as error:
             raise HftlabError(f"{cls.schema}: {error}") from None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.headline()}>"
 
 
 def _to_plain(value: Any) -> Any:

@@ -1,10 +1,9 @@
 """The report: everything that was measured, on one page. `hftlab.report(feed)` measures and writes it, and gives a ReportPage.
 
-measurements.py              what is measured; stored, and read again
-conditions.py                on what, and how to do it again
-comparisons.py latencies.py  what is said about it, chapter by chapter
-figures.py                   the charts
-page.py                      the page, in every format
+measurements.py   what is measured; stored, and read again
+verdict.py        what came out, in three sentences
+chapters.py       tables, notes and charts of the results, chapter by chapter
+page.py           the page, in every format
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a report shows: results as they were measured, and the one file in which they are stored and from which they come back.
 
-    {"schema": "hftlab-report/2",
+    {"schema"      hftlab-report/2
      "how"         how it was measured: feed, seed, effort, and the commands that do it again
      "missing"     part -> why it was not measured
      "bench"       every engine, stage by stage                                        BenchReport
@@ -18,7 +18,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from hftlab.engine.session import backends
 from hftlab.errors import FeedError, HftlabError, UnknownName
@@ -28,13 +28,11 @@ from hftlab.experiments.open_loop import OpenLoop, cold_cache, open_loop
 from hftlab.experiments.stages import BenchReport, bench, timers
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.distribution import Distribution
-from hftlab.presentation.result import require_schema
+from hftlab.measurement.machine import STABLE, differences
+from hftlab.measurement.storage import StoredResult
 
-SCHEMA = "hftlab-report/2"
 #: Schema of a result that was saved alone -> its part in a report.
 _ALONE = {BenchReport.schema: "bench", Ablation.schema: "ablation", LatencyReport.schema: "latency"}
-#: Fields of a fingerprint in which results must agree to stand on one page.
-_SAME = ("cpu", "arch", "cores", "system", "kernel", "python", "hftlab", "builds")
 #: Messages of one pass in the open loop.
 _OPEN_MESSAGES = 20_000
 
@@ -60,10 +58,11 @@ FULL = Effort()
 QUICK = Effort(rounds=5, latency_rounds=3, cold_messages=250, cold_s=0.5, shares=(0.3, 0.7, 1.0))
 
 
-@dataclass(frozen=True)
-class Measurements:
+@dataclass(frozen=True, repr=False)
+class Measurements(StoredResult):
     """All that was measured; see the module."""
 
+    schema = "hftlab-report/2"
     how: dict[str, Any] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     bench: BenchReport | None = None
@@ -92,22 +91,8 @@ class Measurements:
         """Why a part was not measured."""
         return self.missing.get(part) or "it is not among the results this page was built from"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `from_dict` gives it back."""
-        parts = {name: part.to_dict() for name, part in self.parts.items()}
-        cold = {label: row.to_dict() for label, row in self.cold_cache.items()}
-        loads = [load.to_dict() for load in self.open_loop]
-        return {"schema": SCHEMA, "how": self.how, "missing": self.missing, **parts, "cold_cache": cold, "open_loop": loads}
-
-    @classmethod
-    def from_dict(cls, payload: dict[str, Any]) -> Self:
-        """What `to_dict` gave. Raises HftlabError where something is missing or of another kind."""
-        require_schema(payload, SCHEMA)
-        kinds: dict[str, Any] = {"bench": BenchReport, "ablation": Ablation, "latency": LatencyReport}
-        parts: dict[str, Any] = {name: kind.from_dict(payload[name]) for name, kind in kinds.items() if payload.get(name)}
-        cold = {label: Distribution.from_dict(row) for label, row in payload.get("cold_cache", {}).items()}
-        loads = tuple(map(OpenLoop.from_dict, payload.get("open_loop", ())))
-        return cls(payload.get("how", {}), payload.get("missing", {}), **parts, cold_cache=cold, open_loop=loads)
+    def derived(self) -> dict[str, Any]:
+        return {name: part.to_dict() for name, part in self.parts.items()}
 
 
 def measure(feed: Feed, effort: Effort, *, seed: int = 1, engines: Iterable[Any] = (), how: dict[str, Any]) -> Measurements:
@@ -130,17 +115,13 @@ def measure(feed: Feed, effort: Effort, *, seed: int = 1, engines: Iterable[Any]
         row = cold_cache(engine, feed, clock.cost_p50_ns, messages=messages, seconds=seconds, step_ns=clock.step_ns)
         cold |= {timings.label: row} if row else {}
     fastest = by_label[report.fastest.label]
-    alone = replace_label(latency(fastest, feed, rounds=effort.latency_rounds, seed=seed), report.fastest.label)
+    alone = latency(fastest, feed, rounds=effort.latency_rounds, seed=seed)
+    alone = replace(alone, timings=replace(alone.timings, label=report.fastest.label))  # as the bench calls it
     # Due at once, the engine is never idle: what one call per message can serve, which is not the rate of a whole buffer.
     full = open_loop(fastest, feed, 1e9, _OPEN_MESSAGES)
     capacity = 1e9 / max(full.service.mean, 1.0)
     loads = tuple(open_loop(fastest, feed, share * capacity, _OPEN_MESSAGES) for share in effort.shares)
     return Measurements({**how, "capacity_per_s": capacity}, missing, report, ablation, alone, cold, loads)
-
-
-def replace_label(report: LatencyReport, label: str) -> LatencyReport:
-    """The same report under the label that the bench has for its engine."""
-    return replace(report, timings=replace(report.timings, label=label))
 
 
 def read(paths: Iterable[str | Path]) -> Measurements:
@@ -149,16 +130,16 @@ def read(paths: Iterable[str | Path]) -> Measurements:
     raises : FeedError for a file that cannot be read; UnknownName for a schema that no page is built from; HftlabError for
              results that are not complete, or of different machines, feeds or versions
     """
-    payload: dict[str, Any] = {"schema": SCHEMA}
+    payload: dict[str, Any] = {"schema": Measurements.schema}
     for path in map(Path, paths):
         stored = _load(path)
-        if stored["schema"] == SCHEMA:
+        if stored["schema"] == Measurements.schema:
             payload |= {name: part for name, part in stored.items() if part}
         else:
             payload[_ALONE[stored["schema"]]] = stored
     try:
         found = Measurements.from_dict(payload)
-    except (AttributeError, KeyError, TypeError, HftlabError) as error:
+    except HftlabError as error:
         raise FeedError(f"{', '.join(map(str, paths))}: what is stored is not complete ({error}); measure anew") from None
     if not found.parts:
         raise HftlabError("a report needs at least one result to be built from, got none")
@@ -174,17 +155,15 @@ def _load(path: Path) -> dict[str, Any]:
     except ValueError:
         raise FeedError(f"{path}: is not JSON; allowed is what `hftlab report` or `hftlab bench --out` has saved") from None
     schema = found.get("schema") if isinstance(found, dict) else None
-    if schema not in (SCHEMA, *_ALONE):
-        raise UnknownName(f"schema in {path}:", schema, (SCHEMA, *_ALONE))
+    if schema not in (Measurements.schema, *_ALONE):
+        raise UnknownName(f"schema in {path}:", schema, (Measurements.schema, *_ALONE))
     return dict(found)
 
 
 def _require_one_machine(found: Measurements) -> None:
     (name, first), *others = found.parts.items()
     for other, part in others:
-        apart = [one for one in _SAME if part.machine.get(one) != first.machine.get(one)]
-        if apart:
-            values = f"{first.machine.get(apart[0])!r} in one and {part.machine.get(apart[0])!r} in the other"
-            raise HftlabError(f"{name} and {other} do not belong on one page: {apart[0]} is {values}")
-        if part.feed != first.feed:
-            raise HftlabError(f"{name} and {other} do not belong on one page: their feeds are {first.feed} and {part.feed}")
+        apart = differences(first.machine, part.machine, (*STABLE, "hftlab"))
+        apart |= {"feed": (first.feed, part.feed)} if part.feed != first.feed else {}
+        for what, (one, another) in apart.items():
+            raise HftlabError(f"{name} and {other} do not belong on one page: {what} is {one!r} and {another!r}")

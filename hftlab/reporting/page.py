@@ -12,8 +12,9 @@ from hftlab.presentation.markdown import markdown
 from hftlab.presentation.output import check_writable, write_text
 from hftlab.presentation.page import LIMIT, html, svg
 from hftlab.presentation.result import Result
-from hftlab.reporting import comparisons, conditions, latencies
-from hftlab.reporting.measurements import SCHEMA, Measurements
+from hftlab.reporting.chapters import chapters
+from hftlab.reporting.measurements import Measurements
+from hftlab.reporting.verdict import verdict
 
 ENDINGS = (".html", ".md", ".json")
 
@@ -26,15 +27,18 @@ class ReportPage(Result):
     html         : one page that needs no network
     """
 
-    schema = SCHEMA
+    schema = Measurements.schema
 
     def __init__(self, measurements: Measurements) -> None:
         self.measurements = measurements
 
     @cached_property
     def document(self) -> Document:
-        """Every chapter, in order."""
-        return document(self.measurements)
+        """Title, where and when it was measured, and the chapters."""
+        found, machine = self.measurements, self.measurements.machine
+        when = str(machine.get("time") or "").replace("T", " ").replace("+00:00", " UTC")
+        note = f"{found.feed} on {machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['kernel']}"
+        return Document(f"Tick to trade on {found.feed}", f"{note}; measured {when}" if when else note, chapters(found))
 
     @cached_property
     def html(self) -> str:
@@ -53,7 +57,7 @@ class ReportPage(Result):
 
     def blocks(self) -> list[Block]:
         """The verdict."""
-        return list(comparisons.verdict(self.measurements).blocks)
+        return list(verdict(self.measurements))
 
     def to_dict(self) -> dict[str, Any]:
         return self.measurements.to_dict()
@@ -90,27 +94,3 @@ def check_path(path: str | Path, endings: tuple[str, ...]) -> Path:
         raise UnknownName(f"ending of the report {path.name!r}:", path.suffix, endings)
     check_writable(path)
     return path
-
-
-def document(found: Measurements) -> Document:
-    """What is said about the measurements."""
-    sections = (
-        conditions.measured_on_what(found),
-        comparisons.verdict(found),
-        latencies.tables(found),
-        comparisons.before_and_after(found),
-        comparisons.switches(found),
-        latencies.distributions(found),
-        latencies.over_time(found),
-        latencies.stage_budget(found),
-        latencies.phases(found),
-        latencies.agreement(found),
-        latencies.open_loop(found),
-        latencies.slowest(found),
-        comparisons.controls(found),
-        conditions.again(found),
-    )
-    machine = found.machine
-    when = str(machine.get("time") or "").replace("T", " ").replace("+00:00", " UTC")
-    note = f"{found.feed} on {machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['kernel']}"
-    return Document(f"Tick to trade on {found.feed}", f"{note}; measured {when}" if when else note, sections)

@@ -59,7 +59,10 @@ def test_a_stage_has_its_colour_in_every_chart() -> None:
 
 
 def test_the_bars_of_a_waterfall_hang_together() -> None:
-    bars = charts.ablation_chart(given.ABLATION).to_dict()["layer"][0]["data"]["values"]
+    steps = given.frame(
+        "label ns kind", ("naive", 120.0, "start"), ("a", 130.0, "step"), ("b", 60.0, "step"), ("best", 60.0, "end")
+    )
+    bars = charts.waterfall_chart(steps).to_dict()["layer"][0]["data"]["values"]
     assert [(bar["low"], bar["high"]) for bar in bars] == [(0, 120), (120, 130), (60, 130), (0, 60)]
     assert [(bar["kind"], bar["text"]) for bar in bars] == [
         ("start", "120.0"), ("slower", "+10.0"), ("faster", "−70.0"), ("end", "60.0"),

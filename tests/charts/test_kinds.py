@@ -34,7 +34,6 @@ KINDS: dict[str, tuple[Builder, pl.DataFrame | Callable[[], pl.DataFrame], str, 
     "budget": (charts.budget_chart, given.BUDGET, "ns", {"ns per message (linear scale)"}),
     "steps": (charts.waterfall_chart, given.STEPS, "ns", {"time per message (ns to µs, log scale)"}),
     "steps, linear": (lambda frame: charts.waterfall_chart(frame, log=False), given.STEPS, "ns", {"ns per message"}),
-    "ablation": (charts.ablation_chart, given.ABLATION, "", {"ns per message"}),
     "forest": (charts.forest_chart, given.ABLATION, "ratio", {"from best", "from naive", "speed-up by the switch (log scale)"}),
     "comparison": (
         lambda frame: charts.comparison_chart(frame, "title"), given.COMPARISON, "",

@@ -78,11 +78,9 @@ def test_the_report_is_whole(planted: LatencyReport) -> None:
     assert {row["stage"] for row in timings["latency_ns"]} == {"tick", "book", "signal", "order", "total"}
     assert timings["latency_ns"][0]["p99.99"] is None
     assert planted.timeline()["count"].sum() == 5_000
-    assert planted.bins().filter(series="end to end")["count"].sum() == planted["total"].n
     spectrum = planted.spectrum().filter(series="warm")
     assert spectrum["ns"].is_sorted()
     assert spectrum["percentile"].max() <= 100 * (1 - 100 / planted["total"].n)  # type: ignore[operator]
-    assert "p50" in repr(planted)
     assert "n/a" in planted._repr_html_()
     with pytest.raises(KeyError, match="no part 'nothing'; known: tick, book"):
         planted["nothing"]
@@ -129,7 +127,7 @@ def test_an_engine_without_stamps_is_measured_by_whole_passes() -> None:
     found = hftlab.latency(Silent(8_000), hftlab.synthetic(messages=500), rounds=3)
     assert (found.timings.latency_ns, found.cold_cache, found.slowest, found.heat) == ((), None, None, ())
     assert found.timings.whole_ns > 7_000
-    assert "no stamps" in repr(found)
+    assert "no stamps" in " ".join(found.notes())
     assert found.frame().height == 0
     assert LatencyReport.from_dict(found.to_dict()).timings.stamped_ns is None
 

@@ -80,8 +80,7 @@ def test_it_shows_tables_and_notes(result: StoredResult) -> None:
 
 
 def test_it_gives_a_frame_and_a_chart(result: Any) -> None:
-    if hasattr(result, "frame"):
-        assert result.frame().height
+    assert result.frame().height
     if hasattr(result, "plot"):
         assert "$schema" in result.plot().to_dict()
 

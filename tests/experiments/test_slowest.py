@@ -117,11 +117,11 @@ def test_the_stage_is_the_one_beyond_its_usual_time_not_the_longest() -> None:
 def test_words_say_where_the_time_went() -> None:
     first, second, third = planted(gap=5_000_000).slow
     assert first.sentence().startswith(
-        f"message 40 ({first.message.name}): 91.45 us, 63.1x the median of its neighbours; 99% in signal"
+        f"message 40 ({first.message.name}): 91.45 µs, 63.1x the median of its neighbours; 99% in signal"
     )
     assert second.where == "order"
     assert third.waited
-    assert third.sentence().endswith("5,000 us between messages before it, where the engine does nothing")
+    assert third.sentence().endswith("5.00 ms between messages before it, where the engine does nothing")
     assert not first.waited
 
 

@@ -1,0 +1,355 @@
+"""The chapters of a report: the tables, notes and charts of the results, each with how to read it and where it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+
+from hftlab import charts
+from hftlab.charts.base import THEME, alt
+from hftlab.experiments.ablation import Ablation
+from hftlab.experiments.latency import LatencyReport
+from hftlab.experiments.open_loop import OpenLoop
+from hftlab.experiments.stages import BenchReport
+from hftlab.measurement.distribution import STATISTICS, TITLES
+from hftlab.measurement.machine import describe
+from hftlab.measurement.paired import SMALLEST
+from hftlab.presentation.document import NOT_KNOWN, Block, Code, Figure, Section, Table, number, table, text
+from hftlab.presentation.plain import rows_table
+from hftlab.reporting.measurements import Measurements
+from hftlab.reporting.verdict import verdict
+
+#: Percentiles of the open loop that are shown.
+_LOADS = ("p50", "p99", "p99.9")
+
+
+def chapters(found: Measurements) -> tuple[Section, ...]:
+    """Every chapter, in order; one whose part was not measured says why."""
+    out = []
+    for title, part, blocks in CHAPTERS:
+        if not part:
+            shown = tuple(blocks(found))
+        elif result := getattr(found, part):
+            shown = tuple(blocks(found, result))
+        else:
+            shown = (text(f"Not measured here: {found.why_not(part)}."),)
+        out.append(Section(title, shown))
+    return tuple(out)
+
+
+def plain(value: Any) -> str:
+    """Any plain value as text."""
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {plain(each)}" for key, each in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value)) or "none"
+    return f"{value:.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def mark(machine: dict[str, Any]) -> str:
+    """A short name of a fingerprint: equal where every field is equal."""
+    return hashlib.sha256(json.dumps(machine, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def source(found: Measurements, part: str, how: str) -> str:
+    """What stands under a table or a chart: what was run, on what, and under which fingerprint."""
+    result = found.parts[part]
+    return f"{how}; {result.subtitle()}; fingerprint {mark(result.machine)}, load {plain(result.machine.get('load_1min'))}"
+
+
+def sourced(found: Measurements, part: str, how: str, tables: Iterable[Table]) -> Iterator[Table]:
+    """Tables of a result, with their source."""
+    return (replace(each, source=source(found, part, how)) for each in tables)
+
+
+def figure(name: str, title: str, chart: Any, caption: str, source: str) -> Figure:
+    """A chart with its theme in it. caption : how to read it"""
+    with alt.theme.enable(THEME), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Altair thinks of a chart is for whoever writes charts
+        spec = chart.to_dict(validate=False)  # charts are tested where they are written
+    return Figure(name, title, spec, caption, source)
+
+
+def _frame(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), infer_schema_length=None)
+
+
+def conditions(found: Measurements) -> Iterator[Block]:
+    """What was run, on what, with which clocks; the whole fingerprint stands in the last chapter."""
+    how, first = found.how, next(iter(found.parts.values()))
+    effort = [str(how["effort"])] if how.get("effort") else []
+    effort += [f"{part.rounds} interleaved rounds of {name}" for name, part in found.parts.items()]
+    rows = [
+        ("feed", found.feed),
+        ("where it comes from", str(how.get("feed") or NOT_KNOWN)),
+        ("messages in a pass", plain(first.messages)),
+        ("what it is like", str(first.market or NOT_KNOWN)),
+        ("seed", plain(how.get("seed"))),
+        ("effort", ", ".join(effort)),
+        ("engines", ", ".join(engine.label for engine in found.bench.engines) if found.bench else NOT_KNOWN),
+        ("machine", describe(found.machine)),
+        ("fingerprint", "; ".join(f"{name} {mark(part.machine)}" for name, part in found.parts.items())),
+    ]
+    yield table("The run", ("what", "value"), rows, words=2)
+    if found.bench:
+        costs = [{"engine": each.label, **each.clock.record()} for each in found.bench.engines]
+        columns = {"engine": ("engine", 1.0), "clock": ("clock", 1.0), "step_ns": ("step, ns", 1.0)}
+        columns |= {name: (f"a reading, {name}, ns", 1.0) for name in ("p50", "p99", "max")}
+        note = "The median cost of a reading is subtracted from every latency, and none falls below 0 by it."
+        clocks = rows_table("The clocks", costs, columns, words=2, note=note)
+        yield from sourced(found, "bench", "100,000 readings", [clocks])
+    yield text(*(f"{name} is MISSING: {why}." for name, why in found.missing.items()), kind="list")
+
+
+def latencies(found: Measurements, bench: BenchReport) -> Iterator[Block]:
+    """Every table of the bench, and its notes."""
+    yield text(
+        "Each row is a distribution with stamps of its own: end to end is not the sum of the stages. A percentile with fewer "
+        "than 100 samples beyond it is n/a."
+    )
+    yield from sourced(found, "bench", "stamps and whole passes", bench.tables())
+    yield text(*bench.notes(), kind="list")
+
+
+def before_and_after(found: Measurements, ablation: Ablation) -> Iterator[Block]:
+    """The waterfall, from the Python engine if it was timed, in words and as a chart."""
+    naive, best = ablation.whole.base_ns, ablation.whole.ns
+    engines = found.bench.engines if found.bench else ()
+    python = next((engine.whole_ns for engine in engines if engine.label == "python"), None)
+    yield text(f"From naive Rust to the best a message goes from {naive:,.1f} to {best:,.1f} ns: {ablation.whole.judgement}.")
+    if python:
+        yield text(f"In the Python engine it takes {python:,.1f} ns, {python / best:,.0f} times as long as in the best.")
+    origin = source(found, "ablation", "unstamped passes")
+    yield figure(
+        "waterfall",
+        "Before and after",
+        ablation.waterfall(python),
+        "Read from top to bottom: the whole bars are the first and the last engine, each bar between them reaches from the "
+        "time of a message before a step to the time after it.",
+        f"Python engine: {source(found, 'bench', 'unstamped passes')}. Rust: {origin}" if python else origin,
+    )
+
+
+def switches(found: Measurements, ablation: Ablation) -> Iterator[Block]:
+    """The forest, and the same in numbers."""
+    yield text(
+        "Faster or slower stands only where the interval lies on one side of 1, for each copy of what it is compared with, and "
+        f"the ratio is outside its control and more than {SMALLEST:.1%} from 1. A control is an engine against itself in the "
+        "same rounds: how far its ratio is from 1 is what this machine adds to every comparison."
+    )
+    yield figure(
+        "forest",
+        "What each switch is worth",
+        ablation.forest(),
+        "A dot is how many times as fast an engine is after one switch, its line the interval; right of 1 is faster. The "
+        "grey band is the A/A control, an engine against itself: a dot within it is no difference.",
+        source(found, "ablation", "unstamped passes"),
+    )
+    yield from sourced(found, "ablation", "unstamped passes", ablation.tables())
+
+
+def distributions(found: Measurements, bench: BenchReport) -> Iterator[Block]:
+    """End to end of every engine, as percentiles, as chances, and as histograms; then the stages of the fastest."""
+    totals = [(engine.label, row) for engine in bench.engines if (row := engine.distribution("total"))]
+    if not totals:
+        yield text("No engine here has stamps.")
+        return
+    origin = source(found, "bench", "stamps of every message")
+    points = _frame({"series": label, **point} for label, row in totals for point in row.spectrum())
+    yield figure(
+        "percentiles",
+        "End to end by percentile",
+        charts.percentile_chart(points, "End to end by percentile", what="end to end"),
+        "Each step to the right has a tenth of the messages beyond it. A line ends where fewer than 100 messages are left, "
+        "which is as far as this sample can say anything. Flat is steady; a line that climbs at the right has a tail.",
+        origin,
+    )
+    yield figure(
+        "ccdf",
+        "The chance of being slower",
+        charts.ccdf_chart(points, "The chance of being slower", what="end to end"),
+        "For each latency on the horizontal axis, the share of messages that took longer. Lower and further left is better; a "
+        "straight slope down is a heavy tail, a cliff is a bound.",
+        origin,
+    )
+    bins = _frame({"series": label, **each} for label, row in totals for each in row.bins())
+    yield figure(
+        "ridges",
+        "End to end as histograms",
+        charts.ridge_chart(bins, "End to end, engine by engine", what="end to end"),
+        "A ridge for each engine, scaled to its own highest place: the shape is to be compared, not the height. Several humps "
+        "are several kinds of messages, or of paths through the code. The white line is the median.",
+        origin,
+    )
+    stages = _frame({"series": TITLES[row.part], **each} for row in bench.fastest.latency_ns for each in row.bins())
+    title = f"The stages of {bench.fastest.label}"
+    yield figure(
+        "stages",
+        title,
+        charts.ridge_chart(stages, title, what="latency"),
+        "As above, for the stages of the fastest engine. Where a stage is shorter than a reading of the clock, its ridge "
+        "shows the steps of the clock, not the stage.",
+        origin,
+    )
+
+
+def over_time(found: Measurements, alone: LatencyReport) -> Iterator[Block]:
+    """The fastest engine over the feed."""
+    yield text(f"{alone.label} was {alone.warm_up}." if alone.heat else f"{alone.label} has no stamps.")
+    if alone.heat:
+        title = f"{alone.label} over the feed"
+        yield figure(
+            "heat",
+            title,
+            charts.heat_chart(alone.timeline(), "message number", title, what="end to end"),
+            "From left to right the feed, upwards the latency, the colour how many messages. A level band is steady; a step is a "
+            "change of the market or of the machine; single cells high up are the outliers of the table of slowest messages.",
+            source(found, "latency", "one stamped pass"),
+        )
+
+
+def stage_budget(found: Measurements, bench: BenchReport) -> Iterator[Block]:
+    """What of a message each stage takes, and whether stamps say the same."""
+    yield figure(
+        "budget",
+        "Where the time goes",
+        charts.budget_chart(bench.stages().rename({"ns_per_message": "ns"})),
+        "A bar is a message, its parts the stages, from differences of unstamped passes. Where engines lie far apart each "
+        "bar has an axis of its own: compare parts within a bar, and bars by the numbers on their axes.",
+        source(found, "bench", "unstamped passes"),
+    )
+    rows = [
+        (engine.label, TITLES[each.stage], number(each.stamps_ns), number(each.passes_ns), "yes" if each.agree else "no")
+        for engine in bench.engines
+        for each in engine.agreement().values()
+    ]
+    columns = ("engine", "stage", "stamps, mean, ns", "whole passes, ns", "agree")
+    note = (
+        "They agree within 25 % of the greater, or within one reading of the clock. For what is shorter than ten readings the "
+        "whole passes, which are not stamped, are the better figure."
+    )
+    shown = table("Stamps against whole passes", columns, rows, words=2, note=note, grouped=True)
+    yield from sourced(found, "bench", "stamps and passes", [shown])
+
+
+def phases(found: Measurements, bench: BenchReport) -> Iterator[Block]:
+    """Warm, cold start and cold caches."""
+    rows = []
+    for engine in bench.engines:
+        warm, cold_start = engine.distribution("total"), engine.distribution("total", cold=True)
+        named = (("warm", warm), ("cold start", cold_start), ("cold caches", found.cold_cache.get(engine.label)))
+        rows += [(engine.label, name, *row.cells()) for name, row in named if row]
+    note = (
+        "Warm: in the middle of a stream, code and book in the caches. Cold start: the first 1,000 messages of each pass (of a "
+        "short feed a tenth), which meet an empty book. Cold caches: each message alone, after a buffer larger than the last "
+        "cache has been read through, which is what a quiet market does to an engine."
+    )
+    columns = ("engine", "messages", *STATISTICS, "n")
+    shown = table("End to end in microseconds, by what came before", columns, rows, words=2, note=note, grouped=True)
+    yield from sourced(found, "bench", "stamps of every message", [shown])
+
+
+def under_load(found: Measurements, loads: tuple[OpenLoop, ...]) -> Iterator[Block]:
+    """Service against response time, by the rate."""
+    capacity = found.how.get("capacity_per_s")
+    yield text(
+        "Messages were sent one by one at fixed times, whatever the engine did. The capacity is what one call per message serves "
+        f"without a pause, {number(capacity, 0)} a second; the call and two readings of the clock are in it."
+    )
+    origin = source(found, "latency", "open loop, one call per message") if found.latency else ""
+    columns = {"share": ("share of capacity", 0.0), "rate": ("messages/s", 1.0)}
+    columns |= {f"{time} {name}": (f"{time} {name}, µs", 1e3) for name in _LOADS for time in ("service", "response")}
+    columns |= {"late": ("late", 1.0), "n": ("n", 1.0)}
+    rows, points = [], []
+    for load in loads:
+        times = [(time, name, load.times[time].percentiles[name]) for time in ("service", "response") for name in _LOADS]
+        points += [{"load": load.rate_per_s, "percentile": name, "ns": ns, "time": time} for time, name, ns in times if ns]
+        shown = {"share": load.rate_per_s / capacity if capacity else None, "rate": load.rate_per_s}
+        rows.append({**shown, **{f"{time} {name}": ns for time, name, ns in times}, "late": load.late, "n": load.service.n})
+    title = "Service and response time under load"
+    yield figure(
+        "load",
+        title,
+        charts.load_chart(_frame(points), "messages per second sent", title, load_format="~s", what="latency"),
+        "Service time counts from when the engine got a message, response time from when the message was due. As the rate "
+        "nears what one call per message can serve, messages wait and only the response time says so.",
+        origin,
+    )
+    note = (
+        "Late: messages that were due before the engine was free. A closed loop, which waits for the engine before it sends the "
+        "next, would show the service columns alone."
+    )
+    yield rows_table("Service and response", rows, columns, note=note, source=origin)
+
+
+def slowest(found: Measurements, alone: LatencyReport) -> Iterator[Block]:
+    """The slowest messages and what stood around them."""
+    if not alone.slowest:
+        yield text(f"{alone.label} keeps no stamps.")
+        return
+    waited = sum(row.waited for row in alone.slowest.slow)
+    yield text(
+        f"Before {waited} of the slowest messages of {alone.label} more time passed between messages than in the message itself. "
+        "One whose time went into a stage that is usually short has met the machine (an interrupt, a page, a sibling core) or a "
+        "long path through that stage."
+    )
+    yield from sourced(found, "latency", "one stamped pass", alone.slowest.tables())
+    yield figure(
+        "slowest",
+        "The slowest messages among their neighbours",
+        alone.slowest.plot(),
+        "A row is a message, its stages one after the other from its own beginning; the wait before it stands at the left. "
+        "Compare the slow one with those around it: the stage that is long there alone is where the time went.",
+        source(found, "latency", "one stamped pass"),
+    )
+
+
+def again(found: Measurements) -> Iterator[Block]:
+    """The commands that make this page again, and what has to be the same for its numbers to be."""
+    how, machine = found.how, found.machine
+    yield text(
+        "The feed, the order within a round and the resampling of the intervals come from the seed and are the same again; "
+        "times are not, and the A/A controls say by how much. Compare ratios of one run, not times of two."
+    )
+    steps = [f"git checkout {machine['commit']}"] if machine.get("commit") not in (None, "", "unknown") else []
+    steps += ["make setup", how.get("command") or "hftlab report"]
+    steps += [f"{how['again']}  # the same page from the stored results"] if how.get("again") else []
+    yield Code("\n".join(steps))
+    fields = dict.fromkeys(field for part in found.parts.values() for field in part.machine)
+    rows = [(field.replace("_", " "), _each(found, field)) for field in fields]
+    note = "What changed between the parts of the measurement is given for each; a fingerprint is equal where every field is."
+    yield table("The fingerprint in full", ("what", "value"), rows, words=2, note=note)
+
+
+def _each(found: Measurements, field: str) -> str:
+    """A field of the fingerprint; where it changed from part to part, that of each."""
+    values = {name: plain(part.machine.get(field)) for name, part in found.parts.items()}
+    same = len(set(values.values())) == 1
+    return next(iter(values.values())) if same else "; ".join(f"{name} {value}" for name, value in values.items())
+
+
+#: Title, the part of the measurements that it is about ("": all of them), and what it shows.
+CHAPTERS: tuple[tuple[str, str, Callable[..., Iterator[Block]]], ...] = (
+    ("What was measured, on what", "", conditions),
+    ("The verdict", "", verdict),
+    ("Latency per message", "bench", latencies),
+    ("Before and after", "ablation", before_and_after),
+    ("Each optimisation alone", "ablation", switches),
+    ("Distributions", "bench", distributions),
+    ("Over time", "latency", over_time),
+    ("Where the time goes", "bench", stage_budget),
+    ("Warm, cold start and cold caches", "bench", phases),
+    ("Under load", "open_loop", under_load),
+    ("The slowest messages", "latency", slowest),
+    ("How to do it again", "", again),
+)
