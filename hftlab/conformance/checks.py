@@ -11,12 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hftlab.engine.divergence import Divergence
 from hftlab.engine.engine import Engine
 from hftlab.engine.resolve import as_engine
 from hftlab.engine.run import Run
 from hftlab.engine.session import Session
-from hftlab.engine.verify import compare
+from hftlab.engine.verify import Divergence, compare
 from hftlab.events import EVENT_DTYPE
 from hftlab.feeds.feed import Feed
 from hftlab.protocols.itch_messages import build

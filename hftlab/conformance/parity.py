@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hftlab.conformance.checks import CHECKS, Check, EngineUnderTest, check, expect
 from hftlab.conformance.feeds import WILD, dense, edges, walk, wire
-from hftlab.engine.divergence import first_difference
 from hftlab.engine.engine import synthetic
+from hftlab.engine.verify import first_difference
 from hftlab.feeds.generate.regimes import REGIMES
 from hftlab.feeds.itch import ItchFeed
 from hftlab.settings import STAGES

@@ -1,4 +1,4 @@
-"""Are the signals and the orders those of the contract? Worked out by hand, on every engine; see also conformance/cases.py."""
+"""Are the signals and the orders those of the contract? Worked out by hand, on every engine; see also conformance/contract.py."""
 
 import math
 import struct

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hftlab
-from hftlab.engine.divergence import Divergence
+from hftlab.engine.verify import Divergence
 from hftlab.presentation.result import to_json
 from hftlab.stages.signal import Signal
 

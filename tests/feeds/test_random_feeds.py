@@ -62,14 +62,6 @@ def test_a_price_that_walks_far_on_every_variant(step: int) -> None:
     same(walk(20_000, step, step))
 
 
-@pytest.mark.rust
-def test_recorded_tops_are_the_rows_that_changed() -> None:
-    feed = dense(20_000, 5)
-    a, b = (hftlab.Engine(name, **WILD).run(feed, record="top").frame for name in ("python", "rust"))
-    assert a.equals(b)
-    assert 0 < a.height < 20_000
-
-
 @st.composite
 def wire_bytes(draw: st.DrawFn) -> bytes:
     out = bytearray()

@@ -19,12 +19,12 @@ class Instrument:
 
     def __init__(self, index: int, bits: int, regime: Regime) -> None:
         self.locate = index + 1
-        self.stock = symbol_name(index).encode().ljust(8)
+        self.stock = _stock(index)
         self.book = Book()
         self.halted = False
         penny = regime.penny_every > 0 and index % regime.penny_every == 3 % regime.penny_every
         self.tick = 1 if penny else 100
-        self.fair = _penny_price(bits) if penny else _price(bits, regime)
+        self.fair = 1_000 + (((bits >> 16 & 0xFFF) * 3_500) >> 12) if penny else _price(bits, regime)
         self.bounds = (self.fair >> 1, self.fair << 1)
         self.step = max(1, self.fair >> (8 if penny else 13))
         self.half = 1 + (self.step >> 1)
@@ -40,14 +40,10 @@ class Instrument:
         self.target = 0
 
 
-def symbol_name(index: int) -> str:
-    """HLAAA, HLAAB, ... for index 0, 1, ...; the locate code is index + 1."""
+def _stock(index: int) -> bytes:
+    """HLAAA, HLAAB, ... for index 0, 1, ..., filled up to 8 bytes."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    return "HL" + letters[index // 676] + letters[index // 26 % 26] + letters[index % 26]
-
-
-def _penny_price(bits: int) -> int:
-    return 1_000 + (((bits >> 16 & 0xFFF) * 3_500) >> 12)
+    return f"HL{letters[index // 676]}{letters[index // 26 % 26]}{letters[index % 26]}   ".encode()
 
 
 def _price(bits: int, regime: Regime) -> int:

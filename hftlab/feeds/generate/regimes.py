@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from hftlab.errors import ConfigError, check_choice, check_whole
+from hftlab.errors import ConfigError, check_whole
 
 MAX_SYMBOLS = 10_000
 
@@ -143,8 +143,3 @@ REGIMES: dict[str, Regime] = {
         halt_length=2_000,
     ),
 }
-
-
-def regime_named(name: str) -> Regime:
-    """The regime of that name; raises UnknownName with the known ones."""
-    return REGIMES[check_choice("regime", name, REGIMES)]

@@ -15,9 +15,8 @@ from typing import Any
 
 from hftlab.errors import BackendMissing, check_choice, check_whole
 from hftlab.feeds.generate.market import Market
-from hftlab.feeds.generate.regimes import MAX_SYMBOLS, Regime, regime_named
-from hftlab.feeds.generate.session import closing, least_messages, opening
-from hftlab.feeds.generate.wire import LONGEST
+from hftlab.feeds.generate.regimes import MAX_SYMBOLS, REGIMES, Regime
+from hftlab.feeds.generate.wire import LONGEST, closing, least_messages, opening
 from hftlab.presentation.output import atomic_path
 
 ENGINES = ("auto", "python", "rust")
@@ -44,7 +43,7 @@ def blocks(
     max_bytes : of a block, at least 46
     raises    : UnknownName, ConfigError; BackendMissing for "rust" where it is not installed
     """
-    regime = regime if isinstance(regime, Regime) else regime_named(regime)
+    regime = regime if isinstance(regime, Regime) else REGIMES[check_choice("regime", regime, REGIMES)]
     symbols = check_whole("symbols", regime.symbols if symbols is None else symbols, 1, MAX_SYMBOLS)
     check_whole("messages", messages, least_messages(symbols), MAX_MESSAGES, f"for a day of {symbols} symbols")
     check_whole("seed", seed, 0, (1 << 64) - 1)
