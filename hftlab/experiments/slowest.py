@@ -24,9 +24,8 @@ from hftlab.feeds.feed import Feed, cut
 from hftlab.feeds.itch import ItchFeed
 from hftlab.measurement.machine import describe
 from hftlab.measurement.storage import StoredResult
-from hftlab.presentation.document import Table, duration
+from hftlab.presentation.document import Table, duration, rows_table
 from hftlab.presentation.output import write_text
-from hftlab.presentation.plain import rows_table
 from hftlab.settings import STAGES
 
 if TYPE_CHECKING:

@@ -21,13 +21,13 @@ import numpy as np
 from hftlab.engine.engine import synthetic
 from hftlab.errors import ConfigError, check_range
 from hftlab.feeds.feed import Feed
-from hftlab.loadtest.report import SHOWN, LoadReport, rows_table
+from hftlab.loadtest.report import SHOWN, LoadReport
 from hftlab.loadtest.schedule import Times, burst_at, check_above_0, check_at_least, drained_at, queue_length
 from hftlab.loadtest.target import Target, Timings, Workload, flat_out_rate, resolve_targets, shuffled_rounds
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import gc_paused
 from hftlab.net.transports.percentiles import Summary, summary
-from hftlab.presentation.document import Table
+from hftlab.presentation.document import Table, rows_table
 
 FACTORS = (10, 30, 100)
 _LEAD = 100  # batches before the burst

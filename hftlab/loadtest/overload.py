@@ -22,13 +22,13 @@ import numpy as np
 
 from hftlab.engine.engine import Engine, synthetic
 from hftlab.errors import ConfigError, check_range
-from hftlab.loadtest.report import LoadReport, rows_table
+from hftlab.loadtest.report import LoadReport
 from hftlab.loadtest.schedule import Times, check_above_0, check_at_least, phases_at
 from hftlab.loadtest.target import differences, end_state, resolve_targets
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import gc_paused
 from hftlab.net.trader.ingress import Ingress
-from hftlab.presentation.document import Table
+from hftlab.presentation.document import Table, rows_table
 from hftlab.protocols.arbiter import Arbiter, Delivery
 from hftlab.protocols.moldudp64 import HEADER, Request, decode, end, pack, split
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hftlab.measurement.machine import describe
 from hftlab.measurement.storage import StoredResult
-from hftlab.presentation.document import NOT_KNOWN, Table, table
 
 if TYPE_CHECKING:
     import polars as pl
 
 #: Percentiles shown of a sample; null in a frame where it is too small for one.
 SHOWN = ("p50", "p99", "p99.9", "max")
-#: Key of a row -> the head of its column, and what numbers are divided by; 0: a share, as per cent.
-Columns = Mapping[str, tuple[str, float]]
 
 
 class LoadReport(StoredResult):
@@ -53,21 +49,3 @@ class LoadReport(StoredResult):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self.rows())} rows, {len(self.failures)} failures>"
-
-
-def rows_table(title: str, rows: Iterable[Mapping[str, Any]], columns: Columns, **more: Any) -> Table:
-    """Rows of plain values as a table. more : words, note, source, grouped; see `Table`"""
-    heads = [head for head, _ in columns.values()]
-    return table(title, heads, [[_cell(row[key], scale) for key, (_, scale) in columns.items()] for row in rows], **more)
-
-
-def _cell(value: Any, scale: float) -> str:
-    """Whole numbers and those from 100 on without decimals, the others with two."""
-    if isinstance(value, (str, bool)):
-        return value if isinstance(value, str) else "yes" if value else "NO"
-    if value is None or value != value:
-        return NOT_KNOWN
-    if not scale:
-        return f"{value:.0%}"
-    value = value / scale
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.2f}"

@@ -17,14 +17,14 @@ import numpy as np
 
 from hftlab.engine.engine import Engine
 from hftlab.errors import check_range
-from hftlab.loadtest.report import SHOWN, LoadReport, rows_table
+from hftlab.loadtest.report import SHOWN, LoadReport
 from hftlab.loadtest.schedule import check_at_least
 from hftlab.loadtest.storm_feeds import QUICK, STORMS, Size, Storm, storm_feed
 from hftlab.loadtest.target import Batches, EngineTarget, Target, TargetSession, differences, end_state, resolve_targets
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import Interval, gc_paused
 from hftlab.net.transports.percentiles import Summary, summary
-from hftlab.presentation.document import Table
+from hftlab.presentation.document import Table, rows_table
 from hftlab.presentation.progress import track
 
 PIECES = 10

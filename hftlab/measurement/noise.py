@@ -15,8 +15,7 @@ from hftlab.errors import ConfigError, check_range
 from hftlab.measurement import system
 from hftlab.measurement.distribution import PERCENTILES, has_enough_samples
 from hftlab.measurement.storage import StoredResult
-from hftlab.presentation.document import Table
-from hftlab.presentation.plain import rows_table
+from hftlab.presentation.document import Table, rows_table
 
 #: From so many ns on a gap counts as time lost; a reading is well below, an interrupt is not.
 LOST_NS = 1_000.0

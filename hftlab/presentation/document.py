@@ -7,7 +7,7 @@ never markup: the renderers escape them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +120,28 @@ def text(*lines: str, kind: str = "text") -> Text:
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], **more: Any) -> Table:
     """A table of whatever sequences; more: words, note, source, grouped."""
     return Table(title, tuple(columns), tuple(tuple(row) for row in rows), **more)
+
+
+def rows_table(title: str, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, tuple[str, float]], **more: Any) -> Table:
+    """Rows of plain values as a table.
+
+    columns : key of a row -> the head of its column, and what numbers are divided by; 0: a share, as per cent
+    more    : words, note, source, grouped; see `Table`
+    """
+    heads = [head for head, _ in columns.values()]
+    return table(title, heads, [[_cell(row[key], scale) for key, (_, scale) in columns.items()] for row in rows], **more)
+
+
+def _cell(value: Any, scale: float) -> str:
+    """Whole numbers and those from 100 on without decimals, the others with two."""
+    if isinstance(value, (str, bool)):
+        return value if isinstance(value, str) else "yes" if value else "NO"
+    if value is None or value != value:
+        return NOT_KNOWN
+    if not scale:
+        return f"{value:.0%}"
+    value = value / scale
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.2f}"
 
 
 def number(value: float | None, digits: int = 1, unit: float = 1.0) -> str:

@@ -20,8 +20,7 @@ from hftlab.experiments.stages import BenchReport
 from hftlab.measurement.distribution import STATISTICS, TITLES
 from hftlab.measurement.machine import describe
 from hftlab.measurement.paired import SMALLEST
-from hftlab.presentation.document import NOT_KNOWN, Block, Code, Figure, Section, Table, number, table, text
-from hftlab.presentation.plain import rows_table
+from hftlab.presentation.document import NOT_KNOWN, Block, Code, Figure, Section, Table, number, rows_table, table, text
 from hftlab.reporting.measurements import Measurements
 from hftlab.reporting.verdict import verdict
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from hftlab.loadtest.report import LoadReport, rows_table
-from hftlab.presentation.document import Table
+from hftlab.loadtest.report import LoadReport
+from hftlab.presentation.document import Table, rows_table
 
 if TYPE_CHECKING:
     import polars as pl
