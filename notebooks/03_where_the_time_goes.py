@@ -35,11 +35,11 @@ import math
 
 import polars as pl
 from course import check
+from course.amdahl import amdahl_chart, share_of, speed_up
 from course.lesson03 import TOLERANCE, deep, swap, walking, walks
 
 import hftlab
 from hftlab import charts
-from hftlab.experiments.amdahl import share_of, speed_up
 from hftlab.measurement.paired import Interval
 
 tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=3, thousands_separator=True, tbl_cols=20, fmt_str_lengths=70)
@@ -349,7 +349,7 @@ check("03.2", my_speed_up)
 #     return 1 / ((1 - share) + share / times)
 # ```
 #
-# In hftlab: `hftlab.experiments.amdahl.speed_up`.
+# In hftlab: `course.amdahl.speed_up`.
 # </details>
 
 
@@ -376,7 +376,7 @@ parts = pl.DataFrame(
         "speed_up": [measured, None],
     }
 )
-charts.amdahl_chart(parts, "What the walk can gain at most", f"{LEVELS} levels, {feed.name}", "the walk")
+amdahl_chart(parts, "What the walk can gain at most", f"{LEVELS} levels, {feed.name}", "the walk")
 
 # %% tags=["nbval-ignore-output"]
 for name, share in (("careless", careless_share), ("plain", left_out)):
@@ -435,7 +435,7 @@ print(f"limit for any change of this function: {speed_up(left_out):.2f}x")
 #
 # ### Where it is in the code
 #
-# The tools `hftlab/profiling/{calls,line,sample,memory,hardware}.py`, Amdahl's law `hftlab/experiments/amdahl.py`, paired
+# The tools `hftlab/profiling/{calls,line,sample,memory,hardware}.py`, Amdahl's law `notebooks/course/amdahl.py`, paired
 # rounds `hftlab/measurement/paired.py`, the walk `hftlab/stages/book.py`.
 #
 # On the command line: `hftlab profile --tool line`, `make profile TOOL=calls`.

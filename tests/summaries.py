@@ -154,7 +154,6 @@ MOMENTS = frame(
     *[(at, "ADD", 50 * at, 20, 300 + 9_000 * (at == 5), 0, 7) for at in range(10)],
 )
 SLOWEST = frame("rank index sentence", (1, 5, "message 5: 9 µs in book; before it 250 ns"))
-PARTS = frame("part share times speed_up", ("walk", 0.5, None, None), ("sum", 0.1, 4.0, 1.1))
 CLOCKS = frame("clock min p50 p90 p99 p99.9 p99.99 max n", ("tsc", 0.0, 20.0, 21.0, 30.0, 50.0, None, 9e4, 10_000))
 LINES = frame("series x y", ("one", 1, 0.5), ("one", 10, 2.0), ("other", 10, 30.0))
 BARS = frame(

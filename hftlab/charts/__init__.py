@@ -20,7 +20,6 @@ from hftlab.charts.dots import round_trip_chart as round_trip_chart
 from hftlab.charts.dots import stage_chart as stage_chart
 from hftlab.charts.dots import storm_chart as storm_chart
 from hftlab.charts.dots import tick_to_trade_chart as tick_to_trade_chart
-from hftlab.charts.lines import amdahl_chart as amdahl_chart
 from hftlab.charts.lines import clock_chart as clock_chart
 from hftlab.charts.lines import ffi_chart as ffi_chart
 from hftlab.charts.lines import line_chart as line_chart

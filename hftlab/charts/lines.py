@@ -1,4 +1,4 @@
-"""Lines: anything against anything else, and the experiments that are curves: scaling, Amdahl's law, FFI overhead, clocks."""
+"""Lines: anything against anything else, and the experiments that are curves: scaling, FFI overhead, clocks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import Any
 import polars as pl
 
 from hftlab.charts.base import WIDTH, Chart, alt, data, empty_chart, head, rows_of
-from hftlab.charts.scales import by_series, colour_by, colours_of, legend, log_axis, names_in, ticks_between
+from hftlab.charts.scales import by_series, colour_by, colours_of, legend, log_axis, names_in
 
 #: Points of a series from which dots would hide the line.
 DENSE = 40
-#: Speed-up of a part at the right edge of an Amdahl chart, and points of its curve.
-MAX_SPEED_UP, _POINTS = 100.0, 41
 _CLOCK_FIGURES = ["min", "p50", "p90", "p99", "p99.9", "p99.99", "max"]
 
 
@@ -90,41 +88,6 @@ def scaling_chart(points: pl.DataFrame, title: str, rules: Mapping[str, float] |
     dotted = ["dotted: the reserved bytes of the best variant's book outgrow a cache"] if rules else []
     axes: dict[str, Any] = {"x": title, "y": "ns per message", "log_x": True, "log_y": True}
     return line_chart(frame, f"ns per message by {title}", [subtitle, *dotted], **axes, marks=rules, height=320)
-
-
-def amdahl_chart(
-    parts: pl.DataFrame, title: str = "Amdahl's law: speed-up of the whole", subtitle: str = "", what: str = "the part"
-) -> Chart:
-    """Speed-up of the whole against that of one part, a line per part; dots where something was measured.
-
-    parts : columns part, share (0 to 1, of the whole); optional times and speed_up, a measured dot: the part times as fast makes
-            the whole speed_up times as fast
-    what  : names the part on the horizontal axis
-    """
-    rows = rows_of(parts, text=["part"], real=["share"], what="amdahl_chart")
-    rows = [row for row in rows if 0 <= row["share"] <= 1]
-    if not rows:
-        return empty_chart("no part has a share", title)
-    share = {row["part"]: row["share"] for row in rows}
-    across = [MAX_SPEED_UP ** (place / (_POINTS - 1)) for place in range(_POINTS)]
-    points = [
-        {"part": name, "times": round(times, 4), "speed_up": round(1 / ((1 - share[name]) + share[name] / times), 5)}
-        for name in share
-        for times in across
-    ]
-    dots = [row for row in rows if row.get("times") and row.get("speed_up")]
-    high = 1.08 * max(row["speed_up"] for row in [*points, *dots])
-    series = by_series(list(share), "part")
-    x = alt.X("times:Q").scale(type="log", domain=[1, MAX_SPEED_UP], nice=False)
-    x = x.axis(title=f"speed-up of {what} (log scale)", values=[1, 2, 5, 10, 20, 50, 100], format="~r")
-    y = alt.Y("speed_up:Q").scale(type="log", domain=[0.98, high], nice=False)
-    y = y.axis(title="speed-up of the whole (log scale)", values=ticks_between(1, high), format="~r")
-    tooltip = ["part:N", alt.Tooltip("times:Q", format=".3~r"), alt.Tooltip("speed_up:Q", format=".3~r")]
-    layers = [data(points).mark_line(strokeWidth=2).encode(x=x, y=y, **series)]
-    if dots:
-        marks = data(dots).mark_point(filled=True, size=90, opacity=1)
-        layers.append(marks.encode(x=x, y=y, color=series["color"], tooltip=tooltip))
-    return alt.layer(*layers).properties(width=WIDTH - 90, height=300, title=head(title, subtitle))
 
 
 def clock_chart(clocks: pl.DataFrame, subtitle: str = "") -> Chart:

@@ -7,10 +7,10 @@ import random
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from course.amdahl import share_of, speed_up
 from course.exercise import Step, exercise
 from hftlab.engine.engine import Engine, synthetic
 from hftlab.errors import ConfigError
-from hftlab.experiments.amdahl import share_of, speed_up
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.paired import Interval, interleave
 from hftlab.profiling import profile

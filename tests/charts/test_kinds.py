@@ -63,9 +63,6 @@ KINDS: dict[str, tuple[Builder, pl.DataFrame | Callable[[], pl.DataFrame], str, 
         {"live orders (log scale)", "ns per message (log scale)"},
     ),
     "ffi": (charts.ffi_chart, given.CALLS, "", {"messages per call (log scale)", "ns per message (log scale)"}),
-    "amdahl": (
-        charts.amdahl_chart, given.PARTS, "share", {"speed-up of the part (log scale)", "speed-up of the whole (log scale)"}
-    ),
     "clock": (charts.clock_chart, given.CLOCKS, "", {"percentile of the readings", "cost of a reading, ns (log scale)"}),
     "stage": (charts.stage_chart, given.STAGES, "ns_per_message", {"ns per message (log scale)"}),
     "storm": (charts.storm_chart, given.STORMS, "ns_per_message", {"time (ns to µs, log scale)"}),

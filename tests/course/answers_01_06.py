@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 from course import lesson01
+from course.amdahl import speed_up
 from course.lesson04 import piecemeal
 
 from hftlab import Kind
-from hftlab.experiments.amdahl import speed_up
 from hftlab.experiments.open_loop import response_ns
 from hftlab.measurement.paired import Interval
 

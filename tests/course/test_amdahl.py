@@ -4,11 +4,9 @@ import math
 
 import polars as pl
 import pytest
+from course.amdahl import amdahl_chart, share_of, speed_up
 
-import hftlab
-from hftlab.charts import amdahl_chart
 from hftlab.errors import ConfigError
-from hftlab.experiments.amdahl import share_of, speed_up
 
 
 def test_the_law() -> None:
@@ -45,22 +43,3 @@ def test_the_chart_draws_the_law() -> None:
     assert [(row["part"], row["times"]) for row in dots] == [("b", 4.0)]
     assert len(amdahl_chart(parts.select("part", "share")).to_dict()["layer"]) == 1
     assert "no part has a share" in str(amdahl_chart(parts.clear()).to_dict())
-
-
-@pytest.mark.parametrize("how", ["calls", "line", "memory"])
-def test_shares_by_stage_add_up(how: str) -> None:
-    found = hftlab.profile("python", hftlab.synthetic("calm", 1_000), how, messages=1_000)
-    shares = dict(found.by_stage().rows())
-    assert {"tick", "book", "signal"} <= set(shares)
-    assert sum(shares.values()) == pytest.approx(1, abs=0.03)
-    assert shares["signal"] > shares["order"] if "order" in shares else shares["signal"] > 0
-    if how == "memory":
-        assert found.slowdown is None
-    else:
-        assert found.slowdown is not None
-        assert found.slowdown > 1.1
-
-
-def test_counters_know_no_stage() -> None:
-    found = hftlab.profile("python", hftlab.synthetic("calm", 500), "counters", messages=500)
-    assert found.by_stage().is_empty()
