@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import cProfile
-import pstats
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from types import CodeType
 from typing import Any
 
 from hftlab.engine.engine import Engine
-from hftlab.engine.python import PythonSession
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.paired import gc_paused
-from hftlab.profiling.line import profiled_functions
-from hftlab.profiling.locations import Locations, short_path
-from hftlab.profiling.passes import blocks, is_python, open_session, plain_ns
+from hftlab.profiling.locations import Call, Locations
+from hftlab.profiling.passes import is_python, open_session, plain_ns, run_under
 from hftlab.profiling.result import Observation, Row, Unavailable, row_of
 
 #: Share of the whole below which siblings are drawn as one.
@@ -22,18 +19,8 @@ MIN_SHARE = 0.003
 MAX_DEPTH, MAX_RECTANGLES = 14, 5_000
 _DISABLE = "<method 'disable' of '_lsprof.Profiler' objects>"
 
-Key = tuple[str, int, str]  # file, first line, name: how cProfile identifies a function
-#: function -> (calls without recursion, calls, own s, cumulative s, the same by caller)
-Stats = dict[Key, tuple[int, int, float, float, dict[Key, tuple[int, int, float, float]]]]
-
-
-@dataclass(frozen=True)
-class Call:
-    """A function as it stands in a stack."""
-
-    name: str
-    stage: str
-    file: str = ""
+#: How cProfile identifies a function: a built-in one by its name.
+Code = CodeType | str
 
 
 @dataclass
@@ -105,75 +92,59 @@ def by_call(engine: Engine, feed: Feed) -> Observation:
         raise Unavailable(f"backend {engine.backend!r} is compiled, one call to cProfile; use tool='sample' or 'instructions'")
     plain = plain_ns(engine, feed)
     profiler = cProfile.Profile()
-    with gc_paused():
-        try:
-            profiler.enable()
-        except ValueError as error:  # Python 3.12 and newer refuse a second profiler
-            raise Unavailable(f"another profiler is active: {error}") from None
-        try:
-            for block in blocks(feed):
-                push(block)
-        finally:
-            profiler.disable()
-    stats: Stats = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
-    root = _key(push)
-    name_of = _namer(engine, session)
-    total = stats[root][3]
-    rows = [_row(key, values, total, name_of) for key, values in stats.items() if values[3] and key[2] != _DISABLE]
-    rows.sort(key=lambda row: -row["own_ns"])
-    node = Node(name_of(root), total * 1e9, stats[root][2] * 1e9)
-    _Tree(stats, name_of, total * 1e9).grow(node, (root,))
+    run_under(profiler.enable, profiler.disable, push, feed)
+    tree = _Tree(profiler, Locations(engine))
+    root: CodeType = push.__func__.__code__  # type: ignore[attr-defined]
     slowdown = session.elapsed_ns / max(plain, 1)
     remark = f"a pass under cProfile took {slowdown:.1f} times as long as a plain one, and small functions are slowed down most"
-    return Observation(rows, [remark], rectangles(node), slowdown=slowdown)
-
-
-def _key(method: Callable[..., Any]) -> Key:
-    code = method.__func__.__code__  # type: ignore[attr-defined]
-    return (code.co_filename, code.co_firstlineno, code.co_name)
-
-
-def _namer(engine: Engine, session: Any) -> Callable[[Key], Call]:
-    """A function from cProfile's keys to qualified names with their stage."""
-    locations = Locations(engine)
-    functions = [function for function in vars(type(session)).values() if hasattr(function, "__code__")]
-    functions += profiled_functions(session) if isinstance(session, PythonSession) else []
-    names = {(f.__code__.co_filename, f.__code__.co_firstlineno): f.__qualname__.rpartition("<locals>.")[2] for f in functions}
-
-    def name_of(key: Key) -> Call:
-        file, line, name = key
-        name = names.get((file, line), name.removeprefix("<built-in method ").removeprefix("<method ").rstrip(">"))
-        return Call(name, locations.stage(short_path(file), name), short_path(file))
-
-    return name_of
-
-
-def _row(key: Key, values: Any, total: float, name_of: Callable[[Key], Call]) -> Row:
-    _, calls, own, cumulative, callers = values
-    call = name_of(key)
-    ns = (own * 1e9, cumulative * 1e9, own * 1e9 / calls, cumulative * 1e9 / calls)
-    names = ", ".join(sorted(name_of(caller).name for caller in callers))
-    return row_of("calls", call.name, call.file, key[1], call.stage, calls, *ns, own / total, names)
+    return Observation(tree.rows(root), [remark], rectangles(tree.of(root)), slowdown=slowdown)
 
 
 class _Tree:
     """cProfile knows callers, not stacks: what a function calls is shared out among its places in the tree by time."""
 
-    def __init__(self, stats: Stats, name_of: Callable[[Key], Call], total: float) -> None:
-        self.stats, self.name_of, self.total = stats, name_of, total
-        self.callees: dict[Key, list[tuple[Key, float, float]]] = {}  # caller -> (callee, own s, cumulative s)
-        for key, (*_, callers) in stats.items():
-            for caller, (_, _, own, cumulative) in callers.items():
-                self.callees.setdefault(caller, []).append((key, own, cumulative))
+    def __init__(self, profiler: cProfile.Profile, locations: Locations) -> None:
+        self.entries: dict[Code, Any] = {entry.code: entry for entry in profiler.getstats() if entry.code != _DISABLE}
+        self.calls = {code: _call(code, locations) for code in self.entries}
 
-    def grow(self, node: Node, path: tuple[Key, ...]) -> None:
-        """Give a node its children; path: the functions from the root to it."""
-        part = node.value / (self.stats[path[-1]][3] * 1e9 or 1.0)
-        for callee, own, cumulative in self.callees.get(path[-1], []):
-            value = cumulative * 1e9 * part
-            if callee in path or value < self.total * MIN_SHARE / 10 or len(path) > MAX_DEPTH:
+    def rows(self, root: CodeType) -> list[Row]:
+        """A row per function; shares are of the root."""
+        callers: dict[Code, set[str]] = {code: set() for code in self.entries}
+        for code, entry in self.entries.items():
+            for callee in entry.calls or ():
+                callers[callee.code].add(self.calls[code].name)
+        rows = []
+        for code, entry in self.entries.items():
+            call, line = self.calls[code], getattr(code, "co_firstlineno", 0)
+            own, cumulative = entry.inlinetime * 1e9, entry.totaltime * 1e9
+            ns = (own, cumulative, own / entry.callcount, cumulative / entry.callcount)
+            what = (call.name, call.file, line, call.stage, entry.callcount)
+            share = entry.inlinetime / self.entries[root].totaltime
+            rows.append(row_of("calls", *what, *ns, share, ", ".join(sorted(callers[code]))))
+        return sorted(rows, key=lambda row: -row["own_ns"])
+
+    def of(self, root: CodeType) -> Node:
+        """The root with everything it calls, in ns."""
+        entry = self.entries[root]
+        node = Node(self.calls[root], entry.totaltime * 1e9, entry.inlinetime * 1e9)
+        self._grow(node, (root,), MIN_SHARE / 10 * node.value)
+        return node
+
+    def _grow(self, node: Node, path: tuple[Code, ...], least: float) -> None:
+        """Give a node its children; path: the functions from the root to it; least: ns of a child."""
+        entry = self.entries[path[-1]]
+        part = node.value / (entry.totaltime or 1.0)
+        for callee in entry.calls or ():
+            value = callee.totaltime * part
+            if callee.code in path or value < least or len(path) > MAX_DEPTH:
                 continue
-            child = node.child(self.name_of(callee))
+            child = node.child(self.calls[callee.code])
             child.value += value
-            child.own += own * 1e9 * part
-            self.grow(child, (*path, callee))
+            child.own += callee.inlinetime * part
+            self._grow(child, (*path, callee.code), least)
+
+
+def _call(code: Code, locations: Locations) -> Call:
+    if isinstance(code, str):
+        return locations.call(code.removeprefix("<built-in method ").removeprefix("<method ").rstrip(">"), "")
+    return locations.call(code.co_qualname, code.co_filename)

@@ -25,8 +25,6 @@ from hftlab.feeds.feed import Feed
 from hftlab.profiling.passes import halves, open_session, stages
 from hftlab.profiling.result import Unavailable
 
-#: Longest wait for the tool to attach, in seconds.
-ATTACH_S = 10.0
 #: Longest run of a tool, in seconds.
 TOOL_S = 60
 _MAIN = f"import sys; from {__name__} import main; main(sys.argv[1:])"
@@ -62,11 +60,17 @@ def job(engine: Engine, feed: Feed) -> Iterator[Path]:
         yield Path(folder)
 
 
-def run(command: list[str]) -> list[str]:
+def run(command: list[str], longest_s: float = TOOL_S) -> list[str]:
     """Run a tool with the child under it to its end; returns its lines on stderr, or its exit code if there are none."""
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=TOOL_S, env=environment()
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=longest_s,
+            env=environment(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return [type(error).__name__]
@@ -85,11 +89,11 @@ def environment() -> dict[str, str]:
 
 
 def main(words: list[str]) -> None:
-    """The child: what to do, the folder of the job, and for loop the seconds."""
+    """The child: what to do, the folder of the job; for loop the seconds, for mark the command that switches the tool on."""
     what, folder = words[0], Path(words[1])
     engine, feed = _received(folder)
     if what == "mark":
-        _wait_for_tool(folder)
+        _switch_on(words[2:])
         marked(engine, feed)
         sys.stdout.flush()
         os._exit(0)  # the exit of Python would be counted, at fifty times its cost
@@ -156,10 +160,9 @@ def _tell_perf(folder: Path, word: str) -> None:
             file.readline()
 
 
-def _wait_for_tool(folder: Path) -> None:
-    """Report that everything is imported, then wait until the tool counts. Waiting must not sleep: valgrind listens only to a
-    process that runs."""
-    (folder / "ready").touch()
-    end = time.monotonic() + ATTACH_S
-    while not (folder / "go").exists() and time.monotonic() < end:
+def _switch_on(command: list[str]) -> None:
+    """Switch on the tool above this process by its own program. Waiting for it must not sleep: valgrind listens only to a process
+    that runs."""
+    switch = subprocess.Popen([command[0], f"--pid={os.getpid()}", *command[1:]], stdout=subprocess.DEVNULL)
+    while switch.poll() is None:
         pass

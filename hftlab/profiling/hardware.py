@@ -1,17 +1,15 @@
 """instructions and counters: what the processor does per message, counted by callgrind and by perf stat at a child process.
 
 instructions  A child runs the second half of the feed until each stage, after the first half as warm-up; at marks callgrind dumps
-              its counts, and stages are differences of passes. It is switched on only when everything is imported, which would
-              take a minute under it. Of the Rust engine only its loop is counted; of any other, its `push` with the interpreter.
-              Caches and branch predictors are simulated: a plain processor's, not this one's.
+              its counts, and stages are differences of passes. The child switches it on when everything is imported, which
+              would take a minute under it. Of the Rust engine only its loop is counted; of any other, its `push` with the
+              interpreter. Caches and branch predictors are simulated: a plain processor's, not this one's.
 counters      Virtual machines often have no counters of the processor; those of the kernel are there all the same.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
-import time
 from pathlib import Path
 
 from hftlab.engine.engine import Engine
@@ -56,7 +54,9 @@ def instructions(engine: Engine, feed: Feed) -> Observation:
     valgrind, vgdb = child.program("valgrind"), child.program("vgdb")
     with child.job(engine, feed) as folder:
         for _ in track([None], f"counting instructions of {engine.label}"):
-            reason = _callgrind([valgrind, *_options(folder, engine)], vgdb, folder)
+            switch = [vgdb, f"--vgdb-prefix={folder / 'vgdb'}", "--wait=5", "instrumentation", "on"]
+            command = [valgrind, *_options(folder, engine), *child.command("mark", folder, *switch)]
+            reason = child.run(command, CALLGRIND_S)[-1]
         dumps = sorted(folder.glob("out.*"), key=lambda path: int(path.suffix[1:]))
         totals = [_totals(path.read_text(errors="replace")) for path in dumps]
     known = stages(engine)
@@ -80,33 +80,7 @@ def _options(folder: Path, engine: Engine) -> list[str]:
     loops = ["--collect-atstart=no", *(f"--toggle-collect={name}" for name in RUST_LOOPS)] if engine.backend == "rust" else []
     switches = ["--tool=callgrind", "--vgdb=yes", "--instr-atstart=no", "--cache-sim=yes", "--branch-sim=yes"]
     files = [f"--vgdb-prefix={folder / 'vgdb'}", f"--callgrind-out-file={folder / 'out'}"]
-    return [*switches, *files, "--dump-before=getppid", *loops, *child.command("mark", folder)]
-
-
-def _callgrind(command: list[str], vgdb: str, folder: Path) -> str:
-    """Start the child, switch callgrind on when it is ready, wait for its end; returns the last line of its log."""
-    end = time.monotonic() + CALLGRIND_S
-    log = folder / "log"
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env=child.environment()
-        )
-        try:
-            while process.poll() is None and not (folder / "ready").exists() and time.monotonic() < end:
-                time.sleep(0.02)
-            if process.poll() is None:
-                switch = [vgdb, f"--pid={process.pid}", f"--vgdb-prefix={folder / 'vgdb'}", "--wait=5", "instrumentation", "on"]
-                subprocess.run(switch, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False)
-                (folder / "go").touch()
-            process.wait(max(end - time.monotonic(), 1.0))
-        except subprocess.TimeoutExpired:
-            return f"it took more than {CALLGRIND_S:.0f} s"
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else f"exit code {process.returncode}"
+    return [*switches, *files, "--dump-before=getppid", *loops]
 
 
 def _totals(dump: str) -> dict[str, int]:

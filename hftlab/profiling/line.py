@@ -19,10 +19,9 @@ from typing import Any
 from hftlab.engine.engine import Engine
 from hftlab.engine.python import PythonSession
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.paired import gc_paused
 from hftlab.presentation.progress import track
 from hftlab.profiling.locations import Locations, short_path
-from hftlab.profiling.passes import blocks, open_session, plain_ns
+from hftlab.profiling.passes import open_session, plain_ns, run_under
 from hftlab.profiling.result import Observation, Row, Unavailable, own_lines, row_of
 
 PASSES = 3
@@ -34,20 +33,16 @@ Times = dict[tuple[str, int], dict[int, tuple[int, float]]]
 def by_line(engine: Engine, feed: Feed) -> Observation:
     """Two plain passes, then three under the profiler, of which the fastest counts for each line.
 
-    raises : Unavailable without line_profiler, or if the engine is not the Python one
+    raises : Unavailable if the engine is not the Python one
     """
-    try:
-        from line_profiler import LineProfiler
-    except ImportError:
-        raise Unavailable("line_profiler is not installed: pip install line_profiler") from None
     session, _ = open_session(engine, feed)
     if not isinstance(session, PythonSession):
         raise Unavailable(f"backend {engine.backend!r} has no Python lines; use tool='sample' or 'instructions'")
     functions = profiled_functions(session)
     plain = plain_ns(engine, feed)
-    times, profiled_ns = _pass(LineProfiler, functions, engine, feed)
+    times, profiled_ns = _pass(functions, engine, feed)
     for _ in track(range(PASSES - 1), f"timing lines of {engine.label}"):
-        again, ns = _pass(LineProfiler, functions, engine, feed)
+        again, ns = _pass(functions, engine, feed)
         profiled_ns = min(profiled_ns, ns)
         # The fastest of each line: an interrupt hits another line in every pass.
         for code, lines in times.items():
@@ -64,21 +59,15 @@ def by_line(engine: Engine, feed: Feed) -> Observation:
     return Observation(rows, remarks, slowdown=slowdown)
 
 
-def _pass(profiler_of: Any, functions: list[FunctionType], engine: Engine, feed: Feed) -> tuple[Times, float]:
+def _pass(functions: list[FunctionType], engine: Engine, feed: Feed) -> tuple[Times, float]:
     """One pass under the profiler: the times of its lines, and the ns it took."""
+    from line_profiler import LineProfiler
+
     session, push = open_session(engine, feed)
-    with _restored(functions), warnings.catch_warnings(), gc_paused():
+    with _restored(functions), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of functions without source
-        profiler = profiler_of(*functions)
-        try:
-            profiler.enable_by_count()
-        except (ValueError, RuntimeError) as error:  # Python 3.12 and newer refuse a second profiler
-            raise Unavailable(f"another profiler is active: {error}") from None
-        try:
-            for block in blocks(feed):
-                push(block)
-        finally:
-            profiler.disable_by_count()
+        profiler = LineProfiler(*functions)
+        run_under(profiler.enable_by_count, profiler.disable_by_count, push, feed)
         stats = profiler.get_stats()
     times = {
         (file, first): {line: (hits, ticks * stats.unit * 1e9) for line, hits, ticks in lines}
@@ -91,31 +80,25 @@ def profiled_functions(session: PythonSession) -> list[FunctionType]:
     """The engine's loop, and every function of the modules that the stages come from."""
     stages = [type(stage) for stage in (session.tick, session.book, session.signal, session.order)]
     classes = {base for stage in stages for base in stage.__mro__ if base.__module__ != "builtins"}
+    modules = [sys.modules[name] for name in sorted({kind.__module__ for kind in classes})]
     functions: list[Any] = [PythonSession._run]
-    for name in sorted({kind.__module__ for kind in classes}):
-        functions += _functions(name, vars(sys.modules[name]))
+    for module in modules:
+        functions += _functions(module, module.__name__)
     for kind in sorted(classes, key=lambda kind: kind.__qualname__):  # a class defined in a function is in no module
-        functions += _methods(kind)
-    known: dict[Any, FunctionType] = {}
-    for function in functions:
-        known.setdefault(function.__code__, function)
-    return list(known.values())
+        functions += _functions(kind, kind.__module__)
+    return list(dict.fromkeys(functions))
 
 
-def _functions(module: str, values: dict[str, Any]) -> Iterator[Any]:
-    for value in list(values.values()):
-        if getattr(value, "__module__", None) == module:
-            if isinstance(value, FunctionType):
-                yield value
-            elif isinstance(value, type):
-                yield from _methods(value)
-
-
-def _methods(kind: type) -> Iterator[FunctionType]:
-    for value in vars(kind).values():
+def _functions(owner: Any, module: str) -> Iterator[FunctionType]:
+    """The functions and methods of a module, or of a class, that are written in a module."""
+    for value in list(vars(owner).values()):
         plain = getattr(value, "fget", None) or getattr(value, "__func__", value)  # properties, class and static methods
+        if getattr(plain, "__module__", None) != module:
+            continue
         if isinstance(plain, FunctionType) and plain.__code__.co_filename != "<string>":  # as dataclasses write them
             yield plain
+        elif isinstance(plain, type) and not isinstance(owner, type):
+            yield from _functions(plain, module)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from hftlab.engine.engine import Engine
@@ -54,6 +55,15 @@ def stage_of_file(file: str) -> str:
     return {"feeds": "tick", "protocols": "tick", "engine": "engine"}.get(folder.partition("/")[0], "other")
 
 
+@dataclass(frozen=True)
+class Call:
+    """A function as it stands in a stack."""
+
+    name: str
+    stage: str
+    file: str = ""
+
+
 class Locations:
     """The stages of one engine: hftlab's own by their files, a user's by their classes, or by a file that holds only one."""
 
@@ -68,6 +78,11 @@ class Locations:
         if stage := self.classes.get(name.partition(".")[0]):
             return stage
         return self.files.get(file) or stage_of_file(file)
+
+    def call(self, name: str, path: str) -> Call:
+        """A function by its name, qualified or not, and the path of its file."""
+        name, file = name.rpartition("<locals>.")[2], short_path(path)
+        return Call(name, self.stage(file, name), file)
 
 
 def _file_of(factory: Factory) -> str:

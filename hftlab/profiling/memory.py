@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import tracemalloc
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ PIECES = 32
 MAX_LINES = 50
 
 Place = tuple[str, str]  # stage; file and function, or file and line
+Counter = Callable[[], tuple[int, int]]  # allocations and bytes so far
 
 
 def memory(engine: Engine, feed: Feed) -> Observation:
@@ -45,7 +47,7 @@ def memory(engine: Engine, feed: Feed) -> Observation:
     return _python(engine, feed)
 
 
-def _counted(engine: Engine, feed: Feed, counter: Callable[[], tuple[int, int]]) -> Observation:
+def _counted(engine: Engine, feed: Feed, counter: Counter) -> Observation:
     """Allocations and bytes by stage, from the engine's own counter."""
     messages = count(feed)
     every = -(-messages // PIECES)
@@ -71,12 +73,11 @@ def _counted(engine: Engine, feed: Feed, counter: Callable[[], tuple[int, int]])
     return Observation(rows, remarks)
 
 
-def _allocated(counter: Callable[[], tuple[int, int]], push: Callable[[Piece], Any], piece: Piece) -> np.ndarray[Any, Any]:
+def _allocated(counter: Counter, push: Callable[[Piece], Any], piece: Piece) -> np.ndarray[Any, Any]:
     """Allocations and bytes of one call, (2,) int64."""
     start = counter()
     push(piece)
-    end = counter()
-    return np.array([end[0] - start[0], end[1] - start[1]])
+    return np.subtract(counter(), start)
 
 
 def _python(engine: Engine, feed: Feed) -> Observation:
@@ -101,7 +102,7 @@ def _python(engine: Engine, feed: Feed) -> Observation:
         if memray:
             places = _requested(memray, engine, warm(part))
             now[:2] = np.sum(list(places.values()), axis=0) / messages
-            functions = [row_of("memory", "function", *place, *(np.array(n) / messages).tolist()) for place, n in places.items()]
+            functions = [row_of("memory", "function", *place, *(n / messages).tolist()) for place, n in places.items()]
         allocations, size, kept = (now - before).tolist()
         rows.append(row_of("memory", "stage", until, until, *((allocations, size) if memray else (None, None)), kept))
         before = now
@@ -126,10 +127,10 @@ def _memray() -> Any:
     return memray
 
 
-def _requested(memray: Any, engine: Engine, run: Callable[[], Any]) -> dict[Place, tuple[int, int]]:
+def _requested(memray: Any, engine: Engine, run: Callable[[], Any]) -> dict[Place, Any]:
     """Allocations and bytes of `run` by function."""
     locations = Locations(engine)
-    places: dict[Place, tuple[int, int]] = {}
+    places: dict[Place, Any] = defaultdict(lambda: np.zeros(2))
     freeing = {memray.AllocatorType.FREE, memray.AllocatorType.MUNMAP, memray.AllocatorType.PYMALLOC_FREE}
     with TemporaryDirectory(prefix="hftlab-profile-") as folder:
         file = Path(folder) / "memray"
@@ -137,14 +138,10 @@ def _requested(memray: Any, engine: Engine, run: Callable[[], Any]) -> dict[Plac
             run()
         with memray.FileReader(file) as reader:
             for record in reader.get_allocation_records():
-                if record.allocator in freeing:
-                    continue
-                stack = record.stack_trace(max_stacks=1)
-                name, path, _ = stack[0] if stack else ("", "", 0)
-                file_name = short_path(path)
-                place = (locations.stage(file_name, name), f"{name}, {file_name}")
-                calls, size = places.get(place, (0, 0))
-                places[place] = (calls + record.n_allocations, size + record.size)
+                if record.allocator not in freeing:
+                    name, path, _ = (record.stack_trace(max_stacks=1) or [("", "", 0)])[0]
+                    call = locations.call(name, path)
+                    places[call.stage, f"{call.name}, {call.file}"] += (record.n_allocations, record.size)
     return places
 
 
@@ -166,10 +163,10 @@ def _kept(engine: Engine, run: Callable[[], Any]) -> tuple[list[tuple[Place, int
         if not running:
             tracemalloc.stop()
     out = []
-    for change in after.compare_to(before, "lineno"):
+    for change in after.compare_to(before, "lineno"):  # the largest first
         frame = change.traceback[0]
         file = short_path(frame.filename)
         stage = locations.stage(file, "")
         if change.size_diff > 0 and stage != "other":
             out.append(((stage, f"{file}:{frame.lineno}"), change.count_diff, change.size_diff))
-    return sorted(out, key=lambda row: -row[2])[:MAX_LINES], peak
+    return out[:MAX_LINES], peak

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -129,11 +131,9 @@ class Profile(StoredResult):
         """
         import polars as pl
 
-        parts = _parts(self.tool, self.rows, self.tree)
-        whole = sum(value for _, value in parts) or 1.0
-        shares = [(name, sum(value for stage, value in parts if stage == name) / whole) for name in STAGES]
-        rows = [(name, share) for name, share in shares if share > 0]
-        return pl.DataFrame(rows, schema={"stage": pl.String, "share": pl.Float64}, orient="row")
+        parts = pl.DataFrame(_parts(self), schema={"stage": pl.Enum(STAGES), "share": pl.Float64}, orient="row")
+        sums = parts.group_by("stage").sum().filter(pl.col("share") > 0).sort("stage")
+        return sums.with_columns(pl.col("stage").cast(pl.String), pl.col("share") / pl.col("share").sum())
 
     def tables(self) -> list[Table]:
         """The rows that weigh most; of a line profile the source of its slowest functions, too."""
@@ -152,9 +152,29 @@ class Profile(StoredResult):
 
     def plot(self) -> Any:
         """An Altair chart; without rows, the sentence that says why."""
-        from hftlab.charts import empty_chart
+        from hftlab import charts
 
-        return _CHARTS[self.tool](self) if self else empty_chart(self.missing)
+        if not self:
+            return charts.empty_chart(self.missing)
+        title = (TITLES[self.tool], self.subtitle())
+        match self.tool:
+            case "line":
+                return charts.bar_chart(_line_bars(self.rows), *title, "share of the engine's loop (%)", monospace=True)
+            case "calls" | "sample":
+                what = "pass, callees included" if self.tool == "calls" else "samples"
+                return charts.icicle_chart(self.tree, *title, f"share of the {what}")
+            case "instructions":
+                bars = [{"panel": r["event"], "label": r["stage"], "value": r["per_message"]} for r in self.rows]
+                return charts.panel_chart([bar for bar in bars if bar["panel"] in PANELS], *title, "per message, simulated")
+            case "counters":
+                names = [row["event"] + " (ns)" * (row["unit"] == "ns") for row in self.rows]
+                dots = [
+                    {"label": name, "value": row["per_message"], "group": row["source"]}
+                    for name, row in zip(names, self.rows, strict=True)
+                ]
+                return charts.dot_chart(dots, *title, "per message (log scale)")
+        bars, axis = _memory_bars(self.rows)
+        return charts.bar_chart(bars, *title, axis)
 
     def __repr__(self) -> str:
         return f"<Profile {self.headline()}, {len(self.rows):,} rows>" if self else self.missing
@@ -177,15 +197,16 @@ def own_lines(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row["hits"] and not row["calls"] and row["stage"] != "engine"]
 
 
-def _parts(tool: str, rows: Sequence[Row], tree: Sequence[Row]) -> list[tuple[str, float]]:
+def _parts(profile: Profile) -> list[tuple[str, float]]:
     """(stage, what it takes) of a profile."""
-    if tree:  # where built-in functions stand below their callers
-        return [(row["stage"], row["own"]) for row in tree]
-    if tool == "line":
+    rows = profile.rows
+    if profile.tree:  # where built-in functions stand below their callers
+        return [(row["stage"], row["own"]) for row in profile.tree]
+    if profile.tool == "line":
         return [(row["stage"], row["ns"]) for row in rows if not row["calls"]]
-    if tool == "memory":
+    if profile.tool == "memory":
         return [(row["stage"], row["allocations_per_message"] or 0.0) for row in rows if row["kind"] == "stage"]
-    if tool == "instructions":
+    if profile.tool == "instructions":
         return [(row["stage"], row["per_message"]) for row in rows if row["event"] == "instructions"]
     return []
 
@@ -201,26 +222,16 @@ def _heaviest(tool: str, rows: Sequence[Row]) -> list[Row]:
 
 def _sources(rows: Sequence[Row]) -> Iterator[Table]:
     """Every line of the functions whose own lines take most."""
-    functions: dict[tuple[str, str], float] = {}
+    weights: Counter[tuple[str, str]] = Counter()
     for row in own_lines(rows):
-        key = (row["file"], row["function"])
-        functions[key] = functions.get(key, 0.0) + row["share"]
-    for file, name in sorted(functions, key=lambda key: -functions[key])[:SOURCES]:
-        lines = sorted((row for row in rows if (row["file"], row["function"]) == (file, name)), key=lambda row: row["line"])
-        cells = [
-            (
-                _indented(row["source"]),
-                *(_cell(name, row[name]) if row["hits"] else "" for name in ("share", "hits", "ns_per_hit")),
-            )
-            for row in lines
-        ]
-        yield table(f"{name}, {file}:{lines[0]['line']}", ("source", "share", "hits", "ns/hit"), cells)
-
-
-def _indented(source: str) -> str:
-    """A line of source with the indentation that HTML would collapse."""
-    code = source.lstrip(" ")
-    return "\N{NO-BREAK SPACE}" * (len(source) - len(code)) + code
+        weights[row["file"], row["function"]] += row["share"]
+    for place, _ in weights.most_common(SOURCES):
+        lines = sorted((row for row in rows if (row["file"], row["function"]) == place), key=lambda row: row["line"])
+        cells = [[_cell(name, row[name]) if row["hits"] else "" for name in ("share", "hits", "ns_per_hit")] for row in lines]
+        sources = [re.sub("^ +", lambda match: "\N{NO-BREAK SPACE}" * len(match[0]), row["source"]) for row in lines]
+        heads = ("source", "share", "hits", "ns/hit")  # the source keeps its indentation, which HTML would collapse
+        named = [(source, *numbers) for source, numbers in zip(sources, cells, strict=True)]
+        yield table(f"{place[1]}, {place[0]}:{lines[0]['line']}", heads, named)
 
 
 def _cell(name: str, value: Any) -> str:
@@ -236,80 +247,29 @@ def _cell(name: str, value: Any) -> str:
     return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"
 
 
-def _line_chart(profile: Profile) -> Any:
-    """The slowest lines with their source, as bars."""
-    from hftlab.charts import bar_chart
-
-    bars = [
+def _line_bars(rows: Sequence[Row]) -> list[Row]:
+    """The slowest lines with their source."""
+    return [
         {
             "label": f"{row['file'].rpartition('/')[2]}:{row['line']}  {row['source'].strip()}",
             "value": 100 * row["share"],
             "group": row["stage"],
             "text": f"{row['ns_per_hit']:,.0f} ns x {row['hits']:,}",
         }
-        for row in own_lines(profile.rows)[:BARS]
+        for row in own_lines(rows)[:BARS]
     ]
-    return bar_chart(bars, TITLES["line"], profile.subtitle(), "share of the engine's loop (%)", monospace=True)
 
 
-def _tree_chart(profile: Profile) -> Any:
-    """An icicle: callers above, callees below, as wide as the time they take."""
-    from hftlab.charts import icicle_chart
-
-    what = {"calls": "share of the pass, callees included", "sample": "share of the samples"}[profile.tool]
-    return icicle_chart(profile.tree, TITLES[profile.tool], profile.subtitle(), what)
-
-
-def _instructions_chart(profile: Profile) -> Any:
-    """A panel per event, a bar per stage."""
-    from hftlab.charts import panel_chart
-
-    bars = [
-        {"panel": row["event"], "label": row["stage"], "value": row["per_message"]}
-        for row in profile.rows
-        if row["event"] in PANELS
-    ]
-    return panel_chart(bars, TITLES["instructions"], profile.subtitle(), "per message, simulated")
-
-
-def _counters_chart(profile: Profile) -> Any:
-    """Each event per message on a logarithmic axis; events that the machine does not count are named."""
-    from hftlab.charts import dot_chart
-
-    dots = [
-        {
-            "label": f"{row['event']} (ns)" if row["unit"] == "ns" else row["event"],
-            "value": row["per_message"],
-            "group": row["source"],
-        }
-        for row in profile.rows
-    ]
-    return dot_chart(dots, TITLES["counters"], profile.subtitle(), "per message (log scale)")
-
-
-def _memory_chart(profile: Profile) -> Any:
-    """Allocations per message: by stage where the engine counts them, by function with memray, else blocks kept by line."""
-    from hftlab.charts import bar_chart
-
-    kinds = {row["kind"] for row in profile.rows}
+def _memory_bars(rows: Sequence[Row]) -> tuple[list[Row], str]:
+    """Allocations per message and the title of their axis: by stage where the engine counts them, by function with memray, else
+    blocks kept by line."""
+    kinds = {row["kind"] for row in rows}
     kind = next(name for name in ("growth", "function", "line", "stage") if name in kinds)
-    column, title, axis = "allocations_per_message", TITLES["memory"], "allocations per message"
-    if kind == "line":
-        column, title, axis = "kept_per_message", "Memory kept", "blocks kept per message"
+    column, axis = ("kept", "blocks kept") if kind == "line" else ("allocations", "allocations")
     state = {"stage": ", steady state", "growth": ", growth"} if kind == "growth" else {kind: ""}
+    chosen = [row for row in rows if row["kind"] in state][:BARS]
     bars = [
-        {"label": row["where"] + state[row["kind"]], "value": row[column], "group": row["stage"]}
-        for row in profile.rows
-        if row["kind"] in state
+        {"label": row["where"] + state[row["kind"]], "value": row[f"{column}_per_message"], "group": row["stage"]}
+        for row in chosen
     ]
-    return bar_chart(bars[:BARS], title, profile.subtitle(), axis)
-
-
-_CHARTS = {
-    "line": _line_chart,
-    "calls": _tree_chart,
-    "sample": _tree_chart,
-    "instructions": _instructions_chart,
-    "counters": _counters_chart,
-    "memory": _memory_chart,
-}
+    return bars, f"{axis} per message"

@@ -9,15 +9,15 @@ from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
 from hftlab.presentation.progress import track
 from hftlab.profiling import child
-from hftlab.profiling.calls import Call, Node, rectangles, tree_of
-from hftlab.profiling.locations import RUST, Locations, short_path
+from hftlab.profiling.calls import Node, rectangles, tree_of
+from hftlab.profiling.locations import RUST, Call, Locations
 from hftlab.profiling.passes import is_python, open_session
 from hftlab.profiling.result import Observation, Row, Unavailable, row_of
 
 SECONDS = 1.5
 RATE = 400  # samples per second
 
-_FRAME = re.compile(r"^(?P<name>.*) \((?P<file>.*?)(?::\d+)?\)$")
+_FRAME = re.compile(r"^(.*) \((.*?)(?::\d+)?\)$")
 _HASH = re.compile(r"^h[0-9a-f]{16}$")
 _LOOP = re.compile(r"^loop \(.*profiling/child\.py(:\d+)?\)$")
 
@@ -73,9 +73,8 @@ def parse(raw: str, locations: Locations) -> list[tuple[list[Call], int]]:
 
 def _call(frame: str, locations: Locations) -> Call:
     match = _FRAME.match(frame)
-    name, file = (match["name"], short_path(match["file"])) if match else (frame, "")
-    name = rust_name(name) if file.startswith(RUST) or "::" in name else name.rpartition("<locals>.")[2]
-    return Call(name, locations.stage(file, name), file)
+    name, file = match.groups() if match else (frame, "")
+    return locations.call(rust_name(name) if RUST in file or "::" in name else name, file)
 
 
 def rust_name(name: str) -> str:

@@ -15,8 +15,8 @@ from hftlab.charts import icicle_chart
 from hftlab.cli.main import main
 from hftlab.errors import ConfigError, HftlabError, UnknownName
 from hftlab.profiling import TOOLS, Profile
-from hftlab.profiling.calls import MAX_RECTANGLES, MIN_SHARE, Call, rectangles, tree_of
-from hftlab.profiling.locations import RUST, RUST_STAGES, short_path, stage_of_file
+from hftlab.profiling.calls import MAX_RECTANGLES, MIN_SHARE, rectangles, tree_of
+from hftlab.profiling.locations import RUST, RUST_STAGES, Call, short_path, stage_of_file
 from hftlab.profiling.result import COLUMNS, STAGES, own_lines
 from hftlab.profiling.sample import rust_name
 from hftlab.stages.book import Book
@@ -273,10 +273,8 @@ def test_a_program_that_refuses_is_one_sentence(tool: str, monkeypatch: pytest.M
     unavailable(hftlab.profile("python", tool=tool, messages=200), "Operation not permitted")
 
 
-def test_without_line_profiler_or_memray_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "line_profiler", None)
+def test_without_memray_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "memray", None)
-    unavailable(hftlab.profile("python", tool="line", messages=200), "line_profiler is not installed")
     found = hftlab.profile("python", tool="memory", messages=200)
     assert found
     assert "memray is not installed" in found.missing
