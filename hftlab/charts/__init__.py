@@ -12,6 +12,7 @@ from hftlab.charts.base import PALETTE as PALETTE
 from hftlab.charts.base import empty_chart as empty_chart
 from hftlab.charts.base import theme as theme
 from hftlab.charts.distribution import ccdf_chart as ccdf_chart
+from hftlab.charts.distribution import clock_chart as clock_chart
 from hftlab.charts.distribution import heat_chart as heat_chart
 from hftlab.charts.distribution import percentile_chart as percentile_chart
 from hftlab.charts.distribution import ridge_chart as ridge_chart
@@ -20,7 +21,6 @@ from hftlab.charts.dots import round_trip_chart as round_trip_chart
 from hftlab.charts.dots import stage_chart as stage_chart
 from hftlab.charts.dots import storm_chart as storm_chart
 from hftlab.charts.dots import tick_to_trade_chart as tick_to_trade_chart
-from hftlab.charts.lines import clock_chart as clock_chart
 from hftlab.charts.lines import ffi_chart as ffi_chart
 from hftlab.charts.lines import line_chart as line_chart
 from hftlab.charts.lines import scaling_chart as scaling_chart

@@ -13,11 +13,12 @@ from typing import Any
 import polars as pl
 
 from hftlab.charts.base import WIDTH, Chart, alt, data, empty_chart, head, rows_of
-from hftlab.charts.scales import broken, by_series, legend, names_in, styles, text_width, time_axis
+from hftlab.charts.scales import broken, by_series, legend, names_in, text_width, time_axis
 from hftlab.presentation.document import duration
 
 #: How far a ridge reaches, in distances between two of them.
 _REACH = 1.7
+_CLOCK_FIGURES = {"min": 0.0, "p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "p99.99": 99.99}
 
 
 def percentile_chart(
@@ -41,6 +42,19 @@ def percentile_chart(
     x = x.axis(title="percentile (log scale of 1 / (1 - p))", values=list(labels), labelExpr=expression)
     scale, axis = time_axis(what, [row["ns"] for row in rows])
     return _lines(rows, x, alt.Y("ns:Q", scale=scale, axis=axis)).properties(title=head(title, subtitle))
+
+
+def clock_chart(clocks: pl.DataFrame, subtitle: str = "two readings back to back") -> Chart:
+    """The cost of reading each clock, as `percentile_chart`.
+
+    clocks : columns clock, min, p50, p90, p99, p99.9, p99.99 (ns; null where the sample is too small)
+
+    A cost below 1 ns, which only a clock coarser than its reading can show, is drawn at 1 ns.
+    """
+    costs = clocks.unpivot(list(_CLOCK_FIGURES), index="clock").select(
+        series="clock", percentile=pl.col("variable").replace_strict(_CLOCK_FIGURES), ns=pl.col("value").clip(1.0)
+    )
+    return percentile_chart(costs, "Cost of reading a clock", subtitle, "cost of a reading")
 
 
 def ccdf_chart(
@@ -100,19 +114,15 @@ def ridge_chart(frame: pl.DataFrame, title: str = "Distribution of latency", sub
     lines_at = {offsets[name]: json.dumps([""] * (lines - len(text)) + text) for name, text in beside.items()}
     labels = " : ".join([*(f"datum.value == {at} ? {text}" for at, text in lines_at.items()), "''"])
     left = max(text_width(line, 11) for text in beside.values() for line in text)
-    colours, dashes = styles(names)
     scale, axis = time_axis(what, [row[edge] for row in rows for edge in ("low_ns", "high_ns")], limit=8)
     x = alt.X("ns:Q", scale=scale, axis=axis)
     y = alt.Y("top:Q").scale(domain=[0, len(names) - 1 + _REACH], nice=False, zero=False)
     beneath = {"labelOffset": 2 - 9 * lines, "labelLimit": 300, "domain": False, "ticks": False}
     y = y.axis(title=None, values=list(offsets.values()), labelExpr=labels, **beneath)
-    color = alt.Color("series:N", legend=None).scale(domain=names, range=colours)
-    dash = alt.StrokeDash("series:N", legend=None).scale(domain=names, range=dashes)
+    series = {name: encoding.legend(None) for name, encoding in by_series(names).items()}
     points = [point for name in names for point in _outline(bins[name], name, offsets[name])]
     areas = data(points).mark_area(fillOpacity=0.72, line={"strokeWidth": 1.2}, orient="vertical")
-    areas = areas.encode(
-        x=x, y=y, y2="base:Q", color=color, strokeDash=dash, tooltip=["series:N", alt.Tooltip("ns:Q", format=",.0f")]
-    )
+    areas = areas.encode(x=x, y=y, y2="base:Q", **series, tooltip=["series:N", alt.Tooltip("ns:Q", format=",.0f")])
     marks = [{"series": name, "ns": medians[name], "base": offsets[name], "top": offsets[name] + 0.5} for name in names]
     rules = data(marks).mark_rule(color="white", strokeWidth=2).encode(x=x, y=y, y2="base:Q")
     height = max(44, 15 * lines) * (len(names) - 1 + _REACH)

@@ -1,4 +1,4 @@
-"""Lines: anything against anything else, and the experiments that are curves: scaling, FFI overhead, clocks."""
+"""Lines: anything against anything else, and the experiments that are curves: scaling, FFI overhead."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Any
 import polars as pl
 
 from hftlab.charts.base import WIDTH, Chart, alt, data, empty_chart, head, rows_of
-from hftlab.charts.scales import by_series, colour_by, colours_of, legend, log_axis, names_in
+from hftlab.charts.scales import by_series, log_axis, names_in
 
 #: Points of a series from which dots would hide the line.
 DENSE = 40
-_CLOCK_FIGURES = ["min", "p50", "p90", "p99", "p99.9", "p99.99", "max"]
 
 
 def line_chart(
@@ -88,35 +87,6 @@ def scaling_chart(points: pl.DataFrame, title: str, rules: Mapping[str, float] |
     dotted = ["dotted: the reserved bytes of the best variant's book outgrow a cache"] if rules else []
     axes: dict[str, Any] = {"x": title, "y": "ns per message", "log_x": True, "log_y": True}
     return line_chart(frame, f"ns per message by {title}", [subtitle, *dotted], **axes, marks=rules, height=320)
-
-
-def clock_chart(clocks: pl.DataFrame, subtitle: str = "") -> Chart:
-    """The cost of a reading by percentile, in ns on a logarithmic axis, one line per clock; no dot where the sample is too small.
-
-    clocks : columns clock, min, p50, p90, p99, p99.9, p99.99, max (ns), n
-
-    A cost below 1 ns, which only a clock coarser than its reading can show, is drawn at 1 ns.
-    """
-    rows = [
-        {"clock": row["clock"], "percentile": name, "ns": row[name], "drawn": max(row[name], 1.0), "n": row["n"]}
-        for row in clocks.to_dicts()
-        for name in _CLOCK_FIGURES
-        if row[name] is not None
-    ]
-    names = clocks["clock"].to_list()
-    scale, axis = log_axis("cost of a reading, ns", [row["drawn"] for row in rows])
-    key = legend(names, columns=1)
-    base = data(rows).encode(
-        x=alt.X("percentile:O", sort=_CLOCK_FIGURES).axis(title="percentile of the readings", labelAngle=0),
-        y=alt.Y("drawn:Q", scale=scale, axis=axis),
-        color=colour_by("clock", colours_of(names), key),
-    )
-    dots = base.mark_point(filled=False, strokeWidth=2, size=90, opacity=1).encode(
-        shape=alt.Shape("clock:N", sort=names, legend=key).scale(domain=names),
-        tooltip=["clock:N", "percentile:N", alt.Tooltip("ns:Q", format=",.1f"), alt.Tooltip("n:Q", format=",")],
-    )
-    title = head("Cost of reading a clock", subtitle or "two readings back to back")
-    return (base.mark_line(strokeWidth=2) + dots).properties(width=450, height=300, title=title)
 
 
 def ffi_chart(calls: pl.DataFrame, subtitle: str = "", title: str = "FFI overhead") -> Chart:

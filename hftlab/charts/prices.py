@@ -44,15 +44,11 @@ def thin(frame: pl.DataFrame, limit: int = 2_000, columns: Iterable[str] | None 
     numeric = [name for name in frame.columns if frame[name].dtype.is_numeric() and name not in ("index", "ts_ns", "instrument")]
     chosen = numeric if columns is None else list(columns)
     check_range(f"limit of {len(chosen)} columns", limit, 2 + 2 * max(1, len(chosen)))
-    placed = frame.select(chosen).with_row_index("place")
-    width = -(-len(frame) // ((limit - 2) // max(1, 2 * len(chosen))))
+    place = pl.int_range(pl.len())
+    stretch = place // -(-len(frame) // ((limit - 2) // max(1, 2 * len(chosen))))
     values = [pl.col(name).cast(pl.Float64).fill_nan(None) for name in chosen]
-    extremes = [end for value in values for end in (value.arg_min(), value.arg_max())]
-    kept = placed.group_by(pl.col("place") // width, maintain_order=True).agg(
-        [pl.col("place").get(end, null_on_oob=True).alias(str(at)) for at, end in enumerate(extremes)]
-    )
-    keep = {0, len(frame) - 1}.union(*(kept[str(at)].drop_nulls().to_list() for at in range(len(extremes))))
-    return frame[sorted(keep)]
+    extremes = [(place == end).over(stretch) for value in values for end in (value.arg_min(), value.arg_max())]
+    return frame.filter(pl.any_horizontal(place == 0, place == pl.len() - 1, *extremes))
 
 
 def price_chart(

@@ -70,17 +70,16 @@ def is_control(name: str) -> bool:
 
 
 def colours_of(names: Sequence[str]) -> dict[str, str]:
-    """The colour of each series by its name, see `styles`."""
-    return dict(zip(names, styles(names)[0], strict=True))
-
-
-def styles(names: Sequence[str]) -> tuple[list[str], list[list[int]]]:
-    """Colour and dash of each series in turn; a control is grey and dashed, the ninth and later ones repeat colours dashed."""
+    """The colour of each series by its name; a control is grey, the ninth and later ones repeat colours."""
     others = [name for name in names if not is_control(name)]
-    place = {name: at for at, name in enumerate(others)}
-    colours = [GREY if is_control(name) else PALETTE[place[name] % len(PALETTE)] for name in names]
-    dashes = [_CONTROL_DASH if is_control(name) else _DASHES[place[name] // len(PALETTE) % len(_DASHES)] for name in names]
-    return colours, dashes
+    return {name: GREY if is_control(name) else PALETTE[others.index(name) % len(PALETTE)] for name in names}
+
+
+def dashes_of(names: Sequence[str]) -> dict[str, list[int]]:
+    """The dash of each series by its name: of a control, and of the ninth and later ones, whose colours come again."""
+    others = [name for name in names if not is_control(name)]
+    turns = {name: at // len(PALETTE) % len(_DASHES) for at, name in enumerate(others)}
+    return {name: _DASHES[turns[name]] if name in turns else _CONTROL_DASH for name in names}
 
 
 def legend(names: Sequence[str], **more: Any) -> Any:
@@ -105,24 +104,27 @@ def line_legend(names: Sequence[str], **more: Any) -> Any:
 
 def by_series(names: Sequence[str], field: str = "series", **more: Any) -> dict[str, Any]:
     """Encodings that tell lines apart: colour, and dash beside it. more : of altair.Legend"""
-    colours, dashes = styles(names)
     key = line_legend(names, **more)
     return {
-        "color": alt.Color(f"{field}:N", sort=list(names), legend=key).scale(domain=list(names), range=colours),
-        "strokeDash": alt.StrokeDash(f"{field}:N", sort=list(names), legend=key).scale(domain=list(names), range=dashes),
+        "color": by_name(alt.Color, field, colours_of(names), key),
+        "strokeDash": by_name(alt.StrokeDash, field, dashes_of(names), key),
     }
 
 
+def by_name(channel: Any, field: str, values: Mapping[str, Any], legend: Any = None) -> Any:
+    """Colour, shape or dash by the names in a field. channel: alt.Color; values: name -> colour, in the order of the legend"""
+    names = list(values)
+    return channel(f"{field}:N", sort=names, legend=legend).scale(domain=names, range=list(values.values()))
+
+
 def colour_by(field: str, colours: Mapping[str, str], legend: Any = None) -> Any:
-    """Colour by the names in a field. colours: name -> colour, in the order of the legend"""
-    names = list(colours)
-    return alt.Color(f"{field}:N", sort=names, legend=legend).scale(domain=names, range=list(colours.values()))
+    """Colour by the names in a field, see `by_name`."""
+    return by_name(alt.Color, field, colours, legend)
 
 
 def shape_by(field: str, shapes: Mapping[str, str], legend: Any = None) -> Any:
-    """Shape by the names in a field. shapes: name -> shape, in the order of the legend"""
-    names = list(shapes)
-    return alt.Shape(f"{field}:N", sort=names, legend=legend).scale(domain=names, range=list(shapes.values()))
+    """Shape by the names in a field, see `by_name`."""
+    return by_name(alt.Shape, field, shapes, legend)
 
 
 def panel_name(text: str) -> Any:

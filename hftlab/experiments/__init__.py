@@ -8,3 +8,4 @@ compare.py                  compare(): is one engine faster than another, and wh
 ablation.py                 ablate(): what each optimisation is worth; compare_steps(): engines in a row
 scaling.py                  scaling(): what a message costs as the book grows
 ffi.py                      ffi_overhead(): what each way from Python into Rust costs
+"""

@@ -19,7 +19,7 @@ import vl_convert
 
 from hftlab import charts
 from hftlab.charts.base import GREY, PALETTE, rows_of
-from hftlab.charts.scales import is_control, styles, ticks_between, time_axis
+from hftlab.charts.scales import colours_of, dashes_of, is_control, ticks_between, time_axis
 from hftlab.charts.show import packed, png_size, title_of
 from hftlab.errors import OutputError, UnknownName
 
@@ -169,9 +169,10 @@ def test_every_colour_stands_out_from_the_paper() -> None:
 
 
 def test_the_ninth_series_repeats_a_colour_with_another_dash() -> None:
-    colours, dashes = styles([f"engine {at}" for at in range(9)] + ["A/A control"])
-    assert colours == [*PALETTE, PALETTE[0], GREY]
-    assert len({(colour, tuple(dash)) for colour, dash in zip(colours, dashes, strict=True)}) == 10
+    names = [f"engine {at}" for at in range(9)] + ["A/A control"]
+    colours, dashes = colours_of(names), dashes_of(names)
+    assert list(colours.values()) == [*PALETTE, PALETTE[0], GREY]
+    assert len({(colours[name], *dashes[name]) for name in names}) == 10
     assert [is_control(name) for name in ("control", "A/A control", "best again", "controlled", "rust")] == [True] * 3 + [
         False
     ] * 2

@@ -63,7 +63,9 @@ KINDS: dict[str, tuple[Builder, pl.DataFrame | Callable[[], pl.DataFrame], str, 
         {"live orders (log scale)", "ns per message (log scale)"},
     ),
     "ffi": (charts.ffi_chart, given.CALLS, "", {"messages per call (log scale)", "ns per message (log scale)"}),
-    "clock": (charts.clock_chart, given.CLOCKS, "", {"percentile of the readings", "cost of a reading, ns (log scale)"}),
+    "clock": (
+        charts.clock_chart, given.CLOCKS, "", {"percentile (log scale of 1 / (1 - p))", "cost of a reading (ns, log scale)"}
+    ),
     "stage": (charts.stage_chart, given.STAGES, "ns_per_message", {"ns per message (log scale)"}),
     "storm": (charts.storm_chart, given.STORMS, "ns_per_message", {"time (ns to µs, log scale)"}),
     "round trip": (charts.round_trip_chart, given.TRANSPORTS, "p50", {"round trip (ns to µs, log scale)"}),
