@@ -22,7 +22,7 @@ from venue.waiting import Clock, wait_until
 from hftlab.errors import ConfigError
 from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
-from hftlab.net import Exchange, ExchangeSettings
+from hftlab.net import Exchange
 from hftlab.net.exchange.audit import AuditLog, SessionState, read_log
 from hftlab.net.exchange.server import Phase
 from hftlab.net.exchange.settings import load_accounts
@@ -311,18 +311,6 @@ def test_after_a_crash_the_session_is_taken_up_again(venue: Venue, tmp_path: Pat
     back.enter(5, "B", 10, 98_0000)
     venue.until_letters(back, "CA")
     assert struct.unpack_from(">Q", back.messages[1], 36) > struct.unpack_from(">Q", client.messages[1], 36)  # references
-
-
-def test_a_new_session_does_not_know_the_old_one(venue: Venue) -> None:
-    exchange = venue.open()
-    bound = exchange.bound
-    exchange.crash()
-    venue.start(Exchange(ItchFeed(SMALL), ACCOUNTS, ExchangeSettings(**{**vars(bound), "session": "DAY2"})))
-    old = venue.connect()
-    old.login(session="DAY1", sequence=3)
-    venue.until(lambda: old.gone)
-    assert old.refused == "S"
-    assert venue.client().session == "DAY2"
 
 
 # Settings and accounts ------------------------------------------------------------------------------------------------------

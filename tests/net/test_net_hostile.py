@@ -434,6 +434,8 @@ def test_everything_listens_on_loopback_unless_told_otherwise(venue: Venue) -> N
         for opened in (exchange.connections.listener, exchange.broadcast.requests, trader.feed.requests):
             assert opened is not None
             assert opened.getsockname()[0] == "127.0.0.1"
+        for line in trader.feed.lines:  # IP_MULTICAST_ALL: nothing of a group that another process has joined elsewhere
+            assert line.getsockopt(socket.IPPROTO_IP, 49) == 0
         sender = exchange.broadcast._sender
         assert sender is not None
         assert sender.getsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL) == 0

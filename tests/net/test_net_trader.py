@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import random
-import socket
 import struct
 import time
 from collections import Counter
@@ -531,15 +530,6 @@ def test_it_ends_though_messages_are_missing_when_nobody_is_there_any_more(excha
     exchange.reset()
     duo.until(lambda: not duo.turn())
     assert duo.trader.feed.arbiter.gap == (101, 200)
-
-
-def test_multicast_is_taken_from_the_interface_that_was_joined_alone() -> None:
-    trader = Trader(TraderSettings(lines=("239.255.71.9:0",), orders="127.0.0.1:1", requests=""), "python")
-    trader.start()
-    try:
-        assert trader.feed.lines[0].getsockopt(socket.IPPROTO_IP, 49) == 0  # IP_MULTICAST_ALL
-    finally:
-        trader.stop()
 
 
 @pytest.mark.parametrize(

@@ -6,34 +6,34 @@ where it stopped. There is no negative answer: what cannot be answered is counte
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 
 from hftlab.errors import WireError
 from hftlab.protocols import moldudp64
 from hftlab.protocols.pacing import Bucket
 
-_CHUNK = 4096  # messages that are forgotten at once
-
 
 class RetransmitBuffer:
-    """The latest published messages, framed.
+    """The latest published messages, framed, in a ring.
 
-    window : how many at least are kept; first : the number of the oldest one kept; next : of the next one to be appended
+    window : how many are kept; next : the number of the next one to be appended
     """
 
     def __init__(self, window: int = 1 << 20) -> None:
-        self.window, self.first, self.next = window, 1, 1
-        self._chunks: deque[list[bytes]] = deque([[]])
+        self.window, self.next = window, 1
+        self._ring: list[bytes] = []
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest message that is kept."""
+        return max(1, self.next - self.window)
 
     def append(self, framed: bytes) -> None:
         """The next message, behind its u16 length."""
-        chunk = self._chunks[-1]
-        if len(chunk) == _CHUNK:
-            self._chunks.append(chunk := [])
-            if len(self._chunks) * _CHUNK > self.window + 2 * _CHUNK:
-                self._chunks.popleft()
-                self.first += _CHUNK
-        chunk.append(framed)
+        if self.next <= self.window:
+            self._ring.append(framed)
+        else:
+            self._ring[(self.next - 1) % self.window] = framed
         self.next += 1
 
     def get(self, sequence: int, count: int, limit: int) -> list[bytes]:
@@ -43,8 +43,7 @@ class RetransmitBuffer:
             return messages
         size = 0
         for number in range(sequence, min(sequence + count, self.next)):
-            chunk, place = divmod(number - self.first, _CHUNK)
-            framed = self._chunks[chunk][place]
+            framed = self._ring[(number - 1) % self.window]
             size += len(framed)
             if messages and size > limit:
                 break
