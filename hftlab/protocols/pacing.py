@@ -76,25 +76,19 @@ class Bucket:
         self.rate, self.burst = rate, burst
         self._left, self._at = float(burst), 0
 
-    def take(self, now_ns: int, count: int = 1) -> bool:
-        """Take `count` if they are there."""
-        self._fill(now_ns)
-        if self._left < count:
-            return False
-        self._left -= count
-        return True
+    def take(self, now_ns: int) -> bool:
+        """Take one if it is there."""
+        there = self.left(now_ns) >= 1
+        self._left -= there
+        return there
 
     def spend(self, now_ns: int, count: int) -> None:
         """Take `count` in any case; the debt has to be made up for before there is anything again."""
-        self._fill(now_ns)
-        self._left -= count
+        self._left = self.left(now_ns) - count
 
-    def left(self, now_ns: int) -> int:
+    def left(self, now_ns: int) -> float:
         """How many could be taken now."""
-        self._fill(now_ns)
-        return int(self._left)
-
-    def _fill(self, now_ns: int) -> None:
         if now_ns > self._at:
             self._left = min(self.burst, self._left + (now_ns - self._at) * self.rate / SECOND_NS)
             self._at = now_ns
+        return self._left

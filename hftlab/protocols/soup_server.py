@@ -28,7 +28,7 @@ class Server(Connection):
     heartbeat_ns     : silence after which a heartbeat is sent
     idle_timeout_ns  : silence of the client after which the connection is closed; a 4.10 login may name its own
     login_timeout_ns : time for a login
-    backlog          : live messages, and bytes of other packets, that may wait for a slow reader
+    backlog          : live messages that may wait for a slow reader
     limit            : the largest length field allowed from a client
     """
 
@@ -83,14 +83,6 @@ class Server(Connection):
         """Messages were appended to the store: they go out with `outgoing`, unless the client has fallen too far behind."""
         if self.state == OPEN and self.waiting > self.backlog:
             self._close(CloseReason.SLOW_READER, f"slow reader: {self.waiting} messages waiting, limit {self.backlog}")
-
-    def send(self, payload: bytes, kind: bytes = soup.UNSEQUENCED) -> None:
-        """Send an unsequenced message, or text (kind "+"); dropped where nobody is logged in. raises : WireError if too long."""
-        packet = soup.packet(kind, payload)
-        if self.state == OPEN:
-            self._outbox += packet
-        if len(self._outbox) > self.backlog:
-            self._close(CloseReason.SLOW_READER, f"slow reader: {len(self._outbox)} bytes waiting, limit {self.backlog}")
 
     def outgoing(self, limit: int = PIECE) -> bytes:
         """Take what is to be sent now, about `limit` bytes at most. Call it again only when all of that was written."""

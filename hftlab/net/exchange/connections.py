@@ -156,7 +156,7 @@ class Connections:
                 except OSError:
                     self._drop(connection, now_ns)
                     return
-        reads = connection.session.closed or connection.session.bucket.left(now_ns) > 0
+        reads = connection.session.closed or connection.session.bucket.left(now_ns) >= 1
         interest = (EVENT_READ if reads else 0) | (EVENT_WRITE if connection.pending else 0)
         if interest != connection.interest:
             if connection.interest:

@@ -151,15 +151,6 @@ class Market:
         self.store.rest(order)
         order.ahead = {order_id for order_id, _ in self.book.queue(order.instrument, order.side, order.price)}
 
-    def ahead(self, order: RestingOrder) -> int:
-        """Shares before a resting order at its price: displayed ones that we have not taken, and our own."""
-        total = sum(self._available(order_id) for order_id in order.ahead)
-        for own in self.store.queues(order.instrument, order.side).get(order.price, ()):
-            if own is order:
-                break
-            total += own.left
-        return total
-
     def trade(self, taker: RestingOrder) -> None:
         """Trade a new order with everything that it reaches, best price first, and in the order of the queue at each price."""
         other = BID + ASK - taker.side

@@ -234,7 +234,7 @@ class Exchange:
         if self.phase == Phase.CLOSING and (now_ns >= self._until_ns or not self.connections.busy):
             self._close()
         elif now_ns >= self._until_ns:
-            if self.phase == Phase.WAITING and self.sessions.logged_in_count >= self.settings.wait:
+            if self.phase == Phase.WAITING and len(self.sessions.open) >= self.settings.wait:
                 self._enter(Phase.OPEN, now_ns)
             elif follower := {Phase.STAYING: Phase.ENDING, Phase.ENDING: Phase.CLOSING}.get(self.phase):
                 self._enter(follower, now_ns)

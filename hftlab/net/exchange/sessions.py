@@ -17,7 +17,7 @@ from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.protocols import ouch, soupbintcp
 from hftlab.protocols.pacing import Bucket
 from hftlab.protocols.soup_server import Server
-from hftlab.protocols.soupbintcp import OPEN, CloseReason
+from hftlab.protocols.soupbintcp import CloseReason
 
 MAX_PACKET = 1024  # the largest length field of a packet from a client: an order with every option needs less than half
 
@@ -43,6 +43,7 @@ class OrderSessions:
     """All connections of a session.
 
     settings             : of the exchange; the limits of connections and accounts, and the name of the session count
+    open                 : connections that are logged in, by account
     streams              : the messages each account has been sent, all of them, for those that come back
     cancel_on_disconnect : cancel the open orders of an account whose connection is lost
     time_ns              : the exchange's time of day; its owner keeps it up to date
@@ -146,11 +147,6 @@ class OrderSessions:
             self.matcher.restore(name, state.next_ref, state.order_number, state.match_number)
             canceled = [ouch.Canceled(self.time_ns, ref, left, "Z") for ref, left in state.open.items()]
             self.report([(name, message) for message in canceled], now_ns)
-
-    @property
-    def logged_in_count(self) -> int:
-        """How many accounts have a connection."""
-        return sum(session.state == OPEN for session in self.open.values())
 
     def _message(self, session: Session, payload: bytes, now_ns: int) -> bool:
         """One message of a client; whether those behind it are looked at."""
