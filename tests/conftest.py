@@ -36,6 +36,12 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return folder
 
 
+@pytest.fixture(params=["python", pytest.param("rust", marks=pytest.mark.rust)])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The name of an engine: a test that asks for it is asked of both."""
+    return str(request.param)
+
+
 #: Marks that hold for a whole folder of tests, or a file of one.
 MARKS = {
     "charts": "engine_free",

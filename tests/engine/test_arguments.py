@@ -19,7 +19,6 @@ from hftlab.feeds.feed import cut, messages
 from hftlab.protocols.itch_messages import build
 from hftlab.settings import Settings
 
-ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
 EVENTS = np.zeros(3, hftlab.EVENT_DTYPE)
 
 
@@ -85,7 +84,6 @@ def test_a_wrong_argument_is_an_hftlab_error(what: str) -> None:
         WRONG[what]()
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 @pytest.mark.parametrize(
     "feed",
     [
@@ -103,7 +101,6 @@ def test_wrong_blocks_of_a_feed_are_a_feed_error_in_every_engine(backend: str, f
         hftlab.Engine(backend).run(feed)
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_any_contiguous_bytes_are_a_block(backend: str) -> None:
     data = b"".join(map(bytes, hftlab.synthetic("calm", 200).blocks()))
     for block in (bytearray(data), memoryview(data), np.frombuffer(data, np.uint8), np.frombuffer(data, np.int8)):
@@ -112,7 +109,6 @@ def test_any_contiguous_bytes_are_a_block(backend: str) -> None:
     assert hftlab.Engine(backend).run(hftlab.ItchFeed(bytearray(data))).messages == 200
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_numbers_of_numpy_are_those_of_python(backend: str) -> None:
     def configs(real: Any, whole: Any) -> dict[str, Any]:
         return {
@@ -127,7 +123,6 @@ def test_numbers_of_numpy_are_those_of_python(backend: str) -> None:
     assert runs[0].order_stream == runs[1].order_stream
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_queries_of_a_run_refuse_what_no_field_holds(backend: str) -> None:
     run = hftlab.Engine(backend).run(hftlab.synthetic("calm", 200))
     symbol = next(filter(None, map(run.name, range(9))))
@@ -146,7 +141,6 @@ def test_an_event_that_the_record_cannot_hold_is_refused() -> None:
     assert session.messages == 0
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 @pytest.mark.parametrize("first", ["A", "R"])
 def test_a_stock_name_of_eight_nul_bytes_is_no_name(backend: str, first: str) -> None:
     def add(ref: int, side: str, shares: int, price: int, stock: str) -> bytes:
@@ -166,7 +160,6 @@ def test_a_stock_name_of_eight_nul_bytes_is_no_name(backend: str, first: str) ->
     assert hftlab.Engine(backend, order_config=eager).run(feed).order_stream[10:18] == b" " * 8
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_a_torn_message_of_unknown_type_is_cut_off_before_it_is_unknown(backend: str) -> None:
     engine = hftlab.Engine(backend, strict=True)
     with pytest.raises(FeedError, match=r"offset 0, message 0: cut off; it needs 34 bytes, 8 are left"):
@@ -175,7 +168,6 @@ def test_a_torn_message_of_unknown_type_is_cut_off_before_it_is_unknown(backend:
         engine.run(hftlab.ItchFeed(b"\x00\x20\xc5" + bytes(31)))
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_a_file_that_shrinks_while_it_is_read_is_a_feed_error(backend: str, tmp_path: Path) -> None:
     path = tmp_path / "day.itch"
     path.write_bytes(b"".join(map(bytes, hftlab.synthetic("calm", 60_000).blocks())))

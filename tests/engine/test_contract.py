@@ -10,7 +10,6 @@ import hftlab
 from hftlab.errors import FaultError
 from hftlab.stages.signal import order_flow_imbalance
 
-ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
 ADD, EXECUTE, DELETE, TRADE = 1, 2, 4, 6
 BID, ASK = 1, 2
 
@@ -25,7 +24,6 @@ def two_sided(bid_qty: int = 300, ask_qty: int = 100) -> list[tuple[int, ...]]:
     return [(0, 1, 0, 10_000, bid_qty, 1, ADD, BID), (0, 2, 0, 10_200, ask_qty, 1, ADD, ASK)]
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_the_signals_of_two_orders(backend: str) -> None:
     rows = run(backend, two_sided()).frame.to_dicts()
     first, second = rows
@@ -44,7 +42,6 @@ def test_the_signals_of_two_orders(backend: str) -> None:
     assert second["score"] == score
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_flow_and_volatility(backend: str) -> None:
     rows = [*two_sided(), (0, 1, 0, 0, 50, 1, EXECUTE, 0), (0, 2, 0, 0, 100, 1, EXECUTE, 0)]
     frame = run(backend, [*rows, (0, 3, 0, 10_400, 10, 1, ADD, ASK), (0, 4, 0, 10_100, 10, 1, ADD, BID)]).frame
@@ -53,7 +50,6 @@ def test_flow_and_volatility(backend: str) -> None:
     assert frame["volatility"][5] == 0.0 * 0.99 + ((1 - 0.99) * 50.0) * 50.0
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_faults_and_messages_without_instrument_change_nothing(backend: str) -> None:
     rows = [*two_sided(), (0, 9, 0, 0, 0, 1, DELETE, 0), (0, 0, 0, 0, 0, 0, 0, 0), (0, 0, 0, 5, 7, 1, TRADE, BID)]
     result = run(backend, rows)
@@ -77,7 +73,6 @@ def test_order_flow_imbalance_case_by_case() -> None:
     assert order_flow_imbalance((0, 0, 0, 0), at) == 5 - 7
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_an_order_byte_by_byte(backend: str) -> None:
     result = run(backend, two_sided(900, 100), order_config=hftlab.OrderConfig(threshold=0.4, lot=200, cooldown=1))
     assert result.orders.select("symbol", "side", "qty", "price", "position").rows() == [("ABC", "B", 200, 10_200, 200)]
@@ -88,7 +83,6 @@ def test_an_order_byte_by_byte(backend: str) -> None:
     assert len(result.order_stream) == 47
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_strict_stops_at_the_first_fault_and_keeps_what_was_before(backend: str) -> None:
     with pytest.raises(FaultError, match=r"message 2: excess_qty: EXECUTE id 1 .*400") as caught:
         run(backend, [*two_sided(), (0, 1, 0, 0, 400, 1, EXECUTE, 0), (0, 1, 0, 0, 0, 1, DELETE, 0)], strict=True)
@@ -114,7 +108,6 @@ def test_an_array_that_is_no_feed_says_why(array: object, text: str) -> None:
         hftlab.EventFeed(array)
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_the_best_ask_of_a_sub_dollar_stock_is_found_after_a_change_of_grid(backend: str) -> None:
     asks = [5_000, *range(4_801, 4_832, 2), 5_011]
     rows = [(0, 1, 0, 4_000, 100, 1, ADD, BID)]

@@ -17,8 +17,6 @@ from hftlab.errors import ConfigError, FeedError, UnknownName
 from hftlab.feeds.feed import cut
 from hftlab.settings import OrderConfig, RiskConfig
 
-ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
-each_engine = pytest.mark.parametrize("backend", ENGINES)
 EAGER = {
     "order_config": OrderConfig(threshold=0.1, cooldown=2),
     "risk_config": RiskConfig(position_limit=300, max_orders_per_sec=10_000),
@@ -39,7 +37,6 @@ def reference(order: bytes) -> int:
     return int(unpack_from(">I", order, 1)[0])
 
 
-@each_engine
 def test_with_assumed_fills_it_is_the_replay_however_the_bytes_are_cut(backend: str) -> None:
     feed = hftlab.synthetic("burst", 6_000, seed=5)
     run = hftlab.Engine(backend, order_config=EAGER["order_config"]).run(feed, record="none")
@@ -57,7 +54,6 @@ def test_with_assumed_fills_it_is_the_replay_however_the_bytes_are_cut(backend: 
     assert [live.book(i) for i in live.names] == [run._session.depth(i) for i in live.names]
 
 
-@each_engine
 def test_only_reports_move_positions_and_the_worst_case_is_tested(backend: str, day: list[bytes]) -> None:
     live = LiveSession(backend, **EAGER)
     sent = [order for message in day for order in live.feed(message)]
@@ -83,7 +79,6 @@ def test_only_reports_move_positions_and_the_worst_case_is_tested(backend: str, 
     assert live.positions == {}
 
 
-@each_engine
 def test_canceled_orders_make_room_and_leave_the_position(backend: str, day: list[bytes]) -> None:
     live, sent = LiveSession(backend, **EAGER), 0
     for message in day:
@@ -96,7 +91,6 @@ def test_canceled_orders_make_room_and_leave_the_position(backend: str, day: lis
     assert not live.working
 
 
-@each_engine
 def test_nothing_leaves_while_suspended_and_the_two_kinds_are_independent(backend: str, day: list[bytes]) -> None:
     live, one = LiveSession(backend, **EAGER), LiveSession(backend, **EAGER)
     instruments = {accepted[2] for accepted in (one.feed(b"".join(day)) and one.accepted())}
@@ -115,7 +109,6 @@ def test_nothing_leaves_while_suspended_and_the_two_kinds_are_independent(backen
     assert live.book(busy) == one.book(busy), "what is stale is still kept"
 
 
-@each_engine
 def test_the_kill_switch_at_run_time_is_the_one_of_risk(backend: str, day: list[bytes]) -> None:
     live = LiveSession(backend, fills="assumed", order_config=EAGER["order_config"])
     live.kill_switch(True)
@@ -131,7 +124,6 @@ def test_the_kill_switch_at_run_time_is_the_one_of_risk(backend: str, day: list[
     assert not live.killed
 
 
-@each_engine
 def test_order_ids_start_where_they_are_set_and_end_at_the_last(backend: str, day: list[bytes]) -> None:
     live = LiveSession(backend, first_ref=2**32 - 3, **EAGER)
     sent = live.feed(b"".join(day))
@@ -142,7 +134,6 @@ def test_order_ids_start_where_they_are_set_and_end_at_the_last(backend: str, da
     assert live.counters()["rejects"][0] > 0
 
 
-@each_engine
 def test_numbers_leap_forward_and_never_back(backend: str, day: list[bytes]) -> None:
     live = LiveSession(backend, **EAGER)
     first = live.feed(b"".join(day[:1_000]))
@@ -155,7 +146,6 @@ def test_numbers_leap_forward_and_never_back(backend: str, day: list[bytes]) -> 
     assert [row[-1] for row in live.accepted()] == [reference(order) for order in first + later]
 
 
-@each_engine
 def test_orders_of_an_earlier_engine_are_taken_over(backend: str, day: list[bytes]) -> None:
     live = LiveSession(backend, first_ref=100, **EAGER)
     live.restore_order(7, 1, 1, 60)
@@ -201,7 +191,6 @@ class Entry:
         pass
 
 
-@each_engine
 def test_a_message_that_cannot_be_read_is_skipped_and_makes_every_book_stale(backend: str, day: list[bytes]) -> None:
     for bad, reason, stale in (
         (b"\0\0", "zero_length", False),
@@ -217,7 +206,6 @@ def test_a_message_that_cannot_be_read_is_skipped_and_makes_every_book_stale(bac
             assert live.messages == len(day)
 
 
-@each_engine
 def test_a_message_cut_off_is_an_error_and_nothing_before_it_is_lost(backend: str, day: list[bytes]) -> None:
     live, whole = LiveSession(backend, **EAGER), LiveSession(backend, **EAGER)
     with pytest.raises(FeedError, match=r"cut off; it needs \d+ bytes, \d+ are left") as raised:

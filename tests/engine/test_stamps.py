@@ -11,11 +11,9 @@ from hftlab.engine.python import PythonBackend, PythonSession
 from hftlab.engine.timing import PARTS, Histogram, Slowest
 from hftlab.settings import Settings
 
-ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
 FEED = hftlab.synthetic(messages=70_000, seed=5)  # more than a block of the Python engine
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 @pytest.mark.parametrize("mode", ["stages", "total"])
 def test_counts_are_those_of_the_samples(backend: str, mode: str) -> None:
     run = Engine(backend).run(FEED, "none", mode, keep="both", slowest=20)
@@ -39,7 +37,6 @@ def test_counts_are_those_of_the_samples(backend: str, mode: str) -> None:
         assert (np.diff(stamps.reshape(-1)) >= 0).all(), "a clock that goes back"
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_only_what_is_asked_for_is_kept(backend: str) -> None:
     engine = Engine(backend)
     off = engine.run(FEED, "none", slowest=3, keep="both")

@@ -84,7 +84,6 @@ def test_any_bytes(data: bytes, strict: bool) -> None:
         assert hftlab.verify(hftlab.Engine("python", strict=strict), hftlab.Engine("rust", strict=strict), hftlab.ItchFeed(data))
 
 
-@pytest.mark.parametrize("backend", ["python", pytest.param("rust", marks=pytest.mark.rust)])
 def test_the_end_of_session_mark_is_accepted_where_it_belongs(backend: str) -> None:
     data = b"".join(hftlab.synthetic("calm", 200, 1).blocks())  # ends in S, event C
     assert hftlab.Engine(backend).run(hftlab.ItchFeed(data + b"\0\0")).messages == 200

@@ -14,7 +14,6 @@ from hftlab.feeds import real_data
 from hftlab.protocols import moldudp64
 from hftlab.protocols.itch_messages import MESSAGES, anatomy, build, fields
 
-ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
 AAPL = real_data.AAPL_MORNING
 
 
@@ -24,7 +23,6 @@ def captured_messages(path: Path) -> list[bytes]:
     return [message for packet in packets for message in moldudp64.split(packet.blocks)]
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_the_aapl_morning(data_dir: Path, backend: str) -> None:
     run = hftlab.Engine(backend).run(hftlab.load(data_dir / AAPL))
     assert run.messages == 10_000
@@ -38,7 +36,6 @@ def test_the_aapl_morning(data_dir: Path, backend: str) -> None:
     assert (both["bid_price"] < both["ask_price"]).all()
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_the_book_after_1001_messages_is_the_published_one(data_dir: Path, backend: str) -> None:
     expected = (data_dir / "itch50/aapl_20200130_first10k.expected_book_after_1001.txt").read_text().split("-----\n")
     book = hftlab.Engine(backend).run(hftlab.load(data_dir / AAPL).head(1001)).book("AAPL")
@@ -50,7 +47,6 @@ def test_the_book_after_1001_messages_is_the_published_one(data_dir: Path, backe
     assert sorted(lines["ask"]) == sorted(line for line in expected[1].split("\n") if line)
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_every_execution_hits_the_front_of_the_queue_at_the_best_price(data_dir: Path, backend: str) -> None:
     events = hftlab.decode(hftlab.load(data_dir / AAPL), backend)
     session, executed = hftlab.Engine(backend).open(), 0
@@ -115,7 +111,6 @@ def test_both_engines_decode_every_captured_message_alike(data_dir: Path) -> Non
     assert hftlab.verify("python", "rust", hftlab.load(data_dir / AAPL))
 
 
-@pytest.mark.parametrize("backend", ENGINES)
 def test_a_file_without_lengths_is_refused(data_dir: Path, backend: str) -> None:
     feed = hftlab.load(data_dir / "itch50/ritch_ex20101224.TEST_ITCH_50.gz")
     with pytest.raises(FeedError, match="offset 0, message 0: length prefix 0") as caught:
