@@ -258,11 +258,11 @@ class _Soaking:
 
     def run(self, seconds: float, sample_s: float) -> bool:
         """Samples for so long; whether it was interrupted."""
-        begin = perf_counter()
         gc.collect()
         gc.freeze()  # what was there before need not be looked through after every sample
+        begin = perf_counter()
         try:
-            while perf_counter() - begin < seconds:
+            while not self.samples or perf_counter() - begin < seconds:
                 self.samples.append(self._sample(begin, sample_s))
         except KeyboardInterrupt:
             return True

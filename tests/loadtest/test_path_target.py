@@ -169,22 +169,6 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert payload["summary"][1]["soak"] is None
 
 
-@pytest.mark.parametrize(
-    ("words", "error"),
-    [
-        (["sweep", "--engine", "rust", "--transport", "pigeon"], "unknown transport 'pigeon'; known: memory, shm"),
-        (["sweep", "--engine", "rust", "--transport", "shm+"], "path must be the name of a transport, or two: FEED+ORDERS"),
-        (["sweep", "--engine", "python", "--transport", "shm"], "targets over shm must be rust in any variant, got python"),
-        (["soak", "--engine", "rust", "--transport", "shm"], "parts over shm must include the sweep, got soak"),
-    ],
-)
-def test_bad_input_is_one_sentence(words: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["stress", *words, "--quick"]) == 2
-    printed = capsys.readouterr().err
-    assert error in printed
-    assert printed.count("\n") == 1
-
-
 def test_a_path_that_does_not_work_is_left_out_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     plan: dict[str, Any] = {"loads": (0.1,), "rounds": 1, "messages": 200, "warm": 100, "seconds": 0.01}
     monkeypatch.setattr(Probe, "reason", lambda probe, single_core: "it is refused here")

@@ -1,6 +1,5 @@
 """Does a swept load find the capacity and the knee that were planted, and is latency counted from the intended send time?"""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from known_latency import KnownLatency
-from planted_stress import Server, check_result
+from planted_stress import Server
 
 import hftlab
 from hftlab.errors import ConfigError, HftlabError, UnknownName
@@ -135,50 +134,11 @@ def test_a_stall_does_not_make_a_server_one_that_cannot_keep_up() -> None:
     assert not work.drive(Server(), due_at(5_000, 10_500, "even")).kept_up
 
 
-def test_the_frame_has_a_row_per_rate_time_and_percentile() -> None:
-    found = swept(Server(), Server(50_000, "quick"), loads=(0.5, 1.2), messages=1_000)
-    frame = found.frame()
-    first = ["target", "offered_per_s", "load", "achieved_per_s", "sustained", "time", "percentile"]
-    assert frame.columns == [*first, "ns", "low", "high", "n", "lost"]
-    assert len(frame) == sum(len(curve.points) for curve in found.curves) * 2 * 4
-    assert set(frame["percentile"]) == {"p50", "p90", "p99", "p99.9"}
-    check_result(found)
-    assert [row["capacity_per_s"] for row in found.to_dict()["summary"]] == [curve.capacity for curve in found.curves]
-    assert [table.title for table in found.tables()] == ["capacity", "server under load", "quick under load"]
-    for chart in (found.plot(), found.plot("quick"), found.plot(quietest=True)):
-        text = json.dumps(chart.to_dict())
-        assert "offered load" in text
-        assert "response time, from the intended send time" in text
-    with pytest.raises(UnknownName, match="known: server, quick"):
-        found["slow"]
-
-
 def test_a_target_that_never_keeps_up_has_no_capacity() -> None:
     curve = CapacityCurve("slow", 10.0, swept(Server(), loads=(1.5,))["server"].points[-1:])
     assert curve.capacity is None
     assert curve.knee is None
     assert not curve.saturated.sustained
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"loads": ()},
-        {"loads": (0.0, 1.0)},
-        {"rounds": 0},
-        {"seconds": 0.0},
-        {"warm": 12_000},
-        {"warm": -1},
-        {"batch": 0},
-        {"seconds": float("nan")},
-        {"seed": -1},
-    ],
-)
-def test_what_cannot_be_swept_is_refused(more: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="must"):
-        load_sweep([Server()], FEED, **{"warm": 0, "messages": 1_000, **more})
-    with pytest.raises(ConfigError, match="of different names"):
-        load_sweep([Server(), Server()], FEED, warm=0, messages=100)
 
 
 def test_a_real_engine_of_a_known_time_is_not_found_quicker_than_it_is() -> None:

@@ -82,7 +82,7 @@ def run_fault(
     before = _open_files()
     with TemporaryDirectory() as folder:
         bed = TestBed(fault, engine, seed, Path(folder), real=real)
-        wrong = _run(bed, tamper)
+        wrong = _run(fault, bed, tamper)
         del bed.clients[:]
     if not wrong and (left := _open_files() - before) > 0:
         wrong = [f"{left} files or sockets were left open"]
@@ -93,15 +93,16 @@ def run_fault(
     )
 
 
-def _run(bed: TestBed, tamper: Callable[[TestBed], None]) -> list[str]:
+def _run(fault: Fault, bed: TestBed, tamper: Callable[[TestBed], None]) -> list[str]:
     """What is wrong; an exception counts as a process that died of it."""
     try:
         bed.start()
         tamper(bed)
-        if bed.fault.ends != Ends.REFUSED:
+        if fault.ends != Ends.REFUSED:
             bed.trades()
-            bed.inject()
-        bed.fault.act(bed)
+        bed.publish(fault.begins)
+        bed.inject()
+        fault.act(bed)
         if bed.skipped:
             return []
         bed.finish()

@@ -6,6 +6,7 @@ import random
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 
 from hftlab.loadtest.faults.testbed import Ends, Fault, TestBed
 from hftlab.net.trader.gates import HoldReason
@@ -14,33 +15,38 @@ _LARGEST = 65_507  # bytes that a datagram can have
 _SHARE = 0.1  # of datagrams that are damaged
 
 
+Mangle = Callable[[random.Random, bytes], bytes]
+
+
 def _through(*names: str) -> Callable[[TestBed], None]:
     """The fault lasts for the whole feed; `names` must have happened to the trader, by the arbiter's counts."""
 
     def act(bed: TestBed) -> None:
         bed.complete()
-        counts = bed.trader.feed.arbiter.counts
         for line in bed.exchange.lines.values():
             bed.seen.update({name: n for name, n in line.counts.items() if name not in ("sent", "dropped")})
-        bed.seen.update({name: counts[name] for name in dict.fromkeys((*names, "gaps", "requests", "recovered"))})
+        bed.note(*names, "gaps", "requests", "recovered")
         for name in names:
-            bed.must(counts[name], f"the fault did not happen: {name} is 0 at the trader")
+            bed.must(bed.seen[name], f"the fault did not happen: {name} is 0 at the trader")
 
     return act
 
 
-def _mangled(mangle: Callable[[random.Random, bytes], bytes], *names: str) -> Callable[[TestBed], None]:
-    """The same, with a share of the datagrams of both lines damaged, each line by its own chance."""
+def _mangled(mangle: Mangle, *names: str) -> Callable[[TestBed], None]:
+    """The same, with a share of the datagrams of both lines damaged."""
 
     def act(bed: TestBed) -> None:
         for name, line in bed.exchange.lines.items():
-            line.mangle = _sometimes(random.Random(f"{bed.seed}/{name}"), mangle, bed)
+            line.mangle = _sometimes(bed, name, mangle)
         _through(*names)(bed)
 
     return act
 
 
-def _sometimes(chance: random.Random, mangle: Callable[[random.Random, bytes], bytes], bed: TestBed) -> Callable[[bytes], bytes]:
+def _sometimes(bed: TestBed, line: str, mangle: Mangle) -> Callable[[bytes], bytes]:
+    """A share of the datagrams of a line, by its own chance; those without messages are let through."""
+    chance = random.Random(f"{bed.seed}/{line}")
+
     def some(datagram: bytes) -> bytes:
         if len(datagram) <= 20 or chance.random() >= _SHARE:
             return datagram
@@ -71,23 +77,15 @@ def _too_long(chance: random.Random, datagram: bytes) -> bytes:
     return datagram[:18] + b"\xff\xfe" + datagram[20:] if kind == 1 else datagram[:20] + b"\xff\xff" + datagram[22:]
 
 
-def _dead(*names: str) -> Callable[[TestBed], None]:
-    """Lines that are dead from a third of the feed on; nothing may be missed, and nobody may notice."""
-
-    def act(bed: TestBed) -> None:
-        bed.inject(1 / 3)
-        for name in names:
-            bed.exchange.lines[name].down = True
-        bed.complete()
-        bed.seen["dropped"] = sum(line.counts["dropped"] for line in bed.exchange.lines.values())
-        bed.seen["gaps"] = bed.trader.feed.arbiter.counts["gaps"]
-        bed.must(bed.seen["dropped"] and not bed.seen["gaps"], "one line suffices; there was a gap nevertheless")
-
-    return act
+def _dead(name: str, bed: TestBed) -> None:
+    """A line is dead; nothing may be missed, and nobody may notice."""
+    bed.exchange.lines[name].down = True
+    bed.complete()
+    bed.note("dropped", "gaps")
+    bed.must(bed.seen["dropped"] and not bed.seen["gaps"], "one line suffices; there was a gap nevertheless")
 
 
 def _both_dead(bed: TestBed) -> None:
-    bed.inject(1 / 3)
     _down(bed, True)
     bed.run(float(bed.fault.messages) / 3 / bed.fault.rate * 1_000)
     _down(bed, False)
@@ -96,7 +94,6 @@ def _both_dead(bed: TestBed) -> None:
 
 
 def _nobody_to_ask(bed: TestBed) -> None:
-    bed.inject(1 / 3)
     _down(bed, True)
     bed.publish(1 / 2)
     _down(bed, False)
@@ -109,15 +106,49 @@ def _nobody_to_ask(bed: TestBed) -> None:
     bed.must(not sent, f"{sent} orders left after messages were lost for good")
 
 
+def _no_end(bed: TestBed) -> None:
+    """Both lines are dead when the session ends; only the order connection says that it is over."""
+    bed.complete()
+    bed.inject()
+    _down(bed, True)
+    bed.finish()
+    bed.note("dropped")
+    finished = bed.trader.feed.arbiter.finished
+    bed.must(bed.seen["dropped"] and not finished, "the fault did not happen: the trader received the end")
+
+
 def _down(bed: TestBed, down: bool) -> None:
     for line in bed.exchange.lines.values():
         line.down = down
 
 
 def _gap(bed: TestBed) -> None:
-    counts = bed.trader.feed.arbiter.counts
-    bed.seen.update({name: counts[name] for name in ("gaps", "requests", "recovered", "overflow", "lost") if counts[name]})
-    bed.must(counts["gaps"], "the fault did not happen: no gap at the trader")
+    bed.note(*(name for name in ("gaps", "requests", "recovered", "overflow", "lost") if bed.counts[name]))
+    bed.must(bed.seen["gaps"], "the fault did not happen: no gap at the trader")
+
+
+def _unreadable(bed: TestBed) -> None:
+    """A message that changes a book comes shorter than it is, on both lines; datagram and checksum are right."""
+    for line in bed.exchange.lines.values():
+        line.mangle = _shortened(bed)
+    bed.publish(1 / 2)
+    for line in bed.exchange.lines.values():
+        line.mangle = None
+    bed.restored()
+    bed.seen["restarts"] = bed.trader.restarts
+    bed.must(HoldReason.FEED_UNREADABLE in bed.reasons, "nobody noticed the message that cannot be read")
+
+
+def _shortened(bed: TestBed) -> Callable[[bytes], bytes]:
+    left = [1]
+
+    def once(datagram: bytes) -> bytes:
+        if not left or datagram[22:23] not in (b"A", b"E", b"D"):
+            return datagram
+        bed.seen["damaged"] += left.pop()
+        return datagram[:20] + struct.pack(">H", 15) + datagram[22:37]
+
+    return once
 
 
 def _damaged_checksum(bed: TestBed) -> None:
@@ -131,21 +162,15 @@ def _damaged_checksum(bed: TestBed) -> None:
         raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
         raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, struct.pack("b", 0))
         for name, line in bed.exchange.lines.items():
-            chance, target = random.Random(f"{bed.seed}/{name}"), bed.exchange.broadcast.targets[name]
-            line.mangle = _beside(bed, raw, chance, target)
+            line.mangle = _sometimes(bed, name, partial(_beside, raw, bed.exchange.broadcast.targets[name]))
         _through("messages")(bed)
 
 
-def _beside(bed: TestBed, raw: socket.socket, chance: random.Random, target: tuple[str, int]) -> Callable[[bytes], bytes]:
-    def some(datagram: bytes) -> bytes:
-        if len(datagram) > 40 and chance.random() < _SHARE:
-            at = chance.randrange(10, len(datagram))
-            wrong = datagram[:at] + bytes([datagram[at] ^ 1 << chance.randrange(8)]) + datagram[at + 1 :]
-            raw.sendto(_udp(datagram, wrong, target), target)
-            bed.seen["damaged"] += 1
-        return datagram
-
-    return some
+def _beside(raw: socket.socket, target: tuple[str, int], chance: random.Random, datagram: bytes) -> bytes:
+    at = chance.randrange(10, len(datagram))
+    wrong = datagram[:at] + bytes([datagram[at] ^ 1 << chance.randrange(8)]) + datagram[at + 1 :]
+    raw.sendto(_udp(datagram, wrong, target), target)
+    return datagram
 
 
 def _udp(right: bytes, wrong: bytes, target: tuple[str, int]) -> bytes:
@@ -159,63 +184,24 @@ def _udp(right: bytes, wrong: bytes, target: tuple[str, int]) -> bytes:
     return struct.pack(">HHHH", port, port, size, (folded ^ 0xFFFF) or 0xFFFF) + wrong
 
 
-def _no_end(bed: TestBed) -> None:
-    """Both lines are dead when the session ends; only the order connection says that it is over."""
-    bed.complete()
-    bed.inject()
-    _down(bed, True)
-    bed.finish()
-    bed.seen["dropped"] = sum(line.counts["dropped"] for line in bed.exchange.lines.values())
-    bed.must(
-        bed.seen["dropped"] and not bed.trader.feed.arbiter.finished, "the fault did not happen: the trader received the end"
-    )
-
-
-def _unreadable(bed: TestBed) -> None:
-    """A message that changes a book comes shorter than it is, on both lines; datagram and checksum are right."""
-    bed.inject(1 / 3)
-    for line in bed.exchange.lines.values():
-        line.mangle = _shortened(bed)
-    bed.publish(1 / 2)
-    for line in bed.exchange.lines.values():
-        line.mangle = None
-    bed.trades()
-    bed.complete()
-    bed.seen["restarts"] = bed.trader.restarts
-    bed.must(HoldReason.FEED_UNREADABLE in bed.reasons, "nobody noticed the message that cannot be read")
-
-
-def _shortened(bed: TestBed) -> Callable[[bytes], bytes]:
-    done = [False]
-
-    def once(datagram: bytes) -> bytes:
-        if done[0] or datagram[22:23] not in (b"A", b"E", b"D"):
-            return datagram
-        done[0] = True
-        bed.seen["damaged"] += 1
-        return datagram[:20] + struct.pack(">H", 15) + datagram[22:37]
-
-    return once
-
-
 def table(dead_s: float) -> tuple[Fault, ...]:
     """Those of the lines. dead_s : how long both are dead"""
-    rate = max(1, round(500 / dead_s))
+    rate, always = max(1, round(500 / dead_s)), partial(Fault, begins=0.0)
     return (
-        Fault("nothing", "the control: no fault", _through("messages")),
-        Fault("packet loss", "20 % of the datagrams of either line", _through("gaps"), exchange={"loss": "0.2"}),
-        Fault("duplication", "30 % come twice, on either line", _through("duplicates"), exchange={"duplicate": "0.3"}),
-        Fault("reordering", "30 % are overtaken by up to 5", _through("buffered"),
+        always("nothing", "the control: no fault", _through("messages")),
+        always("packet loss", "20 % of the datagrams of either line", _through("gaps"), exchange={"loss": "0.2"}),
+        always("duplication", "30 % come twice, on either line", _through("duplicates"), exchange={"duplicate": "0.3"}),
+        always("reordering", "30 % are overtaken by up to 5", _through("buffered"),
             exchange={"reorder": "0.3", "reorder_depth": 5}),
-        Fault("corruption", "a bit flipped in 10 %, in header or lengths", _mangled(_corrupted, "malformed")),
-        Fault("corrupt checksum", "10 % come first with a bit flipped anywhere, under the old checksum", _damaged_checksum),
-        Fault("truncated packets", "10 % of either line cut anywhere", _mangled(_cut, "truncated", "malformed")),
-        Fault("oversized packets", "10 % too long, up to 65,507 bytes, or their counts are", _mangled(_too_long, "malformed")),
-        Fault("line A dead", "from a third of the feed on", _dead("A")),
-        Fault("line B dead", "from a third of the feed on", _dead("B")),
+        always("corruption", "a bit flipped in 10 %, in header or lengths", _mangled(_corrupted, "malformed")),
+        always("corrupt checksum", "10 % come first with a bit flipped anywhere, under the old checksum", _damaged_checksum),
+        always("truncated packets", "10 % of either line cut anywhere", _mangled(_cut, "truncated", "malformed")),
+        always("oversized packets", "10 % too long, up to 65,507 bytes, or their counts are", _mangled(_too_long, "malformed")),
+        Fault("line A dead", "from a third of the feed on", partial(_dead, "A")),
+        Fault("line B dead", "from a third of the feed on", partial(_dead, "B")),
         Fault("both lines dead", f"for {dead_s:g} s, while the feed goes on", _both_dead, rate=rate),
         Fault("gap above window", "500 messages missing, a window of 64", _both_dead, trader={"window": 64}),
-        Fault("end not heard", "both lines are dead when the session ends", _no_end),
+        always("end not heard", "both lines are dead when the session ends", _no_end),
         Fault("unreadable message", "on both lines, a message shorter than its type", _unreadable, retraces=False),
         Fault(
             "lost for good", "250 messages missing, nobody to ask", _nobody_to_ask, ends=Ends.STALE, trader={"requests": ""}

@@ -14,33 +14,70 @@ _RECEIVE = 1 << 16
 _RESET = struct.pack("ii", 1, 0)
 
 
-class Stream:
-    """One direction of one connection: bytes on their way, and the frames in them."""
+class Link:
+    """One end of a connection; never waits. waiting : bytes still to be written; closed : by the other end"""
 
-    def __init__(self) -> None:
-        self.waiting = bytearray()  # to be passed on
+    def __init__(self, link: socket.socket) -> None:
+        self.link, self.closed = link, False
+        link.setblocking(False)
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.waiting = bytearray()
         self._rest = bytearray()  # of a frame that has come in part
 
-    def take(self, data: bytes) -> Iterator[bytes]:
-        """The frames that are whole now, each with its length."""
-        self.waiting += data
+    def read(self) -> bytes:
+        """What has come."""
+        try:
+            data = self.link.recv(_RECEIVE)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            data = b""
+        self.closed |= not data
+        return data
+
+    def frames(self, data: bytes) -> Iterator[bytes]:
+        """The frames that are whole with this data, each with its length."""
         self._rest += data
         while len(self._rest) >= 2 and len(self._rest) >= (size := 2 + int.from_bytes(self._rest[:2], "big")):
             yield bytes(self._rest[:size])
             del self._rest[:size]
 
+    def write(self) -> None:
+        """As much of what waits as the system takes."""
+        try:
+            while self.waiting:
+                del self.waiting[: self.link.send(self.waiting[:_RECEIVE])]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.closed = True
 
-class Pair:
-    """A connection of the trader, and the one link for it."""
+    def reset(self) -> None:
+        """Close it by a TCP reset."""
+        with suppress(OSError):
+            self.link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.link.close()
 
-    def __init__(self, client: socket.socket, server: socket.socket | None) -> None:
-        self.client, self.server = client, server
-        self.up, self.down = Stream(), Stream()
+
+def connect(address: str, buffer: int = 0) -> socket.socket:
+    """To host:port, which is decided at once on loopback; buffer: for what comes, bytes. raises : OSError"""
+    host, port = address.split(":")
+    link = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if buffer:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        link.settimeout(5)
+        link.connect((host, int(port)))
+    except OSError:
+        link.close()
+        raise
+    return link
 
 
 class Relay:
     """Listens on loopback and passes on what comes to `target`.
 
+    pairs    : connections of the trader, each with the one to the exchange for it, if there is one
     orders   : every Enter Order that came from the trader, in turn, also those that were cut
     hold     : do not pass on what the exchange sends
     swallow  : accept connections, and pass on nothing either way
@@ -54,7 +91,7 @@ class Relay:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.setblocking(False)
         self.address = "{}:{}".format(*self.listener.getsockname())
-        self.pairs: list[Pair] = []
+        self.pairs: list[tuple[Link, Link | None]] = []
         self.orders: list[bytes] = []
         self.hold = self.swallow = self.cut_up = self.cut_down = False
         self.resets = self.accepted = 0
@@ -63,152 +100,97 @@ class Relay:
         """Whatever has come, both ways; never waits."""
         with suppress(BlockingIOError):
             while True:
-                self._open(self.listener.accept()[0])
-        for pair in list(self.pairs):
-            if pair.server is not None:
-                self._move(pair)
+                self._open(Link(self.listener.accept()[0]))
+        for client, server in list(self.pairs):
+            if server is not None and not (self._up(client, server) or self._down(client, server)):
+                server.write()
+                if not self.hold:
+                    client.write()
+                if client.closed or (server.closed and not client.waiting):
+                    self._break(client, server)
 
     def reset(self) -> None:
         """Break every connection, both ends by a TCP reset."""
+        self.resets += len(self.pairs)
         for pair in list(self.pairs):
-            self._break(pair)
-            self.resets += 1
+            self._break(*pair)
 
     def close(self) -> None:
         for pair in list(self.pairs):
-            self._break(pair)
+            self._break(*pair)
         self.listener.close()
 
-    def _open(self, client: socket.socket) -> None:
+    def _open(self, client: Link) -> None:
         self.accepted += 1
-        client.setblocking(False)
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        pair = Pair(client, None)
-        self.pairs.append(pair)
-        if self.swallow:
-            return
-        host, port = self.target.split(":")
-        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            server.connect((host, int(port)))  # on loopback this is decided at once
+            self.pairs.append((client, None if self.swallow else Link(connect(self.target))))
         except OSError:
-            server.close()
-            self._break(pair)
-            return
-        server.setblocking(False)
-        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        pair.server = server
+            client.reset()
 
-    def _move(self, pair: Pair) -> None:
-        assert pair.server is not None
-        data, ended = _read(pair.client)
-        for frame in pair.up.take(data):
+    def _up(self, client: Link, server: Link) -> bool:
+        """From the trader; whether an order was cut."""
+        server.waiting += (data := client.read())
+        for frame in client.frames(data):
             if frame[2:4] == b"UO":
                 self.orders.append(frame[3:])
                 if self.cut_up:
-                    self._cut(pair, pair.server, pair.up, frame)
-                    return
-        answer, over = _read(pair.server)
-        for frame in pair.down.take(answer):
-            if self.cut_down and frame[2:4] == b"SA":
-                self._cut(pair, pair.client, pair.down, frame)
-                return
-        _write(pair.server, pair.up)
-        if not self.hold:
-            _write(pair.client, pair.down)
-        if ended or (over and not pair.down.waiting):
-            self._break(pair)
+                    return self._cut(client, server, server, frame)
+        return False
 
-    def _cut(self, pair: Pair, towards: socket.socket, stream: Stream, frame: bytes) -> None:
+    def _down(self, client: Link, server: Link) -> bool:
+        """From the exchange; whether an answer was cut."""
+        client.waiting += (data := server.read())
+        return any(
+            self._cut(client, server, client, frame) for frame in server.frames(data) if self.cut_down and frame[2:4] == b"SA"
+        )
+
+    def _cut(self, client: Link, server: Link, towards: Link, frame: bytes) -> bool:
         """Pass on everything before this frame, and half of it."""
-        at = stream.waiting.rindex(frame)
-        del stream.waiting[at + len(frame) // 2 :]
-        _write(towards, stream)
+        del towards.waiting[towards.waiting.rindex(frame) + len(frame) // 2 :]
+        towards.write()
         self.cut_up = self.cut_down = False
-        self._break(pair)
+        self._break(client, server)
         self.resets += 1
+        return True
 
-    def _break(self, pair: Pair) -> None:
-        self.pairs.remove(pair)
-        for link in filter(None, (pair.client, pair.server)):
-            with suppress(OSError):
-                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            link.close()
-
-
-def _read(link: socket.socket) -> tuple[bytes, bool]:
-    """What waits, and whether that was the end."""
-    try:
-        data = link.recv(_RECEIVE)
-    except BlockingIOError:
-        return b"", False
-    except OSError:
-        return b"", True
-    return data, not data
+    def _break(self, client: Link, server: Link | None) -> None:
+        self.pairs.remove((client, server))
+        client.reset()
+        if server is not None:
+            server.reset()
 
 
-def _write(link: socket.socket, stream: Stream) -> None:
-    with suppress(OSError):
-        while stream.waiting:
-            del stream.waiting[: link.send(stream.waiting)]
-
-
-class TestClient:
-    """One connection to the exchange, by a client that need not behave. reads : whether it reads; closed : by the exchange."""
+class TestClient(Link):
+    """One connection to the exchange, by a client that need not behave. reads : whether it does; received : what came"""
 
     __test__ = False  # for pytest: a class, not a test
 
     def __init__(self, address: str, *, reads: bool = True, buffer: int = 0) -> None:
-        host, port = address.split(":")
-        self.link = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if buffer:
-            self.link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        self.link.settimeout(5)
-        self.link.connect((host, int(port)))
-        self.link.setblocking(False)
-        self.reads, self.closed = reads, False
-        self.received, self._waiting = bytearray(), bytearray()
+        super().__init__(connect(address, buffer))
+        self.reads, self.received = reads, bytearray()
 
     def login(self, name: str, password: str) -> None:
         self.send(b"L", f"{name:<6}{password:<10}{'':>10}{1:>20}".encode())
 
-    def send(self, kind: bytes, payload: bytes = b"") -> None:
+    def send(self, kind: bytes, payload: bytes) -> None:
         self.raw(struct.pack(">Hc", 1 + len(payload), kind) + payload)
 
-    def order(self, ref: int, symbol: str, side: str = "B", shares: int = 1, price: int = 1, tif: str = "3") -> None:
-        """An Enter Order of 47 bytes without options."""
-        fields = (b"O", ref, side.encode(), shares, symbol.encode().ljust(8), price, tif.encode(), b"Y", b"P", b"N", b"N")
-        self.send(b"U", struct.pack(">cIcI8sQccccc14sH", *fields, b" " * 14, 0))
+    def order(self, ref: int, symbol: str) -> None:
+        """An Enter Order of 47 bytes without options: buy a share at the least price, or cancel."""
+        fields = (b"O", ref, b"B", 1, symbol.encode().ljust(8), 1, b"3", b"Y", b"P", b"N", b"N", b" " * 14, 0)
+        self.send(b"U", struct.pack(">cIcI8sQccccc14sH", *fields))
 
     def raw(self, data: bytes) -> None:
-        self._waiting += data
+        self.waiting += data
         self.pump()
 
     @property
     def full(self) -> bool:
         """Whether the exchange takes nothing from it any more."""
-        return len(self._waiting) > _RECEIVE
+        return len(self.waiting) > _RECEIVE
 
     def pump(self) -> None:
         """Write what waits, and read, if it does."""
-        if self.closed:
-            return
-        try:
-            while self._waiting:
-                del self._waiting[: self.link.send(self._waiting[:_RECEIVE])]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.closed = True
-        try:
-            while self.reads and not self.closed:
-                data = self.link.recv(_RECEIVE)
-                self.received += data
-                self.closed = not data
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.closed = True
-
-    def close(self) -> None:
-        self.link.close()
+        if not self.closed:
+            self.write()
+            self.received += self.read() if self.reads else b""

@@ -79,6 +79,7 @@ class Fault:
     name, how : what goes wrong, and how it is made to
     act       : drives the bed through it, from the moment at which the trader trades
     ends      : see `Ends`; WHOLE: the book is the fault-free one, and is traded on
+    begins    : once this share of the feed has been published
     exchange, trader : settings that differ; messages, rate : of the feed, per second
     retraces  : whether the journal, run again over the feed, must give the same orders
     """
@@ -87,6 +88,7 @@ class Fault:
     how: str
     act: Callable[[TestBed], None]
     ends: Ends = Ends.WHOLE
+    begins: float = 1 / 3
     exchange: dict[str, Any] = field(default_factory=dict)
     trader: dict[str, Any] = field(default_factory=dict)
     messages: int = 1_500
@@ -99,7 +101,7 @@ class TestBed:
 
     seen     : what was seen of the fault, by name
     failures : what is wrong, one sentence each
-    holds    : (since when, until when or None) of every time at which the trader held its orders back; reasons : since it began
+    reasons  : why the trader has held its orders back since the fault began
     """
 
     __test__ = False  # for pytest: a class, not a test
@@ -111,7 +113,8 @@ class TestBed:
         self.audit, self.journal = str(folder / "audit"), str(folder / "journal")
         self.seen: Counter[str] = Counter()
         self.failures: list[str] = []
-        self.holds: list[tuple[int, int | None]] = []
+        self._held_ns: int | None = None  # since when the trader has held its orders back
+        self._longest_ns = 0
         self.reasons: set[HoldReason] = set()
         self.injected_ns: int | None = None
         self.over_ns: int | None = None
@@ -124,36 +127,29 @@ class TestBed:
 
     def start(self) -> None:
         """Open both, and let the feed begin."""
-        chosen = {
-            "pace": f"{self.fault.rate}/s",
-            "wait": 1,
-            "heartbeat_after_end_s": 3_600.0,
-            "session": "DAY1",
-            "audit": self.audit,
-        }
-        self.exchange = Exchange(
-            self.feed,
-            ACCOUNTS,
-            ExchangeSettings.on_free_ports(**{**chosen, "line_seed": self.seed, **self.fault.exchange}),
-            clock=self.clock,
-        )
+        pace, ours = f"{self.fault.rate}/s", {"password": ACCOUNTS["TRADER"], "journal": self.journal, **self.fault.trader}
+        usual = {"pace": pace, "wait": 1, "heartbeat_after_end_s": 3_600.0, "session": "DAY1", "line_seed": self.seed}
+        self._open(ExchangeSettings.on_free_ports(**{**usual, "audit": self.audit, **self.fault.exchange}))
         self._closing.append(lambda: self.exchange.crash())
-        place = self.exchange.start()
-        self.exchange.audit.wall_clock = self.wall_clock
+        place = self.exchange.addresses
         self.relay = Relay(place["orders"])
         self._closing.append(self.relay.close)
         at = {"lines": (place["line_a"], place["line_b"]), "requests": place["requests"], "orders": self.relay.address}
-        ours = {"password": ACCOUNTS["TRADER"], "journal": self.journal, **self.fault.trader}
         self.trader = Trader(TraderSettings(**{**at, **ours}), self.backend, clock=self.clock, **EAGER)
         self.recorder = Recorder(self.trader, self.exchange.session.ljust(10).encode(), lambda: self.exchange.publisher.next)
         self._closing += [lambda: self.trader.gateway.close(self.clock()), self.trader.stop]
         self.trader.start()
         self.trader.journal.wall_clock = self.wall_clock
 
+    def _open(self, settings: ExchangeSettings, state: SessionState | None = None) -> None:
+        self.exchange = Exchange(self.feed, ACCOUNTS, settings, state=state, clock=self.clock)
+        self.exchange.start()
+        self.exchange.audit.wall_clock = self.wall_clock
+
     def close(self) -> None:
         """Whatever is still open."""
         for client in self.clients:
-            client.close()
+            client.link.close()
         for close in self._closing:
             close()
 
@@ -220,11 +216,15 @@ class TestBed:
         self.publish()
         self.calm()
 
-    def inject(self, share: float = 0.0) -> None:
-        """The fault begins now, or once this share of the feed has been published."""
-        if share:
-            self.publish(share)
-        self.injected_ns = self.clock()
+    def restored(self, *names: str) -> None:
+        """Until the trader trades again and the session is complete; then note counts of these names."""
+        self.trades()
+        self.complete()
+        self.note(*names)
+
+    def inject(self) -> None:
+        """The fault begins now."""
+        self.injected_ns, self._longest_ns = self.clock(), 0
         self.reasons.clear()
 
     def finish(self) -> None:
@@ -248,10 +248,8 @@ class TestBed:
         """It is back at the same place: with its session, from the audit log, or with a new one and the feed from its start."""
         state = None if session else SessionState.read(self.audit)
         settings = replace(self._bound, session=session or self._bound.session, wait=1 if session else 0)
-        self.exchange = Exchange(self.feed, ACCOUNTS, settings, state=state, clock=self.clock)
+        self._open(settings, state)
         self.recorder.session = self.exchange.session.ljust(10).encode()
-        self.exchange.start()
-        self.exchange.audit.wall_clock = self.wall_clock
 
     # What was seen ----------------------------------------------------------------------------------------------------------
 
@@ -260,29 +258,42 @@ class TestBed:
         if not so:
             self.failures.append(otherwise)
 
-    def rejects(self) -> dict[str, int]:
-        """Orders that the exchange has rejected, by reason."""
-        return dict(self.trader.orders.rejects)
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the arbiter, the gateway, the lines and the relay count, by name."""
+        lines = Counter[str]()
+        for line in self.exchange.lines.values():
+            lines.update(line.counts)
+        relay = {"resets": self.relay.resets}
+        return {"breaks": 0, "logins": 0, **lines, **self.trader.feed.arbiter.counts, **self.trader.gateway.counts, **relay}
+
+    def note(self, *names: str) -> None:
+        """See counts of these names."""
+        counts = self.counts
+        for name in names:
+            self.seen[name] = counts[name]
+
+    def client(self, *, reads: bool = True, buffer: int = 0) -> TestClient:
+        """One more connection to the exchange, by a client that need not behave."""
+        self.clients.append(TestClient(self.exchange.addresses["orders"], reads=reads, buffer=buffer))
+        return self.clients[-1]
 
     @property
     def recovered_ms(self) -> float | None:
         """The longest time for which orders were held back since the fault began; None if they still were at the end."""
-        since, end = self.injected_ns or 0, self.over_ns or self.clock()
-        longest = 0
-        for start, until in self.holds:
-            if start >= since and start < end:
-                if until is None or until > end:
-                    return None
-                longest = max(longest, until - start)
-        return longest / MS_NS
+        still = self._held_ns is not None and self._held_ns >= (self.injected_ns or 0)
+        return None if still else self._longest_ns / MS_NS
 
     def _note_hold(self) -> None:
-        held, open_ = bool(self.trader.held), bool(self.holds) and self.holds[-1][1] is None
-        if held and not open_:
-            self.holds.append((self.clock(), None))
-        elif open_ and not held:
-            self.holds[-1] = (self.holds[-1][0], self.clock())
-        self.reasons |= {self.trader.held} if self.trader.held else set()
+        if self.over_ns is not None:
+            return
+        if self.trader.held:
+            self._held_ns = self.clock() if self._held_ns is None else self._held_ns
+            self.reasons.add(self.trader.held)
+        elif self._held_ns is not None:
+            if self._held_ns >= (self.injected_ns or 0):
+                self._longest_ns = max(self._longest_ns, self.clock() - self._held_ns)
+            self._held_ns = None
 
     def _on_lines(self) -> int:
         return sum(line.counts["sent"] for line in self.exchange.lines.values()) - self.exchange.broadcast.counts["send_failed"]
