@@ -65,7 +65,6 @@ class LiveSession:
             raise ConfigError(f"{self.engine.label} cannot run live: it lacks {', '.join(missing)}")
         self.malformed: dict[str, int] = {}
         self.corrupted = False
-        self._all_suspended, self._killed = False, self.settings.risk_config.kill
         self._react = self.session.react
 
     def feed(self, blocks: bytes) -> list[bytes]:
@@ -113,15 +112,12 @@ class LiveSession:
     def suspend(self, instrument: int | None, suspended: bool) -> None:
         """Send no order on an instrument while its book is not to be relied on; None means every instrument, also those yet to
         come. The two are independent: an instrument is traded again when neither holds."""
-        if instrument is None:
-            self._all_suspended = bool(suspended)
-        else:
+        if instrument is not None:
             instrument = check_whole("instrument", instrument, 1, _MAX_INSTRUMENT)
         self._order.stale(instrument, bool(suspended))
 
     def kill_switch(self, on: bool) -> None:
         """While it is on, risk refuses every order."""
-        self._killed = bool(on)
         self._order.kill(bool(on))
 
     def adjust_position(self, instrument: int, shares: int) -> None:
@@ -148,16 +144,6 @@ class LiveSession:
         return int(self._order.renumber(1))
 
     @property
-    def killed(self) -> bool:
-        """Whether the kill switch is on."""
-        return self._killed
-
-    @property
-    def all_suspended(self) -> bool:
-        """Whether every instrument is suspended; see `suspend`."""
-        return self._all_suspended
-
-    @property
     def messages(self) -> int:
         """Messages run so far."""
         return int(self.session.messages)
@@ -179,7 +165,7 @@ class LiveSession:
 
     @property
     def suspended(self) -> list[int]:
-        """Instruments that are suspended on their own; see `all_suspended`."""
+        """Instruments that are suspended on their own; see `suspend`."""
         return self._blocked(STALE)
 
     def _blocked(self, bit: int) -> list[int]:
