@@ -22,24 +22,6 @@ from hftlab.protocols.ouch_fields import Appendage as Appendage
 from hftlab.protocols.ouch_fields import Message as Message
 from hftlab.protocols.ouch_fields import appendage as appendage
 
-#: Why an order was canceled, by the letter of `Canceled.reason`.
-CANCEL_REASONS: dict[str, str] = {
-    "D": "regulatory restriction",
-    "E": "closed",
-    "F": "post only, would have been locked or crossed",
-    "G": "post only, by its contra side",
-    "H": "halted",
-    "I": "immediate or cancel",
-    "K": "market collars",
-    "Q": "self-match prevention",
-    "S": "supervisory",
-    "T": "timeout",
-    "U": "by the user",
-    "X": "open protection",
-    "Z": "system",
-    "e": "day limit of exposure reached",
-}
-
 _FROM_1 = (  # both editions
     "quote unavailable, destination closed, invalid display, invalid max floor, invalid peg type, fat finger, halted, "
     "ISO not allowed, invalid side, processing error, cancel pending, firm not authorized, invalid min quantity, "
@@ -184,7 +166,10 @@ class Replaced(Message, letter="U"):
 
 
 class Canceled(_Report, letter="C", optional=True):
-    """Order canceled. quantity : by how many shares the order shrank; reason : a letter of CANCEL_REASONS."""
+    """Order canceled. quantity : by how many shares the order shrank.
+
+    reason : U user, I immediate or cancel, T timeout, H halted, E closed, Z system, Q self-match prevention, S supervisory, ...
+    """
 
     quantity: U32
     reason: Char

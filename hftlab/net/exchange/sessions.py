@@ -23,11 +23,11 @@ MAX_PACKET = 1024  # the largest length field of a packet from a client: an orde
 
 
 class Session(Server):
-    """One connection. bucket : how many packets it may still send; number, peer : for the log; account : "" before its login."""
+    """One connection. bucket : how many packets it may still send; number : for the log; account : "" before its login."""
 
-    def __init__(self, sessions: OrderSessions, number: int, peer: str, bucket: Bucket, **limits: Any) -> None:
+    def __init__(self, sessions: OrderSessions, number: int, bucket: Bucket, **limits: Any) -> None:
         super().__init__(sessions.accounts, sessions.session, (), limit=MAX_PACKET, **limits)
-        self.number, self.peer, self.bucket = number, peer, bucket
+        self.number, self.bucket = number, bucket
         self.account = ""
         self.close_handled = False
         self._sessions = sessions
@@ -65,7 +65,7 @@ class OrderSessions:
     def connect(self, peer: str, bucket: Bucket, now_ns: int) -> Session:
         """A new connection."""
         self._number += 1
-        session = Session(self, self._number, peer, bucket, **self._limits)
+        session = Session(self, self._number, bucket, **self._limits)
         session.due(now_ns)
         self.audit.line(now_ns, "connected", connection=session.number, peer=peer)
         return session

@@ -38,7 +38,6 @@ COUNTS = (
     "overflows",  # times the ring was full
     "recoveries",  # times the book was whole again after that
 )
-DROPS = ("full", "shedding", "oversized")
 
 
 class Waiting(NamedTuple):
@@ -90,11 +89,6 @@ class Ingress:
         """Whether something was dropped that has not been recovered."""
         return self._stale_since is not None
 
-    @property
-    def dropped(self) -> int:
-        """Datagrams, for whatever reason."""
-        return sum(self.counts[reason] for reason in DROPS)
-
     def offer(self, line: int, datagram: bytes, now_ns: int) -> bool:
         """A datagram that came; whether it was let in."""
         self.counts["offered"] += 1
@@ -136,11 +130,6 @@ class Ingress:
         self._stale_since = None
         self.counts["recoveries"] += 1
         return True
-
-    def restart(self) -> None:
-        """Begin anew with another session: nothing waits, nothing is owed; the counts go on."""
-        self._ring.clear()
-        self.bytes, self._owed, self._stale_since, self.shedding = 0, 0, None, False
 
     def may_trade(self, now_ns: int) -> bool:
         """Whether an order may leave: the book is whole, and nothing waits for longer than it may."""
