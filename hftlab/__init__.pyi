@@ -28,7 +28,6 @@ from .events import Fault as Fault
 from .events import Kind as Kind
 from .events import Side as Side
 from .experiments.ablation import ablate as ablate
-from .experiments.ablation import compare_steps as compare_steps
 from .experiments.compare import Comparison as Comparison
 from .experiments.compare import compare as compare
 from .experiments.ffi import ffi_overhead as ffi_overhead

@@ -38,6 +38,7 @@ from struct import Struct
 from course import check
 from course.lesson04 import deletes
 from course.naive_book import NaiveBook, Order
+from course.steps import compare_steps
 
 import hftlab
 from hftlab.events import Kind
@@ -108,11 +109,11 @@ class IntegerKinds(NaiveBook):
 
 
 # %% [markdown]
-# `hftlab.compare_steps` verifies that all are equal, then runs them interleaved, and compares each with the one before.
+# `compare_steps` verifies that all are equal, then runs them interleaved, and compares each with the one before.
 
 # %% tags=["nbval-ignore-output"]
 books = {"naive": NaiveBook, "integer kinds": IntegerKinds}
-hftlab.compare_steps(books, feed, rounds=ROUNDS, until="signal").frame()
+compare_steps(books, feed, rounds=ROUNDS, until="signal").frame()
 
 # %% [markdown]
 # Read the verdict, not the ratio. A ratio has an interval, and on a busy machine the verdict may be "no difference seen".
@@ -172,7 +173,7 @@ class Totals(SortedPrices):
 books.update({"sorted prices": SortedPrices, "totals": Totals})
 
 # %% tags=["nbval-ignore-output"]
-so_far = hftlab.compare_steps(books, feed, rounds=ROUNDS, until="signal")
+so_far = compare_steps(books, feed, rounds=ROUNDS, until="signal")
 so_far.plot()
 
 # %% [markdown]
@@ -278,7 +279,7 @@ class KeyedQueues(Totals):
 # %% tags=["nbval-ignore-output"]
 crowd = steady(4_000, levels=1, messages=MESSAGES).feed("crowded level")
 pair = {"queues are lists": Totals, "queues are dicts": KeyedQueues}
-on_calm, on_crowd = (hftlab.compare_steps(pair, one, rounds=ROUNDS, until="book") for one in (feed, crowd))
+on_calm, on_crowd = (compare_steps(pair, one, rounds=ROUNDS, until="book") for one in (feed, crowd))
 print("calm   ", on_calm.whole.verdict)
 print("crowded", on_crowd.whole.verdict)
 
@@ -338,7 +339,7 @@ print("slots take less memory for an order:", held["Slots"] < 0.8 * held["KeyedQ
 assert held["Slots"] < 0.8 * held["KeyedQueues"]
 
 # %% tags=["nbval-ignore-output"]
-hftlab.compare_steps({"with a dictionary": KeyedQueues, "__slots__": Slots}, feed, rounds=ROUNDS, until="signal").frame()
+compare_steps({"with a dictionary": KeyedQueues, "__slots__": Slots}, feed, rounds=ROUNDS, until="signal").frame()
 
 # %% [markdown]
 # It saves memory. Does it save time? See the verdict. Since Python 3.11 an object without slots stores its attributes in an
@@ -384,7 +385,7 @@ by_name(book)
 
 # %% tags=["nbval-ignore-output"]
 books["ours"] = Book
-whole = hftlab.compare_steps(books, feed, rounds=ROUNDS, until="signal")
+whole = compare_steps(books, feed, rounds=ROUNDS, until="signal")
 whole.plot()
 
 # %% tags=["nbval-ignore-output"]

@@ -5,7 +5,7 @@ latency.py                  latency(): one engine in depth, warm, cold start and
 open_loop.py                open_loop(): messages sent at a fixed rate, and timed from when they were due
 slowest.py                  the slowest messages, what stood around them, and a trace of it
 compare.py                  compare(): is one engine faster than another, and what of the distribution changed
-ablation.py                 ablate(): what each optimisation is worth; compare_steps(): engines in a row
+ablation.py                 ablate(): what each optimisation is worth
 scaling.py                  scaling(): what a message costs as the book grows
 ffi.py                      ffi_overhead(): what each way from Python into Rust costs
 """

@@ -9,8 +9,9 @@ made of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -158,7 +159,8 @@ def compare(
     if any(run.latency is None for run in runs):
         metrics += [Metric(name, None, "one of the engines stamps nothing") for name in COMPARED]
     else:
-        stamped = interleave(_stamped_work(engines, clocks, feed), rounds, seed, "comparing, stamped")
+        a_pass, b_pass = (partial(pass_percentiles, *each, feed) for each in zip(engines, clocks, strict=True))
+        stamped = interleave({"a": a_pass, "b": b_pass, "a again": a_pass}, rounds, seed, "comparing, stamped")
         a_half, b_half = (half_step(run.latency["total"]) for run in runs if run.latency)
         metrics += _tails(stamped, (a_half, b_half))
     again = " (again)" if engines[0].label == engines[1].label else ""
@@ -178,23 +180,11 @@ def _clocks(a: Engine, b: Engine) -> tuple[ClockReport, ClockReport]:
     return first, first if require_release_build(b).clock == first.name else clock_of(b.implementation)
 
 
-def _stamped_work(
-    engines: list[Engine], clocks: tuple[ClockReport, ClockReport], feed: Feed
-) -> dict[str, Callable[[], float | Series]]:
-    """The contenders: a, b, and a once more as the control."""
-
-    def work(engine: Engine, clock: ClockReport) -> Callable[[], float | Series]:
-        return lambda: pass_percentiles(engine, feed, clock.cost_p50_ns)
-
-    a, b = map(work, engines, clocks)
-    return {"a": a, "b": b, "a again": a}
-
-
-def pass_percentiles(engine: Engine, feed: Feed, clock_ns: float) -> Series:
+def pass_percentiles(engine: Engine, clock: ClockReport, feed: Feed) -> Series:
     """p50, p99, p99.9 of one stamped pass in ns, (3,); NaN where too few samples lie beyond."""
     stamps = engine.run(feed, record="none", latency="total").latency
     assert stamps is not None  # asked before the rounds
-    ns = np.maximum(stamps["total"] - clock_ns, 0.0)
+    ns = np.maximum(stamps["total"] - clock.cost_p50_ns, 0.0)
     return np.array([np.quantile(ns, q) if has_enough_samples(ns.size, q) else np.nan for q in COMPARED.values()])
 
 

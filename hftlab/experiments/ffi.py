@@ -66,16 +66,8 @@ class EntryPoint:
 
     def record(self) -> dict[str, Any]:
         """A row of `FfiOverhead.frame`."""
-        return {
-            "way": self.name,
-            "until": self.until,
-            "messages_per_crossing": self.per_call,
-            "ns_per_message": self.ns.median,
-            "low": self.ns.low,
-            "high": self.ns.high,
-            "min": self.min_ns,
-            "raw": self.raw_ns,
-        }
+        where = {"way": self.name, "until": self.until, "messages_per_crossing": self.per_call}
+        return {**where, **self.ns.columns("ns_per_message"), "min": self.min_ns, "raw": self.raw_ns}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -25,7 +25,6 @@ from hftlab.experiments.stage_timing import SAMPLES_LIMIT, StageTimer, StageTimi
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.conditions import FeedResult
 from hftlab.measurement.distribution import STATISTICS, TITLES, Distribution
-from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import check_rounds, gc_paused
 from hftlab.measurement.preconditions import PREFIX, require_parity
 from hftlab.presentation.document import Table, table
@@ -178,18 +177,14 @@ def latency(
         captures = engine.run(feed, record="none", latency=True, keep="histogram", slowest=slowest).slowest
         short = feed.head(SAMPLES_LIMIT) if timer.messages > SAMPLES_LIMIT else feed
         last = engine.run(short, record="none", latency="total").latency
-    machine, clock = fingerprint(), timer.clock
+    measured, clock = timer.conditions(feed, rounds), timer.clock
     return LatencyReport(
-        feed=feed.name,
-        messages=timer.messages,
-        market=timer.market(feed),
-        rounds=rounds,
-        machine=machine,
+        **measured,
         timings=timer.timings(),
         warm_up=warm,
         cold_cache=cold_cache(engine, feed, clock.cost_p50_ns, step_ns=clock.step_ns),
         open_loop=None if rate is None else open_loop(engine, feed, rate, min(timer.messages, messages)),
-        slowest=SlowestMessages.of(captures, feed, engine.label, machine) if captures else None,
+        slowest=SlowestMessages.of(captures, feed, engine.label, measured["machine"]) if captures else None,
         heat=() if last is None else tuple(_heat(last["total"] - clock.cost_p50_ns)),
     )
 

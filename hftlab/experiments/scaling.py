@@ -55,17 +55,9 @@ class ScalingPoint:
 
     def record(self) -> dict[str, Any]:
         """A row of `Scaling.frame`."""
-        return {
-            "variant": self.variant,
-            "size": self.size,
-            "ns_per_message": self.ns.median,
-            "low": self.ns.low,
-            "high": self.ns.high,
-            "min": self.min_ns,
-            "live_orders": self.live_orders,
-            "order_bytes": self.order_bytes,
-            "level_bytes": self.level_bytes,
-        }
+        memory = {"live_orders": self.live_orders, "order_bytes": self.order_bytes, "level_bytes": self.level_bytes}
+        ns = {**self.ns.columns("ns_per_message"), "min": self.min_ns}
+        return {"variant": self.variant, "size": self.size, **ns, **memory}
 
 
 @dataclass(frozen=True, repr=False)

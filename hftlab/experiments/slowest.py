@@ -345,20 +345,6 @@ def _complete(track: str, name: str, start_ns: int, ns: int, args: dict[str, Any
 
 
 def _arguments(message: TracedMessage, price_scale: int) -> dict[str, Any]:
-    """The decoded message. Order ids are strings: a viewer's numbers are exact to 2^53 only."""
-    return {
-        "message": message.index,
-        "offset": message.offset,
-        "slow message": message.rank,
-        "event time ns": str(message.ts_ns),
-        "kind": message.kind,
-        "side": message.side,
-        "order id": str(message.order_id),
-        "new order id": str(message.new_order_id),
-        "instrument": message.instrument,
-        "symbol": message.symbol,
-        "price": message.price / price_scale,
-        "qty": message.qty,
-        "total ns": message.total_ns,
-        "gap before ns": "unknown" if message.gap_ns is None else message.gap_ns,
-    }
+    """The decoded message. What may be above 2^53, up to which a viewer's numbers are exact, is a string."""
+    exact = {name: str(getattr(message, name)) for name in _UNSIGNED}
+    return {**asdict(message), **exact, "message": message.index, "price": message.price / price_scale}

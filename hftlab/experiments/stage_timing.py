@@ -19,7 +19,7 @@ from hftlab.engine.run import Run
 from hftlab.engine.timing import PARTS, Histogram
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import ClockReport, clock_of
-from hftlab.measurement.conditions import Market
+from hftlab.measurement.conditions import conditions
 from hftlab.measurement.distribution import STATISTICS, TITLES, Distribution
 from hftlab.measurement.paired import Interval, gc_paused
 from hftlab.measurement.preconditions import PREFIX, require_release_build
@@ -194,14 +194,14 @@ class StageTimer:
             for mode in ("stages", "total"):
                 self.engine.run(self._head, record="none", latency=mode)
 
-    def market(self, feed: Feed) -> Market:
-        """What the feed asked of this engine; after `warm_up`."""
-        return Market.of(self.engine, self._run, feed)
+    def conditions(self, feed: Feed, rounds: int) -> dict[str, Any]:
+        """See `hftlab.measurement.conditions.conditions`; after `warm_up`."""
+        return conditions(self.engine, self._run, feed, rounds)
 
     def round(self, feed: Feed, order: random.Random) -> None:
         """Every kind of pass once, in random order."""
         kinds: list[Callable[[], None]] = [lambda until=until: self._pass(until, feed) for until in self.stages]  # type: ignore[misc]
-        kinds += [lambda: self._stages(feed), lambda: self._total(feed)]
+        kinds += [lambda: self._stamp(feed, "stages", self.stages), lambda: self._stamp(feed, "total", ("total",))]
         kinds += [lambda mode=mode: self._record(mode) for mode in self.records]  # type: ignore[misc]
         with gc_paused():
             for kind in order.sample(kinds, len(kinds)):
@@ -222,14 +222,7 @@ class StageTimer:
         self.records[mode].append(run.ns_per_message)
         self.record_messages = run.messages
 
-    def _stages(self, feed: Feed) -> None:
-        run = self._stamp(feed, "stages", self.stages)
-        self.stamped.append(run.ns_per_message)
-
-    def _total(self, feed: Feed) -> None:
-        self._stamp(feed, "total", ("total",))
-
-    def _stamp(self, feed: Feed, mode: str, parts: tuple[str, ...]) -> Run:
+    def _stamp(self, feed: Feed, mode: str, parts: tuple[str, ...]) -> None:
         """A stamped pass; the first messages are counted apart, of a long feed in a short pass of their own."""
         whole = self.messages <= SAMPLES_LIMIT
         run = self.engine.run(feed, record="none", latency=mode, keep="samples" if whole else "histogram")
@@ -243,7 +236,8 @@ class StageTimer:
             self.warm[part].add(warm)
             if part in self.means:
                 self.means[part].append(warm.mean)
-        return run
+        if mode == "stages":
+            self.stamped.append(run.ns_per_message)
 
     def timings(self, control: tuple[float, ...] = ()) -> StageTimings:
         """What was measured; `control` are the A/A ratios, if this engine is the control."""

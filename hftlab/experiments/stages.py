@@ -22,7 +22,6 @@ from hftlab.experiments.stage_timing import StageTimer, StageTimings
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.conditions import FeedResult
 from hftlab.measurement.distribution import TITLES
-from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import MAX_ROUNDS, Interval, gc_paused
 from hftlab.measurement.preconditions import require_parity
 from hftlab.presentation.document import Table, number, table
@@ -177,11 +176,7 @@ def bench(
                 contender.round(feed, order)
     ratios = tuple(a / b for a, b in zip(control.passes[control.engine.until], again, strict=True))
     return BenchReport(
-        feed=feed.name,
-        messages=control.messages,
-        market=control.market(feed),
-        rounds=rounds,
-        machine=fingerprint(),
+        **control.conditions(feed, rounds),
         engines=tuple(timer.timings(ratios if timer is control else ()) for timer in field),
         missing={info.name: info.why for info in backends() if not info.available},
     )

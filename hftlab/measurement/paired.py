@@ -100,6 +100,10 @@ class Interval:
         """Of the ratio the other way round."""
         return Interval(1 / self.median, 1 / self.high, 1 / self.low, self.level)
 
+    def columns(self, name: str) -> dict[str, float]:
+        """Columns of a frame: the median by `name`, low, high."""
+        return {name: self.median, "low": self.low, "high": self.high}
+
     def to_dict(self) -> dict[str, float | None]:
         """The fields, for JSON."""
         return {"median": self.median, "low": self.low, "high": self.high, "level": self.level}
@@ -178,7 +182,7 @@ class Paired:
 
     def record(self) -> dict[str, Any]:
         """Columns of a frame: ratio, low, high, verdict."""
-        return {"ratio": self.ratio.median, "low": self.ratio.low, "high": self.ratio.high, "verdict": self.verdict}
+        return {**self.ratio.columns("ratio"), "verdict": self.verdict}
 
 
 def interleave(

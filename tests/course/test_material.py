@@ -1,5 +1,7 @@
 """Is the material of the lessons what it claims: made-up series, the slow books, the counted levels, the lossy lines?"""
 
+import json
+
 import numpy as np
 import pytest
 from answers_07_09 import RunningSum, by_columns
@@ -9,6 +11,7 @@ from course.lesson08 import HIDDEN, ChangedSide, day
 from course.level_counter import walk
 from course.loss import simulate_loss
 from course.naive_book import NaiveBook
+from course.steps import StepComparison, compare_steps
 
 import hftlab
 from hftlab.errors import ConfigError, HftlabError
@@ -49,17 +52,18 @@ class WrongQuantity(NaiveBook):
 
 def test_steps_are_compared_each_with_the_one_before() -> None:
     feed = hftlab.synthetic("calm", 600)
-    found = hftlab.compare_steps({"naive": NaiveBook, "naive too": NaiveBook, "ours": "python"}, feed, rounds=3, until="book")
+    found = compare_steps({"naive": NaiveBook, "naive too": NaiveBook, "ours": "python"}, feed, rounds=3, until="book")
     frame = found.frame()
     assert frame["step"].to_list() == ["naive", "naive too", "ours"]
     assert found.ratio("ours") == found.steps[1][1].ratio.median == frame["ratio"][2]
     assert found.whole.ratio.median > 1.2
     labels = [row["label"] for row in found.plot().to_dict()["layer"][0]["data"]["values"]]
     assert labels == ["naive", "naive too", "ours", "what remains"]
+    assert str(StepComparison.from_dict(json.loads(found.to_json()))) == str(found)
     with pytest.raises(ConfigError):
-        hftlab.compare_steps({"naive": NaiveBook}, feed)
+        compare_steps({"naive": NaiveBook}, feed)
     with pytest.raises(HftlabError):
-        hftlab.compare_steps({"naive": NaiveBook, "other": WrongQuantity}, feed, rounds=3)
+        compare_steps({"naive": NaiveBook, "other": WrongQuantity}, feed, rounds=3)
 
 
 def test_the_counted_walk_gives_the_sums_of_the_book() -> None:

@@ -33,7 +33,6 @@ EXPERIMENTS: dict[str, Callable[[], Any]] = {
     "slowest": slowest,
     "open loop": lambda: open_loop(hftlab.Engine("python"), FEED, 20_000.0, 300),
     "compare": lambda: hftlab.compare("python", "python", FEED, rounds=6),
-    "compare steps": lambda: hftlab.compare_steps({"one": "python", "two": "python"}, FEED, rounds=6),
     "clocks": lambda: clocks(2_000),
     "jitter": lambda: jitter(0.02, engine="python"),
 }

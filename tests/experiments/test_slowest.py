@@ -262,7 +262,7 @@ def test_the_trace_names_its_tracks_and_carries_the_message(trace: dict[str, Any
     slow = complete(trace, "slow messages")
     assert [e["name"] for e in slow] == ["1. signal: message 40", "2. order: message 43", "3. between messages: message 90"]
     (message,) = [e for e in complete(trace, "messages") if e["args"]["message"] == 40]
-    assert message["args"]["order id"] == str(EVENTS["order_id"][40])
+    assert message["args"]["order_id"] == str(EVENTS["order_id"][40])
     assert message["args"]["price"] == EVENTS["price"][40] / FEED.price_scale
 
 
