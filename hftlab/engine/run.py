@@ -152,19 +152,9 @@ class Run(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """The run in numbers, for JSON; the rows are in `frame`."""
-        return {
-            "messages": self.messages,
-            "elapsed_ns": self.elapsed_ns,
-            "ns_per_message": self.ns_per_message,
-            "faults": self.faults,
-            "counts": self.counts,
-            "unknown": self.unknown,
-            "orders": self.order_count,
-            "rejects": self.rejects,
-            "backend": self.backend,
-            "variant": self.variant,
-            "memory": self.memory,
-        }
+        engine = ("backend", "variant", "messages", "elapsed_ns", "ns_per_message")
+        plain = {name: getattr(self, name) for name in (*engine, "counts", "unknown", "faults", "rejects", "memory")}
+        return {**plain, "orders": self.order_count}
 
 
 def _totals(counts: Mapping[str, int]) -> str:

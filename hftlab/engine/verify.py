@@ -68,28 +68,22 @@ class Verdict(Result):
     messages: int
     divergence: Divergence | None = None
 
-    @property
-    def same(self) -> bool:
-        """Whether nothing differs."""
+    def __bool__(self) -> bool:
         return self.divergence is None
 
-    def __bool__(self) -> bool:
-        return self.same
-
     def headline(self) -> str:
-        verdict = "identical" if self.divergence is None else f"DIFFERENT, {self.divergence.headline()}"
+        verdict = f"DIFFERENT, {self.divergence.headline()}" if self.divergence else "identical"
         return f"{self.a} and {self.b} on {self.feed}, {self.messages:,} messages: {verdict}"
 
     def tables(self) -> list[Table]:
-        return [] if self.divergence is None else self.divergence.tables()
+        return self.divergence.tables() if self.divergence else []
 
     def notes(self) -> list[str]:
-        return [] if self.divergence is None else self.divergence.notes()
+        return self.divergence.notes() if self.divergence else []
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        plain = {name: getattr(self, name) for name in ("a", "b", "feed", "messages", "same")}
-        return {**plain, "divergence": self.divergence and self.divergence.to_dict()}
+        return {**vars(self), "same": bool(self), "divergence": self.divergence and self.divergence.to_dict()}
 
 
 def verify(a: Any, b: Any, feed: Feed) -> Verdict:

@@ -14,17 +14,7 @@ from hftlab.settings import SignalConfig
 from hftlab.stages.book import Book, Top
 
 #: The nine signals, in the order of the frame's columns.
-NAMES = (
-    "mid",
-    "spread",
-    "microprice",
-    "imbalance",
-    "depth_imbalance",
-    "ofi",
-    "flow",
-    "volatility",
-    "score",
-)
+NAMES = ("mid", "spread", "microprice", "imbalance", "depth_imbalance", "ofi", "flow", "volatility", "score")
 
 Values = tuple[float, float, float, float, float, float, float, float, float]
 
