@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hftlab.errors import ConfigError, HftlabError, check_choice
+from hftlab.errors import ConfigError, check_choice
 from hftlab.net.transports.netns import Veth
-from hftlab.net.transports.transports import probe, transport_names
+from hftlab.net.transports.transports import choose_working, probe, transport_names
 
 #: Measured unless others are asked for, as far as they work here: those of the goals, and their neighbours.
 PATHS = ("memory", "shm", "xdp-skb", "udp-spin", "udp-spin+tcp-spin", "multicast+tcp-spin", "tcp-spin", "udp+tcp")
@@ -66,16 +66,8 @@ def available_paths(asked: Iterable[str], *, single_core: bool) -> tuple[list[Ne
 
     raises : UnknownName, ConfigError; HftlabError for a path asked for that does not work here
     """
-    wanted = list(dict.fromkeys(map(NetworkPath.parse, asked)))
-    paths, skipped = [], []
-    for path in wanted or map(NetworkPath.parse, PATHS):
-        if why := path.reason(single_core):
-            skipped.append(f"{path}: {why}")
-        else:
-            paths.append(path)
-    if not paths or (wanted and skipped):
-        raise HftlabError(f"not available here: {'; '.join(skipped)}")
-    return paths, skipped
+    every = map(NetworkPath.parse, PATHS)
+    return choose_working(map(NetworkPath.parse, asked), every, lambda path: path.reason(single_core))
 
 
 def base_of(paths: list[NetworkPath]) -> NetworkPath:

@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hftlab.measurement.distribution import has_enough_samples
-from hftlab.measurement.machine import describe
 from hftlab.measurement.paired import Interval, Series
-from hftlab.measurement.storage import StoredResult
 from hftlab.net.transports.percentiles import PERCENTILES, Summary
-from hftlab.net.transports.round_trip_report import AGAIN
-from hftlab.net.transports.transports import ThreadPlacement
+from hftlab.net.transports.round_trip_report import AGAIN, NetworkReport
 from hftlab.presentation.document import Table, number, table
 
 if TYPE_CHECKING:
@@ -91,35 +88,27 @@ def split(response: Series, engine: Series, alone: float, clock_ns: float) -> tu
     return tuple(out)
 
 
-@dataclass(frozen=True)
-class TickToTradeReport(StoredResult):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TickToTradeReport(NetworkReport):
     """Paths under load profiles, measured in the same interleaved rounds.
 
-    base      : the path that runs twice; its second copy is "BASE again"
     feed      : its name; strategy: how the engine was set so that it acts often
-    network   : what it went over, where there was a network
+    stamps    : whether the trader stamped when an order was ready
     lost_time : of the exchange's and the trader's core before each round: median share of the time lost in gaps of 1 us and more,
                 and the longest gap in ns
-    skipped   : paths that could not be measured, and why; refused: what the system did not allow of the placement
+    frame     : a row per path, load profile and measure: path, load_profile, measure, n, min, p50 to p99.99, max (ns, less the
+                clock; null where too few samples lie beyond), low, high (95 % interval of the rounds' medians), least, most
+                (their range); the last four are null but for "service" and "transport alone"
     """
 
     schema = "hftlab-tick-to-trade/1"
 
-    base: str
     results: tuple[PathResult, ...]
-    rounds: int
     engine: str
     feed: str
     strategy: str
-    placement: ThreadPlacement
-    network: str
     stamps: bool
-    clock_ns: float
     lost_time: tuple[tuple[float, float], tuple[float, float]]
-    skipped: tuple[str, ...]
-    refused: tuple[str, ...]
-    machine: dict[str, Any] = field(repr=False)
-    seed: int = 1
 
     def __getitem__(self, name: tuple[str, str]) -> PathResult:
         """By (path, load profile). Raises KeyError."""
@@ -131,7 +120,6 @@ class TickToTradeReport(StoredResult):
 
     @property
     def control(self) -> Interval:
-        """The base against itself, service times round by round: the A/A noise floor."""
         profile = self.load_profiles[0]
         return self.ratio((self.base + AGAIN, profile), (self.base, profile))
 
@@ -140,25 +128,21 @@ class TickToTradeReport(StoredResult):
         return Interval.of(self[result].medians() / self[to].medians())
 
     def frame(self) -> pl.DataFrame:
-        """A row per path, load profile and measure: path, load_profile, measure, n, min, p50 to p99.99, max (ns, less the clock;
-        null where too few samples lie beyond), low, high (95 % interval of the rounds' medians), least, most (their range); the
-        last four are null but for "service" and "transport alone"."""
         import polars as pl
 
         numbers = ("min", *PERCENTILES, "max", "low", "high", "least", "most")
         texts = dict.fromkeys(("path", "load_profile", "measure"), pl.String)
-        schema: dict[str, Any] = {**texts, "n": pl.Int64, **dict.fromkeys(numbers, pl.Float64)}
+        schema = {**texts, "n": pl.Int64, **dict.fromkeys(numbers, pl.Float64)}
         rows = [self._row(result, measure) for result in self.results for measure in MEASURES if result.times[measure]["n"]]
         return pl.DataFrame(rows, schema=schema)
 
     def _row(self, result: PathResult, measure: str) -> dict[str, Any]:
-        spread: dict[str, float | None] = dict.fromkeys(("low", "high", "least", "most"))
-        if measure in result.medians_ns:
-            medians = result.medians(measure)
-            middle = Interval.of(medians)
-            values = (middle.low, middle.high, float(medians.min()), float(medians.max()))
-            spread = {name: max(ns - self.clock_ns, 0.0) for name, ns in zip(spread, values, strict=True)}
-        return {"path": result.path, "load_profile": result.load_profile, "measure": measure, **result.times[measure], **spread}
+        row = {"path": result.path, "load_profile": result.load_profile, "measure": measure, **result.times[measure]}
+        if measure not in result.medians_ns:
+            return row
+        medians = result.medians(measure)
+        ends = {"least": medians.min(), "most": medians.max()}
+        return {**row, **self.interval(medians), **{name: max(float(ns) - self.clock_ns, 0.0) for name, ns in ends.items()}}
 
     def shares(self) -> pl.DataFrame:
         """What p50 and p99 of the response time are made of: path, load_profile, quantile, part (of PARTS), ns, share."""
@@ -186,11 +170,8 @@ class TickToTradeReport(StoredResult):
         return tick_to_trade_chart(frame, shares, [f"{self.conditions}", f"{load}, {self.feed}, {self.engine}"])
 
     @property
-    def conditions(self) -> str:
-        """How it was measured."""
-        how = self.placement.describe(self.refused)
-        what = "from a tick's bytes leaving the exchange to its order's bytes arriving there"
-        return f"{what}, {self.network}, {how}, {self.rounds} interleaved rounds"
+    def what(self) -> str:
+        return "from a tick's bytes leaving the exchange to its order's bytes arriving there"
 
     def tables(self) -> list[Table]:
         columns = ("path, load", "time", *(f"{name} us" for name in _SHOWN), "n", *(f"{part} us" for part in PARTS))
@@ -220,17 +201,14 @@ class TickToTradeReport(StoredResult):
         return [
             f"{self.conditions}; {self.engine}; feed {self.feed}; {self.strategy}",
             f"all {orders:,} orders are byte for byte those of the same engine without a network",
-            f"less {self.clock_ns:.0f} ns, the cost of a reading of the clock; {stamp}",
-            f"A/A control, {self.base} against itself: {self.control}",
+            stamp,
             *self._goals(),
             *self._losses(),
             *(
                 f"{lost:.1%} of the {side}'s core was lost before the rounds, longest gap {gap / 1e3:,.0f} us"
                 for side, (lost, gap) in sides
             ),
-            *self.refused,
-            *self.skipped,
-            describe(self.machine),
+            *super().notes(),
         ]
 
     def _goals(self) -> Iterator[str]:
@@ -256,7 +234,4 @@ class TickToTradeReport(StoredResult):
                 yield f"{result.name}: {missing:,} orders were lost over a transport that does not send again"
 
     def derived(self) -> dict[str, Any]:
-        return {"rows": self.frame().to_dicts(), "shares": self.shares().to_dicts()}
-
-    def __repr__(self) -> str:
-        return f"<TickToTradeReport: {len(self.results)} results, {self.rounds} rounds>"
+        return {**super().derived(), "shares": self.shares().to_dicts()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -57,24 +58,6 @@ class RoundSettings:
 
 
 @dataclass(frozen=True)
-class _RustRound:
-    """What `hftlab_rust.wire_run` reads, attribute by attribute."""
-
-    feed: End
-    orders: End | None
-    first: int
-    floor: int
-    limit: float
-    patience: float
-    cores: tuple[int | None, int | None]
-    fifo: bool
-    stamps: bool
-    probe: float
-    settle: int
-    faults: tuple[int, bool, int, int]
-
-
-@dataclass(frozen=True)
 class Sample:
     """One round. Times in ns, raw; those by order leave out what was sent while the path warmed up.
 
@@ -113,7 +96,7 @@ def run_round(name: str, ends: tuple[End, End | None], scenario: Scenario, setti
 def run_in_rust(name: str, ends: tuple[End, End | None], scenario: Scenario, settings: RoundSettings) -> dict[str, Any]:
     """The result of `hftlab_rust.wire_run`, unchecked. raises : HftlabError for what the transports say"""
     faults, placement = settings.faults, settings.placement
-    plan = _RustRound(
+    plan = SimpleNamespace(  # read attribute by attribute
         feed=ends[0],
         orders=ends[1],
         first=scenario.first,

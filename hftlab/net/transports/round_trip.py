@@ -26,10 +26,10 @@ from hftlab.errors import HftlabError, check_range
 from hftlab.measurement.clock import clock_of
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import Series, check_rounds, interleave
-from hftlab.net.transports.netns import Veth, veth
+from hftlab.net.transports.netns import veth
 from hftlab.net.transports.percentiles import summary
 from hftlab.net.transports.round_trip_report import AGAIN, RoundTripReport, TransportResult
-from hftlab.net.transports.transports import ThreadPlacement, probe, rust_transports, transport_names
+from hftlab.net.transports.transports import ThreadPlacement, choose_working, probe, rust_transports, transport_names
 
 #: Bytes: a MoldUDP64 packet with one Add Order.
 SIZE = 58
@@ -72,12 +72,19 @@ def measure_round_trip(
     check_range("seed", seed, 0)
     check_range("messages", 1 if messages is None else messages, 1, 10_000_000)
     placement = ThreadPlacement.choose(cores, realtime)
-    names, skipped = _available(tuple(transports), processes=processes, netns=netns, single_core=placement.single_core)
+
+    def reason(name: str) -> str:
+        return probe(name).reason(placement.single_core) or (_no_processes(name, netns=netns) if processes else "")
+
+    names, skipped = choose_working(transports, transport_names(), reason)
     base = BASE if BASE in names else names[0]
     with veth() if netns else nullcontext() as link:
         run = partial(_between_processes if processes else between_threads, size=size, placement=placement)
-        pools = {name: _pool(run, name, link, messages) for name in names}
-        pools[base + AGAIN] = _pool(run, base, link, messages)
+        contenders = {**{name: name for name in names}, base + AGAIN: base}
+        pools = {
+            label: _Pool(partial(run, name, link.address(name) if link else None), messages or _messages(name))
+            for label, name in contenders.items()
+        }
         series = interleave({name: pool.round for name, pool in pools.items()}, rounds, seed, "round trips")
     clock_ns = clock_of(rust_transports()).cost_p50_ns
     return RoundTripReport(
@@ -95,20 +102,6 @@ def measure_round_trip(
     )
 
 
-def _available(asked: tuple[str, ...], *, processes: bool, netns: bool, single_core: bool) -> tuple[list[str], list[str]]:
-    """Names to be measured, and why the others are not, a sentence each."""
-    names, skipped = [], []
-    for name in dict.fromkeys(asked or transport_names()):
-        why = probe(name).reason(single_core) or (_no_processes(name, netns=netns) if processes else "")
-        if why:
-            skipped.append(f"{name}: {why}")
-        else:
-            names.append(name)
-    if not names or (asked and skipped):
-        raise HftlabError(f"not available here: {'; '.join(skipped)}")
-    return names, skipped
-
-
 def _no_processes(name: str, *, netns: bool) -> str:
     """Why a transport cannot be between two processes, "" if it can."""
     if name == "memory":
@@ -118,28 +111,21 @@ def _no_processes(name: str, *, netns: bool) -> str:
     return ""
 
 
-def _pool(run: Callable[..., dict[str, Any]], name: str, link: Veth | None, messages: int | None) -> _Pool:
-    return _Pool(partial(run, name, link.address(name) if link else None), messages or _messages(name))
-
-
 def _messages(name: str) -> int:
     if name in ("memory", "shm"):
         return MESSAGES["memory"]
     return MESSAGES["sleeps" if probe(name).sleeps else "spins"]
 
 
+def _plan(messages: int, size: int) -> dict[str, Any]:
+    return {"size": size, "rounds": messages, "warm": messages // 20 + 10, "limit": MAX_ROUND_S}
+
+
 def between_threads(name: str, address: str | None, messages: int, *, size: int, placement: ThreadPlacement) -> dict[str, Any]:
     """A round between two threads, as the Rust engine gives it. Raises HftlabError for what the transport says."""
     try:
         result: dict[str, Any] = rust_transports().transport_pingpong(
-            name,
-            address,
-            size=size,
-            rounds=messages,
-            warm=messages // 20 + 10,
-            limit=MAX_ROUND_S,
-            cores=placement.cores,
-            fifo=placement.realtime,
+            name, address, cores=placement.cores, fifo=placement.realtime, **_plan(messages, size)
         )
     except (OSError, ValueError) as error:
         raise HftlabError(f"{name}: {error}") from None
@@ -198,8 +184,7 @@ def _between_processes(name: str, address: str | None, messages: int, *, size: i
             assert child.stdout is not None  # a pipe was asked for
             if child.stdout.readline().strip() != "ready":
                 raise HftlabError(f"{name}: {_last_error(child)}")
-            plan = {"size": size, "rounds": messages, "warm": messages // 20 + 10, "limit": MAX_ROUND_S}
-            result: dict[str, Any] = module.transport_ping(end, core=ours, fifo=placement.realtime, **plan)
+            result: dict[str, Any] = module.transport_ping(end, core=ours, fifo=placement.realtime, **_plan(messages, size))
         finally:
             end.close()
     except (OSError, ValueError) as error:

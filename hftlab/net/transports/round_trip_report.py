@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -43,31 +42,77 @@ class TransportResult:
         return np.array(self.medians_ns)
 
 
-@dataclass(frozen=True)
-class RoundTripReport(StoredResult):
-    """Transports, measured in the same interleaved rounds.
+@dataclass(frozen=True, kw_only=True, repr=False)
+class NetworkReport(StoredResult):
+    """Ways over a network, measured in the same interleaved rounds.
 
-    base      : the transport that every ratio is to; its second copy is "BASE again"
-    size      : bytes of a message
+    base      : the way that every ratio is to; its second copy is "BASE again"
     network   : what it went over, where there was a network
     clock_ns  : cost of a reading of the clock, which the percentiles are less by
-    skipped   : transports that could not be measured, and why
+    skipped   : what could not be measured, and why
     refused   : what the system did not allow of pinning and scheduling
     """
 
-    schema = "hftlab-round-trip/1"
-
     base: str
-    results: tuple[TransportResult, ...]
     rounds: int
-    size: int
     placement: ThreadPlacement
     network: str
     clock_ns: float
     skipped: tuple[str, ...]
     refused: tuple[str, ...]
-    machine: dict[str, Any] = field(repr=False)
+    machine: dict[str, Any]
     seed: int = 1
+
+    @property
+    def what(self) -> str:
+        """What was measured, in words."""
+        raise NotImplementedError
+
+    @property
+    def control(self) -> Interval:
+        """The base against itself: the A/A noise floor."""
+        raise NotImplementedError
+
+    def frame(self) -> pl.DataFrame:
+        """A row per way and measure; the columns stand with the class."""
+        raise NotImplementedError
+
+    @property
+    def conditions(self) -> str:
+        """How it was measured."""
+        return f"{self.what}, {self.network}, {self.placement.describe(self.refused)}, {self.rounds} interleaved rounds"
+
+    def interval(self, medians: np.ndarray[Any, Any]) -> dict[str, float]:
+        """The 95 % interval of the median over the rounds, less the clock: low, high, ns."""
+        middle = Interval.of(medians)
+        return {"low": max(middle.low - self.clock_ns, 0.0), "high": max(middle.high - self.clock_ns, 0.0)}
+
+    def derived(self) -> dict[str, Any]:
+        return {"rows": self.frame().to_dicts()}
+
+    def notes(self) -> list[str]:
+        clock = f"less {self.clock_ns:.0f} ns, the cost of a reading of the clock"
+        control = f"A/A control, {self.base} against itself: {self.control}"
+        return [clock, control, *self.refused, *self.skipped, describe(self.machine)]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.conditions}>"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RoundTripReport(NetworkReport):
+    """Transports, measured in the same interleaved rounds.
+
+    size  : bytes of a message
+    frame : two rows per transport: transport, measure ("round trip", "one way"), n, min, p50 to p99.99, max (ns, less the clock;
+            null where too few samples lie beyond), low, high (95 % interval of the median over the rounds; round trips alone),
+            ratio, ratio_low, ratio_high (to the base; round trips alone)
+    """
+
+    schema = "hftlab-round-trip/1"
+
+    results: tuple[TransportResult, ...]
+    size: int
 
     def __getitem__(self, name: str) -> TransportResult:
         """By name. Raises KeyError."""
@@ -79,32 +124,25 @@ class RoundTripReport(StoredResult):
 
     @property
     def control(self) -> Interval:
-        """The base against itself: the A/A noise floor."""
         return self.ratio(self.base + AGAIN)
 
     def frame(self) -> pl.DataFrame:
-        """Two rows per transport: transport, measure ("round trip", "one way"), n, min, p50 to p99.99, max (ns, less the clock;
-        null where too few samples lie beyond), low, high (95 % interval of the median over the rounds; round trips alone), ratio,
-        ratio_low, ratio_high (to the base; round trips alone)."""
         import polars as pl
 
         numbers = ("min", *PERCENTILES, "max", "low", "high", "ratio", "ratio_low", "ratio_high")
-        texts = {"transport": pl.String, "measure": pl.String, "n": pl.Int64}
-        schema: dict[str, Any] = {**texts, **dict.fromkeys(numbers, pl.Float64)}
-        return pl.DataFrame([row for result in self.results for row in self._rows(result)], schema=schema)
-
-    def _rows(self, result: TransportResult) -> Iterator[dict[str, Any]]:
-        middle, ratio = Interval.of(result.medians), self.ratio(result.name)
-        spread = {"low": max(middle.low - self.clock_ns, 0.0), "high": max(middle.high - self.clock_ns, 0.0)}
-        times = {"ratio": ratio.median, "ratio_low": ratio.low, "ratio_high": ratio.high}
-        yield {"transport": result.name, "measure": MEASURES[0], **result.round_trip, **spread, **times}
-        yield {"transport": result.name, "measure": MEASURES[1], **result.one_way, **dict.fromkeys((*spread, *times))}
+        schema = {"transport": pl.String, "measure": pl.String, "n": pl.Int64, **dict.fromkeys(numbers, pl.Float64)}
+        rows = []
+        for result in self.results:
+            ratio = self.ratio(result.name)
+            times = {"ratio": ratio.median, "ratio_low": ratio.low, "ratio_high": ratio.high}
+            rows.append({"measure": MEASURES[0], **result.round_trip, **self.interval(result.medians), **times})
+            rows.append({"measure": MEASURES[1], **result.one_way})
+            rows[-2]["transport"] = rows[-1]["transport"] = result.name
+        return pl.DataFrame(rows, schema=schema)
 
     @property
-    def conditions(self) -> str:
-        """How it was measured."""
-        how = self.placement.describe(self.refused)
-        return f"{self.size} bytes there and back, {self.network}, {how}, {self.rounds} interleaved rounds"
+    def what(self) -> str:
+        return f"{self.size} bytes there and back"
 
     def tables(self) -> list[Table]:
         rows = [
@@ -121,18 +159,10 @@ class RoundTripReport(StoredResult):
         return [table("round trip", columns, rows)]
 
     def notes(self) -> list[str]:
-        clock = f"less {self.clock_ns:.0f} ns, the cost of a reading of the clock"
-        control = f"A/A control, {self.base} against itself: {self.control}"
-        return [self.conditions, clock, control, *self.refused, *self.skipped, describe(self.machine)]
+        return [self.conditions, *super().notes()]
 
     def plot(self) -> Any:
         """p50, p99 and p99.9 of the round trip, transport by transport, as an Altair chart on a logarithmic axis."""
         from hftlab.charts import round_trip_chart
 
         return round_trip_chart(self.frame(), self.conditions)
-
-    def derived(self) -> dict[str, Any]:
-        return {"rows": self.frame().to_dicts()}
-
-    def __repr__(self) -> str:
-        return f"<RoundTripReport: {len(self.results)} transports, {self.rounds} rounds>"

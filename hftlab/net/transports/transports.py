@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hftlab.engine.session import resolve
-from hftlab.errors import BackendMissing, ConfigError, check_choice
+from hftlab.errors import BackendMissing, ConfigError, HftlabError, check_choice
 from hftlab.measurement import system
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.storage import StoredResult
@@ -17,6 +18,9 @@ from hftlab.presentation.document import Table, table
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+Way = TypeVar("Way")
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,22 @@ def probe(name: str) -> Probe:
 def transport_names() -> tuple[str, ...]:
     """Every transport, whether it works here or not. Raises BackendMissing."""
     return tuple(row[0] for row in rust_transports().transports())
+
+
+def choose_working(asked: Iterable[Way], every: Iterable[Way], reason: Callable[[Way], str]) -> tuple[list[Way], list[str]]:
+    """What is to be measured, and why the rest is not, a sentence each.
+
+    asked  : ways asked for, which must work here; none: those of `every` that do
+    reason : why a way cannot be measured, "" if it can
+    raises : HftlabError for one asked for that does not work here, or where none does
+    """
+    wanted = list(dict.fromkeys(asked))
+    reasons = {way: reason(way) for way in wanted or every}
+    chosen = [way for way, why in reasons.items() if not why]
+    skipped = [f"{way}: {why}" for way, why in reasons.items() if why]
+    if not chosen or (wanted and skipped):
+        raise HftlabError(f"not available here: {'; '.join(skipped)}")
+    return chosen, skipped
 
 
 def list_transports() -> TransportList:
