@@ -104,13 +104,10 @@ class EngineUnderTest:
         """The Python engine with the same settings."""
         return Engine("python", **{"until": self.until, **more})
 
-    def session(self, feed: Feed, **more: Any) -> Session:
-        """A session that records every row, opened for `feed`."""
-        return _session(self.engine(**more), feed)
-
-    def reference_session(self, feed: Feed, **more: Any) -> Session:
-        """The same of the reference."""
-        return _session(self.reference(**more), feed)
+    def session(self, feed: Feed, *, reference: bool = False, **more: Any) -> Session:
+        """A session that records every row, opened for `feed`: its own, or one of the reference."""
+        engine = self.reference(**more) if reference else self.engine(**more)
+        return engine.open(engine.settings(feed, record="all"))
 
     def same(self, feed: Feed, **more: Any) -> None:
         """Raise Failed at the first place where it and the reference part on `feed`."""
@@ -123,10 +120,6 @@ class EngineUnderTest:
         """Run it over a feed that breaks nothing."""
         self.needs("push" if feed.wire == "itch" else "push_events")
         return self.engine(**more).run(feed)
-
-
-def _session(engine: Engine, feed: Feed) -> Session:
-    return engine.open(engine.settings(feed, record="all"))
 
 
 def _absent(engine: Engine) -> dict[str, str]:

@@ -101,7 +101,7 @@ def one_event_at_a_time(subject: EngineUnderTest) -> None:
     """does apply return what the book answers, and give the same as push_events?"""
     subject.needs("push_events", "apply")
     for given in (dense(500, 9), edges(300, 3)):
-        _pieces(subject, given, _applied_beside(subject.reference_session(given, **WILD)), 1)
+        _pieces(subject, given, _applied_beside(subject.session(given, reference=True, **WILD)), 1)
 
 
 def _applied_beside(reference: Session) -> Callable[[Session, Events], None]:
@@ -126,7 +126,7 @@ def one_message_at_a_time(subject: EngineUnderTest) -> None:
     subject.needs("push", "message")
     data = wire(300, 5)
     feed = ItchFeed(data)
-    whole, session, reference = subject.session(feed), subject.session(feed), subject.reference_session(feed)
+    whole, session, reference = subject.session(feed), subject.session(feed), subject.session(feed, reference=True)
     whole.push(data)
     for piece in cut(feed, every=1):
         message = bytes(piece)[2:]
@@ -165,7 +165,7 @@ def queries(subject: EngineUnderTest) -> None:
     """do best, depth, queue and locate answer like the reference, at any time and for what does not exist?"""
     subject.needs("push_events", "best", "depth", "queue", "locate")
     feed = dense(400, 10)
-    theirs, ours = subject.session(feed, **WILD), subject.reference_session(feed, **WILD)
+    theirs, ours = subject.session(feed, **WILD), subject.session(feed, reference=True, **WILD)
     for piece in cut(feed, every=50):
         theirs.push_events(piece)
         ours.push_events(piece)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from hftlab.protocols.itch_messages import MESSAGES, build
 from hftlab.settings import OrderConfig, RiskConfig, SignalConfig
 
 #: Constants under which a small market meets every limit and every branch of the score.
-WILD = {
+WILD: dict[str, Any] = {
     "signal_config": SignalConfig(decay=0.9, k=10.0, weights=(0.5, 0.1, 0.2, 0.1, 0.1), levels=3),
     "order_config": OrderConfig(threshold=0.1, lot=100, cooldown=3),
     "risk_config": RiskConfig(max_notional=105, collar_bps=80, position_limit=300, max_orders_per_sec=2),
