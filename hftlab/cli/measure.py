@@ -58,46 +58,41 @@ def compare(options: Options) -> Action:
 
     options.add("a", metavar="A", help="an ENGINE")
     options.add("b", metavar="B", help="another")
-    options.feed(100_000)
-    options.of(compare, "rounds until seed")
-    options.placement()
-    options.result()
-    return lambda given: show(given.call(compare, feed=feed_of(given)), given)
+    return measured(options, compare)
 
 
 def ablate(options: Options) -> Action:
     """Switch one optimisation of the Rust engine at a time."""
     from hftlab.experiments.ablation import ablate
 
-    return on_feed(options, ablate)
+    return measured(options, ablate)
 
 
 def scaling(options: Options) -> Action:
     """Time the Rust variants as the book grows."""
-    from hftlab.experiments.scaling import scaling as experiment
+    from hftlab.experiments.scaling import scaling
 
-    options.of(experiment, but="sizes backend", flags={"variants": "--variant"})
-    options.placement()
-    options.result()
-    return lambda given: show(given.call(experiment), given)
+    return measured(options, scaling, but="sizes backend", flags={"variants": "--variant"})
 
 
 def ffi(options: Options) -> Action:
     """Time each way from Python into Rust."""
     from hftlab.experiments.ffi import ffi_overhead
 
-    return on_feed(options, ffi_overhead)
+    return measured(options, ffi_overhead)
 
 
-def on_feed(options: Options, experiment: Callable[..., Any]) -> Action:
-    """An experiment on one feed, with all the options that there are for it."""
+def measured(options: Options, experiment: Callable[..., Any], but: str = "feed backend", **more: Any) -> Action:
+    """An experiment with all the options that there are for it, on a feed if it takes one."""
     import inspect
 
-    options.feed(inspect.signature(experiment).parameters["messages"].default)
-    options.of(experiment, but="feed backend")
+    parameters = inspect.signature(experiment).parameters
+    if "feed" in parameters:
+        options.feed(parameters["messages"].default)
+    options.of(experiment, but=but, **more)
     options.placement()
     options.result()
-    return lambda given: show(given.call(experiment, feed=feed_of(given)), given)
+    return lambda given: show(given.call(experiment, **({"feed": feed_of(given)} if "feed" in parameters else {})), given)
 
 
 def engine_of(given: Given, default: str) -> str:
@@ -110,7 +105,6 @@ def engine_of(given: Given, default: str) -> str:
 
 def profile(options: Options) -> Action:
     """Find the line, the function, the cache miss or the allocation that costs."""
-    from hftlab.charts import check_file
     from hftlab.engine.engine import Engine
     from hftlab.engine.resolve import as_engine
     from hftlab.profiling import default_messages, profile
@@ -124,8 +118,6 @@ def profile(options: Options) -> Action:
     options.result(chart=True)
 
     def act(given: Given) -> int:
-        if given.chart:
-            check_file(given.chart)
         engine = as_engine(engine_of(given, "python"), until=given.until)
         given.messages = default_messages(given.tool, engine.backend) if given.messages is None else given.messages
         return show(profile(engine, feed_of(given), given.tool, messages=given.messages), given)

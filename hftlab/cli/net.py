@@ -86,17 +86,9 @@ def tick_to_trade(options: Options) -> Action:
 
 def _measured(options: Options, experiment: Any, **positional: str) -> Action:
     """An experiment of two threads: --cores and --realtime are theirs, not the process's."""
-    from hftlab.charts import check_file
-
     options.of(experiment, flags=positional, but="feed")
     options.result(chart=True)
-
-    def act(given: Given) -> int:
-        if given.chart:
-            check_file(given.chart)
-        return show(given.call(experiment), given)
-
-    return act
+    return lambda given: show(given.call(experiment), given)
 
 
 def stress(options: Options) -> Action:

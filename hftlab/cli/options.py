@@ -80,13 +80,15 @@ class Options:
         self.outputs.append(action.dest)
 
     def check_outputs(self, given: Given) -> None:
-        """Whether all that is to be written can be, before anything is done. Raises OutputError."""
-        paths = [path for name in self.outputs if (path := getattr(given, name))]
-        if paths:
+        """Whether all that is to be written can be, before anything is done. Raises OutputError, and HftlabError for a chart."""
+        for path in (path for name in self.outputs if (path := getattr(given, name))):
             from hftlab.presentation.output import check_writable
 
-            for path in paths:
-                check_writable(path)
+            check_writable(path)
+        if getattr(given, "chart", None):
+            from hftlab.charts import check_file
+
+            check_file(given.chart)
 
     def of(
         self,
@@ -205,10 +207,8 @@ def show(result: Any, given: Given) -> int:
         result.save(given.out)
     if given.json:
         print(results.to_json(result.to_dict()))
-    elif isinstance(result, results.Result):
-        terminal.show(result.headline(), result.blocks())
     else:
-        print(result)
+        terminal.show(result.headline(), result.blocks())
     return 0
 
 
