@@ -10,7 +10,7 @@ import polars as pl
 
 from hftlab.charts.base import DARK, STAGE_COLOURS, WIDTH, Chart, alt, data, empty_chart, head, rows_of, stage_colours
 from hftlab.charts.base import MAX_ROWS as MAX_ROWS
-from hftlab.charts.scales import broken, colour_by, legend, names_in, number, rows_in, text_width
+from hftlab.charts.scales import broken, colour_by, legend, names_in, number, rows_in, stacked, text_width
 from hftlab.errors import check_choice
 from hftlab.presentation.document import duration
 
@@ -28,20 +28,19 @@ def bar_chart(frame: pl.DataFrame | Rows, title: str, subtitle: str = "", x_titl
     frame : rows or a frame with label, value (0 or above); optional group (its colour) and text (beside the bar; default: value)
     """
     rows = [
-        {"group": "other", "text": number(row["value"] or 0), **row, "value": max(row["value"] or 0.0, 0.0), "name": f"{place}|"}
+        {
+            "group": "other", "text": number(row["value"] or 0), **row, "value": max(row["value"] or 0.0, 0.0),
+            "name": f"{place}|{row['label']}",  # a label may come twice
+        }
         for place, row in enumerate(rows_in(frame)[:MAX_ROWS])
-    ]
-    rows = [{**row, "name": row["name"] + row["label"]} for row in rows]  # a label may come twice
+    ]  # fmt: skip
     font = {"labelFont": "monospace", "labelFontSize": 10} if monospace else {}
     expression = "slice(datum.label, indexof(datum.label, '|') + 1)"
     axis = alt.Axis(labelExpr=expression, labelLimit=360, ticks=False, domain=False, **font)
-    base = data(rows).encode(y=alt.Y("name:N", sort=[row["name"] for row in rows], title=None).axis(axis))
+    y = alt.Y("name:N", sort=[row["name"] for row in rows], title=None).axis(axis)
     high = max((row["value"] for row in rows), default=1.0) or 1.0
-    x = alt.X("value:Q").scale(domain=[0, 1.32 * high], nice=False).axis(title=x_title, format=",~f", tickCount=5)
-    bars = base.mark_bar().encode(x=x, color=_colour(rows, legend), tooltip=["label:N", "value:Q", "text:N"])
-    texts = base.mark_text(align="left", dx=4, fontSize=10).encode(x="value:Q", text="text:N")
-    size = {"width": 320, "height": 20 * max(len(rows), 1)}
-    return (bars + texts).properties(title=head(title, subtitle), **size)
+    bars = _bars(rows, y, [0, 1.32 * high], x_title, legend)
+    return bars.properties(title=head(title, subtitle), width=320, height=20 * max(len(rows), 1))
 
 
 def panel_chart(frame: pl.DataFrame | Rows, title: str, subtitle: str = "", x_title: str = "") -> Chart:
@@ -57,11 +56,17 @@ def panel_chart(frame: pl.DataFrame | Rows, title: str, subtitle: str = "", x_ti
 
 def _panel(rows: list[dict[str, Any]], name: str, x_title: str) -> Any:
     low, high = min(0.0, *(row["value"] for row in rows)), max(row["value"] for row in rows) or 1.0
-    base = data(rows).encode(y=alt.Y("label:N", sort=[row["label"] for row in rows], title=None))
-    x = alt.X("value:Q").scale(domain=[1.3 * low, 1.3 * high], nice=False).axis(title=x_title, format=",~f", tickCount=4)
-    bars = base.mark_bar().encode(x=x, color=_colour(rows))
-    texts = base.mark_text(align="left", dx=4, fontSize=10).encode(x="value:Q", text="text:N")
-    return (bars + texts).properties(width=240, height=90, title=alt.Title(name, fontSize=11, anchor="start"))
+    y = alt.Y("label:N", sort=[row["label"] for row in rows], title=None)
+    bars = _bars(rows, y, [1.3 * low, 1.3 * high], x_title)
+    return bars.properties(width=240, height=90, title=alt.Title(name, fontSize=11, anchor="start"))
+
+
+def _bars(rows: list[dict[str, Any]], y: Any, domain: list[float], x_title: str, key: Any = None) -> Any:
+    """Bars with their texts beside them. key : see `_colour`"""
+    base = data(rows).encode(y=y)
+    x = alt.X("value:Q").scale(domain=domain, nice=False).axis(title=x_title, format=",~f", tickCount=5)
+    bars = base.mark_bar().encode(x=x, color=_colour(rows, key), tooltip=["label:N", "value:Q", "text:N"])
+    return bars + base.mark_text(align="left", dx=4, fontSize=10).encode(x="value:Q", text="text:N")
 
 
 def icicle_chart(frame: pl.DataFrame | Rows, title: str, subtitle: str = "", x_title: str = "share") -> Chart:
@@ -119,10 +124,10 @@ def budget_chart(
     rows = rows_of(frame, text=["engine", "stage"], real=["ns"], what="budget_chart")
     engines, stages = names_in(rows, "engine"), names_in(rows, "stage")
     parts = {engine: _parts([row for row in rows if row["engine"] == engine], stages) for engine in engines}
-    parts = {engine: stacked for engine, stacked in parts.items() if stacked}
+    parts = {engine: mine for engine, mine in parts.items() if mine}
     if not parts:
         return empty_chart("no stage took more than 0 ns", title)
-    totals = {engine: stacked[-1]["end"] for engine, stacked in parts.items()}
+    totals = {engine: mine[-1]["end"] for engine, mine in parts.items()}
     own = scale == "own" or (scale == "auto" and max(totals.values()) > _FAR_APART * min(totals.values()))
     colours = dict(zip(stages, stage_colours(stages), strict=True))
     color = colour_by("stage", colours, legend(stages, symbolType="square"))
@@ -131,23 +136,19 @@ def budget_chart(
     if own and len(parts) > 1:
         texts.append("each bar on its own scale: compare shares here, and the totals by their numbers")
     charts = []
-    for place, (engine, stacked) in enumerate(parts.items()):
-        stacked = [{**part, "ink": "white" if colours[part["stage"]] in DARK else "black"} for part in stacked]
+    for place, (engine, mine) in enumerate(parts.items()):
+        mine = [{**part, "ink": "white" if colours[part["stage"]] in DARK else "black"} for part in mine]
         reach, last = totals[engine] if own else max(totals.values()), place == len(parts) - 1
-        chart = _budget_bar(stacked, engine, reach, color, axis=own, title=last, what=what)
+        chart = _budget_bar(mine, engine, reach, color, axis=own, title=last, what=what)
         charts.append(chart.properties(width=WIDTH - 130 - left, height=34))
     return alt.vconcat(*charts, spacing=14 if own else 6).properties(title=head(title, texts))
 
 
 def _parts(rows: list[dict[str, Any]], stages: list[str]) -> list[dict[str, Any]]:
     """The stages of one engine in their order, with the start and end of each bar; none if all are 0."""
-    total = sum(max(0.0, row["ns"]) for row in rows)
-    out, start = [], 0.0
-    for row in sorted(rows, key=lambda row: stages.index(row["stage"])) if total else ():
-        end = start + max(0.0, row["ns"])
-        out.append({**row, "start": start, "end": end, "middle": (start + end) / 2, "share": (end - start) / total})
-        start = end
-    return out
+    parts = stacked(sorted(rows, key=lambda row: stages.index(row["stage"])), "ns")
+    total = parts[-1]["end"]
+    return [{**part, "share": (part["end"] - part["start"]) / total} for part in parts] if total else []
 
 
 def _budget_bar(parts: list[dict[str, Any]], engine: str, reach: float, color: Any, *, axis: bool, title: bool, what: str) -> Any:

@@ -14,9 +14,9 @@ from hftlab.charts.scales import (
     legend,
     log_axis,
     names_in,
-    number,
     rows_in,
     shape_by,
+    stacked,
     text_width,
     time_axis,
 )
@@ -39,11 +39,8 @@ def stage_chart(stages: pl.DataFrame, subtitle: str = "", title: str = "Time by 
     A stage that the noise hides (differences of passes can be at or below 0) is drawn at 1 ns.
     """
     rows = rows_of(stages, text=["engine", "stage"], real=["ns_per_message"], what="stage_chart")
-    if not rows:
-        return empty_chart("no stage was timed", title)
-    dots = [{**row, "figure": "ns per message", "ns": max(1.0, row["ns_per_message"])} for row in rows]
-    axis = log_axis("ns per message", [dot["ns"] for dot in dots], margin=1.25)
-    return _series_dots(dots, "stage", "engine", axis, head(title, subtitle))
+    dots = [{"label": row["stage"], "group": row["engine"], "value": max(1.0, row["ns_per_message"])} for row in rows]
+    return dot_chart(dots, title, subtitle, "ns per message", why="no stage was timed")
 
 
 def storm_chart(frame: pl.DataFrame, subtitle: str = "") -> Chart:
@@ -51,19 +48,44 @@ def storm_chart(frame: pl.DataFrame, subtitle: str = "") -> Chart:
 
     frame : `Storms.frame()`: storm, target, ns_per_message, p50, p99, p99.9
     """
-    title = "Order storms"
     rows = rows_of(frame, text=["storm", "target"], positive=["ns_per_message"], what="storm_chart")
-    if not rows:
-        return empty_chart("no storm", title)
     tail = next((name for name in ("p99.9", "p99", "p50") if any(row.get(name) for row in rows)), "p50")
     figures = {"ns_per_message": "ns per message", tail: f"{tail} of a message"}
     dots = [
-        {"storm": row["storm"], "target": row["target"], "figure": figure, "ns": row[name]}
+        {"label": row["storm"], "group": row["target"], "figure": figure, "value": row[name]}
         for row in rows
         for name, figure in figures.items()
         if row.get(name)
     ]
-    return _series_dots(dots, "storm", "target", time_axis("time", [dot["ns"] for dot in dots]), head(title, subtitle))
+    return dot_chart(dots, "Order storms", subtitle, "time, ns", why="no storm")
+
+
+def dot_chart(
+    frame: pl.DataFrame | Iterable[Mapping[str, Any]],
+    title: str,
+    subtitle: str = "",
+    x_title: str = "",
+    *,
+    why: str = "nothing above 0",
+) -> Chart:
+    """Values that lie orders of magnitude apart, on a logarithmic axis: a row per label, a colour per group, a shape per figure.
+
+    frame : rows or a frame with label, group, value (no dot without one above 0); optional figure
+    why   : what is written where there is no dot at all
+    """
+    rows = rows_in(frame)
+    dots = [{"figure": "", **row} for row in rows if row["value"] and row["value"] > 0]
+    if not dots:
+        return empty_chart(why, title)
+    labels, groups, figures = names_in(rows, "label"), names_in(rows, "group"), names_in(dots, "figure")
+    color = colour_by("group", colours_of(groups), legend(groups, symbolType="circle"))
+    shapes = dict(zip(figures, ("circle", "triangle-right"), strict=False))
+    shape = shape_by("figure", shapes, legend(figures) if len(figures) > 1 else None)
+    x = alt.X("value:Q", **_scaled(log_axis(x_title, [dot["value"] for dot in dots], margin=1.25)))
+    y = alt.Y("label:N").scale(domain=labels).axis(title=None, grid=True, ticks=False, domain=False, labelLimit=240)
+    layers = _dots(dots, "label", x, y, color, shape, by=("group",) if len(figures) > 1 else ())
+    width = WIDTH - 50 - min(240, max(text_width(name, 11) for name in labels))
+    return layers.properties(width=width, height=34 * len(labels) + 20, title=head(title, subtitle))
 
 
 def round_trip_chart(
@@ -109,88 +131,52 @@ def tick_to_trade_chart(
     return both.properties(title=head(title, subtitle))
 
 
-def dot_chart(frame: pl.DataFrame | Iterable[Mapping[str, Any]], title: str, subtitle: str = "", x_title: str = "") -> Chart:
-    """Values that lie orders of magnitude apart, on a logarithmic axis; 0 and unknown are written instead.
-
-    frame : rows or a frame with label, value (null where unknown), group (its colour)
-    """
-    words = {None: "not supported here", 0: "none"}
-    rows = [{**row, "text": words.get(row["value"]) or number(row["value"])} for row in rows_in(frame)]
-    values = [float(row["value"]) for row in rows if row["value"]]
-    low, high = min(values, default=1.0) / 3, max(values, default=1.0) * 30
-    base = data([{**row, "at": row["value"] or low} for row in rows]).encode(
-        y=alt.Y("label:N", sort=[row["label"] for row in rows], title=None).axis(grid=True, labelLimit=260),
-        x=alt.X("at:Q").scale(type="log", domain=[low, high], nice=False).axis(title=x_title, format=",~g", tickCount=6),
-    )
-    known, unknown = base.transform_filter("datum.value > 0"), base.transform_filter("!(datum.value > 0)")
-    groups = names_in(rows, "group")
-    dots = known.mark_point(filled=True, size=80, opacity=1)
-    dots = dots.encode(color=colour_by("group", colours_of(groups), legend(groups)))
-    texts = [part.mark_text(align="left", dx=8, color=GREY).encode(text="text:N") for part in (known, unknown)]
-    size = {"width": 480, "height": 22 * max(len(rows), 1)}
-    return alt.layer(dots, *texts).properties(title=head(title, subtitle), **size)
-
-
 def _scaled(axis: tuple[Any, Any]) -> dict[str, Any]:
     return dict(zip(("scale", "axis"), axis, strict=True))
 
 
-def _series_dots(dots: list[dict[str, Any]], label: str, series: str, axis: tuple[Any, Any], title: Any) -> Chart:
-    """A row per label, a colour per series, a shape per figure."""
-    names, figures = names_in(dots, series), names_in(dots, "figure")
-    color = colour_by(series, colours_of(names), legend(names, symbolType="circle"))
-    shapes = dict(zip(figures, ("circle", "triangle-right"), strict=False))
-    shape = shape_by("figure", shapes, legend(figures) if len(figures) > 1 else None)
-    layers = _dots(dots, label, alt.X("ns:Q", **_scaled(axis)), color, shape, by=(series,) if len(figures) > 1 else ())
-    labels = names_in(dots, label)
-    width = WIDTH - 50 - min(240, max(text_width(name, 11) for name in labels))
-    return layers.properties(width=width, height=34 * len(labels) + 20, title=title)
-
-
-def _dots(rows: list[dict[str, Any]], label: str, x: Any, color: Any, shape: Any, by: tuple[str, ...] = ()) -> Any:
+def _dots(rows: list[dict[str, Any]], label: str, x: Any, y: Any, color: Any, shape: Any, by: tuple[str, ...] = ()) -> Any:
     """A dot per row of data and a thin line through those of one label. by: fields that part the dots of a label into lines"""
-    y = alt.Y(f"{label}:N", sort=names_in(rows, label)).axis(title=None, grid=True, ticks=False, domain=False, labelLimit=240)
     base = data(rows).encode(x=x, y=y)
     lines = base.mark_line(strokeWidth=1.5, color="#cccccc").encode(detail=[f"{name}:N" for name in (label, *by)])
-    fields = [name for name in rows[0] if name not in ("ns", "ns_per_message")]
-    tooltip = [*(f"{name}:N" for name in fields), alt.Tooltip("ns:Q", format=",.1f", title="ns")]
+    fields = [f"{name}:N" for name in rows[0] if name != "value"]
+    tooltip = [*fields, alt.Tooltip("value:Q", format=",.4~r")]
     return lines + base.mark_point(filled=True, size=80, opacity=1).encode(color=color, shape=shape, tooltip=tooltip)
 
 
 def _percentile_dots(rows: list[dict[str, Any]], label: str, what: str, *, ticks: int, labels: bool = True) -> Any:
     """Percentiles of each row on a logarithmic axis, p50 as text beside it. labels: of the rows, on the axis"""
-    dots = [{label: row[label], "percentile": name, "ns": row[name]} for row in rows for name in PERCENTILES if row[name]]
-    low, high = min(dot["ns"] for dot in dots), max(dot["ns"] for dot in dots)
+    dots = [{label: row[label], "percentile": name, "value": row[name]} for row in rows for name in PERCENTILES if row[name]]
+    low, high = min(dot["value"] for dot in dots), max(dot["value"] for dot in dots)
     room = low / (1.25 * max(high / low, 3) ** (1.2 / ticks))  # for the text at the left
-    x = alt.X("ns:Q", **_scaled(time_axis(what, [room, high], limit=ticks)))
+    x = alt.X("value:Q", **_scaled(time_axis(what, [room, high], limit=ticks)))
     known = [name for name in PERCENTILES if any(dot["percentile"] == name for dot in dots)]
     key = legend(known, symbolSize=90, columns=3)
     color = colour_by("percentile", {name: PERCENTILES[name][0] for name in known}, key)
-    layers = _dots(dots, label, x, color, shape_by("percentile", {name: PERCENTILES[name][1] for name in known}, key))
+    shape = shape_by("percentile", {name: PERCENTILES[name][1] for name in known}, key)
     axis = {"title": None, "labelLimit": 170, "grid": True, "gridColor": "#f4f4f4", "labels": labels, "ticks": labels}
     y = alt.Y(f"{label}:N", sort=names_in(rows, label)).axis(**axis)
-    texts = data([{label: row[label], "ns": row["p50"], "text": duration(row["p50"])} for row in rows])
+    texts = data([{label: row[label], "value": row["p50"], "text": duration(row["p50"])} for row in rows])
     text = texts.mark_text(align="right", dx=-9, fontSize=10.5, color=QUIET).encode(x=x, y=y, text="text:N")
-    for layer in layers.layer:
-        layer.encoding.y = y
-    return layers + text
+    return _dots(dots, label, x, y, color, shape) + text
 
 
 def _share_bars(parts: list[dict[str, Any]], names: list[str]) -> Any:
     """Stacked shares of p50, each with its time where there is room."""
-    begin: dict[str, float] = dict.fromkeys(names, 0.0)
+    order = list(PARTS)
     placed = []
-    for row in sorted(parts, key=lambda row: list(PARTS).index(row["part"])):
-        start = begin[row["path"]]
-        end = begin[row["path"]] = start + row["share"]
-        text = duration(row["ns"]) if row["share"] >= _NARROW * len(duration(row["ns"])) / 4 else ""
-        placed.append({**row, "from": start, "to": end, "mid": (start + end) / 2, "text": text})
+    for name in names:
+        mine = [row for row in parts if row["path"] == name]
+        placed += stacked(sorted(mine, key=lambda row: order.index(row["part"])), "share")
+    for row in placed:
+        text = duration(row["ns"])
+        row["text"] = text if row["share"] >= _NARROW * len(text) / 4 else ""
     y = alt.Y("path:N", sort=names).axis(title=None, labelLimit=170, grid=True, gridColor="#f4f4f4")
     base = data(placed).encode(y=y)
     bars = base.mark_bar(height={"band": 0.72}).encode(
-        x=alt.X("from:Q", axis=alt.Axis(title="share of p50", format="%", values=[0, 0.5, 1])).scale(domain=[0, 1]),
-        x2="to:Q",
+        x=alt.X("start:Q", axis=alt.Axis(title="share of p50", format="%", values=[0, 0.5, 1])).scale(domain=[0, 1]),
+        x2="end:Q",
         color=colour_by("part", PARTS, legend(list(PARTS), columns=3)),
         tooltip=["path:N", "part:N", alt.Tooltip("ns:Q", format=",.0f", title="ns"), alt.Tooltip("share:Q", format=".1%")],
     )
-    return bars + base.mark_text(fontSize=9.5, color="black").encode(x="mid:Q", text="text:N")
+    return bars + base.mark_text(fontSize=9.5, color="black").encode(x="middle:Q", text="text:N")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 import polars as pl
 
 from hftlab.charts.base import PALETTE, QUIET, WIDTH, Chart, alt, data, empty_chart, head, rows_of
-from hftlab.charts.scales import by_series, colour_by, colours_of, legend, line_legend, names_in, panel_name, time_axis
+from hftlab.charts.lines import line_chart
+from hftlab.charts.scales import by_name, by_series, colour_by, colours_of, legend, line_legend, names_in, panel_name, time_axis
 from hftlab.errors import check_choice
 
 #: Values of the column `time`, in the order in which their panels stand, and their titles.
@@ -28,13 +29,12 @@ def load_chart(
     *,
     load_format: str = ".0%",
     knee: float | None = None,
-    what: str = "latency",
 ) -> Chart:
     """The hockey stick: ns against load, a line per series and percentile; response and service time side by side where the frame
     has both.
 
-    frame       : columns load, percentile (text: "p50", "p99.9"), ns (> 0); optional series; optional time, which is
-                  "response", from the intended send time, or "service"
+    frame       : columns load, percentile (text: "p50", "p99.9", in the order of the legend), ns (> 0); optional series;
+                  optional time, which is "response", from the intended send time, or "service"
     load        : title of the horizontal axis, with its unit
     load_format : of its ticks, as d3-format has it: "~s" for messages/s
     knee        : a load to be marked
@@ -51,11 +51,11 @@ def load_chart(
         return empty_chart("no latency above 0 ns at any load", title)
     panels = [time for time in TIMES if any(row["time"] == time for row in rows)] or [""]
     ns = [row["ns"] for row in rows]
-    scale, axis = time_axis(what, [*ns, max(ns) * (1.6 if knee is not None else 1)])  # room for the word
+    scale, axis = time_axis("latency", [*ns, max(ns) * (1.6 if knee is not None else 1)])  # room for the word
     across = [min(row["load"] for row in rows), max(row["load"] for row in rows)]
     x = alt.X("load:Q").scale(domain=across, nice=False, zero=False, padding=6)
     x = x.axis(title=load, format=load_format, tickCount=6, labelFlush=False)
-    encodings = _encodings(names_in(rows), sorted(names_in(rows, "percentile"), key=_depth))
+    encodings = _encodings(names_in(rows), names_in(rows, "percentile"))
     width = WIDTH - 90 if len(panels) == 1 else (WIDTH - 120) // 2
     charts: list[Any] = []
     for time in panels:
@@ -68,22 +68,13 @@ def load_chart(
     return alt.hconcat(*charts, spacing=16).properties(title=head(title, subtitle))
 
 
-def _depth(percentile: str) -> tuple[float, str]:
-    """The order of percentiles: p50, p99, p99.9, max."""
-    number = re.search(r"[\d.]+", percentile)
-    return (float(number.group().strip(".") or 1e9) if number else 1e9, percentile)
-
-
 def _encodings(names: list[str], percentiles: list[str]) -> dict[str, Any]:
     """Colour, and of several series dash."""
     if len(names) == 1:
         return {"color": colour_by("percentile", colours_of(percentiles), line_legend(percentiles))}
-    dashes = [_PERCENTILE_DASHES[place % len(_PERCENTILE_DASHES)] for place in range(len(percentiles))]
-    dashed = alt.StrokeDash("percentile:N", sort=percentiles, legend=line_legend(percentiles))
-    return {
-        "color": colour_by("series", colours_of(names), line_legend(names)),
-        "strokeDash": dashed.scale(domain=percentiles, range=dashes),
-    }
+    dashes = dict(zip(percentiles, cycle(_PERCENTILE_DASHES), strict=False))
+    dashed = by_name(alt.StrokeDash, "percentile", dashes, line_legend(percentiles))
+    return {"color": colour_by("series", colours_of(names), line_legend(names)), "strokeDash": dashed}
 
 
 def _load_panel(rows: list[dict[str, Any]], x: Any, y: Any, encodings: dict[str, Any], knee: float | None) -> Any:
@@ -175,23 +166,14 @@ def soak_chart(frame: pl.DataFrame, subtitle: str = "") -> Chart:
     latencies = {"service_p50": "service p50", "response_p99": "response p99", "response_max": "response max"}
     memories = {"rss_bytes": "process (RSS)", "engine_bytes": "the engine's book"}
     rows = rows_of(frame, real=["at_s"], what="soak_chart") if len(frame) else []
-    upper, lower = (
-        [{"at_s": row["at_s"], "series": name, "y": row[key] / unit} for row in rows for key, name in columns.items() if row[key]]
-        for columns, unit in ((latencies, 1.0), (memories, _MB))
+    latency, memory = (
+        pl.DataFrame(
+            [{"series": name, "x": row["at_s"], "y": row[key] / unit} for row in rows for key, name in names.items() if row[key]]
+        )
+        for names, unit in ((latencies, 1.0), (memories, _MB))
     )
-    if not upper or not lower:
+    if latency.is_empty() or memory.is_empty():
         return empty_chart("no sample", title)
-    scale, axis = time_axis("latency", [row["y"] for row in upper])
-    across = [0, max(row["at_s"] for row in rows)]
-    panels = []
-    for mine, y, colours, height in (
-        (upper, alt.Y("y:Q", scale=scale, axis=axis), PALETTE[:3], 190),
-        (lower, alt.Y("y:Q").scale(zero=True).axis(title="memory (MB)", tickCount=5), PALETTE[3:5], 130),
-    ):
-        names = names_in(mine)
-        x = alt.X("at_s:Q").scale(domain=across, nice=False)
-        x = x.axis(title="time (s)" if mine is lower else None, grid=False, tickCount=8)
-        color = colour_by("series", dict(zip(names, colours, strict=False)), line_legend(names))
-        panels.append(data(mine).mark_line().encode(x=x, y=y, color=color).properties(width=WIDTH - 100, height=height))
-    chart = alt.vconcat(*panels, spacing=18).resolve_scale(color="independent")
-    return chart.properties(title=head(title, subtitle))
+    upper = line_chart(latency, "", x="time (s)", y="latency, ns", log_y=True, height=190)
+    lower = line_chart(memory, "", x="time (s)", y="memory (MB)", height=130)
+    return alt.vconcat(upper, lower, spacing=18).resolve_scale(color="independent").properties(title=head(title, subtitle))

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from hftlab.charts.base import PALETTE, WIDTH, Chart, alt, data, empty_chart, head, rows_of
-from hftlab.charts.scales import colour_by, legend, text_width
+from hftlab.charts.scales import colour_by, legend, stacked, text_width
 
 BID, ASK = PALETTE[0], PALETTE[5]
 
@@ -84,33 +84,30 @@ def queue_chart(
     width = WIDTH - 60
     texts = [subtitle, f"{len(rows):,} orders, {ahead:,} shares or lots; the front, which is filled first, is on the left"]
     if first < len(rows):
-        texts.append(f"ahead of ours: {first:,} orders with {blocks[first]['ahead']:,}")
+        texts.append(f"ahead of ours: {first:,} orders with {blocks[first]['start']:,}")
     kinds = {"ahead of us": PALETTE[4], "ours": PALETTE[5], "others": "#c8c8c8"}
     kinds = {kind: colour for kind, colour in kinds.items() if any(block["who"] == kind for block in blocks)}
-    x = alt.X("ahead:Q").scale(domain=[0, ahead], nice=False)
+    x = alt.X("start:Q").scale(domain=[0, ahead], nice=False)
     x = x.axis(title="quantity from the front (shares or lots)", format=",~r", tickCount=8, grid=False)
     color = colour_by("who", kinds, legend(list(kinds), symbolType="square", symbolStrokeWidth=0))
-    tooltip = ["order:N", "place:Q", alt.Tooltip("qty:Q", format=","), alt.Tooltip("ahead:Q", format=",")]
+    tooltip = ["order:N", "place:Q", alt.Tooltip("qty:Q", format=","), alt.Tooltip("start:Q", title="ahead", format=",")]
     bars = data(blocks).mark_bar(height=44, stroke="white", strokeWidth=0.8 if len(rows) <= 150 else 0)
     bars = bars.encode(x=x, x2="end:Q", y=alt.value(30), color=color, tooltip=tooltip)
     wide = [block for block in blocks if block["qty"] / ahead * width > text_width(block["text"], 10.5) + 4]
-    numbers = data([{**block, "middle": (block["ahead"] + block["end"]) / 2} for block in wide])
-    numbers = numbers.mark_text(fontSize=10.5, color="black").encode(x="middle:Q", y=alt.value(30), text="text:N")
-    ours_at = [{"middle": (block["ahead"] + block["end"]) / 2} for block in blocks if block["who"] == "ours"]
-    marks = data(ours_at).mark_point(shape="triangle-down", filled=True, size=70, opacity=1, color=PALETTE[5])
+    numbers = data(wide).mark_text(fontSize=10.5, color="black").encode(x="middle:Q", y=alt.value(30), text="text:N")
+    marks = data([block for block in blocks if block["who"] == "ours"]).mark_point(
+        shape="triangle-down", filled=True, size=70, opacity=1, color=PALETTE[5]
+    )
     marks = marks.encode(x="middle:Q", y=alt.value(2))
     titled = head(title, [text for text in texts if text])
     return (bars + numbers + marks).properties(width=width, height=60, title=titled)
 
 
 def _blocks(rows: list[dict[str, Any]], mine: set[int]) -> list[dict[str, Any]]:
-    """The orders with their place, the quantity ahead of each, and whose they are."""
+    """The orders with their place, start and end in the queue, and whose they are."""
     first = next((place for place, row in enumerate(rows) if row["order_id"] in mine), len(rows))
-    blocks: list[dict[str, Any]] = []
-    ahead = 0
-    for place, row in enumerate(rows):
-        who = "ours" if row["order_id"] in mine else "ahead of us" if place < first < len(rows) else "others"
-        place_in = {"order": str(row["order_id"]), "place": place + 1, "qty": row["qty"], "who": who, "ahead": ahead}
-        ahead += row["qty"]
-        blocks.append({**place_in, "end": ahead, "text": f"{row['qty']:,}"})
+    blocks = stacked(rows, "qty")
+    for place, block in enumerate(blocks):
+        who = "ours" if block["order_id"] in mine else "ahead of us" if place < first < len(rows) else "others"
+        block |= {"order": str(block["order_id"]), "place": place + 1, "who": who, "text": f"{block['qty']:,}"}
     return blocks

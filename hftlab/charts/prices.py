@@ -69,7 +69,7 @@ def price_chart(
     by          : "time" or "index", what x is
     raises      : HftlabError for rows of several instruments
     """
-    frame, title_x = _along(frame, by, "price_chart")
+    frame, along, title_x = _along(frame, by, "price_chart")
     rows_of(frame.clear(), "bid_price", "bid_qty", "ask_price", "ask_qty", "microprice", what="price_chart")
     sides = [
         pl.when(pl.col(f"{side}_qty") > 0).then(pl.col(f"{side}_price") / price_scale).alias(side) for side in ("bid", "ask")
@@ -95,13 +95,13 @@ def price_chart(
         .encode(y=y[side], color=color)
         for side, name, width in (("micro", "microprice", 0.8), ("bid", "best bid", 1.4), ("ask", "best ask", 1.4))
     ]
-    marks, drawn = _orders(orders, by, frame, price_scale, x, scale)
+    marks, drawn = _orders(orders, along, price_scale, x, scale)
     titled = head(title, [text for text in (subtitle, cut, drawn) if text])
     return alt.layer(band, *lines, *marks, data=alt.Data(values=rows)).properties(width=WIDTH - 100, height=300, title=titled)
 
 
-def _along(frame: pl.DataFrame, by: str, what: str) -> tuple[pl.DataFrame, str]:
-    """The frame with a column x, and the title of its axis."""
+def _along(frame: pl.DataFrame, by: str, what: str) -> tuple[pl.DataFrame, pl.Expr, str]:
+    """The frame from its first quote on with a column x; x as an expression, and the title of its axis."""
     check_choice("x axis", by, ("time", "index"))
     if "instrument" in frame.columns and frame["instrument"].n_unique() > 1:
         raise HftlabError(f"{what} draws one instrument; the frame has rows of {frame['instrument'].n_unique()}: filter it first")
@@ -111,11 +111,11 @@ def _along(frame: pl.DataFrame, by: str, what: str) -> tuple[pl.DataFrame, str]:
         quoted = frame.select((pl.col("bid_qty") > 0) | (pl.col("ask_qty") > 0)).to_series()
         frame = frame[int(quoted.arg_max() or 0) :]
     if by == "index" or frame.is_empty():
-        return frame.with_columns(x=pl.col(column).cast(pl.Float64)), "message index"
+        return frame.with_columns(x=pl.col(column).cast(pl.Float64)), pl.col(column).cast(pl.Float64), "message index"
     start, span = int(frame[column].min()), int(frame[column].max()) - int(frame[column].min())  # type: ignore[arg-type]
     unit, ns = next((unit, ns) for unit, ns in (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0)) if span >= 2 * ns or ns == 1.0)
     x = (pl.col(column).cast(pl.Int64) - start) / ns
-    return frame.with_columns(x=x), f"time since the first quote ({unit})"
+    return frame.with_columns(x=x), x, f"time since the first quote ({unit})"
 
 
 def _prices_shown(thinned: pl.DataFrame) -> tuple[list[float], str]:
@@ -131,18 +131,12 @@ def _prices_shown(thinned: pl.DataFrame) -> tuple[list[float], str]:
     return [low - free, high + free], text
 
 
-def _orders(
-    orders: pl.DataFrame | None, by: str, frame: pl.DataFrame, price_scale: int, x: Any, scale: Any
-) -> tuple[list[Any], str]:
+def _orders(orders: pl.DataFrame | None, along: pl.Expr, price_scale: int, x: Any, scale: Any) -> tuple[list[Any], str]:
     """Own orders as triangles, and how many of them are drawn."""
-    if orders is None or orders.is_empty() or frame.is_empty():
+    if orders is None or orders.is_empty():
         return [], ""
-    column = "index" if by == "index" else "ts_ns"
-    first, last = frame.row(0, named=True), frame.row(-1, named=True)
-    stretch = (last["x"] - first["x"]) / max(1, int(last[column]) - int(first[column]))
-    at = (pl.col(column).cast(pl.Int64) - int(first[column])) * stretch + first["x"]
-    drawn = thin(orders.select(column, "side", "price", "qty"), 600, ("price",)).with_columns(x=at)
-    rows = rows_of(drawn.drop(column), "side", "qty", real=["x", "price"], what="the orders of price_chart")
+    drawn = thin(orders.select("side", "price", "qty", x=along), 600, ("price",))
+    rows = rows_of(drawn, "side", "qty", real=["x", "price"], what="the orders of price_chart")
     names = {"buy": PALETTE[2], "sell": PALETTE[3]}
     rows = [{**row, "price": row["price"] / price_scale, "order": "buy" if row["side"] == "B" else "sell"} for row in rows]
     key = legend(list(names), symbolOpacity=1, symbolSize=170, symbolStrokeWidth=0.6)
@@ -175,7 +169,7 @@ def signal_chart(
     """
     for name in signals:
         check_choice("signal", name, SIGNALS)
-    frame, title_x = _along(frame, by, "signal_chart")
+    frame, _, title_x = _along(frame, by, "signal_chart")
     rows_of(frame.clear(), *signals, what="signal_chart")
     if frame.is_empty() or not signals:
         return empty_chart("no row, or no signal chosen", title)

@@ -148,6 +148,16 @@ def names_in(rows: Sequence[dict[str, Any]], field: str = "series") -> list[str]
     return list(dict.fromkeys(str(row[field]) for row in rows))
 
 
+def stacked(rows: Iterable[dict[str, Any]], field: str) -> list[dict[str, Any]]:
+    """Rows one after the other: start, end and middle of each, as long as a field is, or 0 where that is negative."""
+    out: list[dict[str, Any]] = []
+    for row in rows:
+        start = out[-1]["end"] if out else 0
+        end = start + max(0, row[field])
+        out.append({**row, "start": start, "end": end, "middle": (start + end) / 2})
+    return out
+
+
 def number(value: float) -> str:
     """Three digits, without a power of ten where it can be read without one."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -24,13 +24,9 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 ENDINGS = (".html", ".json", ".png", ".svg")
 
 
-def render(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """The bundle that a notebook stores for a chart: live, as a picture, as text."""
-    return bundle(spec)[0]
-
-
-def bundle(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The bundle, and the size at which its picture is shown: it holds more pixels than that, to be sharp."""
+def render(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The bundle that a notebook stores for a chart: live, as a picture, as text; and the size at which the picture is shown: it
+    holds more pixels than that, to be sharp."""
     import vl_convert
 
     out: dict[str, Any] = {_MIME: {**spec, "$schema": _V5}, "text/plain": f"<chart: {title_of(spec)}>"}
@@ -76,7 +72,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 def enable() -> None:
     """Use this renderer and this theme for every chart of the session."""
     alt.theme.enable(THEME)
-    alt.renderers.register("hftlab", bundle)
+    alt.renderers.register("hftlab", render)
     alt.renderers.enable("hftlab")
 
 

@@ -14,7 +14,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from typing import Any
 
@@ -34,14 +34,14 @@ SPIN_S = 0.7
 QUIET_SHARE, QUIET_NS = 1e-3, 50_000
 #: Number of the system call perf_event_open.
 _PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
-#: Package -> (module, purpose).
+#: Package -> purpose.
 PACKAGES = {
-    "altair": ("altair", "draws the charts"),
-    "vl-convert-python": ("vl_convert", "renders charts to PNG and SVG without a browser"),
-    "jupyterlab": ("jupyterlab", "opens the notebooks"),
-    "line_profiler": ("line_profiler", "profiles the Python stages line by line"),
-    "py-spy": ("py_spy", "samples a running Python process from outside; needs ptrace"),
-    "memray": ("memray", "counts allocations"),
+    "altair": "draws the charts",
+    "vl-convert-python": "renders charts to PNG and SVG without a browser",
+    "jupyterlab": "opens the notebooks",
+    "line_profiler": "profiles the Python stages line by line",
+    "py-spy": "samples a running Python process from outside; needs ptrace",
+    "memray": "counts allocations",
 }
 _RUST = "install a Rust toolchain, or the conda environment of environment.yml"
 #: Program -> (purpose, how to get it, other names).
@@ -91,7 +91,7 @@ def probes(quick: bool = False) -> Iterator[Probe]:
     for info in backends():
         yield from _engine_probes(info)
     yield from (PYTHON, *PROCESSOR, *SYSTEM)
-    if _importable("hftlab.net"):
+    if find_spec("hftlab.net"):
         yield from _network_probes()
     yield CLOCKSOURCE
     if platform.machine() in ("x86_64", "AMD64"):
@@ -100,7 +100,7 @@ def probes(quick: bool = False) -> Iterator[Probe]:
     yield from [] if quick else [NOISE]
     yield from RIGHTS
     yield from (_program_probe(name, *rest) for name, rest in PROGRAMS.items())
-    yield from (_package_probe(name, *rest) for name, rest in PACKAGES.items())
+    yield from (_package_probe(name, why) for name, why in PACKAGES.items())
 
 
 def known(name: str) -> Callable[[Machine], Any]:
@@ -368,27 +368,7 @@ def _program_probe(name: str, why: str, advice: str, *other_names: str) -> Probe
     )  # fmt: skip
 
 
-def _package_probe(name: str, module: str, why: str) -> Probe:
-    """A package with its version; py-spy is a program that comes as a package and has no module."""
-
-    def read(_: Machine) -> tuple[bool, str]:
-        there = _importable(module) or (name == "py-spy" and shutil.which(name) is not None)
-        state = _version(name) or "installed"
-        return there, state if there else f"{state}, not on PATH" if name == "py-spy" and _version(name) else "missing"
-
-    return Probe("tools", name, why, read, lambda read: read[0], f"pip install {name}, on PATH", lambda read: read[1])
-
-
-def _importable(module: str) -> bool:
-    """Whether there is such a module, without importing it."""
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
+def _package_probe(name: str, why: str) -> Probe:
+    """A package with its version."""
+    found = next((package.version for package in distributions(name=name)), "")
+    return Probe("tools", name, why, lambda _: found, bool, f"pip install {name}", lambda found: found or "missing")

@@ -13,7 +13,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from hftlab.charts.base import THEME, alt
-from hftlab.charts.show import bundle
+from hftlab.charts.show import render
 
 
 class Panel(ABC):
@@ -28,7 +28,7 @@ class Panel(ABC):
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         live = self.box._repr_mimebundle_()
         with alt.theme.enable(THEME):
-            still, sizes = bundle(self.chart().to_dict())
+            still, sizes = render(self.chart().to_dict())
         pictures = {kind: still[kind] for kind in ("image/png",) if kind in still}
         return {**live, **pictures, "text/plain": repr(self)}, sizes
 

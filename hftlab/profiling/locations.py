@@ -23,7 +23,7 @@ RUST_STAGES = {
 
 def short_path(path: str) -> str:
     """A file by its place in hftlab, in the Rust engine or in a library; its bare name anywhere else."""
-    if path in ("~", ""):
+    if not path:
         return BUILT_IN
     if path.startswith("<"):
         return path

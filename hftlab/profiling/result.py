@@ -172,7 +172,7 @@ class Profile(StoredResult):
                     {"label": name, "value": row["per_message"], "group": row["source"]}
                     for name, row in zip(names, self.rows, strict=True)
                 ]
-                return charts.dot_chart(dots, *title, "per message (log scale)")
+                return charts.dot_chart(dots, *title, "per message")
         bars, axis = _memory_bars(self.rows)
         return charts.bar_chart(bars, *title, axis)
 

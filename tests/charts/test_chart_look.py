@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ import vl_convert
 
 from hftlab import charts
 from hftlab.charts.base import GREY, PALETTE, rows_of
-from hftlab.charts.scales import colours_of, dashes_of, is_control, ticks_between, time_axis
+from hftlab.charts.scales import colours_of, dashes_of, is_control, ticks_between
 from hftlab.charts.show import packed, png_size, title_of
 from hftlab.errors import OutputError, UnknownName
 
@@ -51,15 +50,16 @@ def test_a_saved_chart_wears_the_theme_whatever_the_user_has_chosen(chart: Any, 
 
 
 @pytest.mark.usefixtures("session")
-def test_the_theme_is_chosen_where_nobody_has_chosen_another(chart: Any) -> None:
+def test_the_theme_is_chosen_and_charts_can_be_put_beside_each_other(chart: Any) -> None:
     charts.enable()
     assert alt.theme.active == "hftlab"
-    assert chart.to_dict()["config"]["background"] == "white"
-
-
-@pytest.mark.usefixtures("session")
-def test_charts_can_be_put_beside_each_other(chart: Any) -> None:
-    assert vl_convert.vegalite_to_svg(((chart | chart) & charts.empty_chart()).to_dict()).startswith("<svg")
+    together = ((chart | chart) & charts.empty_chart("no engine ran", "A title")).to_dict()
+    assert together["config"]["background"] == "white"
+    svg = vl_convert.vegalite_to_svg(together)
+    assert "no data: no engine ran" in svg
+    assert "A title" in svg
+    assert title_of(together) == "Time by stage"
+    assert title_of(alt.Chart(alt.Data(values=[])).mark_point().to_dict()) == "no title"
 
 
 @pytest.mark.usefixtures("session")
@@ -71,29 +71,25 @@ def test_a_notebook_gets_a_live_chart_a_sharp_picture_of_the_right_size_and_word
     assert bundle["text/plain"] == "<chart: Time by stage>"
     shown = metadata["image/png"]
     assert png_size(bundle["image/png"]) == (2 * shown["width"], 2 * shown["height"])
-    assert charts.render(chart.to_dict()) == bundle
+    assert charts.render(chart.to_dict()) == (bundle, metadata)
 
 
 def test_packing_a_picture_changes_no_pixel(chart: Any) -> None:
     def pixels(png: bytes) -> bytes:
-        at, data = 8, b""
+        chunks = {}
+        at = 8
         while at < len(png):
-            (size,) = struct.unpack(">I", png[at : at + 4])
-            body = png[at + 8 : at + 8 + size]
-            assert zlib.crc32(png[at + 4 : at + 8 + size]) == struct.unpack(">I", png[at + 8 + size : at + 12 + size])[0]
-            data += body if png[at + 4 : at + 8] == b"IDAT" else b""
+            size = int.from_bytes(png[at : at + 4], "big")
+            kind, body, check = png[at + 4 : at + 8], png[at + 8 : at + 8 + size], png[at + 8 + size : at + 12 + size]
+            assert zlib.crc32(kind + body) == int.from_bytes(check, "big")
+            chunks[kind] = chunks.get(kind, b"") + body
             at += 12 + size
-        return zlib.decompress(data)
+        return zlib.decompress(chunks[b"IDAT"])
 
     png = vl_convert.vegalite_to_png(chart.to_dict(), ppi=144)
     assert pixels(packed(png)) == pixels(png)
     assert len(packed(png)) < 0.6 * len(png)
     assert png_size(packed(png)) == png_size(png)
-
-
-def test_a_chart_of_charts_is_called_after_its_first_part(chart: Any) -> None:
-    assert title_of((chart & chart).to_dict()) == "Time by stage"
-    assert title_of(alt.Chart(alt.Data(values=[])).mark_point().to_dict()) == "no title"
 
 
 def test_every_file_is_what_its_ending_says_and_html_needs_no_network(chart: Any, tmp_path: Path) -> None:
@@ -116,12 +112,6 @@ def test_what_cannot_be_saved_is_said_in_one_sentence(chart: Any, tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         charts.save(chart, tmp_path / "file" / "chart.json")
-
-
-def test_nothing_says_so() -> None:
-    svg = vl_convert.vegalite_to_svg(charts.empty_chart("no engine ran", "A title").to_dict())
-    assert "no data: no engine ran" in svg
-    assert "A title" in svg
 
 
 # What the colours are to people without long- or middle-wave cones: Machado, Oliveira and Fernandes (2009), severity 1.0.
@@ -153,19 +143,9 @@ def distance(one: str, other: str, eye: str) -> float:
 def test_any_two_series_are_told_apart_by_every_eye(eye: str) -> None:
     pairs = {pair: distance(*pair, eye) for pair in itertools.combinations(PALETTE, 2)}
     assert min(pairs.values()) > 15, min(pairs, key=lambda pair: pairs[pair])
-
-
-def test_the_measure_of_colours_finds_a_bad_pair() -> None:
-    assert distance("#D55E00", "#7F6A00", "normal") > 30
-    assert distance("#D55E00", "#7F6A00", "protanopia") < 8
-
-
-def test_every_colour_stands_out_from_the_paper() -> None:
-    def contrast(colour: str) -> float:
-        return 1.05 / (float(linear(colour) @ TO_XYZ[1]) + 0.05)
-
-    assert min(map(contrast, PALETTE)) > 2.2
-    assert contrast("#F0E442") < 1.5  # the yellow that is left out
+    assert min(distance(colour, "#FFFFFF", eye) for colour in PALETTE) > 25  # from the paper
+    bad = distance("#D55E00", "#7F6A00", eye)
+    assert bad > 30 if eye == "normal" else bad < 20
 
 
 def test_the_ninth_series_repeats_a_colour_with_another_dash() -> None:
@@ -176,11 +156,6 @@ def test_the_ninth_series_repeats_a_colour_with_another_dash() -> None:
     assert [is_control(name) for name in ("control", "A/A control", "best again", "controlled", "rust")] == [True] * 3 + [
         False
     ] * 2
-
-
-def test_an_axis_of_time_names_its_units() -> None:
-    assert time_axis("latency", [20, 800])[1].title == "latency (ns, log scale)"
-    assert time_axis("latency", [20, 8e6])[1].title == "latency (ns to ms, log scale)"
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.3, 0.31), (40, 41), (40, 90), (97, 103), (1, 1e3), (15, 6e9), (1, 1e12)])

@@ -67,7 +67,7 @@ KINDS: dict[str, tuple[Builder, pl.DataFrame | Callable[[], pl.DataFrame], str, 
         charts.clock_chart, given.CLOCKS, "", {"percentile (log scale of 1 / (1 - p))", "cost of a reading (ns, log scale)"}
     ),
     "stage": (charts.stage_chart, given.STAGES, "ns_per_message", {"ns per message (log scale)"}),
-    "storm": (charts.storm_chart, given.STORMS, "ns_per_message", {"time (ns to µs, log scale)"}),
+    "storm": (charts.storm_chart, given.STORMS, "ns_per_message", {"time, ns (log scale)"}),
     "round trip": (charts.round_trip_chart, given.TRANSPORTS, "p50", {"round trip (ns to µs, log scale)"}),
     "tick to trade": (
         lambda frame: charts.tick_to_trade_chart(frame, given.SHARES), given.PATHS, "p50",
@@ -81,13 +81,13 @@ KINDS: dict[str, tuple[Builder, pl.DataFrame | Callable[[], pl.DataFrame], str, 
         lambda frame: charts.overload_chart(frame, {"rust": (1, 9), "python": (2, 9)}), given.QUEUES, "waiting",
         {"time (ms)", "datagrams waiting"},
     ),
-    "soak": (charts.soak_chart, given.SOAK, "at_s", {"latency (ns to µs, log scale)", "memory (MB)", "time (s)"}),
+    "soak": (charts.soak_chart, given.SOAK, "at_s", {"latency, ns (log scale)", "memory (MB)", "time (s)"}),
     "timeline": (
         lambda frame: charts.timeline_chart(frame, given.SLOWEST), given.MOMENTS, "",
         {"ns before it (log scale)", "ns since the message began (log scale)"},
     ),
     "bar": (lambda frame: charts.bar_chart(frame, "title", x_title="a (b)"), given.BARS, "", {"a (b)"}),
-    "dot": (lambda frame: charts.dot_chart(frame, "title", x_title="a (b)"), given.BARS, "", {"a (b)"}),
+    "dot": (lambda frame: charts.dot_chart(frame, "title", x_title="a (b)"), given.BARS, "", {"a (b) (log scale)"}),
     "panel": (lambda frame: charts.panel_chart(frame.drop_nulls(), "title", x_title="a (b)"), given.BARS, "", {"a (b)"}),
     "icicle": (lambda frame: charts.icicle_chart(frame, "title"), given.TREE, "", {"share"}),
 }  # fmt: skip
@@ -123,7 +123,7 @@ def test_it_is_a_picture_that_fits_with_units_on_its_axes(name: str) -> None:
     assert spec == build(frame_of(name)).to_dict()
     assert max(len(part["data"]["values"]) for part in parts(spec) if "values" in part.get("data", {})) <= MAX_ROWS
     assert vl_convert.vegalite_to_svg(spec, vl_version="5.8")  # about what JupyterLab has built in
-    png = charts.render(spec)["image/png"]
+    png = charts.render(spec)[0]["image/png"]
     width, height = png_size(png)
     assert 300 < width / 2 <= WIDTH
     assert height / 2 > 70

@@ -98,7 +98,7 @@ def with_charts(seed: int) -> Any:
     renderer = alt.renderers.active
     try:
         exec(FRAME.format(seed), names)
-        bundles = [charts.render(eval(source, names).to_dict()) for source in DRAWN]
+        bundles = [charts.render(eval(source, names).to_dict())[0] for source in DRAWN]
         bundles = [{**bundle, "image/png": b64encode(bundle["image/png"]).decode()} for bundle in bundles]
     finally:
         alt.renderers.enable(renderer)

@@ -131,9 +131,10 @@ def test_without_the_network_package_its_probes_are_gone(monkeypatch: pytest.Mon
 
 
 BLIND = """
-import sys
+import importlib.metadata, sys
 for name in ("altair", "vl_convert", "jupyterlab", "line_profiler", "memray", "hftlab_rust"):
     sys.modules[name] = None
+importlib.metadata.distributions = lambda **_: []
 from pathlib import Path
 from hftlab.measurement import system
 system.ROOT = Path(sys.argv[1])

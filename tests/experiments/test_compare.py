@@ -118,7 +118,7 @@ def test_the_chart_shows_what_has_an_interval_beside_its_control(planted: Compar
     for word in ("ns/message", "p50", "a / b: above 1", "A/A control", "a: twenty", "slower"):
         assert word in svg
     assert "p99.9" not in svg
-    assert charts.render(spec)["image/png"][:4] == b"\x89PNG"
+    assert charts.render(spec)[0]["image/png"][:4] == b"\x89PNG"
 
 
 def test_figures_within_one_step_of_the_clock_are_not_told_apart() -> None:

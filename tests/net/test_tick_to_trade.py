@@ -292,7 +292,7 @@ def test_the_report_is_complete(report: TickToTradeReport) -> None:
         assert text in values
     assert "bursts: 25,0" in json.dumps(report.plot("bursts").to_dict())
     pytest.importorskip("vl_convert")
-    assert render(report.plot("bursts").to_dict())["image/png"]
+    assert render(report.plot("bursts").to_dict())[0]["image/png"]
 
 
 def test_goals_are_reached_or_not(report: TickToTradeReport) -> None:
