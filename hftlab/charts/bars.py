@@ -10,7 +10,7 @@ import polars as pl
 
 from hftlab.charts.base import DARK, STAGE_COLOURS, WIDTH, Chart, alt, data, empty_chart, head, rows_of, stage_colours
 from hftlab.charts.base import MAX_ROWS as MAX_ROWS
-from hftlab.charts.scales import broken, colour_by, legend, names_in, number, rows_in, stacked, text_width
+from hftlab.charts.scales import broken, by_name, legend, names_in, number, rows_in, stacked, text_width
 from hftlab.errors import check_choice
 from hftlab.presentation.document import duration
 
@@ -102,7 +102,7 @@ def _colour(rows: list[dict[str, Any]], key: Any = None) -> Any:
     """Colours of the groups that occur, the stages first. key : makes the legend of their names"""
     groups = names_in(rows, "group")
     names = [name for name in STAGE_COLOURS if name in groups] + sorted(set(groups) - STAGE_COLOURS.keys())
-    return colour_by("group", dict(zip(names, stage_colours(names), strict=True)), key and key(names))
+    return by_name(alt.Color, "group", dict(zip(names, stage_colours(names), strict=True)), key and key(names))
 
 
 def budget_chart(
@@ -130,7 +130,7 @@ def budget_chart(
     totals = {engine: mine[-1]["end"] for engine, mine in parts.items()}
     own = scale == "own" or (scale == "auto" and max(totals.values()) > _FAR_APART * min(totals.values()))
     colours = dict(zip(stages, stage_colours(stages), strict=True))
-    color = colour_by("stage", colours, legend(stages, symbolType="square"))
+    color = by_name(alt.Color, "stage", colours, legend(stages, symbolType="square"))
     left = max(text_width(line, 12) for engine in engines for line in broken(engine, 30))
     texts = [subtitle] if subtitle else []
     if own and len(parts) > 1:

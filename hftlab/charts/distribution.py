@@ -40,8 +40,8 @@ def percentile_chart(
     expression = " : ".join(f"datum.value == {at} ? '{text}'" for at, text in labels.items()) + " : ''"
     x = alt.X("one_in:Q").scale(type="log", domain=[1, max(10, deepest * 1.05)], nice=False)
     x = x.axis(title="percentile (log scale of 1 / (1 - p))", values=list(labels), labelExpr=expression)
-    scale, axis = time_axis(what, [row["ns"] for row in rows])
-    return _lines(rows, x, alt.Y("ns:Q", scale=scale, axis=axis)).properties(title=head(title, subtitle))
+    y = alt.Y("ns:Q", **time_axis(what, [row["ns"] for row in rows]))
+    return _lines(rows, x, y).properties(title=head(title, subtitle))
 
 
 def clock_chart(clocks: pl.DataFrame, subtitle: str = "two readings back to back") -> Chart:
@@ -72,8 +72,8 @@ def ccdf_chart(
     y = alt.Y("beyond:Q").scale(type="log", domain=[rarest / 1.2, 1], nice=False)
     label = "format(100 * datum.value, '~r') + '%'"
     y = y.axis(title="P(X > x) (%, log scale)", values=decades, labelExpr=label)
-    scale, axis = time_axis(what, [row["ns"] for row in rows], limit=10)
-    return _lines(rows, alt.X("ns:Q", scale=scale, axis=axis), y).properties(title=head(title, subtitle))
+    x = alt.X("ns:Q", **time_axis(what, [row["ns"] for row in rows], limit=10))
+    return _lines(rows, x, y).properties(title=head(title, subtitle))
 
 
 def _beyond(frame: pl.DataFrame, what: str, name: str, beyond: Callable[[float], float]) -> list[dict[str, Any]]:
@@ -114,8 +114,7 @@ def ridge_chart(frame: pl.DataFrame, title: str = "Distribution of latency", sub
     lines_at = {offsets[name]: json.dumps([""] * (lines - len(text)) + text) for name, text in beside.items()}
     labels = " : ".join([*(f"datum.value == {at} ? {text}" for at, text in lines_at.items()), "''"])
     left = max(text_width(line, 11) for text in beside.values() for line in text)
-    scale, axis = time_axis(what, [row[edge] for row in rows for edge in ("low_ns", "high_ns")], limit=8)
-    x = alt.X("ns:Q", scale=scale, axis=axis)
+    x = alt.X("ns:Q", **time_axis(what, [row[edge] for row in rows for edge in ("low_ns", "high_ns")], limit=8))
     y = alt.Y("top:Q").scale(domain=[0, len(names) - 1 + _REACH], nice=False, zero=False)
     beneath = {"labelOffset": 2 - 9 * lines, "labelLimit": 300, "domain": False, "ticks": False}
     y = y.axis(title=None, values=list(offsets.values()), labelExpr=labels, **beneath)
@@ -170,7 +169,7 @@ def heat_chart(
     rows = [row for row in rows if row["end"] > row["start"] and row["high_ns"] > row["low_ns"]]
     if not rows:
         return empty_chart("no cell with a count", title)
-    scale, axis = time_axis(what, [row[edge] for row in rows for edge in ("low_ns", "high_ns")], margin=1.05, grid=False)
+    scaled = time_axis(what, [row[edge] for row in rows for edge in ("low_ns", "high_ns")], margin=1.05, grid=False)
     highest = max(row["count"] for row in rows)
     shades = alt.Scale(type="log" if highest > 1 else "linear", scheme="viridis", domain=[1, max(highest, 2)])
     key = legend(["messages in a cell (log scale)"], title="messages in a cell (log scale)", gradientLength=220, tickCount=4)
@@ -182,7 +181,7 @@ def heat_chart(
     cells = cells.encode(
         x=along.axis(title=x, grid=False, format=",~r", tickCount=6),
         x2="end:Q",
-        y=alt.Y("low_ns:Q", scale=scale, axis=axis),
+        y=alt.Y("low_ns:Q", **scaled),
         y2="high_ns:Q",
         color=alt.Color("count:Q", scale=shades, legend=key),
         tooltip=[*(alt.Tooltip(f"{name}:Q", title=title, format=form) for name, (title, form) in tips.items()), "count:Q"],

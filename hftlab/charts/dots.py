@@ -8,18 +8,7 @@ from typing import Any
 import polars as pl
 
 from hftlab.charts.base import GREY, PALETTE, QUIET, WIDTH, Chart, alt, data, empty_chart, head, rows_of
-from hftlab.charts.scales import (
-    colour_by,
-    colours_of,
-    legend,
-    log_axis,
-    names_in,
-    rows_in,
-    shape_by,
-    stacked,
-    text_width,
-    time_axis,
-)
+from hftlab.charts.scales import by_name, colours_of, legend, log_axis, names_in, rows_in, stacked, text_width, time_axis
 from hftlab.presentation.document import duration
 
 #: Percentile -> colour and shape.
@@ -78,10 +67,10 @@ def dot_chart(
     if not dots:
         return empty_chart(why, title)
     labels, groups, figures = names_in(rows, "label"), names_in(rows, "group"), names_in(dots, "figure")
-    color = colour_by("group", colours_of(groups), legend(groups, symbolType="circle"))
+    color = by_name(alt.Color, "group", colours_of(groups), legend(groups, symbolType="circle"))
     shapes = dict(zip(figures, ("circle", "triangle-right"), strict=False))
-    shape = shape_by("figure", shapes, legend(figures) if len(figures) > 1 else None)
-    x = alt.X("value:Q", **_scaled(log_axis(x_title, [dot["value"] for dot in dots], margin=1.25)))
+    shape = by_name(alt.Shape, "figure", shapes, legend(figures) if len(figures) > 1 else None)
+    x = alt.X("value:Q", **log_axis(x_title, [dot["value"] for dot in dots], margin=1.25))
     y = alt.Y("label:N").scale(domain=labels).axis(title=None, grid=True, ticks=False, domain=False, labelLimit=240)
     layers = _dots(dots, "label", x, y, color, shape, by=("group",) if len(figures) > 1 else ())
     width = WIDTH - 50 - min(240, max(text_width(name, 11) for name in labels))
@@ -131,10 +120,6 @@ def tick_to_trade_chart(
     return both.properties(title=head(title, subtitle))
 
 
-def _scaled(axis: tuple[Any, Any]) -> dict[str, Any]:
-    return dict(zip(("scale", "axis"), axis, strict=True))
-
-
 def _dots(rows: list[dict[str, Any]], label: str, x: Any, y: Any, color: Any, shape: Any, by: tuple[str, ...] = ()) -> Any:
     """A dot per row of data and a thin line through those of one label. by: fields that part the dots of a label into lines"""
     base = data(rows).encode(x=x, y=y)
@@ -149,11 +134,11 @@ def _percentile_dots(rows: list[dict[str, Any]], label: str, what: str, *, ticks
     dots = [{label: row[label], "percentile": name, "value": row[name]} for row in rows for name in PERCENTILES if row[name]]
     low, high = min(dot["value"] for dot in dots), max(dot["value"] for dot in dots)
     room = low / (1.25 * max(high / low, 3) ** (1.2 / ticks))  # for the text at the left
-    x = alt.X("value:Q", **_scaled(time_axis(what, [room, high], limit=ticks)))
+    x = alt.X("value:Q", **time_axis(what, [room, high], limit=ticks))
     known = [name for name in PERCENTILES if any(dot["percentile"] == name for dot in dots)]
     key = legend(known, symbolSize=90, columns=3)
-    color = colour_by("percentile", {name: PERCENTILES[name][0] for name in known}, key)
-    shape = shape_by("percentile", {name: PERCENTILES[name][1] for name in known}, key)
+    color = by_name(alt.Color, "percentile", {name: PERCENTILES[name][0] for name in known}, key)
+    shape = by_name(alt.Shape, "percentile", {name: PERCENTILES[name][1] for name in known}, key)
     axis = {"title": None, "labelLimit": 170, "grid": True, "gridColor": "#f4f4f4", "labels": labels, "ticks": labels}
     y = alt.Y(f"{label}:N", sort=names_in(rows, label)).axis(**axis)
     texts = data([{label: row[label], "value": row["p50"], "text": duration(row["p50"])} for row in rows])
@@ -176,7 +161,7 @@ def _share_bars(parts: list[dict[str, Any]], names: list[str]) -> Any:
     bars = base.mark_bar(height={"band": 0.72}).encode(
         x=alt.X("start:Q", axis=alt.Axis(title="share of p50", format="%", values=[0, 0.5, 1])).scale(domain=[0, 1]),
         x2="end:Q",
-        color=colour_by("part", PARTS, legend(list(PARTS), columns=3)),
+        color=by_name(alt.Color, "part", PARTS, legend(list(PARTS), columns=3)),
         tooltip=["path:N", "part:N", alt.Tooltip("ns:Q", format=",.0f", title="ns"), alt.Tooltip("share:Q", format=".1%")],
     )
     return bars + base.mark_text(fontSize=9.5, color="black").encode(x="middle:Q", text="text:N")

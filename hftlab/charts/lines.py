@@ -62,7 +62,7 @@ def line_chart(
 def _axis(values: list[float], title: str, log: bool, *, zero: bool) -> dict[str, Any]:
     """Scale and axis around values."""
     if log:
-        return dict(zip(("scale", "axis"), log_axis(title, values, margin=1.1), strict=True))
+        return log_axis(title, values, margin=1.1)
     return {"scale": alt.Scale(nice=True, zero=zero), "axis": alt.Axis(title=title, format=",~r", tickCount=7)}
 
 

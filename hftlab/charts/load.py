@@ -10,7 +10,7 @@ import polars as pl
 
 from hftlab.charts.base import PALETTE, QUIET, WIDTH, Chart, alt, data, empty_chart, head, rows_of
 from hftlab.charts.lines import line_chart
-from hftlab.charts.scales import by_name, by_series, colour_by, colours_of, legend, line_legend, names_in, panel_name, time_axis
+from hftlab.charts.scales import by_name, by_series, colours_of, legend, line_legend, names_in, panel_name, time_axis
 from hftlab.errors import check_choice
 
 #: Values of the column `time`, in the order in which their panels stand, and their titles.
@@ -51,7 +51,7 @@ def load_chart(
         return empty_chart("no latency above 0 ns at any load", title)
     panels = [time for time in TIMES if any(row["time"] == time for row in rows)] or [""]
     ns = [row["ns"] for row in rows]
-    scale, axis = time_axis("latency", [*ns, max(ns) * (1.6 if knee is not None else 1)])  # room for the word
+    scaled = time_axis("latency", [*ns, max(ns) * (1.6 if knee is not None else 1)])  # room for the word
     across = [min(row["load"] for row in rows), max(row["load"] for row in rows)]
     x = alt.X("load:Q").scale(domain=across, nice=False, zero=False, padding=6)
     x = x.axis(title=load, format=load_format, tickCount=6, labelFlush=False)
@@ -59,11 +59,13 @@ def load_chart(
     width = WIDTH - 90 if len(panels) == 1 else (WIDTH - 120) // 2
     charts: list[Any] = []
     for time in panels:
-        bare = axis.copy()
+        bare = scaled["axis"].copy()
         if charts:  # the second panel shares the labels of the first
             bare.title, bare.labels, bare.ticks = None, False, False
         mine = [row for row in rows if row["time"] == time or not time]
-        panel = _load_panel(mine, x, alt.Y("ns:Q", scale=scale, axis=bare), encodings, knee) + panel_name(TIMES.get(time, ""))
+        panel = _load_panel(mine, x, alt.Y("ns:Q", scale=scaled["scale"], axis=bare), encodings, knee) + panel_name(
+            TIMES.get(time, "")
+        )
         charts.append(panel.properties(width=width, height=280))
     return alt.hconcat(*charts, spacing=16).properties(title=head(title, subtitle))
 
@@ -71,10 +73,10 @@ def load_chart(
 def _encodings(names: list[str], percentiles: list[str]) -> dict[str, Any]:
     """Colour, and of several series dash."""
     if len(names) == 1:
-        return {"color": colour_by("percentile", colours_of(percentiles), line_legend(percentiles))}
+        return {"color": by_name(alt.Color, "percentile", colours_of(percentiles), line_legend(percentiles))}
     dashes = dict(zip(percentiles, cycle(_PERCENTILE_DASHES), strict=False))
     dashed = by_name(alt.StrokeDash, "percentile", dashes, line_legend(percentiles))
-    return {"color": colour_by("series", colours_of(names), line_legend(names)), "strokeDash": dashed}
+    return {"color": by_name(alt.Color, "series", colours_of(names), line_legend(names)), "strokeDash": dashed}
 
 
 def _load_panel(rows: list[dict[str, Any]], x: Any, y: Any, encodings: dict[str, Any], knee: float | None) -> Any:
@@ -121,7 +123,7 @@ def overload_chart(frame: pl.DataFrame, spans: Mapping[str, tuple[float, float]]
     if not rows:
         return empty_chart("no overload", title)
     key = legend(["the book is", *BOOKS], title="the book is", titleOrient="left")
-    color = colour_by("book", BOOKS, key)
+    color = by_name(alt.Color, "book", BOOKS, key)
 
     def marks(x: Any, y: Any, mine: list[dict[str, Any]]) -> list[Any]:
         base = data(mine).encode(x=x, y=y)

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from hftlab.charts.base import PALETTE, WIDTH, Chart, alt, data, empty_chart, head, rows_of
-from hftlab.charts.scales import colour_by, legend, stacked, text_width
+from hftlab.charts.scales import by_name, legend, stacked, text_width
 
 BID, ASK = PALETTE[0], PALETTE[5]
 
@@ -40,7 +40,7 @@ def depth_chart(
     x = x.axis(title="quantity at the price (shares or lots): bids left, asks right", labelExpr=label, tickCount=7, grid=False)
     bars = base.mark_bar(height=15).encode(
         x=x,
-        color=colour_by("side", {"bid": BID, "ask": ASK}, legend(["bid", "ask"], symbolType="square")),
+        color=by_name(alt.Color, "side", {"bid": BID, "ask": ASK}, legend(["bid", "ask"], symbolType="square")),
         tooltip=["side:N", alt.Tooltip("at:N", title="price"), alt.Tooltip("qty:Q", format=","), "orders:Q"],
     )
     texts = [_beside(base, "bid", "right", -5), _beside(base, "ask", "left", 5)]
@@ -89,7 +89,7 @@ def queue_chart(
     kinds = {kind: colour for kind, colour in kinds.items() if any(block["who"] == kind for block in blocks)}
     x = alt.X("start:Q").scale(domain=[0, ahead], nice=False)
     x = x.axis(title="quantity from the front (shares or lots)", format=",~r", tickCount=8, grid=False)
-    color = colour_by("who", kinds, legend(list(kinds), symbolType="square", symbolStrokeWidth=0))
+    color = by_name(alt.Color, "who", kinds, legend(list(kinds), symbolType="square", symbolStrokeWidth=0))
     tooltip = ["order:N", "place:Q", alt.Tooltip("qty:Q", format=","), alt.Tooltip("start:Q", title="ahead", format=",")]
     bars = data(blocks).mark_bar(height=44, stroke="white", strokeWidth=0.8 if len(rows) <= 150 else 0)
     bars = bars.encode(x=x, x2="end:Q", y=alt.value(30), color=color, tooltip=tooltip)

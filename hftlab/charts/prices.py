@@ -12,7 +12,7 @@ import polars as pl
 
 from hftlab.charts.base import PALETTE, QUIET, WIDTH, Chart, alt, data, empty_chart, head, rows_of
 from hftlab.charts.market import ASK, BID
-from hftlab.charts.scales import colour_by, legend, line_legend, panel_name, shape_by
+from hftlab.charts.scales import by_name, legend, line_legend, panel_name
 from hftlab.errors import HftlabError, check_choice, check_range
 
 #: Signal -> what stands above its panel, and the format of its ticks.
@@ -86,7 +86,7 @@ def price_chart(
     domain, cut = _prices_shown(thinned)
     scale = alt.Scale(domain=domain, nice=False, zero=False, clamp=False)
     base = alt.Chart().encode(x=x)  # the data stands once, with the layers
-    color = colour_by("name", names, line_legend(list(names)))
+    color = by_name(alt.Color, "name", names, line_legend(list(names)))
     y = {side: alt.Y(f"{side}:Q", scale=scale, title="price (currency)") for side in ("bid", "ask", "micro")}
     band = base.mark_area(interpolate="step-after", opacity=0.12, color=QUIET, clip=True).encode(y=y["bid"], y2="ask:Q")
     lines = [
@@ -145,7 +145,7 @@ def _orders(orders: pl.DataFrame | None, along: pl.Expr, price_scale: int, x: An
         x=x,
         y=alt.Y("price:Q", scale=scale),
         fill=alt.Fill("order:N", legend=key).scale(domain=list(names), range=list(names.values())),
-        shape=shape_by("order", dict(zip(names, ("triangle-up", "triangle-down"), strict=True)), key),
+        shape=by_name(alt.Shape, "order", dict(zip(names, ("triangle-up", "triangle-down"), strict=True)), key),
         tooltip=["order:N", alt.Tooltip("price:Q", format=",.4~f"), alt.Tooltip("qty:Q", format=",")],
     )
     text = f"{len(rows):,} of {len(orders):,} own orders drawn" if len(rows) < len(orders) else f"{len(orders):,} own orders"

@@ -42,26 +42,27 @@ def _steps(near: float) -> Iterable[float]:
     return (float(f"{factor}e{power}") for power in range(math.floor(math.log10(near)) - 5, 15) for factor in (1, 2, 5))
 
 
-def log_axis(title: str, values: Iterable[float], *, margin: float = 1.12, limit: int = 9, **more: Any) -> tuple[Any, Any]:
-    """Scale and axis of a logarithmic axis around values (> 0).
+def log_axis(title: str, values: Iterable[float], *, margin: float = 1.12, limit: int = 9, **more: Any) -> dict[str, Any]:
+    """`scale` and `axis` of a logarithmic axis around values (> 0), for alt.X or alt.Y.
 
     margin : factor left free below the least and above the greatest value; limit : ticks; more : of altair.Axis
     """
     shown = list(values) or [1.0]
     low, high = min(shown) / margin, max(shown) * margin
     scale = alt.Scale(type="log", domain=[low, high], nice=False, clamp=True)
-    return scale, alt.Axis(
-        **{"title": f"{title} (log scale)", "values": ticks_between(low, high, limit), "format": ",~r", **more}
-    )
+    axis = {"title": f"{title} (log scale)", "values": ticks_between(low, high, limit), "format": ",~r", **more}
+    return {"scale": scale, "axis": alt.Axis(**axis)}
 
 
-def time_axis(what: str, values: Iterable[float], **more: Any) -> tuple[Any, Any]:
+def time_axis(what: str, values: Iterable[float], **more: Any) -> dict[str, Any]:
     """`log_axis` around values in ns; its title names the units that its ticks carry."""
-    scale, axis = log_axis(what, values, format=alt.Undefined, labelExpr=_LABEL, **more)
-    units = [unit for unit in UNITS if any(UNITS[unit] <= max(tick, 1) < 1000 * UNITS[unit] for tick in axis.values)] or ["ns"]
+    scaled = log_axis(what, values, format=alt.Undefined, labelExpr=_LABEL, **more)
+    units = [
+        unit for unit in UNITS if any(UNITS[unit] <= max(tick, 1) < 1000 * UNITS[unit] for tick in scaled["axis"].values)
+    ] or ["ns"]
     span = units[0] if len(units) == 1 else f"{units[0]} to {units[-1]}"
-    axis.title = f"{what} ({span}, log scale)"
-    return scale, axis
+    scaled["axis"].title = f"{what} ({span}, log scale)"
+    return scaled
 
 
 def is_control(name: str) -> bool:
@@ -115,16 +116,6 @@ def by_name(channel: Any, field: str, values: Mapping[str, Any], legend: Any = N
     """Colour, shape or dash by the names in a field. channel: alt.Color; values: name -> colour, in the order of the legend"""
     names = list(values)
     return channel(f"{field}:N", sort=names, legend=legend).scale(domain=names, range=list(values.values()))
-
-
-def colour_by(field: str, colours: Mapping[str, str], legend: Any = None) -> Any:
-    """Colour by the names in a field, see `by_name`."""
-    return by_name(alt.Color, field, colours, legend)
-
-
-def shape_by(field: str, shapes: Mapping[str, str], legend: Any = None) -> Any:
-    """Shape by the names in a field, see `by_name`."""
-    return by_name(alt.Shape, field, shapes, legend)
 
 
 def panel_name(text: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from hftlab.charts.base import GREY, PALETTE, WIDTH, Chart, alt, data, empty_chart, head, rows_of
-from hftlab.charts.scales import colour_by, legend, log_axis, names_in, shape_by, text_width, time_axis
+from hftlab.charts.scales import by_name, legend, log_axis, names_in, text_width, time_axis
 from hftlab.errors import check_choice
 from hftlab.presentation.document import duration
 
@@ -50,18 +50,19 @@ def waterfall_chart(
     labels = [bar["label"] for bar in bars]
     width = WIDTH - 50 - min(300, max(text_width(label, 11) for label in labels))
     if ratios:
-        scale, axis = time_axis("time per message" if what == "ns per message" else what, [low / 1.35, high * 1.6], limit=8)
+        scaled = time_axis("time per message" if what == "ns per message" else what, [low / 1.35, high * 1.6], limit=8)
     else:
-        scale, axis = alt.Scale(domain=[0, high * 1.16], nice=False), alt.Axis(title=what, format=",~r", tickCount=6)
+        plain = alt.Axis(title=what, format=",~r", tickCount=6)
+        scaled = {"scale": alt.Scale(domain=[0, high * 1.16], nice=False), "axis": plain}
     colours = {kind: colour for kind, colour in _BARS.items() if any(bar["kind"] == kind for bar in bars)}
     named = [kind for kind in colours if kind in ("faster", "slower")]
     key = legend(named, values=named, symbolType="square") if "slower" in named else None
     y = alt.Y("label:N", sort=labels).axis(title=None, labelLimit=300, domain=False, ticks=False)
     base = data(bars).encode(y=y)
     drawn = base.mark_bar(height=18).encode(
-        x=alt.X("low:Q", scale=scale, axis=axis),
+        x=alt.X("low:Q", **scaled),
         x2="high:Q",
-        color=colour_by("kind", colours, key),
+        color=by_name(alt.Color, "kind", colours, key),
         tooltip=["label:N", alt.Tooltip("ns:Q", format=",.1f", title="ns after it"), alt.Tooltip("text:N", title="change")],
     )
     ends = [
@@ -147,15 +148,15 @@ def _forest(rows: list[dict[str, Any]], title: str, subtitle: str | list[str], w
         return empty_chart("nothing was compared", title)
     low, high = min(*(row["low"] for row in rows), 1.0), max(*(row["high"] for row in rows), 1.0)
     low, high = (end * (high / low) ** side for end, side in ((low, -0.12), (high, 0.12)))  # room for half a text at either end
-    scale, axis = log_axis(what, [low, high], margin=1.02, format=".3~f", limit=8)
+    scaled = log_axis(what, [low, high], margin=1.02, format=".3~f", limit=8)
     words = {word: mark for word, mark in VERDICTS.items() if any(row["word"] == word for row in rows)}
     left = min(260, max(text_width(row["label"], 11) for row in rows))
     groups, panels = names_in(rows, "group"), []
     for group in groups:
         mine = [row for row in rows if row["group"] == group]
-        last = axis.copy()
-        last.title = axis.title if group == groups[-1] else None
-        panel = _forest_panel(mine, group, alt.X("low:Q", scale=scale, axis=last), words, left, band)
+        last = scaled["axis"].copy()
+        last.title = last.title if group == groups[-1] else None
+        panel = _forest_panel(mine, group, alt.X("low:Q", scale=scaled["scale"], axis=last), words, left, band)
         panels.append(panel.properties(width=WIDTH - 80 - left, height=26 * len(mine)))
     return alt.vconcat(*panels, spacing=12).resolve_scale(x="shared").properties(title=head(title, subtitle))
 
@@ -165,13 +166,13 @@ def _forest_panel(rows: list[dict[str, Any]], group: str, x: Any, words: dict[st
     axis = {"title": group or None, "labelLimit": 260, "titlePadding": 12, "minExtent": left, "grid": not band}
     base = data(rows).encode(
         y=alt.Y("label:N", sort=[row["label"] for row in rows]).axis(**axis),
-        color=colour_by("word", {word: colour for word, (colour, _) in words.items()}, key),
+        color=by_name(alt.Color, "word", {word: colour for word, (colour, _) in words.items()}, key),
     )
     layers = [data([{"one": 1}]).mark_rule(color="#999999", strokeDash=[4, 3]).encode(x="one:Q")]
     if band:
         control = [row for row in rows if row["word"] == "A/A control"]
         layers.insert(0, data(control).mark_rect(color="#dddddd").encode(x=x, x2="high:Q"))
-    shape = shape_by("word", {word: shape for word, (_, shape) in words.items()}, key)
+    shape = by_name(alt.Shape, "word", {word: shape for word, (_, shape) in words.items()}, key)
     tooltip = ["label:N", "verdict:N", *(alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("ratio", "low", "high"))]
     layers.append(base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q"))
     layers.append(base.mark_point(filled=True, size=70, opacity=1).encode(x="ratio:Q", shape=shape, tooltip=tooltip))

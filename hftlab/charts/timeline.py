@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from hftlab.charts.base import GREY, STAGE_COLOURS, Chart, alt, data, head
-from hftlab.charts.scales import colour_by, legend, log_axis
+from hftlab.charts.scales import by_name, legend, log_axis
 
 _STAGES = ("tick", "book", "signal", "order")
 _BETWEEN = "between messages"
@@ -62,7 +62,7 @@ def _segments(near: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _panel(
-    one: dict[str, Any], near: list[dict[str, Any]], segments: list[dict[str, Any]], scaled: tuple[Any, Any], *, last: bool
+    one: dict[str, Any], near: list[dict[str, Any]], segments: list[dict[str, Any]], scaled: dict[str, Any], *, last: bool
 ) -> Any:
     """The waits at left and the stages at right, over one list of messages, the slow one on a band."""
     slow = next(row["label"] for row in near if row["slow"])
@@ -79,14 +79,14 @@ def _panel(
     return alt.hconcat(left, right, spacing=8).properties(title=title)
 
 
-def _side(segments: list[dict[str, Any]], slow: str, y: Any, title: str | None, scaled: tuple[Any, Any]) -> Any:
+def _side(segments: list[dict[str, Any]], slow: str, y: Any, title: str | None, scaled: dict[str, Any]) -> Any:
     """Bars on a logarithmic axis; what begins below its lowest value begins there."""
-    scale, axis = scaled[0], scaled[1].copy()
+    scale, axis = scaled["scale"], scaled["axis"].copy()
     axis.title = title
     low, high = scale.domain
     drawn = [{**row, "from": max(row["start_ns"], low), "to": max(row["end_ns"], low)} for row in segments]
     x = alt.X("from:Q", scale=scale, axis=axis)
-    color = colour_by("part", _COLOURS, legend(list(_COLOURS), symbolType="square"))
+    color = by_name(alt.Color, "part", _COLOURS, legend(list(_COLOURS), symbolType="square"))
     tooltip = ["message:Q", "part:N", alt.Tooltip("ns:Q", format=",")]
     band = data([{"label": slow, "from": low, "to": high}]).mark_rect(color="#f1e9d2").encode(x=x, x2="to:Q", y=y)
     return band + data(drawn).mark_bar(height=_ROW - 6).encode(x=x, x2="to:Q", y=y, color=color, tooltip=tooltip)
