@@ -63,9 +63,8 @@ def load_chart(
         if charts:  # the second panel shares the labels of the first
             bare.title, bare.labels, bare.ticks = None, False, False
         mine = [row for row in rows if row["time"] == time or not time]
-        panel = _load_panel(mine, x, alt.Y("ns:Q", scale=scaled["scale"], axis=bare), encodings, knee) + panel_name(
-            TIMES.get(time, "")
-        )
+        y = alt.Y("ns:Q", scale=scaled["scale"], axis=bare)
+        panel = _load_panel(mine, x, y, encodings, knee) + panel_name(TIMES.get(time, ""))
         charts.append(panel.properties(width=width, height=280))
     return alt.hconcat(*charts, spacing=16).properties(title=head(title, subtitle))
 

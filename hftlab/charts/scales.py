@@ -57,9 +57,8 @@ def log_axis(title: str, values: Iterable[float], *, margin: float = 1.12, limit
 def time_axis(what: str, values: Iterable[float], **more: Any) -> dict[str, Any]:
     """`log_axis` around values in ns; its title names the units that its ticks carry."""
     scaled = log_axis(what, values, format=alt.Undefined, labelExpr=_LABEL, **more)
-    units = [
-        unit for unit in UNITS if any(UNITS[unit] <= max(tick, 1) < 1000 * UNITS[unit] for tick in scaled["axis"].values)
-    ] or ["ns"]
+    ticks = scaled["axis"].values
+    units = [unit for unit in UNITS if any(UNITS[unit] <= max(tick, 1) < 1000 * UNITS[unit] for tick in ticks)] or ["ns"]
     span = units[0] if len(units) == 1 else f"{units[0]} to {units[-1]}"
     scaled["axis"].title = f"{what} ({span}, log scale)"
     return scaled
