@@ -279,7 +279,7 @@ def under_load(found: Measurements, loads: tuple[OpenLoop, ...]) -> Iterator[Blo
     yield figure(
         "load",
         title,
-        charts.load_chart(_frame(points), "messages per second sent", title, load_format="~s", what="latency"),
+        charts.load_chart(_frame(points), "messages per second sent", title, load_format="~s"),
         "Service time counts from when the engine got a message, response time from when the message was due. As the rate "
         "nears what one call per message can serve, messages wait and only the response time says so.",
         origin,
