@@ -11,7 +11,7 @@ from typing import Any
 from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
 from hftlab.profiling.locations import Call, Locations
-from hftlab.profiling.passes import is_python, open_session, plain_ns, run_under
+from hftlab.profiling.passes import is_python, one_pass, open_session, plain_ns
 from hftlab.profiling.result import Observation, Row, Unavailable, row_of
 
 #: Share of the whole below which siblings are drawn as one.
@@ -92,7 +92,7 @@ def by_call(engine: Engine, feed: Feed) -> Observation:
         raise Unavailable(f"backend {engine.backend!r} is compiled, one call to cProfile; use tool='sample' or 'instructions'")
     plain = plain_ns(engine, feed)
     profiler = cProfile.Profile()
-    run_under(profiler.enable, profiler.disable, push, feed)
+    one_pass(push, feed, profiler.enable, profiler.disable)
     tree = _Tree(profiler, Locations(engine))
     root: CodeType = push.__func__.__code__  # type: ignore[attr-defined]
     slowdown = session.elapsed_ns / max(plain, 1)

@@ -21,7 +21,7 @@ from hftlab.engine.python import PythonSession
 from hftlab.feeds.feed import Feed
 from hftlab.presentation.progress import track
 from hftlab.profiling.locations import Locations, short_path
-from hftlab.profiling.passes import open_session, plain_ns, run_under
+from hftlab.profiling.passes import one_pass, open_session, plain_ns
 from hftlab.profiling.result import Observation, Row, Unavailable, own_lines, row_of
 
 PASSES = 3
@@ -67,7 +67,7 @@ def _pass(functions: list[FunctionType], engine: Engine, feed: Feed) -> tuple[Ti
     with _restored(functions), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of functions without source
         profiler = LineProfiler(*functions)
-        run_under(profiler.enable_by_count, profiler.disable_by_count, push, feed)
+        one_pass(push, feed, profiler.enable_by_count, profiler.disable_by_count)
         stats = profiler.get_stats()
     times = {
         (file, first): {line: (hits, ticks * stats.unit * 1e9) for line, hits, ticks in lines}

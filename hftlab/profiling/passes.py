@@ -38,16 +38,14 @@ def plain_ns(engine: Engine, feed: Feed, passes: int = 2) -> float:
     """ns in the engine's own loop of the faster of some passes without a profiler."""
     sessions = [open_session(engine, feed) for _ in range(passes)]
     for _, push in sessions:
-        run_under(_nothing, _nothing, push, feed)
+        one_pass(push, feed)
     return float(min(session.elapsed_ns for session, _ in sessions))
 
 
-def _nothing() -> None:
-    """In place of a profiler."""
-
-
-def run_under(enable: Callable[[], Any], disable: Callable[[], Any], push: Callable[[Piece], Any], feed: Feed) -> None:
-    """One pass under a profiler of Python.
+def one_pass(
+    push: Callable[[Piece], Any], feed: Feed, enable: Callable[[], Any] = lambda: None, disable: Callable[[], Any] = lambda: None
+) -> None:
+    """One pass over the feed, under a profiler of Python where one is enabled and disabled.
 
     raises : Unavailable where another one is active, of which Python 3.12 and newer allow one
     """
