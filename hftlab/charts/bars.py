@@ -11,7 +11,6 @@ import polars as pl
 from hftlab.charts.base import DARK, STAGE_COLOURS, WIDTH, Chart, alt, data, empty_chart, head, rows_of, stage_colours
 from hftlab.charts.base import MAX_ROWS as MAX_ROWS
 from hftlab.charts.scales import broken, by_name, legend, names_in, number, rows_in, stacked, text_width
-from hftlab.errors import check_choice
 from hftlab.presentation.document import duration
 
 _ROW = 22  # px of a depth of an icicle
@@ -109,18 +108,16 @@ def budget_chart(
     frame: pl.DataFrame,
     title: str = "Latency budget by stage",
     subtitle: str = "",
-    scale: str = "auto",
     what: str = "ns per message",
 ) -> Chart:
     """Stacked bars of ns per message by stage, a bar per engine, from 0 on a linear axis; each part has its share as text.
 
     frame  : columns engine, stage, ns (per message); a stage at or below 0, which differences of passes can give, is drawn as 0
-    scale  : "shared", one for all engines; "own", one for each, so that the parts of a fast one can be seen beside a slow one;
-             "auto", own where totals lie more than 8 times apart
     what   : what `ns` holds; anything but ns per message, shares of a pass for instance, has no total written beside the bars
-    raises : UnknownName for another scale
+
+    Where totals lie more than 8 times apart each bar has its own scale, so that the parts of a fast one can be seen beside a slow
+    one.
     """
-    check_choice("scale", scale, ("auto", "shared", "own"))
     rows = rows_of(frame, text=["engine", "stage"], real=["ns"], what="budget_chart")
     engines, stages = names_in(rows, "engine"), names_in(rows, "stage")
     parts = {engine: _parts([row for row in rows if row["engine"] == engine], stages) for engine in engines}
@@ -128,7 +125,7 @@ def budget_chart(
     if not parts:
         return empty_chart("no stage took more than 0 ns", title)
     totals = {engine: mine[-1]["end"] for engine, mine in parts.items()}
-    own = scale == "own" or (scale == "auto" and max(totals.values()) > _FAR_APART * min(totals.values()))
+    own = max(totals.values()) > _FAR_APART * min(totals.values())
     colours = dict(zip(stages, stage_colours(stages), strict=True))
     color = by_name(alt.Color, "stage", colours, legend(stages, symbolType="square"))
     left = max(text_width(line, 12) for engine in engines for line in broken(engine, 30))

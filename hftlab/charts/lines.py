@@ -89,14 +89,14 @@ def scaling_chart(points: pl.DataFrame, title: str, rules: Mapping[str, float] |
     return line_chart(frame, f"ns per message by {title}", [subtitle, *dotted], **axes, marks=rules, height=320)
 
 
-def ffi_chart(calls: pl.DataFrame, subtitle: str = "", title: str = "FFI overhead") -> Chart:
+def ffi_chart(calls: pl.DataFrame, subtitle: str = "") -> Chart:
     """ns per message against messages per call into Rust, a panel per last stage; calls of one message, and the Python engine.
 
     calls : columns way (entry point), until, messages_per_crossing, ns_per_message, low, high
     """
     messages = calls.filter(pl.col("until") != "")
     if messages.is_empty():
-        return empty_chart("no entry point was measured", title)
+        return empty_chart("no entry point was measured", "FFI overhead")
     points = calls.select(
         "until",
         series="way",
@@ -115,4 +115,4 @@ def ffi_chart(calls: pl.DataFrame, subtitle: str = "", title: str = "FFI overhea
         width, name = (WIDTH - 94) // len(stages) - 40, alt.Title(f"until {until}", fontSize=12)
         panels.append(panel.properties(width=width, title=name))
     row = alt.hconcat(*panels, spacing=24).resolve_scale(y="shared", color="shared", strokeDash="shared")
-    return row.properties(title=head(title, subtitle))
+    return row.properties(title=head("FFI overhead", subtitle))

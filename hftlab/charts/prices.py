@@ -156,23 +156,19 @@ def signal_chart(
     frame: pl.DataFrame,
     price_scale: int,
     signals: Sequence[str] = ("microprice", "imbalance", "ofi", "score"),
-    *,
-    by: str = "time",
-    title: str = "Signals",
-    subtitle: str = "",
 ) -> Chart:
     """Chosen signals over a run, a small panel for each, one above the other on the same x.
 
-    frame   : rows of `Run.frame` of one instrument: ts_ns or index, and the signals; any number of them, they are thinned here
+    frame   : rows of `Run.frame` of one instrument: ts_ns, and the signals; any number of them, they are thinned here
     signals : names of columns, at most 9
     raises  : UnknownName for another signal, HftlabError for rows of several instruments
     """
     for name in signals:
         check_choice("signal", name, SIGNALS)
-    frame, _, title_x = _along(frame, by, "signal_chart")
+    frame, _, title_x = _along(frame, "time", "signal_chart")
     rows_of(frame.clear(), *signals, what="signal_chart")
     if frame.is_empty() or not signals:
-        return empty_chart("no row, or no signal chosen", title)
+        return empty_chart("no row, or no signal chosen", "Signals")
     x = alt.X("x:Q").scale(domain=[frame["x"][0], max(frame["x"][-1], frame["x"][0] + 1e-9)], nice=False)
     panels = []
     for place, name in enumerate(signals):
@@ -189,4 +185,4 @@ def signal_chart(
         if _PRICES.get(name, 0) == 0:
             layers.insert(0, data([{"zero": 0}]).mark_rule(color="#bbbbbb").encode(y="zero:Q"))
         panels.append(alt.layer(*layers).properties(width=WIDTH - 90, height=64))
-    return alt.vconcat(*panels, spacing=12).properties(title=head(title, subtitle))
+    return alt.vconcat(*panels, spacing=12).properties(title=head("Signals"))

@@ -30,7 +30,6 @@ def waterfall_chart(
     subtitle: str = "",
     *,
     log: bool | None = None,
-    what: str = "ns per message",
 ) -> Chart:
     """Steps from a first figure to a last one: whole bars for "start" and "end", between them from before a step to after it.
 
@@ -50,9 +49,9 @@ def waterfall_chart(
     labels = [bar["label"] for bar in bars]
     width = WIDTH - 50 - min(300, max(text_width(label, 11) for label in labels))
     if ratios:
-        scaled = time_axis("time per message" if what == "ns per message" else what, [low / 1.35, high * 1.6], limit=8)
+        scaled = time_axis("time per message", [low / 1.35, high * 1.6], limit=8)
     else:
-        plain = alt.Axis(title=what, format=",~r", tickCount=6)
+        plain = alt.Axis(title="ns per message", format=",~r", tickCount=6)
         scaled = {"scale": alt.Scale(domain=[0, high * 1.16], nice=False), "axis": plain}
     colours = {kind: colour for kind, colour in _BARS.items() if any(bar["kind"] == kind for bar in bars)}
     named = [kind for kind in colours if kind in ("faster", "slower")]

@@ -52,7 +52,7 @@ KINDS: dict[str, tuple[Builder, pl.DataFrame | Callable[[], pl.DataFrame], str, 
         {"price (currency)", "time since the first quote (s)"},
     ),
     "signal": (
-        lambda frame: charts.signal_chart(frame, SCALE, by="index"), lambda: given.market()["rows"], "ofi", {"message index"}
+        lambda frame: charts.signal_chart(frame, SCALE), lambda: given.market()["rows"], "ofi", {"time since the first quote (s)"}
     ),
     "line": (
         lambda frame: charts.line_chart(frame, "title", x="levels", y="reads", log_y=True), given.LINES, "y",
