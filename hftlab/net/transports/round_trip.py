@@ -67,23 +67,16 @@ def measure_round_trip(
     processes  : the two ends are two processes, not threads
     raises     : BackendMissing; UnknownName; ConfigError; HftlabError for a transport asked for that does not work here
     """
-    check_rounds(rounds)
-    check_range("size", size, 16, 1472, "bytes")
-    check_range("seed", seed, 0)
-    check_range("messages", 1 if messages is None else messages, 1, 10_000_000)
+    _check(rounds, size, seed, messages)
     placement = ThreadPlacement.choose(cores, realtime)
-
-    def reason(name: str) -> str:
-        return probe(name).reason(placement.single_core) or (_no_processes(name, netns=netns) if processes else "")
-
+    reason = partial(_reason, single_core=placement.single_core, netns=netns, processes=processes)
     names, skipped = choose_working(transports, transport_names(), reason)
     base = BASE if BASE in names else names[0]
     with veth() if netns else nullcontext() as link:
         run = partial(_between_processes if processes else between_threads, size=size, placement=placement)
         contenders = {**{name: name for name in names}, base + AGAIN: base}
         pools = {
-            label: _Pool(partial(run, name, link.address(name) if link else None), messages or _messages(name))
-            for label, name in contenders.items()
+            label: _Pool(partial(run, name, link and link.address(name)), messages, name) for label, name in contenders.items()
         }
         series = interleave({name: pool.round for name, pool in pools.items()}, rounds, seed, "round trips")
     clock_ns = clock_of(rust_transports()).cost_p50_ns
@@ -102,8 +95,18 @@ def measure_round_trip(
     )
 
 
-def _no_processes(name: str, *, netns: bool) -> str:
-    """Why a transport cannot be between two processes, "" if it can."""
+def _check(rounds: int, size: int, seed: int, messages: int | None) -> None:
+    """Raises ConfigError for a number out of range."""
+    check_rounds(rounds)
+    check_range("size", size, 16, 1472, "bytes")
+    check_range("seed", seed, 0)
+    check_range("messages", 1 if messages is None else messages, 1, 10_000_000)
+
+
+def _reason(name: str, *, single_core: bool, netns: bool, processes: bool) -> str:
+    """Why a transport cannot be measured, "" if it can."""
+    if (why := probe(name).reason(single_core)) or not processes:
+        return why
     if name == "memory":
         return "its memory is that of one process"
     if not netns and (name == "packet" or name.startswith("xdp")):
@@ -135,8 +138,8 @@ def between_threads(name: str, address: str | None, messages: int, *, size: int,
 class _Pool:
     """All rounds of one contender: its samples counted together. The first round warms up and is not counted."""
 
-    def __init__(self, run: Run, messages: int) -> None:
-        self.run, self.messages = run, messages
+    def __init__(self, run: Run, messages: int | None, name: str) -> None:
+        self.run, self.messages = run, messages or _messages(name)
         self.round_trip, self.one_way = Histogram(), Histogram()
         self.refused: list[str] = []
         self.warm = True
