@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,9 +95,9 @@ class BenchReport(FeedResult):
         return plain
 
     def derived(self) -> dict[str, Any]:
-        ratios = {label: ratio.to_dict() for label, ratio in self.ratios().items()}
+        ratios = {label: asdict(ratio) for label, ratio in self.ratios().items()}
         control = self.control
-        return {"ratios": ratios, "control": control and {"engine": self.engines[-1].label, **control.to_dict()}}
+        return {"ratios": ratios, "control": control and {"engine": self.engines[-1].label, **asdict(control)}}
 
     def plot(self) -> Any:
         """The stages of every engine as an Altair chart; see `hftlab.charts.stage_chart`."""

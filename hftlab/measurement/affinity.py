@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hftlab.errors import ConfigError, HftlabError
+from hftlab.errors import ConfigError
 from hftlab.measurement import system
 
 #: Above every ordinary thread, below those that keep the kernel alive (migration and watchdog have 99).
@@ -56,16 +56,13 @@ def in_force() -> Placement | None:
 
 
 @contextmanager
-def cpu_affinity(
-    core: int | None = None, *, realtime: bool = False, lock_memory: bool = False, strict: bool = False
-) -> Iterator[Placement]:
+def cpu_affinity(core: int | None = None, *, realtime: bool = False, lock_memory: bool = False) -> Iterator[Placement]:
     """Within the block the calling thread runs as asked, as far as the system allows; afterwards as before.
 
     core        : to stay on; so do a child process and a thread begun within the block, and that thread is released, too
     realtime    : SCHED_FIFO with priority 50; children and new threads do not inherit it
     lock_memory : keep memory from being paged out (mlockall), from the moment it is touched
-    strict      : what the system refuses is an error instead of a sentence in `refused`
-    raises      : ConfigError for a core outside the allowed ones; HftlabError if refused and strict
+    raises      : ConfigError for a core outside the allowed ones
     """
     refused: list[str] = []
     notes: list[str] = []
@@ -73,8 +70,6 @@ def cpu_affinity(
         locked = lock_memory and _try(_lock_memory, undo, refused)
         pinned = core is not None and _try(lambda undo: _pin(core, undo), undo, refused)
         first = realtime and _try(_raise_priority, undo, refused)
-        if strict and refused:
-            raise HftlabError("; ".join(refused))
         if first and (throttling := _throttling()):
             notes.append(throttling)
         placement = Placement(core if pinned else None, PRIORITY if first else None, locked, tuple(refused), tuple(notes))

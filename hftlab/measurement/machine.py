@@ -21,7 +21,6 @@ from hftlab import __version__
 from hftlab.engine.session import backends, resolve
 from hftlab.measurement import system
 from hftlab.measurement.affinity import in_force
-from hftlab.measurement.system import caches as caches
 
 #: What must be equal.
 #: cpu, arch, cores, threads_per_core (None: untold), caches (level -> bytes), hypervisor ("" for none), tsc_flags; governor,

@@ -104,10 +104,6 @@ class Interval:
         """Columns of a frame: the median by `name`, low, high."""
         return {name: self.median, "low": self.low, "high": self.high}
 
-    def to_dict(self) -> dict[str, float | None]:
-        """The fields, for JSON."""
-        return {"median": self.median, "low": self.low, "high": self.high, "level": self.level}
-
     def __str__(self) -> str:
         digits = 2 if abs(self.median - 1) > 0.1 else 3  # next to 1, two decimals would hide the interval
         spread = f"[{self.low:.{digits}f}, {self.high:.{digits}f}]"
