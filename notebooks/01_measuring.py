@@ -460,7 +460,7 @@ noise.plot()
 #
 # *Hard, 15 minutes.* `a`, `b` and `again` are ns per message, one value per round; `again` is A once more. Return the verdict
 # on B compared with A: `"faster"`, `"slower"` or `"no difference seen"`. The check simulates many machines, calm and noisy,
-# with slow spells and spikes. More than one false alarm in twenty A/A comparisons fails; so do missed real differences. The
+# with slow spells and spikes. More than one false alarm in fifty A/A comparisons fails; so do missed real differences. The
 # start below is how most benchmarks on the internet decide.
 
 

@@ -18,7 +18,7 @@ Table = dict[str, float | None]
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 #: Of exercise 3: number of A/A series, of series with a real difference of each kind, and rounds in each.
-SAME, REAL, ROUNDS = 60, 20, 21
+SAME, REAL, ROUNDS = 100, 20, 21
 
 
 def readings(n: int, ns: float, spread: float = 0.25, seed: int = 1) -> Array:
@@ -129,8 +129,8 @@ def faster(answer: Callable[[Array, Array, Array], str]) -> Iterator[Step]:
     wrong = [word for each in verdicts.values() for word in each if word not in words]
     yield Step.claim("words", not wrong, f"a verdict is one of {', '.join(words)}" + (f", got {wrong[0]!r}" if wrong else ""))
     false = sum(word != "no difference seen" for word in verdicts["same"])
-    why = "" if false <= SAME // 20 else ": what does `again` tell you about this machine?"
-    message = f"{false} of {SAME} A/A comparisons were called a difference; at most {SAME // 20} may be{why}"
+    why = "" if false <= SAME // 50 else ": what does `again` tell you about this machine?"
+    message = f"{false} of {SAME} A/A comparisons were called a difference; at most {SAME // 50} may be{why}"
     yield Step.claim("false alarms", not why, message)
     detected = {kind: sum(word == kind for word in verdicts[kind]) for kind in ("faster", "slower")}
     why = "" if min(detected.values()) >= REAL * 9 // 10 else ": compare round by round, the slow spells hit a and b alike"
