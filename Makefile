@@ -70,11 +70,12 @@ test: setup  ## run the Rust tests, then the Python tests and every notebook
 ifneq ($(CARGO),)
 	cd rust_ext && cargo test --quiet
 endif
-	$(PY) -m pytest tests notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
+	$(PY) -m pytest tests --numprocesses 2 --dist loadfile
+	$(PY) -m pytest notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
 quick: setup  ## the inner loop: Python tests that are neither slow nor on sockets, in under a minute
-	$(PY) -m pytest tests -q -m "not slow and not net and not browser and not root" -n 2 --dist worksteal
+	$(PY) -m pytest tests -q -m "not slow and not net and not browser and not root" --numprocesses 2 --dist loadfile
 
 lint: $(INSTALLED)  ## check style and types: ruff, mypy, rustfmt, clippy
 	$(PY) -m ruff check .
