@@ -119,10 +119,7 @@ class BurstReport(LoadReport):
     length_ms: float
     rounds: int
     machine: dict[str, Any]
-    bursts: tuple[Burst, ...]
-
-    def rows(self) -> list[dict[str, Any]]:
-        return [burst.row() for burst in self.bursts]
+    results: tuple[Burst, ...]
 
     def plot(self) -> Any:
         """The queue during and after the burst, a panel per target."""
@@ -130,7 +127,7 @@ class BurstReport(LoadReport):
 
         from hftlab.charts import burst_chart
 
-        rows = [(one.target, f"{one.factor:g}x", ms, depth) for one in self.bursts for ms, depth in one.queue]
+        rows = [(one.target, f"{one.factor:g}x", ms, depth) for one in self.results for ms, depth in one.queue]
         frame = pl.DataFrame(rows, schema=["target", "series", "ms", "waiting"], orient="row")
         return burst_chart(frame, self.length_ms, f"{self.feed}; the round of the median drain, of {self.rounds}")
 

@@ -136,9 +136,6 @@ class OverloadReport(LoadReport):
     machine: dict[str, Any]
     results: tuple[OverloadResult, ...]
 
-    def rows(self) -> list[dict[str, Any]]:
-        return [one.row() for one in self.results]
-
     @property
     def failures(self) -> list[str]:
         """What is wrong, a sentence each."""

@@ -18,10 +18,11 @@ class LoadReport(StoredResult):
     """Base of the reports, which have a field `machine` and give `rows`, `plot`, and `failures` where there are any."""
 
     machine: dict[str, Any]
+    results: tuple[Any, ...]
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of `frame`."""
-        raise NotImplementedError
+        """The rows of `frame`: by default one per result."""
+        return [result.row() for result in self.results]
 
     @property
     def failures(self) -> list[str]:

@@ -96,9 +96,6 @@ class StormReport(LoadReport):
     machine: dict[str, Any]
     results: tuple[StormResult, ...]
 
-    def rows(self) -> list[dict[str, Any]]:
-        return [one.row() for one in self.results]
-
     @property
     def failures(self) -> list[str]:
         """What is wrong, a sentence each: faults of a feed without faults, and ends that differ."""

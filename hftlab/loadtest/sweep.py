@@ -81,7 +81,6 @@ class LoadPoint:
     n         : batches, of all rounds; over a network those that were answered and are timed
     ns        : time -> percentile -> its values, a round each; None where all rounds together cannot bear it
     max_ns    : time -> the greatest
-    late      : share of the batches that were due before the one before them was done
     lost      : what a network lost, of all rounds: packets sent again, orders that never came; None without a network
     """
 
@@ -91,7 +90,6 @@ class LoadPoint:
     n: int
     ns: dict[str, dict[str, tuple[float, ...] | None]]
     max_ns: dict[str, float]
-    late: float
     lost: int | None = None
 
     @classmethod
@@ -112,7 +110,6 @@ class LoadPoint:
             n=n,
             ns=ns,
             max_ns={time: float(max(getattr(run, time).max() for run in rounds)) for time in TIMES},
-            late=sum(int(np.count_nonzero(run.done[:-1] > run.due[1:])) for run in rounds) / max(n, 1),
             lost=None if all(run.lost is None for run in rounds) else sum(run.lost or 0 for run in rounds),
         )
 

@@ -171,15 +171,11 @@ class Target(ABC):
 
 @dataclass(frozen=True)
 class Workload:
-    """What is sent in every run: `warm` at once and untimed, then `batches` one by one.
-
-    warm_messages : how many messages `warm` has
-    """
+    """What is sent in every run: `warm` at once and untimed, then `batches` one by one."""
 
     name: str
     warm: bytes
     batches: Batches
-    warm_messages: int = 0
 
     @classmethod
     def of(cls, feed: Feed, warm: int, batches: int, size: int = 1) -> Workload:
@@ -191,7 +187,7 @@ class Workload:
         if len(cut) <= warm + size:
             raise ConfigError(f"feed must have more than {warm + size:,} messages, {warm:,} to warm up, got {len(cut):,}")
         start = int(cut.ends[warm - 1]) if warm else 0
-        return cls(feed.name, cut.data[:start], Batches.of(cut.data[start:], size), warm)
+        return cls(feed.name, cut.data[:start], Batches.of(cut.data[start:], size))
 
     def drive(self, target: Target, due: Times) -> Timings:
         """The first batches, in a session of their own, each when it is due."""

@@ -16,7 +16,7 @@ FEED = hftlab.synthetic(messages=15_000)
 
 
 def burst(factor: float, base: float = 0.05, length_ms: float = 100.0, **more: Any) -> Burst:
-    (found,) = microbursts([Server()], FEED, factors=[factor], base=base, length_ms=length_ms, rounds=1, warm=0, **more).bursts
+    (found,) = microbursts([Server()], FEED, factors=[factor], base=base, length_ms=length_ms, rounds=1, warm=0, **more).results
     return found
 
 
@@ -66,7 +66,7 @@ def test_a_capacity_that_is_known_is_not_measured_again() -> None:
 def test_a_real_engine_drains_no_quicker_than_it_can() -> None:
     engine = hftlab.Engine(KnownLatency(100_000))  # type: ignore[arg-type]
     known = {"known": 10_000.0}
-    (found,) = microbursts([engine], FEED, factors=[100], length_ms=10, capacity=known, rounds=1, warm=0).bursts
+    (found,) = microbursts([engine], FEED, factors=[100], length_ms=10, capacity=known, rounds=1, warm=0).results
     assert found.batches == pytest.approx(500, abs=1)
     assert found.peak[0] >= 0.9 * found.peak_theory
     assert 0.9 * found.drain_theory_ns <= found.drain_ns[0] <= 20 * found.drain_theory_ns

@@ -79,8 +79,6 @@ def test_a_server_of_a_known_time_has_the_capacity_of_theory(service_ns: int) ->
     assert low.median("response", "p50") == low.median("service", "p50") == service_ns
     assert high.median("service", "p50") == service_ns
     assert (high.median("response", "p50") or 0) > 100 * service_ns
-    assert low.late == 0
-    assert high.late > 0.9
 
 
 @pytest.mark.parametrize("load", [0.3, 0.6, 0.8])

@@ -22,36 +22,12 @@ from hftlab.net.transports.netns import INTERFACE, refused, veth
 
 pytestmark = pytest.mark.rust
 LIMIT = 5.0
-NAMES = (
-    *(
-        "memory",
-        "shm",
-        "xdp-skb",
-        "xdp-drv",
-        "udp-spin",
-        "recvmmsg",
-        "multicast",
-        "epoll-spin",
-        "packet",
-        "uring-spin",
-        "tcp-spin",
-    ),
-    *("udp", "epoll", "uring", "tcp"),
-)
 DATAGRAMS = ("udp-spin", "recvmmsg", "multicast", "epoll-spin", "uring-spin", "udp", "epoll", "uring")
 FRAMES = ("xdp-skb", "xdp-drv", "packet")
+NAMES = ("memory", "shm", *FRAMES, *DATAGRAMS, "tcp-spin", "tcp")
 #: Calls of the system for one message, sent and received, where nothing has to be waited for. Memory takes none.
-CALLS = {
-    "memory": 0,
-    "shm": 0,
-    "xdp-skb": 1,
-    "packet": 1,
-    "udp-spin": 2,
-    "recvmmsg": 2,
-    "multicast": 2,
-    "epoll-spin": 3,
-    "tcp-spin": 2,
-}
+CALLS = {"memory": 0, "shm": 0, "xdp-skb": 1, "packet": 1, **dict.fromkeys(("udp-spin", "recvmmsg", "multicast", "tcp-spin"), 2)}
+CALLS["epoll-spin"] = 3
 
 Pair = tuple[Any, Any]
 Make = Callable[..., Pair]
@@ -350,15 +326,7 @@ def test_namespaces_are_gone_however_their_process_ends(number: signal.Signals) 
 def test_namespaces_are_gone_after_an_exception() -> None:
     if why := refused():
         pytest.skip(why)
-    names = []
-
-    def fails() -> None:
-        with veth() as wire:
-            names.append(wire.first)
-            assert Path("/run/netns", wire.first).exists()
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fails()
-    assert not Path("/run/netns", names[0]).exists()
+    with pytest.raises(RuntimeError), veth() as made:
+        raise RuntimeError
+    assert not Path("/run/netns", made.first).exists()
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

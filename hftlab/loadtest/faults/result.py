@@ -81,9 +81,6 @@ class FaultReport(LoadReport):
     machine: dict[str, Any]
     interrupted: bool = False
 
-    def rows(self) -> list[dict[str, Any]]:
-        return [result.row() for result in self.results]
-
     @property
     def failures(self) -> list[str]:
         """What is wrong, a sentence each."""
