@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import repeat
 from time import perf_counter_ns
 from typing import Any
 
@@ -23,8 +23,7 @@ import numpy as np
 
 from hftlab.engine.engine import Engine, decode, synthetic
 from hftlab.errors import HftlabError, check_range
-from hftlab.feeds.feed import Feed
-from hftlab.feeds.frames import walk
+from hftlab.feeds.feed import Feed, cut
 from hftlab.measurement.conditions import FeedResult
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import Interval, Series, check_rounds, interleave
@@ -196,21 +195,19 @@ class Traffic:
     """The same messages in every form in which an engine takes them."""
 
     def __init__(self, feed: Feed) -> None:
+        self._feed = feed
         self.data = b"".join(bytes(block) for block in feed.blocks())
-        places = [(at, size) for _, at, size in walk([self.data], feed.name)]
-        self.messages = [self.data[at : at + size] for at, size in places]
+        self.messages = [framed[2:] for framed in cut(feed, every=1)]
         self.events = decode(feed, "python")
         self.integers: list[tuple[int, ...]] = self.events.tolist()
-        self.count = len(places)
-        self._ends = [0, *(at + size for at, size in places)]
+        self.count = len(self.messages)
 
     def sizes(self) -> tuple[int, ...]:
         """Messages per call: the chunks, and the whole buffer."""
         return (*(size for size in CHUNKS if size < self.count), self.count)
 
     def chunks(self, size: int) -> list[bytes]:
-        ends = [*self._ends[::size], self._ends[-1]] if self.count % size else self._ends[::size]
-        return [self.data[a:b] for a, b in pairwise(ends)]
+        return list(cut(self._feed, every=size))
 
     def event_chunks(self, size: int) -> list[Any]:
         return [self.events[at : at + size] for at in range(0, self.count, size)]

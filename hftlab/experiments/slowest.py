@@ -137,18 +137,10 @@ class SlowMessage:
 
     def record(self) -> dict[str, Any]:
         """A row of `SlowestMessages.slow_frame`."""
-        own = asdict(self.message)
         fields = ("rank", "window", "index", "kind", "side", "order_id", "instrument", "symbol", "price", "qty", "ts_ns")
-        return {
-            **{name: own[name] for name in (*fields, "start_ns", "total_ns", "gap_ns")},
-            "stage": self.stage,
-            "stage_ns": self.stage_ns,
-            "share": self.share,
-            "usual_ns": self.usual_ns,
-            "times": self.times,
-            "where": self.where,
-            "sentence": self.sentence(),
-        }
+        message = {name: getattr(self.message, name) for name in (*fields, "start_ns", "total_ns", "gap_ns")}
+        found = {name: getattr(self, name) for name in ("stage", "stage_ns", "share", "usual_ns", "times", "where")}
+        return {**message, **found, "sentence": self.sentence()}
 
 
 @dataclass(frozen=True, repr=False)

@@ -188,21 +188,10 @@ class ClockReport:
 
     def record(self) -> dict[str, Any]:
         """A row of `Clocks.frame`."""
-        calibration = self.calibration
-        return {
-            "clock": self.name,
-            "kind": self.kind,
-            "reads": self.reads,
-            "tick_ns": self.tick_ns,
-            "step_ns": self.step_ns,
-            **self.cost.values(),
-            "n": self.cost.n,
-            "monotonic": self.monotonic,
-            "backwards": self.backwards,
-            "calibration_ppm": calibration and calibration.again_ppm,
-            "drift_ppm": calibration and calibration.drift_ppm,
-            "warning": self.warning,
-        }
+        again, drift = (self.calibration.again_ppm, self.calibration.drift_ppm) if self.calibration else (None, None)
+        what = {"clock": self.name, "kind": self.kind, "reads": self.reads, "tick_ns": self.tick_ns, "step_ns": self.step_ns}
+        trust = {"monotonic": self.monotonic, "backwards": self.backwards, "calibration_ppm": again, "drift_ppm": drift}
+        return {**what, **self.cost.values(), "n": self.cost.n, **trust, "warning": self.warning}
 
     def __str__(self) -> str:
         cost = f"a reading costs {self.cost_p50_ns:,.0f} ns (median, subtracted)"
