@@ -177,4 +177,5 @@ def soak_chart(frame: pl.DataFrame, subtitle: str = "") -> Chart:
         return empty_chart("no sample", title)
     upper = line_chart(latency, "", x="time (s)", y="latency, ns", log_y=True, height=190)
     lower = line_chart(memory, "", x="time (s)", y="memory (MB)", height=130)
-    return alt.vconcat(upper, lower, spacing=18).resolve_scale(color="independent").properties(title=head(title, subtitle))
+    both = alt.vconcat(upper, lower, spacing=18).resolve_scale(color="independent", strokeDash="independent")
+    return both.properties(title=head(title, subtitle))

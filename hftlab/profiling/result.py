@@ -167,7 +167,8 @@ class Profile(StoredResult):
                 bars = [{"panel": r["event"], "label": r["stage"], "value": r["per_message"]} for r in self.rows]
                 return charts.panel_chart([bar for bar in bars if bar["panel"] in PANELS], *title, "per message, simulated")
             case "counters":
-                names = [row["event"] + " (ns)" * (row["unit"] == "ns") for row in self.rows]
+                states = {None: "not counted here", 0: "none"}
+                names = [f"{row['event']} ({states.get(row['count'], row['unit'])})" for row in self.rows]
                 dots = [
                     {"label": name, "value": row["per_message"], "group": row["source"]}
                     for name, row in zip(names, self.rows, strict=True)
