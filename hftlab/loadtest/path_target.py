@@ -144,14 +144,10 @@ class PathSession:
             first=first + 1,
         )
 
-    def finish(self) -> NoReturn:
+    def finish(self, *_: Any) -> NoReturn:
         raise HftlabError(f"a path has no book to look at, only the sweep can run over {self.target.path}")
 
-    def counters(self) -> NoReturn:
-        self.finish()
-
-    def depth(self, instrument: int) -> NoReturn:
-        self.finish()
+    counters = depth = finish
 
 
 def path_targets(targets: Sequence[Target], paths: Iterable[str]) -> tuple[list[Target], list[str]]:

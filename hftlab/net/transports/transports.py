@@ -69,12 +69,12 @@ class Probe:
     """
 
     name: str
-    what: str
     works: bool
     errno: int
     why: str
     needs: str
     sleeps: bool
+    what: str
 
     def reason(self, single_core: bool) -> str:
         """Why it cannot be measured, "" if it can. single_core : both ends have the same core"""
@@ -105,9 +105,7 @@ class TransportList(StoredResult):
         """One row per transport: name, works, errno, why, needs, sleeps, what."""
         import polars as pl
 
-        names = {"name": pl.String, "works": pl.Boolean, "errno": pl.Int64, "why": pl.String, "needs": pl.String}
-        schema = {**names, "sleeps": pl.Boolean, "what": pl.String}
-        return pl.DataFrame([{name: asdict(probe)[name] for name in schema} for probe in self.probes], schema=schema)
+        return pl.DataFrame([asdict(probe) for probe in self.probes])
 
     def tables(self) -> list[Table]:
         rows = [
@@ -137,7 +135,7 @@ def probe(name: str) -> Probe:
     known = {row[0]: row for row in module.transports()}
     _, what, needs, sleeps = known[check_choice("transport", name, known)]
     works, errno, why = module.transport_probe(name)
-    return Probe(name, what, works, errno, why, needs, sleeps)
+    return Probe(name, works, errno, why, needs, sleeps, what)
 
 
 def transport_names() -> tuple[str, ...]:
