@@ -6,7 +6,7 @@ bursts.py                  ten to a hundred times the load for some milliseconds
 storms.py storm_feeds.py   cancel storms, deep books, thousands of instruments, with equality checked
 overload.py                more than the path can process: the policy of hftlab.net.trader.ingress at work
 soak.py                    the same for minutes or days: memory, faults and latency watched, trends judged
-suite.py                   all of them in one run
+report.py suite.py         what their reports have in common; all of them in one run
 faults/                    every fault of the network, injected into a real exchange and a real trader
 
 A new kind of target needs `hftlab.loadtest.target.Target` and `TargetSession` alone. Nothing here says how slow is too slow: what

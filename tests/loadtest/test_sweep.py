@@ -84,13 +84,11 @@ def test_a_server_of_a_known_time_has_the_capacity_of_theory(service_ns: int) ->
 @pytest.mark.parametrize("load", [0.3, 0.6, 0.8])
 def test_random_arrivals_wait_as_long_as_pollaczek_and_khinchine_say(load: float) -> None:
     """M/D/1: the mean wait is load / (2 (1 - load)) service times."""
-    calls = Batches.of(b"".join(map(bytes, FEED.blocks())))
     n = 200_000
     many = Batches(b"", np.zeros(n, np.int64))
     run = Server(1_000).open().drive(many, due_at(n, load * 1e6, "poisson", seed=5))
     wait = (run.response - run.service).mean() / 1_000
     assert wait == pytest.approx(load / (2 * (1 - load)), rel=0.08)
-    assert len(calls) == 12_000
 
 
 def test_the_knee_is_where_p99_is_three_times_what_it_is_at_light_load() -> None:

@@ -95,13 +95,18 @@ def _book(bed: TestBed) -> Iterator[str]:
         yield "it never traded again: orders were still held back at the end"
 
 
+def _ref(order: bytes) -> int:
+    """UserRefNum of an Enter Order."""
+    return int.from_bytes(order[1:5], "big")
+
+
 def _once(bed: TestBed, story: Story) -> Iterator[str]:
     """No order twice, under its number or under another one."""
     for ref, times in story.accepted.items():
         if times > 1:
             yield f"order {ref} was accepted {times} times"
             return
-    wire = Counter(int.from_bytes(raw[1:5], "big") for raw in bed.relay.orders)
+    wire = Counter(map(_ref, bed.relay.orders))
     if twice := [ref for ref, times in wire.items() if times > 1]:
         yield f"order {twice[0]} was sent twice"
     decided = {line["ref"] for line in audit.read_log(bed.journal) if line["event"] == "order" and "index" in line}
@@ -113,9 +118,7 @@ def _once(bed: TestBed, story: Story) -> Iterator[str]:
 
 def _fates(bed: TestBed, story: Story) -> Iterator[str]:
     """Every order that left is acknowledged, rejected, or reported as one of which nothing is known."""
-    wire = {int.from_bytes(raw[1:5], "big") for raw in bed.relay.orders}
-    sent = wire | {int.from_bytes(raw[1:5], "big") for raw in bed.recorder.sent}
-    for ref in sorted(sent):
+    for ref in sorted(set(map(_ref, [*bed.relay.orders, *bed.recorder.sent]))):
         order = bed.trader.orders.by_ref.get(ref)
         if order is None:
             yield f"order {ref} was sent, and the trader has forgotten it"
