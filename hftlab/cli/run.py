@@ -86,13 +86,7 @@ def verify(options: Options) -> Action:
     options.add("b", metavar="ENGINE", help="another, e.g. rust")
     options.feed(200_000, positional=True)
     options.json()
-
-    def act(given: Given) -> int:
-        verdict = verify(given.a, given.b, feed_of(given))
-        show(verdict, given)
-        return 0 if verdict else 1
-
-    return act
+    return lambda given: judged(verify(given.a, given.b, feed_of(given)), given)
 
 
 def conformance(options: Options) -> Action:
@@ -102,13 +96,13 @@ def conformance(options: Options) -> Action:
     options.add("engine", metavar="ENGINE", help="e.g. rust, or my_book.py:MyBook")
     options.of(engine, "rounds")
     options.json()
+    return lambda given: judged(given.call(engine, given=given.engine), given)
 
-    def act(given: Given) -> int:
-        report = given.call(engine, given=given.engine)
-        show(report, given)
-        return 0 if report else 1
 
-    return act
+def judged(verdict: Any, given: Given) -> int:
+    """Show a verdict; the exit code is 1 if it is false."""
+    show(verdict, given)
+    return 0 if verdict else 1
 
 
 def generate(options: Options) -> Action:

@@ -86,12 +86,10 @@ class BenchReport(FeedResult):
     def to_dict(self) -> dict[str, Any]:
         plain = super().to_dict()
         for each, engine in zip(plain["engines"], self.engines, strict=True):
-            each["until_ns_per_message"] = engine.until_ns
-            each["stage_ns_per_message"] = engine.stage_ns
+            both = engine.agreement()
+            each["agreement"] = {stage: {"agree": it.agree, "sentence": it.sentence()} for stage, it in both.items()}
+            each |= {"until_ns_per_message": engine.until_ns, "stage_ns_per_message": engine.stage_ns}
             each["messages_per_s"] = engine.messages_per_s
-            each["agreement"] = {
-                stage: {"agree": both.agree, "sentence": both.sentence()} for stage, both in engine.agreement().items()
-            }
         return plain
 
     def derived(self) -> dict[str, Any]:
