@@ -147,7 +147,7 @@ class Factorial(FeedResult):
         return [table("What each optimisation is worth", columns, rows, words=3, note=note)]
 
     def notes(self) -> list[str]:
-        return [f"A/A control, all against itself: {self.control}", *self.measured_on()]
+        return [f"A/A control, all against itself: {self.control}", *super().notes()]
 
     def subtitle(self) -> str:
         """Engine, feed and rounds."""

@@ -82,7 +82,7 @@ class LowerBound(FeedResult):
 
     def notes(self) -> list[str]:
         size = f"a message has {self.bytes_per_message:.1f} bytes on the wire"
-        return [f"one core reads {self.bytes_per_ns:.1f} GB/s from memory; {size}", *self.measured_on()]
+        return [f"one core reads {self.bytes_per_ns:.1f} GB/s from memory; {size}", *super().notes()]
 
     def __repr__(self) -> str:
         return f"<LowerBound of {self.backend} on {self.feed}: {self.times():.1f} times frames and fields>"
