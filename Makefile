@@ -75,7 +75,7 @@ endif
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
 quick: setup  ## the inner loop: Python tests that are neither slow nor on sockets, in under a minute
-	$(PY) -m pytest tests -q -m "not slow and not net and not browser and not root" --numprocesses 2 --dist loadfile
+	$(PY) -m pytest tests -q -m "not slow and not net and not browser and not root" --numprocesses 2 --dist worksteal
 
 lint: $(INSTALLED)  ## check style and types: ruff, mypy, rustfmt, clippy
 	$(PY) -m ruff check .

@@ -44,14 +44,29 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 #: Marks that hold for a whole folder of tests, or a file of one.
 MARKS = {
-    "charts": "engine_free",
-    "course/test_nbval.py": "engine_free",
-    "course/test_notebooks.py": "engine_free",
-    "house": "engine_free",
-    "loadtest": "net",
-    "net": "net",
-    "notebook/test_lab_browser.py": "browser",
-    "protocols": "engine_free",
+    "charts": ("engine_free",),
+    "charts/test_kinds.py": ("slow",),
+    "cli": ("slow",),
+    "conformance": ("slow",),
+    "course/test_exercises.py": ("slow",),
+    "course/test_material.py": ("slow",),
+    "course/test_nbval.py": ("engine_free", "slow"),
+    "course/test_notebooks.py": ("engine_free",),
+    "experiments/test_compare.py": ("slow",),
+    "experiments/test_latency.py": ("slow",),
+    "experiments/test_stored_results.py": ("slow",),
+    "feeds/test_random_feeds.py": ("slow",),
+    "feeds/test_synthetic.py": ("slow",),
+    "house": ("engine_free",),
+    "house/test_annexes.py": ("slow",),
+    "house/test_docs.py": ("slow",),
+    "loadtest": ("net",),
+    "net": ("net",),
+    "notebook": ("slow",),
+    "notebook/test_lab_browser.py": ("browser",),
+    "profiling": ("slow",),
+    "protocols": ("engine_free",),
+    "reporting": ("slow",),
 }
 
 
@@ -61,8 +76,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             place = item.path.relative_to(here)
-            for name in {str(place), str(place.parts[0])} & MARKS.keys():
-                item.add_marker(MARKS[name])
+            for mark in {mark for name in (place.as_posix(), place.parts[0]) for mark in MARKS.get(name, ())}:
+                item.add_marker(mark)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

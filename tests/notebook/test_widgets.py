@@ -80,7 +80,7 @@ def test_the_other_side_and_an_order_that_is_followed(player: BookReplay) -> Non
     player.slider.value = 3_000
     player.side.value = "ask"
     assert "The ask queue at" in player.picture.value
-    queue = player.now.queue("ask")
+    queue = player.now.queue("ask", player.now.top[2])
     order = int(queue["order_id"][-1])
     player.follow.value = str(order)
     before = int(queue["qty"][:-1].sum())

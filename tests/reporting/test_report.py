@@ -261,7 +261,7 @@ def test_the_command_measures_and_writes(
     assert out.read_bytes() == before
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """A browser; it must be there in CI, where `.ci/run` installs it."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
