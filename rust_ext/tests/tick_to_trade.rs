@@ -93,8 +93,10 @@ fn every_order_comes_and_is_the_one_it_should_be() {
             assert_eq!(found.sent.len(), made.ends.len());
             assert!(found.due.iter().zip(&found.sent).all(|(due, sent)| due <= sent));
             assert!(found.received.iter().zip(&found.ready).all(|(received, ready)| received <= ready));
-            let answered = if orders.is_some() { 1 } else { 0 };
-            assert!(found.answers >= answered, "{feed} {orders:?}");
+            // In a closed loop an order is answered before the next tick leaves. On a schedule the trader may have sent its last
+            // order before the exchange looks for the first.
+            let answered = (orders.is_some() && due_ns < 0) as u64;
+            assert!(found.answers >= answered, "{feed} {orders:?} {due_ns}");
         }
     }
 }
