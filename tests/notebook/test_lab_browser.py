@@ -137,7 +137,9 @@ def changes_around(window: Window, widget: Any, kind: str) -> Iterator[None]:
     pytest.fail(f"{kind} moves, and nothing else changes")
 
 
-EXERCISES = """
+EXERCISES = f"""
+import sys
+sys.path.append({str(NOTEBOOKS)!r})
 from course import check
 import hftlab
 from course.exercise import Step, exercise
