@@ -17,6 +17,9 @@ from hftlab.errors import FeedError, check_type
 from hftlab.feeds.feed import Feed, stock_names, unknown_symbol
 from hftlab.feeds.frames import Block, walk
 
+#: The first 10,000 messages of one stock on one real morning.
+AAPL_MORNING = "itch50/aapl_20200130_first10k.itch"
+
 _PIECE = 1 << 16  # compressed bytes read at once
 _BLOCK = 1 << 20  # bytes handed over at once
 
@@ -137,3 +140,15 @@ def _until_defect(inflate: zlib._Decompress, raw: bytes) -> Iterator[bytes]:
             yield inflate.decompress(bytes([byte]))
     except zlib.error:
         return
+
+
+def real_data(name: str = AAPL_MORNING) -> ItchFeed | None:
+    """A file below the folder that HFTLAB_DATA names, or ../shared/data beside the checkout; None where it is not there.
+
+    raises : FeedError if HFTLAB_DATA names something that is no folder
+    """
+    named = os.environ.get("HFTLAB_DATA")
+    folder = Path(named).expanduser() if named else Path(__file__).resolve().parents[3] / "shared" / "data"
+    if named and not folder.is_dir():
+        raise FeedError(f"HFTLAB_DATA must be a folder, got {named!r}")
+    return ItchFeed(folder / name) if (folder / name).is_file() else None

@@ -2,16 +2,14 @@
 
     u16 length | type | payload      (big-endian; the length counts type and payload, so it is at least 1)
 
-Packets say nothing about their number: both ends count the S packets. The sessions themselves, without sockets, are in
-`soup_client` and `soup_server`.
+Packets say nothing about their number: both ends count the S packets. The two ends themselves are in `soup_session`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hftlab.errors import WireError
 
@@ -22,52 +20,15 @@ SERVER_HEARTBEAT, CLIENT_HEARTBEAT = b"H", b"R"
 END, LOGIN, LOGOUT = b"Z", b"L", b"O"
 NOT_AUTHORISED, NO_SESSION = "A", "S"  # why a login is rejected
 
-IDLE, LOGGING_IN, OPEN, CLOSED = "idle", "login", "open", "closed"  # the states of a connection
 MS_NS = 1_000_000
 
 MAX_LENGTH = 0xFFFF  # the largest value of the length field
-_USERNAME, _PASSWORD, _SESSION, _DIGITS, _TIMEOUT = 6, 10, 10, 20, 5
-_LOGIN_BYTES = _USERNAME + _PASSWORD + _SESSION + _DIGITS  # 46; with a heartbeat timeout (4.10) 51
+_Layout = tuple[tuple[str, int], ...]
 
-
-class CloseReason(Enum):
-    """Why a connection ended. The last are for the owner of the connection, who calls `lost`."""
-
-    LOGIN_TIMEOUT = "login_timeout"
-    SILENT = "silent"
-    SLOW_READER = "slow_reader"
-    LOGOUT = "logout"
-    END_OF_SESSION = "end_of_session"
-    BAD_LOGIN = "bad_login"
-    LOGIN_REJECTED = "login_rejected"
-    BAD_PACKET = "bad_packet"
-    SESSION_WENT_BACK = "session_went_back"
-    LOST = "lost"
-    RESET = "reset"
-    BAD_MESSAGE = "bad_message"
-    TAKEN_OVER = "taken_over"
-    STREAM_FULL = "stream_full"
-    MADE_ROOM = "made_room"
-
-
-class Connection:
-    """What both ends of a connection keep.
-
-    state  : IDLE (a client's before its first connection), LOGGING_IN, OPEN or CLOSED
-    reason : why it ended, None while it has not; closed : the same as a sentence, "" while it has not
-    """
-
-    def __init__(self, state: str) -> None:
-        self.state, self.closed = state, ""
-        self.reason: CloseReason | None = None
-
-    def lost(self, text: str = "connection lost", reason: CloseReason = CloseReason.LOST) -> None:
-        """The TCP connection broke, or its owner ends it."""
-        if self.state != CLOSED:
-            self._close(reason, text)
-
-    def _close(self, reason: CloseReason, text: str) -> None:
-        self.state, self.reason, self.closed = CLOSED, reason, text
+#: Fields of a login request and of its answer: name and bytes. Integers are ASCII digits, padded on the left as sessions are.
+_LOGIN = (("username", 6), ("password", 10), ("session", 10), ("sequence", 20))
+_LOGIN_4_10 = (*_LOGIN, ("heartbeat timeout", 5))
+_ACCEPTED = _LOGIN[2:]
 
 
 @dataclass(frozen=True)
@@ -149,40 +110,31 @@ def login(username: str, password: str, session: str = "", sequence: int = 1, he
 
     raises : WireError for what does not fit its field; it never repeats the password
     """
-    text = _text("username", username, _USERNAME).ljust(_USERNAME)
-    text += _text("password", password, _PASSWORD, secret=True).ljust(_PASSWORD)
-    text += _text("session", session, _SESSION).rjust(_SESSION) + _number("sequence", sequence, _DIGITS)
-    if heartbeat_ms is not None:
-        text += _number("heartbeat timeout", heartbeat_ms, _TIMEOUT)
-    return packet(LOGIN, text)
+    values = (username, password, session, sequence)
+    if heartbeat_ms is None:
+        return packet(LOGIN, _write(_LOGIN, values))
+    return packet(LOGIN, _write(_LOGIN_4_10, (*values, heartbeat_ms)))
 
 
 def decode_login(payload: bytes) -> Login:
     """The payload of an L packet, trimmed on both sides. raises : WireError; it never repeats the password."""
-    if len(payload) not in (_LOGIN_BYTES, _LOGIN_BYTES + _TIMEOUT):
-        lengths = f"{1 + _LOGIN_BYTES}, or {1 + _LOGIN_BYTES + _TIMEOUT} (4.10)"
-        raise WireError.at("SoupBinTCP login", 0, f"length must be {lengths}, got {1 + len(payload)}")
-    timeout = payload[_LOGIN_BYTES:]
-    return Login(
-        _trimmed("username", payload, 0, _USERNAME),
-        _trimmed("password", payload, _USERNAME, _PASSWORD, secret=True),
-        _trimmed("session", payload, _USERNAME + _PASSWORD, _SESSION),
-        _digits("sequence", payload, _LOGIN_BYTES - _DIGITS, _DIGITS),
-        _digits("heartbeat timeout", payload, _LOGIN_BYTES, _TIMEOUT) if timeout else None,
-    )
+    by_size = {_size(layout): layout for layout in (_LOGIN, _LOGIN_4_10)}
+    if len(payload) not in by_size:
+        lengths = ", or ".join(str(1 + size) for size in by_size)
+        raise WireError.at("SoupBinTCP login", 0, f"length must be {lengths} (4.10), got {1 + len(payload)}")
+    return Login(*_read(by_size[len(payload)], payload))
 
 
 def accepted(session: str, sequence: int) -> bytes:
     """A login accepted packet, 33 bytes. raises : WireError for what does not fit."""
-    return packet(ACCEPTED, _text("session", session, _SESSION).rjust(_SESSION) + _number("sequence", sequence, _DIGITS))
+    return packet(ACCEPTED, _write(_ACCEPTED, (session, sequence)))
 
 
 def decode_accepted(payload: bytes) -> LoginAccepted:
     """The payload of an A packet. raises : WireError."""
-    if len(payload) != _SESSION + _DIGITS:
-        text = f"length must be {1 + _SESSION + _DIGITS}, got {1 + len(payload)}"
-        raise WireError.at("SoupBinTCP login accepted", 0, text)
-    return LoginAccepted(_trimmed("session", payload, 0, _SESSION), _digits("sequence", payload, _SESSION, _DIGITS))
+    if len(payload) != (size := _size(_ACCEPTED)):
+        raise WireError.at("SoupBinTCP login accepted", 0, f"length must be {1 + size}, got {1 + len(payload)}")
+    return LoginAccepted(*_read(_ACCEPTED, payload))
 
 
 def rejected(reason: str) -> bytes:
@@ -199,29 +151,37 @@ def decode_rejected(payload: bytes) -> str:
     return payload.decode("latin-1")
 
 
-def _text(name: str, value: str, width: int, secret: bool = False) -> bytes:
+def _size(layout: _Layout) -> int:
+    return sum(width for _, width in layout)
+
+
+def _write(layout: _Layout, values: tuple[str | int, ...]) -> bytes:
+    return b"".join(_field(name, width, value) for (name, width), value in zip(layout, values, strict=True))
+
+
+def _field(name: str, width: int, value: str | int) -> bytes:
+    if isinstance(value, int):
+        if not 0 <= value < 10**width:
+            raise WireError(f"SoupBinTCP {name} must be between 0 and {10**width - 1}, got {value}")
+        return b"%*d" % (width, value)
     if len(value) > width or not value.isascii() or not (value == "" or value.isalnum()):
-        shown = f"{len(value)} characters" if secret else repr(value)
+        shown = f"{len(value)} characters" if name == "password" else repr(value)
         raise WireError(f"SoupBinTCP {name} must be at most {width} ASCII letters and digits, got {shown}")
-    return value.encode("ascii")
+    return value.encode("ascii").rjust(width) if name == "session" else value.encode("ascii").ljust(width)
 
 
-def _number(name: str, value: int, width: int) -> bytes:
-    if not 0 <= value < 10**width:
-        raise WireError(f"SoupBinTCP {name} must be between 0 and {10**width - 1}, got {value}")
-    return b"%*d" % (width, value)
-
-
-def _trimmed(name: str, payload: bytes, at: int, width: int, secret: bool = False) -> str:
-    raw = payload[at : at + width].strip(b" ")
-    if raw and not (raw.isascii() and raw.isalnum()):
-        shown = "(not shown)" if secret else repr(raw)
-        raise WireError.at("SoupBinTCP login", at, f"{name} must be ASCII letters and digits, got {shown}")
-    return raw.decode("ascii")
-
-
-def _digits(name: str, payload: bytes, at: int, width: int) -> int:
-    raw = payload[at : at + width].strip(b" ")
-    if not raw.isdigit() or int(raw) >= 1 << 64:
-        raise WireError.at("SoupBinTCP login", at, f"{name} must be ASCII digits of 64 bits, padded with spaces, got {raw!r}")
-    return int(raw)
+def _read(layout: _Layout, payload: bytes) -> Iterator[Any]:
+    at = 0
+    for name, width in layout:
+        raw = payload[at : at + width].strip(b" ")
+        if name in ("sequence", "heartbeat timeout"):
+            if not raw.isdigit() or int(raw) >= 1 << 64:
+                text = f"{name} must be ASCII digits of 64 bits, padded with spaces, got {raw!r}"
+                raise WireError.at("SoupBinTCP login", at, text)
+            yield int(raw)
+        else:
+            if raw and not (raw.isascii() and raw.isalnum()):
+                shown = "(not shown)" if name == "password" else repr(raw)
+                raise WireError.at("SoupBinTCP login", at, f"{name} must be ASCII letters and digits, got {shown}")
+            yield raw.decode("ascii")
+        at += width

@@ -1,4 +1,4 @@
-"""The market between the open and the close: one call of `step` is one message.
+"""The market between the open and the close: one call of `step` is one message; the clock says when, and what weather it is.
 
 Every step takes two random numbers. Of the first, bits 0-15 choose the symbol, 16-21 whether to stay with the
 last one, 22-37 what happens, 38-57 the time that passes, 58-63 whether the fair price moves. The second
@@ -8,14 +8,19 @@ side's best.
 
 from __future__ import annotations
 
-from hftlab.feeds.generate import quote, wire
-from hftlab.feeds.generate.book import Order
-from hftlab.feeds.generate.clock import Clock
-from hftlab.feeds.generate.instrument import Instrument, make_instruments
-from hftlab.feeds.generate.random import OCTAVE, octave_number, splitmix64
+from collections.abc import Callable
+
+from hftlab.feeds.generate import wire
+from hftlab.feeds.generate.instrument import BID, Instrument, Order, make_instruments
+from hftlab.feeds.generate.random import OCTAVE, below, octave_number, splitmix64
 from hftlab.feeds.generate.regimes import Regime
 
 MPIDS = tuple(b"MM" + letter + b"X" for letter in (b"A", b"B", b"C", b"D", b"E", b"F", b"G", b"H"))
+NEVER = 1 << 62
+#: Mean of (1 + 8 random bits) << octave, octave as in OCTAVE: 128.5 * 7.
+MEAN_GAP = 900
+#: Messages a sweep can put between a due resumption and the resumption itself, with room to spare.
+SLACK = 16
 
 
 class Market:
@@ -30,7 +35,7 @@ class Market:
         self.openers = min(messages, 2 * regime.opening * symbols)
         self.clock = Clock(regime, messages, self.draw)
         self.current = self.table[0]
-        self.hit = quote.BID
+        self.hit = BID
         self.sweep = 0
         self.reference = 4_096
         self.match = 0
@@ -84,7 +89,7 @@ class Market:
         self.current = instrument
         clock.pass_gap(bits)
         if bits >> 58 < self.regime.drift:
-            quote.drift(instrument, self.hit if clock.bursting else bits >> 50 & 1)
+            instrument.drift(self.hit if clock.bursting else bits >> 50 & 1)
         weight = bits >> 22 & 0xFFFF
         if weight < clock.flow:
             book = instrument.book
@@ -109,7 +114,7 @@ class Market:
 
     def _place(self, instrument: Instrument, side: int, bits: int) -> tuple[int, int, int]:
         """Put a new order into the book: its reference, shares, and price in 1e-4 dollars."""
-        key, qty, reference = quote.key(instrument, side, bits), quote.shares(instrument, bits), self._next_reference(bits)
+        key, qty, reference = instrument.price_key(side, bits), instrument.shares(bits), self._next_reference(bits)
         instrument.book.insert(Order(reference, side, key, qty))
         return reference, qty, (-key if side else key) * instrument.tick
 
@@ -142,7 +147,7 @@ class Market:
         A side keeps its last order: then another symbol's turn comes, and if that has none to spare, an add.
         """
         book = instrument.book
-        stale = quote.stale(instrument) if bits >> 63 else -1
+        stale = instrument.stale() if bits >> 63 else -1
         order = self._pick(instrument, bits) if stale < 0 else book.back(stale)
         if book.counts[order.side] == 1:
             instrument = self.table[bits >> 16 & 0xFFFF]
@@ -164,7 +169,7 @@ class Market:
         order = self._pick(instrument, bits)
         if order.qty == 1:
             return self._add(instrument, bits)
-        part = quote.part(instrument, order.qty, bits >> 16)
+        part = instrument.part(order.qty, bits >> 16)
         order.qty -= part
         self.out += wire.CANCEL(23, b"X", instrument.locate, self.clock.stamp, order.reference, part)
         return None
@@ -176,7 +181,7 @@ class Market:
         """
         if 1 in instrument.book.counts:
             instrument = self.current = self.table[bits >> 40 & 0xFFFF]
-        stale = quote.stale(instrument)
+        stale = instrument.stale()
         if stale >= 0:
             self.hit = stale
         elif not self.clock.bursting:
@@ -193,13 +198,13 @@ class Market:
         order = book.front(self.hit)
         qty = order.qty
         if self.sweep == 0 and bits & 3 == 0 and qty > 1:
-            qty = quote.part(instrument, qty, bits >> 8)
+            qty = instrument.part(qty, bits >> 8)
         self.match += 1 + (bits >> 2 & 3)
         head = (instrument.locate, self.clock.stamp, order.reference, qty, self.match)
         if bits >> 24 & 15:
             self.out += wire.EXECUTE(31, b"E", *head)
         else:
-            price = quote.middle(instrument) if bits >> 28 & 1 else abs(order.key) * instrument.tick
+            price = instrument.middle() if bits >> 28 & 1 else abs(order.key) * instrument.tick
             self.out += wire.EXECUTE_AT(36, b"C", *head, b"Y" if bits >> 29 & 7 else b"N", price)
         if qty == order.qty:
             book.remove(order)
@@ -213,7 +218,84 @@ class Market:
         book = instrument.book
         self.match += 1 + (bits >> 2 & 3)
         side = bits & 1
-        price = quote.middle(instrument) if bits >> 1 & 1 else abs(book.keys[side][-1]) * instrument.tick
-        qty = quote.shares(instrument, bits)
+        price = instrument.middle() if bits >> 1 & 1 else abs(book.keys[side][-1]) * instrument.tick
+        qty = instrument.shares(bits)
         self.out += wire.TRADE(44, b"P", instrument.locate, self.clock.stamp, 0, b"B", qty, instrument.stock, price, self.match)
         return None
+
+
+class Clock:
+    """`now` is in nanoseconds since midnight, `stamp` adds the tracking number; counts start at the open."""
+
+    def __init__(self, regime: Regime, messages: int, draw: Callable[[], int]) -> None:
+        self.regime = regime
+        self.messages = messages
+        self.now = self.stamp = wire.OPEN
+        share = (wire.CLOSE - wire.OPEN) * 3 // 4 // max(messages, 1)
+        self.unit = max(min(regime.gap_ns, share) // MEAN_GAP, 1)
+        self.shift = 0
+        self.bursting = False
+        self.focus: Instrument
+        self.halted: Instrument
+        self.burst_start = self._after(0, regime.burst_every, draw)
+        self.burst_end = self.resume_at = NEVER
+        self.halt_at = self._after(0, regime.halt_every, draw)
+        self._set_weights(0, 0, 0)
+        self.set_alarm()
+
+    def pass_gap(self, bits: int) -> None:
+        """Let a heavy-tailed gap pass: octaves from bits 38-49, within them bits 50-57."""
+        now = self.now + ((self.unit * (1 + (bits >> 50 & 0xFF)) << OCTAVE[bits >> 38 & 0xFFF]) >> self.shift)
+        if now >= wire.CLOSE:
+            now = wire.CLOSE - 1
+        self.now = now
+        self.stamp = now | (bits & 6) << 48
+
+    def pass_by(self, gap: int) -> None:
+        """Let `gap` ns pass, though never beyond the last nanosecond before the close."""
+        self.now = min(self.now + gap, wire.CLOSE - 1)
+        self.stamp = self.now
+
+    def set_alarm(self) -> None:
+        """The next message number at which something begins or ends."""
+        self.alarm = min(self.burst_start, self.burst_end, self.halt_at, self.resume_at)
+
+    def ring_burst(self, count: int, draw: Callable[[], int], current: Instrument) -> None:
+        """Begin or end a burst if one is due."""
+        regime = self.regime
+        if count >= self.burst_end:
+            self.bursting, self.shift, self.burst_end = False, 0, NEVER
+            self.burst_start = self._after(count, regime.burst_every, draw)
+            self._set_weights(0, 0, 0)
+        elif count >= self.burst_start:
+            self.bursting, self.shift, self.burst_start = True, regime.burst_shift, NEVER
+            octave = min(OCTAVE[draw() & 0xFFF], 5)
+            self.burst_end = count + 1 + (regime.burst_length << octave >> 2)
+            self.focus = current
+            self._set_weights(regime.burst_execute, regime.burst_replace, regime.burst_delete)
+
+    def halt(self, count: int, instrument: Instrument) -> bool:
+        """Halt the symbol if there is time left to resume it."""
+        self.halt_at = NEVER
+        if count + self.regime.halt_length + SLACK >= self.messages:
+            return False
+        self.halted = instrument
+        self.resume_at = count + self.regime.halt_length
+        return True
+
+    def resumed(self, count: int, draw: Callable[[], int]) -> None:
+        """Fix the next halt."""
+        self.resume_at = NEVER
+        self.halt_at = self._after(count, self.regime.halt_every, draw)
+
+    def _after(self, count: int, mean: int, draw: Callable[[], int]) -> int:
+        return count + 1 + below(draw(), 2 * mean) if mean else NEVER
+
+    def _set_weights(self, execute: int, replace: int, delete: int) -> None:
+        regime = self.regime
+        self.flow = 65_536 - regime.replace - regime.execute - regime.cancel - regime.trade - execute - replace
+        self.to_replace = self.flow + regime.replace + replace
+        self.to_execute = self.to_replace + regime.execute + execute
+        self.to_cancel = self.to_execute + regime.cancel
+        self.add = regime.add - delete
+        self.swing = regime.swing
