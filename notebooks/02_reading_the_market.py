@@ -36,7 +36,7 @@ from course import check
 import hftlab
 from hftlab import charts
 from hftlab.engine.history import BookHistory
-from hftlab.feeds import real_data
+from hftlab.feeds.itch import real_data
 from hftlab.notebook.book_replay import book_replay
 from hftlab.protocols import itch_messages as messages
 
@@ -248,7 +248,7 @@ print("the same book, level by level:", player.now.book().equals(fresh.book(symb
 # generated day.
 
 # %% tags=["nbval-ignore-output"]
-morning = real_data.real()
+morning = real_data()
 if morning is None:
     print("no real data on this machine: this section uses the generated day")
 day = BookHistory(morning or feed)

@@ -4,9 +4,9 @@
     server   login -- L with a known name and password --> open -- Z, logout, silence, a slow reader, a broken stream --> closed
 
 A `Client` outlives its connections: it keeps the session and the next expected number, and asks for them when it connects again;
-after the end of a session it asks for whatever session is next, from its first message on. A `Server` is one connection: sequenced
-messages are not copied for each, all read the one `store` of their session, each as far as its client has come, so a replay costs
-no memory and a slow reader cannot fill it.
+after the end of a session it asks for whatever session is next, from its first message on. A `Server` is one connection: its
+messages are not copied for each, all read the one `store` of their session, each as far as its client has come, so a replay
+costs no memory and a slow reader cannot fill it.
 """
 
 from __future__ import annotations
@@ -239,7 +239,8 @@ class Server(Connection):
         self._accounts = {name.upper(): _digest(password) for name, password in accounts.items()}
         self.session, self.store = session, store
         self.backlog, self.login_timeout_ns = backlog, login_timeout_ns
-        super().__init__(LOGGING_IN, heartbeat_ns, idle_timeout_ns, limit)  # once `closed`: send what `outgoing` still gives, then close the connection
+        # Once `closed`: send what `outgoing` still gives, then close the connection.
+        super().__init__(LOGGING_IN, heartbeat_ns, idle_timeout_ns, limit)
         self.username = ""
         self.packets = 0  # of any kind, received
         self.sent = 0  # sequenced messages of the store that were taken

@@ -90,7 +90,7 @@ def _far(answer: Callable[[int], Any]) -> Step:
 
 def _walk(answer: Callable[[int], Any], seed: int) -> Step:
     """Two lines that lose, repeat and delay, beside what is expected."""
-    from hftlab.protocols.impairment import Impairment, LossyChannel
+    from hftlab.protocols.channel import Impairment, LossyChannel
 
     chance = random.Random(seed)
     lines = [LossyChannel(name, Impairment(loss=0.2, duplicate=0.1, reorder=0.2), seed) for name in "AB"]

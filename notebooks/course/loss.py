@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hftlab.errors import check_range
 from hftlab.protocols.arbiter import Arbiter
-from hftlab.protocols.impairment import Impairment, LossyChannel
+from hftlab.protocols.channel import Impairment, LossyChannel
 from hftlab.protocols.moldudp64 import encode, end
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import hftlab
 from hftlab.conformance.feeds import framed
 from hftlab.errors import FeedError
 from hftlab.events import Side
-from hftlab.feeds import real_data
+from hftlab.feeds.itch import AAPL_MORNING, real_data
 from hftlab.protocols import moldudp64
 from hftlab.protocols.itch_messages import MESSAGES, anatomy, build, fields
 
-AAPL = real_data.AAPL_MORNING
+AAPL = AAPL_MORNING
 
 
 def captured_messages(path: Path) -> list[bytes]:
@@ -121,15 +121,15 @@ def test_a_file_without_lengths_is_refused(data_dir: Path, backend: str) -> None
 
 def test_the_named_folder_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HFTLAB_DATA", str(tmp_path))
-    assert real_data.real() is None
+    assert real_data() is None
     (tmp_path / "itch50").mkdir()
-    (tmp_path / real_data.AAPL_MORNING).write_bytes(b"".join(hftlab.synthetic("calm", 100).blocks()))
-    feed = real_data.real()
+    (tmp_path / AAPL_MORNING).write_bytes(b"".join(hftlab.synthetic("calm", 100).blocks()))
+    feed = real_data()
     assert feed is not None
     assert hftlab.Engine("python").run(feed).messages == 100
     monkeypatch.setenv("HFTLAB_DATA", str(tmp_path / "gone"))
     with pytest.raises(FeedError, match="HFTLAB_DATA must be a folder, got"):
-        real_data.real()
+        real_data()
 
 
 def test_every_message_is_taken_apart_without_a_gap() -> None:

@@ -28,7 +28,7 @@ from hftlab.net.exchange.server import Phase
 from hftlab.net.exchange.sessions import OrderSessions, Session
 from hftlab.net.exchange.settings import LINE_A, LINE_B, ORDERS, REQUESTS, check_accounts
 from hftlab.protocols import ouch
-from hftlab.protocols.pacing import Bucket
+from hftlab.protocols.channel import Bucket
 
 MB = 1_000_000
 ENDS = (0, 1, 2, 0x7FFF, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF, 1 << 63, (1 << 64) - 2, (1 << 64) - 1)

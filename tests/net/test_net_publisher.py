@@ -16,9 +16,8 @@ from hftlab.net import ExchangeSettings
 from hftlab.net.exchange.publisher import Publisher
 from hftlab.net.exchange.retransmission import RetransmitBuffer, RetransmitServer
 from hftlab.protocols import moldudp64
-from hftlab.protocols.impairment import Impairment, LossyChannel
+from hftlab.protocols.channel import Bucket, Impairment, LossyChannel, Pace, Schedule
 from hftlab.protocols.itch_messages import build
-from hftlab.protocols.pacing import Bucket, Pace, Schedule
 
 SESSION = b"TEST000001"
 MS, SECOND = 1_000_000, 1_000_000_000

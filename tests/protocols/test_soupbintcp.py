@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 
 from hftlab.errors import UnknownName, WireError
 from hftlab.protocols import soupbintcp as soup
-from hftlab.protocols.soup_client import Client, Event
-from hftlab.protocols.soup_server import Server
-from hftlab.protocols.soupbintcp import CloseReason
+from hftlab.protocols.soup_session import Client, CloseReason, Event, Server
 
 SECOND = 1_000_000_000
 ACCOUNTS = {"trader": "secret7"}

@@ -19,8 +19,8 @@ from hftlab.protocols import moldudp64 as mold
 from hftlab.protocols import ouch
 from hftlab.protocols import soupbintcp as soup
 from hftlab.protocols.arbiter import Arbiter
-from hftlab.protocols.impairment import Impairment, LossyChannel
-from hftlab.protocols.soup_client import Client
+from hftlab.protocols.channel import Impairment, LossyChannel
+from hftlab.protocols.soup_session import Client
 
 FILE = Path(__file__).parents[2] / "rust_ext" / "tests" / "vectors" / "protocols.json"
 SESSION, OTHER = b"SESSION001", b"SESSION002"

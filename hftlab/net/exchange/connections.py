@@ -14,8 +14,8 @@ from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 
 from hftlab.net.exchange.sessions import OrderSessions, Session
 from hftlab.net.exchange.settings import ExchangeSettings
-from hftlab.protocols.pacing import SECOND_NS, Bucket
-from hftlab.protocols.soupbintcp import CloseReason
+from hftlab.protocols.channel import SECOND_NS, Bucket
+from hftlab.protocols.soup_session import CloseReason
 
 _RECEIVE = 4096  # bytes of one read
 _SEND_BUFFER = 1 << 18  # bytes that the system keeps for a slow reader, before we do

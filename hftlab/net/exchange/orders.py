@@ -12,8 +12,8 @@ from enum import IntEnum
 from heapq import heapify, heappop, heappush
 
 from hftlab.events import Side
+from hftlab.protocols.channel import SECOND_NS
 from hftlab.protocols.ouch import HIGHEST_LIMIT, MAX_SHARES, EnterOrder
-from hftlab.protocols.pacing import SECOND_NS
 
 BID, ASK = int(Side.BID), int(Side.ASK)
 FIRST_NUMBER = 1 << 62  # our order references start here, where no feed has its own

@@ -23,8 +23,7 @@ from hftlab.net.endpoints import Address
 from hftlab.net.exchange.retransmission import RetransmitBuffer, RetransmitServer
 from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.protocols import moldudp64
-from hftlab.protocols.impairment import LossyChannel
-from hftlab.protocols.pacing import SECOND_NS, Pace, Schedule
+from hftlab.protocols.channel import SECOND_NS, LossyChannel, Pace, Schedule
 
 _END_NS = SECOND_NS // 20  # between two ends of a session: who misses them all waits for it for ever
 _LAGS = 4096  # lags that are counted at once

@@ -10,7 +10,7 @@ from collections import Counter
 
 from hftlab.errors import WireError
 from hftlab.protocols import moldudp64
-from hftlab.protocols.pacing import Bucket
+from hftlab.protocols.channel import Bucket
 
 
 class RetransmitBuffer:

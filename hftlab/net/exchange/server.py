@@ -28,7 +28,7 @@ from hftlab.net.exchange.matching import Matcher
 from hftlab.net.exchange.publisher import Broadcast, read_directory
 from hftlab.net.exchange.sessions import OrderSessions
 from hftlab.net.exchange.settings import ExchangeSettings, check_accounts
-from hftlab.protocols.pacing import SECOND_NS
+from hftlab.protocols.channel import SECOND_NS
 
 _TIDY_NS, _CLOSING_NS = 10_000_000, 2 * SECOND_NS  # between two looks at timers; for the last words
 _BUSY_NS = 2_000_000  # a wait shorter than this is spent looking, since the system wakes nobody that exactly

@@ -15,9 +15,8 @@ from hftlab.net.exchange.audit import AccountState, AuditLog, message_to_dict
 from hftlab.net.exchange.matching import Matcher, Report
 from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.protocols import ouch, soupbintcp
-from hftlab.protocols.pacing import Bucket
-from hftlab.protocols.soup_server import Server
-from hftlab.protocols.soupbintcp import CloseReason
+from hftlab.protocols.channel import Bucket
+from hftlab.protocols.soup_session import CloseReason, Server
 
 MAX_PACKET = 1024  # the largest length field of a packet from a client: an order with every option needs less than half
 

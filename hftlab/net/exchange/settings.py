@@ -21,8 +21,7 @@ import numpy as np
 
 from hftlab.errors import ConfigError, check_range
 from hftlab.net.endpoints import LOOPBACK
-from hftlab.protocols.impairment import Impairment
-from hftlab.protocols.pacing import SECOND_NS, Pace
+from hftlab.protocols.channel import SECOND_NS, Impairment, Pace
 
 # The default addresses. The groups are of the organisation-local scope, which no router forwards.
 GROUP_A, GROUP_B = "239.255.71.1", "239.255.71.2"
@@ -134,7 +133,7 @@ class ExchangeSettings:
 
     @property
     def connection_limits(self) -> dict[str, int]:
-        """The limits of one connection, for `soup_server.Server`."""
+        """The limits of one connection, for `soup_session.Server`."""
         times = ("heartbeat", "idle_timeout", "login_timeout")
         return {f"{name}_ns": int(getattr(self, f"{name}_s") * SECOND_NS) for name in times} | {"backlog": self.backlog}
 

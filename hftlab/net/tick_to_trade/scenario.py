@@ -18,8 +18,8 @@ from hftlab.engine.resolve import as_engine
 from hftlab.errors import ConfigError, HftlabError
 from hftlab.feeds.frames import walk
 from hftlab.feeds.itch import ItchFeed
+from hftlab.protocols.channel import Pace
 from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
-from hftlab.protocols.pacing import Pace
 from hftlab.settings import OrderConfig, RiskConfig, Settings
 
 #: When the next tick leaves: once the order of the last is back; in the feed's own time; in bursts.

@@ -27,8 +27,7 @@ from hftlab.errors import WireError
 from hftlab.net.endpoints import Address
 from hftlab.net.trader.settings import MS_NS, TraderSettings
 from hftlab.protocols import ouch
-from hftlab.protocols.soup_client import Client, Event
-from hftlab.protocols.soupbintcp import OPEN
+from hftlab.protocols.soup_session import OPEN, Client, Event
 
 _RECEIVE = 1 << 16
 _OUTBOX = 1 << 20  # bytes that may wait for the socket; a peer that stops reading is treated as disconnected

@@ -1,5 +1,5 @@
 //! The client's end of a connection, without the connection: received bytes in, events and bytes to send out. It outlives its
-//! connections and asks again for what comes next. The rules stand in `hftlab.protocols.soup_client`.
+//! connections and asks again for what comes next. The rules stand in `hftlab.protocols.soup_session`.
 
 use super::{Accepted, Framer, Login, kind, put, put_with};
 use crate::protocols::error::WireError;
