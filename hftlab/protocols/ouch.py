@@ -88,26 +88,25 @@ class AccountQuery(Message, letter="Q", optional=True):
     """Account query. Asks for the next UserRefNum."""
 
 
-class MassCancel(Message, letter="C"):
-    """Mass cancel. Edition B; a blank symbol means all, options side, group_id and user_ref_idx narrow it."""
+class _OfFirm(Message):
+    """Client to host, about all orders of a firm."""
 
     user_ref: U32
     firm: Alpha4
+
+
+class MassCancel(_OfFirm, letter="C"):
+    """Mass cancel. Edition B; a blank symbol means all, options side, group_id and user_ref_idx narrow it."""
+
     symbol: Alpha8 = ""
 
 
-class DisableOrderEntry(Message, letter="D"):
+class DisableOrderEntry(_OfFirm, letter="D"):
     """Disable order entry. Edition B."""
 
-    user_ref: U32
-    firm: Alpha4
 
-
-class EnableOrderEntry(Message, letter="E"):
+class EnableOrderEntry(_OfFirm, letter="E"):
     """Enable order entry. Edition B."""
-
-    user_ref: U32
-    firm: Alpha4
 
 
 # Host to client. The order reference of an accepted or replaced order is its ITCH order reference, the match number of an
@@ -128,8 +127,8 @@ class _Report(Message):
     user_ref: U32
 
 
-class Accepted(_Report, letter="A"):
-    """Order accepted. order_state : L live, D dead; display may also be Z."""
+class _Taken(Message):
+    """Host to client, an order as the host has it. order_state : L live, D dead; display may also be Z."""
 
     side: Char
     quantity: U32
@@ -145,24 +144,18 @@ class Accepted(_Report, letter="A"):
     cl_ord_id: Alpha14 = ""
 
 
-class Replaced(Message, letter="U"):
-    """Order replaced. quantity : what is left open of the new order."""
+class Accepted(_Taken, _Report, letter="A"):
+    """Order accepted."""
 
+
+class _Replacement(Message):
     ts_ns: U64
     orig_user_ref: U32
     user_ref: U32
-    side: Char
-    quantity: U32
-    symbol: Alpha8
-    price: U64
-    time_in_force: Char
-    display: Char
-    order_reference: U64
-    capacity: Char
-    intermarket_sweep: Char
-    cross_type: Char
-    order_state: Char = "L"
-    cl_ord_id: Alpha14 = ""
+
+
+class Replaced(_Taken, _Replacement, letter="U"):
+    """Order replaced. quantity : what is left open of the new order."""
 
 
 class Canceled(_Report, letter="C", optional=True):
@@ -243,23 +236,24 @@ class AccountQueryResponse(_Report, letter="Q", optional=True):
     """Account query response. user_ref : the next one that may be used."""
 
 
-class MassCancelResponse(_Report, letter="X"):
-    """Mass cancel response. Edition B."""
+class _FirmReport(_Report):
+    """Host to client, about all orders of a firm."""
 
     firm: Alpha4
+
+
+class MassCancelResponse(_FirmReport, letter="X"):
+    """Mass cancel response. Edition B."""
+
     symbol: Alpha8 = ""
 
 
-class DisableResponse(_Report, letter="G"):
+class DisableResponse(_FirmReport, letter="G"):
     """Disable order entry response. Edition B."""
 
-    firm: Alpha4
 
-
-class EnableResponse(_Report, letter="K"):
+class EnableResponse(_FirmReport, letter="K"):
     """Enable order entry response. Edition B."""
-
-    firm: Alpha4
 
 
 def decode_inbound(data: bytes) -> Message:
