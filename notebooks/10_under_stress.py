@@ -40,7 +40,7 @@ from course.fake_server import FakeServer
 
 import hftlab
 from hftlab import charts
-from hftlab.net.trader.ingress import Ingress
+from hftlab.loadtest.ingress import Ingress
 from hftlab.presentation.terminal import to_text
 from hftlab.protocols.moldudp64 import encode
 
@@ -230,7 +230,7 @@ print("in Rust, many symbols take more than 1.2 times as long a message as one:"
 #
 # If a burst lasts, the ring of waiting messages fills up. Then some messages must be dropped. Which? Many systems *conflate*:
 # they keep the latest quote and drop the others. A book of orders cannot: every message changes it, and one missing message
-# makes it wrong. The policy is in `hftlab/net/trader/ingress.py`. By hand, with a ring of three:
+# makes it wrong. The policy is in `hftlab/loadtest/ingress.py`. By hand, with a ring of three:
 
 # %% tags=["nbval-check-output"]
 ring = Ingress(3, resume=0.4)
@@ -511,7 +511,7 @@ answer
 # **What did not help:** a faster engine against a pause of the machine. Its queue is longer afterwards; only the time to drain
 # it is shorter.
 #
-# **Where it is in the code.** `hftlab/loadtest/` (a module for each section), `hftlab/net/trader/ingress.py` (the policy),
+# **Where it is in the code.** `hftlab/loadtest/` (a module for each section), `hftlab/loadtest/ingress.py` (the policy),
 # `notebooks/course/fake_server.py` (the server). `hftlab stress` runs all of it; `hftlab faults` prints the table of faults.
 #
 # **Next:** 11 The result. What was each step worth, all together?

@@ -24,9 +24,9 @@ from hftlab.feeds.feed import Feed
 from hftlab.loadtest.report import SHOWN, LoadReport
 from hftlab.loadtest.schedule import Times, burst_at, check_above_0, check_at_least, drained_at, queue_length
 from hftlab.loadtest.target import Target, Timings, Workload, flat_out_rate, resolve_targets, shuffled_rounds
+from hftlab.measurement.distribution import Distribution, Summary
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import gc_paused
-from hftlab.net.transports.percentiles import Summary, summary
 from hftlab.presentation.document import Table, rows_table
 
 FACTORS = (10, 30, 100)
@@ -113,7 +113,7 @@ class BurstReport(LoadReport):
             the burst, ns; null where the sample is too small), n
     """
 
-    schema = "hftlab-bursts/2"
+    schema = "hftlab-bursts/3"
 
     feed: str
     length_ms: float
@@ -213,7 +213,7 @@ def _burst(cell: tuple[str, float], base: float, capacity: float, part: slice, r
         batches=part.stop - part.start,
         peak=tuple(int(queue_length(run.due[part], run.due, run.done).max()) for run in runs),
         drain_ns=tuple(drains),
-        response=summary(np.concatenate([run.response[part] for run in runs])),
+        response=Distribution.of("", np.concatenate([run.response[part] for run in runs])).summary(),
         queue=tuple(_queue_line(runs[middle], part, ends[middle])),
     )
 

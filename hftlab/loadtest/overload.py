@@ -1,4 +1,4 @@
-"""More than the path can process, on purpose: the overload policy of `hftlab.net.trader.ingress`, with the real parts around it.
+"""More than the path can process, on purpose: the overload policy of `hftlab.loadtest.ingress`, with the real parts around it.
 
     publisher -> datagrams, when due -> Ingress (bounded) -> Arbiter -> engine
         ^                                                       |
@@ -22,12 +22,12 @@ import numpy as np
 
 from hftlab.engine.engine import Engine, synthetic
 from hftlab.errors import ConfigError, check_range
+from hftlab.loadtest.ingress import Ingress
 from hftlab.loadtest.report import LoadReport
 from hftlab.loadtest.schedule import Times, check_above_0, check_at_least, phases_at
 from hftlab.loadtest.target import differences, end_state, resolve_targets
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import gc_paused
-from hftlab.net.trader.ingress import Ingress
 from hftlab.presentation.document import Table, rows_table
 from hftlab.protocols.arbiter import Arbiter, Delivery
 from hftlab.protocols.moldudp64 import HEADER, Request, decode, end, pack, split

@@ -29,9 +29,8 @@ from hftlab.loadtest.schedule import Times
 from hftlab.loadtest.target import MIN_BATCHES, Batches, Target, TargetSession, Timings
 from hftlab.measurement import system
 from hftlab.measurement.preconditions import require_release_build
-from hftlab.net.tick_to_trade.path import RELIABLE, NetworkPath
 from hftlab.net.tick_to_trade.rounds import Faults, Mask, RoundSettings, check_orders, run_in_rust, same_orders
-from hftlab.net.tick_to_trade.scenario import MAX_PACKET, WARMUP_SHARE, Scenario, eager_engine
+from hftlab.net.tick_to_trade.scenario import MAX_PACKET, RELIABLE, WARMUP_SHARE, NetworkPath, Scenario, eager_engine
 from hftlab.net.transports.transports import ThreadPlacement, rust_transports
 from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
 
@@ -46,7 +45,7 @@ MAX_REALTIME_S = 0.6
 class PathTarget(Target):
     """A network path under load. The Rust engine works on both sides; Python only waits.
 
-    path     : "shm", "udp-spin+tcp-spin" (feed + orders), ...; see `hftlab.net.tick_to_trade.path`
+    path     : "shm", "udp-spin+tcp-spin" (feed + orders), ...; see `hftlab.net.tick_to_trade.scenario`
     engine   : Rust's in any variant
     label    : default "rust over shm"
     faults   : what goes wrong on purpose, in tests

@@ -21,9 +21,9 @@ from hftlab.loadtest.report import SHOWN, LoadReport
 from hftlab.loadtest.schedule import check_at_least
 from hftlab.loadtest.storm_feeds import QUICK, STORMS, Size, Storm, storm_feed
 from hftlab.loadtest.target import Batches, EngineTarget, Target, TargetSession, differences, end_state, resolve_targets
+from hftlab.measurement.distribution import Distribution, Summary
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import Interval, gc_paused
-from hftlab.net.transports.percentiles import Summary, summary
 from hftlab.presentation.document import Table, rows_table
 from hftlab.presentation.progress import track
 
@@ -91,7 +91,7 @@ class StormReport(LoadReport):
             level_bytes, equal
     """
 
-    schema = "hftlab-storms/2"
+    schema = "hftlab-storms/3"
 
     machine: dict[str, Any]
     results: tuple[StormResult, ...]
@@ -186,7 +186,7 @@ class _StormRun:
             target=self.target.label,
             messages=self.feed.messages,
             ns=Interval.of(np.array(self.ns)),
-            service=summary(self.service),
+            service=Distribution.of("", self.service).summary(),
             faults=self.ends[0]["faults"],
             memory=dict(self.ends[0]["memory"]),
             differs=tuple(sorted(names)),

@@ -44,7 +44,7 @@ class StressReport(LoadReport):
                   stale_ms (of the overload), soak (verdict); null for what did not run
     """
 
-    schema = "hftlab-stress/3"
+    schema = "hftlab-stress/4"
 
     targets: tuple[str, ...]
     machine: dict[str, Any]

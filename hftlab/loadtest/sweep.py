@@ -25,10 +25,9 @@ from hftlab.loadtest.path_target import path_targets
 from hftlab.loadtest.report import LoadReport
 from hftlab.loadtest.schedule import ARRIVALS, check_above_0, check_at_least, due_at
 from hftlab.loadtest.target import MIN_BATCHES, Target, Timings, Workload, flat_out_rate, resolve_targets, shuffled_rounds
-from hftlab.measurement.distribution import has_enough_samples
+from hftlab.measurement.distribution import PERCENTILES, has_enough_samples
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import gc_paused
-from hftlab.net.transports.percentiles import PERCENTILES
 from hftlab.presentation.document import Table, rows_table
 
 if TYPE_CHECKING:

@@ -27,6 +27,8 @@ STATISTICS = ("min", "max", "mean", *PERCENTILES)
 MIN_TAIL_SAMPLES = 100
 
 Samples = np.ndarray[Any, Any]
+#: n, and min, max, mean, p50 to p99.99 in ns; None where the sample is too small.
+Summary = dict[str, int | float | None]
 
 
 def has_enough_samples(n: int, q: float) -> bool:
@@ -97,6 +99,10 @@ class Distribution:
         if not self.n:
             return dict.fromkeys(STATISTICS)
         return {"min": self.min, "max": self.max, "mean": self.mean, **self.percentiles}
+
+    def summary(self) -> Summary:
+        """n and `values`: what results hold of a distribution whose histogram they do not need."""
+        return {"n": self.n, **self.values()}
 
     def cells(self, unit_ns: float = 1e3, digits: int = 3) -> list[str]:
         """`values` for a table, in units of so many ns, then n; nothing is shown finer than the step of the clock."""

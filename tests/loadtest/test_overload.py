@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 import hftlab
 from hftlab.errors import ConfigError
 from hftlab.loadtest import overload_test
+from hftlab.loadtest.ingress import COUNTS, Ingress
 from hftlab.loadtest.overload import SESSION, IngressPath, OverloadReport, Retransmitter, calm_datagrams
 from hftlab.loadtest.schedule import due_at
-from hftlab.net.trader.ingress import COUNTS, Ingress
 from hftlab.protocols.moldudp64 import Request, decode, encode, end
 
 

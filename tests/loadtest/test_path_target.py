@@ -19,8 +19,8 @@ from hftlab.loadtest.schedule import due_at
 from hftlab.loadtest.sweep import CapacityCurve, LoadPoint
 from hftlab.loadtest.target import Timings, Workload
 from hftlab.measurement.noise import jitter
-from hftlab.net.tick_to_trade.path import NetworkPath
 from hftlab.net.tick_to_trade.rounds import Faults
+from hftlab.net.tick_to_trade.scenario import NetworkPath
 from hftlab.net.transports import transports
 from hftlab.net.transports.transports import Probe, ThreadPlacement
 

@@ -26,10 +26,17 @@ from hftlab.feeds.generate.synthetic import generate
 from hftlab.measurement.clock import clock_of
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import Series, check_rounds, interleave
-from hftlab.net.tick_to_trade.path import NetworkPath, available_paths, base_of
 from hftlab.net.tick_to_trade.result import TickToTradeReport
 from hftlab.net.tick_to_trade.rounds import Pool, RoundSettings, run_round
-from hftlab.net.tick_to_trade.scenario import LOAD_PROFILES, Scenario, eager_engine, make_scenario
+from hftlab.net.tick_to_trade.scenario import (
+    LOAD_PROFILES,
+    NetworkPath,
+    Scenario,
+    available_paths,
+    base_of,
+    eager_engine,
+    make_scenario,
+)
 from hftlab.net.transports.netns import Veth, veth
 from hftlab.net.transports.round_trip_report import AGAIN
 from hftlab.net.transports.transports import ThreadPlacement, rust_transports

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hftlab.measurement.distribution import has_enough_samples
+from hftlab.measurement.distribution import PERCENTILES, STATISTICS, Summary, has_enough_samples
 from hftlab.measurement.paired import Interval, Series
-from hftlab.net.transports.percentiles import PERCENTILES, Summary
 from hftlab.net.transports.round_trip_report import AGAIN, NetworkReport
 from hftlab.presentation.document import Table, number, table
 
@@ -96,12 +95,12 @@ class TickToTradeReport(NetworkReport):
     stamps    : whether the trader stamped when an order was ready
     lost_time : of the exchange's and the trader's core before each round: median share of the time lost in gaps of 1 us and more,
                 and the longest gap in ns
-    frame     : a row per path, load profile and measure: path, load_profile, measure, n, min, p50 to p99.99, max (ns, less the
-                clock; null where too few samples lie beyond), low, high (95 % interval of the rounds' medians), least, most
+    frame     : a row per path, load profile and measure: path, load_profile, measure, n, then STATISTICS (ns, less the clock;
+                null where too few samples lie beyond), low, high (95 % interval of the rounds' medians), least, most
                 (their range); the last four are null but for "service" and "transport alone"
     """
 
-    schema = "hftlab-tick-to-trade/1"
+    schema = "hftlab-tick-to-trade/2"
 
     results: tuple[PathResult, ...]
     engine: str
@@ -130,7 +129,7 @@ class TickToTradeReport(NetworkReport):
     def frame(self) -> pl.DataFrame:
         import polars as pl
 
-        numbers = ("min", *PERCENTILES, "max", "low", "high", "least", "most")
+        numbers = (*STATISTICS, "low", "high", "least", "most")
         texts = dict.fromkeys(("path", "load_profile", "measure"), pl.String)
         schema = {**texts, "n": pl.Int64, **dict.fromkeys(numbers, pl.Float64)}
         rows = [self._row(result, measure) for result in self.results for measure in MEASURES if result.times[measure]["n"]]

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from hftlab.errors import HftlabError
+from hftlab.measurement.distribution import Distribution
 from hftlab.measurement.paired import Series
-from hftlab.net.tick_to_trade.path import RELIABLE, End
 from hftlab.net.tick_to_trade.result import MEASURES, PathResult, split
-from hftlab.net.tick_to_trade.scenario import Scenario
-from hftlab.net.transports.percentiles import summary
+from hftlab.net.tick_to_trade.scenario import RELIABLE, End, Scenario
 from hftlab.net.transports.transports import ThreadPlacement, rust_transports
 from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
 
@@ -84,7 +83,7 @@ class Sample:
 def run_round(name: str, ends: tuple[End, End | None], scenario: Scenario, settings: RoundSettings) -> Sample:
     """Run a scenario over a path and check what came back.
 
-    name, ends : of the path; see `hftlab.net.tick_to_trade.path`
+    name, ends : of the path; see `hftlab.net.tick_to_trade.scenario`
     raises     : HftlabError for what the transports say, for an order that did not come, and for one that is not, byte for byte,
                  the order of the run without a network
     """
@@ -203,7 +202,7 @@ class Pool:
         return PathResult(
             path=self.path,
             load_profile=self.scenario.load_profile,
-            times={measure: summary(ns, clock_ns) for measure, ns in times.items()},
+            times={measure: Distribution.of("", ns, clock_ns).summary() for measure, ns in times.items()},
             shares=split(times["response"], times["engine"], alone, clock_ns),
             medians_ns={"service": _rounded(medians[:, 0]), "transport alone": _rounded(medians[:, 1])},
             messages_per_s=self.scenario.messages_per_s,

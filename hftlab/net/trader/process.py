@@ -11,7 +11,7 @@ from typing import Any
 from hftlab.engine.engine import Engine
 from hftlab.engine.session import Backend
 from hftlab.errors import ConfigError
-from hftlab.net.process import Announce, ended_by_signals, print_json, print_text
+from hftlab.net.exchange.process import Announce, ended_by_signals, print_json, print_text
 from hftlab.net.trader.settings import TraderSettings, find_password
 from hftlab.net.trader.trader import Trader
 from hftlab.presentation.output import check_writable, write_parquet

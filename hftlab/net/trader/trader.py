@@ -29,8 +29,8 @@ from hftlab.engine.live import LiveSession
 from hftlab.engine.session import Backend
 from hftlab.engine.timing import Histogram
 from hftlab.measurement.distribution import Distribution
+from hftlab.net.endpoints import Loop
 from hftlab.net.exchange.audit import AuditLog
-from hftlab.net.loop import Loop
 from hftlab.net.trader.feed import FeedHandler, FeedState
 from hftlab.net.trader.gates import HoldReason, TradingGates
 from hftlab.net.trader.gateway import EventKind, Gateway, GatewayEvent

@@ -24,10 +24,10 @@ import numpy as np
 from hftlab.engine.timing import Histogram
 from hftlab.errors import HftlabError, check_range
 from hftlab.measurement.clock import clock_of
+from hftlab.measurement.distribution import Distribution
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import Series, check_rounds, interleave
 from hftlab.net.transports.netns import veth
-from hftlab.net.transports.percentiles import summary
 from hftlab.net.transports.round_trip_report import AGAIN, RoundTripReport, TransportResult
 from hftlab.net.transports.transports import ThreadPlacement, choose_working, probe, rust_transports, transport_names
 
@@ -157,7 +157,7 @@ class _Pool:
         return float(np.median(sample["round_trip_ns"]))
 
     def result(self, name: str, medians: Series, clock_ns: float) -> TransportResult:
-        trip, one_way = summary(self.round_trip, clock_ns), summary(self.one_way, clock_ns)
+        trip, one_way = (Distribution("", times, clock_ns).summary() for times in (self.round_trip, self.one_way))
         return TransportResult(name, trip, one_way, tuple(round(float(ns), 1) for ns in medians))
 
 

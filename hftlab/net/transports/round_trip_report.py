@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hftlab.measurement.distribution import STATISTICS, Summary
 from hftlab.measurement.machine import describe
 from hftlab.measurement.paired import Interval
 from hftlab.measurement.storage import StoredResult
-from hftlab.net.transports.percentiles import PERCENTILES, Summary
 from hftlab.net.transports.transports import ThreadPlacement
 from hftlab.presentation.document import Table, number, table
 
@@ -104,12 +104,12 @@ class RoundTripReport(NetworkReport):
     """Transports, measured in the same interleaved rounds.
 
     size  : bytes of a message
-    frame : two rows per transport: transport, measure ("round trip", "one way"), n, min, p50 to p99.99, max (ns, less the clock;
-            null where too few samples lie beyond), low, high (95 % interval of the median over the rounds; round trips alone),
-            ratio, ratio_low, ratio_high (to the base; round trips alone)
+    frame : two rows per transport: transport, measure ("round trip", "one way"), n, STATISTICS (ns, less the clock; null where
+            too few samples lie beyond); and of round trips alone low, high (95 % interval of the median over the rounds), ratio,
+            ratio_low, ratio_high (to the base)
     """
 
-    schema = "hftlab-round-trip/1"
+    schema = "hftlab-round-trip/2"
 
     results: tuple[TransportResult, ...]
     size: int
@@ -129,7 +129,7 @@ class RoundTripReport(NetworkReport):
     def frame(self) -> pl.DataFrame:
         import polars as pl
 
-        numbers = ("min", *PERCENTILES, "max", "low", "high", "ratio", "ratio_low", "ratio_high")
+        numbers = (*STATISTICS, "low", "high", "ratio", "ratio_low", "ratio_high")
         schema = {"transport": pl.String, "measure": pl.String, "n": pl.Int64, **dict.fromkeys(numbers, pl.Float64)}
         rows = []
         for result in self.results:
