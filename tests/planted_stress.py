@@ -2,54 +2,36 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
+from course.fake_server import FakeServer, FakeSession
 from known_latency import wait_until
 
 from hftlab.engine.engine import Engine
-from hftlab.loadtest.target import Batches, Target, Timings
 from hftlab.stages.book import Book
 from hftlab.stages.tick import Tick
 
 
-class Server(Target):
-    """A target that takes `service_ns` for each batch, by the book: nothing is timed, so theory must be met exactly.
+class Server(FakeServer):
+    """The course's server, with a book that is empty. service : batch numbers -> ns; on_drive : called before each run"""
 
-    service : batch numbers -> ns, to plant stalls; on_drive : called before each run, may raise
-    """
-
-    def __init__(
-        self,
-        service_ns: float = 100_000,
-        label: str = "server",
-        service: Callable[[Any], Any] | None = None,
-        on_drive: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.label, self.on_drive = label, on_drive
-        self.service = service or (lambda batches: np.full(len(batches), service_ns))
+    def __init__(self, service_ns: float = 100_000, label: str = "server", service: Any = None, on_drive: Any = None) -> None:
+        super().__init__(service_ns, label)
+        self.service, self.on_drive = service, on_drive
 
     def open(self) -> "ServerSession":
         return ServerSession(self)
 
+    def service_times(self, calls: int) -> Any:
+        if self.on_drive:
+            self.on_drive()
+        return self.service(np.arange(calls)) if self.service else super().service_times(calls)
 
-class ServerSession:
-    def __init__(self, server: Server) -> None:
-        self.server = server
 
-    def push(self, data: bytes) -> None:
-        pass
-
-    def drive(self, batches: Batches, due: Any) -> Timings:
-        self.server.on_drive()
-        assert len(batches) == len(due)
-        service = self.server.service(np.arange(len(due)))
-        spent = np.cumsum(service)  # Lindley 1952: idle before some batch, and busy since
-        done = spent + np.maximum.accumulate(due - (spent - service))
-        return Timings(due, (done - service).astype(np.int64), done.astype(np.int64))
-
+class ServerSession(FakeSession):
     def counters(self) -> dict[str, Any]:
         return {"memory": {"live_orders": 0, "order_bytes": 1_000, "level_bytes": 500}, "faults": [0], "messages": 0}
 

@@ -133,7 +133,7 @@ class BurstReport(LoadReport):
 
     def tables(self) -> list[Table]:
         note = "response of the batches of the burst; theory: fluid approximation of a server of that capacity"
-        return [rows_table(f"bursts of {self.length_ms:g} ms", self.rows(), _COLUMNS, note=note, grouped=True)]
+        return [rows_table(f"bursts of {self.length_ms:g} ms", self.records(), _COLUMNS, note=note, grouped=True)]
 
     def notes(self) -> list[str]:
         return [f"bursts over an even base: {self.feed}, {self.rounds} rounds", *super().notes()]

@@ -153,7 +153,7 @@ class OverloadReport(LoadReport):
         return overload_chart(frame, spans, f"{self.feed}; overload of {self.results[0].factor:g} times the capacity of the path")
 
     def tables(self) -> list[Table]:
-        return [rows_table(f"overload for {self.length_ms:g} ms", self.rows(), _COLUMNS)]
+        return [rows_table(f"overload for {self.length_ms:g} ms", self.records(), _COLUMNS)]
 
     def notes(self) -> list[str]:
         return [*([] if self.failures else ["after the overload every book was as without it, bit for bit"]), *super().notes()]
@@ -185,21 +185,32 @@ def overload_test(
         for target in targets:
             if target.engine is None:
                 raise ConfigError(f"targets of an overload must be engines, got {target.label}")
-            path = IngressPath(target.engine, ring, late_ns)
-            results.append(_overload(target.label, path, factor, length_ms, seed))
+            results.append(_overload(target.label, target.engine, (ring, late_ns), factor, length_ms, seed))
     return OverloadReport("calm", length_ms, fingerprint(), tuple(results))
 
 
-def _overload(label: str, path: IngressPath, factor: float, length_ms: float, seed: int) -> OverloadResult:
-    capacity = path.flat_out(calm_datagrams(3_000, seed)[0])
+def flat_out(engine: Engine, datagrams: list[bytes]) -> float:
+    """Datagrams/s when all are due at once and none is dropped: of three times the best, since it is to be exceeded."""
+    took = []
+    for _ in range(3):
+        path = IngressPath(engine, Retransmitter(datagrams), len(datagrams) + 1, 1_000_000)
+        start = perf_counter_ns()
+        path.drive(np.zeros(len(datagrams), np.int64))
+        took.append(perf_counter_ns() - start)
+    return len(datagrams) * 1e9 / min(took)
+
+
+def _overload(label: str, engine: Engine, bounds: tuple[int, int], factor: float, length_ms: float, seed: int) -> OverloadResult:
+    capacity = flat_out(engine, calm_datagrams(3_000, seed)[0])
     calm, high = CALM * capacity, factor * capacity
     count = int(high * length_ms / 1e3)
     # What is left over, dropped or waiting, comes again once the load is calm.
     behind = int(calm * length_ms / 1e3 * factor) + _TAIL
     datagrams, messages = calm_datagrams(12 * (_LEAD + count + behind), seed)
     due = phases_at((_LEAD, calm), (count, high), (len(datagrams) - _LEAD - count, calm))[: len(datagrams)]
-    run = path.run(datagrams, due)
-    orders, suppressed, differs = path.compare(messages, run)
+    run = IngressPath(engine, Retransmitter(datagrams), *bounds)
+    run.drive(due)
+    orders, suppressed, differs = run.compare(messages)
     ring, last = run.ingress, len(due) - 1
     places = np.unique(np.linspace(0, len(run.timeline) - 1, min(_POINTS, len(run.timeline))).astype(int)).tolist()
     return OverloadResult(
@@ -244,53 +255,32 @@ class Retransmitter:
 
 
 class IngressPath:
-    """Ring, arbiter and one engine. give_up_ns : after the last datagram was due"""
+    """One pass of all datagrams through ring, arbiter and one engine.
 
-    def __init__(self, engine: Engine, ring: int, late_ns: int, give_up_ns: int = _GIVE_UP_NS) -> None:
-        self.engine, self.ring, self.late_ns, self.give_up_ns = engine, ring, late_ns, give_up_ns
+    ring, late_ns : as `overload_test`; give_up_ns: after the last datagram was due
+    timeline      : (ns, datagrams waiting, FRESH, LATE or STALE) whenever a datagram was taken
+    held          : [from, until) message numbers (from 0) that were applied while no order might leave
+    """
 
-    def flat_out(self, datagrams: list[bytes]) -> float:
-        """Datagrams/s when all are due at once and none is dropped: of three times the best, since it is to be exceeded."""
-        took = []
-        for _ in range(3):
-            run = IngressRun(self, Ingress(len(datagrams) + 1, 1 << 30), Retransmitter(datagrams))
-            start = perf_counter_ns()
-            run.drive(np.zeros(len(datagrams), np.int64))
-            took.append(perf_counter_ns() - start)
-        return len(datagrams) * 1e9 / min(took)
+    def __init__(
+        self, engine: Engine, retransmitter: Retransmitter, ring: int, late_ns: int, give_up_ns: int = _GIVE_UP_NS
+    ) -> None:
+        self.engine, self.retransmitter, self.give_up_ns = engine, retransmitter, give_up_ns
+        self.session = engine.open(engine.settings(record="none"))
+        self.ingress, self.arbiter = Ingress(ring, max(8 << 20, ring * 2 * _DATAGRAM_BYTES), late_ns=late_ns), Arbiter(SESSION)
+        self.answers: list[tuple[int, int, bytes]] = []  # when it comes, in which order, the datagram
+        self.requested = 0
+        self.timeline: list[tuple[int, int, str]] = []
+        self.held: list[tuple[int, int]] = []
 
-    def run(self, datagrams: list[bytes], due: Times, retransmitter: Retransmitter | None = None) -> IngressRun:
-        """Each datagram offered when it is due, until all has arrived or nothing more will."""
-        ingress = Ingress(self.ring, late_ns=self.late_ns)
-        run = IngressRun(self, ingress, retransmitter or Retransmitter(datagrams))
-        run.drive(due)
-        return run
-
-    def compare(self, messages: bytes, run: IngressRun) -> tuple[int, int, tuple[str, ...]]:
+    def compare(self, messages: bytes) -> tuple[int, int, tuple[str, ...]]:
         """Orders, those that might not leave, and what ended otherwise than without overload."""
         straight = self.engine.open(self.engine.settings(record="none"))
         straight.push(messages)
         wanted = end_state(straight, sorted(straight.names()))
         index = np.asarray(wanted["orders"]["index"])
-        suppressed = sum(int(np.count_nonzero((index >= low) & (index < high))) for low, high in run.held)
-        return len(index), suppressed, differences(end_state(run.session, wanted["depth"]), wanted)
-
-
-class IngressRun:
-    """One pass of all datagrams.
-
-    timeline : (ns, datagrams waiting, FRESH, LATE or STALE) whenever a datagram was taken
-    held     : [from, until) message numbers (from 0) that were applied while no order might leave
-    """
-
-    def __init__(self, path: IngressPath, ingress: Ingress, retransmitter: Retransmitter) -> None:
-        self.session = path.engine.open(path.engine.settings(record="none"))
-        self.give_up_ns = path.give_up_ns
-        self.ingress, self.arbiter, self.retransmitter = ingress, Arbiter(SESSION), retransmitter
-        self.answers: list[tuple[int, int, bytes]] = []  # when it comes, in which order, the datagram
-        self.requested = 0
-        self.timeline: list[tuple[int, int, str]] = []
-        self.held: list[tuple[int, int]] = []
+        suppressed = sum(int(np.count_nonzero((index >= low) & (index < high))) for low, high in self.held)
+        return len(index), suppressed, differences(end_state(self.session, wanted["depth"]), wanted)
 
     @property
     def total(self) -> int:

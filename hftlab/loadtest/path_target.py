@@ -18,7 +18,7 @@ its limit, or the path is full. Where service time grows, they wait for the trad
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -142,11 +142,6 @@ class PathSession:
             stream=run.order_stream[ENTER_ORDER_BYTES * first :],
             first=first + 1,
         )
-
-    def finish(self, *_: Any) -> NoReturn:
-        raise HftlabError(f"a path has no book to look at, only the sweep can run over {self.target.path}")
-
-    counters = depth = finish
 
 
 def path_targets(targets: Sequence[Target], paths: Iterable[str]) -> tuple[list[Target], list[str]]:

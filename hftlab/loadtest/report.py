@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hftlab.measurement.machine import describe
 from hftlab.measurement.storage import StoredResult
-
-if TYPE_CHECKING:
-    import polars as pl
 
 #: Percentiles shown of a sample; null in a frame where it is too small for one.
 SHOWN = ("p50", "p99", "p99.9", "max")
 
 
 class LoadReport(StoredResult):
-    """Base of the reports, which have a field `machine` and give `rows`, `plot`, and `failures` where there are any."""
+    """Base of the reports: they have `machine` and `plot`, and `failures` where something can be wrong."""
 
     machine: dict[str, Any]
     results: tuple[Any, ...]
 
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows of `frame`: by default one per result."""
+    def records(self) -> list[dict[str, Any]]:
+        """By default one row per result."""
         return [result.row() for result in self.results]
 
     @property
@@ -29,24 +26,15 @@ class LoadReport(StoredResult):
         """What is wrong, a sentence each; never that something is slow."""
         return []
 
-    def frame(self) -> pl.DataFrame:
-        """One row per measurement; the columns stand with the class."""
-        import polars as pl
-
-        rows = self.rows()
-        names = rows[0] if rows else ()
-        frame = pl.DataFrame(rows, infer_schema_length=None)
-        return frame.with_columns(pl.col(name).cast(pl.Float64) for name in SHOWN if name in names)
-
     def plot(self) -> Any:
         """An Altair chart."""
         raise NotImplementedError
 
     def derived(self) -> dict[str, Any]:
-        return {"failures": self.failures, "summary": self.rows()}
+        return {"failures": self.failures, "summary": self.records()}
 
     def notes(self) -> list[str]:
         return [*self.failures, describe(self.machine)]
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self.rows())} rows, {len(self.failures)} failures>"
+    def headline(self) -> str:
+        return f"{type(self).__name__}: {len(self.records())} rows, {len(self.failures)} failures"

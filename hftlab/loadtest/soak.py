@@ -1,6 +1,6 @@
 """The soak: the same messages again and again through one session, under load, for as long as one likes; then, what creeps?
 
-A pass ends with an empty book (`hftlab.loadtest.storm_feeds.repeatable`), so after each the engine must have the memory it had
+A pass ends with an empty book (see `repeatable`), so after each the engine must have the memory it had
 before. Its kill switch is set: orders are decided and refused by risk, since a run keeps the orders it sends, and would grow by
 design. Every sample holds the latencies of some passes, the memory of the process and of the engine, and what was allocated.
 Ctrl-C ends it early, and what was measured by then is the result.
@@ -23,17 +23,20 @@ from typing import Any
 
 import numpy as np
 
-from hftlab.engine.engine import synthetic
-from hftlab.errors import check_range
+from hftlab.engine.engine import decode, synthetic
+from hftlab.errors import ConfigError, check_range
+from hftlab.events import Fault
 from hftlab.feeds.feed import Feed
+from hftlab.feeds.generate.steady import fill_head, framed
+from hftlab.feeds.itch import ItchFeed
 from hftlab.loadtest.report import LoadReport
 from hftlab.loadtest.schedule import Times, check_above_0, check_at_least, due_at
-from hftlab.loadtest.storm_feeds import repeatable
 from hftlab.loadtest.target import MIN_BATCHES, Batches, Target, Timings, Workload, flat_out_rate, resolve_targets
 from hftlab.measurement import system
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import gc_paused
 from hftlab.presentation.document import Table, number, table
+from hftlab.stages.book import Book
 
 MAX_S = 7 * 86_400
 #: What must not grow: column of the frame -> its name, its unit, and what it may grow by in any case.
@@ -115,7 +118,7 @@ class SoakReport(LoadReport):
     machine: dict[str, Any]
     samples: tuple[dict[str, Any], ...]
 
-    def rows(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         return list(self.samples)
 
     @property
@@ -252,7 +255,7 @@ class _Soaking:
     """Passes of one target in one session, and the samples so far."""
 
     def __init__(self, target: Target, batches: Batches, due: Times) -> None:
-        self.target, self.session, self.batches, self.due = target, target.open(), batches, due
+        self.target, self.session, self.batches, self.due = target, target.open_book(), batches, due
         self.samples: list[dict[str, Any]] = []
         self.messages = 0
 
@@ -302,3 +305,22 @@ def rss_bytes() -> int | None:
     """Memory of this process that is in RAM; None where the system does not say."""
     pages = system.read("proc/self/statm").split()
     return int(pages[1]) * os.sysconf("SC_PAGE_SIZE") if len(pages) > 1 else None
+
+
+def repeatable(data: bytes) -> bytes:
+    """The same messages, and behind them a delete for every order that is still live: they can be run again and again in one
+    session, which ends each time with an empty book and must end with the memory it had.
+
+    raises : ConfigError if the book is not as the messages say (an order deleted that was never added)
+    """
+    events, book = decode(ItchFeed(data)), Book()
+    for ts_ns, order, new_order, price, qty, instrument, kind, side in events.tolist():
+        if (applied := book.apply(kind, instrument, side, order, new_order, price, qty)) < 0:
+            raise ConfigError(f"a repeatable feed must have no faults, got order {order} at {ts_ns} ns: {Fault(-applied).name}")
+    out = np.zeros(len(book.orders), framed("D"))
+    if len(out):
+        instruments = [level.half.instrument for level in book.orders.values() if level.half]
+        fill_head(out, "D", np.array(instruments), len(events) + np.arange(len(out)))
+        out["stamp"] = int(events["ts_ns"][-1]) + 1 + np.arange(len(out))
+        out["ref"] = list(book.orders)
+    return data + out.tobytes()

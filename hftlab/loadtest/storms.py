@@ -8,7 +8,7 @@ and the same depth of every instrument.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any
@@ -16,16 +16,110 @@ from typing import Any
 import numpy as np
 
 from hftlab.engine.engine import Engine
-from hftlab.errors import check_range
+from hftlab.errors import check_choice, check_range
+from hftlab.feeds.frames import walk
+from hftlab.feeds.generate.steady import LOT, Seats, added, fill_head, framed, steady
+from hftlab.feeds.generate.synthetic import generate
 from hftlab.loadtest.report import SHOWN, LoadReport
 from hftlab.loadtest.schedule import check_at_least
-from hftlab.loadtest.storm_feeds import QUICK, STORMS, Size, Storm, storm_feed
 from hftlab.loadtest.target import Batches, EngineTarget, Target, TargetSession, differences, end_state, resolve_targets
 from hftlab.measurement.distribution import Distribution, Summary
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import Interval, gc_paused
 from hftlab.presentation.document import Table, rows_table
 from hftlab.presentation.progress import track
+
+STORMS: dict[str, str] = {
+    "calm": "one liquid symbol, tens of levels a side: what the others are compared with",
+    "burst": "sudden runs on one of eight symbols, full of executions in one direction",
+    "cancel_storm": "waves in which deletes and replaces crowd out adds and the book thins, then refills",
+    "mass_cancel": "every live order is cut down, then deleted, in random order, then the whole book comes again",
+    "deep": "one symbol with very many live orders over thousands of levels, touched at random",
+    "wide": "thousands of symbols, no two messages in a row on the same one",
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the feeds are made.
+
+    messages          : of the traffic, at least (a multiple of 10)
+    deep, deep_levels : live orders of the deep book, and price levels a side
+    wide              : instruments of the wide market, ten orders each
+    """
+
+    messages: int = 100_000
+    deep: int = 200_000
+    deep_levels: int = 5_000
+    wide: int = 10_000
+
+
+QUICK = Size(messages=10_000, deep=10_000, deep_levels=1_000, wide=1_000)
+
+
+@dataclass(frozen=True)
+class Storm:
+    """`build` makes the book, `traffic` is what is timed; both are framed ITCH."""
+
+    name: str
+    build: bytes
+    traffic: bytes
+    instruments: int
+    messages: int  # of the traffic
+
+    @property
+    def places(self) -> range:
+        """Its instruments, by number."""
+        return range(1, self.instruments + 1)
+
+
+def storm_feed(name: str, size: Size | None = None, seed: int = 1) -> Storm:
+    """The feed of that name, one of STORMS.
+
+    raises : UnknownName; ConfigError for a size out of range
+    """
+    check_choice("storm", name, STORMS)
+    return _MAKERS.get(name, _generated)(name, size or Size(), seed)
+
+
+def _generated(name: str, size: Size, seed: int) -> Storm:
+    """A regime of the generator: its first fifth builds the book."""
+    data = generate(name, size.messages * 5 // 4, seed)
+    at = [start - 2 for _, start, _ in walk([data], name)]
+    cut = at[len(at) - size.messages]
+    return Storm(name, data[:cut], data[cut:], {"calm": 1, "burst": 8, "cancel_storm": 4}[name], size.messages)
+
+
+def _standing(name: str, size: Size, seed: int) -> Storm:
+    """One symbol with very many orders, or very many symbols with ten each, as many orders at the end as at the beginning."""
+    shape = (size.deep, 1, size.deep_levels) if name == "deep" else (10 * size.wide, size.wide, 5)
+    made = steady(*shape, size.messages, seed)
+    return Storm(name, made.build, made.steady, shape[1], made.messages)
+
+
+def _mass_cancel(name: str, size: Size, seed: int) -> Storm:
+    """Two waves, or as many as the messages take: half of the shares of every order go, then the orders, then new ones come."""
+    orders, instruments, waves = max(size.messages // 6, 16), 8, 2
+    seats, random = Seats(orders, instruments, 200), np.random.default_rng(seed)
+    every, parts, number = np.arange(orders), [], orders
+    for wave in range(waves):
+        reference = 1 + orders * wave
+        for letter in "XD":
+            seat = random.permutation(orders)
+            cut = np.zeros(orders, framed(letter))
+            fill_head(cut, letter, seats.locate[seat], number + every)
+            cut["ref"] = reference + seat
+            if letter == "X":
+                cut["shares"] = LOT // 2
+            parts.append(cut.tobytes())
+            number += orders
+        parts.append(added(seats, every, reference + orders, number + every))
+        number += orders
+    return Storm(name, added(seats, every), b"".join(parts), instruments, 3 * orders * waves)
+
+
+_MAKERS: dict[str, Callable[[str, Size, int], Storm]] = {"deep": _standing, "wide": _standing, "mass_cancel": _mass_cancel}
+
 
 PIECES = 10
 _COLUMNS = {
@@ -112,7 +206,7 @@ class StormReport(LoadReport):
 
     def tables(self) -> list[Table]:
         calm = {one.target: one.ns.median for one in self.results if one.storm == "calm"}
-        rows = [{**row, "times_calm": row["ns_per_message"] / calm.get(row["target"], float("nan"))} for row in self.rows()]
+        rows = [{**row, "times_calm": row["ns_per_message"] / calm.get(row["target"], float("nan"))} for row in self.records()]
         return [rows_table("storms", rows, _COLUMNS, words=2, grouped=True)]
 
     def notes(self) -> list[str]:
@@ -159,7 +253,7 @@ def _reference_end(targets: Sequence[Target], feed: Storm, runs: dict[str, _Stor
 
 def storm_end(target: Target, feed: Storm) -> dict[str, Any]:
     """How a target ends a storm that nothing is timed of; see `end_state`."""
-    session = target.open()
+    session = target.open_book()
     session.push(feed.build)
     session.push(feed.traffic)
     return end_state(session, feed.places)
@@ -170,7 +264,7 @@ class _StormRun:
 
     def __init__(self, target: Target, feed: Storm) -> None:
         self.target, self.feed = target, feed
-        session, again = target.open(), target.open()
+        session, again = target.open_book(), target.open_book()
         session.push(feed.build)
         self.ns = list(_passes(session, feed))
         again.push(feed.build)

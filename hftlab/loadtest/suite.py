@@ -12,7 +12,6 @@ from hftlab.feeds.feed import Feed
 from hftlab.loadtest.bursts import BurstReport, microbursts
 from hftlab.loadtest.overload import OverloadReport, overload_test
 from hftlab.loadtest.report import LoadReport
-from hftlab.loadtest.schedule import ARRIVALS, check_at_least
 from hftlab.loadtest.soak import MAX_S, SoakReport, soak_test
 from hftlab.loadtest.storms import StormReport, order_storms
 from hftlab.loadtest.sweep import LoadSweep, load_sweep
@@ -75,7 +74,7 @@ class StressReport(LoadReport):
     def headline(self) -> str:
         return f"stress of {', '.join(self.targets)}: {self.verdict}{', interrupted' if self.interrupted else ''}"
 
-    def rows(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         return [{"target": target, **self._swept(target), **self._loaded(target)} for target in self.targets]
 
     def _swept(self, target: str) -> dict[str, Any]:
@@ -92,7 +91,7 @@ class StressReport(LoadReport):
         """Of the other parts."""
 
         def rows(part: LoadReport | None) -> list[dict[str, Any]]:
-            return [row for row in part.rows() if row["target"] == target] if part else []
+            return [row for row in part.records() if row["target"] == target] if part else []
 
         burst = max(rows(self.bursts), key=lambda row: row["factor"], default={})
         worst = max(rows(self.storms), key=lambda row: row["ns_per_message"], default={})
@@ -169,56 +168,43 @@ def stress(
     seed     : of the feeds and of the order of the rounds
     raises   : UnknownName, ConfigError; HftlabError for engines that differ, or a debug build
     """
-    seconds = (QUICK_SOAK_S if quick else SOAK_S) if seconds is None else seconds
-    parts, over = _checked(parts, tuple(over), seconds, rounds, arrivals, batch, seed), tuple(over)
+    for part in parts:
+        check_choice("part of the stress", part, PARTS)
+    check_range("number of parts", len(parts), 1)
+    soak_s = check_range("seconds", (QUICK_SOAK_S if quick else SOAK_S) if seconds is None else seconds, 0.1, MAX_S)
+    if (over := tuple(over)) and "sweep" not in parts:
+        raise ConfigError(f"parts over {', '.join(over)} must include the sweep, got {', '.join(parts)}")
     chosen = resolve_targets(targets)
-    some = {} if rounds is None else {"rounds": rounds}
-    swept = {**(QUICK_SWEEP if quick else {}), **some, "arrivals": arrivals, "batch": batch}
-    burst = {**(QUICK_BURSTS if quick else {}), **some}
+    some: dict[str, Any] = {"seed": seed, **({} if rounds is None else {"rounds": rounds})}
+    sweep, bursts = (QUICK_SWEEP, QUICK_BURSTS) if quick else ({}, {})
     engines = [target for target in chosen if target.engine]
     calls: dict[str, Callable[[], Any]] = {
-        "sweep": lambda: load_sweep(chosen, feed, over=over, seed=seed, **swept),
-        "bursts": lambda: microbursts(chosen, feed, seed=seed, **burst),
+        "sweep": lambda: load_sweep(chosen, feed, over=over, arrivals=arrivals, batch=batch, **{**sweep, **some}),
+        "bursts": lambda: microbursts(chosen, feed, **{**bursts, **some}),
         "storms": lambda: order_storms(chosen, quick=quick, seed=seed),
         "overload": lambda: overload_test(engines, seed=seed) if engines else None,
-        "soak": lambda: _soaks(chosen, feed, seconds, seed),
+        "soak": lambda: _soaks(chosen, feed, soak_s, seed),
     }
     noise = jitter(_NOISE_S)
-    results, interrupted = _run({part: calls[part] for part in PARTS if part in parts})
-    soaks = results.pop("soak", ())
-    interrupted = interrupted or any(one.interrupted for one in soaks)
-    curves = results["sweep"].curves if "sweep" in results else ()
-    labels = tuple(dict.fromkeys([*(target.label for target in chosen), *(curve.target for curve in curves)]))
-    return StressReport(labels, fingerprint(), noise, **results, soaks=soaks, interrupted=interrupted)
+    results = _run({part: calls[part] for part in PARTS if part in parts})
+    swept = [curve.target for curve in results["sweep"].curves] if "sweep" in results else []
+    labels = tuple(dict.fromkeys([*(target.label for target in chosen), *swept]))
+    return StressReport(labels, fingerprint(), noise, **results)
 
 
-def _run(calls: dict[str, Callable[[], Any]]) -> tuple[dict[str, Any], bool]:
-    """The results by part, and whether Ctrl-C ended it; raised where nothing has been measured by then."""
+def _run(calls: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+    """The fields of a `StressReport` that the parts fill; Ctrl-C is raised where nothing has been measured by then."""
     results: dict[str, Any] = {}
+    interrupted = False
     try:
         for part, call in calls.items():
             results[part] = call()
     except KeyboardInterrupt:
         if not results:
             raise
-        return results, True
-    return results, False
-
-
-def _checked(
-    parts: Sequence[str], over: tuple[str, ...], seconds: float, rounds: int | None, arrivals: str, batch: int, seed: int
-) -> tuple[str, ...]:
-    """The parts; raises for anything out of range before any of them runs."""
-    for part in parts:
-        check_choice("part of the stress", part, PARTS)
-    check_range("number of parts", len(parts), 1)
-    check_range("seconds", seconds, 0.1, MAX_S)
-    check_choice("arrivals", arrivals, ARRIVALS)
-    check_at_least(1, batch=batch, rounds=1 if rounds is None else rounds)
-    check_at_least(0, seed=seed)
-    if over and "sweep" not in parts:
-        raise ConfigError(f"parts over {', '.join(over)} must include the sweep, got {', '.join(parts)}")
-    return tuple(parts)
+        interrupted = True
+    soaks = results.pop("soak", ())
+    return {**results, "soaks": soaks, "interrupted": interrupted or any(one.interrupted for one in soaks)}
 
 
 def _soaks(targets: Sequence[Target], feed: Feed | None, seconds: float, seed: int) -> tuple[SoakReport, ...]:

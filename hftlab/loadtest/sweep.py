@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import exp, log
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,9 +29,6 @@ from hftlab.measurement.distribution import PERCENTILES, has_enough_samples
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import gc_paused
 from hftlab.presentation.document import Table, rows_table
-
-if TYPE_CHECKING:
-    import polars as pl
 
 #: Offered rates as shares of the rate flat out.
 LOADS = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.3)
@@ -230,13 +227,8 @@ class LoadSweep(LoadReport):
     curves: tuple[CapacityCurve, ...]
     conditions: tuple[str, ...] = ()
 
-    def rows(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         return [row for curve in self.curves for point in curve.points for row in point.rows(curve.target, curve.capacity)]
-
-    def frame(self) -> pl.DataFrame:
-        import polars as pl
-
-        return pl.DataFrame(self.rows(), schema_overrides={**dict.fromkeys(("load", *_NS), pl.Float64), "lost": pl.Int64})
 
     def __getitem__(self, target: str) -> CapacityCurve:
         """By target. Raises UnknownName."""

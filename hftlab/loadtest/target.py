@@ -22,7 +22,7 @@ import numpy as np
 from hftlab.engine.engine import Engine
 from hftlab.engine.resolve import as_engine
 from hftlab.engine.session import Session, backends
-from hftlab.errors import ConfigError, check_range
+from hftlab.errors import ConfigError, HftlabError, check_range
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.frames import Problem, walk
 from hftlab.feeds.itch import ItchFeed
@@ -116,22 +116,14 @@ class Timings:
 
 
 class TargetSession(Protocol):
-    """One run of a target, from nothing."""
+    """One run of a target, from nothing. Storms and soak ask one with a book for `counters`, `finish` and `depth`, too, which are
+    those of `hftlab.engine.session.Session`, as far as the target knows."""
 
     def push(self, data: bytes) -> None:
         """Framed messages, all at once and untimed: to build a book, to warm up."""
 
     def drive(self, batches: Batches, due: Times) -> Timings:
         """Send each batch when it is due, or as soon after as the one before it is done. The caller stops garbage collection."""
-
-    def counters(self) -> Any:
-        """As `hftlab.engine.session.Session.counters`, as far as the target knows; at any time."""
-
-    def finish(self) -> Any:
-        """As `hftlab.engine.session.Session.finish`, as far as the target knows; once."""
-
-    def depth(self, instrument: int) -> list[tuple[int, int, int, int]]:
-        """As `hftlab.engine.session.Session.depth`."""
 
 
 class Target(ABC):
@@ -143,6 +135,13 @@ class Target(ABC):
     @abstractmethod
     def open(self) -> TargetSession:
         """A session of its own."""
+
+    def open_book(self) -> Any:
+        """A session that can be asked for its book. raises : HftlabError for a target without one"""
+        session = self.open()
+        if not hasattr(session, "counters"):
+            raise HftlabError(f"{self.label} has no book to look at; only the sweep can run over it")
+        return session
 
     def precheck(self, workload: Workload) -> None:
         """Whether it does the work right, before any clock starts. raises : HftlabError for an engine that differs from the

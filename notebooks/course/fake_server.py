@@ -27,6 +27,13 @@ class FakeServer(Target):
     def open(self) -> FakeSession:
         return FakeSession(self)
 
+    def service_times(self, calls: int) -> np.ndarray[Any, Any]:
+        """Of so many calls in a row, ns, (calls,)."""
+        service = np.full(calls, float(self.service_ns))
+        for call, ns in self.stalls.items():
+            service[call : call + 1] = ns
+        return service
+
 
 class FakeSession:
     """One run."""
@@ -38,20 +45,9 @@ class FakeSession:
         """Takes no time."""
 
     def drive(self, batches: Batches, due: Times) -> Timings:
-        service = np.full(len(due), float(self.server.service_ns))
-        for call, ns in self.server.stalls.items():
-            service[call : call + 1] = ns
+        service = self.server.service_times(len(due))
         done = completion_times(due, service)
         return Timings(due, (done - service).astype(np.int64), done.astype(np.int64))
-
-    def finish(self) -> dict[str, Any]:
-        return {}
-
-    def counters(self) -> dict[str, Any]:
-        return {}
-
-    def depth(self, instrument: int) -> list[tuple[int, int, int, int]]:
-        return []
 
 
 def completion_times(due: np.ndarray[Any, Any], service: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -13,9 +13,10 @@ from planted_stress import check_result
 import hftlab
 from hftlab.cli.main import main
 from hftlab.errors import BackendMissing, ConfigError, HftlabError, UnknownName
-from hftlab.loadtest import load_sweep, path_target
+from hftlab.loadtest import load_sweep, order_storms, path_target
 from hftlab.loadtest.path_target import PathTarget
 from hftlab.loadtest.schedule import due_at
+from hftlab.loadtest.storms import Size
 from hftlab.loadtest.sweep import CapacityCurve, LoadPoint
 from hftlab.loadtest.target import Timings, Workload
 from hftlab.measurement.noise import jitter
@@ -190,10 +191,8 @@ def test_a_path_that_does_not_work_is_left_out_with_the_reason(monkeypatch: pyte
 
 
 def test_a_path_is_for_the_sweep_alone() -> None:
-    session = target("memory").open()
-    for asked in (session.finish, session.counters, lambda: session.depth(1)):
-        with pytest.raises(HftlabError, match="a path has no book to look at"):
-            asked()
+    with pytest.raises(HftlabError, match="rust over memory has no book to look at"):
+        order_storms([target("memory")], ["calm"], size=Size(1_000))
     with pytest.raises(UnknownName, match="unknown transport 'pigeon'"):
         PathTarget("pigeon")
     with pytest.raises(HftlabError, match="causes no order in 5 batches"):

@@ -13,7 +13,7 @@ import hftlab
 from hftlab.charts import burst_chart, overload_chart, soak_chart
 from hftlab.errors import ConfigError, UnknownName
 from hftlab.loadtest import inject_faults, load_sweep, microbursts, order_storms, overload_test, soak_test
-from hftlab.loadtest.storm_feeds import Size, storm_feed
+from hftlab.loadtest.storms import Size, storm_feed
 from hftlab.loadtest.sweep import LoadSweep
 
 FEED = hftlab.synthetic(messages=12_000)

@@ -11,8 +11,8 @@ from hftlab.events import Kind
 from hftlab.feeds.generate.steady import steady
 from hftlab.feeds.itch import ItchFeed
 from hftlab.loadtest import order_storms
-from hftlab.loadtest.storm_feeds import STORMS, Size, repeatable, storm_feed
-from hftlab.loadtest.storms import StormReport, storm_end
+from hftlab.loadtest.soak import repeatable
+from hftlab.loadtest.storms import STORMS, Size, StormReport, storm_end, storm_feed
 from hftlab.loadtest.target import EngineTarget, differences
 from hftlab.settings import Settings
 

@@ -15,7 +15,7 @@ from planted_stress import Server, check_result
 import hftlab
 from hftlab.cli.main import main
 from hftlab.errors import HftlabError
-from hftlab.loadtest.storm_feeds import Size
+from hftlab.loadtest.storms import Size
 from hftlab.loadtest.suite import PARTS, StressReport
 
 HERE = Path(__file__).resolve().parents[1]

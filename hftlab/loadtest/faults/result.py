@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hftlab.loadtest.report import LoadReport
 from hftlab.presentation.document import Table, rows_table
 
-if TYPE_CHECKING:
-    import polars as pl
-
-_TEXTS = ("fault", "engine", "how", "seen", "verdict", "outcome")
 _COLUMNS = {
     "what": ("fault", 1),
     "engine": ("engine", 1),
@@ -97,16 +93,11 @@ class FaultReport(LoadReport):
         early = ", interrupted" if self.interrupted else ""
         return f"{survived} of {len(tried)} faults survived, seed {self.seed}, ms by {self.clock} clock: {self.verdict}{early}"
 
-    def frame(self) -> pl.DataFrame:
-        import polars as pl
-
-        return pl.DataFrame(self.rows(), schema_overrides={**dict.fromkeys(_TEXTS, pl.String), "recovered_ms": pl.Float64})
-
     def derived(self) -> dict[str, Any]:
         return {"verdict": self.verdict, "failures": self.failures}
 
     def tables(self) -> list[Table]:
-        rows = [{**row, "what": f"{row['fault']}: {row['how']}"} for row in self.rows()]
+        rows = [{**row, "what": f"{row['fault']}: {row['how']}"} for row in self.records()]
         rows = [{**row, "recovered_ms": "never"} if row["recovered_ms"] is None else row for row in rows]
         return [rows_table("faults", rows, _COLUMNS, words=5, grouped=True)]
 
