@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
+import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -103,6 +105,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
     except MemoryError:
         return _fail("not enough memory")
+    except Exception as error:  # a defect of hftlab, or of code that it was given
+        if os.environ.get("HFTLAB_TRACEBACK"):
+            raise
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        return _fail(f"unexpected {type(error).__name__} in {place}: {error} (HFTLAB_TRACEBACK=1 shows the traceback)")
     return code
 
 
@@ -148,7 +156,7 @@ def _dispatch(words: list[str]) -> int:
     options = Options(parser)
     act = known[name](options)
     try:
-        given = parser.parse_args(words[len(name.split()) :], Given())
+        given = parser.parse_args(words[len(name.split()) :], Given(command=shlex.join(["hftlab", *words])))
     except SystemExit as done:  # after --help
         return int(done.code or 0)
     options.check_outputs(given)

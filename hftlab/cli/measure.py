@@ -149,32 +149,21 @@ def report(options: Options) -> Action:
 
 def _report(given: Given) -> int:
     from hftlab.presentation import terminal
-    from hftlab.reporting import default_messages, rebuild, report
+    from hftlab.reporting import rebuild, report
+    from hftlab.reporting.page import default_messages
 
     if given.stored:
         page = rebuild(given.stored, given.out, given.markdown)
     else:
         given.messages = default_messages(given.messages, given.quick)
-        page = given.call(report, feed=feed_of(given), how=_how(given))
+        source = f"generated: {given.regime}, {given.messages:,} messages, seed {given.seed}"
+        stored = str(Path(given.out).with_suffix(".json"))
+        how = {
+            "feed": f"file {given.feed}" if given.feed else source,
+            "command": given.command,
+            "again": shlex.join(["hftlab", "report", "--from", stored, "--out", given.out]),
+        }
+        page = given.call(report, feed=feed_of(given), how=how)
     terminal.show(page.headline(), page.blocks())
     print(*(f"wrote {path}" for path in (given.out, given.markdown) if path), sep="\n")
     return 0
-
-
-def _how(given: Given) -> dict[str, Any]:
-    """Where the feed comes from, and the commands that make the page again."""
-    generated = ["--regime", given.regime, "--messages", str(given.messages)]
-    generated += ["--symbols", str(given.symbols)] if given.symbols else []
-    words = ["report", *(["--feed", given.feed] if given.feed else generated), "--seed", str(given.seed)]
-    words += ["--rounds", str(given.rounds)] if given.rounds else []
-    words += ["--quick"] if given.quick else []
-    words += [word for engine in given.engines for word in ("--engine", engine)]
-    words += ["--core", str(given.core)] if given.core is not None else []
-    words += ["--realtime"] if given.realtime else []
-    source = f"generated: {given.regime}, {given.messages:,} messages, seed {given.seed}"
-    stored = str(Path(given.out).with_suffix(".json"))
-    return {
-        "feed": f"file {given.feed}" if given.feed else source,
-        "command": shlex.join(["hftlab", *words, "--out", given.out]),
-        "again": shlex.join(["hftlab", "report", "--from", stored, "--out", given.out]),
-    }

@@ -5,12 +5,9 @@ What needs rights is tried, in a thread of its own that ends at once, so that th
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import os
 import platform
+import re
 import shutil
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,8 +29,6 @@ UNKNOWN = "not reported here"
 SPIN_S = 0.7
 #: The noise of a quiet machine stays below: share of the time lost, longest gap in ns.
 QUIET_SHARE, QUIET_NS = 1e-3, 50_000
-#: Number of the system call perf_event_open.
-_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 #: Package -> purpose.
 PACKAGES = {
     "altair": "draws the charts",
@@ -92,7 +87,7 @@ def probes(quick: bool = False) -> Iterator[Probe]:
         yield from _engine_probes(info)
     yield from (PYTHON, *PROCESSOR, *SYSTEM)
     if find_spec("hftlab.net"):
-        yield from _network_probes()
+        yield TRANSPORTS
     yield CLOCKSOURCE
     if platform.machine() in ("x86_64", "AMD64"):
         yield TSC_FLAGS
@@ -228,23 +223,24 @@ SYSTEM = (
 )  # fmt: skip
 
 
-def _network_probes() -> Iterator[Probe]:
-    """Transports that carry a message here; AF_XDP by itself."""
-    why = "a tick-to-trade measurement takes them in turn"
+def _transports(machine: Machine) -> dict[str, str] | None:
+    """Transport -> why it carries no message here, "" if it does; None without the Rust engine, which has them."""
     rust: Any = next((resolve("rust")[1] for info in backends() if info.name == "rust" and info.available), None)
     if not hasattr(rust, "transports"):
-        yield Probe("network", "transports", why, lambda _: "missing: they are in the Rust engine", advice=lambda _: "make rust")
-        return
-    results = {row[0]: rust.transport_probe(row[0]) for row in rust.transports()}
-    failed = [name for name, (works, _, _) in results.items() if not works]
-    state = f"{len(results) - len(failed)} of {len(results)} carry a message{'; not ' if failed else ''}{', '.join(failed)}"
-    advice = "hftlab net transports shows the reasons"
-    yield Probe("network", "transports", why, lambda _: state, lambda _: not failed, advice)
-    if "xdp-skb" in results:
-        works, _, reason = results["xdp-skb"]
-        why = "frames past the kernel's protocols: the fastest way over a wire"
-        needs = "run as root, with CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_SYS_ADMIN"
-        yield Probe("network", "AF_XDP", why, lambda _: "works" if works else reason, lambda _: works, needs)
+        return None
+    tried = {row[0]: rust.transport_probe(row[0]) for row in rust.transports()}
+    return {name: "" if works else reason for name, (works, _, reason) in tried.items()}
+
+
+def _carrying(refused: dict[str, str]) -> str:
+    failed = [name for name, reason in refused.items() if reason]
+    return f"{len(refused) - len(failed)} of {len(refused)} carry a message{'; not ' if failed else ''}{', '.join(failed)}"
+
+
+TRANSPORTS = Probe(
+    "network", "transports", "a tick-to-trade measurement takes them in turn", _transports,
+    lambda refused: not any(refused.values()), "hftlab net transports shows the reasons; AF_XDP (xdp) needs root", _carrying,
+)  # fmt: skip
 
 
 def _clock_probe(name: str) -> Probe:
@@ -306,21 +302,16 @@ def _throttling() -> str:
     return f"; throttled to {runtime / period:.0%} of the time" if runtime and period and 0 < runtime < period else ""
 
 
-def hardware_counters() -> str:
-    """Why instructions of this process cannot be counted in hardware, "" if they can."""
-    call = _PERF_EVENT_OPEN.get(platform.machine())
-    if platform.system() != "Linux" or call is None:
-        return "not supported here"
-    # struct perf_event_attr, version 5: hardware, size, instructions; disabled, user space only.
-    attributes = struct.pack("<IIQQQQQ", 0, 112, 1, 0, 0, 0, 0b1100001).ljust(112, b"\0")
-    handle = ctypes.CDLL(None, use_errno=True).syscall(call, ctypes.c_char_p(attributes), 0, -1, -1, 0)
-    if handle >= 0:
-        os.close(handle)
-        return ""
-    number = ctypes.get_errno()
-    if number in (errno.EACCES, errno.EPERM):
-        return "not permitted"
-    return "not supported here" if number in (errno.ENOENT, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENODEV) else os.strerror(number)
+def _counters(machine: Machine) -> tuple[bool, int | None]:
+    """Whether the kernel knows counters of the processor (in a guest often not), and who may read them."""
+    folder = system.ROOT / "sys/bus/event_source/devices"
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return any(re.match("cpu|arm", name) for name in names), system.number("proc/sys/kernel/perf_event_paranoid")
+
+
+def _counters_state(counters: tuple[bool, int | None]) -> str:
+    there, level = counters
+    return f"{'available' if there else 'not supported here'}; perf_event_paranoid {'unknown' if level is None else level}"
 
 
 _PTRACE = {0: "own processes", 1: "own children only", 2: "root only", 3: "nobody"}
@@ -342,15 +333,10 @@ RIGHTS = (
         lambda refused: refused or "allowed",
     ),
     Probe(
-        "rights", "hardware counters", "cycles, misses and mispredicted branches explain what a clock only shows",
-        lambda _: hardware_counters(), lambda reason: not reason,
+        "rights", "hardware counters", "cycles, misses and mispredicted branches explain what a clock only shows", _counters,
+        lambda counters: counters[0] and (counters[1] or 0) <= 2,
         "sysctl kernel.perf_event_paranoid=1, or CAP_PERFMON; without counters in a guest use valgrind or bare metal",
-        lambda reason: reason or "available",
-    ),
-    Probe(
-        "rights", "perf_event_paranoid", "above 2 perf is for root alone, above 1 it does not see the kernel",
-        lambda _: system.number("proc/sys/kernel/perf_event_paranoid"), lambda level: level <= 2,
-        lambda level: "" if level <= 1 else "sysctl kernel.perf_event_paranoid=1",
+        _counters_state,
     ),
     Probe(
         "rights", "ptrace", "py-spy and strace attach to a process that runs already",

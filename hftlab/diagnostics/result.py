@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hftlab import __version__
 from hftlab.measurement.machine import describe
 from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, table
-
-if TYPE_CHECKING:
-    import polars as pl
 
 MARKS = {True: "ok", False: "--", None: ""}
 
@@ -61,22 +58,19 @@ class Diagnosis(StoredResult):
         """One table, a group per area."""
         heads = ("area", "", "what", "state", "why it matters -> how to improve it")
         rows = [
-            (one.area, MARKS[one.good], one.topic, one.state, one.why + (f" -> {one.improve}" if one.improve else ""))
-            for one in self.findings
+            (each.area, MARKS[each.good], each.topic, each.state, " -> ".join(filter(None, (each.why, each.improve))))
+            for each in self.findings
         ]
         return [table("", heads, rows, words=len(heads), grouped=True)] if rows else []
 
     def advice(self) -> list[str]:
         """What could be better and how, a sentence each."""
-        return [f"{one.topic}: {one.state}; {one.improve}" for one in self.findings if one.good is False and one.improve]
+        improvable = [each for each in self.findings if each.good is False and each.improve]
+        return [f"{each.topic}: {each.state}; {each.improve}" for each in improvable]
 
-    def frame(self) -> pl.DataFrame:
-        """One row per finding: area, topic, state, good, why, improve."""
-        import polars as pl
-
-        names = ("area", "topic", "state", "good", "why", "improve")
-        schema = {name: pl.Boolean if name == "good" else pl.String for name in names}
-        return pl.DataFrame([asdict(finding) for finding in self.findings], schema=schema)
+    def records(self) -> list[dict[str, Any]]:
+        """One per finding: area, topic, state, good, why, improve."""
+        return [asdict(finding) for finding in self.findings]
 
     def derived(self) -> dict[str, Any]:
         return {"hftlab": __version__}

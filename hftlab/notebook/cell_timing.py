@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter_ns
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +20,7 @@ from hftlab.measurement.distribution import PERCENTILES, Distribution
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import Paired, check_rounds, gc_paused, interleave
 from hftlab.measurement.storage import StoredResult
-from hftlab.presentation.document import Table, number, table
-
-if TYPE_CHECKING:
-    import polars as pl
+from hftlab.presentation.document import Table, rows_table
 
 _AGAIN = "A/A"
 _CONTROL = "control: the first against itself"
@@ -43,20 +40,16 @@ class CellLatency(StoredResult):
     first: Distribution
     machine: dict[str, Any]
 
-    def frame(self) -> pl.DataFrame:
-        """One row per phase: n, min, max, mean, p50 to p99.99 in ns (null where n is too small)."""
-        import polars as pl
-
-        rows = [{"phase": phase, "n": part.n, **part.values()} for phase, part in (("warm", self.warm), ("first", self.first))]
-        return pl.DataFrame(rows, schema_overrides=dict.fromkeys(PERCENTILES, pl.Float64))
+    def records(self) -> list[dict[str, Any]]:
+        """One per phase: n, min, max, mean, p50 to p99.99 in ns (None where n is too small)."""
+        return [{"phase": phase, "n": part.n, **part.values()} for phase, part in (("warm", self.warm), ("first", self.first))]
 
     def headline(self) -> str:
-        return f"CellLatency: {self.warm}"
+        return str(self.warm)
 
     def tables(self) -> list[Table]:
-        names = ("min", "max", "mean", *PERCENTILES)
-        rows = [(row["phase"], *(number(row[name]) for name in names), f"{row['n']:,}") for row in self.frame().to_dicts()]
-        return [table("ns per execution", ("phase", *names, "samples"), rows)]
+        columns = {name: (name, 1.0) for name in ("phase", "min", "max", "mean", *PERCENTILES, "n")}
+        return [rows_table("ns per execution", self.records(), columns)]
 
     def notes(self) -> list[str]:
         cost = self.warm.clock_ns
@@ -64,9 +57,6 @@ class CellLatency(StoredResult):
         if self.warm.raw.quantile(0.5) < 10 * cost:
             out.append("shorter than ten empty cells: put a loop into it, and divide")
         return [*out, describe(self.machine)]
-
-    def __repr__(self) -> str:
-        return f"<{self.headline()}>"
 
 
 def measure_cell(code: CodeType, names: dict[str, Any], executions: int | None = None) -> CellLatency:
@@ -117,33 +107,21 @@ class CellComparison(StoredResult):
         """Of the second part against the first: "faster 2.31x [2.24, 2.38]", "no difference seen"."""
         return self.parts[0][1].verdict
 
-    def frame(self) -> pl.DataFrame:
-        """One row per part: part, ns per execution, ratio (first / part; above 1: faster), low, high, verdict."""
-        import polars as pl
-
+    def records(self) -> list[dict[str, Any]]:
+        """One per part: part, ns per execution, ratio (first / part; above 1: faster), low, high, verdict."""
         first = self.parts[0][1]
-        control = first.control
-        rows: list[tuple[str, float, float, float, float, str]]
-        rows = [(self.base, first.base_ns, control.median, control.low, control.high, _CONTROL)]
-        for part, paired in self.parts:
-            rows.append((part, paired.ns, paired.ratio.median, paired.ratio.low, paired.ratio.high, paired.verdict))
-        return pl.DataFrame(rows, schema=["part", "ns", "ratio", "low", "high", "verdict"], orient="row")
+        control = {"part": self.base, "ns": first.base_ns, **first.control.columns("ratio"), "verdict": _CONTROL}
+        return [control, *({"part": part, "ns": paired.ns, **paired.record()} for part, paired in self.parts)]
 
     def headline(self) -> str:
-        return f"CellComparison: {'; '.join(f'{part}: {paired.verdict}' for part, paired in self.parts)}"
+        return "; ".join(f"{part}: {paired.verdict}" for part, paired in self.parts)
 
     def tables(self) -> list[Table]:
-        rows = [
-            (row["part"], row["verdict"], number(row["ns"]), *(number(row[name], 3) for name in ("ratio", "low", "high")))
-            for row in self.frame().to_dicts()
-        ]
-        return [table("ns per execution", ("part", "verdict", "ns", "ratio", "low", "high"), rows, words=2)]
+        columns = {name: (name, 1.0) for name in ("part", "verdict", "ns", "ratio", "low", "high")}
+        return [rows_table("ns per execution", self.records(), columns, words=2)]
 
     def notes(self) -> list[str]:
         return [f"{self.rounds} paired rounds in random order", describe(self.machine)]
-
-    def __repr__(self) -> str:
-        return f"<{self.headline()}>"
 
 
 def compare_cell(parts: Mapping[str, CodeType], names: dict[str, Any], rounds: int) -> CellComparison:

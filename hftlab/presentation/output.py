@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,15 +28,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         target = path.resolve()
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=f".part{target.suffix}", dir=target.parent)
-        os.close(handle)
-        os.chmod(name, 0o666 & ~_umask() if not target.exists() else target.stat().st_mode & 0o777)
+        beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part{target.suffix}")
+        beside.touch(exist_ok=False)
         try:
-            yield Path(name)
-            os.replace(name, target)
+            if target.exists():
+                beside.chmod(target.stat().st_mode & 0o777)
+            yield beside
+            os.replace(beside, target)
         except BaseException:
             with suppress(OSError):
-                os.unlink(name)
+                beside.unlink()
             raise
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
@@ -81,10 +83,3 @@ def check_writable(path: str | Path) -> None:
             return
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
-
-
-def _umask() -> int:
-    """The mask of new files; it can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

@@ -6,10 +6,10 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from hftlab.errors import HftlabError
-from hftlab.presentation import html, output, terminal
+from hftlab.presentation import output
 from hftlab.presentation.document import Block, Table, Text
 
 
@@ -19,7 +19,7 @@ class Result:
     schema : "name/version" of `to_dict`, "" for a result that is not stored
     """
 
-    schema = ""
+    schema: ClassVar[str] = ""
 
     def headline(self) -> str:
         """One line: what this is, or its verdict."""
@@ -55,9 +55,13 @@ class Result:
         output.write_text(path, self.to_json() + "\n")
 
     def __str__(self) -> str:
+        from hftlab.presentation import terminal  # rich, which few programs need
+
         return terminal.to_text(self.headline(), self.blocks())
 
     def _repr_html_(self) -> str:
+        from hftlab.presentation import html
+
         return html.fragment(self.headline(), self.blocks())
 
 

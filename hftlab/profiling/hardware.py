@@ -15,8 +15,7 @@ from pathlib import Path
 from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
 from hftlab.presentation.progress import track
-from hftlab.profiling import child
-from hftlab.profiling.passes import halves, stages
+from hftlab.profiling.passes import child, halves, job, program, run_tool, stages
 from hftlab.profiling.result import Observation, Row, Unavailable, row_of
 
 #: Event -> callgrind's codes for it, which are summed.
@@ -51,12 +50,12 @@ def instructions(engine: Engine, feed: Feed) -> Observation:
 
     raises : Unavailable without valgrind, where it does not run the engine, or if the engine cannot be sent to a child
     """
-    valgrind, vgdb = child.program("valgrind"), child.program("vgdb")
-    with child.job(engine, feed) as folder:
+    valgrind, vgdb = program("valgrind"), program("vgdb")
+    with job(engine, feed) as folder:
         for _ in track([None], f"counting instructions of {engine.label}"):
             switch = [vgdb, f"--vgdb-prefix={folder / 'vgdb'}", "--wait=5", "instrumentation", "on"]
-            command = [valgrind, *_options(folder, engine), *child.command("mark", folder, *switch)]
-            reason = child.run(command, CALLGRIND_S)[-1]
+            command = [valgrind, *_options(folder, engine), *child("mark", folder, *switch)]
+            reason = run_tool(command, CALLGRIND_S)[-1]
         dumps = sorted(folder.glob("out.*"), key=lambda path: int(path.suffix[1:]))
         totals = [_totals(path.read_text(errors="replace")) for path in dumps]
     known = stages(engine)
@@ -95,8 +94,8 @@ def counters(engine: Engine, feed: Feed) -> Observation:
 
     raises : Unavailable without perf, where it may not count or is too old, or if the engine cannot be sent to a child
     """
-    perf = child.program("perf")
-    with child.job(engine, feed) as folder:
+    perf = program("perf")
+    with job(engine, feed) as folder:
         for _ in track([None], f"counting events of {engine.label}"):
             reason = _perf_stat(perf, folder)
         ran, out = folder / "ran", folder / "stat"
@@ -124,7 +123,7 @@ def _perf_stat(perf: str, folder: Path) -> str:
         os.mkfifo(pipe)
     out = ["--field-separator=;", f"--output={folder / 'stat'}"]
     when = ["--delay=-1", f"--control=fifo:{pipes[0]},{pipes[1]}", f"--event={','.join((*PROCESSOR, *KERNEL))}"]
-    return child.run([perf, "stat", *out, *when, "--", *child.command("loop", folder, str(PERF_S))])[0]
+    return run_tool([perf, "stat", *out, *when, "--", *child("loop", folder, str(PERF_S))])[0]
 
 
 def parse(text: str) -> dict[str, tuple[float, float]]:

@@ -29,8 +29,7 @@ COLUMNS = {
     "sample": "stack:str depth:int name:str file:str stage:str samples:int own:int share:float own_share:float",
     "instructions": "stage:str event:str code:str per_message:float until_per_message:float",
     "counters": "event:str source:str unit:str count:float per_message:float measured_share:float",
-    "memory": "kind:str stage:str where:str allocations_per_message:float bytes_per_message:float "
-    "kept_per_message:float kept_bytes_per_message:float",
+    "memory": "kind:str stage:str where:str allocations_per_message:float bytes_per_message:float",
 }
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 #: Tool -> title of its table and chart.
@@ -41,6 +40,12 @@ TITLES = {
     "instructions": "Processor events by stage",
     "counters": "Processor and kernel counters",
     "memory": "Allocations",
+}
+#: Tool -> the column that `Profile.by_stage` sums up, of the rows with this value in that column.
+WEIGHTS = {
+    "line": ("ns", "calls", False),
+    "memory": ("allocations_per_message", "kind", "stage"),
+    "instructions": ("per_message", "event", "instructions"),
 }
 #: Columns that a table leaves out.
 _HIDDEN = {
@@ -88,7 +93,7 @@ class Profile(StoredResult):
     A profile without rows is false.
     """
 
-    schema = "hftlab-profile/2"
+    schema = "hftlab-profile/3"
 
     tool: str
     engine: str
@@ -174,8 +179,7 @@ class Profile(StoredResult):
                     for name, row in zip(names, self.rows, strict=True)
                 ]
                 return charts.dot_chart(dots, *title, "per message")
-        bars, axis = _memory_bars(self.rows)
-        return charts.bar_chart(bars, *title, axis)
+        return charts.bar_chart(_memory_bars(self.rows), *title, "allocations per message")
 
     def __repr__(self) -> str:
         return f"<Profile {self.headline()}, {len(self.rows):,} rows>" if self else self.missing
@@ -200,16 +204,12 @@ def own_lines(rows: Iterable[Row]) -> list[Row]:
 
 def _parts(profile: Profile) -> list[tuple[str, float]]:
     """(stage, what it takes) of a profile."""
-    rows = profile.rows
     if profile.tree:  # where built-in functions stand below their callers
         return [(row["stage"], row["own"]) for row in profile.tree]
-    if profile.tool == "line":
-        return [(row["stage"], row["ns"]) for row in rows if not row["calls"]]
-    if profile.tool == "memory":
-        return [(row["stage"], row["allocations_per_message"] or 0.0) for row in rows if row["kind"] == "stage"]
-    if profile.tool == "instructions":
-        return [(row["stage"], row["per_message"]) for row in rows if row["event"] == "instructions"]
-    return []
+    if profile.tool not in WEIGHTS:
+        return []
+    weight, column, wanted = WEIGHTS[profile.tool]
+    return [(row["stage"], row[weight]) for row in profile.rows if row[column] == wanted]
 
 
 def _heaviest(tool: str, rows: Sequence[Row]) -> list[Row]:
@@ -261,16 +261,11 @@ def _line_bars(rows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def _memory_bars(rows: Sequence[Row]) -> tuple[list[Row], str]:
-    """Allocations per message and the title of their axis: by stage where the engine counts them, by function with memray, else
-    blocks kept by line."""
-    kinds = {row["kind"] for row in rows}
-    kind = next(name for name in ("growth", "function", "line", "stage") if name in kinds)
-    column, axis = ("kept", "blocks kept") if kind == "line" else ("allocations", "allocations")
-    state = {"stage": ", steady state", "growth": ", growth"} if kind == "growth" else {kind: ""}
-    chosen = [row for row in rows if row["kind"] in state][:BARS]
-    bars = [
-        {"label": row["where"] + state[row["kind"]], "value": row[f"{column}_per_message"], "group": row["stage"]}
-        for row in chosen
+def _memory_bars(rows: Sequence[Row]) -> list[Row]:
+    """Allocations per message: by function where memray counted them, by stage where the engine did."""
+    functions = [row for row in rows if row["kind"] == "function"]
+    state = {"function": "", "stage": ", steady state", "growth": ", growth"}
+    return [
+        {"label": row["where"] + state[row["kind"]], "value": row["allocations_per_message"], "group": row["stage"]}
+        for row in (functions or rows)[:BARS]
     ]
-    return bars, f"{axis} per message"

@@ -8,10 +8,9 @@ from pathlib import Path
 from hftlab.engine.engine import Engine
 from hftlab.feeds.feed import Feed
 from hftlab.presentation.progress import track
-from hftlab.profiling import child
 from hftlab.profiling.calls import Node, rectangles, tree_of
 from hftlab.profiling.locations import RUST, Call, Locations
-from hftlab.profiling.passes import is_python, open_session
+from hftlab.profiling.passes import child, is_python, job, open_session, program, run_tool
 from hftlab.profiling.result import Observation, Row, Unavailable, row_of
 
 SECONDS = 1.5
@@ -19,7 +18,7 @@ RATE = 400  # samples per second
 
 _FRAME = re.compile(r"^(.*) \((.*?)(?::\d+)?\)$")
 _HASH = re.compile(r"^h[0-9a-f]{16}$")
-_LOOP = re.compile(r"^loop \(.*profiling/child\.py(:\d+)?\)$")
+_LOOP = re.compile(r"^loop \(.*profiling/passes\.py(:\d+)?\)$")
 
 
 def by_sample(engine: Engine, feed: Feed) -> Observation:
@@ -27,9 +26,9 @@ def by_sample(engine: Engine, feed: Feed) -> Observation:
 
     raises : Unavailable without py-spy, where it may not look, or if the engine cannot be sent to a child
     """
-    py_spy = child.program("py-spy")
+    py_spy = program("py-spy")
     compiled = not is_python(open_session(engine, feed)[1])
-    with child.job(engine, feed) as folder:
+    with job(engine, feed) as folder:
         native, raw, reason = True, "", ""
         for native in track((True, False) if compiled else (False,), f"sampling {engine.label}"):
             raw, reason = _record(py_spy, folder, native)
@@ -51,8 +50,8 @@ def _record(py_spy: str, folder: Path, native: bool) -> tuple[str, str]:
     """(collapsed stacks, ""), or ("", the reason of py-spy)."""
     out = folder / "raw"
     words = ["record", "--format", "raw", "--full-filenames", "--function", "--rate", str(RATE), "--output", str(out)]
-    command = [py_spy, *words, *(["--native"] if native else []), "--", *child.command("loop", folder, str(SECONDS))]
-    lines = child.run(command)
+    command = [py_spy, *words, *(["--native"] if native else []), "--", *child("loop", folder, str(SECONDS))]
+    lines = run_tool(command)
     if (folder / "ran").is_file() and out.is_file() and (raw := out.read_text(errors="replace")):
         out.unlink()
         return raw, ""

@@ -17,7 +17,6 @@ from hftlab.experiments.ablation import Ablation
 from hftlab.experiments.latency import LatencyReport
 from hftlab.experiments.open_loop import OpenLoop
 from hftlab.experiments.stages import BenchReport
-from hftlab.measurement.distribution import STATISTICS, TITLES
 from hftlab.measurement.machine import describe
 from hftlab.measurement.paired import SMALLEST
 from hftlab.presentation.document import NOT_KNOWN, Block, Code, Figure, Section, Table, number, rows_table, table, text
@@ -29,7 +28,7 @@ _LOADS = ("p50", "p99", "p99.9")
 
 
 def chapters(found: Measurements) -> tuple[Section, ...]:
-    """Every chapter, in order; one whose part was not measured says why."""
+    """Every chapter, in order; one whose part was not measured gives the reason."""
     out = []
     for title, part, blocks in CHAPTERS:
         if not part:
@@ -74,7 +73,7 @@ def sourced(found: Measurements, part: str, how: str, tables: Iterable[Table]) -
 def figure(name: str, title: str, chart: Any, caption: str, source: str) -> Figure:
     """A chart with its theme in it. caption : how to read it"""
     with alt.theme.enable(THEME), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Altair thinks of a chart is for whoever writes charts
+        warnings.simplefilter("ignore")  # Altair's advice is for authors of charts
         spec = chart.to_dict(validate=False)  # charts are tested where they are written
     return Figure(name, title, spec, caption, source)
 
@@ -90,9 +89,9 @@ def conditions(found: Measurements) -> Iterator[Block]:
     effort += [f"{part.rounds} interleaved rounds of {name}" for name, part in found.parts.items()]
     rows = [
         ("feed", found.feed),
-        ("where it comes from", str(how.get("feed") or NOT_KNOWN)),
+        ("source of the feed", str(how.get("feed") or NOT_KNOWN)),
         ("messages in a pass", plain(first.messages)),
-        ("what it is like", str(first.market or NOT_KNOWN)),
+        ("market", str(first.market or NOT_KNOWN)),
         ("seed", plain(how.get("seed"))),
         ("effort", ", ".join(effort)),
         ("engines", ", ".join(engine.label for engine in found.bench.engines) if found.bench else NOT_KNOWN),
@@ -120,14 +119,10 @@ def latencies(found: Measurements, bench: BenchReport) -> Iterator[Block]:
     yield text(*bench.notes(), kind="list")
 
 
-def before_and_after(found: Measurements, ablation: Ablation) -> Iterator[Block]:
-    """The waterfall, from the Python engine if it was timed, in words and as a chart."""
-    naive, best = ablation.whole.base_ns, ablation.whole.ns
+def optimisations(found: Measurements, ablation: Ablation) -> Iterator[Block]:
+    """The waterfall, from the Python engine if it was timed; the forest, and the same in numbers."""
     engines = found.bench.engines if found.bench else ()
     python = next((engine.whole_ns for engine in engines if engine.label == "python"), None)
-    yield text(f"From naive Rust to the best a message goes from {naive:,.1f} to {best:,.1f} ns: {ablation.whole.judgement}.")
-    if python:
-        yield text(f"In the Python engine it takes {python:,.1f} ns, {python / best:,.0f} times as long as in the best.")
     origin = source(found, "ablation", "unstamped passes")
     yield figure(
         "waterfall",
@@ -137,10 +132,6 @@ def before_and_after(found: Measurements, ablation: Ablation) -> Iterator[Block]
         "time of a message before a step to the time after it.",
         f"Python engine: {source(found, 'bench', 'unstamped passes')}. Rust: {origin}" if python else origin,
     )
-
-
-def switches(found: Measurements, ablation: Ablation) -> Iterator[Block]:
-    """The forest, and the same in numbers."""
     yield text(
         "Faster or slower stands only where the interval lies on one side of 1, for each copy of what it is compared with, and "
         f"the ratio is outside its control and more than {SMALLEST:.1%} from 1. A control is an engine against itself in the "
@@ -152,13 +143,13 @@ def switches(found: Measurements, ablation: Ablation) -> Iterator[Block]:
         ablation.forest(),
         "A dot is how many times as fast an engine is after one switch, its line the interval; right of 1 is faster. The "
         "grey band is the A/A control, an engine against itself: a dot within it is no difference.",
-        source(found, "ablation", "unstamped passes"),
+        origin,
     )
     yield from sourced(found, "ablation", "unstamped passes", ablation.tables())
 
 
 def distributions(found: Measurements, bench: BenchReport) -> Iterator[Block]:
-    """End to end of every engine, as percentiles, as chances, and as histograms; then the stages of the fastest."""
+    """End to end of every engine, as percentiles and as histograms."""
     totals = [(engine.label, row) for engine in bench.engines if (row := engine.distribution("total"))]
     if not totals:
         yield text("No engine here has stamps.")
@@ -173,14 +164,6 @@ def distributions(found: Measurements, bench: BenchReport) -> Iterator[Block]:
         "which is as far as this sample can say anything. Flat is steady; a line that climbs at the right has a tail.",
         origin,
     )
-    yield figure(
-        "ccdf",
-        "The chance of being slower",
-        charts.ccdf_chart(points, "The chance of being slower", what="end to end"),
-        "For each latency on the horizontal axis, the share of messages that took longer. Lower and further left is better; a "
-        "straight slope down is a heavy tail, a cliff is a bound.",
-        origin,
-    )
     bins = _frame({"series": label, **each} for label, row in totals for each in row.bins())
     yield figure(
         "ridges",
@@ -190,35 +173,40 @@ def distributions(found: Measurements, bench: BenchReport) -> Iterator[Block]:
         "are several kinds of messages, or of paths through the code. The white line is the median.",
         origin,
     )
-    stages = _frame({"series": TITLES[row.part], **each} for row in bench.fastest.latency_ns for each in row.bins())
-    title = f"The stages of {bench.fastest.label}"
-    yield figure(
-        "stages",
-        title,
-        charts.ridge_chart(stages, title, what="latency"),
-        "As above, for the stages of the fastest engine. Where a stage is shorter than a reading of the clock, its ridge "
-        "shows the steps of the clock, not the stage.",
-        origin,
+
+
+def alone(found: Measurements, fastest: LatencyReport) -> Iterator[Block]:
+    """The fastest engine by itself: warm, cold start and cold caches; over the feed; its slowest messages."""
+    yield text(
+        f"{fastest.headline()}. Warm: in the middle of a stream, code and book in the caches. Cold start: the first messages of "
+        "each pass, which meet an empty book. Cold cache: each message alone, after a buffer larger than the last cache has "
+        "been read through, which is what a quiet market does to an engine."
     )
-
-
-def over_time(found: Measurements, alone: LatencyReport) -> Iterator[Block]:
-    """The fastest engine over the feed."""
-    yield text(f"{alone.label} was {alone.warm_up}." if alone.heat else f"{alone.label} has no stamps.")
-    if alone.heat:
-        title = f"{alone.label} over the feed"
+    yield from sourced(found, "latency", "stamps of every message", fastest.tables())
+    origin = source(found, "latency", "one stamped pass")
+    if fastest.heat:
+        title = f"{fastest.label} over the feed"
         yield figure(
             "heat",
             title,
-            charts.heat_chart(alone.timeline(), "message number", title, what="end to end"),
+            charts.heat_chart(fastest.timeline(), "message number", title, what="end to end"),
             "From left to right the feed, upwards the latency, the colour how many messages. A level band is steady; a step is a "
-            "change of the market or of the machine; single cells high up are the outliers of the table of slowest messages.",
-            source(found, "latency", "one stamped pass"),
+            "change of the market or of the machine; single cells high up are the slowest messages.",
+            origin,
+        )
+    if fastest.slowest:
+        yield figure(
+            "slowest",
+            "The slowest messages among their neighbours",
+            fastest.slowest.plot(),
+            "A row is a message, its stages one after the other from its own beginning; the wait before it stands at the left. "
+            "Compare the slow one with those around it: the stage that is long there alone is where the time went.",
+            origin,
         )
 
 
 def stage_budget(found: Measurements, bench: BenchReport) -> Iterator[Block]:
-    """What of a message each stage takes, and whether stamps say the same."""
+    """How much of a message each stage takes."""
     yield figure(
         "budget",
         "Where the time goes",
@@ -227,35 +215,6 @@ def stage_budget(found: Measurements, bench: BenchReport) -> Iterator[Block]:
         "bar has an axis of its own: compare parts within a bar, and bars by the numbers on their axes.",
         source(found, "bench", "unstamped passes"),
     )
-    rows = [
-        (engine.label, TITLES[each.stage], number(each.stamps_ns), number(each.passes_ns), "yes" if each.agree else "no")
-        for engine in bench.engines
-        for each in engine.agreement().values()
-    ]
-    columns = ("engine", "stage", "stamps, mean, ns", "whole passes, ns", "agree")
-    note = (
-        "They agree within 25 % of the greater, or within one reading of the clock. For what is shorter than ten readings the "
-        "whole passes, which are not stamped, are the better figure."
-    )
-    shown = table("Stamps against whole passes", columns, rows, words=2, note=note, grouped=True)
-    yield from sourced(found, "bench", "stamps and passes", [shown])
-
-
-def phases(found: Measurements, bench: BenchReport) -> Iterator[Block]:
-    """Warm, cold start and cold caches."""
-    rows = []
-    for engine in bench.engines:
-        warm, cold_start = engine.distribution("total"), engine.distribution("total", cold=True)
-        named = (("warm", warm), ("cold start", cold_start), ("cold caches", found.cold_cache.get(engine.label)))
-        rows += [(engine.label, name, *row.cells()) for name, row in named if row]
-    note = (
-        "Warm: in the middle of a stream, code and book in the caches. Cold start: the first 1,000 messages of each pass (of a "
-        "short feed a tenth), which meet an empty book. Cold caches: each message alone, after a buffer larger than the last "
-        "cache has been read through, which is what a quiet market does to an engine."
-    )
-    columns = ("engine", "messages", *STATISTICS, "n")
-    shown = table("End to end in microseconds, by what came before", columns, rows, words=2, note=note, grouped=True)
-    yield from sourced(found, "bench", "stamps of every message", [shown])
 
 
 def under_load(found: Measurements, loads: tuple[OpenLoop, ...]) -> Iterator[Block]:
@@ -291,28 +250,6 @@ def under_load(found: Measurements, loads: tuple[OpenLoop, ...]) -> Iterator[Blo
     yield rows_table("Service and response", rows, columns, note=note, source=origin)
 
 
-def slowest(found: Measurements, alone: LatencyReport) -> Iterator[Block]:
-    """The slowest messages and what stood around them."""
-    if not alone.slowest:
-        yield text(f"{alone.label} keeps no stamps.")
-        return
-    waited = sum(row.waited for row in alone.slowest.slow)
-    yield text(
-        f"Before {waited} of the slowest messages of {alone.label} more time passed between messages than in the message itself. "
-        "One whose time went into a stage that is usually short has met the machine (an interrupt, a page, a sibling core) or a "
-        "long path through that stage."
-    )
-    yield from sourced(found, "latency", "one stamped pass", alone.slowest.tables())
-    yield figure(
-        "slowest",
-        "The slowest messages among their neighbours",
-        alone.slowest.plot(),
-        "A row is a message, its stages one after the other from its own beginning; the wait before it stands at the left. "
-        "Compare the slow one with those around it: the stage that is long there alone is where the time went.",
-        source(found, "latency", "one stamped pass"),
-    )
-
-
 def again(found: Measurements) -> Iterator[Block]:
     """The commands that make this page again, and what has to be the same for its numbers to be."""
     how, machine = found.how, found.machine
@@ -342,13 +279,10 @@ CHAPTERS: tuple[tuple[str, str, Callable[..., Iterator[Block]]], ...] = (
     ("What was measured, on what", "", conditions),
     ("The verdict", "", verdict),
     ("Latency per message", "bench", latencies),
-    ("Before and after", "ablation", before_and_after),
-    ("Each optimisation alone", "ablation", switches),
+    ("The optimisations", "ablation", optimisations),
     ("Distributions", "bench", distributions),
-    ("Over time", "latency", over_time),
     ("Where the time goes", "bench", stage_budget),
-    ("Warm, cold start and cold caches", "bench", phases),
+    ("The fastest engine alone", "latency", alone),
     ("Under load", "open_loop", under_load),
-    ("The slowest messages", "latency", slowest),
     ("How to do it again", "", again),
 )

@@ -1,13 +1,12 @@
 """What a report shows: results as they were measured, and the one file in which they are stored and from which they come back.
 
-    {"schema"      hftlab-report/2
+    {"schema"      hftlab-report/3
      "how"         how it was measured: feed, seed, effort, and the commands that do it again
      "missing"     part -> why it was not measured
      "bench"       every engine, stage by stage                                        BenchReport
      "ablation"    every switch of the Rust engine                                     Ablation
-     "latency"     the fastest engine alone: warm, cold, over time, slowest messages   LatencyReport
-     "cold_cache"  engine -> end to end with cold caches                               Distribution
-     "open_loop"   the fastest engine at rates that rise                               OpenLoop, each}
+     "latency"     the fastest engine alone: warm, cold, over time, slowest messages    LatencyReport
+         "open_loop"   the fastest engine at rates that rise                               OpenLoop, each}
 
 Every part but "schema" may lack: a page can be built of what `hftlab bench --out` and `hftlab ablate --out` have saved.
 """
@@ -24,15 +23,14 @@ from hftlab.engine.session import backends
 from hftlab.errors import FeedError, HftlabError, UnknownName
 from hftlab.experiments.ablation import Ablation, ablate
 from hftlab.experiments.latency import LatencyReport, latency
-from hftlab.experiments.open_loop import OpenLoop, cold_cache, open_loop
+from hftlab.experiments.open_loop import OpenLoop, open_loop
 from hftlab.experiments.stages import BenchReport, bench, timers
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.distribution import Distribution
 from hftlab.measurement.machine import STABLE, differences
 from hftlab.measurement.storage import StoredResult
 
-#: Schema of a result that was saved alone -> its part in a report.
-_ALONE = {BenchReport.schema: "bench", Ablation.schema: "ablation", LatencyReport.schema: "latency"}
+#: Part of a report -> the result that may have been saved alone.
+_PARTS: dict[str, type[StoredResult]] = {"bench": BenchReport, "ablation": Ablation, "latency": LatencyReport}
 #: Messages of one pass in the open loop.
 _OPEN_MESSAGES = 20_000
 
@@ -42,33 +40,29 @@ class Effort:
     """How much is measured.
 
     rounds, ablation_rounds, latency_rounds : of each experiment
-    cold_messages, cold_s                   : of each engine with cold caches, at most
     shares                                  : of what the fastest engine can serve, offered to it in the open loop
     """
 
     rounds: int = 11
     ablation_rounds: int = 21
     latency_rounds: int = 5
-    cold_messages: int = 1_000
-    cold_s: float = 2.0
     shares: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)
 
 
 FULL = Effort()
-QUICK = Effort(rounds=5, latency_rounds=3, cold_messages=250, cold_s=0.5, shares=(0.3, 0.7, 1.0))
+QUICK = Effort(rounds=5, latency_rounds=3, shares=(0.3, 0.7, 1.0))
 
 
 @dataclass(frozen=True, repr=False)
 class Measurements(StoredResult):
     """All that was measured; see the module."""
 
-    schema = "hftlab-report/2"
+    schema = "hftlab-report/3"
     how: dict[str, Any] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     bench: BenchReport | None = None
     ablation: Ablation | None = None
     latency: LatencyReport | None = None
-    cold_cache: dict[str, Distribution] = field(default_factory=dict)
     open_loop: tuple[OpenLoop, ...] = ()
 
     @property
@@ -108,12 +102,6 @@ def measure(feed: Feed, effort: Effort, *, seed: int = 1, engines: Iterable[Any]
     if not rust:
         missing["ablation"] = f"there is no Rust engine here: {missing.get('rust') or 'it is not installed'}"
     ablation = ablate(feed, rounds=effort.ablation_rounds, seed=seed) if rust else None
-    cold: dict[str, Distribution] = {}
-    for timings in report.engines:
-        clock, engine = timings.clock, by_label[timings.label]
-        messages, seconds = effort.cold_messages, effort.cold_s
-        row = cold_cache(engine, feed, clock.cost_p50_ns, messages=messages, seconds=seconds, step_ns=clock.step_ns)
-        cold |= {timings.label: row} if row else {}
     fastest = by_label[report.fastest.label]
     alone = latency(fastest, feed, rounds=effort.latency_rounds, seed=seed)
     alone = replace(alone, timings=replace(alone.timings, label=report.fastest.label))  # as the bench calls it
@@ -121,7 +109,7 @@ def measure(feed: Feed, effort: Effort, *, seed: int = 1, engines: Iterable[Any]
     full = open_loop(fastest, feed, 1e9, _OPEN_MESSAGES)
     capacity = 1e9 / max(full.service.mean, 1.0)
     loads = tuple(open_loop(fastest, feed, share * capacity, _OPEN_MESSAGES) for share in effort.shares)
-    return Measurements({**how, "capacity_per_s": capacity}, missing, report, ablation, alone, cold, loads)
+    return Measurements({**how, "capacity_per_s": capacity}, missing, report, ablation, alone, loads)
 
 
 def read(paths: Iterable[str | Path]) -> Measurements:
@@ -131,12 +119,13 @@ def read(paths: Iterable[str | Path]) -> Measurements:
              results that are not complete, or of different machines, feeds or versions
     """
     payload: dict[str, Any] = {"schema": Measurements.schema}
+    alone = {result.schema: part for part, result in _PARTS.items()}
     for path in map(Path, paths):
-        stored = _load(path)
-        if stored["schema"] == Measurements.schema:
-            payload |= {name: part for name, part in stored.items() if part}
+        stored = _load(path, (Measurements.schema, *alone))
+        if part := alone.get(stored["schema"]):
+            payload[part] = stored
         else:
-            payload[_ALONE[stored["schema"]]] = stored
+            payload |= {name: part for name, part in stored.items() if part}
     try:
         found = Measurements.from_dict(payload)
     except HftlabError as error:
@@ -147,7 +136,7 @@ def read(paths: Iterable[str | Path]) -> Measurements:
     return found
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path, schemas: tuple[str, ...]) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
     except OSError as error:
@@ -155,8 +144,8 @@ def _load(path: Path) -> dict[str, Any]:
     except ValueError:
         raise FeedError(f"{path}: is not JSON; allowed is what `hftlab report` or `hftlab bench --out` has saved") from None
     schema = found.get("schema") if isinstance(found, dict) else None
-    if schema not in (Measurements.schema, *_ALONE):
-        raise UnknownName(f"schema in {path}:", schema, (Measurements.schema, *_ALONE))
+    if schema not in schemas:
+        raise UnknownName(f"schema in {path}:", schema, schemas)
     return dict(found)
 
 

@@ -13,7 +13,7 @@ import pytest
 import hftlab
 from hftlab.cli.main import main
 from hftlab.diagnostics import Diagnosis, Finding
-from hftlab.diagnostics.probes import PACKAGES, PROCESSOR, PROGRAMS, RIGHTS, SYSTEM, UNKNOWN, Probe, hardware_counters, probes
+from hftlab.diagnostics.probes import PACKAGES, PROCESSOR, PROGRAMS, RIGHTS, SYSTEM, UNKNOWN, Probe, probes
 from hftlab.errors import HftlabError
 from hftlab.measurement import affinity, system
 from hftlab.measurement.machine import fingerprint
@@ -117,11 +117,20 @@ def test_a_refused_placement_is_reported(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "not permitted" in lines["real-time scheduling"].state
 
 
-def test_hardware_counters_are_available_or_a_reason_is_given() -> None:
-    reason = hardware_counters()
-    assert reason in ("", "not permitted", "not supported here")
-    finding = findings(RIGHTS, fingerprint())["hardware counters"]
-    assert (finding.state, finding.good) == (reason or "available", not reason)
+@pytest.mark.parametrize(("device", "level", "good"), [("cpu", 2, True), ("cpu_core", 3, False), ("software", 1, False)])
+def test_hardware_counters_need_a_device_and_the_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, level: int, good: bool
+) -> None:
+    machine = fingerprint()
+    (tmp_path / "sys/bus/event_source/devices" / device).mkdir(parents=True)
+    (tmp_path / "proc/sys/kernel").mkdir(parents=True)
+    (tmp_path / "proc/sys/kernel/perf_event_paranoid").write_text(f"{level}\n")
+    monkeypatch.setattr(system, "ROOT", tmp_path)
+    finding = findings(RIGHTS, machine)["hardware counters"]
+    assert finding.good is good
+    assert finding.state.endswith(f"perf_event_paranoid {level}")
+    assert finding.state.startswith("not supported here") is (device == "software")
+    assert bool(finding.improve) is not good
 
 
 def test_without_the_network_package_its_probes_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +161,7 @@ def test_with_nothing_there_it_still_reports(tmp_path: Path) -> None:
     for name in ("cargo", "valgrind", "strace", "chromium", "altair", "memray"):
         assert (lines[name]["state"], lines[name]["good"]) == ("missing", False)
     assert lines["engine rust"]["good"] is False
-    for name in ("frequency policy", "boost", "SMT", "steal time", "clocksource", "perf_event_paranoid"):
+    for name in ("frequency policy", "boost", "SMT", "steal time", "clocksource", "ptrace"):
         assert lines[name]["state"] == UNKNOWN, name
     assert "perf_counter_ns in python" in lines["noise floor"]["state"]
 

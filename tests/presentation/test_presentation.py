@@ -14,8 +14,8 @@ import pytest
 from hftlab.errors import HftlabError, OutputError
 from hftlab.presentation import html, output, terminal
 from hftlab.presentation.document import Code, Document, Figure, Section, Table, Tiles, duration, number, table, text
+from hftlab.presentation.html import script_json
 from hftlab.presentation.markdown import escape, markdown
-from hftlab.presentation.page import script_json
 from hftlab.presentation.result import Result, require_schema, to_json
 
 HOSTILE = "<script>alert(1)</script>|`x`[a](b)&amp; *b* [red]"
