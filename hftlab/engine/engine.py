@@ -16,7 +16,6 @@ from hftlab.errors import FaultError, FeedError, UnknownName, check_type
 from hftlab.events import EVENT_DTYPE, Events, as_events, describe
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.frames import Joiner, Problem
-from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
 from hftlab.settings import Keep, OrderConfig, Record, RiskConfig, Settings, SignalConfig, Stage
 from hftlab.stages.interfaces import INTERFACES, Factory, label
@@ -229,4 +228,6 @@ def synthetic(regime: str = "calm", messages: int = 200_000, seed: int = 1, symb
     raises : UnknownName for a regime, ConfigError for a number out of range
     """
     name = f"{regime}-{messages}-{seed}" + (f"-{symbols}" if symbols else "")
+    from hftlab.feeds.generate.synthetic import generate  # the whole generator, which a run over a file does not need
+
     return ItchFeed(generate(regime, messages, seed, symbols), name=name)

@@ -16,7 +16,6 @@ import numpy as np
 from hftlab.errors import FeedError, UnknownName, check_choice, check_type, check_whole
 from hftlab.events import EVENT_DTYPE, Events, Kind, as_events
 from hftlab.feeds.frames import Block, Message, learn_name, walk
-from hftlab.presentation import html
 from hftlab.presentation.document import Table, table
 
 _NO_PRICE = -(2**63)  # has no negative, which a side-signed price needs
@@ -76,6 +75,8 @@ class Feed(ABC):
         return f"<{type(self).__name__} {self.name}>"
 
     def _repr_html_(self) -> str:
+        from hftlab.presentation import html
+
         return html.fragment(f"{type(self).__name__} {self.name}", self.tables())
 
 

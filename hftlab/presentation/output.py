@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,7 +26,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         target = path.resolve()
-        beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part{target.suffix}")
+        beside = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part{target.suffix}")
         beside.touch(exist_ok=False)
         try:
             if target.exists():
@@ -71,6 +69,8 @@ def check_writable(path: str | Path) -> None:
 
     raises : OutputError
     """
+    import tempfile
+
     path = Path(path)
     try:
         if path.is_dir():
