@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import IPv4Address
-from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
+from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, DefaultSelector
 from typing import NamedTuple
 
 from hftlab.errors import ConfigError
 
 LOOPBACK = "127.0.0.1"
+_BACKLOG = 128  # connections that may wait to be accepted
+_RECEIVE_BUFFER = 1 << 22  # bytes asked of the system for each line
+_IP_MULTICAST_ALL = 49  # of Linux; 0: not what another process of this machine has joined on another interface
 
 
 class Address(NamedTuple):
@@ -44,19 +48,88 @@ class Address(NamedTuple):
         return f"{self.host}:{self.port}"
 
 
-def destination(address: Address, what: str) -> Address:
-    """Where a line goes to: a multicast group with port 0 gets a free port. raises : ConfigError for a port 0 elsewhere"""
-    if address.port:
-        return address
-    if not address.multicast:
-        raise ConfigError(f"{what} must have a port above 0 (0 is for multicast groups alone), got {address}")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("", 0))
-        return address._replace(port=probe.getsockname()[1])
+class System:
+    """What exchange and trader ask of the system: clocks, sockets that do not block, and waiting for them.
+
+    A simulation brings another one, whose sockets have the methods that are used of these.
+
+    clock      : monotonic ns
+    wall_clock : ns since 1970, the clock of the stamps on what is received; None where these are not to be looked at, which is
+                 the default beside a clock that is not the system's
+    """
+
+    def __init__(self, clock: Callable[[], int] | None = None, wall_clock: Callable[[], int] | None = None) -> None:
+        self.clock = clock or time.monotonic_ns
+        self.wall_clock = wall_clock or (None if clock else time.time_ns)
+
+    def destination(self, address: Address, what: str) -> Address:
+        """Where a line goes to: a multicast group with port 0 gets a free port. raises : ConfigError for a port 0 elsewhere"""
+        if address.port:
+            return address
+        if not address.multicast:
+            raise ConfigError(f"{what} must have a port above 0 (0 is for multicast groups alone), got {address}")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("", 0))
+            return address._replace(port=probe.getsockname()[1])
+
+    def sender(self, interface: str) -> socket.socket:
+        """For datagrams to anywhere; multicast leaves by the interface with this address. raises : ConfigError"""
+        host = Address.parse(f"{interface}:0", "interface").host
+        with _opening(socket.SOCK_DGRAM, f"interface {interface}") as out:
+            out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(host))
+            out.setsockopt(
+                socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, struct.pack("b", 0 if IPv4Address(host).is_loopback else 1)
+            )
+            out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
+        return out
+
+    def listener(self, address: Address, interface: str) -> socket.socket:
+        """For what is sent to an address, a multicast group joined on one interface. raises : ConfigError"""
+        with _opening(socket.SOCK_DGRAM, f"line {address}: cannot be listened to") as opened:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            if address.multicast:
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened.bind(address)
+            if address.multicast:
+                group = struct.pack("4s4s", socket.inet_aton(address.host), socket.inet_aton(interface))
+                opened.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
+                opened.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
+        return opened
+
+    def datagrams(self, address: Address, what: str) -> socket.socket:
+        """For datagrams to and from an address of ours. raises : ConfigError"""
+        with _opening(socket.SOCK_DGRAM, f"{what} {address}: cannot be bound") as opened:
+            opened.bind(address)
+        return opened
+
+    def towards(self, server: Address, what: str) -> socket.socket:
+        """For datagrams to a server and its answers, at that address of ours from which it is reached. raises : ConfigError"""
+        with _opening(socket.SOCK_DGRAM, f"{what} {server}: cannot be reached") as probe, probe:
+            probe.connect(server)
+            return self.datagrams(Address(probe.getsockname()[0], 0), what)
+
+    def server(self, address: Address, what: str) -> socket.socket:
+        """For connections to an address of ours. raises : ConfigError"""
+        with _opening(socket.SOCK_STREAM, f"{what} {address}: cannot be bound") as opened:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened.bind(address)
+            opened.listen(_BACKLOG)
+        return opened
+
+    def client(self) -> socket.socket:
+        """For one connection to somewhere."""
+        opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        opened.setblocking(False)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return opened
+
+    def selector(self) -> BaseSelector:
+        """Waits for any of these sockets."""
+        return DefaultSelector()
 
 
 @contextmanager
-def opening(kind: socket.SocketKind, failed: str) -> Iterator[socket.socket]:
+def _opening(kind: socket.SocketKind, failed: str) -> Iterator[socket.socket]:
     """A socket that does not block, to be set up; what the system refuses closes it. raises : ConfigError, `failed` and why"""
     opened = socket.socket(socket.AF_INET, kind)
     try:
@@ -65,27 +138,6 @@ def opening(kind: socket.SocketKind, failed: str) -> Iterator[socket.socket]:
     except OSError as error:
         opened.close()
         raise ConfigError(f"{failed}: {error.strerror}") from None
-
-
-def sender(interface: str) -> socket.socket:
-    """A socket for datagrams to anywhere; multicast leaves by the interface with this address. raises : ConfigError"""
-    host = Address.parse(f"{interface}:0", "interface").host
-    with opening(socket.SOCK_DGRAM, f"interface {interface}") as out:
-        out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(host))
-        out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, struct.pack("b", 0 if IPv4Address(host).is_loopback else 1))
-        out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
-    return out
-
-
-def bind(kind: socket.SocketKind, address: Address, what: str, backlog: int = 0) -> socket.socket:
-    """A datagram socket, or with a backlog a listening one, that does not block. raises : ConfigError"""
-    with opening(kind, f"{what} {address}: cannot be bound") as opened:
-        if backlog:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.bind(address)
-        if backlog:
-            opened.listen(backlog)
-    return opened
 
 
 def address_of(opened: socket.socket | None) -> str:
@@ -99,9 +151,8 @@ class Loop:
     numbered : sockets whose numbers `wait` gives; one more, which comes and goes, only wakes it; spin : never sleep
     """
 
-    def __init__(self, numbered: Mapping[int, socket.socket], *, spin: bool = False) -> None:
-        self.spin, self._numbers = spin, list(numbered)
-        self._selector = DefaultSelector()
+    def __init__(self, numbered: Mapping[int, socket.socket], selector: BaseSelector, *, spin: bool = False) -> None:
+        self.spin, self._numbers, self._selector = spin, list(numbered), selector
         self._watched: tuple[socket.socket, int] | None = None
         for number, opened in numbered.items():
             self._selector.register(opened, EVENT_READ, number)

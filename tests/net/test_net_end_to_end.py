@@ -15,6 +15,7 @@ from venue.process import Process
 from venue.waiting import LIMIT_S
 
 import hftlab
+from hftlab.net.endpoints import System
 from hftlab.net.exchange.audit import message_to_dict, read_log
 from hftlab.net.exchange.server import Exchange
 from hftlab.net.exchange.settings import ExchangeSettings
@@ -146,7 +147,7 @@ def test_who_comes_late_asks_for_what_was_before_and_then_trades(started: Callab
     feed = hftlab.synthetic("burst", MESSAGES, seed=SEED)
     clock, journal = SlowClock(), tmp_path / "journal"
     settings = ExchangeSettings.on_free_ports(pace="2000/s", heartbeat_after_end_s=1.0, end_repeat_s=0.5, heartbeat_s=0.1)
-    made = Exchange(feed, {"TRADER": PASSWORD}, settings, clock=clock)
+    made = Exchange(feed, {"TRADER": PASSWORD}, settings, system=System(clock))
     at, end = made.start(), time.monotonic() + LIMIT_S
     try:
         while made.publisher.next <= MESSAGES // 2:

@@ -23,6 +23,7 @@ import hftlab
 from hftlab.engine.live import LiveSession
 from hftlab.errors import ConfigError
 from hftlab.net import Trader, TraderSettings
+from hftlab.net.endpoints import System
 from hftlab.net.trader.gates import HoldReason
 from hftlab.net.trader.gateway import GatewayState
 from hftlab.net.trader.journal import replay_journal
@@ -54,7 +55,7 @@ def run(exchange: FakeExchange) -> Iterator[Run]:
         backend: str = "python", *, ready: bool = True, clock: Callable[[], int] = time.monotonic_ns, **settings: Any
     ) -> Duo:
         options = {name: settings.pop(name) for name in ("order_config", "risk_config") if name in settings}
-        started.append(duo := Duo(exchange, exchange.settings(**settings), backend, clock=clock, **options))
+        started.append(duo := Duo(exchange, exchange.settings(**settings), backend, system=System(clock), **options))
         if ready:
             duo.ready()
         return duo

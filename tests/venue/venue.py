@@ -9,6 +9,7 @@ from typing import Any
 
 from hftlab.feeds.itch import ItchFeed
 from hftlab.net import Exchange, ExchangeSettings
+from hftlab.net.endpoints import System
 from hftlab.net.exchange.audit import SessionState
 from venue.client import Client
 from venue.feeds import SMALL
@@ -27,7 +28,7 @@ class Venue:
 
     def open(self, feed: bytes = SMALL, *, state: SessionState | None = None, **more: Any) -> Exchange:
         """A started exchange; what is not a setting is an argument of `Exchange`."""
-        given = {name: more.pop(name) for name in ("clock",) if name in more}
+        given = {"system": System(more.pop("clock", None))}
         values = {"pace": "max", "heartbeat_after_end_s": 600, "end_repeat_s": 0.05, "heartbeat_s": 0.05, "session": "DAY1"}
         return self.start(
             Exchange(ItchFeed(feed), ACCOUNTS, ExchangeSettings.on_free_ports(**{**values, **more}), state=state, **given)

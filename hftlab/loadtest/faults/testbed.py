@@ -17,6 +17,7 @@ from typing import Any
 from hftlab.engine.engine import synthetic
 from hftlab.loadtest.faults.recorder import Recorder
 from hftlab.loadtest.faults.relay import Relay, TestClient
+from hftlab.net.endpoints import System
 from hftlab.net.exchange.audit import SessionState
 from hftlab.net.exchange.server import Exchange, Phase
 from hftlab.net.exchange.settings import ExchangeSettings
@@ -135,14 +136,14 @@ class TestBed:
         self.relay = Relay(place["orders"])
         self._closing.append(self.relay.close)
         at = {"lines": (place["line_a"], place["line_b"]), "requests": place["requests"], "orders": self.relay.address}
-        self.trader = Trader(TraderSettings(**{**at, **ours}), self.backend, clock=self.clock, **EAGER)
+        self.trader = Trader(TraderSettings(**{**at, **ours}), self.backend, system=System(self.clock), **EAGER)
         self.recorder = Recorder(self.trader, self.exchange.session.ljust(10).encode(), lambda: self.exchange.publisher.next)
         self._closing += [lambda: self.trader.gateway.close(self.clock()), self.trader.stop]
         self.trader.start()
         self.trader.journal.wall_clock = self.wall_clock
 
     def _open(self, settings: ExchangeSettings, state: SessionState | None = None) -> None:
-        self.exchange = Exchange(self.feed, ACCOUNTS, settings, state=state, clock=self.clock)
+        self.exchange = Exchange(self.feed, ACCOUNTS, settings, state=state, system=System(self.clock))
         self.exchange.start()
         self.exchange.audit.wall_clock = self.wall_clock
 

@@ -18,8 +18,7 @@ from hftlab.engine.timing import Histogram
 from hftlab.errors import ConfigError, FeedError
 from hftlab.feeds import feed as feeds
 from hftlab.feeds.feed import Feed
-from hftlab.net import endpoints
-from hftlab.net.endpoints import Address
+from hftlab.net.endpoints import Address, System
 from hftlab.net.exchange.retransmission import RetransmitBuffer, RetransmitServer
 from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.protocols import moldudp64
@@ -204,8 +203,8 @@ class Broadcast:
     counts  : send_failed (datagrams the system did not take)
     """
 
-    def __init__(self, feed: Feed, session: str, settings: ExchangeSettings) -> None:
-        self.settings = settings
+    def __init__(self, feed: Feed, session: str, settings: ExchangeSettings, system: System) -> None:
+        self.settings, self.system = settings, system
         self.publisher = Publisher(feed, session.ljust(10).encode(), settings)
         self.retransmit = RetransmitServer(self.publisher.buffer, self.publisher.session, rate=settings.retransmit_rate)
         chances = zip("AB", settings.chances, strict=True)
@@ -219,9 +218,9 @@ class Broadcast:
         """Bind; returns the socket on which requests come. raises : ConfigError"""
         wanted = {"A": self.settings.line_a, "B": self.settings.line_b}
         for name, text in wanted.items():
-            self.targets[name] = endpoints.destination(Address.parse(text, f"line {name}"), f"line {name}")
-        self._sender = endpoints.sender(self.settings.interface)  # closed by `close`, whatever follows
-        self.requests = endpoints.bind(socket.SOCK_DGRAM, Address.parse(self.settings.requests, "requests"), "requests")
+            self.targets[name] = self.system.destination(Address.parse(text, f"line {name}"), f"line {name}")
+        self._sender = self.system.sender(self.settings.interface)  # closed by `close`, whatever follows
+        self.requests = self.system.datagrams(Address.parse(self.settings.requests, "requests"), "requests")
         return self.requests
 
     def close(self) -> None:

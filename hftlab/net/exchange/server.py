@@ -10,18 +10,15 @@ waiting (for traders) -> open (publishing) -> staying (heartbeats) -> ending (en
 
 from __future__ import annotations
 
-import socket
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum
-from selectors import EVENT_READ, DefaultSelector
+from selectors import EVENT_READ, BaseSelector
 from typing import Any
 
 from hftlab.errors import ConfigError
 from hftlab.feeds.feed import Feed
-from hftlab.net import endpoints
-from hftlab.net.endpoints import Address
+from hftlab.net.endpoints import Address, System, address_of
 from hftlab.net.exchange.audit import AuditLog, SessionState
 from hftlab.net.exchange.connections import Connection, Connections
 from hftlab.net.exchange.matching import Matcher
@@ -51,7 +48,7 @@ class Exchange:
     feed     : one of wire bytes
     accounts : password by username
     state    : a session to be taken up again, see `SessionState`; without it a new one
-    clock    : monotonic ns
+    system   : its clocks and sockets
     lines    : "A" and "B", whose faults may be changed while it runs
     raises   : ConfigError for what cannot be published or is no account
     """
@@ -63,19 +60,20 @@ class Exchange:
         settings: ExchangeSettings | None = None,
         *,
         state: SessionState | None = None,
-        clock: Callable[[], int] = time.monotonic_ns,
+        system: System | None = None,
     ) -> None:
         chosen = settings or ExchangeSettings.on_free_ports()
         self.session = state.session if state else chosen.session_name
         self.settings = replace(chosen, session=self.session)
-        self.clock, self.phase = clock, Phase.WAITING
-        self.broadcast = Broadcast(feed, self.session, self.settings)
+        self.system, self.phase = system or System(), Phase.WAITING
+        self.clock = self.system.clock
+        self.broadcast = Broadcast(feed, self.session, self.settings, self.system)
         self.publisher, self.lines = self.broadcast.publisher, self.broadcast.lines
         self.matcher = Matcher(max_open_orders=self.settings.max_open_orders)
         self._accounts = check_accounts(tuple(accounts.items()), "accounts")
         self._feed, self._state = feed, state
         self._until_ns = self._tidy_ns = self._checkpoint_ns = self._noted = 0
-        self._selector: DefaultSelector | None = None
+        self._selector: BaseSelector | None = None
 
     # Life -------------------------------------------------------------------------------------------------------------------
 
@@ -85,12 +83,12 @@ class Exchange:
         self.audit = AuditLog(chosen.audit, self.session)
         try:
             requests = self.broadcast.open()
-            listener = endpoints.bind(socket.SOCK_STREAM, Address.parse(chosen.orders, "orders"), "orders", backlog=128)
+            listener = self.system.server(Address.parse(chosen.orders, "orders"), "orders")
         except ConfigError:
             self.broadcast.close()
             self.audit.close()
             raise
-        self._selector = DefaultSelector()
+        self._selector = self.system.selector()
         self._selector.register(requests, EVENT_READ, self.broadcast)
         self.sessions = OrderSessions(self.matcher, self._accounts, self.audit, chosen)
         self.connections = Connections(listener, self._selector, self.sessions, chosen)
@@ -105,8 +103,8 @@ class Exchange:
             "line_a": str(self.broadcast.targets["A"]),
             "line_b": str(self.broadcast.targets["B"]),
             "interface": self.settings.interface,
-            "requests": endpoints.address_of(self.broadcast.requests),
-            "orders": endpoints.address_of(self.connections.listener),
+            "requests": address_of(self.broadcast.requests),
+            "orders": address_of(self.connections.listener),
         }
 
     @property

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import socket
-import struct
 from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 
 from hftlab.errors import ConfigError
-from hftlab.net.endpoints import Address, bind, opening
+from hftlab.net.endpoints import Address, System
 from hftlab.net.trader.settings import TraderSettings
 from hftlab.protocols.arbiter import Arbiter, Delivery
 from hftlab.protocols.moldudp64 import END, HEADER
 
 _LARGEST = 65_536  # no datagram is longer
 _BURST = 64  # datagrams taken from one socket before the others have their turn
-_RECEIVE_BUFFER = 1 << 22  # bytes asked of the system for each line
 _END = END.to_bytes(2, "big")
-_IP_MULTICAST_ALL = 49  # of Linux; 0: not what another process of this machine has joined on another interface
 ANSWERS = 2  # the line number of answers to requests
 
 
@@ -50,8 +47,8 @@ class FeedHandler:
     ending       : the latest that came without messages was the end of the session
     """
 
-    def __init__(self, settings: TraderSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: TraderSettings, system: System) -> None:
+        self.settings, self.system = settings, system
         self.arbiter = Arbiter(
             window=settings.window,
             gap_timeout_ns=settings.ns("gap_timeout"),
@@ -69,9 +66,10 @@ class FeedHandler:
         """Bind and join. raises : ConfigError for an address that cannot be had; then nothing stays open"""
         try:
             for number, text in enumerate(self.settings.lines):
-                self.lines.append(listener(Address.parse(text, f"line {'AB'[number]}"), self.settings.interface))
+                line = Address.parse(text, f"line {'AB'[number]}")
+                self.lines.append(self.system.listener(line, self.settings.interface))
             if self._server:
-                self.requests = bind(socket.SOCK_DGRAM, Address(_towards(self._server), 0), "requests")
+                self.requests = self.system.towards(self._server, "requests")
         except ConfigError:
             self.close()
             raise
@@ -138,24 +136,3 @@ class FeedHandler:
         """Begin again at message 1, of this session or of a new one; there is a gap until something of it has come."""
         self.arbiter.restart(session, 1)
         self._started = False
-
-
-def listener(address: Address, interface: str) -> socket.socket:
-    """A socket that receives what is sent to an address, a multicast group joined on one interface. raises : ConfigError"""
-    with opening(socket.SOCK_DGRAM, f"line {address}: cannot be listened to") as opened:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        if address.multicast:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.bind(address)
-        if address.multicast:
-            group = struct.pack("4s4s", socket.inet_aton(address.host), socket.inet_aton(interface))
-            opened.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
-            opened.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
-    return opened
-
-
-def _towards(server: Address) -> str:
-    """The address of ours from which a server is reached; nothing is sent."""
-    with opening(socket.SOCK_DGRAM, f"requests {server}: cannot be reached") as probe, probe:
-        probe.connect(server)
-        return str(probe.getsockname()[0])

@@ -42,6 +42,11 @@ class TradingGates:
         self.settings, self.feed, self.gateway = settings, feed, gateway
         self.killed, self.stopping = "", False
         self._finished_ns = 0  # since when the feed's session is over
+        self._until_ns = 0  # the end of a trader that is stopping
+
+    def stop(self, now_ns: int) -> None:
+        """The trader is about to end."""
+        self.stopping, self._until_ns = True, now_ns + self.settings.ns("shutdown_timeout")
 
     def reason(self, now_ns: int, journal: AuditLog, *, corrupted: bool) -> HoldReason | None:
         """Why nothing may leave now; None if every gate is open. corrupted : whether the engine's books are wrong for good"""
@@ -74,11 +79,13 @@ class TradingGates:
         return f"the loss must be at most {limit:,.2f}, got {-profit:,.2f}" if limit is not None and profit < -limit else ""
 
     def is_over(self, now_ns: int, *, open_orders: bool) -> bool:
-        """Whether the trader can end: the login is refused, or the feed's session is over and has left nothing open.
+        """Whether the trader can end: it was to, the login is refused, or the feed's session is over and has left nothing open.
 
         Also where messages are missing still, or the end of the session did not arrive, when one of the two sessions is over and
         nobody is there any more who could send them.
         """
+        if self.stopping:
+            return not (open_orders and self.gateway.ready and now_ns < self._until_ns)
         self._finished_ns = (self._finished_ns or now_ns) if self.feed.arbiter.finished else 0
         if self.gateway.state is GatewayState.REFUSED:
             return True

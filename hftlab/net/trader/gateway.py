@@ -24,7 +24,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from hftlab.errors import WireError
-from hftlab.net.endpoints import Address
+from hftlab.net.endpoints import Address, System
 from hftlab.net.trader.settings import MS_NS, TraderSettings
 from hftlab.protocols import ouch
 from hftlab.protocols.soup_session import OPEN, Client, Event
@@ -76,8 +76,8 @@ class Gateway:
     counts : connections, logins, breaks, sent (orders and cancels), heartbeats
     """
 
-    def __init__(self, settings: TraderSettings) -> None:
-        self.settings, self.state = settings, GatewayState.DOWN
+    def __init__(self, settings: TraderSettings, system: System) -> None:
+        self.settings, self.system, self.state = settings, system, GatewayState.DOWN
         self.address = Address.parse(settings.orders, "orders")
         idle_timeout_ns = settings.ns("idle_timeout")
         self.client = Client(settings.username, settings.password, idle_timeout_ns=idle_timeout_ns, version=settings.version)
@@ -169,9 +169,7 @@ class Gateway:
         self._drop()
 
     def _connect(self, now_ns: int) -> list[GatewayEvent]:
-        opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        opened.setblocking(False)
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opened = self.system.client()
         self.counts["connections"] += 1
         self.socket, self.state, self._due_ns = opened, GatewayState.CONNECTING, now_ns + self.settings.ns("connect_timeout")
         code = opened.connect_ex(self.address)

@@ -17,9 +17,7 @@ the next one.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,7 +27,7 @@ from hftlab.engine.live import LiveSession
 from hftlab.engine.session import Backend
 from hftlab.engine.timing import Histogram
 from hftlab.measurement.distribution import Distribution
-from hftlab.net.endpoints import Loop
+from hftlab.net.endpoints import Loop, System
 from hftlab.net.exchange.audit import AuditLog
 from hftlab.net.trader.feed import FeedHandler, FeedState
 from hftlab.net.trader.gates import HoldReason, TradingGates
@@ -50,7 +48,7 @@ class Trader:
     """One trader; nothing is bound before `start`.
 
     backend  : a name, a Backend or an Engine; options : as for hftlab.Engine (order_config, risk_config, ...)
-    clock    : monotonic ns
+    system   : its clocks and sockets
     live     : the engine; orders : orders, positions and cash as the exchange has reported them
     held     : why nothing is traded now, None if it is
     failed   : why the login was refused, "" if it was not
@@ -64,13 +62,14 @@ class Trader:
         settings: TraderSettings,
         backend: str | Backend | Engine = "auto",
         *,
-        clock: Callable[[], int] = time.monotonic_ns,
+        system: System | None = None,
         **options: Any,
     ) -> None:
-        self.settings, self.clock = settings, clock
+        self.settings, self.system = settings, system or System()
+        self.clock = self.system.clock
         self.live = LiveSession(backend, **options)
         self.engine = self.live.engine
-        self.feed, self.gateway = FeedHandler(settings), Gateway(settings)
+        self.feed, self.gateway = FeedHandler(settings, self.system), Gateway(settings, self.system)
         self.gates = TradingGates(settings, self.feed, self.gateway)
         self.journal = AuditLog(None, "")
         self.orders = OrderManager(self.live, self._note)
@@ -94,7 +93,7 @@ class Trader:
         except Exception:
             self.journal.close()
             raise
-        self._loop = Loop(self.feed.numbered, spin=self.settings.spin)
+        self._loop = Loop(self.feed.numbered, self.system.selector(), spin=self.settings.spin)
         self._note("start", engine=self.engine.label, **self.addresses)
         self._round(self.clock())
         return self.addresses
@@ -117,17 +116,20 @@ class Trader:
             return True
         return self._round(self.clock())
 
+    def finish(self) -> None:
+        """End soon: what is open is canceled; `poll` returns False when that is answered, or after `shutdown_timeout_ms`."""
+        if not self.gates.stopping:
+            self.gates.stop(self.clock())
+            self._check_gates(self.clock())
+            self._cancel_all()
+
     def stop(self) -> dict[str, Any]:
         """Cancel what is open, wait a moment for the answers, log out, close; returns the summary."""
         if self._loop is not None:
-            self.gates.stopping = True
-            self._check_gates(self.clock())
-            until = self.clock() + self.settings.ns("shutdown_timeout")
-            self._cancel_all()
-            while self.orders.open and self.gateway.ready and self.clock() < until:
-                self._on_events(self.gateway.poll(self.clock()))
-                self._on_events(self.gateway.due(self.clock()))
-                time.sleep(0.001)
+            self.finish()
+            while not self.gates.is_over(now_ns := self.clock(), open_orders=bool(self.orders.open)):
+                self._loop.wait(0.001)
+                self._on_events([*self.gateway.poll(now_ns), *self.gateway.due(now_ns)])
             self.gateway.close(self.clock())
             self._loop.close()
             self._loop = None
