@@ -230,8 +230,8 @@ def test_a_trader_with_nobody_to_ask_stays_out_after_a_message_that_cannot_be_re
 # Around it ----------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_wall_clock_is_read_for_nothing_but_to_be_written_down() -> None:
-    """Nothing under hftlab/net asks for the time of day but the audit log's stamp and the name of a session."""
+def test_the_wall_clock_is_read_for_stamps_alone() -> None:
+    """Nothing under hftlab/net asks for the time of day but the audit log's stamp, the name of a session, and `System`."""
     import ast
     from pathlib import Path
 
@@ -244,7 +244,7 @@ def test_the_wall_clock_is_read_for_nothing_but_to_be_written_down() -> None:
                 name = getattr(node.value, "id", "")
                 if name in ("time", "datetime", "date"):
                     found.add((path.stem, f"{name}.{node.attr}"))
-    assert found == {("audit", "datetime.now"), ("settings", "time.time_ns")}
+    assert found == {("audit", "datetime.now"), ("settings", "time.time_ns"), ("endpoints", "time.time_ns")}
 
 
 def test_the_command_prints_the_table_and_its_exit_code_says_whether_all_is_well(
