@@ -177,7 +177,7 @@ curves = pl.concat(
     .unique("x", keep="last", maintain_order=True)
     for name, one in (("the order at the back", order), ("one from the middle", middle))
 )
-charts.line_chart(curves, "Shares ahead of an order", "until it is gone", x="message index", y="shares ahead", step=True)
+charts.line_chart(curves, "Shares ahead of an order", "until it is gone", x="message index", y="shares ahead", mark="step")
 
 # %% [markdown]
 # **Why?** Market makers change their quotes with every tick: most messages are deletes, and they remove orders anywhere in the

@@ -46,14 +46,6 @@ def bins() -> pl.DataFrame:
     return frame("series low_ns high_ns count", *rows)
 
 
-@cache
-def cells() -> pl.DataFrame:
-    """start, end (message index), low_ns, high_ns, count."""
-    counts, x, y = np.histogram2d(np.arange(20_000), samples(4_000.0), (np.linspace(0, 20_000, 41), np.logspace(3, 6, 41)))
-    rows = [(x[i], x[i + 1], y[j], y[j + 1], int(counts[i, j])) for i, j in np.argwhere(counts)]
-    return frame("start end low_ns high_ns count", *rows)
-
-
 def loads() -> pl.DataFrame:
     """load, percentile, ns, time: an M/M/1 queue."""
     factors = {"p50": 0.7, "p99": 4.6, "p99.9": 6.9}
@@ -87,35 +79,12 @@ BUDGET = frame(
     ("python", "tick", 900.0), ("python", "book", 2_000.0), ("python", "signal", 1_900.0), ("python", "order", 300.0),
     ("a fast one", "tick", 9.0), ("a fast one", "book", 20.0), ("a fast one", "signal", 19.0), ("a fast one", "noise", -0.3),
 )  # fmt: skip
-ABLATION = frame(
-    "start axis from to from_ns_per_message to_ns_per_message ratio low high verdict",
-    *[
-        (*what, before, after, before / after, 0.98 * before / after, 1.03 * before / after, verdict)
-        for *what, before, after, verdict in [
-            ("naive", "book", "btree", "ladder", 120.0, 100.0, "faster 1.20x [1.18, 1.24]"),
-            ("naive", "signal", "recompute", "incremental", 120.0, 120.0, "no difference seen"),
-            ("best", "book", "ladder", "btree", 60.0, 90.0, "slower 1.50x [1.46, 1.53]"),
-            ("ladder", "book", "btree", "ladder", 120.0, 130.0, "slower 1.08x [1.05, 1.11]"),
-            ("ladder", "signal", "recompute", "incremental", 130.0, 60.0, "faster 2.17x [2.12, 2.23]"),
-            ("ladder", "all", "naive", "best", 120.0, 60.0, "faster 2.00x [1.96, 2.06]"),
-            ("naive", "A/A", "naive", "naive", 120.0, 120.0, "control"),
-            ("best", "A/A", "best", "best", 60.0, 60.0, "control"),
-        ]
-    ],
-)
-COMPARISON = frame(
-    "metric a b ratio low high control control_low control_high verdict",
-    ("p50", 1_500.0, 1_000.0, 1.5, 1.4, 1.6, 1.0, 0.98, 1.02, "faster 1.5x"),
-    ("p99", 90.0, 99.0, 0.91, 0.8, 1.05, None, None, None, "no difference seen"),
-    ("p99.9", 9.0, 9.0, None, None, None, None, None, None, "too few rounds"),
-)
-SCALING = frame(
-    "variant size ns_per_message low high",
-    *[
-        (name, size, ns * size**0.1, ns * 0.95 * size**0.1, ns * 1.1 * size**0.1)
-        for name, ns in [("naive", 90.0), ("best", 40.0), ("best again", 41.0)]
-        for size in (100, 1_000, 10_000)
-    ],
+RATIOS = frame(
+    "group label ratio low high verdict text",
+    ("from naive", "book: btree → ladder", 1.2, 1.18, 1.24, "faster 1.20x [1.18, 1.24]", "120 ns → 100 ns"),
+    ("from naive", "signal: recompute → incremental", 1.0, 0.98, 1.03, "no difference seen", ""),
+    ("from naive", "A/A control", 1.0, 0.98, 1.03, "control", ""),
+    ("from best", "book: ladder → btree", 0.66, 0.65, 0.68, "slower 1.50x [1.46, 1.53]", "60 ns → 90 ns"),
 )
 CALLS = frame(
     "way until messages_per_crossing ns_per_message low high min",
@@ -129,37 +98,17 @@ CALLS = frame(
         ]
     ],
 )  # fmt: skip
-STAGES = frame("engine stage ns_per_message", ("python", "book", 1_500.0), ("rust", "book", 30.0), ("rust", "signal", -1.0))
 TRANSPORTS = frame("transport p50 p99 p99.9", ("udp", 9_000.0, 20_000.0, 90_000.0), ("shm", 300.0, 700.0, None))
 PATHS = TRANSPORTS.rename({"transport": "path"})
 SHARES = frame(
     "path part ns share",
     *[(path, part, 1_000.0 * share, share) for path in ("udp", "shm") for part, share in (("engine", 0.1), ("transport", 0.9))],
 )
-STORMS = frame(
-    "storm target ns_per_message p50 p99 p99.9",
-    ("cancel", "rust", 60.0, 50.0, 90.0, None),
-    ("cancel", "python", 4e3, 3e3, 9e3, None),
-)  # fmt: skip
 QUEUES = frame(
-    "target series ms waiting book",
-    *[(t, s, float(ms), ms % 7, "fresh") for t in ("rust", "python") for s in ("2x", "10x") for ms in range(20)],
+    "panel series x y", *[(t, s, float(ms), 1.0 + ms % 7) for t in ("rust", "python") for s in ("2x", "10x") for ms in range(20)]
 )
-SOAK = frame(
-    "at_s service_p50 response_p99 response_max rss_bytes engine_bytes",
-    *[(at, 100.0, 900.0 + at, 9e3, 1e8, 1e6 + at) for at in range(10)],
-)
-MOMENTS = frame(
-    "index kind gap_ns tick_ns book_ns signal_ns order_ns",
-    *[(at, "ADD", 50 * at, 20, 300 + 9_000 * (at == 5), 0, 7) for at in range(10)],
-)
-SLOWEST = frame("rank index sentence", (1, 5, "message 5: 9 µs in book; before it 250 ns"))
-CLOCKS = frame("clock min p50 p90 p99 p99.9 p99.99 max n", ("tsc", 0.0, 20.0, 21.0, 30.0, 50.0, None, 9e4, 10_000))
 LINES = frame("series x y", ("one", 1, 0.5), ("one", 10, 2.0), ("other", 10, 30.0))
-BARS = frame(
-    "label value group panel",
-    ("a", 3.0, "book", "x"), ("a", 0.5, "order", "x"), ("b", 0.0, "mine", "y"), ("c", None, "mine", "y"),
-)  # fmt: skip
+BARS = frame("label value group", ("a", 3.0, "book"), ("a", 0.5, "order"), ("b", 0.0, "mine"), ("c", None, "mine"))
 TREE = frame(
     "name stage depth start end share own",
     ("all", "engine", 0, 0.0, 1.0, 1.0, 0.1), ("a_function", "book", 1, 0.0, 0.9, 0.9, 0.9),

@@ -1,4 +1,4 @@
-"""Distributions of latency: percentiles, the complementary distribution, ridges of histograms, a heat map over time.
+"""Distributions of latency: percentiles, and ridges of histograms.
 
 A line ends with the rows of its frame: percentiles that a sample cannot bear are left out before.
 """
@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from typing import Any
 
 import polars as pl
 
 from hftlab.charts.base import WIDTH, Chart, alt, data, empty_chart, head, rows_of
-from hftlab.charts.scales import broken, by_series, legend, names_in, text_width, time_axis
+from hftlab.charts.scales import broken, by_series, names_in, text_width, time_axis
 from hftlab.presentation.document import duration
 
 #: How far a ridge reaches, in distances between two of them.
 _REACH = 1.7
-_CLOCK_FIGURES = {"min": 0.0, "p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "p99.99": 99.99}
 
 
 def percentile_chart(
@@ -31,7 +29,7 @@ def percentile_chart(
 
     After Gil Tene's HdrHistogram. A dot marks where a series ends.
     """
-    rows = _beyond(frame, "percentile_chart", "one_in", lambda percentile: 100 / (100 - percentile))
+    rows = _beyond(frame)
     if not rows:
         return empty_chart("no percentile above 0 ns", title)
     deepest = max(row["one_in"] for row in rows)
@@ -44,44 +42,11 @@ def percentile_chart(
     return _lines(rows, x, y).properties(title=head(title, subtitle))
 
 
-def clock_chart(clocks: pl.DataFrame, subtitle: str = "two readings back to back") -> Chart:
-    """The cost of reading each clock, as `percentile_chart`.
-
-    clocks : columns clock, min, p50, p90, p99, p99.9, p99.99 (ns; null where the sample is too small)
-
-    A cost below 1 ns, which only a clock coarser than its reading can show, is drawn at 1 ns.
-    """
-    costs = clocks.unpivot(list(_CLOCK_FIGURES), index="clock").select(
-        series="clock", percentile=pl.col("variable").replace_strict(_CLOCK_FIGURES), ns=pl.col("value").clip(1.0)
-    )
-    return percentile_chart(costs, "Cost of reading a clock", subtitle, "cost of a reading")
-
-
-def ccdf_chart(
-    frame: pl.DataFrame, title: str = "Complementary distribution of latency", subtitle: str = "", what: str = "latency"
-) -> Chart:
-    """P(X > x) against x on two logarithmic axes: a straight line is a heavy tail.
-
-    frame : as for `percentile_chart`
-    """
-    rows = _beyond(frame, "ccdf_chart", "beyond", lambda percentile: 1 - percentile / 100)
-    if not rows:
-        return empty_chart("no percentile above 0 ns", title)
-    rarest = min(row["beyond"] for row in rows)
-    decades = [10.0**-power for power in range(math.ceil(-math.log10(rarest) - 1e-9) + 1)]
-    y = alt.Y("beyond:Q").scale(type="log", domain=[rarest / 1.2, 1], nice=False)
-    label = "format(100 * datum.value, '~r') + '%'"
-    y = y.axis(title="P(X > x) (%, log scale)", values=decades, labelExpr=label)
-    x = alt.X("ns:Q", **time_axis(what, [row["ns"] for row in rows], limit=10))
-    return _lines(rows, x, y).properties(title=head(title, subtitle))
-
-
-def _beyond(frame: pl.DataFrame, what: str, name: str, beyond: Callable[[float], float]) -> list[dict[str, Any]]:
-    """The rows with a percentile from 0 to below 100, and under `name` what it is beside."""
-    rows = rows_of(frame, text=["series"], real=["percentile"], positive=["ns"], what=what)
-    rows = [row for row in rows if 0 <= row["percentile"] < 100]
-    rows = [{name: row[name] for name in ("series", "percentile", "ns")} for row in rows]
-    return [{**row, name: float(f"{beyond(row['percentile']):.9g}")} for row in rows]
+def _beyond(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """The rows with a percentile from 0 to below 100, and one message in how many lies beyond it."""
+    rows = rows_of(frame, text=["series"], real=["percentile"], positive=["ns"], what="percentile_chart")
+    rows = [{name: row[name] for name in ("series", "percentile", "ns")} for row in rows if 0 <= row["percentile"] < 100]
+    return [{**row, "one_in": float(f"{100 / (100 - row['percentile']):.9g}")} for row in rows]
 
 
 def _lines(rows: list[dict[str, Any]], x: Any, y: Any) -> Any:
@@ -151,39 +116,3 @@ def _outline(bins: list[dict[str, Any]], name: str, offset: int) -> list[dict[st
         if at == len(bins) - 1 or bins[at + 1]["low_ns"] > high * (1 + 1e-9):
             points.append((high, 0.0))
     return [{"series": name, "ns": ns, "base": offset, "top": offset + _REACH * height} for ns, height in points]
-
-
-def heat_chart(
-    frame: pl.DataFrame,
-    x: str = "message index",
-    title: str = "Latency over time",
-    subtitle: str = "",
-    what: str = "latency",
-) -> Chart:
-    """A heat map: time on x, latency on a logarithmic y, the count of a cell as its colour, logarithmic as well.
-
-    frame : columns start, end (> start), low_ns, high_ns (> low_ns), count; at most 5,000 cells, empty ones may lack
-    x     : title of the horizontal axis, with its unit: "message index", "time (s)"
-    """
-    rows = rows_of(frame, real=["start", "end"], positive=["low_ns", "high_ns", "count"], what="heat_chart")
-    rows = [row for row in rows if row["end"] > row["start"] and row["high_ns"] > row["low_ns"]]
-    if not rows:
-        return empty_chart("no cell with a count", title)
-    scaled = time_axis(what, [row[edge] for row in rows for edge in ("low_ns", "high_ns")], margin=1.05, grid=False)
-    highest = max(row["count"] for row in rows)
-    shades = alt.Scale(type="log" if highest > 1 else "linear", scheme="viridis", domain=[1, max(highest, 2)])
-    key = legend(["messages in a cell (log scale)"], title="messages in a cell (log scale)", gradientLength=220, tickCount=4)
-    key.format, key.titleOrient, key.titlePadding = ",d", "left", 10
-    across = [min(row["start"] for row in rows), max(row["end"] for row in rows)]
-    along = alt.X("start:Q").scale(domain=across, nice=False, zero=False)
-    tips = {"start": ("from", ",~r"), "end": ("to", ",~r"), "low_ns": ("from ns", ",.0f"), "high_ns": ("to ns", ",.0f")}
-    cells = data(rows).mark_rect()
-    cells = cells.encode(
-        x=along.axis(title=x, grid=False, format=",~r", tickCount=6),
-        x2="end:Q",
-        y=alt.Y("low_ns:Q", **scaled),
-        y2="high_ns:Q",
-        color=alt.Color("count:Q", scale=shades, legend=key),
-        tooltip=[*(alt.Tooltip(f"{name}:Q", title=title, format=form) for name, (title, form) in tips.items()), "count:Q"],
-    )
-    return cells.properties(width=WIDTH - 90, height=300, title=head(title, subtitle))

@@ -1,17 +1,24 @@
-"""Lines: anything against anything else, and the experiments that are curves: scaling, FFI overhead."""
+"""Lines: anything against anything else, in panels where wanted; latency against load, and calls against their size."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 import polars as pl
 
-from hftlab.charts.base import WIDTH, Chart, alt, data, empty_chart, head, rows_of
-from hftlab.charts.scales import by_series, log_axis, names_in
+from hftlab.charts.base import QUIET, WIDTH, Chart, alt, data, empty_chart, head, rows_of
+from hftlab.charts.scales import by_name, by_series, line_legend, log_axis, names_in, panel_name, time_axis
+from hftlab.errors import check_choice
 
 #: Points of a series from which dots would hide the line.
 DENSE = 40
+#: How the points of a series are joined: straight, a value that holds until the next one, or not at all.
+MARKS = ("line", "step", "dots")
+#: Values of the column `time` of `load_chart`, in the order in which their panels stand, and their titles.
+TIMES = {"response": "response time, from the intended send time", "service": "service time, from the actual start"}
+_DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [1, 4])
 
 
 def line_chart(
@@ -23,70 +30,162 @@ def line_chart(
     y: str = "y",
     log_x: bool = False,
     log_y: bool = False,
-    step: bool = False,
+    ns: bool = False,
+    x_format: str = ",~r",
+    mark: str = "line",
     rule: float | None = None,
     marks: Mapping[str, float] | None = None,
+    spans: Mapping[str, tuple[float, float]] | None = None,
+    columns: int = 1,
     height: int = 280,
 ) -> Chart:
-    """A line per series, a dot at each point.
+    """A line per series, a dot at each point, a panel per name in `panel`; panels share both axes.
 
-    frame        : columns series, x, y, at most 5,000 rows; optional low and high, an interval around y. Of a logarithmic axis
-                   only what is above 0 is drawn
+    frame        : columns series, x, y, at most 5,000 rows; optional low and high, an interval around y; optional panel; optional
+                   dash, a second name that parts a series into lines. Of a logarithmic axis only what is above 0 is drawn
     x, y         : titles of the axes, with the unit
-    log_x, log_y : logarithmic axes
-    step         : a value holds until the next one, and there are no dots
+    log_x, log_y : logarithmic axes; ns: y is nanoseconds, on a logarithmic axis with units
+    x_format     : of the ticks on x, as d3-format has it
+    mark         : "line", "step" (a value holds until the next one) or "dots"
     rule         : a horizontal line to compare with; the axis then need not begin at 0
-    marks        : positions on x to be marked, by label
-    height       : of the plot, px
+    marks        : positions on x to be marked, by label; spans: (start, end) on x to be shaded, by panel
+    columns      : panels beside each other; height: of a panel, px
+    raises       : UnknownName for another mark
     """
+    check_choice("mark", mark, MARKS)
+    log_y = log_y or ns
     real, positive = ([name for name, log in (("x", log_x), ("y", log_y)) if log is wanted] for wanted in (False, True))
     rows = rows_of(frame, text=["series"], real=real, positive=positive, what="line_chart")
     if not rows:
         return empty_chart("no point to draw", title)
-    series = by_series(names_in(rows), offset=28 if marks else 10)  # the labels of marks stand between legend and plot
     reach = [row[name] for row in rows for name in ("y", "low", "high") if row.get(name) is not None]
-    along, up = _axis([row["x"] for row in rows], x, log_x, zero=False), _axis(reach, y, log_y, zero=rule is None)
-    tooltip = ["series:N", alt.Tooltip("x:Q", title=x, format=",~r"), alt.Tooltip("y:Q", title=y, format=",.6~r")]
-    base = data(rows).encode(x=alt.X("x:Q", **along), color=series["color"], tooltip=tooltip)
-    scaled = alt.Y("y:Q", **up)
-    shape = {"interpolate": "step-after"} if step else {"strokeJoin": "round"}
-    layers = [*_rules(rule, marks), base.mark_line(**shape).encode(y=scaled, strokeDash=series["strokeDash"])]
+    along = _axis([row["x"] for row in rows], x, log=log_x, zero=False, format=x_format)
+    up = time_axis(y, reach) if ns else _axis(reach, y, log=log_y, zero=rule is None)
+    panels = names_in(rows, "panel") if "panel" in rows[0] else [""]
+    symbol = {"symbolType": "circle", "symbolSize": 60} if mark == "dots" else {}
+    encodings = _told_apart(rows, offset=28 if marks and panels == [""] else 10, **symbol)  # labels of marks stand below
+    columns = min(columns, len(panels))
+    width = (WIDTH - 112) // columns - (10 if columns > 1 else 0)
+    charts = []
+    for place, panel in enumerate(panels):
+        mine = [row for row in rows if row.get("panel", "") == panel]
+        across, upwards = _bare(along, place < len(panels) - columns), _bare(up, place % columns > 0)
+        layers = [
+            *_span((spans or {}).get(panel)),
+            *_rules(rule, marks, within=bool(panel)),
+            *_layers(mine, across, upwards, encodings, mark),
+        ]
+        layers += [panel_name(panel)] if panel else []
+        charts.append(alt.layer(*layers).properties(width=width, height=height))
+    if panels == [""]:
+        return charts[0].properties(title=head(title, subtitle))
+    lines = [alt.hconcat(*charts[at : at + columns], spacing=16) for at in range(0, len(charts), columns)]
+    return alt.vconcat(*lines, spacing=24).properties(title=head(title, subtitle))
+
+
+def _told_apart(rows: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """Colour and dash of each series; where there is a second name, that one has the dashes. more : of altair.Legend"""
+    encodings = by_series(names_in(rows), **more)
+    if "dash" in rows[0]:
+        names = names_in(rows, "dash")
+        dashes = dict(zip(names, cycle(_DASHES), strict=False))
+        encodings["strokeDash"] = by_name(alt.StrokeDash, "dash", dashes, line_legend(names))
+    return encodings
+
+
+def _layers(rows: list[dict[str, Any]], along: Any, up: Any, encodings: dict[str, Any], mark: str) -> list[Any]:
+    """The lines, intervals and dots of one panel."""
+    names = ["series", *(["dash"] if "dash" in rows[0] else [])]
+    tooltip = [*(f"{name}:N" for name in names), alt.Tooltip("x:Q", format=",.6~r"), alt.Tooltip("y:Q", format=",.6~r")]
+    base = data(rows).encode(x=alt.X("x:Q", **along), color=encodings["color"], tooltip=tooltip)
+    base, scaled = base.encode(detail=[f"{name}:N" for name in names]), alt.Y("y:Q", **up)
+    shape = {"interpolate": "step-after"} if mark == "step" else {"strokeJoin": "round"}
+    layers = []
+    if mark != "dots":
+        layers.append(base.mark_line(**shape).encode(y=scaled, strokeDash=encodings["strokeDash"]))
     if rows[0].get("low") is not None:
         layers.append(base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", **up), y2="high:Q"))
-    if not step:
+    if mark != "step":
         size = 8 if len(rows) > DENSE * len(names_in(rows)) else 36
         layers.append(base.mark_point(filled=True, size=size, opacity=1).encode(y=scaled))
-    return alt.layer(*layers).properties(width=WIDTH - 112, height=height, title=head(title, subtitle))
+    return layers
 
 
-def _axis(values: list[float], title: str, log: bool, *, zero: bool) -> dict[str, Any]:
+def _axis(values: list[float], title: str, *, log: bool, zero: bool, format: str = ",~r") -> dict[str, Any]:
     """Scale and axis around values."""
     if log:
         return log_axis(title, values, margin=1.1)
-    return {"scale": alt.Scale(nice=True, zero=zero), "axis": alt.Axis(title=title, format=",~r", tickCount=7)}
+    return {"scale": alt.Scale(nice=True, zero=zero), "axis": alt.Axis(title=title, format=format, tickCount=7)}
 
 
-def _rules(rule: float | None, marks: Mapping[str, float] | None) -> list[Any]:
-    """A dashed horizontal rule, and dotted vertical ones with their labels above the plot."""
+def _bare(scaled: dict[str, Any], hidden: bool) -> dict[str, Any]:
+    """The axis of a panel that another one continues has neither labels nor title, if `hidden`."""
+    axis = scaled["axis"].copy()
+    if hidden:
+        axis.title, axis.labels, axis.ticks = None, False, False
+    return {**scaled, "axis": axis}
+
+
+def _rules(rule: float | None, marks: Mapping[str, float] | None, *, within: bool) -> list[Any]:
+    """A dashed horizontal rule, and dotted vertical ones with their labels above the plot, or `within` it."""
     layers = []
     if rule is not None:
         layers.append(data([{"at": rule}]).mark_rule(color="#999999", strokeDash=[4, 3]).encode(y="at:Q"))
     if marks:
         base = data([{"label": name, "at": at} for name, at in marks.items()]).encode(x="at:Q")
         layers.append(base.mark_rule(color="#999999", strokeDash=[2, 3]))
-        layers.append(base.mark_text(dy=-8, color="#555555").encode(y=alt.value(0), text="label:N"))
+        place = {"align": "right", "dx": -5, "dy": 8} if within else {"dy": -8}
+        layers.append(base.mark_text(**place, color="#555555").encode(y=alt.value(0), text="label:N"))
     return layers
 
 
-def scaling_chart(points: pl.DataFrame, title: str, rules: Mapping[str, float] | None = None, subtitle: str = "") -> Chart:
-    """ns per message against size, one line per variant, the control dashed.
+def _span(span: tuple[float, float] | None) -> list[Any]:
+    if span is None:
+        return []
+    shade = data([{"from": span[0], "to": span[1]}]).mark_rect(color=QUIET, opacity=0.13)
+    return [shade.encode(x="from:Q", x2="to:Q")]
 
-    points : columns variant, size, ns_per_message, low, high; title: of the horizontal axis; rules: positions on it, by label
+
+def load_chart(
+    frame: pl.DataFrame,
+    load: str = "offered load (share of capacity)",
+    title: str = "Latency under load",
+    subtitle: str = "",
+    *,
+    load_format: str = ".0%",
+    knee: float | None = None,
+) -> Chart:
+    """The hockey stick: ns against load, a line per series and percentile; response and service time side by side where the frame
+    has both.
+
+    frame       : columns load, percentile (text: "p50", "p99.9", in the order of the legend), ns (> 0); optional series;
+                  optional time, which is "response", from the intended send time, or "service"
+    load        : title of the horizontal axis, with its unit; load_format: of its ticks
+    knee        : a load to be marked
+    raises      : UnknownName for another time
+
+    One series: its percentiles have the colours. Several: the series have the colours, the percentiles the dashes.
     """
-    frame = points.rename({"variant": "series", "size": "x", "ns_per_message": "y"})
-    dotted = ["dotted: the reserved bytes of the best variant's book outgrow a cache"] if rules else []
-    axes: dict[str, Any] = {"x": title, "y": "ns per message", "log_x": True, "log_y": True}
-    return line_chart(frame, f"ns per message by {title}", [subtitle, *dotted], **axes, marks=rules, height=320)
+    rows = rows_of(frame, text=["percentile"], real=["load"], positive=["ns"], what="load_chart")
+    for row in rows:
+        check_choice("time", row.get("time") or "", ("", *TIMES))
+    if not rows:
+        return empty_chart("no latency above 0 ns at any load", title)
+    rows.sort(key=lambda row: list(TIMES).index(row["time"]) if row.get("time") else 0)
+    several = len({row.get("series") for row in rows}) > 1
+    points = [
+        {
+            "x": row["load"],
+            "y": row["ns"],
+            "series": row["series"] if several else row["percentile"],
+            **({"dash": row["percentile"]} if several else {}),
+            **({"panel": TIMES[row["time"]]} if row.get("time") else {}),
+        }
+        for row in rows
+    ]
+    drawn = pl.DataFrame(points, infer_schema_length=None)
+    marks = None if knee is None else {"knee": knee}
+    return line_chart(drawn, title, subtitle, x=load, y="latency", ns=True, x_format=load_format, marks=marks, columns=2)
 
 
 def ffi_chart(calls: pl.DataFrame, subtitle: str = "") -> Chart:
@@ -94,25 +193,10 @@ def ffi_chart(calls: pl.DataFrame, subtitle: str = "") -> Chart:
 
     calls : columns way (entry point), until, messages_per_crossing, ns_per_message, low, high
     """
-    messages = calls.filter(pl.col("until") != "")
-    if messages.is_empty():
-        return empty_chart("no entry point was measured", "FFI overhead")
-    points = calls.select(
-        "until",
-        series="way",
-        x=pl.when(pl.col("way").str.starts_with("push")).then("messages_per_crossing").otherwise(1),
-        y="ns_per_message",
-        low="low",
-        high="high",
+    size = pl.when(pl.col("way").str.starts_with("push")).then("messages_per_crossing").otherwise(1)
+    points = calls.filter(pl.col("until") != "").select(
+        panel=pl.format("until {}", "until"), series="way", x=size, y="ns_per_message", low="low", high="high"
     )
-    end = pl.lit(points["x"].max(), points["x"].dtype)
-    points = pl.concat([points, points.filter(pl.col("series") == "Python engine").with_columns(x=end)])  # a horizontal line
-    stages = messages["until"].unique(maintain_order=True).to_list()
+    end = points.filter(pl.col("series") == "Python engine").with_columns(x=pl.lit(points["x"].max(), points["x"].dtype))
     axes: dict[str, Any] = {"x": "messages per call", "y": "ns per message", "log_x": True, "log_y": True}
-    panels = []
-    for until in stages:
-        panel = line_chart(points.filter(pl.col("until").is_in([until, ""])).drop("until"), "", **axes)
-        width, name = (WIDTH - 94) // len(stages) - 40, alt.Title(f"until {until}", fontSize=12)
-        panels.append(panel.properties(width=width, title=name))
-    row = alt.hconcat(*panels, spacing=24).resolve_scale(y="shared", color="shared", strokeDash="shared")
-    return row.properties(title=head("FFI overhead", subtitle))
+    return line_chart(pl.concat([points, end]), "FFI overhead", subtitle, **axes, columns=2)  # that engine: a horizontal line

@@ -99,7 +99,7 @@ def legend(names: Sequence[str], **more: Any) -> Any:
 
 def line_legend(names: Sequence[str], **more: Any) -> Any:
     """A legend of lines. more : of altair.Legend"""
-    return legend(names, symbolType="stroke", symbolStrokeWidth=2.5, symbolSize=250, **more)
+    return legend(names, **{"symbolType": "stroke", "symbolStrokeWidth": 2.5, "symbolSize": 250, **more})
 
 
 def by_series(names: Sequence[str], field: str = "series", **more: Any) -> dict[str, Any]:

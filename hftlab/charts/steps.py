@@ -99,83 +99,48 @@ def _ratio(times: float) -> str:
     return f"{sign}{times:.0f}" if times >= 20 else f"{sign}{times:.1f}" if times >= 1.1 else f"{sign}{times:.2f}"
 
 
-def forest_chart(steps: pl.DataFrame, subtitle: str = "") -> Chart:
-    """Every ratio of an ablation with its 95 % interval on a logarithmic axis, a panel per start; the A/A control is a row of its
-    own and a band.
+def ratio_chart(frame: pl.DataFrame, title: str, subtitle: str | list[str] = "", x_title: str = "ratio") -> Chart:
+    """Ratios with their intervals on a logarithmic axis, a panel per group; an A/A control is a row like any other, in grey.
 
-    steps : columns start, axis, from, to, ratio, low, high, verdict
+    frame : columns label, group ("" where there is one), ratio, low, high (rows without an interval are left out), verdict
+            ("faster ...", "slower ...", "control"; anything else is no difference); optional text, above the ratio
     """
-    title = "Speed-up of each switch, beside the A/A noise floor"
-    rows = rows_of(steps, text=["start", "axis", "from", "to", "verdict"], positive=["ratio", "low", "high"], what="forest_chart")
-    rows = [{**row, "word": _word(row["verdict"])} for row in rows if row["start"] != "ladder"]
-    rows = [{**row, "label": _switch(row), "group": f"from {row['start']}"} for row in rows]
-    return _forest(rows, title, subtitle, "speed-up by the switch")
-
-
-def comparison_chart(metrics: pl.DataFrame, title: str, subtitle: str | list[str] = "") -> Chart:
-    """Every metric that has an interval, with its A/A control right below it, on a logarithmic axis.
-
-    metrics : columns metric, a, b (ns), ratio, low, high, control, control_low, control_high, verdict
-    """
-    rows: list[dict[str, Any]] = []
-    for row in metrics.to_dicts():
-        if row["low"] is None:
-            continue
-        text = " → ".join(f"{ns:,.0f}" if ns >= 1_000 else f"{ns:.4g}" for ns in (row["a"], row["b"])) + " ns"
-        names = {"label": row["metric"], "group": "", "text": text, "verdict": row["verdict"]}
-        rows.append({**names, "word": _word(row["verdict"]), **{name: row[name] for name in ("ratio", "low", "high")}})
-        if row["control"] is not None:
-            control = {"ratio": row["control"], "low": row["control_low"], "high": row["control_high"]}
-            label = f"{row['metric']}, A/A control"
-            rows.append({"label": label, "group": "", "text": "", "verdict": "control", "word": "A/A control", **control})
-    return _forest(rows, title, subtitle, "a / b: above 1, b takes less time", band=False)
-
-
-def _switch(row: dict[str, Any]) -> str:
-    return row["word"] if row["verdict"] == "control" else f"{row['axis']}: {row['from']} → {row['to']}"
-
-
-def _word(verdict: str) -> str:
-    if verdict == "control":
-        return "A/A control"
-    return next((word for word in VERDICTS if verdict.startswith(word)), "no difference")
-
-
-def _forest(rows: list[dict[str, Any]], title: str, subtitle: str | list[str], what: str, *, band: bool = True) -> Chart:
-    """Ratios with intervals, a panel per group. rows: label, group, ratio, low, high, word (of VERDICTS), verdict; maybe text"""
+    rows = rows_of(frame, "verdict", text=["label", "group"], positive=["ratio", "low", "high"], what="ratio_chart")
+    rows = [{"text": "", **row, "word": _word(row["verdict"])} for row in rows]
     if not rows:
         return empty_chart("nothing was compared", title)
     low, high = min(*(row["low"] for row in rows), 1.0), max(*(row["high"] for row in rows), 1.0)
     low, high = (end * (high / low) ** side for end, side in ((low, -0.12), (high, 0.12)))  # room for half a text at either end
-    scaled = log_axis(what, [low, high], margin=1.02, format=".3~f", limit=8)
-    words = {word: mark for word, mark in VERDICTS.items() if any(row["word"] == word for row in rows)}
+    scaled = log_axis(x_title, [low, high], margin=1.02, format=".3~f", limit=8)
     left = min(260, max(text_width(row["label"], 11) for row in rows))
+    words = {word: mark for word, mark in VERDICTS.items() if any(row["word"] == word for row in rows)}
     groups, panels = names_in(rows, "group"), []
     for group in groups:
         mine = [row for row in rows if row["group"] == group]
         last = scaled["axis"].copy()
         last.title = last.title if group == groups[-1] else None
-        panel = _forest_panel(mine, group, alt.X("low:Q", scale=scaled["scale"], axis=last), words, left, band)
+        panel = _ratios(mine, group, alt.X("low:Q", scale=scaled["scale"], axis=last), words, left)
         panels.append(panel.properties(width=WIDTH - 80 - left, height=26 * len(mine)))
     return alt.vconcat(*panels, spacing=12).resolve_scale(x="shared").properties(title=head(title, subtitle))
 
 
-def _forest_panel(rows: list[dict[str, Any]], group: str, x: Any, words: dict[str, Any], left: int, band: bool) -> Any:
+def _word(verdict: str) -> str:
+    """The name of a verdict in the legend."""
+    if verdict == "control":
+        return "A/A control"
+    return next((word for word in VERDICTS if verdict.startswith(word)), "no difference")
+
+
+def _ratios(rows: list[dict[str, Any]], group: str, x: Any, words: dict[str, Any], left: int) -> Any:
+    """One panel: a rule at 1, and of each row its interval, its ratio and its text."""
     key = legend(list(words), symbolOpacity=1)
-    axis = {"title": group or None, "labelLimit": 260, "titlePadding": 12, "minExtent": left, "grid": not band}
-    base = data(rows).encode(
-        y=alt.Y("label:N", sort=[row["label"] for row in rows]).axis(**axis),
-        color=by_name(alt.Color, "word", {word: colour for word, (colour, _) in words.items()}, key),
-    )
-    layers = [data([{"one": 1}]).mark_rule(color="#999999", strokeDash=[4, 3]).encode(x="one:Q")]
-    if band:
-        control = [row for row in rows if row["word"] == "A/A control"]
-        layers.insert(0, data(control).mark_rect(color="#dddddd").encode(x=x, x2="high:Q"))
+    base = data(rows).encode(y=alt.Y("label:N", sort=[row["label"] for row in rows]).axis(title=group or None, minExtent=left))
+    color = by_name(alt.Color, "word", {word: colour for word, (colour, _) in words.items()}, key)
     shape = by_name(alt.Shape, "word", {word: shape for word, (_, shape) in words.items()}, key)
     tooltip = ["label:N", "verdict:N", *(alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("ratio", "low", "high"))]
-    layers.append(base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q"))
-    layers.append(base.mark_point(filled=True, size=70, opacity=1).encode(x="ratio:Q", shape=shape, tooltip=tooltip))
-    if any(row.get("text") for row in rows):
-        text = data(rows).mark_text(dy=-11, fontSize=11, color="#333333")
-        layers.append(text.encode(x="ratio:Q", y=base.encoding.y, text="text:N"))
-    return alt.layer(*layers)
+    return alt.layer(
+        data([{"one": 1}]).mark_rule(color="#999999", strokeDash=[4, 3]).encode(x="one:Q"),
+        base.mark_rule(strokeWidth=3).encode(x=x, x2="high:Q", color=color),
+        base.mark_point(filled=True, size=70, opacity=1).encode(x="ratio:Q", color=color, shape=shape, tooltip=tooltip),
+        base.mark_text(dy=-11, fontSize=11, color="#333333").encode(x="ratio:Q", text="text:N"),
+    )

@@ -123,9 +123,14 @@ class Ablation(FeedResult):
 
     def forest(self) -> Any:
         """The ratio of every switch with its interval, beside the A/A control, as an Altair chart."""
-        from hftlab.charts import forest_chart
+        import polars as pl
 
-        return forest_chart(self.frame(), self.subtitle())
+        from hftlab.charts import ratio_chart
+
+        title = "Speed-up of each switch, beside the A/A noise floor"
+        names = pl.when(verdict="control").then(pl.lit("A/A control")).otherwise(pl.format("{}: {} → {}", "axis", "from", "to"))
+        rows = self.frame().filter(pl.col("start") != "ladder").with_columns(label=names, group=pl.format("from {}", "start"))
+        return ratio_chart(rows, title, self.subtitle(), "speed-up by the switch")
 
     def plot(self) -> Any:
         """Both charts, one above the other."""

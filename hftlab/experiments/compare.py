@@ -24,7 +24,7 @@ from hftlab.measurement.conditions import FeedResult, conditions
 from hftlab.measurement.distribution import MIN_TAIL_SAMPLES, PERCENTILES, has_enough_samples
 from hftlab.measurement.paired import ENOUGH_ROUNDS, Outcome, Paired, Series, check_rounds, interleave, run_paired
 from hftlab.measurement.preconditions import require_parity, require_release_build
-from hftlab.presentation.document import NOT_KNOWN, Table, number, table
+from hftlab.presentation.document import NOT_KNOWN, Table, duration, number, table
 from hftlab.settings import Stage
 
 HEADLINE = "ns/message"
@@ -105,10 +105,20 @@ class Comparison(FeedResult):
 
     def plot(self) -> Any:
         """Every ratio with its interval, the A/A control beside it, as an Altair chart."""
-        from hftlab.charts import comparison_chart
+        import polars as pl
 
+        from hftlab.charts import ratio_chart
+
+        rows = []
+        for metric in self.metrics:
+            if pair := metric.paired:
+                times = f"{duration(pair.base_ns)} → {duration(pair.ns)}"
+                rows.append((metric.name, *pair.ratio.columns("").values(), metric.verdict, times))
+                rows.append((f"{metric.name}, A/A control", *pair.control.columns("").values(), "control", ""))
+        frame = pl.DataFrame(rows, schema=["label", "ratio", "low", "high", "verdict", "text"], orient="row")
         words = [f"a: {self.a}", f"b: {self.b}", self.subtitle()]
-        return comparison_chart(self.frame(), "What of the distribution changed", words)
+        what = "a / b: above 1, b takes less time"
+        return ratio_chart(frame.with_columns(group=pl.lit("")), "What of the distribution changed", words, what)
 
     def subtitle(self) -> str:
         return f"{super().subtitle()}, until {self.until}"

@@ -11,6 +11,7 @@ open loop     messages sent at a fixed rate: from when they were due
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from hftlab.experiments.slowest import SlowestMessages
 from hftlab.experiments.stage_timing import SAMPLES_LIMIT, StageTimer, StageTimings
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.conditions import FeedResult
-from hftlab.measurement.distribution import STATISTICS, TITLES, Distribution
+from hftlab.measurement.distribution import MIN_TAIL_SAMPLES, STATISTICS, TITLES, Distribution
 from hftlab.measurement.paired import check_rounds, gc_paused
 from hftlab.measurement.preconditions import PREFIX, require_parity
 from hftlab.presentation.document import Table, table
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
 
 STEADY = 0.02  # p50 of passes that lie within so much of one another
 MAX_WARM_UPS = 12
-WINDOWS = 60  # of the heat map
-PER_DECADE = 24  # bins of the heat map
+WINDOWS = 60  # of the feed, over which percentiles are drawn
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,16 @@ class LatencyReport(FeedResult):
     cold_cache : end to end with cold caches; None for an engine without stamps
     open_loop  : None unless a rate was given
     slowest    : the slowest messages and what stood around them; None for an engine that keeps none
-    heat       : (window, bin, count) of end to end over the feed, bins equally wide on a logarithmic scale
+    windows    : end to end in equal stretches of the feed: p50, p99 and max, ns
     """
 
-    schema = "hftlab-latency/2"
+    schema = "hftlab-latency/3"
     timings: StageTimings
     warm_up: WarmUp
     cold_cache: Distribution | None
     open_loop: OpenLoop | None
     slowest: SlowestMessages | None
-    heat: tuple[tuple[int, int, int], ...]
+    windows: tuple[tuple[float, float, float], ...]
 
     @property
     def label(self) -> str:
@@ -112,15 +112,16 @@ class LatencyReport(FeedResult):
         return f"{self.label} on {super().subtitle()}"
 
     def timeline(self) -> pl.DataFrame:
-        """End to end over the feed: start and end (message numbers), low_ns, high_ns, count."""
+        """End to end over the feed: series (p50, p99, max of a stretch), x (its first message number), y (ns)."""
         import polars as pl
 
-        wide = min(self.messages, SAMPLES_LIMIT) / WINDOWS
+        wide = min(self.messages, SAMPLES_LIMIT) / max(len(self.windows), 1)
         rows = [
-            (window * wide, (window + 1) * wide, 10 ** (bin_ / PER_DECADE), 10 ** ((bin_ + 1) / PER_DECADE), count)
-            for window, bin_, count in self.heat
+            (name, at * wide, ns)
+            for at, window in enumerate(self.windows)
+            for name, ns in zip(("p50", "p99", "max"), window, strict=True)
         ]
-        return pl.DataFrame(rows, schema=["start", "end", "low_ns", "high_ns", "count"], orient="row")
+        return pl.DataFrame(rows, schema=["series", "x", "y"], orient="row")
 
     def headline(self) -> str:
         return f"{self.subtitle()}; {self.warm_up}"
@@ -185,7 +186,7 @@ def latency(
         cold_cache=cold_cache(engine, feed, clock.cost_p50_ns, step_ns=clock.step_ns),
         open_loop=None if rate is None else open_loop(engine, feed, rate, min(timer.messages, messages)),
         slowest=SlowestMessages.of(captures, feed, engine.label, measured["machine"]) if captures else None,
-        heat=() if last is None else tuple(_heat(last["total"] - clock.cost_p50_ns)),
+        windows=() if last is None else tuple(_windows(np.maximum(last["total"] - clock.cost_p50_ns, 0.0))),
     )
 
 
@@ -205,8 +206,8 @@ def warm_up(engine: Engine, feed: Feed) -> WarmUp:
     return WarmUp(tuple(medians), steady=False)
 
 
-def _heat(ns: np.ndarray[Any, Any]) -> list[tuple[int, int, int]]:
-    windows = np.arange(len(ns)) * WINDOWS // max(len(ns), 1)
-    bins = np.floor(np.log10(np.maximum(ns, 1.0)) * PER_DECADE).astype(int)
-    cells, counts = np.unique(np.stack([windows, bins]), axis=1, return_counts=True)
-    return [(int(window), int(bin_), int(n)) for (window, bin_), n in zip(cells.T, counts, strict=True)]
+def _windows(ns: np.ndarray[Any, Any]) -> Iterator[tuple[float, float, float]]:
+    """p50, p99 and max of equal stretches, each long enough for a p99."""
+    stretches = max(min(WINDOWS, len(ns) // (100 * MIN_TAIL_SAMPLES)), 1)
+    for stretch in np.array_split(ns, stretches):
+        yield float(np.quantile(stretch, 0.5)), float(np.quantile(stretch, 0.99)), float(stretch.max())

@@ -98,13 +98,16 @@ class Scaling(StoredResult):
 
         fastest : the fastest round of each point instead of the median with its interval; steadier on a machine that is disturbed
         """
-        from hftlab.charts import scaling_chart
+        from hftlab.charts import line_chart
 
-        frame, subtitle = self.frame(), self._subtitle()
+        frame = self.frame().rename({"variant": "series", "size": "x", "ns_per_message": "y"})
         if fastest:
-            frame = frame.with_columns(frame["min"].alias(name) for name in ("ns_per_message", "low", "high"))
-            subtitle += ", the fastest of each"
-        return scaling_chart(frame, TITLES[self.axis], self.cache_sizes(), subtitle)
+            frame = frame.with_columns(frame["min"].alias(name) for name in ("y", "low", "high"))
+        title, outgrown = TITLES[self.axis], self.cache_sizes()
+        words = [self._subtitle() + (", the fastest of each" if fastest else "")]
+        words += ["dotted: the reserved bytes of the best variant's book outgrow a cache"] if outgrown else []
+        axes: dict[str, Any] = {"x": title, "y": "ns per message", "log_x": True, "log_y": True}
+        return line_chart(frame, f"ns per message by {title}", words, **axes, marks=outgrown or None, height=320)
 
     def _subtitle(self) -> str:
         fixed = ", ".join(f"{value:,} {name if value > 1 else name.rstrip('s')}" for name, value in self.fixed.items())

@@ -8,6 +8,7 @@ chart, and in a trace for the Perfetto UI.
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice, pairwise
@@ -31,6 +32,7 @@ from hftlab.settings import STAGES
 if TYPE_CHECKING:
     import polars as pl
 
+BETWEEN = "between messages"
 _UNSIGNED = ("ts_ns", "order_id", "new_order_id")  # may be above 2^63
 #: Column of the table -> its head and unit.
 _SHOWN = {
@@ -124,7 +126,7 @@ class SlowMessage:
     @property
     def where(self) -> str:
         """The stage, or "between messages", for people."""
-        return "between messages" if self.waited else self.stage or "stages not stamped"
+        return BETWEEN if self.waited else self.stage or "stages not stamped"
 
     def sentence(self) -> str:
         """What it was, how long it took, and where."""
@@ -190,9 +192,23 @@ class SlowestMessages(StoredResult):
 
     def plot(self, limit: int = 3, around: int = 5) -> Any:
         """The slowest messages, at most `limit`, with `around` neighbours a side, as an Altair chart."""
-        from hftlab.charts.timeline import timeline_chart
+        import altair as alt
 
-        return timeline_chart(self.frame(), self.slow_frame(), f"{self.engine} on {self.feed}", limit=limit, around=around)
+        from hftlab.charts import dot_chart
+
+        panels = []
+        for slow in self.slow[:limit]:
+            near = [message for message in self.messages if abs(message.index - slow.message.index) <= around]
+            dots = [
+                {"label": _beside(message, slow.message), "group": part, "value": ns}
+                for message in near
+                for part, ns in ((BETWEEN, message.gap_ns or 0), *zip(STAGES, message.stages_ns, strict=True))
+            ]
+            panel = dot_chart(dots, "", "", "latency", ns=True)
+            words = textwrap.wrap(f"{slow.message.rank}. {slow.sentence()}", 108)
+            panels.append(panel.properties(title=alt.Title(words, fontSize=11, fontWeight="normal")))
+        title = alt.Title("Messages around the slowest ones", subtitle=f"{self.engine} on {self.feed}")
+        return alt.vconcat(*panels, spacing=14).properties(title=title)
 
     def headline(self) -> str:
         longest = duration(self.slow[0].message.total_ns)
@@ -205,6 +221,12 @@ class SlowestMessages(StoredResult):
 
     def notes(self) -> list[str]:
         return [*(f"{slow.message.rank}. {slow.sentence()}" for slow in self.slow), describe(self.machine)]
+
+
+def _beside(message: TracedMessage, slow: TracedMessage) -> str:
+    """What a message is, and how far from the slow one it stands."""
+    offset = message.index - slow.index
+    return f"{message.kind}  {offset:+d}".replace("-", "−") if offset else f"{message.kind}  slow"
 
 
 def _total(capture: Capture) -> int:

@@ -125,11 +125,14 @@ class BurstReport(LoadReport):
         """The queue during and after the burst, a panel per target."""
         import polars as pl
 
-        from hftlab.charts import burst_chart
+        from hftlab.charts import line_chart
 
         rows = [(one.target, f"{one.factor:g}x", ms, depth) for one in self.results for ms, depth in one.queue]
-        frame = pl.DataFrame(rows, schema=["target", "series", "ms", "waiting"], orient="row")
-        return burst_chart(frame, self.length_ms, f"{self.feed}; the round of the median drain, of {self.rounds}")
+        frame = pl.DataFrame(rows, schema=["panel", "series", "x", "y"], orient="row")
+        subtitle = f"{self.feed}; shaded: the burst; the round of the median drain, of {self.rounds}"
+        axes: dict[str, Any] = {"x": "time since the burst began (ms)", "y": "calls waiting", "mark": "step", "height": 160}
+        spans = {one.target: (0.0, self.length_ms) for one in self.results}
+        return line_chart(frame, "Queue length during a burst", subtitle, spans=spans, **axes)
 
     def tables(self) -> list[Table]:
         note = "response of the batches of the burst; theory: fluid approximation of a server of that capacity"

@@ -145,12 +145,14 @@ class OverloadReport(LoadReport):
         """The ring against time, and what the book was then, a panel per engine."""
         import polars as pl
 
-        from hftlab.charts import overload_chart
+        from hftlab.charts import line_chart
 
         rows = [(one.target, *point) for one in self.results for point in one.timeline]
-        frame = pl.DataFrame(rows, schema=["target", "ms", "waiting", "book"], orient="row")
+        frame = pl.DataFrame(rows, schema=["panel", "x", "y", "series"], orient="row")
         spans = {one.target: one.overload_ms for one in self.results}
-        return overload_chart(frame, spans, f"{self.feed}; overload of {self.results[0].factor:g} times the capacity of the path")
+        subtitle = f"{self.feed}; shaded: the overload, {self.results[0].factor:g} times the capacity of the path"
+        axes: dict[str, Any] = {"x": "time (ms)", "y": "datagrams waiting", "mark": "dots", "height": 160}
+        return line_chart(frame, "Queue length, and how old the book is", subtitle, spans=spans, **axes)
 
     def tables(self) -> list[Table]:
         return [rows_table(f"overload for {self.length_ms:g} ms", self.records(), _COLUMNS)]

@@ -50,6 +50,8 @@ DRIFT = 0.10  # that the median service time may grow by
 MIN_SAMPLES = 8  # the interval of fewer says nothing
 _Z = 3.290527  # both ends of 99.9 %: three series are judged in every soak, and one false alarm is one too many
 _WARMUP_SHARE = 0.2
+_LATENCIES = {"service_p50": "service p50", "response_p99": "response p99", "response_max": "response max"}
+_MEMORIES = {"rss_bytes": "process (RSS)", "engine_bytes": "the engine's book"}
 _SAMPLES = 120  # of a soak of any length
 _MIN_SAMPLE_S = 0.05
 _FLAT_OUT_S = 0.1
@@ -188,9 +190,20 @@ class SoakReport(LoadReport):
 
     def plot(self) -> Any:
         """Memory and latency against time."""
-        from hftlab.charts import soak_chart
+        import polars as pl
 
-        return soak_chart(self.frame(), f"{self.target}: {self.feed}, {self.rate:,.0f} messages/s ({self.load:.0%} of flat out)")
+        from hftlab.charts import line_chart
+
+        frame, subtitle = self.frame(), f"{self.target}: {self.feed}, {self.rate:,.0f} messages/s ({self.load:.0%} of flat out)"
+        latency, memory = (
+            frame.unpivot(list(names), index="at_s").select(
+                series=pl.col("variable").replace(names), x="at_s", y=pl.col("value") / unit
+            )
+            for names, unit in ((_LATENCIES, 1.0), (_MEMORIES, 1e6))
+        )
+        upper = line_chart(latency, "Latency and memory during a soak", subtitle, x="time (s)", y="latency", ns=True, height=190)
+        lower = line_chart(memory, "", x="time (s)", y="memory (MB)", height=130)
+        return (upper & lower).resolve_scale(color="independent", strokeDash="independent")
 
     def tables(self) -> list[Table]:
         names = {column: f"{name}, {unit}" for column, (name, unit, _) in MEMORY.items()}

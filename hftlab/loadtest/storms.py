@@ -199,10 +199,18 @@ class StormReport(LoadReport):
 
     def plot(self) -> Any:
         """ns per message and the tail of every storm, a colour per target."""
-        from hftlab.charts import storm_chart
+        from hftlab.charts import dot_chart
 
+        rows = self.frame().to_dicts()
+        tail = next((name for name in ("p99.9", "p99", "p50") if any(row[name] for row in rows)), "p50")
+        figures = {"ns_per_message": "ns per message", tail: f"{tail} of a message"}
+        dots = [
+            {"label": row["storm"], "group": row["target"], "figure": figure, "value": row[name]}
+            for row in rows
+            for name, figure in figures.items()
+        ]
         subtitle = "traffic over a standing book: pushed in pieces, and message by message, the call with it"
-        return storm_chart(self.frame(), subtitle)
+        return dot_chart(dots, "Order storms", subtitle, "time", ns=True, why="no storm")
 
     def tables(self) -> list[Table]:
         calm = {one.target: one.ns.median for one in self.results if one.storm == "calm"}

@@ -232,10 +232,23 @@ class Clocks(StoredResult):
         return [f"{clock.name}: {clock.warning}" for clock in self.reports if clock.warning]
 
     def plot(self) -> Any:
-        """What a reading of each costs as an Altair chart; see `hftlab.charts.clock_chart`."""
-        from hftlab.charts import clock_chart
+        """What a reading of each costs, percentile by percentile, as an Altair chart.
 
-        return clock_chart(self.frame())
+        A cost below 1 ns, which only a clock coarser than its reading can show, is drawn at 1 ns.
+        """
+        import polars as pl
+
+        from hftlab.charts import percentile_chart
+
+        shares = {"min": 0.0, **{name: 100 * q for name, q in PERCENTILES.items()}}
+        rows = [
+            (clock.name, shares[name], max(ns, 1.0))
+            for clock in self.reports
+            for name, ns in clock.cost.values().items()
+            if name in shares and ns is not None
+        ]
+        frame = pl.DataFrame(rows, schema=["series", "percentile", "ns"], orient="row")
+        return percentile_chart(frame, "Cost of reading a clock", "two readings back to back", "cost of a reading")
 
 
 def clocks(n: int = MANY) -> Clocks:

@@ -169,8 +169,8 @@ class Profile(StoredResult):
                 what = "pass, callees included" if self.tool == "calls" else "samples"
                 return charts.icicle_chart(self.tree, *title, f"share of the {what}")
             case "instructions":
-                bars = [{"panel": r["event"], "label": r["stage"], "value": r["per_message"]} for r in self.rows]
-                return charts.panel_chart([bar for bar in bars if bar["panel"] in PANELS], *title, "per message, simulated")
+                dots = [{"label": row["event"], "group": row["stage"], "value": row["per_message"]} for row in self.rows]
+                return charts.dot_chart([dot for dot in dots if dot["label"] in PANELS], *title, "per message, simulated")
             case "counters":
                 states = {None: "not counted here", 0: "none"}
                 names = [f"{row['event']} ({states.get(row['count'], row['unit'])})" for row in self.rows]

@@ -184,14 +184,14 @@ def alone(found: Measurements, fastest: LatencyReport) -> Iterator[Block]:
     )
     yield from sourced(found, "latency", "stamps of every message", fastest.tables())
     origin = source(found, "latency", "one stamped pass")
-    if fastest.heat:
+    if fastest.windows:
         title = f"{fastest.label} over the feed"
         yield figure(
-            "heat",
+            "over-time",
             title,
-            charts.heat_chart(fastest.timeline(), "message number", title, what="end to end"),
-            "From left to right the feed, upwards the latency, the colour how many messages. A level band is steady; a step is a "
-            "change of the market or of the machine; single cells high up are the slowest messages.",
+            charts.line_chart(fastest.timeline(), title, x="message number", y="end to end", ns=True, mark="step"),
+            "From left to right the feed, in stretches of equally many messages. A level line is steady; a step is a change of "
+            "the market or of the machine; peaks of the maximum are the slowest messages.",
             origin,
         )
     if fastest.slowest:
@@ -199,8 +199,8 @@ def alone(found: Measurements, fastest: LatencyReport) -> Iterator[Block]:
             "slowest",
             "The slowest messages among their neighbours",
             fastest.slowest.plot(),
-            "A row is a message, its stages one after the other from its own beginning; the wait before it stands at the left. "
-            "Compare the slow one with those around it: the stage that is long there alone is where the time went.",
+            "A row is a message, a dot a stage of it, or the wait before it. Compare the slow one with those around it: the stage "
+            "that is long there alone is where the time went.",
             origin,
         )
 

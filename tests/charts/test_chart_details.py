@@ -49,8 +49,8 @@ def test_a_stage_has_its_colour_in_every_chart() -> None:
     bar, icicle = (
         chart.to_dict()["layer"][0] for chart in (charts.bar_chart(given.BARS, "t"), charts.icicle_chart(given.TREE, "t"))
     )
-    timeline = charts.timeline_chart(given.MOMENTS, given.SLOWEST).to_dict()["vconcat"][0]["hconcat"][1]["layer"][1]
-    for layer in (budget, bar, icicle, timeline):
+    dot = charts.dot_chart(given.BARS, "t").to_dict()["layer"][1]
+    for layer in (budget, bar, icicle, dot):
         scale = layer["encoding"]["color"]["scale"]
         colours = dict(zip(scale["domain"], scale["range"], strict=True))
         assert colours.keys() & STAGE_COLOURS.keys()
@@ -71,19 +71,15 @@ def test_the_bars_of_a_waterfall_hang_together() -> None:
     assert [bar["text"] for bar in ratios] == ["5.20 µs", "÷1.3", "×1.05", "÷29", "÷1.5", "÷2.0", "50.0 ns"]
 
 
-def test_every_ratio_stands_beside_its_control() -> None:
-    (panel,) = charts.comparison_chart(given.COMPARISON, "title").to_dict()["vconcat"]
-    rows = panel["layer"][1]["data"]["values"] if "data" in panel["layer"][1] else panel["data"]["values"]
-    assert [(row["label"], row["word"]) for row in rows] == [
-        ("p50", "faster"), ("p50, A/A control", "A/A control"), ("p99", "no difference"),
-    ]  # fmt: skip
-    bands = [panel["layer"][0]["data"]["values"] for panel in charts.forest_chart(given.ABLATION).to_dict()["vconcat"]]
-    assert [[row["verdict"] for row in band] for band in bands] == [["control"], ["control"]]
+def test_every_verdict_has_its_colour_in_its_panel() -> None:
+    panels = charts.ratio_chart(given.RATIOS, "title").to_dict()["vconcat"]
+    words = [[row["word"] for row in panel["layer"][1]["data"]["values"]] for panel in panels]
+    assert words == [["faster", "no difference", "A/A control"], ["slower"]]
 
 
 def test_a_line_per_series_with_steps_a_rule_marks_and_intervals() -> None:
     frame = pl.DataFrame({"series": ["a", "a", "b", "b"], "x": [0, 1, 0, 1], "y": [1.0, 2.0, 3.0, float("nan")]})
-    rule, lines = charts.line_chart(frame, "Title", step=True, rule=0.5).to_dict()["layer"]
+    rule, lines = charts.line_chart(frame, "Title", mark="step", rule=0.5).to_dict()["layer"]
     assert lines["mark"]["interpolate"] == "step-after"
     assert len(lines["data"]["values"]) == 3  # NaN has no place
     assert lines["encoding"]["color"]["scale"]["domain"] == ["a", "b"]
@@ -113,7 +109,7 @@ def test_what_cannot_be_drawn_is_an_error_in_one_sentence() -> None:
     with pytest.raises(HftlabError, match="one instrument; the frame has rows of 2"):
         charts.price_chart(pl.concat([rows, rows.with_columns(instrument=pl.lit(2, pl.UInt16))]), SCALE)
     with pytest.raises(HftlabError, match="5,001 rows; at most 5,000"):
-        charts.heat_chart(pl.DataFrame({name: np.arange(5_001) for name in ("start", "end", "low_ns", "high_ns", "count")}))
+        charts.line_chart(pl.DataFrame({name: np.arange(5_001) for name in ("series", "x", "y")}), "title")
     for draw, text in (
         (lambda: charts.signal_chart(rows, SCALE, ["alpha"]), "signal 'alpha'; known: mid"),
         (lambda: charts.price_chart(rows, SCALE, by="day"), "x axis 'day'"),

@@ -22,7 +22,7 @@ from hftlab.charts.scales import colours_of, dashes_of, is_control, ticks_betwee
 from hftlab.charts.show import packed, png_size, title_of
 from hftlab.errors import OutputError, UnknownName
 
-STAGES = pl.DataFrame({"engine": ["python", "rust"], "stage": ["book", "book"], "ns_per_message": [1_500.0, 30.0]})
+STAGES = pl.DataFrame({"group": ["python", "rust"], "label": ["book", "book"], "value": [1_500.0, 30.0]})
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def session() -> Iterator[None]:
 
 @pytest.fixture
 def chart() -> Any:
-    return charts.stage_chart(STAGES, "here")
+    return charts.dot_chart(STAGES, "Time by stage", "here")
 
 
 @pytest.mark.usefixtures("session")

@@ -24,9 +24,7 @@ KINDS: dict[str, tuple[Builder, pl.DataFrame | Callable[[], pl.DataFrame], str, 
     "percentile": (
         charts.percentile_chart, given.quantiles, "ns", {"percentile (log scale of 1 / (1 - p))", "latency (ns to µs, log scale)"}
     ),
-    "ccdf": (charts.ccdf_chart, given.quantiles, "ns", {"P(X > x) (%, log scale)", "latency (ns to µs, log scale)"}),
     "ridge": (charts.ridge_chart, given.bins, "count", {"latency (ns to µs, log scale)"}),
-    "heat": (charts.heat_chart, given.cells, "count", {"message index", "latency (µs, log scale)"}),
     "load": (
         lambda frame: charts.load_chart(frame, knee=0.7), given.loads, "ns",
         {"offered load (share of capacity)", "latency (µs, log scale)"},
@@ -34,10 +32,9 @@ KINDS: dict[str, tuple[Builder, pl.DataFrame | Callable[[], pl.DataFrame], str, 
     "budget": (charts.budget_chart, given.BUDGET, "ns", {"ns per message (linear scale)"}),
     "steps": (charts.waterfall_chart, given.STEPS, "ns", {"time per message (ns to µs, log scale)"}),
     "steps, linear": (lambda frame: charts.waterfall_chart(frame, log=False), given.STEPS, "ns", {"ns per message"}),
-    "forest": (charts.forest_chart, given.ABLATION, "ratio", {"from best", "from naive", "speed-up by the switch (log scale)"}),
-    "comparison": (
-        lambda frame: charts.comparison_chart(frame, "title"), given.COMPARISON, "",
-        {"a / b: above 1, b takes less time (log scale)"},
+    "ratio": (
+        lambda frame: charts.ratio_chart(frame, "title", x_title="speed-up"), given.RATIOS, "ratio",
+        {"from best", "from naive", "speed-up (log scale)"},
     ),
     "depth": (
         lambda frame: charts.depth_chart(frame, SCALE), lambda: given.market()["book"], "qty",
@@ -58,37 +55,18 @@ KINDS: dict[str, tuple[Builder, pl.DataFrame | Callable[[], pl.DataFrame], str, 
         lambda frame: charts.line_chart(frame, "title", x="levels", y="reads", log_y=True), given.LINES, "y",
         {"levels", "reads (log scale)"},
     ),
-    "scaling": (
-        lambda frame: charts.scaling_chart(frame, "live orders", {"L2 512 KiB": 5_000.0}), given.SCALING, "",
-        {"live orders (log scale)", "ns per message (log scale)"},
+    "panels": (
+        lambda frame: charts.line_chart(frame, "title", x="time (ms)", y="wait", ns=True, spans={"rust": (1, 9)}, mark="dots"),
+        given.QUEUES, "y", {"time (ms)", "wait (ns, log scale)"},
     ),
     "ffi": (charts.ffi_chart, given.CALLS, "", {"messages per call (log scale)", "ns per message (log scale)"}),
-    "clock": (
-        charts.clock_chart, given.CLOCKS, "", {"percentile (log scale of 1 / (1 - p))", "cost of a reading (ns, log scale)"}
-    ),
-    "stage": (charts.stage_chart, given.STAGES, "ns_per_message", {"ns per message (log scale)"}),
-    "storm": (charts.storm_chart, given.STORMS, "ns_per_message", {"time, ns (log scale)"}),
     "round trip": (charts.round_trip_chart, given.TRANSPORTS, "p50", {"round trip (ns to µs, log scale)"}),
     "tick to trade": (
-        lambda frame: charts.tick_to_trade_chart(frame, given.SHARES), given.PATHS, "p50",
-        {"share of p50", "due time to order arrival (ns to µs, log scale)"},
-    ),
-    "burst": (
-        lambda frame: charts.burst_chart(frame, 5.0), given.QUEUES, "waiting",
-        {"time since the burst began (ms)", "calls waiting"},
-    ),
-    "overload": (
-        lambda frame: charts.overload_chart(frame, {"rust": (1, 9), "python": (2, 9)}), given.QUEUES, "waiting",
-        {"time (ms)", "datagrams waiting"},
-    ),
-    "soak": (charts.soak_chart, given.SOAK, "at_s", {"latency, ns (log scale)", "memory (MB)", "time (s)"}),
-    "timeline": (
-        lambda frame: charts.timeline_chart(frame, given.SLOWEST), given.MOMENTS, "",
-        {"ns before it (log scale)", "ns since the message began (log scale)"},
+        lambda frame: charts.tick_to_trade_chart(frame, given.SHARES), given.PATHS, "",
+        {"ns per message (linear scale)", "due time to order arrival (ns to µs, log scale)"},
     ),
     "bar": (lambda frame: charts.bar_chart(frame, "title", x_title="a (b)"), given.BARS, "", {"a (b)"}),
     "dot": (lambda frame: charts.dot_chart(frame, "title", x_title="a (b)"), given.BARS, "", {"a (b) (log scale)"}),
-    "panel": (lambda frame: charts.panel_chart(frame.drop_nulls(), "title", x_title="a (b)"), given.BARS, "", {"a (b)"}),
     "icicle": (lambda frame: charts.icicle_chart(frame, "title"), given.TREE, "", {"share"}),
 }  # fmt: skip
 CHECKED = [name for name, (_, _, column, _) in KINDS.items() if column]
@@ -145,7 +123,7 @@ def test_gaps_do_not_break_it_and_a_missing_column_is_named(name: str) -> None:
         build(frame_of(name).drop(column))
 
 
-@pytest.mark.parametrize("name", ["percentile", "ccdf", "ridge", "load", "budget"])
+@pytest.mark.parametrize("name", ["percentile", "ridge", "load", "budget"])
 def test_one_series_or_nine_with_long_names_a_thousand_times_apart_fit(name: str) -> None:
     build = KINDS[name][0]
     first = frame_of(name)

@@ -10,7 +10,6 @@ import pytest
 from planted_stress import Server, check_result
 
 import hftlab
-from hftlab.charts import burst_chart, overload_chart, soak_chart
 from hftlab.errors import ConfigError, UnknownName
 from hftlab.loadtest import inject_faults, load_sweep, microbursts, order_storms, overload_test, soak_test
 from hftlab.loadtest.storms import Size, storm_feed
@@ -78,14 +77,6 @@ def test_a_sweep_has_a_row_per_rate_time_and_percentile_and_a_chart_per_target()
         assert "offered load" in json.dumps(chart.to_dict())
     with pytest.raises(UnknownName, match="known: server, quick"):
         found["slow"]
-
-
-def test_a_chart_of_nothing_says_so() -> None:
-    import polars as pl
-
-    queue = pl.DataFrame(schema={"target": pl.String, "series": pl.String, "ms": pl.Float64, "waiting": pl.Int64})
-    for chart in (burst_chart(queue, 5.0), overload_chart(queue.rename({"series": "book"}), {}), soak_chart(pl.DataFrame())):
-        assert "no data" in json.dumps(chart.to_dict())
 
 
 NAN = float("nan")

@@ -112,7 +112,7 @@ def test_the_verdict_is_three_sentences_of_the_numbers(page: ReportPage, found: 
 @pytest.mark.rust
 def test_the_waterfall_goes_from_python_over_naive_rust_to_the_best(page: ReportPage, found: Measurements) -> None:
     names = [figure.name for figure in page.document.figures]
-    assert names == ["waterfall", "forest", "percentiles", "ridges", "budget", "heat", "slowest", "load"]
+    assert names == ["waterfall", "forest", "percentiles", "ridges", "budget", "over-time", "slowest", "load"]
     spec = json.dumps(page.document.figures[0].spec, ensure_ascii=False)
     assert found.ablation
     rows = found.ablation.records()

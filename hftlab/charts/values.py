@@ -1,22 +1,50 @@
-"""Bars: of values, in panels, stacked by stage, and the icicle of a call tree."""
+"""Values by name: bars, bars stacked by stage, the icicle of a call tree, and dots where they lie orders of magnitude apart."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import polars as pl
 
-from hftlab.charts.base import DARK, STAGE_COLOURS, WIDTH, Chart, alt, data, empty_chart, head, rows_of, stage_colours
-from hftlab.charts.base import MAX_ROWS as MAX_ROWS
-from hftlab.charts.scales import broken, by_name, legend, names_in, number, rows_in, stacked, text_width
+from hftlab.charts.base import (
+    DARK,
+    MAX_ROWS,
+    PALETTE,
+    QUIET,
+    STAGE_COLOURS,
+    WIDTH,
+    Chart,
+    alt,
+    data,
+    empty_chart,
+    head,
+    rows_of,
+    stage_colours,
+)
+from hftlab.charts.scales import (
+    broken,
+    by_name,
+    legend,
+    log_axis,
+    names_in,
+    number,
+    rows_in,
+    stacked,
+    text_width,
+    time_axis,
+)
 from hftlab.presentation.document import duration
 
 _ROW = 22  # px of a depth of an icicle
 _LETTER = 6.2  # px, at the size of the labels
 #: Where totals lie this many times apart, bars on one scale would show one engine alone.
 _FAR_APART = 8.0
+#: Percentile -> colour of its dots.
+PERCENTILES = {"p50": PALETTE[0], "p99": PALETTE[1], "p99.9": PALETTE[5]}
+SHAPES = ("circle", "triangle-right", "diamond", "square")
 
 Rows = Iterable[Mapping[str, Any]]
 
@@ -38,34 +66,11 @@ def bar_chart(frame: pl.DataFrame | Rows, title: str, subtitle: str = "", x_titl
     axis = alt.Axis(labelExpr=expression, labelLimit=360, ticks=False, domain=False, **font)
     y = alt.Y("name:N", sort=[row["name"] for row in rows], title=None).axis(axis)
     high = max((row["value"] for row in rows), default=1.0) or 1.0
-    bars = _bars(rows, y, [0, 1.32 * high], x_title, legend)
+    x = alt.X("value:Q").scale(domain=[0, 1.32 * high], nice=False).axis(title=x_title, format=",~f", tickCount=5)
+    base, color = data(rows).encode(x=x, y=y), _colour(rows, legend)
+    bars = base.mark_bar().encode(color=color, tooltip=["label:N", "value:Q", "text:N"])
+    bars += base.mark_text(align="left", dx=4, fontSize=10).encode(text="text:N")
     return bars.properties(title=head(title, subtitle), width=320, height=20 * max(len(rows), 1))
-
-
-def panel_chart(frame: pl.DataFrame | Rows, title: str, subtitle: str = "", x_title: str = "") -> Chart:
-    """Small bar charts, each on its own scale, two beside each other.
-
-    frame : rows or a frame with panel, label (a stage has its colour), value
-    """
-    rows = [{**row, "group": row["label"], "text": number(row["value"])} for row in rows_in(frame)]
-    panels = [_panel([row for row in rows if row["panel"] == name], name, x_title) for name in names_in(rows, "panel")]
-    pairs = [alt.hconcat(*panels[at : at + 2], spacing=24) for at in range(0, len(panels), 2)]
-    return alt.vconcat(*pairs, spacing=16).properties(title=head(title, subtitle))
-
-
-def _panel(rows: list[dict[str, Any]], name: str, x_title: str) -> Any:
-    low, high = min(0.0, *(row["value"] for row in rows)), max(row["value"] for row in rows) or 1.0
-    y = alt.Y("label:N", sort=[row["label"] for row in rows], title=None)
-    bars = _bars(rows, y, [1.3 * low, 1.3 * high], x_title)
-    return bars.properties(width=240, height=90, title=alt.Title(name, fontSize=11, anchor="start"))
-
-
-def _bars(rows: list[dict[str, Any]], y: Any, domain: list[float], x_title: str, key: Any = None) -> Any:
-    """Bars with their texts beside them. key : see `_colour`"""
-    base = data(rows).encode(y=y)
-    x = alt.X("value:Q").scale(domain=domain, nice=False).axis(title=x_title, format=",~f", tickCount=5)
-    bars = base.mark_bar().encode(x=x, color=_colour(rows, key), tooltip=["label:N", "value:Q", "text:N"])
-    return bars + base.mark_text(align="left", dx=4, fontSize=10).encode(x="value:Q", text="text:N")
 
 
 def icicle_chart(frame: pl.DataFrame | Rows, title: str, subtitle: str = "", x_title: str = "share") -> Chart:
@@ -97,11 +102,11 @@ def icicle_chart(frame: pl.DataFrame | Rows, title: str, subtitle: str = "", x_t
     return (boxes + texts).properties(title=head(title, subtitle), **size)
 
 
-def _colour(rows: list[dict[str, Any]], key: Any = None) -> Any:
+def _colour(rows: list[dict[str, Any]], key: Any) -> Any:
     """Colours of the groups that occur, the stages first. key : makes the legend of their names"""
     groups = names_in(rows, "group")
     names = [name for name in STAGE_COLOURS if name in groups] + sorted(set(groups) - STAGE_COLOURS.keys())
-    return by_name(alt.Color, "group", dict(zip(names, stage_colours(names), strict=True)), key and key(names))
+    return by_name(alt.Color, "group", dict(zip(names, stage_colours(names), strict=True)), key(names))
 
 
 def budget_chart(
@@ -164,3 +169,79 @@ def _budget_bar(parts: list[dict[str, Any]], engine: str, reach: float, color: A
     total = data([{"engine": engine, "end": end, "text": duration(end) if what == "ns per message" else ""}])
     total = total.mark_text(align="left", dx=8, fontSize=12, fontWeight="bold").encode(x="end:Q", y=y, text="text:N")
     return alt.layer(bars, shares, total)
+
+
+def dot_chart(
+    frame: pl.DataFrame | Rows,
+    title: str,
+    subtitle: str | list[str] = "",
+    x_title: str = "",
+    *,
+    ns: bool = False,
+    why: str = "nothing above 0",
+) -> Chart:
+    """Values that lie orders of magnitude apart, on a logarithmic axis: a row per label, a colour per group, a shape per figure.
+
+    frame : rows or a frame with label, group (a stage has its colour), value (no dot without one above 0); optional figure;
+            optional text, left of the dot
+    ns    : the values are nanoseconds, and the ticks have units
+    why   : what is written where there is no dot at all
+    """
+    rows = rows_in(frame)
+    dots = [{"figure": "", "text": "", **row} for row in rows if row["value"] and row["value"] > 0]
+    if not dots:
+        return empty_chart(why, title)
+    labels, figures = names_in(rows, "label"), names_in(dots, "figure")
+    shapes = dict(zip(figures, SHAPES * len(figures), strict=False))
+    shape = by_name(alt.Shape, "figure", shapes, legend(figures) if len(figures) > 1 else None)
+    values = [dot["value"] for dot in dots]
+    values += [min(values) / 1.6] if any(dot["text"] for dot in dots) else []  # room for the text
+    x = alt.X("value:Q", **(time_axis(x_title, values, limit=9) if ns else log_axis(x_title, values, margin=1.25)))
+    y = alt.Y("label:N").scale(domain=labels).axis(title=None, grid=True, ticks=False, domain=False, labelLimit=240)
+    base = data(dots).encode(x=x, y=y)
+    lines = base.mark_line(strokeWidth=1.5, color="#cccccc").encode(detail=["label:N", *(["group:N"] * (len(figures) > 1))])
+    key = partial(legend, symbolType="circle")
+    color = _colour(rows, key) if not set(PERCENTILES) & set(names_in(rows, "group")) else _by_percentile(rows, key)
+    tooltip = ["label:N", "group:N", "figure:N", alt.Tooltip("value:Q", format=",.4~r")]
+    points = base.mark_point(filled=True, size=80, opacity=1).encode(color=color, shape=shape, tooltip=tooltip)
+    texts = base.mark_text(align="right", dx=-9, fontSize=10.5, color=QUIET).encode(text="text:N")
+    width = WIDTH - 50 - min(240, max(text_width(name, 11) for name in labels))
+    return (lines + points + texts).properties(width=width, height=28 * len(labels) + 20, title=head(title, subtitle))
+
+
+def _by_percentile(rows: list[dict[str, Any]], key: Any) -> Any:
+    known = {name: colour for name, colour in PERCENTILES.items() if name in names_in(rows, "group")}
+    return by_name(alt.Color, "group", known, key(list(known)))
+
+
+def round_trip_chart(
+    frame: pl.DataFrame, subtitle: str | list[str] = "", title: str = "Round trip by transport", measure: str = "round trip"
+) -> Chart:
+    """p50, p99 and p99.9 by transport on a logarithmic axis, the fastest at the top; refused percentiles are left out.
+
+    frame : columns transport, p50 (ns, > 0), p99, p99.9; optional measure, of which `measure` is drawn
+    """
+    if "measure" in frame.columns:
+        frame = frame.filter(frame["measure"] == measure)
+    rows = rows_of(frame, *PERCENTILES, text=["transport"], positive=["p50"], what="round_trip_chart")
+    dots = [
+        {"label": row["transport"], "group": name, "value": row[name], "text": duration(row[name]) if name == "p50" else ""}
+        for row in sorted(rows, key=lambda row: row["p50"])
+        for name in PERCENTILES
+    ]
+    return dot_chart(dots, title, subtitle, measure, ns=True, why="nothing was measured")
+
+
+def tick_to_trade_chart(frame: pl.DataFrame, shares: pl.DataFrame, subtitle: str | list[str] = "") -> Chart:
+    """Paths, the fastest at the top: p50, p99 and p99.9 as `round_trip_chart`, and below what p50 is made of.
+
+    frame  : columns path, p50 (ns, > 0), p99, p99.9; refused percentiles are left out
+    shares : columns path, part (transport, engine, scheduling), ns; of p50; none where the engine was not stamped
+    """
+    paths = frame.rename({"path": "transport"}).drop("measure", strict=False)
+    dots = round_trip_chart(paths, subtitle, "Tick to trade by path", "due time to order arrival")
+    parts = shares.join(frame.sort("p50").select("path"), on="path", maintain_order="right")
+    if parts.is_empty():
+        return dots
+    bars = budget_chart(parts.rename({"path": "engine", "part": "stage"}), "What p50 is made of")
+    return alt.vconcat(dots, bars, spacing=24).resolve_scale(color="independent", shape="independent")
