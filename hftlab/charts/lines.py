@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import cycle
 from typing import Any
 
@@ -64,23 +64,24 @@ def line_chart(
     panels = names_in(rows, "panel") if "panel" in rows[0] else [""]
     symbol = {"symbolType": "circle", "symbolSize": 60} if mark == "dots" else {}
     encodings = _told_apart(rows, offset=28 if marks and panels == [""] else 10, **symbol)  # labels of marks stand below
-    columns = min(columns, len(panels))
-    width = (WIDTH - 112) // columns - (10 if columns > 1 else 0)
-    charts = []
-    for place, panel in enumerate(panels):
+
+    def drawn(panel: str, along: Any, up: Any) -> Any:
         mine = [row for row in rows if row.get("panel", "") == panel]
-        across, upwards = _bare(along, place < len(panels) - columns), _bare(up, place % columns > 0)
-        layers = [
-            *_span((spans or {}).get(panel)),
-            *_rules(rule, marks, within=bool(panel)),
-            *_layers(mine, across, upwards, encodings, mark),
-        ]
-        layers += [panel_name(panel)] if panel else []
-        charts.append(alt.layer(*layers).properties(width=width, height=height))
-    if panels == [""]:
-        return charts[0].properties(title=head(title, subtitle))
+        ruled = [*_span((spans or {}).get(panel)), *_rules(rule, marks, within=bool(panel))]
+        return alt.layer(*ruled, *_layers(mine, along, up, encodings, mark), *([panel_name(panel)] if panel else []))
+
+    return _grid(panels, drawn, along, up, min(columns, len(panels)), height).properties(title=head(title, subtitle))
+
+
+def _grid(panels: list[str], drawn: Callable[..., Any], along: Any, up: Any, columns: int, height: int) -> Any:
+    """Panels side by side and below one another; the outer ones have the labels of the axes."""
+    width = (WIDTH - 112) // columns - (10 if columns > 1 else 0)
+    charts = [
+        drawn(panel, _bare(along, at < len(panels) - columns), _bare(up, at % columns > 0)).properties(width=width, height=height)
+        for at, panel in enumerate(panels)
+    ]
     lines = [alt.hconcat(*charts[at : at + columns], spacing=16) for at in range(0, len(charts), columns)]
-    return alt.vconcat(*lines, spacing=24).properties(title=head(title, subtitle))
+    return alt.vconcat(*lines, spacing=24) if len(charts) > 1 else charts[0]
 
 
 def _told_apart(rows: list[dict[str, Any]], **more: Any) -> dict[str, Any]:

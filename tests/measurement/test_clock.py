@@ -137,8 +137,8 @@ def test_the_chart_draws_percentiles_and_no_sample(found: Clocks) -> None:
     spec = found.plot().to_dict()
     rows = spec["layer"][0]["data"]["values"]
     assert {row["series"] for row in rows} == {one.name for one in found}
-    assert {row["percentile"] for row in rows} == {0, 50, 90, 99, 99.9}
-    assert len(rows) == 5 * len(found)
+    assert {row["percentile"] for row in rows} == {0, 50, 90, 95, 99, 99.9}
+    assert len(rows) == 6 * len(found)
     assert spec["layer"][0]["encoding"]["y"]["scale"]["type"] == "log"
 
 

@@ -281,7 +281,7 @@ def test_the_report_is_complete(report: TickToTradeReport) -> None:
     measures = {profile: [row[1] for row in table.rows if row[0].endswith(profile)] for profile in report.load_profiles}
     assert measures == {"closed": ["response"] * 3, "bursts": ["response", "service"] * 2}
     values = json.dumps(report.plot().to_dict())
-    for text in ("memory", "udp-spin+tcp-spin again", "transport", "scheduling", "share of p50", "log scale", "closed loop"):
+    for text in ("memory", "udp-spin+tcp-spin again", "transport", "scheduling", "What p50 is made of", "log scale", "closed loop"):
         assert text in values
     assert "bursts: 25,0" in json.dumps(report.plot("bursts").to_dict())
     pytest.importorskip("vl_convert")
@@ -306,9 +306,9 @@ def test_goals_are_reached_or_not(report: TickToTradeReport) -> None:
 def test_charts_of_little_and_of_nothing() -> None:
     empty = pl.DataFrame(schema={"path": pl.String, "p50": pl.Float64, "p99": pl.Float64, "p99.9": pl.Float64})
     shares = pl.DataFrame(schema={"path": pl.String, "part": pl.String, "ns": pl.Float64, "share": pl.Float64})
-    assert "no path was measured" in json.dumps(tick_to_trade_chart(empty, shares).to_dict())
+    assert "nothing was measured" in json.dumps(tick_to_trade_chart(empty, shares).to_dict())
     one = pl.DataFrame({"path": ["shm"], "p50": [500.0], "p99": [None], "p99.9": [None]}, schema=empty.schema)
-    assert "hconcat" not in tick_to_trade_chart(one, shares).to_dict(), "without shares there is one panel"
+    assert "vconcat" not in tick_to_trade_chart(one, shares).to_dict(), "without shares there is one panel"
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: File) -> None:
