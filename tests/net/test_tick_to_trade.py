@@ -281,7 +281,15 @@ def test_the_report_is_complete(report: TickToTradeReport) -> None:
     measures = {profile: [row[1] for row in table.rows if row[0].endswith(profile)] for profile in report.load_profiles}
     assert measures == {"closed": ["response"] * 3, "bursts": ["response", "service"] * 2}
     values = json.dumps(report.plot().to_dict())
-    for text in ("memory", "udp-spin+tcp-spin again", "transport", "scheduling", "What p50 is made of", "log scale", "closed loop"):
+    for text in (
+        "memory",
+        "udp-spin+tcp-spin again",
+        "transport",
+        "scheduling",
+        "What p50 is made of",
+        "log scale",
+        "closed loop",
+    ):
         assert text in values
     assert "bursts: 25,0" in json.dumps(report.plot("bursts").to_dict())
     pytest.importorskip("vl_convert")
