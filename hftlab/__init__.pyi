@@ -11,7 +11,6 @@ from . import protocols as protocols
 from .diagnostics import doctor as doctor
 from .engine.engine import Engine as Engine
 from .engine.engine import decode as decode
-from .engine.engine import load as load
 from .engine.engine import synthetic as synthetic
 from .engine.history import BookHistory as BookHistory
 from .engine.live import LiveSession as LiveSession
@@ -39,6 +38,7 @@ from .experiments.stages import bench as bench
 from .feeds.feed import EventFeed as EventFeed
 from .feeds.feed import Feed as Feed
 from .feeds.itch import ItchFeed as ItchFeed
+from .feeds.reader import load as load
 from .loadtest import stress as stress
 from .profiling import profile as profile
 from .reporting import report as report

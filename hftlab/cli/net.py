@@ -108,7 +108,7 @@ def stress(options: Options) -> Action:
 
     The exit code is 1 where something is wrong (faults, ends that differ, memory that grows), never because something is slow.
     """
-    from hftlab.engine.engine import load
+    from hftlab.feeds.reader import load
     from hftlab.loadtest.suite import stress
 
     flags = {"parts": "PART", "targets": "--engine", "over": "--transport"}

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from hftlab.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hftlab.feeds.itch import ItchFeed
+    from hftlab.feeds.feed import Feed
 
 #: Where a docstring speaks of parameters: "rounds : of the bench" on a line, or "; rounds: of the bench" within one.
 _ENTRY = re.compile(r"(?:^|[;.]\s+)\s*((?:\w+,\s+)*\w+)\s*:\s", re.MULTILINE)
@@ -187,9 +187,10 @@ def placement(given: Given) -> Iterator[None]:
         yield
 
 
-def feed_of(given: Given) -> ItchFeed:
+def feed_of(given: Given) -> Feed:
     """The file that was named, or the feed that the options of the generator describe. Raises FeedError, ConfigError."""
-    from hftlab.engine.engine import load, synthetic
+    from hftlab.engine.engine import synthetic
+    from hftlab.feeds.reader import load
 
     return load(given.feed, getattr(given, "symbol", ())) if given.feed else given.call(synthetic)
 

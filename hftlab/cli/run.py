@@ -31,7 +31,8 @@ def run(options: Options) -> Action:
 
 
 def _run(given: Given) -> int:
-    from hftlab.engine.engine import Engine, load
+    from hftlab.engine.engine import Engine
+    from hftlab.feeds.reader import load
 
     check_range("--repeat", given.repeat, 1)
     engine, feed = given.call(Engine), load(given.file, given.symbol)

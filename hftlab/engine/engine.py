@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -211,15 +209,6 @@ def decode(feed: Feed, backend: str | Engine = "auto") -> Events:
         error.events = np.concatenate(parts)
         raise
     return np.concatenate(parts)
-
-
-def load(path: str | os.PathLike[str], symbols: Iterable[str] = ()) -> ItchFeed:
-    """A file of NASDAQ TotalView-ITCH 5.0 (BinaryFILE framing, plain or gzip) as a feed.
-
-    symbols : keep only messages of these stocks, and those about none
-    raises  : FeedError if it cannot be opened; UnknownName for a symbol it does not announce
-    """
-    return ItchFeed(path, symbols=symbols)
 
 
 def synthetic(regime: str = "calm", messages: int = 200_000, seed: int = 1, symbols: int | None = None) -> ItchFeed:

@@ -1,7 +1,8 @@
 """Feed: an immutable stream of messages, as wire bytes or as event records, handed over block by block.
 
 An engine never sees where a feed comes from. A block may end in the middle of a message: whoever drives the engine carries
-the rest into the next one, exactly as with bytes from a socket.
+the rest into the next one, exactly as with bytes from a socket. Beside the records two columns may stand, aligned with them: when
+the capture received each, and whether it is the last of what the exchange did in one step.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hftlab.errors import FeedError, UnknownName, check_choice, check_type, check_whole
 from hftlab.events import EVENT_DTYPE, Events, Kind, as_events
@@ -21,19 +23,40 @@ from hftlab.presentation.document import Table, table
 _NO_PRICE = -(2**63)  # has no negative, which a side-signed price needs
 
 
+class Chunk(NamedTuple):
+    """Some records in order, and what stands beside them.
+
+    recv_ns   : (n,) u64, when the capture received each, ns since the epoch of the feed; None where nobody wrote it down
+    event_end : (n,) bool, the last record of an exchange event; None where every record is one
+    """
+
+    events: Events
+    recv_ns: NDArray[np.uint64] | None = None
+    event_end: NDArray[np.bool_] | None = None
+
+    def where(self, mask: Any) -> Chunk:
+        """Some of the rows: a mask, or a slice."""
+        beside = (None if column is None else column[mask] for column in (self.recv_ns, self.event_end))
+        return Chunk(self.events[mask], *beside)
+
+
 class Feed(ABC):
     """A stream of messages.
 
     name        : what it is, for tables and file names
     price_scale : integer price units per 1.0 of currency
+    qty_scale   : integer units of qty per 1.0 share, lot or coin
     epoch       : "midnight" or "unix", what ts_ns counts from
-    wire        : "itch" if blocks() yields framed ITCH 5.0, "events" if event_blocks() yields records
+    wire        : "itch" if blocks() yields framed ITCH 5.0, "events" if chunks() and event_blocks() yield records
+    format      : what it was read from, by the name of its reader; "" for a feed in memory
     """
 
     name: str
     price_scale: int = 10_000
+    qty_scale: int = 1
     epoch: str = "midnight"
     wire: str
+    format: str = ""
 
     @property
     @abstractmethod
@@ -48,16 +71,43 @@ class Feed(ABC):
         """Event records in order, EVENT_DTYPE, read-only."""
         raise NotImplementedError(f"{type(self).__name__} carries wire bytes, not event records")
 
+    def chunks(self) -> Iterator[Chunk]:
+        """The same, with what stands beside them."""
+        return map(Chunk, self.event_blocks())
+
+    @property
+    def recv_ns(self) -> NDArray[np.uint64] | None:
+        """(n,) u64, when the capture received each message; None where nobody wrote it down. Reads the whole feed."""
+        column: NDArray[np.uint64] | None = self._column("recv_ns")
+        return column
+
+    @property
+    def event_end(self) -> NDArray[np.bool_] | None:
+        """(n,) bool, the last record of each exchange event; None where every message is one. Reads the whole feed."""
+        column: NDArray[np.bool_] | None = self._column("event_end")
+        return column
+
+    def _column(self, name: str) -> Any:
+        if self.wire != "events":
+            return None
+        parts = [getattr(chunk, name) for chunk in self.chunks()]
+        return np.concatenate(parts) if parts and all(part is not None for part in parts) else None
+
+    def notes(self) -> list[str]:
+        """What of the source is no message of this feed and why, as far as it has been read: sentences, [] for none."""
+        return []
+
     def head(self, n: int) -> Feed:
         """The first n messages, or as many as there are, in memory and in one block.
 
         raises : FeedError where the feed breaks off before; ConfigError unless n is at least 1
         """
-        first = next(iter(cut(self, every=n)), np.empty(0, EVENT_DTYPE))
         more: dict[str, Any] = {"price_scale": self.price_scale, "epoch": self.epoch, "name": f"head of {self.name}"}
-        if isinstance(first, np.ndarray):
-            return EventFeed(first, symbols=self.symbols, **more)
-        return BytesFeed(bytes(first), **more)
+        if self.wire == "itch":
+            return BytesFeed(bytes(next(iter(cut(self, every=n)), b"")), **more)
+        events, recv_ns, event_end = joined(_first(self.chunks(), check_whole("n", n, 1)))
+        more |= {"qty_scale": self.qty_scale, "recv_ns": recv_ns, "event_end": event_end}
+        return EventFeed(events, symbols=self.symbols, **more)
 
     def tables(self) -> list[Table]:
         """What the feed is, for people."""
@@ -100,9 +150,11 @@ class BytesFeed(Feed):
 class EventFeed(Feed):
     """Messages that are event records already, for data from any source.
 
-    array   : (n,) EVENT_DTYPE; copied once, so that nobody can change it under a running engine
-    symbols : names by instrument number, symbols[0] being no instrument
-    raises  : FeedError for a wrong dtype, byte order, stride or kind, naming the index; ConfigError for the other arguments
+    array     : (n,) EVENT_DTYPE; copied once, so that nobody can change it under a running engine
+    symbols   : names by instrument number, symbols[0] being no instrument
+    recv_ns   : (n,) u64, when the capture received each message; default: unknown
+    event_end : (n,) bool, the last record of each exchange event; default: every record
+    raises    : FeedError for a wrong dtype, byte order, stride or kind, naming the index; ConfigError for the other arguments
     """
 
     wire = "events"
@@ -114,33 +166,75 @@ class EventFeed(Feed):
         *,
         symbols: Sequence[str] = (),
         price_scale: int = 10_000,
+        qty_scale: int = 1,
         epoch: str = "midnight",
+        recv_ns: NDArray[np.uint64] | None = None,
+        event_end: NDArray[np.bool_] | None = None,
         name: str = "events",
     ) -> None:
         check_choice("epoch", epoch, ("midnight", "unix"))
-        self._array = as_events(array).copy()
-        self._array.flags.writeable = False
-        kinds, prices = self._array["kind"], self._array["price"]
-        self._refuse("kind", kinds > max(Kind), f"between 0 and {int(max(Kind))}")
-        self._refuse("price", prices == _NO_PRICE, f"above {_NO_PRICE}")
+        events = as_events(array).copy()
+        _refuse(events, "kind", events["kind"] > max(Kind), f"between 0 and {int(max(Kind))}")
+        _refuse(events, "price", events["price"] == _NO_PRICE, f"above {_NO_PRICE}")
+        self._whole = Chunk(
+            events, _beside("recv_ns", recv_ns, np.uint64, len(events)), _beside("event_end", event_end, np.bool_, len(events))
+        )
+        for column in self._whole:
+            if column is not None:
+                column.flags.writeable = False
         self._symbols = tuple(check_type("symbols", symbols, Iterable))
         for number, symbol in enumerate(self._symbols):
             check_type(f"symbols[{number}]", symbol, str)
         self.price_scale = check_whole("price_scale", price_scale, 1, 10**12)
+        self.qty_scale = check_whole("qty_scale", qty_scale, 1, 10**12)
         self.epoch, self.name = epoch, check_type("name", name, str)
-
-    def _refuse(self, field: str, wrong: np.ndarray[Any, Any], allowed: str) -> None:
-        if wrong.any():
-            at = int(wrong.argmax())
-            raise FeedError(f"event {at}: {field} must be {allowed}, got {self._array[field][at]}", index=at)
 
     @property
     def symbols(self) -> Sequence[str]:
         return self._symbols
 
     def event_blocks(self) -> Iterator[Events]:
-        for start in range(0, len(self._array), self._BLOCK):
-            yield self._array[start : start + self._BLOCK]
+        return (chunk.events for chunk in self.chunks())
+
+    def chunks(self) -> Iterator[Chunk]:
+        for start in range(0, len(self._whole.events), self._BLOCK):
+            yield self._whole.where(slice(start, start + self._BLOCK))
+
+    def _column(self, name: str) -> Any:
+        return getattr(self._whole, name)
+
+
+def _refuse(events: Events, field: str, wrong: np.ndarray[Any, Any], allowed: str) -> None:
+    if wrong.any():
+        at = int(wrong.argmax())
+        raise FeedError(f"event {at}: {field} must be {allowed}, got {events[field][at]}", index=at)
+
+
+def _beside(name: str, column: Any, kind: type, size: int) -> Any:
+    """A column beside `size` records, copied; None if there is none."""
+    if column is None:
+        return None
+    array = np.asarray(column)
+    if array.shape != (size,) or array.dtype != kind:
+        raise FeedError(f"{name} must be ({size},) of {np.dtype(kind)}, got {array.shape} of {array.dtype}")
+    return array.copy()
+
+
+def _first(chunks: Iterator[Chunk], n: int) -> Iterator[Chunk]:
+    """The first n rows."""
+    for chunk in chunks:
+        yield chunk.where(slice(0, n))
+        n -= len(chunk.events)
+        if n <= 0:
+            return
+
+
+def joined(chunks: Iterable[Chunk]) -> Chunk:
+    """Chunks of one feed as one; a column that one of them lacks is lacking."""
+    parts = list(chunks) or [Chunk(np.empty(0, EVENT_DTYPE))]
+    events, *beside = zip(*parts, strict=True)
+    columns = (None if any(part is None for part in column) else np.concatenate(column) for column in beside)
+    return Chunk(np.concatenate(events), *columns)
 
 
 def unknown_symbol(symbol: str, known: Iterable[str]) -> UnknownName:

@@ -9,12 +9,13 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
-from hftlab.engine.engine import load, synthetic
+from hftlab.engine.engine import synthetic
 from hftlab.engine.session import BackendInfo, backends, resolve
 from hftlab.errors import ConfigError
 from hftlab.experiments.compare import Comparison, compare
 from hftlab.experiments.latency import LatencyReport, latency
 from hftlab.feeds.feed import Feed
+from hftlab.feeds.reader import load
 from hftlab.notebook.cell_timing import CellComparison, CellLatency, compare_cell, measure_cell
 
 DIVIDER = "# vs"

@@ -128,7 +128,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(day: Path, tmp_path: Path, ca
         ("run", bad(tmp_path, "cut", good[:-3])): f"offset {len(good) - 14}",
         ("run", bad(tmp_path, "zero", good[:14] + b"\0\0" + good[14:])): "offset 14, message 1: length prefix 0",
         ("run", bad(tmp_path, "long", good[:14] + b"\0\x28R" + good[17:])): "for type 'R' (stock directory) must be 39, got 40",
-        ("run", bad(tmp_path, "csv", b"34200.01,1,5,18,5859400,1\n" * 9)): "offset 0, message 0",
+        ("run", bad(tmp_path, "csv", b"date;price\n2020-01-30;1.5\n" * 9)): "offset 0: must be of a format that is known here",
         ("run", bad(tmp_path, "cut.gz", packed[:-2000])): "gzip is cut off",
         ("run", bad(tmp_path, "bad.gz", packed[:-8] + bytes(8))): "corrupt gzip",
         ("run", bad(tmp_path, "new", good[:14] + b"\0\x0c~" + bytes(11) + good[14:]), "--strict"): "unknown message type '~'",
