@@ -176,23 +176,9 @@ check("01.1", my_table)
 # A clock is cut when it is read. Which two numbers does the program get, and when does it subtract? `has_enough_samples(n, q)`,
 # imported above, tells whether n samples support the percentile q.
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_table(stamps, step):
-#     readings = stamps // step * step          # each reading is cut, not their difference
-#     ns = readings[:, 1] - readings[:, 0]
-#     table = {}
-#     for name in ("p50", "p95", "p99"):
-#         value = float(np.quantile(ns, PERCENTILES[name]))
-#         table[name] = value if has_enough_samples(len(ns), PERCENTILES[name]) and value > step else None
-#     return table
-# ```
-# </details>
 
 
-# %% tags=["solution", "nbval-check-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-check-output"]
 def solved_table(stamps, step):
     readings = stamps // step * step
     ns = readings[:, 1] - readings[:, 0]
@@ -370,24 +356,9 @@ check("01.2", my_response)
 # Use one variable, the moment at which the engine becomes free. A message begins at the later of two moments. (This recursion
 # is Lindley's, 1952; it describes every queue with one server.)
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_response(service, interval):
-#     out, free = np.empty(len(service)), 0.0
-#     for i, spent in enumerate(service):
-#         due = i * interval
-#         free = max(due, free) + spent       # it begins when it is due and the engine is free
-#         out[i] = free - due
-#     return out
-# ```
-#
-# `response_ns`, imported above, does the same without a loop.
-# </details>
 
 
-# %% tags=["solution", "nbval-check-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-check-output"]
 def solved_response(service, interval):
     out, free = np.empty(len(service)), 0.0
     for i, spent in enumerate(service):
@@ -478,24 +449,8 @@ check("01.3", my_verdict)
 # computes the interval; its `side` is 1 above 1, -1 below, 0 if it contains 1. One interval of 95 % is wrong one time
 # in twenty at best. What could serve as a second, independent test?
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# from hftlab.measurement.paired import Interval
-#
-# def my_verdict(a, b, again):
-#     first, second, control = Interval.of(a / b), Interval.of(again / b), Interval.of(a / again)
-#     agreed = first.side == second.side != 0           # both copies of A agree
-#     if not agreed or control.contains(first.median):  # or the noise floor is as wide
-#         return "no difference seen"
-#     return "faster" if first.side > 0 else "slower"
-# ```
-#
-# This is the rule of `hftlab/measurement/paired.py`; a table there gives its error rate and that of simpler rules.
-# </details>
 
-# %% tags=["solution", "nbval-check-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-check-output"]
 from hftlab.measurement.paired import Interval
 
 

@@ -325,22 +325,9 @@ check("02.1", decode)
 # Which byte of a number comes first on the wire? And how long is the symbol `AAPL` in a field of eight bytes?
 #
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# def decode(message):
-#     def number(start, width):
-#         return int.from_bytes(message[start : start + width], "big")
-#
-#     symbol = message[24:32].decode().rstrip()
-#     return number(5, 6), number(11, 8), chr(message[19]), number(20, 4), symbol, number(32, 4)
-# ```
-#
-# </details>
 
 
-# %% tags=["solution", "nbval-check-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-check-output"]
 def decode(message):
     def number(start, width):
         return int.from_bytes(message[start : start + width], "big")
@@ -383,36 +370,9 @@ check("02.2", ahead)
 # queue. A second dict maps each order to its queue.
 #
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# def ahead(changes, order_id):
-#     queues, where = {}, {}
-#     for kind, order, new_order, side, price, qty in changes:
-#         if kind == Kind.ADD:
-#             where[order] = (side, price)
-#             queues.setdefault((side, price), {})[order] = qty
-#         elif order in where:
-#             queue = queues[where[order]]
-#             if kind in (Kind.EXECUTE, Kind.CANCEL):
-#                 queue[order] -= qty
-#             if kind in (Kind.DELETE, Kind.REPLACE) or not queue[order]:
-#                 del queue[order]
-#                 side, _ = where.pop(order)
-#             if kind == Kind.REPLACE:
-#                 where[new_order] = (side, price)
-#                 queues.setdefault((side, price), {})[new_order] = qty
-#     if order_id not in where:
-#         return None
-#     queue = queues[where[order_id]]
-#     return sum(list(queue.values())[: list(queue).index(order_id)])
-# ```
-#
-# </details>
 
 
-# %% tags=["solution", "nbval-check-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-check-output"]
 def ahead(changes, order_id):
     queues, where = {}, {}
     for kind, order, new_order, side, price, qty in changes:

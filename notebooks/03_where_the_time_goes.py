@@ -235,18 +235,9 @@ check("03.1", my_hottest)
 #
 # Which rows count time that is spent elsewhere? `frame.filter(~pl.col("calls"))` removes them.
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_hottest(frame):
-#     own = frame.filter(~pl.col("calls") & (pl.col("hits") > 0) & (pl.col("stage") != "engine"))
-#     return own.sort("ns", descending=True).select("function", "line").row(0)
-# ```
-# </details>
 
 
-# %% tags=["solution"]
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def solved_hottest(frame):
     own = frame.filter(~pl.col("calls") & (pl.col("hits") > 0) & (pl.col("stage") != "engine"))
     return own.sort("ns", descending=True).select("function", "line").row(0)
@@ -341,19 +332,9 @@ check("03.2", my_speed_up)
 # Let the whole take 1. How long does the rest take, and how long does the part take now? Python divides by `math.inf` without
 # an error.
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_speed_up(share, times):
-#     return 1 / ((1 - share) + share / times)
-# ```
-#
-# In hftlab: `course.amdahl.speed_up`.
-# </details>
 
 
-# %% tags=["solution"]
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def solved_speed_up(share, times):
     return 1 / ((1 - share) + share / times)
 

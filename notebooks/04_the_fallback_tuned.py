@@ -208,27 +208,9 @@ wrong
 #
 # `list.remove` compares one price after the other. `bisect_left` halves the range with each comparison; it needs a sorted list.
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# class SortedPrices:
-#     def __init__(self):
-#         self.prices = []
-#
-#     def add(self, price):
-#         insort(self.prices, price)
-#
-#     def remove(self, price):
-#         del self.prices[bisect_left(self.prices, price)]
-#
-#     def best(self, n):
-#         return self.prices[: -n - 1 : -1]
-# ```
-# </details>
 
 
-# %% tags=["solution"]
+# %% jupyter={"source_hidden": true} tags=["solution"]
 class SortedPrices:
     def __init__(self):
         self.prices = []
@@ -492,18 +474,8 @@ wrong
 # `struct.Struct` reads all fields in one call; `x` skips a byte. It has no integer of six bytes: read two and four.
 # `iter_unpack` iterates over a whole block.
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# UNPACK = Struct(">3xH2xHIQ")
-#
-# def one_unpack(data):
-#     return [(locate, high << 32 | low, ref) for locate, high, low, ref in UNPACK.iter_unpack(data)]
-# ```
-# </details>
 
-# %% tags=["solution"]
+# %% jupyter={"source_hidden": true} tags=["solution"]
 UNPACK = Struct(">3xH2xHIQ")
 
 

@@ -267,21 +267,8 @@ print(str(answer).splitlines()[-1])
 # empty at the end.
 #
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# from itertools import islice
-#
-# def chunked(session, messages):
-#     messages = iter(messages)
-#     while chunk := b"".join(islice(messages, 1_000)):
-#         session.push(chunk)
-# ```
-#
-# </details>
 
-# %% tags=["solution", "nbval-ignore-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-ignore-output"]
 from itertools import islice
 
 
@@ -320,20 +307,8 @@ print(answer)
 # In a chunk of *n*, the share of a message is `call_ns / n`. A chunk of one does not wait.
 #
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# from math import ceil
-#
-# def right_size(call_ns, message_ns, share, per_second):
-#     chunk = max(1, ceil(call_ns / (share * message_ns)))
-#     return chunk, (chunk - 1) * 1e9 / per_second
-# ```
-#
-# </details>
 
-# %% tags=["solution", "nbval-check-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-check-output"]
 from math import ceil
 
 

@@ -329,38 +329,9 @@ answer
 # A Python integer is a bitmap of any width. `bits & -bits` leaves only the lowest bit that is set. `(8).bit_length()` is 4.
 #
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# class Ladder(Start):
-#     def __init__(self, base, tick, slots):
-#         self.base, self.tick, self.slots = base, tick, slots
-#         self.bits = 0
-#
-#     def put(self, price):
-#         slot, rest = divmod(price - self.base, self.tick)
-#         if rest or not 0 <= slot < self.slots:
-#             return False
-#         self.bits |= 1 << slot
-#         return True
-#
-#     def drop(self, price):
-#         self.bits &= ~(1 << (price - self.base) // self.tick)
-#
-#     def best(self):
-#         if not self.bits:
-#             return None
-#         return self.base + self.tick * ((self.bits & -self.bits).bit_length() - 1)
-# ```
-#
-# `rust_ext/src/book/levels/ladder.rs` does the same with four words of 64 bits, and finds the lowest bit with `trailing_zeros`, a
-# single instruction.
-#
-# </details>
 
 
-# %% tags=["solution", "nbval-ignore-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-ignore-output"]
 class Ladder(Start):
     def __init__(self, base, tick, slots):
         self.base, self.tick, self.slots = base, tick, slots
@@ -416,21 +387,9 @@ print(answer)
 # `b` is significantly slower where its `low` is above the `high` of `a`. `all(slower[at:])` tests the rest of the curve.
 #
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# def crossing(frame, a, b):
-#     one = frame.filter(variant=a).sort("size")
-#     other = frame.filter(variant=b).sort("size")
-#     slower = (other["low"] > one["high"]).to_list()
-#     return next((size for at, size in enumerate(one["size"]) if all(slower[at:])), None)
-# ```
-#
-# </details>
 
 
-# %% tags=["solution", "nbval-check-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-check-output"]
 def crossing(frame, a, b):
     one = frame.filter(variant=a).sort("size")
     other = frame.filter(variant=b).sort("size")

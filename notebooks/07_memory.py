@@ -230,17 +230,9 @@ check("07.1", rebuilds)
 # Buckets are powers of two. A table of 8 or more buckets is filled to 7/8; the smallest has 4 buckets, one of which must stay
 # free.
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# def sevens(most):
-#     return [full for full in (3, *(7 << power for power in range(40))) if full < most]
-# ```
-# </details>
 
 
-# %% tags=["solution"]
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def sevens(most):
     return [full for full in (3, *(7 << power for power in range(40))) if full < most]
 
@@ -341,30 +333,9 @@ check("07.2", Pool)
 #
 # A free cell stores no value. So it has room for something else: the number of the next free cell.
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# class FreeList:
-#     def __init__(self, cells):
-#         self.cells, self.free = cells, 0
-#         for slot in range(len(cells)):  # each free cell stores the next one
-#             cells[slot] = slot + 1
-#
-#     def put(self, value):
-#         slot = self.free
-#         self.free, self.cells[slot] = self.cells[slot], value
-#         return slot
-#
-#     def take(self, slot):
-#         value, self.cells[slot] = self.cells[slot], self.free
-#         self.free = slot
-#         return value
-# ```
-# </details>
 
 
-# %% tags=["solution"]
+# %% jupyter={"source_hidden": true} tags=["solution"]
 class FreeList:
     def __init__(self, cells):
         self.cells, self.free = cells, 0

@@ -175,29 +175,9 @@ check("08.1", Sums)
 # so, did a level appear or vanish? Only then must you walk. While the side has fewer levels than you sum, every change is among
 # the best.
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# class RunningSum:
-#     def __init__(self, levels):
-#         self.levels, self.sums, self.ends = levels, [0, 0], [None, None]
-#
-#     def changed(self, sides, change):
-#         i = change.side
-#         if self.ends[i] is None or change.key >= self.ends[i]:
-#             if change.reshaped:
-#                 best = sides[i].best(self.levels)
-#                 self.sums[i] = sum(qty for _, qty in best)
-#                 self.ends[i] = best[-1][0] if len(best) == self.levels else None
-#             else:
-#                 self.sums[i] += change.gained
-#         return self.sums
-# ```
-# </details>
 
 
-# %% tags=["solution"]
+# %% jupyter={"source_hidden": true} tags=["solution"]
 class RunningSum:
     def __init__(self, levels):
         self.levels, self.sums, self.ends = levels, [0, 0], [None, None]
@@ -486,22 +466,9 @@ wrong
 # it: `(w2 * d) / spread` is not `w2 * (d / spread)`, unless the weight is a power of two, as our default weights are.
 # Elementwise operations of NumPy are plain float64 operations, in the order in which you write them.
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# def by_columns(c, config):
-#     w0, w1, w2, w3, w4 = config.weights
-#     total = w0 * c["imbalance"] + w1 * c["depth_imbalance"]
-#     total = total + (w2 * (c["microprice"] - c["mid"])) / c["spread"]
-#     total = total + (w3 * c["ofi"]) / (abs(c["ofi"]) + config.k)
-#     total = total + (w4 * c["flow"]) / (abs(c["flow"]) + config.k)
-#     return np.where(np.isnan(total) | ~(c["spread"] > 0), 0.0, total)
-# ```
-# </details>
 
 
-# %% tags=["solution"]
+# %% jupyter={"source_hidden": true} tags=["solution"]
 def by_columns(c, config):
     w0, w1, w2, w3, w4 = config.weights
     total = w0 * c["imbalance"] + w1 * c["depth_imbalance"]

@@ -393,36 +393,9 @@ print(answer)
 # and need not be stored. A gap exists only while a message waits.
 #
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# class Core:
-#     def __init__(self, window):
-#         self.window, self.expected, self.early = window, 1, {}
-#
-#     def receive(self, sequence, messages):
-#         for number, message in enumerate(messages, sequence):
-#             if self.expected <= number < self.expected + self.window:
-#                 self.early.setdefault(number, message)
-#         out = []
-#         while self.expected in self.early:
-#             out.append(self.early.pop(self.expected))
-#             self.expected += 1
-#         return out
-#
-#     @property
-#     def gap(self):
-#         return (self.expected, min(self.early)) if self.early else None
-# ```
-#
-# The real one (`hftlab/protocols/arbiter.py`) also bounds the bytes, requests missing messages, gives up after a time, and does
-# not trust a single damaged number.
-#
-# </details>
 
 
-# %% tags=["solution", "nbval-ignore-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-ignore-output"]
 class Core:
     def __init__(self, window):
         self.window, self.expected, self.early = window, 1, {}
@@ -476,34 +449,9 @@ print(answer)
 # *once*, at the end. If you cut the front off after every packet, each cut copies all the rest.
 #
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# class Framed:
-#     def __init__(self):
-#         self.rest = bytearray()
-#
-#     def feed(self, data):
-#         self.rest += data
-#         out, at = [], 0
-#         while at + 2 <= len(self.rest):
-#             length = int.from_bytes(self.rest[at : at + 2], "big")
-#             if length == 0:
-#                 raise ValueError("a packet of length 0")
-#             end = at + 2 + length
-#             if end > len(self.rest):
-#                 break
-#             out.append((bytes(self.rest[at + 2 : at + 3]), bytes(self.rest[at + 3 : end])))
-#             at = end
-#         del self.rest[:at]
-#         return out
-# ```
-#
-# </details>
 
 
-# %% tags=["solution", "nbval-ignore-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-ignore-output"]
 class Framed:
     def __init__(self):
         self.rest = bytearray()

@@ -373,42 +373,9 @@ print(answer)
 # when the last message was taken. `filled(upto)` cuts ranges off: some vanish, one may become shorter.
 #
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# class Bounded(Start):
-#     def __init__(self, size):
-#         self.size, self.waiting = size, deque()
-#         self.dropped, self.shedding = [], False
-#
-#     @property
-#     def stale(self):
-#         return bool(self.dropped)
-#
-#     def offer(self, number, message):
-#         self.shedding = self.shedding or len(self.waiting) == self.size
-#         if not self.shedding:
-#             self.waiting.append(message)
-#         elif self.dropped and self.dropped[-1][1] == number:
-#             self.dropped[-1] = (self.dropped[-1][0], number + 1)
-#         else:
-#             self.dropped.append((number, number + 1))
-#         return not self.shedding
-#
-#     def take(self):
-#         message = self.waiting.popleft() if self.waiting else None
-#         self.shedding = self.shedding and bool(self.waiting)
-#         return message
-#
-#     def filled(self, upto):
-#         self.dropped = [(max(first, upto), until) for first, until in self.dropped if until > upto]
-# ```
-#
-# </details>
 
 
-# %% tags=["solution", "nbval-ignore-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-ignore-output"]
 class Bounded(Start):
     def __init__(self, size):
         self.size, self.waiting = size, deque()
@@ -469,23 +436,9 @@ print(answer)
 # sorted, so `np.searchsorted(done, due, side="right")` counts them.
 #
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# def ring_size(due, service):
-#     done, free = [], 0
-#     for at, ns in zip(due.tolist(), service.tolist()):
-#         free = max(at, free) + ns
-#         done.append(free)
-#     arrived = np.searchsorted(due, due, side="right")
-#     return int((arrived - np.searchsorted(done, due, side="right")).max(initial=0))
-# ```
-#
-# </details>
 
 
-# %% tags=["solution", "nbval-ignore-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-ignore-output"]
 def ring_size(due, service):
     done, free = [], 0
     for at, ns in zip(due.tolist(), service.tolist(), strict=True):

@@ -343,26 +343,8 @@ check("11.1", shares)
 # for factors the geometric one, the mean of logarithms.
 #
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# from itertools import permutations
-# from statistics import geometric_mean
-#
-#
-# def shares(times):
-#     names = sorted(max(times, key=len))
-#     factors = {name: [] for name in names}
-#     for order in permutations(names):
-#         for place, name in enumerate(order):
-#             factors[name].append(times[frozenset(order[:place])] / times[frozenset(order[: place + 1])])
-#     return {name: geometric_mean(ratios) for name, ratios in factors.items()}
-# ```
-#
-# </details>
 
-# %% tags=["solution", "nbval-check-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-check-output"]
 from itertools import permutations
 from statistics import geometric_mean
 
@@ -403,25 +385,8 @@ check("11.2", claim)
 # ratio within half a percent of 1, or within the interval of `base / again`, is no difference.
 #
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# import numpy as np
-# from hftlab.measurement.paired import Interval
-#
-#
-# def claim(base, other, again):
-#     base, other, again = map(np.array, (base, other, again))
-#     ratio, second, control = Interval.of(base / other), Interval.of(again / other), Interval.of(base / again)
-#     if not ratio.side or ratio.side != second.side or control.widened(0.995, 1.005).contains(ratio.median):
-#         return "no difference seen"
-#     return "faster" if ratio.side > 0 else "slower"
-# ```
-#
-# </details>
 
-# %% tags=["solution", "nbval-check-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-check-output"]
 import numpy as np
 
 from hftlab.measurement.paired import Interval

@@ -253,25 +253,9 @@ print(answer)
 # the order.
 #
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# class Mended(Book):
-#     def apply(self, kind, instrument, side, order_id, new_order_id, price, qty):
-#         if kind in (hftlab.Kind.EXECUTE, hftlab.Kind.CANCEL):
-#             level = self.orders.get(order_id)
-#             if level is not None and level.half.instrument == instrument and 0 < qty < level.queue[order_id]:
-#                 level.queue[order_id] -= qty
-#                 level.qty -= qty
-#                 return level.half.side
-#         return super().apply(kind, instrument, side, order_id, new_order_id, price, qty)
-# ```
-#
-# </details>
 
 
-# %% tags=["solution", "nbval-check-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-check-output"]
 class Mended(Book):
     def apply(self, kind, instrument, side, order_id, new_order_id, price, qty):
         if kind in (hftlab.Kind.EXECUTE, hftlab.Kind.CANCEL):
@@ -338,33 +322,9 @@ answer
 # `locate`. Which method of the contract does it lack?
 #
 # </details>
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# class Across:
-#     def __init__(self):
-#         self.session = session = hftlab.Engine("rust", until="book").open()
-#         self._apply = session.apply
-#         self.best, self.depth, self.queue, self.locate = session.best, session.depth, session.queue, session.locate
-#
-#     def apply(self, kind, instrument, side, order_id, new_order_id, price, qty):
-#         return self._apply(0, order_id, new_order_id, price, qty, instrument, kind, side)
-#
-#     def depth_qty(self, instrument, side, n):
-#         return sum([level_qty for level_side, _, level_qty, _ in self.depth(instrument) if level_side == side][:n])
-#
-#     def memory(self):
-#         return self.session.counters()["memory"]
-# ```
-#
-# This is a Python class with its book in Rust: it calls into Rust twice per message, and that is still cheaper than doing the
-# work in Python.
-#
-# </details>
 
 
-# %% tags=["solution", "nbval-ignore-output"]
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-ignore-output"]
 class Across:
     def __init__(self):
         self.session = session = hftlab.Engine("rust", until="book").open()

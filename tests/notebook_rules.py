@@ -213,7 +213,7 @@ def _is_parameters(source: str) -> bool:
 
 @lesson
 def it_has_exercises(notebook: Stored) -> Iterator[str]:
-    """Two at least, each with a start that does not pass, then hint and solution, folded, then the solution, run and asserted."""
+    """Two at least, each with a start that does not pass, then a folded hint, then the solution, hidden, run and asserted."""
     known = [one.number for one in exercises(notebook.number)]
     if len(known) < 2:
         yield f"{len(known)} exercises; at least 2"
@@ -226,15 +226,64 @@ def it_has_exercises(notebook: Stored) -> Iterator[str]:
         if not re.search(r": not yet|\bFAIL\b", shown):
             yield f"{number} is not shown to fail before it is solved"
         between = "".join(cell.source for cell in notebook.cells[tried[0] : solved[0]] if cell.cell_type == "markdown")
-        for word in ("Hint", "Solution"):
-            if not re.search(rf"<details>\s*<summary>[^<]*{word}", between, re.I):
-                yield f"{number} has no folded {word.lower()} between its start and its solution"
-        source = notebook.cells[solved[0]].source
-        if "assert" not in source:
+        if not re.search(r"<details>\s*<summary>[^<]*Hint", between, re.I):
+            yield f"{number} has no folded hint between its start and its solution"
+        solution = notebook.cells[solved[0]]
+        if "assert" not in solution.source:
             yield f"the solution of {number} is not asserted"
+        if not solution.metadata.get("jupyter", {}).get("source_hidden"):
+            yield f"the solution of {number} is not hidden (jupyter.source_hidden)"
     strangers = set(re.findall(r"\bcheck\(\s*[\"'](\d\d\.\d+)", "\n".join(cell.source for cell in notebook.code))) - set(known)
     if strangers:
         yield f"checked, but not an exercise of this lesson: {', '.join(sorted(strangers))}"
+
+
+@lesson
+def a_prediction_meets_its_result(notebook: Stored) -> Iterator[str]:
+    """What a reader guessed is shown beside what was found: each `guess...` is read again in a later cell."""
+    for place, cell in enumerate(notebook.code):
+        later = "\n".join(each.source for each in notebook.code[place + 1 :])
+        for name in re.findall(r"\b(guess\w*)\b(?=[\w, ]*=[^=])", cell.source):
+            if not re.search(rf"\b{name}\b", later):
+                yield f"{name} is guessed, and never shown beside its result"
+
+
+@lesson
+def a_figure_is_printed_not_a_verdict(notebook: Stored) -> Iterator[str]:
+    """A claim shows its figure and its bound (`course.claim`); that it holds is asserted, not printed."""
+    for cell in notebook.code:
+        found = re.search(r"(?m)^.*: (?:True|False)$", texts(cell.outputs))
+        if found:
+            yield f"a claim without its figure, {found[0][:60]!r}: {first(cell)}"
+
+
+def anchors(notebook: Stored) -> dict[str, bool]:
+    """Heading as JupyterLab links it -> whether a cell with output stands under it."""
+    out, heading = {}, ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for text in re.findall(r"(?m)^#+ (.+)$", re.sub(r"(?ms)^```.*?^```", "", cell.source)):
+                heading = text.strip().replace(" ", "-")
+                out[heading] = False
+        elif cell.outputs and heading:
+            out[heading] = True
+    return out
+
+
+@lesson
+def a_takeaway_names_its_cell(notebook: Stored) -> Iterator[str]:
+    """Each sentence of the takeaway links to the section whose cell shows it."""
+    known = anchors(notebook)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    part = re.split(r"(?m)^## Takeaway$", text)[-1]
+    bullets = [each.strip() for each in re.split(r"(?m)^- ", re.split(r"(?m)^(?:\*\*What|###)", part)[0])[1:]]
+    if not bullets:
+        yield "the takeaway has no list"
+    for bullet in bullets:
+        targets = re.findall(r"\]\(#([^)]+)\)", bullet)
+        wrong = [target for target in targets if not known.get(target)]
+        if not targets or wrong:
+            yield f"{'no section with output called ' + wrong[0] if wrong else 'no link to a cell'}: {bullet[:60]}"
 
 
 @lesson

@@ -2,6 +2,7 @@
 
 lessons.py         table of the lessons, and the progress of the learner
 exercise.py        an exercise, its checks step by step, and the result of a check
+shown.py           claims with their figures, predictions beside their results, one style of table
 answers.py         equality and differences of answers; timeout.py: time limit for an answer that hangs
 progress.py        file of the exercises passed, in the user's own folder
 lesson01.py        and so on: the exercises of one lesson
@@ -17,5 +18,8 @@ from __future__ import annotations
 from course.exercise import check as check
 from course.lessons import Course
 from course.lessons import course as course
+from course.shown import claim as claim
+from course.shown import reveal as reveal
+from course.shown import show as show
 
-__all__ = ["Course", "check", "course"]
+__all__ = ["Course", "check", "claim", "course", "reveal", "show"]

@@ -115,14 +115,15 @@ def markdown(text: str) -> Any:
 
 def code(text: str, *tags: str, data: dict[str, Any] | None = None, said: str = "") -> Any:
     """An executed cell: with a bundle, or a line of text."""
-    cell = nbformat.v4.new_code_cell(text, metadata={"tags": list(tags)} if tags else {})
+    hidden = {"jupyter": {"source_hidden": True}} if "solution" in tags else {}
+    cell = nbformat.v4.new_code_cell(text, metadata={"tags": list(tags), **hidden} if tags else {})
     if data or said:
         cell.outputs = [nbformat.v4.new_output("execute_result", data or {"text/plain": said}, execution_count=1)]
     return cell
 
 
 CHART = {notebook_rules.VEGA: {"mark": "point"}, notebook_rules.PNG: "iVBOR", "text/plain": "<chart>"}
-FOLDED = "<details><summary>Hint</summary>\n\nThink.\n</details>\n\n<details><summary>Solution</summary>\n\n`max`\n</details>"
+FOLDED = "<details><summary>Hint</summary>\n\nThink.\n</details>"
 
 
 def good() -> list[Any]:
@@ -130,14 +131,18 @@ def good() -> list[Any]:
     cells = [
         markdown("# 99 Made up\n\n**Is it right?**\n\nAbout 10 minutes."),
         code("SEED = 1\nMESSAGES = 1_000  # 100_000 for more", "parameters"),
+        markdown("## A chart"),
         code("chart", "nbval-check-output", data=CHART),
+        code("guess_width = 3"),
+        code("reveal('width', guess_width, 4)", said="width: 4; your guess: 3"),
         markdown("At least 1.5x, on a line of 64 bytes; see [00](00_quickstart.ipynb) and `3.7x` above. A p99 of 1,000 calls."),
     ]
     for number in ("99.1", "99.2"):
         cells.append(code(f'check("{number}", min)', "nbval-check-output", said=f"{number} The largest: not yet"))
         cells.append(markdown(FOLDED))
         cells.append(code(f'assert check("{number}", max)', "solution"))
-    end = "## Takeaway\n\n- Look.\n\n**What did not work:** sleep.\n\n**Where it is in the code:** `hftlab/`.\n\n**Next:** more."
+    takeaway = "## Takeaway\n\n- Look ([A chart](#A-chart)).\n\n**What did not work:** sleep.\n\n"
+    end = takeaway + "**Where it is in the code:** `hftlab/`.\n\n**Next:** more."
     return [*cells, markdown("## Exercise 99.3\n\nMake it 3x as fast."), markdown(end)]
 
 
@@ -161,10 +166,10 @@ BROKEN: list[tuple[str, Callable[[list[Any]], None], str]] = [
         add(code("x", data={"text/html": "<script src='//example.org/x.js'>"})),
         "loads from the network",
     ),
-    ("a_chart_is_live_and_a_picture", put(2, code("c", data={notebook_rules.VEGA: {}})), "without a picture"),
+    ("a_chart_is_live_and_a_picture", put(3, code("c", data={notebook_rules.VEGA: {}})), "without a picture"),
     ("a_chart_is_live_and_a_picture", add(code("c", data={notebook_rules.PNG: "iVBOR"})), "not by hftlab.charts"),
     ("a_chart_is_live_and_a_picture", add(code("w", data={notebook_rules.WIDGET: {}})), "a widget without a picture"),
-    ("a_chart_says_whether_it_comes_again", put(2, code("c", data=CHART)), "neither tagged"),
+    ("a_chart_says_whether_it_comes_again", put(3, code("c", data=CHART)), "neither tagged"),
     ("links_lead_somewhere", add(markdown("[there](98_nowhere.ipynb)")), "a link to nowhere, 98_nowhere.ipynb"),
     ("prose_repeats_no_measurement", add(markdown("Rust is 40x faster.")), "'40x'"),
     ("prose_repeats_no_measurement", add(markdown("It took 12.5 ns here.")), "'12.5 ns'"),
@@ -173,16 +178,25 @@ BROKEN: list[tuple[str, Callable[[list[Any]], None], str]] = [
     ("it_begins_as_a_lesson", put(1, code("SEED = 1")), "tagged parameters"),
     ("it_begins_as_a_lesson", put(1, code("import os", "parameters")), "does more than"),
     ("it_begins_as_a_lesson", put(1, code("SEED = min(1, 2)", "parameters")), "does more than"),
-    ("it_has_exercises", put(4, code("1")), "99.1 is not checked in a cell to be edited"),
-    ("it_has_exercises", put(6, code("1")), "99.1 is not checked in a cell tagged solution"),
-    ("it_has_exercises", put(4, code('check("99.1", max)', said="99.1 The largest: passed")), "99.1 is not shown to fail"),
-    ("it_has_exercises", put(5, markdown("Think.")), "99.1 has no folded hint"),
-    ("it_has_exercises", put(6, code('check("99.1", max)', "solution")), "not asserted"),
+    ("it_has_exercises", put(7, code("1")), "99.1 is not checked in a cell to be edited"),
+    ("it_has_exercises", put(9, code("1")), "99.1 is not checked in a cell tagged solution"),
+    ("it_has_exercises", put(7, code('check("99.1", max)', said="99.1 The largest: passed")), "99.1 is not shown to fail"),
+    ("it_has_exercises", put(8, markdown("Think.")), "99.1 has no folded hint"),
+    ("it_has_exercises", put(9, code('check("99.1", max)', "solution")), "not asserted"),
     ("it_has_exercises", add(code('check("98.1", max)')), "not an exercise of this lesson: 98.1"),
+    (
+        "it_has_exercises",
+        put(9, nbformat.v4.new_code_cell('assert check("99.1", max)', metadata={"tags": ["solution"]})),
+        "not hidden",
+    ),
+    ("a_prediction_meets_its_result", put(5, code("1")), "guess_width is guessed"),
+    ("a_figure_is_printed_not_a_verdict", add(code("1", said="it is faster: True")), "without its figure, 'it is faster: True'"),
+    ("a_takeaway_names_its_cell", put(2, markdown("## A picture")), "no section with output called A-chart"),
+    ("a_takeaway_names_its_cell", put(-1, markdown("## Takeaway\n\n- Look.\n\n**What did not work:** x")), "no link to a cell"),
     ("what_is_folded_can_be_read", add(markdown("<details><summary>Hint</summary>\n\nThink.")), "not closed"),
     ("what_is_folded_can_be_read", add(markdown("<details><summary>Hint</summary>\n`max`\n</details>")), "no empty line"),
     ("it_ends_as_a_lesson", put(-1, markdown("Bye.")), "a takeaway"),
-    ("it_has_charts", put(2, code("1")), "0 charts"),
+    ("it_has_charts", put(3, code("1")), "0 charts"),
 ]
 
 
