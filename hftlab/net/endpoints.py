@@ -9,17 +9,23 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, DefaultSelector
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hftlab.errors import ConfigError
 
 LOOPBACK = "127.0.0.1"
 _BACKLOG = 128  # connections that may wait to be accepted
 _RECEIVE_BUFFER = 1 << 22  # bytes asked of the system for each line
+_LARGEST = 65_536  # no datagram is longer
+_SO_TIMESTAMPING = 37  # of Linux; and the type of the ancillary data
+_STAMPS = 1 << 2 | 1 << 3 | 1 << 4 | 1 << 6  # of what is received: by the card and by the kernel; report both
+_TIMESPECS = struct.Struct("qqqqqq")  # (s, ns) of the kernel, of nobody, and of the card
+_ANCILLARY = socket.CMSG_SPACE(_TIMESPECS.size)
+_CARD_NS = 10_000_000  # a datagram is with the kernel sooner than this after the card had it
 _IP_MULTICAST_ALL = 49  # of Linux; 0: not what another process of this machine has joined on another interface
 
 
@@ -49,7 +55,7 @@ class Address(NamedTuple):
 
 
 class System:
-    """What exchange and trader ask of the system: clocks, sockets that do not block, and waiting for them.
+    """What exchange and trader ask of the system: clocks, sockets that do not block, stamps of what comes, and waiting.
 
     A simulation brings another one, whose sockets have the methods that are used of these.
 
@@ -61,6 +67,11 @@ class System:
     def __init__(self, clock: Callable[[], int] | None = None, wall_clock: Callable[[], int] | None = None) -> None:
         self.clock = clock or time.monotonic_ns
         self.wall_clock = wall_clock or (None if clock else time.time_ns)
+
+    def receive(self, opened: socket.socket) -> tuple[bytes, Any, int | None]:
+        """The next datagram, whose it is, and when it came by `wall_clock`, None if unknown. raises : OSError if none waits"""
+        datagram, ancillary, _, peer = opened.recvmsg(_LARGEST, _ANCILLARY if self.wall_clock else 0)
+        return datagram, peer, arrival_stamp(ancillary)
 
     def destination(self, address: Address, what: str) -> Address:
         """Where a line goes to: a multicast group with port 0 gets a free port. raises : ConfigError for a port 0 elsewhere"""
@@ -87,6 +98,7 @@ class System:
         """For what is sent to an address, a multicast group joined on one interface. raises : ConfigError"""
         with _opening(socket.SOCK_DGRAM, f"line {address}: cannot be listened to") as opened:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            _stamp(opened)
             if address.multicast:
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             opened.bind(address)
@@ -106,7 +118,9 @@ class System:
         """For datagrams to a server and its answers, at that address of ours from which it is reached. raises : ConfigError"""
         with _opening(socket.SOCK_DGRAM, f"{what} {server}: cannot be reached") as probe, probe:
             probe.connect(server)
-            return self.datagrams(Address(probe.getsockname()[0], 0), what)
+            opened = self.datagrams(Address(probe.getsockname()[0], 0), what)
+        _stamp(opened)
+        return opened
 
     def server(self, address: Address, what: str) -> socket.socket:
         """For connections to an address of ours. raises : ConfigError"""
@@ -138,6 +152,25 @@ def _opening(kind: socket.SocketKind, failed: str) -> Iterator[socket.socket]:
     except OSError as error:
         opened.close()
         raise ConfigError(f"{failed}: {error.strerror}") from None
+
+
+def _stamp(opened: socket.socket) -> None:
+    """Have the system stamp what comes, where it can: no stamp is met with None, see `arrival_stamp`."""
+    with suppress(OSError):
+        opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _STAMPS)
+
+
+def arrival_stamp(ancillary: Iterable[tuple[int, int, bytes]]) -> int | None:
+    """When a datagram came, ns since 1970: the card's stamp, if its clock keeps to the system's (phc2sys), else the kernel's.
+
+    ancillary : as `recvmsg` gives it; None without a stamp in it
+    """
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPING) and len(data) >= _TIMESPECS.size:
+            seconds, ns, *_, card_seconds, card_ns = _TIMESPECS.unpack_from(data)
+            kernel, card = seconds * 1_000_000_000 + ns, card_seconds * 1_000_000_000 + card_ns
+            return card if card and 0 <= kernel - card < _CARD_NS else kernel or None
+    return None
 
 
 def address_of(opened: socket.socket | None) -> str:

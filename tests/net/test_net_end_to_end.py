@@ -7,19 +7,22 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 from venue.process import Process
-from venue.waiting import LIMIT_S
+from venue.waiting import LIMIT_S, wait_until
 
 import hftlab
-from hftlab.net.endpoints import System
+from hftlab.net.endpoints import LOOPBACK, Address, System
 from hftlab.net.exchange.audit import message_to_dict, read_log
 from hftlab.net.exchange.server import Exchange
 from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.net.trader.journal import replay_journal
+from hftlab.protocols.moldudp64 import END, HEADER
 from hftlab.protocols.ouch import decode_inbound
 from hftlab.settings import OrderConfig
 
@@ -169,3 +172,61 @@ def test_who_comes_late_asks_for_what_was_before_and_then_trades(started: Callab
     assert mine["sent"] == made.matcher.counts["entered"] > 0
     again = replay_journal(tmp_path / "journal", feed, "rust", **EAGER)
     assert len(again.sent) == mine["sent"]
+
+
+class Witness:
+    """Listens to a line beside the trader: when each message had come, monotonic ns, by its number."""
+
+    def __init__(self, address: str) -> None:
+        self.came: dict[int, int] = {}
+        self.line = System().listener(Address.parse(address, "line"), LOOPBACK)
+        self.line.settimeout(0.2)
+        self.going = True
+        self.thread = Thread(target=self._listen)
+        self.thread.start()
+
+    def _listen(self) -> None:
+        while self.going:
+            with suppress(TimeoutError):
+                datagram, now_ns = self.line.recv(65_536), time.monotonic_ns()
+                _, sequence, count = HEADER.unpack_from(datagram)
+                self.came.update(dict.fromkeys(range(sequence, sequence + count % END), now_ns))
+
+    def close(self) -> None:
+        self.going = False
+        self.thread.join()
+        self.line.close()
+
+
+@pytest.mark.parametrize(
+    ("backend", "max_age_ms"),
+    [("python", 50), pytest.param("rust", 50, marks=pytest.mark.rust), ("python", 86_400_000)],
+    ids=["python", "rust", "without a limit"],
+)
+def test_a_trader_that_was_paused_sends_nothing_on_what_waited_for_it(
+    started: Callable[..., Process], tmp_path: Path, backend: str, max_age_ms: int
+) -> None:
+    """The trader alone is stopped for a second and goes on; without a limit on age, the same pause does send such orders."""
+    _, at = exchange(started, tmp_path)
+    witness = Witness(at["line_a"])
+    try:
+        ours = trader(started, tmp_path, at, "--engine", backend, "--max-age", str(max_age_ms))
+        ours.event("listening")
+        wait_until(lambda: len(witness.came) > 600, lambda: time.sleep(0.01))
+        ours.process.send_signal(signal.SIGSTOP)
+        time.sleep(1.0)
+        ours.process.send_signal(signal.SIGCONT)
+        summary = ours.event("summary")
+    finally:
+        witness.close()
+    sent = [line for line in read_log(tmp_path / "journal") if line["event"] == "order" and line["state"] == "sent"]
+    ages = [line["at_ns"] - witness.came[line["index"] + 1] for line in sent]
+    assert len(sent) == summary["sent"] > 20
+    assert summary["messages"] == MESSAGES
+    if max_age_ms == 50:
+        assert max(ages) < 500_000_000
+        assert summary["feed"]["late"] > 100
+        assert summary["latency"]["total"]["max"] < 500_000_000
+    else:
+        assert max(ages) > 500_000_000
+        assert summary["latency"]["waited"]["max"] > 500_000_000, "nothing was read in the pause, and it counts"

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import socket
 import struct
 import time
 from collections import Counter
@@ -23,7 +24,8 @@ import hftlab
 from hftlab.engine.live import LiveSession
 from hftlab.errors import ConfigError
 from hftlab.net import Trader, TraderSettings
-from hftlab.net.endpoints import System
+from hftlab.net.endpoints import System, arrival_stamp
+from hftlab.net.trader.feed import WaitingTime
 from hftlab.net.trader.gates import HoldReason
 from hftlab.net.trader.gateway import GatewayState
 from hftlab.net.trader.journal import replay_journal
@@ -84,7 +86,8 @@ def test_orders_leave_and_positions_are_what_was_executed(
         shares[order.symbol] += order.quantity if order.side == "B" else -order.quantity
     assert summary["positions"] == {symbol: n for symbol, n in sorted(shares.items()) if n} == named(duo.trader.live)
     assert max(map(abs, summary["positions"].values())) <= 500
-    assert {summary[name] for name in ("sent", "accepted", "executed")} == {len(exchange.orders)} == {summary["latency"]["n"]}
+    assert {summary[name] for name in ("sent", "accepted", "executed")} == {len(exchange.orders)}
+    assert {times["n"] for times in summary["latency"].values()} == {len(exchange.orders)}
     assert (summary["messages"], summary["lost"], summary["held"]) == (3_000, 0, "stopping")
     assert books(duo.trader.live) == books(whole(DAY))
     frame = duo.trader.orders.frame()
@@ -186,6 +189,56 @@ def test_a_silent_feed_is_not_traded_on(exchange: FakeExchange, run: Run) -> Non
     duo.until(lambda: duo.trader.held is HoldReason.FEED_SILENT)
     exchange.send(moldudp64.heartbeat(FEED_SESSION, 101))
     duo.until(lambda: not duo.trader.held)
+
+
+def test_what_has_waited_too_long_is_run_and_not_traded_on(exchange: FakeExchange, run: Run) -> None:
+    """A datagram an hour old by its stamp; the next one that is fresh opens the gates, and is not traded on itself."""
+    duo = run(max_age_ms=50.0)
+    before = duo.trade(DAY[:500])
+    trader, receive, age = duo.trader, duo.trader.system.receive, [3_600_000_000_000]
+    trader.system.wall_clock = lambda: trader.clock() + 10**18
+    trader.system.receive = lambda opened: (*receive(opened)[:2], trader.clock() + 10**18 - age[0])  # type: ignore[method-assign]
+    duo.feed(DAY[500:1_000], 501)
+    assert trader.held is HoldReason.FEED_LATE
+    age[0] = 0
+    duo.feed(DAY[1_000:1_001], 1_001)
+    assert (trader.held, len(exchange.orders)) == (None, before)
+    assert books(trader.live) == books(whole(DAY[:1_001]))
+    assert duo.trade(DAY[1_001:], 1_002) > before
+    assert trader.summary()["feed"]["late"] >= 500 // 40
+
+
+def test_the_stamp_is_the_card_s_where_its_clock_is_the_system_s() -> None:
+    def stamp(kernel_ns: int, card_ns: int) -> int | None:
+        numbers = (*divmod(kernel_ns, 10**9), 0, 0, *divmod(card_ns, 10**9))
+        return arrival_stamp([(socket.SOL_SOCKET, 37, struct.pack("6q", *numbers))])
+
+    now = 1_800_000_000_123_456_789
+    assert stamp(now, 0) == now
+    assert stamp(now, now - 2_000) == now - 2_000
+    assert stamp(now, now + 37_000_000_000) == now, "a card's clock that keeps to TAI is not compared with the system's"
+    assert stamp(0, 0) is arrival_stamp([]) is arrival_stamp([(socket.SOL_SOCKET, 29, bytes(48))]) is None
+
+
+def test_while_the_wall_clock_may_have_been_stepped_the_longer_wait_counts() -> None:
+    clock, ahead = Clock(), [10**18]
+    wait = WaitingTime(System(clock, lambda: clock() + ahead[0]))
+
+    def waited(ns: int, stepped: int = 0) -> int:
+        stamp = clock() + ahead[0]
+        clock.advance(ns)
+        ahead[0] += stepped
+        return wait.read(stamp)[1]
+
+    assert [waited(ns) for ns in (0, 5_000, 70_000_000)] == [0, 5_000, 70_000_000]
+    assert waited(2_000_000_000, -1_990_000_000) == 2_000_000_000, "put back by nearly as much as it has waited"
+    assert waited(1_000) > 1_000_000_000, "nobody knows whether it came before the step"
+    wait.drained()
+    assert waited(1_000) == 1_000
+    assert waited(1_000, 3_600_000_000_000) > 3_000_000_000_000
+    wait.drained()
+    assert waited(1_000) == 1_000
+    assert WaitingTime(System(clock)).read(clock.ns - 5)[1] == 0, "stamps of another clock than ours say nothing"
 
 
 def test_answers_from_elsewhere_are_not_taken(exchange: FakeExchange, run: Run) -> None:

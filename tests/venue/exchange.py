@@ -184,7 +184,7 @@ class Duo:
 
     def settle(self) -> None:
         """Until everything that was sent has arrived at the other side: what left is what came, what was said was heard."""
-        self.until(lambda: not self.trader.gateway.pending and len(self.exchange.orders) == self.trader.latency.n)
+        self.until(lambda: not self.trader.gateway.pending and len(self.exchange.orders) == self.trader.times["total"].n)
         self.until(lambda: self.trader.gateway.client.next == len(self.exchange.stream) + 1)
 
     def trade(self, messages: list[bytes], sequence: int = 1) -> int:

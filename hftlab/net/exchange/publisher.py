@@ -12,20 +12,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from hftlab.engine.timing import Histogram
 from hftlab.errors import ConfigError, FeedError
 from hftlab.feeds import feed as feeds
 from hftlab.feeds.feed import Feed
 from hftlab.net.endpoints import Address, System
 from hftlab.net.exchange.retransmission import RetransmitBuffer, RetransmitServer
 from hftlab.net.exchange.settings import ExchangeSettings
+from hftlab.net.times import Times
 from hftlab.protocols import moldudp64
 from hftlab.protocols.channel import SECOND_NS, LossyChannel, Pace, Schedule
 
 _END_NS = SECOND_NS // 20  # between two ends of a session: who misses them all waits for it for ever
-_LAGS = 4096  # lags that are counted at once
 _REQUESTS = 64  # requests answered in one round
 
 
@@ -70,6 +67,7 @@ class Publisher:
     settings : pace, batch, retransmit_window, max_idle_gap_s and heartbeat_s count
     next     : number of the next message; finished : nothing is left of the feed
     error    : why the feed broke off, a FeedError; None if it did not. Everything before is published
+    times    : "lag", how late messages left by when they were meant to, ns
     counts   : messages, datagrams, heartbeats, ends
     raises   : ConfigError for a feed of event records
     """
@@ -85,8 +83,7 @@ class Publisher:
         self.started_ns = 0
         self.ts_ns = 0  # of the latest message that has left
         self.counts: Counter[str] = Counter()
-        self.lag = Histogram()
-        self._lags: list[int] = []
+        self.times = Times("lag")
         self._messages = messages(feed)
         self._waiting: tuple[int | None, int, bytes] | None = None  # intended ns, timestamp, framed message
         self._beat_ns: int | None = None
@@ -148,13 +145,6 @@ class Publisher:
         silent = self._beat_ns is None or now_ns - self._beat_ns >= min(self.heartbeat_ns, _END_NS)
         return self.end(now_ns) if silent else None
 
-    def lags(self) -> Histogram:
-        """How late messages left, ns, by when they were meant to."""
-        if self._lags:
-            self.lag.record(np.array(self._lags, np.int64))
-            self._lags.clear()
-        return self.lag
-
     def _due(self, now_ns: int) -> bool:
         return self._waiting is not None and (self._waiting[0] is None or self._waiting[0] <= now_ns)
 
@@ -169,12 +159,10 @@ class Publisher:
             self.buffer.append(framed)
             self.ts_ns = ts_ns or self.ts_ns
             if at is not None:
-                self._lags.append(now_ns - at)
+                self.times.add(now_ns - at)
             self._advance()
         self.counts["messages"] += len(blocks)
         self.counts["datagrams"] += 1
-        if len(self._lags) >= _LAGS:
-            self.lags()
         joined = b"".join(blocks)
         return Datagram(moldudp64.HEADER.pack(self.session, sequence, len(blocks)) + joined, joined)
 
@@ -257,11 +245,9 @@ class Broadcast:
 
     def summary(self) -> dict[str, Any]:
         """What has been published, sent again and lost, in numbers; lags in ns."""
-        lag = self.publisher.lags()
-        late = {"p50": int(lag.quantile(0.5)), "p99": int(lag.quantile(0.99)), "max": int(lag.max)} if lag.n else {}
         return {
             "published": dict(self.publisher.counts),
-            "lag_ns": late,
+            "lag": self.publisher.times["lag"].summary(),
             "idle_gaps_cut": self.publisher.schedule.idle_gaps_cut,
             "lines": {name: dict(line.counts) for name, line in self.lines.items()},
             "send_failed": self.counts["send_failed"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from enum import Enum
 
@@ -13,9 +13,9 @@ from hftlab.net.trader.settings import TraderSettings
 from hftlab.protocols.arbiter import Arbiter, Delivery
 from hftlab.protocols.moldudp64 import END, HEADER
 
-_LARGEST = 65_536  # no datagram is longer
 _BURST = 64  # datagrams taken from one socket before the others have their turn
 _END = END.to_bytes(2, "big")
+_STEP_NS = 1_000_000  # by which the wall clock does not stray from the monotonic one between two datagrams
 ANSWERS = 2  # the line number of answers to requests
 
 
@@ -24,6 +24,7 @@ class FeedState(Enum):
 
     FRESH      : everything up to now has come, and something was received lately
     GAP        : messages are missing, and requested
+    LATE       : what came last had waited for longer than `max_age_ms` before it was read
     SILENT     : nothing was received for a while, not even a heartbeat
     LOST       : messages are missing for good
     UNREADABLE : a message came that nobody can read
@@ -32,6 +33,7 @@ class FeedState(Enum):
 
     FRESH = "fresh"
     GAP = "gap"
+    LATE = "late"
     SILENT = "silent"
     LOST = "lost"
     UNREADABLE = "unreadable"
@@ -42,7 +44,9 @@ class FeedHandler:
     """Sockets and arbiter.
 
     on_datagram  : called with the number of the socket and each datagram, before the arbiter has it
-    counts       : strangers (answers from elsewhere), refused (requests that the system did not take)
+    counts       : strangers (answers from elsewhere), refused (requests that the system did not take), late (datagrams with new
+                   messages that had waited too long), unstamped (of which nobody knows how long they have waited)
+    late         : what came last had waited too long: the books show what was
     last_seen_ns : when something of our session came last
     ending       : the latest that came without messages was the end of the session
     """
@@ -58,6 +62,8 @@ class FeedHandler:
         self.on_datagram: Callable[[int, bytes], None] | None = None
         self.counts: Counter[str] = Counter()
         self.last_seen_ns, self.ending, self._started = 0, False, False
+        self.late = False
+        self._waits = defaultdict[int, WaitingTime](lambda: WaitingTime(system))
         self.lines: list[socket.socket] = []
         self.requests: socket.socket | None = None
         self._server = Address.parse(settings.requests, "requests") if settings.requests else None
@@ -95,21 +101,25 @@ class FeedHandler:
             return FeedState.LOST
         if self.arbiter.stale or not self._started:
             return FeedState.GAP
+        if self.late:
+            return FeedState.LATE
         return FeedState.SILENT if now_ns - self.last_seen_ns > self.settings.ns("silence") else FeedState.FRESH
 
-    def receive(self, number: int, take: Callable[[Delivery, int], None], clock: Callable[[], int]) -> int:
-        """Take what waits on one socket, a burst at most; `take` gets each delivery, and when its datagram had come.
+    def receive(self, number: int, take: Callable[[Delivery, int, int], None]) -> int:
+        """Take what waits on one socket, a burst at most; `take` gets each delivery, when it was read, and how long it waited.
 
         number : of the line, ANSWERS for the answers to requests
         """
         opened = self.requests if number == ANSWERS else self.lines[number]
         assert opened is not None
+        wait = self._waits[number]
         for count in range(_BURST):
             try:
-                datagram, peer = opened.recvfrom(_LARGEST)
+                datagram, peer, stamp_ns = self.system.receive(opened)
             except OSError:  # nothing waits, or an error of a datagram sent before: the next one tells
+                wait.drained()
                 return count
-            now_ns = clock()
+            now_ns, waited_ns = wait.read(stamp_ns)
             if number == ANSWERS and peer != self._server:
                 self.counts["strangers"] += 1
                 continue
@@ -120,8 +130,19 @@ class FeedHandler:
             if last_seen.get(number) == now_ns:
                 self.last_seen_ns, self._started = now_ns, True
                 self.ending = datagram[18:20] == _END if len(datagram) == HEADER.size else self.ending
-            take(delivery, now_ns)
+                self._judge(delivery, waited_ns, stamp_ns)
+            take(delivery, now_ns, waited_ns)
         return _BURST
+
+    def _judge(self, delivery: Delivery, waited_ns: int, stamp_ns: int | None) -> None:
+        """See whether we are behind: from a message that is too old, until something comes that is half as old at most."""
+        limit_ns = self.settings.ns("max_age")
+        self.counts["unstamped"] += stamp_ns is None and self.system.wall_clock is not None
+        if delivery.count and waited_ns > limit_ns:
+            self.counts["late"] += 1
+            self.late = True
+        elif waited_ns <= limit_ns // 2:
+            self.late = False
 
     def due(self, now_ns: int) -> None:
         """Ask for what is missing, if it is time to."""
@@ -136,3 +157,31 @@ class FeedHandler:
         """Begin again at message 1, of this session or of a new one; there is a gap until something of it has come."""
         self.arbiter.restart(session, 1)
         self._started = False
+
+
+class WaitingTime:
+    """How long what is read from one socket had waited there, by the kernel's stamps.
+
+    These are by the wall clock. While it may have been stepped between stamp and reading, until the socket has been empty once,
+    the longer of both readings counts: who waits for nothing loses a moment, who trades on old data loses money.
+    """
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self._offsets: list[int] = []  # wall clock less monotonic, ns: the latest, and behind it those before steps
+
+    def read(self, stamp_ns: int | None) -> tuple[int, int]:
+        """Now, and how long a datagram with this stamp had waited; both ns. 0 without a stamp"""
+        now_ns = self.system.clock()
+        if stamp_ns is None or self.system.wall_clock is None:
+            return now_ns, 0
+        offset = self.system.wall_clock() - now_ns
+        if self._offsets and abs(offset - self._offsets[0]) < _STEP_NS:
+            self._offsets[0] = offset
+        else:
+            self._offsets.insert(0, offset)
+        return now_ns, max(0, now_ns + max(self._offsets) - stamp_ns)
+
+    def drained(self) -> None:
+        """Nothing waits: what comes now is stamped by the clock as it is."""
+        del self._offsets[1:]

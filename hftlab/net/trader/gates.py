@@ -27,6 +27,7 @@ class HoldReason(Enum):
     FEED_LOST = "feed: lost"
     FEED_UNREADABLE = "feed: unreadable"
     FEED_GAP = "feed: gap"
+    FEED_LATE = "feed: late"
     FEED_SILENT = "feed: silent"
     UNKNOWN_POSITION = "position not known to the engine"
 

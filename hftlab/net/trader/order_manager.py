@@ -63,7 +63,8 @@ class Order:
     paid: int = 0  # sum of shares times price of its executions
     reason: str = ""
     instrument: int = 0
-    latency_ns: int = 0  # from the datagram that caused it to its last byte handed to the system
+    latency_ns: int = 0  # from the kernel's stamp of the datagram that caused it to its last byte handed to the system
+    waited_ns: int = 0  # of these, before the datagram was read
 
     @classmethod
     def of(cls, terms: ouch.EnterOrder | ouch.Accepted) -> Order:
@@ -142,6 +143,7 @@ class OrderManager:
                 "order", ref=ref, index=index, ts_ns=ts_ns, instrument=instrument, symbol=order.symbol, side="BS"[side - 1],
                 quantity=qty, price=price, limit=order.price, score=score,
                 state=order.state.value, reason=order.reason, latency_ns=order.latency_ns,
+                waited_ns=order.waited_ns,
             )  # fmt: skip
 
     def reconcile(self) -> None:
@@ -347,16 +349,17 @@ class OrderManager:
 
     def frame(self) -> pl.DataFrame:
         """One row per order: user_ref u32, symbol, side, quantity, limit (1/10,000), state, filled, average_price (1/10,000; null
-        if nothing was executed), reason, latency_ns."""
+        if nothing was executed), reason, latency_ns, of which waited_ns."""
         import polars as pl
 
         rows = [
             (order.ref, order.symbol, "B" if order.sign > 0 else "S", order.quantity, order.price, order.state.value,
-             order.filled, order.paid / order.filled if order.filled else None, order.reason, order.latency_ns)
+             order.filled, order.paid / order.filled if order.filled else None, order.reason, order.latency_ns, order.waited_ns)
             for order in self.by_ref.values()
         ]  # fmt: skip
         schema = {
             "user_ref": pl.UInt32, "symbol": pl.String, "side": pl.String, "quantity": pl.UInt32, "limit": pl.Int64,
             "state": pl.String, "filled": pl.UInt32, "average_price": pl.Float64, "reason": pl.String, "latency_ns": pl.Int64,
+            "waited_ns": pl.Int64,
         }  # fmt: skip
         return pl.DataFrame(rows, schema=schema, orient="row")

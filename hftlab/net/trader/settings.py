@@ -33,6 +33,7 @@ class TraderSettings:
     gap_timeout_ms       : wait for a missing message before it is requested, above 0 to a day
     request_interval_ms  : between two requests for a missing message, above 0 to a day
     max_requests         : requests for a missing message before it is lost for good, 1 to 1,000
+    max_age_ms           : nothing is traded on a message that was received longer ago than this, above 0 to a day
     silence_ms           : without a datagram for this long every book is stale, above 0 to a day
     max_session_restarts : after a loss for good the session is requested again from its first message, 0 to 1,000 times
     resync_timeout_ms    : after a login, silence that ends what the exchange had to repeat, above 0 to a day
@@ -59,6 +60,7 @@ class TraderSettings:
     gap_timeout_ms: float = 2.0
     request_interval_ms: float = 50.0
     max_requests: int = 10
+    max_age_ms: float = 50.0
     silence_ms: float = 3_000.0
     max_session_restarts: int = 3
     resync_timeout_ms: float = 500.0

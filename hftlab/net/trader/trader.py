@@ -20,15 +20,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import numpy as np
-
 from hftlab.engine.engine import Engine
 from hftlab.engine.live import LiveSession
 from hftlab.engine.session import Backend
-from hftlab.engine.timing import Histogram
-from hftlab.measurement.distribution import Distribution
 from hftlab.net.endpoints import Loop, System
 from hftlab.net.exchange.audit import AuditLog
+from hftlab.net.times import Times
 from hftlab.net.trader.feed import FeedHandler, FeedState
 from hftlab.net.trader.gates import HoldReason, TradingGates
 from hftlab.net.trader.gateway import EventKind, Gateway, GatewayEvent
@@ -41,7 +38,6 @@ from hftlab.settings import REJECTS
 _TIMERS_NS = 10 * MS_NS  # between two looks at timers
 _WAIT_GAP_S, _WAIT_S = 0.002, 0.02  # the longest wait while messages are missing, and else
 _SPIN_TURNS = 64  # of a spinning loop between two looks at the clock for that
-_BATCH = 1024  # latencies that are counted at once
 
 
 class Trader:
@@ -52,6 +48,8 @@ class Trader:
     live     : the engine; orders : orders, positions and cash as the exchange has reported them
     held     : why nothing is traded now, None if it is
     failed   : why the login was refused, "" if it was not
+    times    : of the orders that left, ns: "waited", from the kernel's stamp of the datagram to its reading; "worked", from there
+               to the last byte handed to the system; "total"
     withheld : orders that were decided on and not sent, by reason
     restarts : sessions requested again from their first message
     raises   : ConfigError, UnknownName, BackendMissing for what cannot be
@@ -78,7 +76,8 @@ class Trader:
         self.failed, self.restarts = "", 0
         self.withheld: Counter[HoldReason] = Counter()
         self.malformed: Counter[str] = Counter()
-        self._histogram, self._latencies = Histogram(), list[int]()
+        self.times = Times("total", "waited", "worked")
+        self._max_age_ns = settings.ns("max_age")
         self._loop: Loop | None = None
         self._kill_request = ""
         self._was_current, self._turns, self._timers_ns = True, 0, 0
@@ -109,7 +108,7 @@ class Trader:
         if self._loop is None:
             return False
         for number in self._loop.wait(min(timeout, _WAIT_GAP_S if self.feed.arbiter.gap else _WAIT_S)):
-            self.feed.receive(number, self._take, self.clock)
+            self.feed.receive(number, self._take)
         self._turns += 1
         self._on_events(self.gateway.poll(self.clock()))
         if self.settings.spin and self._turns % _SPIN_TURNS:
@@ -159,37 +158,37 @@ class Trader:
 
     # The path ---------------------------------------------------------------------------------------------------------------
 
-    def _take(self, delivery: Delivery, received_ns: int) -> None:
+    def _take(self, delivery: Delivery, read_ns: int, waited_ns: int) -> None:
         """Messages in order, or none; orders leave from here."""
-        current = not self.feed.arbiter.stale
+        current = not self.feed.arbiter.stale and not self.feed.late
         if (current and self._was_current) if self.held else not current:
-            self._check_gates(received_ns)
+            self._check_gates(read_ns)
         if delivery.blocks:
             orders = self.live.feed(delivery.blocks)
             for raw in orders:
-                self._send(raw, received_ns)
+                self._send(raw, read_ns, waited_ns)
             if orders:
                 self.orders.decided(self.live.accepted())
         self._was_current = current
         if self.held or self.live.corrupted:
-            self._check_gates(received_ns)
+            self._check_gates(read_ns)
 
-    def _send(self, raw: bytes, received_ns: int) -> None:
+    def _send(self, raw: bytes, read_ns: int, waited_ns: int) -> None:
         reason = self.held
         if not reason and not self.orders.is_known(raw):
             reason = HoldReason.UNKNOWN_POSITION
-        if not reason and not self.gateway.send(raw, received_ns):
+        if not reason and self.clock() - read_ns + waited_ns > self._max_age_ns:  # it took us too long, or we were asleep
+            reason = HoldReason.FEED_LATE
+        if not reason and not self.gateway.send(raw, read_ns):
             reason = HoldReason.CONNECTION
-        latency_ns = self.clock() - received_ns
+        worked_ns = self.clock() - read_ns
         order = self.orders.sent(raw)
-        order.latency_ns = latency_ns
+        order.waited_ns, order.latency_ns = waited_ns, waited_ns + worked_ns
         if reason:
             self.withheld[reason] += 1
             self.orders.withheld(order, self.gates.describe(reason))
         else:
-            self._latencies.append(latency_ns)
-            if len(self._latencies) >= _BATCH:
-                self._count_latencies()
+            self.times.add(waited_ns + worked_ns, waited_ns, worked_ns)
 
     def _on_events(self, events: list[GatewayEvent]) -> None:
         """What came on the order connection."""
@@ -271,20 +270,10 @@ class Trader:
 
     # What has happened ------------------------------------------------------------------------------------------------------
 
-    @property
-    def latency(self) -> Distribution:
-        """From a datagram's reading to the order's last byte handed to the system, ns."""
-        self._count_latencies()
-        return Distribution("total", self._histogram)
-
-    def _count_latencies(self) -> None:
-        self._histogram.record(np.array(self._latencies, np.int64))
-        self._latencies.clear()
-
     def summary(self) -> dict[str, Any]:
         """What has happened, in numbers; latency in ns, percentiles None where too few orders left."""
         counters, arbiter, orders = self.live.counters(), self.feed.arbiter, self.orders.summary()
-        latency, received = self.latency, orders["received"]
+        received = orders["received"]
         rejects = zip(REJECTS, counters["rejects"], strict=True)
         return {
             "backend": self.engine.backend,
@@ -297,12 +286,12 @@ class Trader:
             "held": self.gates.describe(self.held),
             "killed": self.killed,
             "failed": self.failed,
-            "sent": latency.n,
+            "sent": self.times["total"].n,
             **{name: received.get(f"order {name}", 0) for name in ("accepted", "executed", "canceled")},
             **orders,
             "withheld": {reason.value: n for reason, n in self.withheld.items()},
             "refused_by_risk": {name: int(n) for name, n in rejects if n},
-            "latency": latency.to_dict(),
+            "latency": self.times.summary(),
             "connection": dict(self.gateway.counts) | {"why": self.gateway.why},
             "journal": dict(self.journal.counts) | {"failing": self.journal.failing},
         }
