@@ -19,7 +19,13 @@ from hftlab.feeds.source import Source
 GROUP = "hftlab.feeds"
 
 #: Our formats, those whose first bytes say most before the others.
-OURS = tuple(EntryPoint(name, f"hftlab.feeds.{place}", GROUP) for name, place in {"itch": "itch:Itch"}.items())
+OURS = tuple(
+    EntryPoint(name, f"hftlab.feeds.{place}", GROUP)
+    for name, place in {
+        "dbn": "dbn:Dbn",
+        "itch": "itch:Itch",
+    }.items()
+)
 
 
 class Reader(Protocol):

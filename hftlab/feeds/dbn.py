@@ -1,0 +1,256 @@
+"""Databento DBN, schema mbo (market by order), versions 1 to 3: orders of every venue Databento records, one by one.
+
+    "DBN" version u8 | length u32, metadata | record, record ...        (little-endian)
+
+Prices keep all their digits: 1 unit is 1e-9. Add, cancel, modify and clear change the book; trade (T), fill (F) and none (N) do
+not: the cancel that follows a fill does. An exchange event ends where F_LAST is set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - it is a class
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hftlab.events import EVENT_DTYPE, Events, Kind, Side
+from hftlab.feeds.feed import Chunk
+from hftlab.feeds.records import MODIFY, MOST_SYMBOLS, Orders, RecordFeed
+
+VERSIONS = (1, 2, 3)
+PRICE_SCALE = 10**9
+F_LAST = 0x80
+_UNDEFINED = 2**63 - 1  # a price that is none
+_MBO_SCHEMA, _MIXED = 0, 0xFFFF
+_SCHEMAS = (
+    "mbo",
+    "mbp-1",
+    "mbp-10",
+    "tbbo",
+    "trades",
+    "ohlcv-1s",
+    "ohlcv-1m",
+    "ohlcv-1h",
+    "ohlcv-1d",
+    "definition",
+    "statistics",
+)
+_INSTRUMENT_ID = 0  # of symbology
+_MBO, _HEADER_BYTES, _MBO_BYTES = 0xA0, 16, 56
+_MOST_METADATA = 1 << 26
+_PREAMBLE = Struct("<3sBI")
+#: Dataset, schema, start, end, limit (in version 1: count of records), symbology in and out, ts_out (and how wide symbols are).
+_FIXED = {1: Struct("<16sHQQQQBBB47x"), 2: Struct("<16sHQQQBBBH53x"), 3: Struct("<16sHQQQBBBH53x")}
+_SYMBOL_BYTES = 22  # of version 1
+
+MBO_DTYPE = np.dtype(
+    [
+        ("length", "u1"),  # of the record, in words of 4 bytes
+        ("rtype", "u1"),
+        ("publisher", "<u2"),
+        ("instrument", "<u4"),
+        ("ts_event", "<u8"),
+        ("order_id", "<u8"),
+        ("price", "<i8"),
+        ("size", "<u4"),
+        ("flags", "u1"),
+        ("channel", "u1"),
+        ("action", "u1"),
+        ("side", "u1"),
+        ("ts_recv", "<u8"),
+        ("ts_in_delta", "<i4"),
+        ("sequence", "<u4"),
+    ]
+)
+
+
+def _table(**values: int) -> NDArray[np.uint8]:
+    """A number for each letter, 0 for the others."""
+    out = np.zeros(256, np.uint8)
+    for letter, value in values.items():
+        out[ord(letter)] = value
+    return out
+
+
+_KINDS = _table(A=Kind.ADD, C=Kind.CANCEL, R=Kind.CLEAR, T=Kind.TRADE)
+_SIDES = _table(B=Side.BID, A=Side.ASK)
+
+
+class Metadata(NamedTuple):
+    """What a file says of itself: schema number, where its records begin, names by the venue's instrument numbers."""
+
+    version: int
+    dataset: str
+    schema: int
+    records_at: int
+    names: dict[int, str]
+
+
+class DbnFeed(RecordFeed):
+    """One DBN file of schema mbo; `metadata` says what it holds. Instruments are numbered as the metadata lists them."""
+
+    price_scale = PRICE_SCALE
+    epoch = "unix"
+
+    def _open(self) -> None:
+        self.metadata = self._metadata()
+        self._numbers = {number: index for index, number in enumerate(self.metadata.names, start=1)}
+        self._names = ["", *self.metadata.names.values()]
+        self._check_count(0)
+        if not self._numbers:  # nothing is named: the numbers that occur are the names
+            for _, records in self._runs():
+                self._number(records)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """By instrument; one that the metadata does not name has the venue's number for a name, once it has been met."""
+        return tuple(self._names)
+
+    def _records(self) -> Iterator[Chunk]:
+        orders = Orders()
+        for _, records in self._runs():
+            events = self._events(records)
+            orders.resolve(events, (records["action"] == ord("M")).astype(np.uint8) * np.uint8(MODIFY))
+            yield Chunk(events, records["ts_recv"].copy(), records["flags"] & F_LAST != 0)
+
+    def _events(self, records: Events) -> Events:
+        events = np.zeros(len(records), EVENT_DTYPE)
+        events["kind"], events["side"] = _KINDS[records["action"]], _SIDES[records["side"]]
+        events["ts_ns"], events["order_id"], events["qty"] = records["ts_event"], records["order_id"], records["size"]
+        events["price"] = np.where((records["price"] == _UNDEFINED) | (records["action"] == ord("R")), 0, records["price"])
+        events["instrument"] = self._number(records)
+        return events
+
+    def _number(self, records: Events) -> NDArray[np.uint16]:
+        """Our number of each record's instrument."""
+        if not len(records):
+            return np.empty(0, np.uint16)
+        ids = records["instrument"]
+        known, inverse = (ids[:1], np.zeros(len(ids), np.intp)) if (ids == ids[0]).all() else np.unique(ids, return_inverse=True)
+        for number in known.tolist():
+            if number not in self._numbers:
+                self._numbers[number] = len(self._names)
+                self._names.append(str(number))
+        self._check_count(0)
+        return np.array([self._numbers[number] for number in known.tolist()], np.uint16)[inverse]
+
+    def _check_count(self, offset: int) -> None:
+        if len(self._names) - 1 > MOST_SYMBOLS:
+            raise self._wrong(offset, f"a feed must have at most {MOST_SYMBOLS:,} instruments, got {len(self._names) - 1:,}")
+
+    def _runs(self) -> Iterator[tuple[int, Events]]:
+        """(offset, mbo records) in runs of one length; records of another kind are counted and left out."""
+        rest, offset = b"", self.metadata.records_at
+        for block in _beyond(offset, self._source.blocks()):
+            data, at = rest + block, 0
+            while len(data) - at >= _HEADER_BYTES:
+                size, rtype = data[at] * 4, data[at + 1]
+                least = _MBO_BYTES if rtype == _MBO else _HEADER_BYTES
+                if size < least:
+                    raise self._wrong(offset + at, f"a record of type 0x{rtype:02x} must be at least {least} bytes, got {size}")
+                if not (count := _run_length(data, at, size)):
+                    break
+                if rtype == _MBO:
+                    yield offset + at, np.frombuffer(data, _padded(size), count, at)
+                else:
+                    self.skipped[f"records of type 0x{rtype:02x} are no orders"] += count
+                at += count * size
+            rest, offset = data[at:], offset + at
+        if rest:
+            raise self._wrong(offset, f"cut off inside a record, {len(rest)} bytes of it are left")
+
+    def _metadata(self) -> Metadata:
+        head = bytearray()
+        for block in self._source.blocks():
+            head += block
+            if len(head) >= _PREAMBLE.size + int.from_bytes(head[4:8], "little"):
+                break
+        if len(head) < _PREAMBLE.size:
+            raise self._wrong(len(head), f"cut off; the preamble of DBN has {_PREAMBLE.size} bytes")
+        magic, version, size = _PREAMBLE.unpack_from(head)
+        if magic != b"DBN" or version not in VERSIONS:
+            raise self._wrong(0, f"must be DBN of version 1, 2 or 3, got {magic!r} and version {version}")
+        if not _FIXED[version].size <= size <= min(_MOST_METADATA, len(head) - _PREAMBLE.size):
+            raise self._wrong(4, f"the metadata must be from {_FIXED[version].size} bytes to the end of the file, got {size}")
+        body = memoryview(head)[_PREAMBLE.size : _PREAMBLE.size + size]
+        try:
+            metadata = _parse(version, body)
+        except (StructError, ValueError) as error:
+            raise self._wrong(_PREAMBLE.size, f"metadata that cannot be read: {error}") from None
+        if (schema := metadata.schema) not in (_MBO_SCHEMA, _MIXED):
+            name = _SCHEMAS[schema] if schema < len(_SCHEMAS) else f"number {schema}"
+            raise self._wrong(_PREAMBLE.size + 16, f"the schema must be mbo, the only one with orders, got {name}")
+        return metadata
+
+
+def _parse(version: int, body: memoryview) -> Metadata:
+    dataset, schema, *_ = fixed = _FIXED[version].unpack_from(body)
+    (stype_in, stype_out), width = (fixed[6:8], _SYMBOL_BYTES) if version == 1 else (fixed[5:7], fixed[8])
+    at = _FIXED[version].size
+    at += 4 + int.from_bytes(body[at : at + 4], "little")  # a definition of the schema, never used
+    for _ in range(3):  # symbols asked for, those found in part, those not found
+        at += 4 + width * int.from_bytes(body[at : at + 4], "little")
+    names: dict[int, str] = {}
+    for asked, found in _mappings(body, at, width):
+        number, name = (found, asked) if stype_out == _INSTRUMENT_ID else (asked, found)
+        if _INSTRUMENT_ID in (stype_in, stype_out) and number.isdigit():
+            names.setdefault(int(number), name)
+    return Metadata(version, dataset.rstrip(b"\0").decode("latin-1"), schema, _PREAMBLE.size + len(body), names)
+
+
+def _mappings(body: memoryview, at: int, width: int) -> Iterator[tuple[str, str]]:
+    """(symbol asked for, symbol found) for each span of days."""
+
+    def text(start: int) -> str:
+        return bytes(body[start : start + width]).rstrip(b"\0").decode("latin-1")
+
+    def number(start: int) -> int:
+        return int(Struct("<I").unpack_from(body, start)[0])
+
+    count, at = number(at), at + 4
+    for _ in range(count):
+        asked, spans, at = text(at), number(at + width), at + width + 4
+        for _ in range(spans):
+            number(at + 4)  # before the name: the first day, and the one after the last
+            yield asked, text(at + 8)
+            at += 8 + width
+
+
+def _padded(size: int) -> np.dtype[np.void]:
+    """The record with what follows it: the time it was sent, in files written with ts_out."""
+    if size == _MBO_BYTES:
+        return MBO_DTYPE
+    return np.dtype([*((name, MBO_DTYPE[name]) for name in MBO_DTYPE.names or ()), ("more", f"V{size - _MBO_BYTES}")])
+
+
+def _run_length(data: bytes, at: int, size: int) -> int:
+    """How many whole records from `at` on have the length and the type of the first."""
+    count = (len(data) - at) // size
+    heads = np.frombuffer(data, np.uint8, count * size, at).reshape(count, size)[:, :2]
+    other = (heads != heads[:1]).any(axis=1)
+    return int(other.argmax()) if other.any() else count
+
+
+def _beyond(skip: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """What comes after the first `skip` bytes."""
+    for block in blocks:
+        yield block[skip:]
+        skip = max(0, skip - len(block))
+
+
+class Dbn:
+    """The reader of DBN."""
+
+    @staticmethod
+    def sniff(head: bytes) -> bool:
+        """Whether it begins as DBN does, whatever its version."""
+        return head[:3] == b"DBN"
+
+    @staticmethod
+    def open(path: str | os.PathLike[str], symbols: Iterable[str] = ()) -> DbnFeed:
+        """A feed of the orders of a DBN file."""
+        return DbnFeed(path, symbols)
