@@ -6,6 +6,7 @@ Everything binds to loopback unless another address is named. Multicast leaves b
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import time
@@ -140,6 +141,18 @@ class System:
     def selector(self) -> BaseSelector:
         """Waits for any of these sockets."""
         return DefaultSelector()
+
+    def open(self, path: str | os.PathLike[str]) -> int:
+        """A file to append to, for `write` and `close`. raises : OSError, as these do"""
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def write(self, file: int, data: bytes | bytearray) -> int:
+        """Append some of the data; returns how many bytes."""
+        return os.write(file, data)
+
+    def close(self, file: int) -> None:
+        """Close it."""
+        os.close(file)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from hftlab.errors import ConfigError, WireError
+from hftlab.net.endpoints import System
 from hftlab.net.exchange.market import FIRST_MATCH
 from hftlab.net.exchange.orders import FIRST_NUMBER
 from hftlab.protocols import ouch
@@ -38,22 +40,24 @@ _MAX_PENDING = 1 << 20  # bytes that wait while nothing can be written; what com
 class AuditLog:
     """One log. path None: nothing is written, and nothing is missed.
 
+    system            : whose files and clock these are
     write, wall_clock : what it writes with, and the time of day it notes; another one may be set
     failing : why the latest write failed, "" while all is well
     counts  : lines, lost (lines), failures (writes)
     raises  : ConfigError if the file cannot be opened at the start
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, session: str) -> None:
-        self.path, self.session = path, session
-        self.write: Callable[[int, bytearray], int] = os.write
-        self.wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    def __init__(self, path: str | os.PathLike[str] | None, session: str, system: System | None = None) -> None:
+        self.path, self.session, self.system = path, session, system or System()
+        self.write: Callable[[int, bytearray], int] = self.system.write
+        now_ns = self.system.wall_clock or time.time_ns
+        self.wall_clock: Callable[[], datetime] = lambda: datetime.fromtimestamp(now_ns() / 1e9, UTC)
         self.failing = ""
         self.counts: Counter[str] = Counter()
         self._pending = bytearray()
         self._retry_ns = 0
         try:
-            self._file = -1 if path is None else os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._file = -1 if path is None else self.system.open(path)
         except OSError as error:
             raise ConfigError(f"audit log {path}: cannot be written: {error.strerror}") from None
 
@@ -64,8 +68,8 @@ class AuditLog:
         if len(self._pending) > _MAX_PENDING:
             self.counts["lost"] += 1
             return
-        time = self.wall_clock().isoformat(timespec="microseconds")
-        values = {"time": time, "at_ns": at_ns, "session": self.session, "event": event, **more}
+        stamp = self.wall_clock().isoformat(timespec="microseconds")
+        values = {"time": stamp, "at_ns": at_ns, "session": self.session, "event": event, **more}
         self._pending += json.dumps(values, separators=(",", ":")).encode() + b"\n"
         self.counts["lines"] += 1
 
@@ -98,7 +102,7 @@ class AuditLog:
         self.flush(0)
         if self._file >= 0:
             self.counts["lost"] += self._pending.count(b"\n")
-            os.close(self._file)
+            self.system.close(self._file)
             self._file = -1
 
 
@@ -111,12 +115,12 @@ def message_to_dict(message: ouch.Message) -> dict[str, Any]:
     return values | ({"options": options} if options else {})
 
 
-def read_log(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """The lines of a log, as far as they are whole. raises : ConfigError if it cannot be read"""
+def read_log(path: str | os.PathLike[str] | bytes) -> Iterator[dict[str, Any]]:
+    """The lines of a log, or of its bytes, as far as they are whole. raises : ConfigError if it cannot be read"""
     try:
-        text = Path(path).read_bytes()
+        text = path if isinstance(path, bytes) else Path(path).read_bytes()
     except OSError as error:
-        raise ConfigError(f"audit log {path}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"audit log {path!s}: cannot be read: {error.strerror}") from None
     for line in text.splitlines():
         try:
             values = json.loads(line)
@@ -136,9 +140,13 @@ class SessionState:
     ended: bool = False
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> SessionState:
-        """The latest session in an audit log. raises : ConfigError for a log without one, one that has ended, or a gap in it"""
+    def read(cls, path: str | os.PathLike[str] | bytes) -> SessionState:
+        """The latest session in an audit log, or in its bytes.
+
+        raises : ConfigError for a log without one, one that has ended, or a gap in it
+        """
         state: SessionState | None = None
+        what = "audit log" if isinstance(path, bytes) else f"audit log {path}"
         for line in read_log(path):
             name = line.get("session")
             if not isinstance(name, str):
@@ -153,12 +161,12 @@ class SessionState:
                 stream = state.streams.setdefault(line["account"], [])
                 if line["sequence"] != len(stream) + 1:
                     text = f"message {line['sequence']} of {line['account']} follows message {len(stream)}"
-                    raise ConfigError(f"audit log {path}: session {name!r} cannot be taken up again: {text}")
+                    raise ConfigError(f"{what}: session {name!r} cannot be taken up again: {text}")
                 stream.append(bytes.fromhex(line["raw"]))
         if state is None:
-            raise ConfigError(f"audit log {path}: there is no session in it")
+            raise ConfigError(f"{what}: there is no session in it")
         if state.ended:
-            raise ConfigError(f"audit log {path}: session {state.session!r} has ended; it cannot be taken up again")
+            raise ConfigError(f"{what}: session {state.session!r} has ended; it cannot be taken up again")
         return state
 
 

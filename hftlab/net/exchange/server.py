@@ -80,7 +80,7 @@ class Exchange:
     def start(self) -> dict[str, Any]:
         """Bind everything; returns the addresses. raises : ConfigError for an address or an audit log that cannot be had"""
         chosen = self.settings
-        self.audit = AuditLog(chosen.audit, self.session)
+        self.audit = AuditLog(chosen.audit, self.session, self.system)
         try:
             requests = self.broadcast.open()
             listener = self.system.server(Address.parse(chosen.orders, "orders"), "orders")

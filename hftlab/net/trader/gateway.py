@@ -149,7 +149,7 @@ class Gateway:
         if beat := self.client.due(now_ns):
             self.counts["heartbeats"] += 1
             self._outbox += beat
-        if self.client.closed:
+        if self.client.closed and self.state is not GatewayState.CONNECTING:  # then it still says why the one before ended
             return self._down(now_ns, self.client.closed)
         if len(self._outbox) > _OUTBOX:
             return self._down(now_ns, f"the exchange does not read: {len(self._outbox)} bytes wait for it")

@@ -32,7 +32,7 @@ class Replay:
 
 
 def replay_journal(
-    journal: str | os.PathLike[str], feed: Feed, backend: str | Backend | Engine = "auto", **options: Any
+    journal: str | os.PathLike[str] | bytes, feed: Feed, backend: str | Backend | Engine = "auto", **options: Any
 ) -> Replay:
     """The latest day of a journal once more, over the feed that it was; engine and options as the trader had them.
 

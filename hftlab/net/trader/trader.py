@@ -86,7 +86,7 @@ class Trader:
 
     def start(self) -> dict[str, Any]:
         """Bind, and begin to connect; returns the addresses. raises : ConfigError for an address or journal that cannot be had"""
-        self.journal = AuditLog(self.settings.journal, "")
+        self.journal = AuditLog(self.settings.journal, "", self.system)
         try:
             self.feed.open()
         except Exception:
