@@ -17,9 +17,8 @@ from hftlab.engine.engine import Engine, synthetic
 from hftlab.engine.variants import Axes, VariantSet, best, naive, setting
 from hftlab.errors import HftlabError
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.conditions import FeedResult, conditions
+from hftlab.measurement.conditions import FeedResult, conditions, require_parity, require_release_build
 from hftlab.measurement.paired import Paired, Series, check_rounds, run_paired
-from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.presentation.document import Table, number, table
 from hftlab.settings import Stage
 

@@ -20,10 +20,9 @@ from hftlab.engine.engine import Engine, synthetic
 from hftlab.engine.resolve import as_engine
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import ClockReport, clock_of
-from hftlab.measurement.conditions import FeedResult, conditions
+from hftlab.measurement.conditions import FeedResult, conditions, require_parity, require_release_build
 from hftlab.measurement.distribution import MIN_TAIL_SAMPLES, PERCENTILES, has_enough_samples
 from hftlab.measurement.paired import ENOUGH_ROUNDS, Outcome, Paired, Series, check_rounds, interleave, run_paired
-from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.presentation.document import NOT_KNOWN, Table, duration, number, table
 from hftlab.settings import Stage
 

@@ -24,10 +24,9 @@ import numpy as np
 from hftlab.engine.engine import Engine, decode, synthetic
 from hftlab.errors import HftlabError, check_range
 from hftlab.feeds.feed import Feed, cut
-from hftlab.measurement.conditions import FeedResult
+from hftlab.measurement.conditions import FeedResult, require_parity, require_release_build
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import Interval, Series, check_rounds, interleave
-from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.presentation.document import Table, table
 from hftlab.settings import Stage
 

@@ -24,10 +24,9 @@ from hftlab.experiments.open_loop import OpenLoop, cold_cache, open_loop
 from hftlab.experiments.slowest import SlowestMessages
 from hftlab.experiments.stage_timing import SAMPLES_LIMIT, StageTimer, StageTimings
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.conditions import FeedResult
+from hftlab.measurement.conditions import PREFIX, FeedResult, require_parity
 from hftlab.measurement.distribution import MIN_TAIL_SAMPLES, STATISTICS, TITLES, Distribution
 from hftlab.measurement.paired import check_rounds, gc_paused
-from hftlab.measurement.preconditions import PREFIX, require_parity
 from hftlab.presentation.document import Table, table
 from hftlab.presentation.progress import track
 

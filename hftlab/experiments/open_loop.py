@@ -63,7 +63,7 @@ class OpenLoop(StoredResult):
     late      : messages that were due before the engine was free
     """
 
-    schema = "hftlab-open-loop/1"
+    schema = "hftlab-open-loop/2"
     rate_per_s: float
     service: Distribution
     response: Distribution

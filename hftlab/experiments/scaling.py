@@ -17,9 +17,9 @@ from hftlab.engine.session import Session
 from hftlab.engine.variants import VariantSet, best, parse
 from hftlab.errors import ConfigError, HftlabError, check_choice, check_range
 from hftlab.feeds.generate.steady import CYCLE, Steady, steady
+from hftlab.measurement.conditions import require_parity, require_release_build
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import Interval, check_rounds, interleave
-from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, number, table
 from hftlab.settings import Stage

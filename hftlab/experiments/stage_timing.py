@@ -19,10 +19,9 @@ from hftlab.engine.run import Run
 from hftlab.engine.timing import PARTS, Histogram
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import ClockReport, clock_of
-from hftlab.measurement.conditions import conditions
+from hftlab.measurement.conditions import PREFIX, conditions, require_release_build
 from hftlab.measurement.distribution import STATISTICS, TITLES, Distribution
 from hftlab.measurement.paired import Interval, gc_paused
-from hftlab.measurement.preconditions import PREFIX, require_release_build
 from hftlab.presentation.document import Table, table
 from hftlab.settings import RECORDS, STAGES, Record
 

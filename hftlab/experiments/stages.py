@@ -20,10 +20,9 @@ from hftlab.engine.variants import naive
 from hftlab.errors import ConfigError, check_range
 from hftlab.experiments.stage_timing import StageTimer, StageTimings
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.conditions import FeedResult
+from hftlab.measurement.conditions import FeedResult, require_parity
 from hftlab.measurement.distribution import TITLES
 from hftlab.measurement.paired import MAX_ROUNDS, Interval, gc_paused
-from hftlab.measurement.preconditions import require_parity
 from hftlab.presentation.document import Table, number, table
 from hftlab.presentation.progress import track
 from hftlab.settings import RECORDS, STAGES
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 class BenchReport(FeedResult):
     """Every engine on one feed, in one run, on one machine. missing: engines that cannot be used here, and why."""
 
-    schema = "hftlab-bench/3"
+    schema = "hftlab-bench/4"
     engines: tuple[StageTimings, ...]
     missing: dict[str, str]
 

@@ -28,7 +28,7 @@ from hftlab.feeds.itch import ItchFeed
 from hftlab.loadtest.schedule import Times
 from hftlab.loadtest.target import MIN_BATCHES, Batches, Target, TargetSession, Timings
 from hftlab.measurement import system
-from hftlab.measurement.preconditions import require_release_build
+from hftlab.measurement.conditions import require_release_build
 from hftlab.net.tick_to_trade.rounds import Faults, Mask, RoundSettings, check_orders, run_in_rust, same_orders
 from hftlab.net.tick_to_trade.scenario import MAX_PACKET, RELIABLE, WARMUP_SHARE, NetworkPath, Scenario, eager_engine
 from hftlab.net.transports.transports import ThreadPlacement, rust_transports

@@ -27,7 +27,7 @@ from hftlab.feeds.feed import Feed
 from hftlab.feeds.frames import Problem, walk
 from hftlab.feeds.itch import ItchFeed
 from hftlab.loadtest.schedule import Times
-from hftlab.measurement.preconditions import require_parity, require_release_build
+from hftlab.measurement.conditions import require_parity, require_release_build
 from hftlab.presentation.progress import track
 
 Cell = TypeVar("Cell")

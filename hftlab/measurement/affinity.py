@@ -1,4 +1,4 @@
-"""Where a measurement runs: on a core of its own, ahead of everything else, its memory locked. Asked for, undone, reported.
+"""Where a measurement runs: on a core of its own, ahead of everything else. Asked for, undone, reported.
 
 with cpu_affinity(1, realtime=True) as placement:
     ...
@@ -7,7 +7,6 @@ print(placement.refused)        what the system did not allow, a sentence each
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -21,9 +20,6 @@ from hftlab.measurement import system
 
 #: Above every ordinary thread, below those that keep the kernel alive (migration and watchdog have 99).
 PRIORITY = 50
-#: MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT: what is in use and what will be, each page when it is first touched. Without the last,
-#: reserved addresses, of which the Rust engine has many, would all be given memory.
-_LOCK = 1 | 2 | 4
 _CAP_SYS_NICE, _CAP_IPC_LOCK = 23, 14
 
 
@@ -33,13 +29,11 @@ class Placement:
 
     core           : the thread stays on it; None: not pinned
     priority       : under SCHED_FIFO; None: not real-time
-    memory_locked  : whether memory is kept from being paged out
     refused, notes : sentences: what the system did not allow, and what it restricts
     """
 
     core: int | None = None
     priority: int | None = None
-    memory_locked: bool = False
     refused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -56,23 +50,21 @@ def in_force() -> Placement | None:
 
 
 @contextmanager
-def cpu_affinity(core: int | None = None, *, realtime: bool = False, lock_memory: bool = False) -> Iterator[Placement]:
+def cpu_affinity(core: int | None = None, *, realtime: bool = False) -> Iterator[Placement]:
     """Within the block the calling thread runs as asked, as far as the system allows; afterwards as before.
 
-    core        : to stay on; so do a child process and a thread begun within the block, and that thread is released, too
-    realtime    : SCHED_FIFO with priority 50; children and new threads do not inherit it
-    lock_memory : keep memory from being paged out (mlockall), from the moment it is touched
-    raises      : ConfigError for a core outside the allowed ones
+    core     : to stay on; so do a child process and a thread begun within the block, and that thread is released, too
+    realtime : SCHED_FIFO with priority 50; children and new threads do not inherit it
+    raises   : ConfigError for a core outside the allowed ones
     """
     refused: list[str] = []
     notes: list[str] = []
     with ExitStack() as undo:
-        locked = lock_memory and _try(_lock_memory, undo, refused)
         pinned = core is not None and _try(lambda undo: _pin(core, undo), undo, refused)
         first = realtime and _try(_raise_priority, undo, refused)
         if first and (throttling := _throttling()):
             notes.append(throttling)
-        placement = Placement(core if pinned else None, PRIORITY if first else None, locked, tuple(refused), tuple(notes))
+        placement = Placement(core if pinned else None, PRIORITY if first else None, tuple(refused), tuple(notes))
         _in_force.append(placement)
         undo.callback(_in_force.remove, placement)
         yield placement
@@ -157,18 +149,6 @@ def memory_lock_refusal() -> str:
 
     if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY and not has_capability(_CAP_IPC_LOCK):
         return "memory lock: not permitted (needs CAP_IPC_LOCK, or an unlimited memlock)"
-    return ""
-
-
-def _lock_memory(undo: ExitStack) -> str:
-    if why := memory_lock_refusal():
-        return why
-    if any(placement.memory_locked for placement in _in_force):
-        return ""
-    library = ctypes.CDLL(None, use_errno=True)
-    if library.mlockall(_LOCK):
-        return f"memory lock: refused ({os.strerror(ctypes.get_errno())})"
-    undo.callback(library.munlockall)
     return ""
 
 

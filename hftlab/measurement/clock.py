@@ -1,4 +1,8 @@
-"""Clocks: which one stamps an engine, how fine it is, how far it can be trusted, and what a reading costs, as a distribution."""
+"""Clocks: which one stamps an engine, how fine it is, how far it can be trusted, what a reading costs.
+
+Three figures that are often taken for one another: the *tick* is the unit a clock counts in, the *step* is how far two of its
+readings differ at least, the *smallest cost* is the least time seen between two readings.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ import numpy as np
 
 from hftlab.engine.session import Backend, backends, resolve
 from hftlab.measurement.affinity import each_core
-from hftlab.measurement.distribution import PERCENTILES, Samples, percentiles
+from hftlab.measurement.distribution import PERCENTILES, Samples, percentiles, stamped
 from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, rows_table
 
@@ -21,8 +25,10 @@ READINGS, MANY = 100_000, 1_000_000
 #: Column of the table -> its head and unit.
 _SHOWN = {
     **{name: (name, 1.0) for name in ("clock", "reads")},
+    "tick_ns": ("tick", 1.0),
     "step_ns": ("step", 1.0),
-    **{name: (name, 1.0) for name in ("min", *PERCENTILES, "max", "n", "monotonic")},
+    "min": ("smallest cost", 1.0),
+    **{name: (name, 1.0) for name in (*PERCENTILES, "max", "n", "monotonic")},
     "backwards": ("steps back", 1.0),
     "calibration_ppm": ("calibrated again, ppm", 1.0),
 }
@@ -52,14 +58,13 @@ class Calibration:
     drift_ns: int
 
 
-@dataclass(frozen=True)
-class Source:
-    """A clock that can be read.
+@dataclass(frozen=True, kw_only=True)
+class _Clock:
+    """What is known of a clock without measuring it.
 
-    kind        : "counter", "system" or "wall"
+    kind        : "counter", "system", "wall", or "engine" for one that only its engine can read
     reads       : the call or the instructions a reading is made of
-    tick_ns     : what it counts in, as the system or the calibration says
-    stamps      : n -> that many readings back to back, in ticks of ns_per_tick
+    tick_ns     : the unit it counts in, as the system or the calibration says; None where nobody says
     calibration : None where a tick is a nanosecond by definition
     warning     : what it must not be used for
     """
@@ -67,11 +72,17 @@ class Source:
     name: str
     kind: str
     reads: str
-    tick_ns: float
-    ns_per_tick: float
-    stamps: Callable[[int], Stamps]
+    tick_ns: float | None
     calibration: Calibration | None = None
     warning: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(_Clock):
+    """A clock that can be read. stamps : n -> that many readings back to back, in units of ns_per_tick"""
+
+    ns_per_tick: float = 1.0
+    stamps: Callable[[int], Stamps]
 
 
 def python_stamps(clock: Callable[[], int]) -> Callable[[int], Stamps]:
@@ -88,15 +99,16 @@ def python_stamps(clock: Callable[[], int]) -> Callable[[int], Stamps]:
 
 def python_sources() -> list[Source]:
     """perf_counter_ns, and the wall clock as a warning."""
-    clock, wall = time.get_clock_info("perf_counter"), time.get_clock_info("time")
     warning = "it can step, back too, when the date is set: no interval may be taken with it"
-    return [
-        Source(name, kind, info.implementation, info.resolution * 1e9, 1.0, python_stamps(read), None, warned)
-        for name, kind, info, read, warned in (
-            ("perf_counter_ns", "system", clock, time.perf_counter_ns, ""),
-            ("time_ns", "wall", wall, time.time_ns, warning),
-        )
-    ]
+    out = []
+    for name, kind, read, warned in (
+        ("perf_counter_ns", "system", time.perf_counter_ns, ""),
+        ("time_ns", "wall", time.time_ns, warning),
+    ):
+        info, stamps = time.get_clock_info(name.removesuffix("_ns")), python_stamps(read)  # type: ignore[arg-type]
+        tick_ns = info.resolution * 1e9
+        out.append(Source(name=name, kind=kind, reads=info.implementation, tick_ns=tick_ns, stamps=stamps, warning=warned))
+    return out
 
 
 def rust_sources(backend: Any) -> list[Source]:
@@ -112,10 +124,10 @@ def _rust_source(backend: Any, info: dict[str, Any]) -> Source:
     def stamps(n: int) -> Stamps:
         return np.asarray(backend.clock_stamps(name, n)).astype(np.int64)
 
-    counter = "against" in info
-    names = Calibration.__dataclass_fields__
-    calibration = Calibration(**{name: info[name] for name in names}) if counter else None
-    return Source(name, "counter" if counter else "system", info["source"], ns_per_tick, ns_per_tick, stamps, calibration)
+    calibration = Calibration(**{field: info[field] for field in Calibration.__dataclass_fields__}) if "against" in info else None
+    kind = "counter" if calibration else "system"
+    known = {"name": name, "kind": kind, "reads": info["source"], "tick_ns": ns_per_tick, "calibration": calibration}
+    return Source(**known, ns_per_tick=ns_per_tick, stamps=stamps)
 
 
 def every_source() -> list[Source]:
@@ -152,29 +164,19 @@ class Cost:
         return {"min": self.min, **self.percentiles, "max": self.max}
 
 
-@dataclass(frozen=True)
-class ClockReport:
+@dataclass(frozen=True, kw_only=True)
+class ClockReport(_Clock):
     """One clock, measured.
 
-    kind        : "counter", "system", "wall", or "engine" for one that only its engine can read
-    reads       : the call or the instructions a reading is made of
-    tick_ns     : what it counts in, nominally; None where nobody says
-    step_ns     : the step in which its readings differ; see `step_of`
-    calibration : None where a tick is a nanosecond by definition
-    backwards   : steps back among `watched` readings, on `cores` cores in turn; None where only costs are known
+    step_ns   : the step in which its readings differ; see `step_of`
+    backwards : steps back among `watched` readings, on `cores` cores in turn; None where only costs are known
     """
 
-    name: str
-    kind: str
-    reads: str
     cost: Cost
-    tick_ns: float | None
     step_ns: float
-    calibration: Calibration | None
-    backwards: int | None
-    watched: int
-    cores: int
-    warning: str = ""
+    backwards: int | None = None
+    watched: int = 0
+    cores: int = 1
 
     @property
     def cost_p50_ns(self) -> float:
@@ -202,7 +204,7 @@ class ClockReport:
 class Clocks(StoredResult):
     """Every clock of this machine, those of the Rust engine first."""
 
-    schema = "hftlab-clocks/2"
+    schema = "hftlab-clocks/3"
     reports: tuple[ClockReport, ...]
 
     def __iter__(self) -> Iterator[ClockReport]:
@@ -226,7 +228,12 @@ class Clocks(StoredResult):
         return f"{len(self)} clocks"
 
     def tables(self) -> list[Table]:
-        return [rows_table("What a reading of each clock costs, ns", self.records(), _SHOWN, words=2)]
+        rows = [
+            {**clock.record(), **{name: stamped(ns, clock.step_ns) for name, ns in clock.cost.values().items()}}
+            for clock in self.reports
+        ]
+        note = "tick: the unit it counts in; step: what its readings differ by at least; smallest cost: between two readings"
+        return [rows_table("What a reading of each clock costs, ns", rows, _SHOWN, words=2, note=note)]
 
     def notes(self) -> list[str]:
         return [f"{clock.name}: {clock.warning}" for clock in self.reports if clock.warning]
@@ -260,13 +267,12 @@ def clock_of(backend: Backend) -> ClockReport:
     """The clock that stamps a backend's stages, measured now."""
     if source := source_of(backend):
         return report(source)
+    known: dict[str, Any] = {"name": backend.clock, "kind": "engine", "tick_ns": None}
     measure = getattr(backend, "clock_cost", None)
     if measure is None:  # an engine of somebody else's that says nothing: what Python's own clock costs
-        return report(
-            Source(backend.clock, "engine", "unknown; measured was perf_counter_ns", 1.0, 1.0, python_sources()[0].stamps)
-        )
+        return report(Source(**known, reads="unknown; measured was perf_counter_ns", stamps=python_sources()[0].stamps))
     ns = np.asarray(measure(READINGS), np.float64)
-    return ClockReport(backend.clock, "engine", "unknown", Cost.of(ns), None, step_of(ns), None, None, 0, 1)
+    return ClockReport(**known, reads="unknown", cost=Cost.of(ns), step_ns=step_of(ns))
 
 
 def report(source: Source, n: int = READINGS) -> ClockReport:
@@ -274,17 +280,12 @@ def report(source: Source, n: int = READINGS) -> ClockReport:
     ticks = np.diff(source.stamps(n + 1))
     back, watched, cores = steps_back(source)
     return ClockReport(
-        name=source.name,
-        kind=source.kind,
-        reads=source.reads,
+        **{name: getattr(source, name) for name in _Clock.__dataclass_fields__},
         cost=Cost.of(ticks * source.ns_per_tick),
-        tick_ns=source.tick_ns,
         step_ns=step_of(ticks) * source.ns_per_tick,
-        calibration=source.calibration,
         backwards=back + int(np.count_nonzero(ticks < 0)),
         watched=watched + n,
         cores=cores,
-        warning=source.warning,
     )
 
 

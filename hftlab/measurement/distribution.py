@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import struct
-import zlib
 from typing import Any, Self
 
 import numpy as np
 
-from hftlab.engine.timing import SLOTS, Histogram
+from hftlab.engine.timing import Histogram, edges_of
 from hftlab.errors import HftlabError
 
 #: Part of the path -> its name in tables.
@@ -95,50 +92,69 @@ class Distribution:
         return {name: self.quantile(q) for name, q in PERCENTILES.items()}
 
     def values(self) -> dict[str, float | None]:
-        """By the names of STATISTICS, ns; all None without samples."""
+        """By the names of STATISTICS, ns, in whole steps of the clock; None where `reasons` says why."""
         if not self.n:
             return dict.fromkeys(STATISTICS)
-        return {"min": self.min, "max": self.max, "mean": self.mean, **self.percentiles}
+        figures = {"min": self.min, "max": self.max, "mean": self.mean, **self.percentiles}
+        return {name: None if ns is None else whole_steps(ns, self.step_ns) for name, ns in figures.items()}
+
+    def reasons(self) -> dict[str, str]:
+        """Why a figure is None, by its name: too few samples beyond it, or shorter than one step of the clock."""
+        few, short = f"fewer than {MIN_TAIL_SAMPLES} samples beyond it", f"below one step of the clock, {self.step_ns:g} ns"
+        missing = [name for name, value in self.values().items() if value is None]
+        bears = {name: has_enough_samples(self.n, PERCENTILES.get(name, 0.0)) for name in missing}
+        return {name: (short if bears[name] else few if self.n else "no sample") for name in missing}
 
     def summary(self) -> Summary:
         """n and `values`: what results hold of a distribution whose histogram they do not need."""
         return {"n": self.n, **self.values()}
 
     def cells(self, unit_ns: float = 1e3, digits: int = 3) -> list[str]:
-        """`values` for a table, in units of so many ns, then n; nothing is shown finer than the step of the clock."""
-        return [*(stamped(ns, self.step_ns, unit_ns, digits) for ns in self.values().values()), f"{self.n:,}"]
+        """The figures for a table, in units of so many ns, then n; nothing is shown finer than the step of the clock."""
+        figures = [self.min, self.max, self.mean, *self.percentiles.values()] if self.n else [None] * len(STATISTICS)
+        return [*(stamped(ns, self.step_ns, unit_ns, digits) for ns in figures), f"{self.n:,}"]
 
     def to_dict(self) -> dict[str, Any]:
-        """Stage, n, clock_ns, step_ns, raw_p50, sd, the statistics in ns, and the histogram, from which all of them come."""
+        """Stage, n, clock_ns, step_ns, raw_p50, sd, the statistics in ns, why some are None, and the histogram: the lowest ns of
+        each bucket in use with its count, and the exact min, max, total and saturated."""
+        raw, used = self.raw, np.flatnonzero(self.raw.counts)
+        counted = {"ns": edges_of(used)[0].tolist(), "counts": raw.counts[used].tolist()}
+        exact = {"min": raw.min, "max": raw.max, "total": raw.total, "saturated": raw.saturated}
         return {
             "stage": self.part,
             "n": self.n,
             "clock_ns": self.clock_ns,
             "step_ns": self.step_ns,
-            "raw_p50": self.raw.quantile(0.5) if self.n else None,
-            "sd": self.raw.sd if self.n else None,
+            "raw_p50": raw.quantile(0.5) if self.n else None,
+            "sd": raw.sd if self.n else None,
             **self.values(),
-            "histogram": pack(self.raw),
+            "reasons": self.reasons(),
+            "histogram": {**counted, **exact},
         }
 
     @classmethod
     def from_dict(cls, payload: dict[str, Any]) -> Self:
         """The inverse of `to_dict`. Raises HftlabError."""
         try:
-            return cls(payload["stage"], unpack(payload["histogram"]), payload["clock_ns"], payload["step_ns"])
-        except (KeyError, TypeError, ValueError, zlib.error, struct.error) as error:
+            raw = Histogram.counted(
+                *(payload["histogram"][name] for name in ("ns", "counts", "min", "max", "total", "saturated"))
+            )
+            return cls(payload["stage"], raw, payload["clock_ns"], payload["step_ns"])
+        except (KeyError, TypeError, ValueError) as error:
             raise HftlabError(f"a distribution cannot be read: {error!r}") from None
 
     def spectrum(self, points: int = 201) -> list[dict[str, Any]]:
-        """Percentile (0 to 100) against ns, closer together towards the tail, as far as the sample bears: for charts."""
+        """Percentile (0 to 100) against ns, closer together towards the tail, as far as the sample bears: for charts. What is
+        below one step of the clock stands at that step."""
         shares = 1 - np.logspace(0, -6, points)
         shares = shares[[has_enough_samples(self.n, q) for q in shares]]
-        return [{"percentile": 100 * q, "ns": self._less(ns)} for q, ns in zip(shares, self.raw.quantile(shares), strict=True)]
+        ns = np.maximum(self.raw.quantile(shares) - self.clock_ns, self.step_ns)
+        return [{"percentile": 100 * q, "ns": value} for q, value in zip(shares, ns.tolist(), strict=True)]
 
     def bins(self, per_decade: int = 24) -> list[dict[str, Any]]:
-        """Counts in bins that are equally wide on a logarithmic scale: low_ns, high_ns, count; for charts."""
+        """Counts in bins that are equally wide on a logarithmic scale: low_ns, high_ns, count; for charts, as `spectrum`."""
         low, high, counts = self.raw.buckets()
-        middle = np.maximum((low + high) / 2 - self.clock_ns, 1.0)
+        middle = np.maximum((low + high) / 2 - self.clock_ns, max(self.step_ns, 1.0))
         place = np.floor(np.log10(middle) * per_decade).astype(int)
         totals = np.bincount(place, weights=counts) if counts.size else np.empty(0)
         edge = 10 ** (np.arange(len(totals) + 1) / per_decade)
@@ -156,74 +172,21 @@ class Distribution:
         return f"<Distribution of {TITLES[self.part]}: {self}>"
 
 
+def whole_steps(ns: float, step_ns: float) -> float | None:
+    """A duration in whole steps of the clock that took it; None below one step, of which that clock says nothing."""
+    if step_ns <= 0:
+        return ns
+    return None if ns < step_ns else round(ns / step_ns) * step_ns
+
+
 def stamped(ns: float | None, step_ns: float, unit_ns: float = 1.0, digits: int = 1) -> str:
     """A duration as text, in units of `unit_ns`, never finer than the step of the clock that took it.
 
-    It is rounded to whole steps; what lies below one is "< step", and None is "n/a".
+    What lies below one step, or below the last digit, is "< step", and None is "n/a".
     """
     if ns is None or ns != ns:
         return "n/a"
-    if step_ns > 0:
-        least = max(step_ns, unit_ns / 10**digits)
-        if ns < least:
-            return f"< {least / unit_ns:,.{digits}f}"
-        ns = round(ns / step_ns) * step_ns
-    return f"{ns / unit_ns:,.{digits}f}"
-
-
-# The V2 encoding of HdrHistogram, as its tools read it: base64 of a header and the deflated counts; each count is a zigzag LEB128
-# number, a negative one so many empty slots. https://github.com/HdrHistogram/HdrHistogram (EncodableHistogram)
-_PLAIN, _DEFLATED = 0x1C849303 | 0x10, 0x1C849304 | 0x10
-_HEADER = struct.Struct(">iiiiqqd")
-
-
-def pack(histogram: Histogram) -> dict[str, Any]:
-    """A histogram for JSON: "hdr" in the V2 encoding, and what that rounds, exactly: min, max, total in ns, and saturated."""
-    counts = np.trim_zeros(histogram.counts, "b").tolist()
-    body, empty = bytearray(), 0
-    for count in [*counts, None]:
-        if count == 0:
-            empty += 1
-            continue
-        for number in (-empty, count):
-            if number:
-                _append(body, number * 2 if number > 0 else -number * 2 - 1)
-        empty = 0
-    deflated = zlib.compress(_HEADER.pack(_PLAIN, len(body), 0, 3, 1, 3_600_000_000_000, 1.0) + body)
-    text = base64.b64encode(struct.pack(">ii", _DEFLATED, len(deflated)) + deflated).decode()
-    exact = {"min": histogram.min, "max": histogram.max, "total": histogram.total, "saturated": histogram.saturated}
-    return {"hdr": text, **exact}
-
-
-def _append(body: bytearray, number: int) -> None:
-    """An unsigned LEB128 number, of at most nine bytes: the ninth has all eight bits."""
-    for _ in range(8):
-        if number < 0x80:
-            break
-        body.append(number & 0x7F | 0x80)
-        number >>= 7
-    body.append(number)
-
-
-def unpack(payload: dict[str, Any]) -> Histogram:
-    """The inverse of `pack`. Raises KeyError, ValueError, zlib.error or struct.error for what is none."""
-    data = zlib.decompress(base64.b64decode(payload["hdr"])[8:])
-    body, slot, out = data[_HEADER.size :], 0, Histogram()
-    number = shift = 0
-    for byte in body:
-        number |= (byte if shift == 56 else byte & 0x7F) << shift
-        if byte & 0x80 and shift < 56:
-            shift += 7
-            continue
-        value = number >> 1 ^ -(number & 1)
-        if value < 0:
-            slot -= value
-        else:
-            if slot >= SLOTS:
-                raise ValueError(f"slot must be below {SLOTS}, got {slot}")
-            out.counts[slot] = value
-            slot += 1
-        number = shift = 0
-    out.min, out.max, out.total = payload["min"], payload["max"], payload["total"]
-    out.saturated = payload["saturated"]
-    return out
+    least = max(step_ns, unit_ns / 10**digits) if step_ns > 0 else 0.0
+    if ns < least:
+        return f"< {least / unit_ns:,.{digits}f}"
+    return f"{(whole_steps(ns, step_ns) or ns) / unit_ns:,.{digits}f}"

@@ -3,7 +3,7 @@ interrupt, another process, or the hypervisor. In the manner of sysjitter and of
 
 from __future__ import annotations
 
-from array import array
+from collections import Counter
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any
@@ -13,14 +13,13 @@ import numpy as np
 from hftlab.engine.session import backends, resolve
 from hftlab.errors import ConfigError, check_range
 from hftlab.measurement import system
+from hftlab.measurement.clock import python_sources
 from hftlab.measurement.distribution import PERCENTILES, has_enough_samples
 from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, rows_table
 
-#: From so many ns on a gap counts as time lost; a reading is well below, an interrupt is not.
-LOST_NS = 1_000.0
-#: From so many ns on a gap counts as long.
-LONG_NS = 10_000.0
+#: From so many ns on a gap counts as time lost (a reading is well below, an interrupt is not), and as long.
+LOST_NS, LONG_NS = 1_000.0, 10_000.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -117,22 +116,18 @@ def _percentiles(ns: np.ndarray[Any, Any], counts: np.ndarray[Any, Any]) -> dict
 
 def _python_spin(seconds: float, lost_ns: float, long_ns: float) -> dict[str, Any]:
     """The same in Python: stretches of readings, counted between the stretches, which are not watched."""
-    stamps = array("q", bytes(8 * 20_000))
-    count_of: dict[int, int] = {}
+    stamps, counts = python_sources()[0].stamps, Counter[int]()
     watched, end = 0, perf_counter_ns() + int(seconds * 1e9)
     while perf_counter_ns() < end:
-        for i in range(len(stamps)):
-            stamps[i] = perf_counter_ns()
-        watched += stamps[-1] - stamps[0]
-        values, counts = np.unique(np.diff(np.frombuffer(stamps, np.int64)), return_counts=True)
-        for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-            count_of[value] = count_of.get(value, 0) + count
-    ns = sorted(count_of)
+        gaps = np.diff(stamps(20_000))
+        watched += int(gaps.sum())
+        counts.update(dict(zip(*(each.tolist() for each in np.unique(gaps, return_counts=True)), strict=True)))
+    ns = sorted(counts)
     return {
         "ns": ns,
-        "counts": [count_of[value] for value in ns],
+        "counts": [counts[value] for value in ns],
         "watched_ns": watched,
-        "lost_ns": sum(value * count_of[value] for value in ns if value >= lost_ns),
-        "long": sum(count_of[value] for value in ns if value >= long_ns),
+        "lost_ns": sum(value * counts[value] for value in ns if value >= lost_ns),
+        "long": sum(counts[value] for value in ns if value >= long_ns),
         "max_ns": ns[-1],
     }

@@ -15,9 +15,9 @@ from hftlab.errors import HftlabError
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.generate.regimes import REGIMES
 from hftlab.measurement.clock import clock_of
+from hftlab.measurement.conditions import require_parity, require_release_build
 from hftlab.measurement.distribution import TITLES, Distribution
 from hftlab.measurement.paired import gc_paused
-from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.notebook.panel import Panel, column, picture, row
 from hftlab.presentation import html
 from hftlab.presentation.document import number, table, text

@@ -199,8 +199,8 @@ def alone(found: Measurements, fastest: LatencyReport) -> Iterator[Block]:
             "slowest",
             "The slowest messages among their neighbours",
             fastest.slowest.plot(),
-            "A row is a message, a dot a stage of it, or the wait before it. Compare the slow one with those around it: the stage "
-            "that is long there alone is where the time went.",
+            "A row is a message, a dot a stage of it, or the wait before it. Compare the slow one with those around it: the "
+            "stage that is long there alone is where the time went.",
             origin,
         )
 

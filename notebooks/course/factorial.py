@@ -20,10 +20,9 @@ from hftlab.engine.engine import Engine, synthetic
 from hftlab.engine.variants import best, naive
 from hftlab.errors import HftlabError, check_choice
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.conditions import FeedResult, Market
+from hftlab.measurement.conditions import FeedResult, Market, require_parity, require_release_build
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import Interval, check_rounds, run_paired
-from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.presentation.document import Table, number, table
 from hftlab.settings import Stage
 

@@ -21,10 +21,9 @@ from hftlab.engine.variants import naive
 from hftlab.errors import HftlabError
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import clock_of
-from hftlab.measurement.conditions import FeedResult, Market
+from hftlab.measurement.conditions import FeedResult, Market, require_parity, require_release_build
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import check_rounds, interleave
-from hftlab.measurement.preconditions import require_parity, require_release_build
 from hftlab.presentation.document import Table, number, table
 
 if TYPE_CHECKING:

@@ -15,9 +15,8 @@ from typing import Any
 from hftlab.engine.resolve import as_engine
 from hftlab.errors import ConfigError
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.conditions import FeedResult, conditions
+from hftlab.measurement.conditions import FeedResult, conditions, require_parity
 from hftlab.measurement.paired import Paired, check_rounds, run_paired
-from hftlab.measurement.preconditions import require_parity
 from hftlab.presentation.document import Table, number, table
 from hftlab.settings import Stage
 

@@ -1,16 +1,17 @@
 """Does hftlab.latency find what was planted: medians, tails, slow first messages, stalls, queues?"""
 
+import json
+
 import numpy as np
 import pytest
 from known_latency import KnownLatency
 
 import hftlab
-from hftlab.engine.timing import Histogram
 from hftlab.errors import ConfigError, HftlabError
 from hftlab.experiments.latency import LatencyReport, warm_up
 from hftlab.experiments.open_loop import open_loop
 from hftlab.experiments.stage_timing import Agreement
-from hftlab.measurement.distribution import Distribution, has_enough_samples, pack, stamped, unpack
+from hftlab.measurement.distribution import Distribution, has_enough_samples, stamped
 
 LATENCY = 12_000  # ns
 FEED = hftlab.synthetic(messages=5_000)
@@ -178,12 +179,17 @@ def test_nothing_is_shown_finer_than_the_step_of_the_clock() -> None:
     assert stamped(0.0, 0.4, 1e3, 3) == "< 0.001"
     row = Distribution.of("total", np.arange(1_000.0), step_ns=100.0)
     assert row.cells()[:2] == ["< 0.100", "1.000"]
+    assert (row.values()["min"], row.values()["p50"], row.values()["p99"]) == (None, 500.0, None)
+    assert row.reasons()["min"] == "below one step of the clock, 100 ns"
+    assert row.reasons()["p99"] == "fewer than 100 samples beyond it"
+    assert min(point["ns"] for point in row.spectrum()) == 100.0
 
 
-def test_a_histogram_comes_back_from_the_encoding_of_hdrhistogram() -> None:
+def test_a_distribution_comes_back_from_json_as_it_was() -> None:
     for ns in (np.empty(0), np.zeros(5), np.full(10, 4e12), np.exp(np.random.default_rng(1).normal(9, 2, 20_000))):
-        histogram = Histogram.of(ns)
-        again = unpack(pack(histogram))
-        assert again.to_dict() == histogram.to_dict()
+        row = Distribution.of("total", ns, 3.0, 10.0)
+        again = Distribution.from_dict(json.loads(json.dumps(row.to_dict())))
+        assert again.raw.to_dict() == row.raw.to_dict()
+        assert again.to_dict() == row.to_dict()
     with pytest.raises(HftlabError, match="a distribution cannot be read"):
-        Distribution.from_dict({"stage": "tick", "histogram": {"hdr": "AAAA"}, "clock_ns": 0.0, "step_ns": 0.0})
+        Distribution.from_dict({"stage": "tick", "histogram": {"ns": [1]}, "clock_ns": 0.0, "step_ns": 0.0})

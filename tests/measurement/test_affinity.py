@@ -122,14 +122,6 @@ def test_a_thread_begun_in_the_block_is_let_go_with_it() -> None:
     assert cores == [os.sched_getaffinity(0)]
 
 
-def test_memory_is_held_where_that_cannot_make_an_allocation_fail() -> None:
-    with cpu_affinity(lock_memory=True) as place:
-        assert place.memory_locked == (not place.refused) == (affinity.memory_lock_refusal() == "")
-        with open("/proc/self/status") as status:
-            locked = next(int(line.split()[1]) for line in status if line.startswith("VmLck"))
-        assert (locked > 0) == place.memory_locked
-
-
 def test_throttling_is_told(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = tmp_path / "proc" / "sys" / "kernel"
     kernel.mkdir(parents=True)

@@ -28,7 +28,7 @@ def planted(steps: Any, ns_per_tick: float = 1.0) -> Source:
         now = int(out[-1])
         return out
 
-    return Source("planted", "counter", "a list", ns_per_tick, ns_per_tick, stamps)
+    return Source(name="planted", kind="counter", reads="a list", tick_ns=ns_per_tick, ns_per_tick=ns_per_tick, stamps=stamps)
 
 
 def test_a_percentile_needs_a_hundred_samples_beyond_it() -> None:
