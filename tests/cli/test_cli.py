@@ -82,7 +82,7 @@ def test_bench_prints_the_table_of_every_engine(capsys: pytest.CaptureFixture[st
     report = json.loads(out.read_text())
     schema = json.loads((files("hftlab") / "experiments" / "bench.schema.json").read_text())
     jsonschema.Draft202012Validator(schema).validate(report)
-    assert report["schema"] == schema["properties"]["schema"]["const"] == "hftlab-bench/3"
+    assert report["schema"] == schema["properties"]["schema"]["const"] == "hftlab-bench/4"
     for engine in report["engines"]:
         stages = {row["stage"]: row for row in engine["latency_ns"]}
         assert set(stages) == {"tick", "book", "signal", "order", "total"}
