@@ -3,7 +3,7 @@
     hftlab conformance examples/sortedcontainers_book.py:SortedBook
     hftlab bench --with examples/sortedcontainers_book.py:SortedBook
 
-What its methods must do is written in `hftlab.stages.interfaces.BookStage`. Nothing else of hftlab's book is used.
+What its methods must do is written in `hftlab.stages.book.Book`. Nothing else of hftlab's book is used.
 """
 
 from __future__ import annotations

@@ -49,7 +49,8 @@ tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=3, thousands_s
 #
 # The Python engine takes each message through four stages: **tick** decodes it, **book** stores every order, **signal**
 # computes nine numbers, **order** decides and sends. One of the nine numbers compares the quantity on the best levels of both
-# sides, five levels a side by default. The feed is a generated one with a deep book.
+# sides, five levels a side by default. The feed is a generated one with a deep book. The book of this lesson is the reference,
+# except that it adds up those levels each time, the first thing anybody would write (`Walking` in `course/lesson03.py`).
 #
 # **Predict first.** Which stage takes the most time? Which function? If you had to bet on one line, which would it be?
 
@@ -62,7 +63,7 @@ The line: ...
 
 # %% tags=["nbval-check-output"]
 feed = hftlab.synthetic("deep", MESSAGES, seed=SEED)
-engine = hftlab.Engine("python")
+engine = deep(5)
 print(f"{engine} on {feed.name}, the best {engine.settings().signal_config.levels} levels a side")
 
 # %% [markdown]
@@ -194,7 +195,7 @@ deeper = deep(LEVELS)
 deeper_lines = hftlab.profile(deeper, feed, "line", messages=MESSAGES)
 
 # %% tags=["nbval-check-output"]
-SUM = "total += level.qty"  # the line in stages/book.py that walks
+SUM = "total += level.qty"  # the line of the book that walks
 walked = {
     n: next(row["hits"] for row in one.rows if row["source"].strip() == SUM) for n, one in ((5, lines), (LEVELS, deeper_lines))
 }
@@ -206,13 +207,13 @@ print(f"{walked[LEVELS] / walked[5]:.1f} times as many (your guess: {guess_walke
 deeper_lines.plot()
 
 # %% [markdown]
-# The same chart shows something else: now there *is* a hot spot, one loop of two lines in `HalfBook.depth_qty`
-# (`hftlab/stages/book.py`). The exact count of hits explains it; that needs no clock.
+# The same chart shows something else: now there *is* a hot spot, one loop of two lines (`Walking.add_up` in
+# `course/lesson03.py`). The exact count of hits explains it; that needs no clock.
 
 # %% tags=["nbval-check-output"]
 hot = set(hottest(deeper_lines)["function"].head(2))
 print("the two hottest lines are in", *hot)
-assert hot == {"HalfBook.depth_qty"}
+assert hot == {"Walking.add_up"}
 
 # %% [markdown]
 # ### Exercise 03.1: the hottest line
@@ -254,12 +255,12 @@ solved
 # each call. There is a way to measure a part without any profiler: **do it twice**. The pass becomes longer by the time of the
 # part.
 #
-# `walking(2)` is the reference book with one method replaced, so it computes the same bits:
+# `walking(2)` walks twice, so it computes the same bits:
 #
 # ```python
 # def depth_qty(self, instrument, side, n):
-#     super().depth_qty(instrument, side, n)
-#     return super().depth_qty(instrument, side, n)
+#     self.add_up(instrument, side, n)
+#     return self.add_up(instrument, side, n)
 # ```
 #
 # `walking(0)` leaves the walk out and returns 0. It only serves to measure: it is wrong, and `hftlab.conformance` rejects it.
@@ -287,7 +288,7 @@ charts.bar_chart(bars, "A part, measured by doing it again", feed.name, "a pass,
 line_share = sum(row["share"] for row in deeper_lines.rows if "book.depth_qty(" in row["source"])
 deeper_calls = hftlab.profile(deeper, feed, "calls", messages=MESSAGES)
 known = {row["function"]: row["cumulative_ns"] for row in deeper_calls.rows}
-call_share = known["Book.depth_qty"] / known["PythonSession.push"]
+call_share = known["Walking.depth_qty"] / known["PythonSession.push"]
 twice, left_out = share_of(whole[2].median, 2), share_of(whole[0].median, 0)
 pl.DataFrame({"way": ["line_profiler", "cProfile", "done twice", "left out"], "share": [line_share, call_share, twice, left_out]})
 
@@ -377,6 +378,7 @@ assert near
 # book is a class in this cell, and the engine accepts it as it is; `compare` first checks that the bits are the same.
 
 # %%
+from itertools import islice
 from operator import attrgetter
 
 from hftlab.stages.book import Book
@@ -387,7 +389,7 @@ QTY = attrgetter("qty")
 class Mapped(Book):
     def depth_qty(self, instrument, side, n):
         halves = self.halves.get(instrument)
-        return sum(map(QTY, halves[side - 1].ranked[-n:])) if halves else 0
+        return sum(map(QTY, islice(halves[side - 1].walk(), n))) if halves else 0
 
 
 # %% tags=["nbval-ignore-output"]
@@ -398,8 +400,8 @@ print(f"limit for any change of this function: {speed_up(left_out):.2f}x")
 # %% [markdown]
 # Look at the verdict, and at the limit below it, before you trust the idea. In newer Pythons a plain loop over objects with
 # `__slots__` is fast, and a call per element is not free, even from C. The walk is not *written* badly, it is *done* too often:
-# one level changes per message, and all `LEVELS` of them are added up. Doing less beats doing it faster. Lesson 08 maintains
-# the sum instead, with the same bits.
+# one level changes per message, and all `LEVELS` of them are added up. Doing less beats doing it faster: the reference keeps
+# the sum by what changes (`HalfBook` in `hftlab/stages/book.py`), with the same bits; lesson 08 builds that.
 #
 # ## Takeaway
 #
@@ -417,7 +419,7 @@ print(f"limit for any change of this function: {speed_up(left_out):.2f}x")
 # ### Where it is in the code
 #
 # The tools `hftlab/profiling/{calls,line,sample,memory,hardware}.py`, Amdahl's law `notebooks/course/amdahl.py`, paired
-# rounds `hftlab/measurement/paired.py`, the walk `hftlab/stages/book.py`.
+# rounds `hftlab/measurement/paired.py`, the sum without a walk `hftlab/stages/book.py`.
 #
 # On the command line: `hftlab profile --tool line`, `make profile TOOL=calls`.
 #

@@ -36,17 +36,17 @@ from course import check
 
 import hftlab
 from hftlab.stages.book import Book
-from hftlab.stages.interfaces import INTERFACES, members
+from hftlab.stages.interfaces import INTERFACES
 
 # %% [markdown]
 # ## A stage of your own
 #
 # The engine is four stages in a row: tick, book, signal, order. You can replace each by a class of yours. There is no base
-# class: a stage only needs the methods below; `hftlab/stages/interfaces.py` documents them.
+# class: a stage only needs the names below, each documented in our own class (`hftlab/stages/`).
 
 # %% tags=["nbval-check-output"]
-for stage, protocol in INTERFACES.items():
-    print(f"{stage:<7} {protocol.__name__:<12} {', '.join(members(protocol))}")
+for stage, interface in INTERFACES.items():
+    print(f"{stage:<7} {interface.ours.__name__:<12} {', '.join(interface.attributes + interface.methods)}")
 
 # %% [markdown]
 # hftlab refuses a class that lacks a method with one sentence, before anything runs.
@@ -82,7 +82,7 @@ class Hasty(Book):
             level = self.orders.get(order_id)
             if level is not None and 0 < qty < level.queue[order_id]:
                 level.queue[order_id] = level.queue.pop(order_id) - qty
-                level.qty -= qty
+                level.change(-qty)
                 return level.half.side
         return super().apply(kind, instrument, side, order_id, new_order_id, price, qty)
 
@@ -185,7 +185,13 @@ bench.plot()
 # A **backend** is a whole engine: anything that can open a *session* and push bytes through it. It can be written in any
 # language. These are the methods of a backend, and of its sessions:
 
+
 # %% tags=["nbval-check-output"]
+def members(protocol):
+    methods = [name for name, value in vars(protocol).items() if callable(value) and not name.startswith("_")]
+    return [*protocol.__annotations__, *methods]
+
+
 print("backend:", ", ".join(members(hftlab.engine.session.Backend)))
 print("session:", ", ".join(members(hftlab.engine.session.Session)))
 
@@ -236,7 +242,7 @@ class Start(Book):
             level = self.orders.get(order_id)
             if level is not None and 0 < qty < level.queue[order_id]:
                 level.queue[order_id] = level.queue.pop(order_id) - qty
-                level.qty -= qty
+                level.change(-qty)
                 return level.half.side
         return super().apply(kind, instrument, side, order_id, new_order_id, price, qty)
 
@@ -262,7 +268,7 @@ class Mended(Book):
             level = self.orders.get(order_id)
             if level is not None and level.half.instrument == instrument and 0 < qty < level.queue[order_id]:
                 level.queue[order_id] -= qty
-                level.qty -= qty
+                level.change(-qty)
                 return level.half.side
         return super().apply(kind, instrument, side, order_id, new_order_id, price, qty)
 
@@ -293,7 +299,7 @@ class Straight(Book):
             if (side == 1 or side == 2) and qty and price and order_id not in orders and instrument in self.halves:
                 half = self.halves[instrument][side - 1]
                 level = half.levels.get(price * half.sign) or half.open(price * half.sign)
-                level.qty += qty
+                level.change(qty)
                 level.queue[order_id] = qty
                 orders[order_id] = level
                 return side
@@ -301,7 +307,7 @@ class Straight(Book):
             level = orders.get(order_id)
             if level is not None and level.half.instrument == instrument:
                 del orders[order_id]
-                level.qty -= level.queue.pop(order_id)
+                level.change(-level.queue.pop(order_id))
                 if not level.queue:
                     level.half.close(level.key)
                 return level.half.side

@@ -61,7 +61,7 @@ class LiveSession:
         self.settings = self.engine.settings(record="none", **more)
         self.session = cast(Any, self.engine.open(self.settings))
         self._order: Any = getattr(self.session, "order", self.session)
-        if missing := [*lacking(self.session, ["react"]), *lacking(self._order, _METHODS)]:
+        if missing := [*lacking(self.session, "react"), *lacking(self._order, *_METHODS)]:
             raise ConfigError(f"{self.engine.label} cannot run live: it lacks {', '.join(missing)}")
         self.malformed: dict[str, int] = {}
         self.corrupted = False

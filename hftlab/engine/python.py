@@ -21,7 +21,7 @@ from hftlab.events import EVENT_DTYPE, EVENT_FIELDS, Events, Fault, Kind, as_eve
 from hftlab.feeds.frames import NO_NAME, Block, Problem, frame_problem
 from hftlab.settings import RECORDS, STAGES, Settings
 from hftlab.stages.book import EMPTY_TOP, Book, Top
-from hftlab.stages.interfaces import BookStage, Factory, OrderStage, SignalStage, TickStage, build
+from hftlab.stages.interfaces import INTERFACES, Factory, build
 from hftlab.stages.order import OrderEntry
 from hftlab.stages.signal import NO_VALUES, Signal
 from hftlab.stages.tick import Event, Tick
@@ -31,8 +31,8 @@ FINISHED = "finish() was called already; what the run produced was handed over t
 _PIECE = 1 << 20  # bytes of wire data run at once, more than the longest message
 _STATUS = int(Kind.STATUS)
 _pack = Struct("<QQQqIHBB").pack  # the event record, which knows what its fields can hold
-#: What makes each stage, unless the caller supplies one; see stages/interfaces.py.
-OURS: dict[str, Factory] = {"tick": Tick, "book": Book, "signal": Signal, "order": OrderEntry}
+#: What makes each stage, unless the caller supplies one.
+OURS: dict[str, Factory] = {stage: interface.ours for stage, interface in INTERFACES.items()}
 
 
 class PythonSession:
@@ -46,14 +46,14 @@ class PythonSession:
         self.settings = settings
         symbols = {i: name.encode("latin-1", "replace").ljust(8)[:8] for i, name in enumerate(settings.symbols) if name}
         names = {i: name for i, name in symbols.items() if name != NO_NAME}
-        self.tick: TickStage = build("tick", stages["tick"], names, strict=settings.strict)
-        self.book: BookStage = build("book", stages["book"])
-        self.signal: SignalStage = build("signal", stages["signal"], settings.signal_config)
+        self.tick: Tick = build("tick", stages["tick"], names, strict=settings.strict)
+        self.book: Book = build("book", stages["book"])
+        self.signal: Signal = build("signal", stages["signal"], settings.signal_config)
         live: dict[str, Any] = {}  # a stage of one's own need know nothing of what replay does not use
         if settings.fills == "reported" or settings.first_ref > 1:
             live = {"reported": settings.fills == "reported", "first": settings.first_ref}
         configs = (settings.order_config, settings.risk_config)
-        self.order: OrderStage = build("order", stages["order"], *configs, names, settings.price_scale, **live)
+        self.order: OrderEntry = build("order", stages["order"], *configs, names, settings.price_scale, **live)
         self.messages = self.elapsed_ns = 0
         self.counts = [0] * 256
         self.faults = [0] * len(Fault)
@@ -121,7 +121,8 @@ class PythonSession:
             self.elapsed_ns += perf_counter_ns() - start
             problem = self._strict_fault(self.tick.used) or self.tick.problem
             if problem:
-                return at + self.tick.used, problem._replace(at=at + self.tick.used)
+                number = self.messages if problem is self.tick.problem else problem.message
+                return at + self.tick.used, problem._replace(at=at + self.tick.used, message=number)
             if not self.tick.used:
                 break
             at += self.tick.used
@@ -161,7 +162,7 @@ class PythonSession:
     def react(self, data: Block) -> tuple[list[bytes], int, Problem | None]:
         """Like `push`; before that, the Enter Orders that left on these messages."""
         used, problem = self.push(data)
-        return self.order.take(), used, problem  # type: ignore[attr-defined]
+        return self.order.take(), used, problem
 
     def _fault(self, index: int, reason: int, event: Event) -> bool:
         """Count a refusal and keep the first ones; true if the run must stop."""
@@ -252,6 +253,6 @@ class PythonBackend:
 
     def decode(self, data: Block) -> tuple[Events, int, Problem | None]:
         """Events of every whole message in `data`, the bytes used, and the problem that stopped it."""
-        tick: TickStage = build("tick", self.stages["tick"], {}, strict=False)
+        tick: Tick = build("tick", self.stages["tick"], {}, strict=False)
         events = np.array(list(tick.events(data)), EVENT_DTYPE)
         return events, tick.used, tick.problem

@@ -18,12 +18,10 @@ from types import ModuleType
 from typing import Any
 
 from hftlab.engine.engine import Engine
-from hftlab.engine.session import resolve
+from hftlab.engine.session import REQUIRED, resolve
 from hftlab.engine.variants import parse
 from hftlab.errors import ConfigError
-from hftlab.stages.interfaces import INTERFACES, lacking, methods
-
-_BACKEND = ["event_layout", "variants", "session"]
+from hftlab.stages.interfaces import INTERFACES, lacking
 
 
 def as_engine(given: Any, **settings: Any) -> Engine:
@@ -67,14 +65,14 @@ def _stage(given: object) -> str | None:
 
     raises : ConfigError for a class that is neither
     """
-    if not isinstance(given, type) or not lacking(given, _BACKEND):
+    if not isinstance(given, type) or not lacking(given, *REQUIRED):
         return None
     for stage, interface in INTERFACES.items():
-        if not lacking(given, methods(interface)):
+        if not lacking(given, *interface.methods):
             return stage
     name = given.__name__
     raise ConfigError(
-        f"{name} has neither the methods of a backend ({', '.join(_BACKEND)}) nor all of one stage; "
+        f"{name} has neither the methods of a backend ({', '.join(REQUIRED)}) nor all of one stage; "
         f"say which stage it is meant for: as_engine('auto', book={name}), or book=path.py:{name}"
     )
 

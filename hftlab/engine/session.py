@@ -27,6 +27,8 @@ from hftlab.settings import Settings
 from hftlab.stages.interfaces import Factory, label, lacking
 
 GROUP = "hftlab.backends"
+#: What every backend must have; see Backend.
+REQUIRED = ("event_layout", "variants", "session")
 
 #: The one engine that is always there; it is loaded like any other.
 PYTHON = EntryPoint("python", "hftlab.engine.python:PythonBackend", GROUP)
@@ -249,7 +251,7 @@ def _load(name: str) -> Backend:
 
 def _check(name: str, backend: Any) -> Any:
     """The backend, made if it is a class. Two halves built from different sources would disagree in silence; here they speak."""
-    if missing := lacking(backend, ["event_layout", "variants", "session"]):
+    if missing := lacking(backend, *REQUIRED):
         raise ConfigError(f"backend {name!r} lacks {', '.join(missing)}; it must have what hftlab.engine.session.Backend lists")
     if isinstance(backend, type):
         backend = backend()

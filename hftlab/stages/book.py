@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import chain
+from typing import cast
 
 from hftlab.events import Fault, Kind, Side
 
@@ -22,6 +24,7 @@ BOTH = 3  # what apply() returns for a CLEAR, which has no side of its own
 _ADD, _EXECUTE, _CANCEL = int(Kind.ADD), int(Kind.EXECUTE), int(Kind.CANCEL)
 _DELETE, _REPLACE, _CLEAR = int(Kind.DELETE), int(Kind.REPLACE), int(Kind.CLEAR)
 _BID, _ASK = int(Side.BID), int(Side.ASK)
+_LOWEST, _HIGHEST = -(2**64), 2**64  # beyond every key
 
 # A refusal is the negative of its reason, so that one integer says both "applied, on this side" and "why not".
 _BAD_SIDE, _ZERO_QTY, _ZERO_PRICE = -Fault.BAD_SIDE.value, -Fault.ZERO_QTY.value, -Fault.ZERO_PRICE.value
@@ -34,65 +37,92 @@ class Level:
 
     __slots__ = ("half", "key", "price", "qty", "queue")
 
-    def __init__(self, half: HalfBook | None, key: int, price: int) -> None:
+    def __init__(self, half: HalfBook, key: int, price: int) -> None:
         self.half = half
         self.key = key
         self.price = price
         self.qty = 0
         self.queue: dict[int, int] = {}  # order id -> quantity left, in time priority
 
-
-NO_LEVEL = Level(None, 0, 0)  # the best level of an empty side: price 0, quantity 0
+    def change(self, qty: int) -> None:
+        """The total grows by `qty`, which may be negative; so does that of the best levels, if this is one of them."""
+        self.qty += qty
+        half = self.half
+        if self.key >= half.floor:
+            half.near += qty
 
 
 class HalfBook:
     """One side of one instrument. Keys are side-signed prices (bid: +price, ask: -price), so the best level has the LARGEST
-    key on both sides, and one piece of code serves both."""
+    key on both sides, and one piece of code serves both.
 
-    __slots__ = ("best", "instrument", "keys", "levels", "ranked", "side", "sign")
+    near : quantity of the best `depth` levels, kept by change; the last of them is at `floor`
+    """
 
-    def __init__(self, instrument: int, side: int) -> None:
+    __slots__ = ("best", "depth", "floor", "instrument", "keys", "levels", "near", "side", "sign")
+
+    def __init__(self, instrument: int, side: int, depth: int = 0) -> None:
         self.instrument = instrument
         self.side = side
         self.sign = 1 if side == _BID else -1
         self.keys: list[int] = []  # sorted, the best at the end, where a list is cheap to change
-        self.ranked: list[Level] = []  # the levels in the order of `keys`
         self.levels: dict[int, Level] = {}
-        self.best = NO_LEVEL
+        self.best: Level = NO_LEVEL
+        self.floor = _HIGHEST
+        self.count(depth)
 
     def open(self, key: int) -> Level:
         """A new, empty level."""
         level = self.levels[key] = Level(self, key, key * self.sign)
-        place = bisect_left(self.keys, key)
-        self.keys.insert(place, key)
-        self.ranked.insert(place, level)
-        self.best = self.ranked[-1]
+        keys = self.keys
+        if key > self.best.key or not keys:
+            keys.append(key)
+            self.best = level
+        else:
+            keys.insert(bisect_left(keys, key), key)
+        if key >= self.floor and (behind := len(keys) - self.depth) >= 0:  # it moves another one out
+            self.floor = keys[behind]
+            if behind:
+                self.near -= self.levels[keys[behind - 1]].qty
         return level
 
     def close(self, key: int) -> None:
         """Drop a level that has become empty."""
-        place = bisect_left(self.keys, key)
-        del self.levels[key], self.keys[place], self.ranked[place]
-        self.best = self.ranked[-1] if self.ranked else NO_LEVEL
+        keys = self.keys
+        del self.levels[key]
+        del keys[bisect_left(keys, key)]
+        if key == self.best.key:
+            self.best = self.levels[keys[-1]] if keys else NO_LEVEL
+        if key >= self.floor:
+            behind = len(keys) - self.depth
+            self.floor = keys[behind] if behind >= 0 else _LOWEST
+            if behind >= 0:  # another one moves in
+                self.near += self.levels[keys[behind]].qty
 
-    def depth_qty(self, n: int) -> int:
-        """Total quantity of the best n levels."""
-        total = 0
-        for level in self.ranked[-n:]:
-            total += level.qty
-        return total
+    def count(self, depth: int) -> None:
+        """From now on `near` is that of so many levels."""
+        keys = self.keys[-depth:] if depth else []
+        self.depth, self.near = depth, sum([self.levels[key].qty for key in keys])
+        self.floor = _HIGHEST if not depth else keys[0] if len(keys) == depth else _LOWEST
 
     def walk(self) -> Iterator[Level]:
         """Levels, best first."""
-        return reversed(self.ranked)
+        return map(self.levels.__getitem__, reversed(self.keys))
+
+
+NO_LEVEL = Level(cast(HalfBook, None), 0, 0)  # the best level of an empty side: price 0, quantity 0
 
 
 class Book:
-    """The books of all instruments: which level each live order rests in, and the two sides of each instrument."""
+    """The books of all instruments: which level each live order rests in, and the two sides of each instrument.
+
+    near_levels : levels a side whose quantity is kept by change; 0 until somebody asks for it
+    """
 
     def __init__(self) -> None:
         self.orders: dict[int, Level] = {}
         self.halves: dict[int, tuple[HalfBook, HalfBook]] = {}
+        self.near_levels = 0
 
     def apply(self, kind: int, instrument: int, side: int, order_id: int, new_order_id: int, price: int, qty: int) -> int:
         """Apply one event; the fields are those of the event record. Returns the side it acted on (1 bid, 2 ask, 3 both),
@@ -117,7 +147,6 @@ class Book:
         if level is None:
             return _UNKNOWN
         half = level.half
-        assert half is not None
         if half.instrument != instrument:
             return _WRONG_INSTRUMENT
         if kind == _DELETE:
@@ -140,25 +169,26 @@ class Book:
             self._remove(level, order_id)
         else:
             level.queue[order_id] = left - qty
-            level.qty -= qty
+            level.change(-qty)
         return half.side
 
     def _open(self, instrument: int) -> tuple[HalfBook, HalfBook]:
-        halves = self.halves[instrument] = (HalfBook(instrument, _BID), HalfBook(instrument, _ASK))
+        bids, asks = (HalfBook(instrument, side, self.near_levels) for side in (_BID, _ASK))
+        halves = self.halves[instrument] = (bids, asks)
         return halves
 
     def _insert(self, half: HalfBook, order_id: int, price: int, qty: int) -> None:
         key = price * half.sign
         level = half.levels.get(key) or half.open(key)
-        level.qty += qty
+        level.change(qty)
         level.queue[order_id] = qty
         self.orders[order_id] = level
 
     def _remove(self, level: Level, order_id: int) -> None:
         del self.orders[order_id]
-        level.qty -= level.queue.pop(order_id)
+        level.change(-level.queue.pop(order_id))
         if not level.queue:
-            level.half.close(level.key)  # type: ignore[union-attr]
+            level.half.close(level.key)
 
     def _clear(self, instrument: int) -> int:
         for half in self.halves.pop(instrument, ()):
@@ -177,8 +207,12 @@ class Book:
 
     def depth_qty(self, instrument: int, side: int, n: int) -> int:
         """Total quantity of the best n levels of one side."""
+        if n != self.near_levels:
+            self.near_levels = n
+            for half in chain.from_iterable(self.halves.values()):
+                half.count(n)
         halves = self.halves.get(instrument)
-        return halves[side - 1].depth_qty(n) if halves else 0
+        return halves[side - 1].near if halves else 0
 
     def depth(self, instrument: int) -> list[tuple[int, int, int, int]]:
         """(side, price, quantity, order count) of every level, bids then asks, best first."""
@@ -200,14 +234,14 @@ class Book:
     def locate(self, order_id: int) -> tuple[int, int, int, int] | None:
         """(instrument, side, price, quantity left) of a live order; None if it is not live."""
         level = self.orders.get(order_id)
-        if level is None or level.half is None:
+        if level is None:
             return None
         return level.half.instrument, level.half.side, level.price, level.queue[order_id]
 
     def memory(self) -> dict[str, int]:
         """Live orders, the bytes they take in the index and the queues (an id and a quantity each), and those of the levels."""
         number = sys.getsizeof(1 << 40)
-        levels = [level for halves in self.halves.values() for half in halves for level in half.walk()]
+        levels = [level for half in chain.from_iterable(self.halves.values()) for level in half.walk()]
         queues = sum(sys.getsizeof(level.queue) for level in levels)
         return {
             "live_orders": len(self.orders),

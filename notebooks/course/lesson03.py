@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from course.amdahl import share_of, speed_up
@@ -27,26 +28,36 @@ PASSES = 3
 TOLERANCE = 2.0  # largest ratio of prediction and measurement: the machine may be busy
 
 
-def walking(times: int) -> type[Book]:
-    """A book that walks its best levels `times` times for each depth that is asked for; with 0 it does not walk, and says 0.
+class Walking(Book):
+    """The reference, except that it adds up the best levels each time a depth is asked for, `times` times over."""
 
-    With 1 or more it is equal to the reference, only slower. With 0 it computes something else: a ruler, not an answer.
-    """
+    times = 1
 
-    class Walking(Book):
-        def depth_qty(self, instrument: int, side: int, n: int) -> int:
-            total = 0
-            for _ in range(times):
-                total = super().depth_qty(instrument, side, n)
-            return total
+    def depth_qty(self, instrument: int, side: int, n: int) -> int:
+        total = 0
+        for _ in range(self.times):
+            total = self.add_up(instrument, side, n)
+        return total
 
-    Walking.__name__ = Walking.__qualname__ = f"Walks{times}"
-    return Walking
+    def add_up(self, instrument: int, side: int, n: int) -> int:
+        """Total quantity of the best n levels of one side."""
+        halves = self.halves.get(instrument)
+        levels = islice(halves[side - 1].walk(), n) if halves else ()
+        total = 0
+        for level in levels:
+            total += level.qty
+        return total
+
+
+def walking(times: int) -> type[Walking]:
+    """A book that walks `times` times: equal to the reference, only slower. With 0 it does not walk and says 0: a ruler, not an
+    answer."""
+    return type(f"Walks{times}", (Walking,), {"times": times}) if times != 1 else Walking
 
 
 def deep(levels: int = LEVELS, **stages: Any) -> Engine:
-    """The Python engine whose signals look so many levels deep."""
-    return Engine("python", signal_config=SignalConfig(levels=levels), **stages)
+    """The Python engine of this lesson, whose book walks once and whose signals look so many levels deep."""
+    return Engine("python", signal_config=SignalConfig(levels=levels), **{"book": Walking, **stages})
 
 
 def walks(feed: Feed, rounds: int, times: tuple[int, ...] = (0, 1, 2, CARELESS), levels: int = LEVELS) -> dict[int, Any]:

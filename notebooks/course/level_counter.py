@@ -26,7 +26,7 @@ class CountedSide:
 
     def best(self, n: int) -> list[tuple[int, int]]:
         """(key, shares) of the best n levels, the best first. The better the price, the larger its key, on both sides."""
-        levels = self.half.ranked[-n:][::-1]
+        levels = [self.half.levels[key] for key in self.half.keys[: -n - 1 : -1]]
         self.read += len(levels)
         return [(level.key, level.qty) for level in levels]
 

@@ -1,6 +1,6 @@
 """The naive book: objects and lists, and every query searches and adds up.
 
-It keeps the contract of `hftlab.stages.interfaces.BookStage`, and is right. Lesson 04 makes it faster, one method at a time; the
+It keeps the contract of `hftlab.stages.book.Book`, and is right. Lesson 04 makes it faster, one method at a time; the
 methods that the steps replace are separate:
 
     opened, closed          a price level appears, vanishes
@@ -39,7 +39,7 @@ class NaiveBook:
         self.sides: dict[tuple[int, int], dict[int, Any]] = {}
 
     def apply(self, kind: int, instrument: int, side: int, order_id: int, new_order_id: int, price: int, qty: int) -> int:
-        """Apply one event; see BookStage."""
+        """Apply one event; see Book."""
         name = Kind(kind).name if kind <= Kind.CLEAR else "OTHER"
         handler = getattr(self, f"on_{name.lower()}")
         return handler(instrument, side, order_id, new_order_id, price, qty)  # type: ignore[no-any-return]
@@ -164,7 +164,7 @@ class NaiveBook:
         return sorted(self.sides.get((instrument, side), ()), reverse=side == Side.BID)[:n]
 
     def best(self, instrument: int) -> tuple[int, int, int, int]:
-        """The touch; see BookStage."""
+        """The touch; see Book."""
         out = []
         for side in (Side.BID, Side.ASK):
             prices = self.best_prices(instrument, side, 1)
@@ -176,7 +176,7 @@ class NaiveBook:
         return sum(self.total(instrument, side, price) for price in self.best_prices(instrument, side, n))
 
     def depth(self, instrument: int) -> list[tuple[int, int, int, int]]:
-        """Every level; see BookStage."""
+        """Every level; see Book."""
         return [
             (int(side), price, self.total(instrument, side, price), len(self.sides[instrument, side][price]))
             for side in (Side.BID, Side.ASK)
@@ -184,12 +184,12 @@ class NaiveBook:
         ]
 
     def queue(self, instrument: int, side: int, price: int) -> list[tuple[int, int]]:
-        """One level; see BookStage."""
+        """One level; see Book."""
         queue = self.sides.get((instrument, side), {}).get(price, ())
         return [(order.order_id, order.qty) for order in self.queued(queue)]
 
     def locate(self, order_id: int) -> tuple[int, int, int, int] | None:
-        """Where an order is; see BookStage."""
+        """Where an order is; see Book."""
         order = self.orders.get(order_id)
         return (order.instrument, order.side, order.price, order.qty) if order else None
 

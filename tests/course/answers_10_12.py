@@ -152,7 +152,7 @@ class Mended(Book):
             level = self.orders.get(order_id)
             if level is not None and level.half and level.half.instrument == instrument and 0 < qty < level.queue[order_id]:
                 level.queue[order_id] -= qty
-                level.qty -= qty
+                level.change(-qty)
                 return level.half.side
         return super().apply(kind, instrument, side, order_id, new_order_id, price, qty)
 

@@ -10,7 +10,6 @@ from hftlab.engine.python import PythonBackend
 from hftlab.engine.resolve import as_engine, attribute
 from hftlab.errors import ConfigError, UnknownName
 from hftlab.stages.book import Book
-from hftlab.stages.interfaces import INTERFACES, lacking, members
 from hftlab.stages.order import OrderEntry
 from hftlab.stages.signal import Signal
 from hftlab.stages.tick import Tick
@@ -55,19 +54,6 @@ def _nobody_has_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def feed() -> hftlab.ItchFeed:
     return hftlab.synthetic("calm", 300, 1)
-
-
-def test_our_own_stages_fulfil_the_protocols() -> None:
-    made = {
-        "tick": Tick(),
-        "book": Book(),
-        "signal": Signal(hftlab.SignalConfig()),
-        "order": OrderEntry(hftlab.OrderConfig(), hftlab.RiskConfig(), {}),
-    }
-    assert list(made) == list(INTERFACES)
-    for stage, protocol in INTERFACES.items():
-        assert len(members(protocol)) > 1
-        assert lacking(made[stage], members(protocol)) == []
 
 
 def test_a_book_of_ones_own_gives_the_same_and_is_named() -> None:
@@ -149,7 +135,7 @@ class Half:
     [
         ({"book": Half}, ConfigError, "book stage Half lacks depth_qty, depth, queue, locate, memory; it must have"),
         ({"signal": lambda config: object()}, ConfigError, "signal stage <lambda> lacks update, values"),
-        ({"tick": lambda names, strict: object()}, ConfigError, "lacks names, index, used, problem, unknown, events"),
+        ({"tick": lambda names, strict: object()}, ConfigError, "lacks names, used, problem, unknown, events"),
         ({"order": lambda *given: object()}, ConfigError, "lacks orders, stream, rejects, update, status"),
         ({"book": MyBook()}, UnknownName, "unknown book <.*MyBook object.*>; known: btree, .*, a class that makes one"),
         ({"tick": "fast"}, UnknownName, "unknown tick 'fast'; known: None, a class that makes one"),
