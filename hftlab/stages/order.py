@@ -169,7 +169,8 @@ class OrderEntry:
         limit, lot = self._ouch_price(price, side), self.config.lot
         working = state.working[side - 1] + lot
         position = state.position + (working if side == _BID else -working)
-        if refused := self._refuses(ts_ns, price, limit, top, position):
+        before = position - lot if side == _BID else position + lot
+        if refused := self._refuses(ts_ns, price, limit, top, before, position):
             self.rejects[refused - 1] += 1
             return
         self.number += 1
@@ -188,7 +189,7 @@ class OrderEntry:
     def _block(self, state: State, bit: int, on: bool) -> None:
         state.blocked = state.blocked | bit if on else state.blocked & ~bit
 
-    def _refuses(self, ts_ns: int, price: int, limit: int, top: Top, position: int) -> int:
+    def _refuses(self, ts_ns: int, price: int, limit: int, top: Top, before: int, position: int) -> int:
         """The first limit that the order breaks, 0 if none. Integers only, so that a boundary is a boundary."""
         risk, lot, twice_mid = self.risk, self.config.lot, top[0] + top[2]
         if self.killed or self.number == _LAST_NUMBER:
@@ -200,7 +201,7 @@ class OrderEntry:
         too_far = abs(2 * price - twice_mid) * 10_000 > risk.collar_bps * abs(twice_mid)
         if too_far or not 0 < limit <= HIGHEST_LIMIT:
             return _COLLAR
-        if abs(position) > risk.position_limit:
+        if abs(position) > risk.position_limit and abs(position) > abs(before):  # what reduces an excess may leave
             return _POSITION
         full = len(self._recent) == risk.max_orders_per_sec
         if full and ts_ns - self._recent[0] < _SECOND_NS:

@@ -79,6 +79,21 @@ def test_only_reports_move_positions_and_the_worst_case_is_tested(backend: str, 
     assert live.positions == {}
 
 
+def test_an_order_that_reduces_an_excess_may_leave(backend: str, day: list[bytes]) -> None:
+    """600 held where 300 are allowed: only sells leave, until the limit is kept; what works counts as filled."""
+    live = LiveSession(backend, **EAGER)
+    live.feed(b"".join(day[:1_000]))
+    busy = live.accepted()[-1][2]
+    for ref, *_ in live.working:
+        live.on_report(ref, closed=True)
+    live.adjust_position(busy, 600)
+    live.feed(b"".join(day[1_000:]))
+    sides = [order[3] for order in live.accepted() if order[2] == busy]
+    assert sides, "the excess blocks nothing that reduces it"
+    assert set(sides) == {2}
+    assert len(sides) <= 9, "600 shares down to 300 short"
+
+
 def test_canceled_orders_make_room_and_leave_the_position(backend: str, day: list[bytes]) -> None:
     live, sent = LiveSession(backend, **EAGER), 0
     for message in day:

@@ -195,7 +195,8 @@ impl OrderEntry {
         let state = self.state(instrument);
         state.wait = cooldown;
         let position = state.position + if side == BID { working as i64 } else { -(working as i64) };
-        if let Some(limit) = self.refuses(ts_ns, price, limit, top, position) {
+        let before = position - if side == BID { lot as i64 } else { -(lot as i64) };
+        if let Some(limit) = self.refuses(ts_ns, price, limit, top, [before, position]) {
             self.rejects[limit] += 1;
             return;
         }
@@ -215,7 +216,14 @@ impl OrderEntry {
     }
 
     /// The first limit that the order breaks. Integers only, so that a boundary is a boundary.
-    fn refuses(&self, ts_ns: u64, price: i64, limit: i128, top: &Top, position: i64) -> Option<usize> {
+    fn refuses(
+        &self,
+        ts_ns: u64,
+        price: i64,
+        limit: i128,
+        top: &Top,
+        [before, after]: [i64; 2],
+    ) -> Option<usize> {
         let config = &self.config;
         let (lot, price) = (config.lot as i128, price as i128);
         let twice_mid = top.price[0] as i128 + top.price[1] as i128;
@@ -227,7 +235,7 @@ impl OrderEntry {
             lot * price.abs() > config.max_notional as i128 * config.price_scale as i128,
             distance * 10_000 > config.collar_bps as i128 * twice_mid.abs()
                 || !(1..=HIGHEST_LIMIT as i128).contains(&limit),
-            position.unsigned_abs() > config.position_limit,
+            after.unsigned_abs() > config.position_limit.max(before.unsigned_abs()), // an excess may be reduced
             recent.is_some_and(|&oldest| ts_ns < oldest || ts_ns - oldest < SECOND_NS),
         ]
         .iter()
