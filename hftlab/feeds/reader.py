@@ -23,6 +23,7 @@ OURS = tuple(
     EntryPoint(name, f"hftlab.feeds.{place}", GROUP)
     for name, place in {
         "dbn": "dbn:Dbn",
+        "lobster": "lobster:Lobster",
         "itch": "itch:Itch",
     }.items()
 )
