@@ -26,7 +26,7 @@ _NO_PRICE = -(2**63)  # has no negative, which a side-signed price needs
 class Chunk(NamedTuple):
     """Some records in order, and what stands beside them.
 
-    recv_ns   : (n,) u64, when the capture received each, ns since the epoch of the feed; None where nobody wrote it down
+    recv_ns   : (n,) u64, when the capture received each, ns since 1970; None where nobody wrote it down
     event_end : (n,) bool, the last record of an exchange event; None where every record is one
     """
 

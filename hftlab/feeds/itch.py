@@ -31,20 +31,24 @@ class ItchFeed(Feed):
         self, source: str | os.PathLike[str] | bytes | bytearray | memoryview, *, symbols: Iterable[str] = (), name: str = ""
     ) -> None:
         self._source = Source(source, name)
-        self.name, self.format = self._source.name, "itch" if self._source.path else ""
+        self.name = self._source.name
         self._locates = frozenset(self._locate(symbol) for symbol in check_type("symbols", symbols, Iterable))
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
         """By stock locate: from the stock directory (R), or from the first add where R is missing. Walks the whole feed."""
-        return stock_names(walk(self._source.blocks(), self.name))
+        return stock_names(walk(self._whole(), self.name))
 
     def blocks(self) -> Iterator[Block]:
-        return self._filtered() if self._locates else self._source.blocks()
+        return self._filtered() if self._locates else self._whole()
+
+    def _whole(self) -> Iterator[Block]:
+        """Every message, of whatever symbol."""
+        return self._source.blocks()
 
     def _filtered(self) -> Iterator[bytes]:
         out = bytearray()
-        for data, at, size in walk(self._source.blocks(), self.name):
+        for data, at, size in walk(self._whole(), self.name):
             locate = data[at + 1] << 8 | data[at + 2] if size > 2 else 0
             if locate in self._locates or not locate:
                 out += data[at - 2 : at + size]

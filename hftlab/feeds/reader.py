@@ -24,6 +24,7 @@ OURS = tuple(
     for name, place in {
         "dbn": "dbn:Dbn",
         "lobster": "lobster:Lobster",
+        "pcap": "pcap:Pcap",
         "itch": "itch:Itch",
     }.items()
 )
@@ -73,7 +74,7 @@ def load(path: str | os.PathLike[str], symbols: Iterable[str] = ()) -> Feed:
     """
     name, reader = format_of(path)
     feed = reader.open(path, symbols)
-    feed.format = feed.format or name
+    feed.format = name
     return feed
 
 
