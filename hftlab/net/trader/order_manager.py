@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MAX_FINISHED = 100_000  # orders that are over and still remembered; the journal has them all
 MAX_ORDERS = 500_000  # orders at a time; of more, the exchange's word is not taken
 
+_NO_WORD = "no word of it"
+
 #: Writes one line of the journal: the event, and its values.
 Note = Callable[..., None]
 
@@ -202,10 +204,17 @@ class OrderManager:
                 self._inform(self._end(order, OrderState.LOST, "never arrived"))
             else:
                 # Its shares stay reserved: a report may still come.
-                order.state, order.reason = OrderState.UNKNOWN, "no word of it"
+                order.state, order.reason = OrderState.UNKNOWN, _NO_WORD
             self.note("order", ref=ref, state=order.state.value, reason=order.reason)
         if next_ref:
             self._unanswered.clear()
+
+    def abandon(self) -> None:
+        """The trader ends: of orders that are not answered by now it will never know whether they arrived."""
+        for order in self.open:
+            if order.state is OrderState.SENT:
+                order.state, order.reason = OrderState.UNKNOWN, _NO_WORD
+                self.note("order", ref=order.ref, state=order.state.value, reason=order.reason)
 
     def session_ended(self) -> None:
         """Nothing of the session trades any more."""

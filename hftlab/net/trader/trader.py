@@ -123,7 +123,12 @@ class Trader:
             self._cancel_all()
 
     def stop(self) -> dict[str, Any]:
-        """Cancel what is open, wait a moment for the answers, log out, close; returns the summary."""
+        """`close`, and what has happened."""
+        self.close()
+        return self.summary()
+
+    def close(self) -> None:
+        """Cancel what is open, wait a moment for the answers, log out, close."""
         if self._loop is not None:
             self.finish()
             while not self.gates.is_over(now_ns := self.clock(), open_orders=bool(self.orders.open)):
@@ -133,9 +138,9 @@ class Trader:
             self._loop.close()
             self._loop = None
             self.feed.close()
+            self.orders.abandon()
             self._note("stop")
             self.journal.close()
-        return self.summary()
 
     @property
     def killed(self) -> str:
