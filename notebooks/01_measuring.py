@@ -103,7 +103,7 @@ charts.line_chart(
     f"{source.name} counts in steps of {seen[0].step_ns:.3g} ns, {seen[0].step_ns / source.tick_ns:.3g} of its ticks",
     x="share of the readings (%)",
     y="difference (ns)",
-    step=True,
+    mark="step",
 )
 
 # %% [markdown]
