@@ -195,7 +195,7 @@ claim("flat with a million orders / at its fastest", last["best"] / live["best"]
 #
 # Why does `flat` rise least? Count the cache lines of a look-up that were not used recently. A hash scatters neighbouring
 # references over the whole table on purpose: every look-up needs another line. In `flat` the cell of a new order is in the line
-# the order before it, which was just used.
+# of the order before it, which was just used.
 #
 # One part of this curve is no structure at all. The engine has the whole buffer, so it can **look ahead**: fetch the lines of the
 # *next* messages while it processes this one (`rust_ext/src/prefetch.rs`). That is throughput, not latency: on a live feed the
@@ -350,7 +350,7 @@ answer
 
 # %% jupyter={"source_hidden": true} tags=["solution", "nbval-ignore-output"]
 class Ladder(Start):
-    """rust_ext/src/book/levels/ladder.rs does the same with four words of 64 bits, and finds the lowest bit in one instruction."""
+    """rust_ext/src/book/levels/ladder.rs does the same with four words of 64 bits and one instruction."""
 
     def __init__(self, base, tick, slots):
         self.base, self.tick, self.slots = base, tick, slots

@@ -16,7 +16,7 @@
 #
 # **What does a message cost from machine to machine, and what happens when one is lost?**
 #
-# About 55 minutes, 45 of them for two exercises. Afterwards you will be able to
+# About 85 minutes, 45 of them for two exercises. Afterwards you will be able to
 #
 # - read a packet of a market data feed byte by byte, and explain the effect of a gap on a book until it is filled,
 # - rank the transports, from a blocking socket to shared memory, and explain why each is cheaper than the one before,
@@ -26,15 +26,16 @@
 SEED = 1
 LOSSES = [0.01, 0.02, 0.05, 0.1, 0.15, 0.2]  # chances of losing a packet; real lines lose far fewer
 NUMBERED = 10_000  # messages of a lossy stream; 100_000 to see it at smaller chances
-ROUNDS = 7  # of the round trips, interleaved; 21 for publishable figures
+SEEDS = [1, 2, 3, 4, 5]  # of the lossy streams: one alone may be lucky
+ROUNDS = 11  # of the round trips, interleaved; 21 for publishable figures
 TRIPS = 1_500  # round trips per round and transport; 10_000 for a p99.9
-ROUNDS_WIRE = 5  # tick to trade; 21
+ROUNDS_WIRE = 7  # tick to trade; 21
 TICKS = 2_500  # a round and path; 20_000
 
 # %% tags=["nbval-ignore-output"]
 # %load_ext hftlab
 import polars as pl
-from course import check
+from course import check, claim, reveal, show
 from course.loss import simulate_loss
 from course.stored_network import stored
 
@@ -43,8 +44,6 @@ import hftlab.net
 from hftlab import charts
 from hftlab.protocols.arbiter import Arbiter
 from hftlab.protocols.moldudp64 import encode, split
-
-tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=2, tbl_rows=40, fmt_str_lengths=70, tbl_width_chars=120)
 
 # %% [markdown]
 # ## What is a packet?
@@ -75,7 +74,8 @@ assert at == len(packet)
 
 # %% [markdown]
 # The second message has no number of its own: it is the first one's plus one. All integers are *big-endian*, the most
-# significant byte first. The headers of UDP, IP and Ethernet add 42 bytes.
+# significant byte first. The headers of UDP, IP and Ethernet add 42 bytes, and the cable carries 24 more that no program sees:
+# preamble 8, checksum 4, gap 12. At 10 Gbit/s a byte takes 0.8 ns.
 #
 # **Predict:** what share of the bytes of a frame is the message, with one message per packet? And with ten?
 
@@ -84,17 +84,19 @@ guess_alone, guess_ten = 0.8, 0.9  # your guesses: share of the bytes
 
 # %% tags=["nbval-check-output"]
 HEADERS = 14 + 20 + 8  # Ethernet, IPv4, UDP
+CABLE = 8 + 4 + 12  # preamble, checksum, gap between frames
 rows = []
 for together in (1, 2, 5, 10, 30):
     groups = [messages[start : start + together] for start in range(0, len(messages) - together + 1, together)]
     carried = sum(len(message) for group in groups for message in group)
-    on_the_wire = sum(HEADERS + len(encode(SESSION, 1, group)) for group in groups)
+    on_the_wire = sum(CABLE + HEADERS + len(encode(SESSION, 1, group)) for group in groups)
     rows.append((together, on_the_wire / len(groups) / together, carried / on_the_wire))
-share = pl.DataFrame(
-    rows, schema=["messages in a packet", "bytes on the wire per message", "share that are messages"], orient="row"
-)
-assert share["share that are messages"][0] < 0.5
-share
+share = pl.DataFrame(rows, schema=["messages in a packet", "bytes per message", "share that are messages"], orient="row")
+alone, ten = (share.filter(pl.col("messages in a packet") == n)["share that are messages"][0] for n in (1, 10))
+reveal("share of the bytes that are the message, alone", guess_alone, alone)
+reveal("ten in a packet", guess_ten, ten)
+claim("share of the bytes that are the message, alone", alone, below=0.5)
+show(share.with_columns((0.8 * pl.col("bytes per message")).alias("at 10 Gbit/s, ns per message")), "On the cable")
 
 # %% [markdown]
 # With one message per packet, the message is less than half of the bytes. Why does an exchange not always collect ten? Because
@@ -135,11 +137,34 @@ print(f"the answer delivers 2: {[message.decode() for message in split(got.block
 # %%
 guess_one_line, guess_two_lines = 10, 10  # your guesses: messages in a hundred
 
+
 # %% tags=["nbval-check-output"]
-curves = {"one line": simulate_loss(LOSSES, lines=1, messages=NUMBERED, seed=SEED)}
-axes = {"x": "chance of losing a datagram, each line (%)", "y": "messages that never arrived (%)"}
-drawn = [frame.select(series=pl.lit(name), x=100 * pl.col("loss"), y=100 * pl.col("lost")) for name, frame in curves.items()]
-charts.line_chart(pl.concat(drawn), "Lost for good", f"{NUMBERED:,} messages", **axes)
+def simulated(**how):
+    """The mean over the seeds, and their range."""
+    runs = pl.concat(simulate_loss(LOSSES, messages=NUMBERED, seed=seed, **how) for seed in SEEDS)
+    means = [pl.col(name).mean() for name in ("lost", "stale")]
+    ends = [getattr(pl.col(name), end)().alias(f"{name}_{end}") for name in ("lost", "stale") for end in ("min", "max")]
+    return runs.group_by("loss", maintain_order=True).agg(*means, *ends)
+
+
+def lost(curves):
+    drawn = [
+        frame.select(
+            series=pl.lit(name),
+            x=100 * pl.col("loss"),
+            y=100 * pl.col("lost"),
+            low=100 * pl.col("lost_min"),
+            high=100 * pl.col("lost_max"),
+        )
+        for name, frame in curves.items()
+    ]
+    axes = {"x": "chance of losing a datagram, each line (%)", "y": "messages that never arrived (%)"}
+    words = f"{NUMBERED:,} messages, mean and range of {len(SEEDS)} seeds"
+    return charts.line_chart(pl.concat(drawn), "Lost for good", words, **axes)
+
+
+curves = {"one line": simulated(lines=1)}
+lost(curves)
 
 # %% [markdown]
 # One line loses its share. Now change one thing at a time: a second line; then retransmission requests for what neither line
@@ -147,32 +172,31 @@ charts.line_chart(pl.concat(drawn), "Lost for good", f"{NUMBERED:,} messages", *
 
 # %% tags=["nbval-check-output"]
 curves |= {
-    "two lines": simulate_loss(LOSSES, lines=2, messages=NUMBERED, seed=SEED),
-    "two lines, and requests": simulate_loss(LOSSES, lines=2, requests=True, messages=NUMBERED, seed=SEED),
-    "two lines, one cable": simulate_loss(LOSSES, lines=2, together=True, messages=NUMBERED, seed=SEED),
+    "two lines": simulated(lines=2),
+    "two lines, and requests": simulated(lines=2, requests=True),
+    "two lines, one cable": simulated(lines=2, together=True),
 }
-drawn = [frame.select(series=pl.lit(name), x=100 * pl.col("loss"), y=100 * pl.col("lost")) for name, frame in curves.items()]
-charts.line_chart(pl.concat(drawn), "Lost for good", f"{NUMBERED:,} messages", **axes)
+lost(curves)
 
 # %% tags=["nbval-check-output"]
 worst = {name: frame.row(-1, named=True) for name, frame in curves.items()}
 p = worst["one line"]["loss"]
-claims = {
-    "one line loses its share, within a tenth of it": abs(worst["one line"]["lost"] / p - 1) < 0.1,
-    "two lines lose the square of it, within a quarter": abs(worst["two lines"]["lost"] / p**2 - 1) < 0.25,
-    "two lines in one cable lose exactly what one line loses": curves["two lines, one cable"]["lost"].equals(
-        curves["one line"]["lost"]
-    ),
-    "with requests nothing is lost": curves["two lines, and requests"]["lost"].max() == 0,
-    "but at the highest loss the book is stale for more than a tenth of the time": worst["two lines, and requests"]["stale"]
-    > 0.1,
-}
-assert all(claims.values()), worst
-for claim, holds in claims.items():
-    print(f"{claim}: {holds}")
-stale = {"chance of losing a datagram": LOSSES, **{name: frame["stale"] for name, frame in curves.items()}}
-print("share of the time in which the book is stale:")
-pl.DataFrame(stale)
+at_ten = {name: 100 * frame.filter(pl.col("loss") == 0.1)["lost"][0] for name, frame in curves.items()}
+reveal("lost of a hundred, one line", guess_one_line, at_ten["one line"])
+reveal("lost of a hundred, two lines", guess_two_lines, at_ten["two lines"])
+claim(f"chance p = {p}: one line loses, in units of p", worst["one line"]["lost"] / p, above=0.9, below=1.1)
+claim("two lines lose, in units of p * p", worst["two lines"]["lost"] / p**2, above=0.75, below=1.25)
+assert curves["two lines, one cable"]["lost"].equals(curves["one line"]["lost"])
+print("two lines in one cable lose exactly what one line loses; with requests,", curves["two lines, and requests"]["lost"].max())
+assert curves["two lines, and requests"]["lost"].max() == 0
+claim("share of the time in which the book is stale all the same", worst["two lines, and requests"]["stale"], above=0.1)
+
+# %% tags=["nbval-check-output"]
+stale = {"chance of losing a datagram": LOSSES}
+for name, frame in curves.items():
+    columns = frame.select("stale", "stale_min", "stale_max").iter_rows()
+    stale[name] = [f"{mean:.2f} [{low:.2f}, {high:.2f}]" for mean, low, high in columns]
+show(pl.DataFrame(stale), f"Share of the time in which the book is stale: mean and range of {len(SEEDS)} seeds")
 
 # %% [markdown]
 # **Why the square?** Both must lose the same number, and independent probabilities multiply: `p * p`. The trap shows the
@@ -180,8 +204,10 @@ pl.DataFrame(stale)
 #
 # **What may surprise you** is the table. With requests nothing is lost, yet at a high loss the book is stale for much of the
 # time: an answer takes a round trip, and the messages received meanwhile wait behind the gap. Without requests it is worse. A
-# gap that is never filled leaves the book stale for good, so the *first* loss ends the day. A second line saves **time**;
-# requests save the **book**.
+# gap that is never filled leaves the book stale for good, so the *first* loss ends the day: with two lines and a small chance the
+# range over the seeds is wide, since all depends on when that one loss happens. A single seed would have told you anything. A
+# second line saves **time**; requests save the **book**. (Real losses are rarely independent: most are a full buffer of the
+# receiver in a burst, which hits both lines.)
 #
 # ## Round trips by transport
 #
@@ -233,22 +259,18 @@ guess_shm = 3  # your guess: time of udp-spin / time of shm
 print(f"A/A control, {getattr(ladder, 'base', 'udp-spin')} twice in each round: {getattr(ladder, 'control', 'see above')}")
 p50 = dict(trips.select("transport", "p50").iter_rows())
 if {"udp", "udp-spin", "shm"} <= p50.keys():
-    print(f"blocking, UDP takes {p50['udp'] / p50['udp-spin']:.1f} times as long as spinning; your guess: {guess_sleep}")
-    print(f"spinning, it takes {p50['udp-spin'] / p50['shm']:.0f} times as long as shared memory; your guess: {guess_shm}")
+    reveal("UDP, blocking / spinning", guess_sleep, p50["udp"] / p50["udp-spin"])
+    reveal("UDP spinning / shared memory", guess_shm, p50["udp-spin"] / p50["shm"])
+    ranked = sorted(set(guess_order) & p50.keys(), key=p50.get)
+    reveal("the fastest first", " ".join(guess_order), " ".join(ranked))
 ladder.plot()
 
-# %% tags=["nbval-check-output"]
-claims = [  # what, the slower one, the faster one, how many times as long at least
-    ("blocking, UDP takes more than 1.4 times as long as spinning", "udp", "udp-spin", 1.4),
-    ("so does TCP", "tcp", "tcp-spin", 1.4),
-    ("UDP takes more than 5 times as long as shared memory", "udp-spin", "shm", 5),
-    ("fetched in batches, one message at a time still takes more than 0.8 times as long", "recvmmsg", "udp-spin", 0.8),
-    ("and so it does through io_uring", "uring-spin", "udp-spin", 0.8),
-]
-for claim, slow, quick, times in claims:
-    holds = not {slow, quick} <= p50.keys() or p50[slow] > times * p50[quick]
-    assert holds, (claim, p50)
-    print(f"{claim}: {holds}")
+# %% tags=["nbval-ignore-output"]
+bounds = {("udp", "udp-spin"): 1.4, ("tcp", "tcp-spin"): 1.4, ("udp-spin", "shm"): 5}
+bounds |= {("recvmmsg", "udp-spin"): 0.8, ("uring-spin", "udp-spin"): 0.8}  # at best a little faster, one message at a time
+for (slow, quick), times in bounds.items():
+    if {slow, quick} <= p50.keys():
+        claim(f"{slow} / {quick}", p50[slow] / p50[quick], above=times)
 
 # %% [markdown]
 # **Why.** Each transport *leaves out* more work:
@@ -283,10 +305,13 @@ stored50 = dict(stored_trips.frame().select("transport", "p50").iter_rows())
 for line in stored_trips.notes():
     print(line)
 assert stored50["shm"] < stored50["xdp-skb"] < stored50["udp-spin"] < stored50["udp"]
-assert stored50["xdp-skb"] < 0.75 * stored50["udp-spin"]
-print("AF_XDP takes less than 0.75 times the time of UDP over the same cable: True")
+claim("AF_XDP / UDP, both spinning, over the same cable", stored50["xdp-skb"] / stored50["udp-spin"], below=0.75)
+print({name: f"{ns / 1e3:.1f} us" for name, ns in stored50.items() if name.startswith(("xdp", "packet"))})
 
 # %% [markdown]
+# **What may surprise you:** `xdp-drv`, the native mode inside a driver, is no faster than `xdp-skb` here. A virtual cable has no
+# hardware queue that a native mode could read earlier, so this chart says nothing about that mode on a real card.
+#
 # ## Tick to trade
 #
 # Now measure the whole path. One thread is the exchange: it takes a time stamp, sends a tick as a MoldUDP64 packet, and takes
@@ -314,30 +339,22 @@ wire.plot()
 # %% tags=["nbval-ignore-output"]
 shares = wire.shares().filter(quantile="p50").filter(pl.col("path").is_in(list(guess_shares)))
 parts = shares.pivot("part", index="path", values="ns")
-parts.with_columns(share=pl.col("engine") / pl.sum_horizontal("transport", "engine", "scheduling")).with_columns(
-    pl.col("path").replace_strict(guess_shares, return_dtype=pl.Float64).alias("your guess")
-)
+whole_path = pl.sum_horizontal("transport", "engine", "scheduling")
+found = dict(parts.select("path", pl.col("engine") / whole_path).iter_rows())
+reveal("share of the engine", guess_shares, found)
+show(parts.with_columns((pl.col("engine") / whole_path).alias("share of the engine")), "Tick to trade, p50, ns")
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-ignore-output"]
 took = {row["path"]: row for row in parts.to_dicts()}
 whole = {path: row["transport"] + row["engine"] + row["scheduling"] for path, row in took.items()}
-claims = []
+engine = {path: row["engine"] for path, row in took.items()}
 if {"udp+tcp", "udp-spin+tcp-spin"} <= took.keys():
-    claims += [whole["udp+tcp"] > 1.4 * whole["udp-spin+tcp-spin"], took["udp+tcp"]["engine"] < whole["udp+tcp"] / 4]
+    claim("tick to trade, blocking / spinning", whole["udp+tcp"] / whole["udp-spin+tcp-spin"], above=1.4)
+    claim("share of the engine, blocking", engine["udp+tcp"] / whole["udp+tcp"], below=0.25)
 if {"shm", "udp-spin+tcp-spin"} <= took.keys():
-    claims += [
-        whole["udp-spin+tcp-spin"] > 4 * whole["shm"],
-        took["shm"]["engine"] / whole["shm"] > 2 * took["udp-spin+tcp-spin"]["engine"] / whole["udp-spin+tcp-spin"],
-    ]
+    claim("tick to trade, spinning sockets / shared memory", whole["udp-spin+tcp-spin"] / whole["shm"], above=4)
 if {"shm", "udp+tcp"} <= took.keys():
-    claims.append(took["udp+tcp"]["engine"] > 1.2 * took["shm"]["engine"])
-assert all(claims), parts
-print("on every measured path:")
-print("blocking, tick-to-trade takes more than 1.4 times as long as spinning, and the engine is less than a quarter of it: True")
-print(
-    "sockets, spinning, take more than 4 times as long as shared memory, where the share of the engine is more than double: True"
-)
-print("behind blocking sockets, the engine itself takes more than 1.2 times as long as behind shared memory: True")
+    claim("the engine itself, behind blocking sockets / behind shared memory", engine["udp+tcp"] / engine["shm"], above=1.2)
 
 # %% [markdown]
 # So with sockets the engine is a small part of the bar. Without them, the engine matters.
@@ -351,7 +368,7 @@ print("behind blocking sockets, the engine itself takes more than 1.2 times as l
 # %% tags=["nbval-check-output"]
 print(stored("tick-to-trade").conditions)
 service = stored("tick-to-trade").frame().filter(measure="service")
-service.select("path", "n", (pl.col("p50", "p99") / 1e3).name.suffix(" us"))
+show(service.select("path", "n", pl.col("p50", "p99") / 1e3), p50="us", p99="us")
 
 # %% [markdown]
 # ## Exercise 09.1: one stream out of two lines
@@ -397,6 +414,8 @@ print(answer)
 
 # %% jupyter={"source_hidden": true} tags=["solution", "nbval-ignore-output"]
 class Core:
+    """The real one (hftlab/protocols/arbiter.py) also bounds the bytes, requests what is missing, and gives up after a time."""
+
     def __init__(self, window):
         self.window, self.expected, self.early = window, 1, {}
 
@@ -480,10 +499,12 @@ answer
 # ## Takeaway
 #
 # - A feed is numbered because the network guarantees nothing. Two lines multiply the probabilities of a loss, if they share
-#   nothing; requests fill the rest; and until then the book is stale.
-# - The most expensive part is the wake-up. Then come the protocols of the kernel, then the kernel. Each faster transport leaves
-#   out one of them, and each costs something: a core, rights, a protocol of your own.
-# - Over sockets the transport is nearly all of the tick-to-trade time. Without the kernel, the engine matters again.
+#   nothing; requests fill the rest; and until then the book is stale ([How much is lost?](#How-much-is-lost?)).
+# - The most expensive part is the wake-up. Then come the protocols of the kernel, then the kernel
+#   ([Round trips by transport](#Round-trips-by-transport)). Each faster transport leaves out one of them, and each costs
+#   something: a core, rights ([What needs root](#What-needs-root)), a protocol of your own.
+# - Over sockets the transport is nearly all of the tick-to-trade time. Without the kernel, the engine matters again
+#   ([Tick to trade](#Tick-to-trade)).
 #
 # **What did not get faster:** batches and io_uring, for one message at a time; and a second line in the same cable.
 #

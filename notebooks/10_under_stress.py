@@ -16,7 +16,7 @@
 #
 # **What happens when more messages arrive than usual, and what should happen when more arrive than the engine can process?**
 #
-# About 55 minutes, 45 of them for two exercises. Afterwards you will be able to
+# About 85 minutes, 45 of them for two exercises. Afterwards you will be able to
 #
 # - draw and read a *hockey stick*, and explain why the same engine has two of them,
 # - predict the length and duration of a queue in a burst, and the necessary size of a ring of waiting messages,
@@ -35,7 +35,7 @@ SOAK_S = 3.0  # at least 120 for a real one
 # %load_ext hftlab
 import numpy as np
 import polars as pl
-from course import check
+from course import check, claim, reveal, show
 from course.fake_server import FakeServer
 
 import hftlab
@@ -44,8 +44,6 @@ from hftlab.loadtest.ingress import Ingress
 from hftlab.presentation.terminal import to_text
 from hftlab.protocols.moldudp64 import encode
 
-tables = pl.Config(tbl_hide_dataframe_shape=True, float_precision=1, thousands_separator=True, tbl_cols=20, tbl_rows=40)
-tables.set_fmt_str_lengths(120).set_tbl_width_chars(170)
 feed = hftlab.synthetic("calm", MESSAGES + 5_000, seed=SEED)
 
 # %% [markdown]
@@ -103,17 +101,15 @@ p99 = {
     for name, one in sticks.items()
     for time in ("response", "service")
 }
-claims = {
-    "even arrivals, at 95 % load: nobody waits": p99["even", "response"][0.95] == 100_000,
-    "random arrivals, at 50 % load: p99 is more than twice the service time": p99["poisson", "response"][0.5] > 200_000,
-    "random arrivals, at 95 % load: p99 is more than 8 times the service time": p99["poisson", "response"][0.95] > 800_000,
-    "a closed loop reports the same p99 at every load": set(p99["poisson", "service"].values()) == {100_000},
-}
-assert all(claims.values()), p99
-for claim, holds in claims.items():
-    print(f"{claim}: {holds}")
-knee = sweeps["poisson"]["fake"].knee / 10_000
-print(f"the knee, where p99 is three times that at light load: {knee:.0%} of capacity")
+waits = {key: {load: ns / 100_000 for load, ns in each.items()} for key, each in p99.items()}  # in service times
+reveal("even arrivals, p99 at 90 % load, in service times", guess_at_90, waits["even", "response"][0.9])
+reveal("at 110 %", guess_at_110, waits["even", "response"][1.1])
+claim("even arrivals, p99 at 95 %: nobody waits", waits["even", "response"][0.95], below=1.001)
+claim("random arrivals, p99 at 50 %", waits["poisson", "response"][0.5], above=2)
+claim("random arrivals, p99 at 95 %", waits["poisson", "response"][0.95], above=8)
+print("p99 of a closed loop, by load:", waits["poisson", "service"])
+assert set(waits["poisson", "service"].values()) == {1}
+reveal("the knee, where p99 is three times that at light load", guess_knee, sweeps["poisson"]["fake"].knee / 10_000)
 
 # %% [markdown]
 # **Why?** Random arrivals form clusters, and the last call of a cluster waits for the rest of it. The higher the load, the less
@@ -143,18 +139,15 @@ sweep = hftlab.loadtest.load_sweep(
 print(to_text("", sweep.tables()[:1]))
 sweep.plot(quietest=True)
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-ignore-output"]
 flat_out = {curve.target: curve.flat_out for curve in sweep.curves}
-faster = "rust" not in flat_out or flat_out["rust"] > 5 * flat_out["python"]
-assert faster, flat_out
-print("the Rust engine, if installed, processes more than 5 times as many messages a second:", faster)
+if "rust" in flat_out:
+    reveal("capacity of Rust / of Python", guess_capacity, flat_out["rust"] / flat_out["python"])
+    claim("capacity of Rust / of Python", flat_out["rust"] / flat_out["python"], above=5)
 beyond = [(curve, point) for curve in sweep.curves for point in curve.points if not point.sustained]
-hidden = all(
-    point.median("response", curve.percentile) > 10 * point.median("service", curve.percentile) for curve, point in beyond
-)
 assert beyond, sweep
-assert hidden, sweep
-print("beyond capacity, the tail is more than 10 times that of a closed loop:", hidden)
+hidden = [point.median("response", curve.percentile) / point.median("service", curve.percentile) for curve, point in beyond]
+claim("beyond capacity, the tail / that of a closed loop, at least", min(hidden), above=10)
 
 # %% [markdown]
 # (Each dot is the best of the rounds: other load on the machine only makes a round slower.)
@@ -182,19 +175,16 @@ bursts = hftlab.loadtest.microbursts(None, **burst_plan, seed=SEED)
 bursts.plot()
 
 # %% tags=["nbval-ignore-output"]
-print(f"your guess: {guess_drain_ms} ms")
 columns = ["target", "factor", "load", "batches", "peak_queue", "peak_theory"]
-ms = [(pl.col(name) / 1e6).alias(name.replace("_ns", " ms")) for name in ("drain_ns", "drain_theory_ns", "max")]
-bursts.frame().select(*columns, *ms)
+ms = [(pl.col(name) / 1e6).alias(name.replace("_ns", "")) for name in ("drain_ns", "drain_theory_ns", "max")]
+show(bursts.frame().select(*columns, *ms), drain="ms", drain_theory="ms", max="ms")
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-ignore-output"]
 great = [row for row in bursts.frame().to_dicts() if row["factor"] == 100]
-longer = all(row["drain_ns"] > BURST_MS * 1e6 / 2 for row in great)
-assert longer, bursts
-print("half a burst length after the largest burst, the queue still exists:", longer)
-deep = all(row["peak_queue"] > row["peak_theory"] / 2 for row in great)
-assert deep, bursts
-print("and it is at least half as long as in theory:", deep)
+reveal("ms for which the queue lasts", guess_drain_ms, {row["target"]: row["drain_ns"] / 1e6 for row in great} | {})
+for row in great:
+    claim(f"{row['target']}: drain / length of the burst", row["drain_ns"] / (BURST_MS * 1e6), above=0.5)
+    claim(f"{row['target']}: longest queue / in theory", row["peak_queue"] / row["peak_theory"], above=0.5)
 
 # %% [markdown]
 # At ten times the calm load nothing happens: that is still half of capacity. The *factor* does not matter, but whether the rate
@@ -213,13 +203,16 @@ guess_worst = "cancel_storm"
 storms = hftlab.loadtest.order_storms(None, ("calm", "cancel_storm", "deep", "wide"), quick=True, seed=SEED)
 storms.plot()
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-ignore-output"]
 assert not storms.failures
-print("every engine ended every storm in the state of the reference:", not storms.failures)
+print(f"{len(storms.frame())} storms, each ended in the state of the reference")
 ns = {(row["storm"], row["target"]): row["ns_per_message"] for row in storms.frame().to_dicts()}
-worse = "rust" not in flat_out or ns["wide", "rust"] > 1.2 * ns["calm", "rust"]
-assert worse, ns
-print("in Rust, many symbols take more than 1.2 times as long a message as one:", worse)
+for target in dict.fromkeys(name for _, name in ns):
+    reveal(
+        f"most expensive in {target}", guess_worst, max((cost, storm) for (storm, name), cost in ns.items() if name == target)[1]
+    )
+if "rust" in flat_out:
+    claim("in Rust, ns per message, many symbols / one", ns["wide", "rust"] / ns["calm", "rust"], above=1.2)
 
 # %% [markdown]
 # A cancel storm is less expensive than its name suggests: deletes are cheap, and the book becomes small. The expensive part is
@@ -260,29 +253,33 @@ guess_stale_ms = 20
 # %% tags=["nbval-ignore-output"]
 overload = hftlab.loadtest.overload_test(None, factor=3.0, length_ms=30.0, ring=RING, seed=SEED)
 print(to_text("", overload.tables()))
-print(f"your guess: {guess_stale_ms} ms")
 overload.plot()
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-ignore-output"]
 rows = overload.frame().to_dicts()
-claims = {
-    "every book is as it would be without the overload, bit for bit": all(row["equal"] for row in rows),
-    "messages were dropped, and all of them were retransmitted": all(
-        row["dropped_full"] + row["dropped_shedding"] > 0 and row["recovered"] > 0 and row["lost"] == 0 for row in rows
-    ),
-    "the ring never exceeded its capacity": all(row["peak_queue"] <= RING for row in rows),
-}
+for row in rows:
+    dropped = row["dropped_full"] + row["dropped_shedding"]
+    reveal(f"{row['target']}: ms for which the book was stale", guess_stale_ms, row["stale_ms"])
+    print(f"  {dropped:,} datagrams dropped, {row['recovered']:,} messages retransmitted, {row['lost']} lost;", end=" ")
+    print(f"longest queue {row['peak_queue']} of {RING}; the book afterwards: the same bits")
+    assert row["equal"]
+    assert dropped > 0
+    assert row["recovered"] > 0
+    assert row["lost"] == 0
+    assert row["peak_queue"] <= RING
 after = [
     next(book for at_ms, _, book in one.timeline if at_ms > one.overload_ms[1]) for one in overload.results
 ]  # state of each book at the first message processed after the overload
-claims["right after the overload, every book is stale"] = set(after) == {"stale"}
-assert all(claims.values()), overload
-for claim, holds in claims.items():
-    print(f"{claim}: {holds}")
+print("right after the overload the books are", *sorted(set(after)))
+assert set(after) == {"stale"}
 
 # %% [markdown]
 # After the overload the book is still stale: the dropped messages are retransmitted, and must be processed beside the new ones.
 # That is the price of the policy: time without trading, but never a wrong book.
+#
+# **What may surprise you:** the faster engine is not stale for a shorter time in proportion. The capacity here is that of the
+# whole path, and the part that puts retransmitted datagrams in order, the arbiter, is the same Python code before either engine.
+# Offered three times the capacity of *its* path, the faster one has more to catch up through the same arbiter.
 #
 # ## Faults and recovery
 #
@@ -294,20 +291,19 @@ for claim, holds in claims.items():
 # **Predict,** for each: is the book complete at the end? And is an order lost?
 
 # %%
-guess_whole = {"packet loss": True, "both lines dead": True, "lost for good": True, "TCP reset in an order": True}
+guess_ends = {"packet loss": "equal", "both lines dead": "equal", "lost for good": "equal"}  # or "stale"
 
 # %% tags=["nbval-ignore-output"]
 engine = ["rust" if "rust" in flat_out else "python"]
 names = ["packet loss", "line A dead", "both lines dead", "lost for good", "TCP reset in an order", "exchange restart"]
 faults = hftlab.loadtest.inject_faults(engine, names, seed=SEED)
-with pl.Config(fmt_str_lengths=80, tbl_width_chars=200):
-    print(faults.frame().select("fault", "how", "recovered_ms", "verdict", "outcome"))
+show(faults.frame().select("fault", "verdict", "outcome", "recovered_ms").rename({"recovered_ms": "recovered"}), recovered="ms")
 
 # %% tags=["nbval-check-output"]
 ended = {row.fault: row.outcome.partition(";")[0] for row in faults.results}
 print("\n".join(f"{fault:<22} {outcome}" for fault, outcome in ended.items()))
 assert not faults.failures
-print("every fault passed:", not faults.failures)
+reveal("the book", guess_ends, {fault: outcome for fault, outcome in ended.items() if fault in guess_ends})
 
 # %% [markdown]
 # The fault that ends stale is not a failure. If messages cannot be recovered, the trader must not trade on the book, and it
@@ -455,11 +451,13 @@ answer
 # %% [markdown]
 # ## Takeaway
 #
-# - A closed loop cannot measure a queue. Offer a load that does not wait for the response, and count from the due time.
-# - Plan with the knee, not with the capacity; and size the ring by the burst, with one number of the engine and Lindley's
-#   recursion.
-# - When messages must be dropped, drop the newest, record which, stop trading, and fill the gap. A late book is a cost. A wrong
-#   one is a loss.
+# - A closed loop cannot measure a queue. Offer a load that does not wait for the response, and count from the due time
+#   ([A server of known capacity](#A-server-of-known-capacity)).
+# - Plan with the knee, not with the capacity ([The real engines](#The-real-engines)); and size the ring by the burst, with one
+#   number of the engine ([A burst](#A-burst)) and Lindley's recursion
+#   ([Exercise 10.2: how large must the ring be?](#Exercise-10.2:-how-large-must-the-ring-be?)).
+# - When messages must be dropped, drop the newest, record which, stop trading, and fill the gap
+#   ([Beyond capacity](#Beyond-capacity)). A late book is a cost. A wrong one is a loss.
 #
 # **What did not help:** a faster engine against a pause of the machine. Its queue is longer afterwards; only the time to drain
 # it is shorter.

@@ -14,18 +14,18 @@
 # %% [markdown]
 # # 11 The result
 #
-# **What was each step factors, and what remains?**
+# **What was each step worth, and what remains?**
 #
-# 40 minutes. Afterwards you can
+# About 65 minutes, 40 of them for two exercises. Afterwards you can
 #
-# - read a waterfall, and explain why the same step is factors more in one order than in another;
+# - read a waterfall, and explain why the same step is worth more in one order than in another;
 # - compare every row of a latency table with its earlier value, with an interval, and decide which differences you may claim;
 # - compare the engine with the limits of the machine, and name the costs in between.
 
 # %% tags=["parameters"]
 MESSAGES = 20_000  # 200_000 on a quiet machine
-ROUNDS = 3  # of the table; 21 for narrow intervals
-PAIRED = 7  # of comparisons; 41 for narrow intervals
+ROUNDS = 11  # of the table; 21 for narrow intervals
+PAIRED = 11  # of comparisons; 41 for narrow intervals
 SEED = 1
 
 # %%
@@ -33,7 +33,7 @@ SEED = 1
 import math
 
 import polars as pl
-from course import check
+from course import check, claim, reveal, show
 from course.factorial import factorial
 from course.legacy_method import legacy_method
 from course.lower_bound import CLOCK, FRAMES, MEMORY, WHOLE, lower_bound
@@ -71,14 +71,10 @@ charts.waterfall_chart(every.path(every.axes), "From the Python engine to the be
 
 # %% tags=["nbval-ignore-output"]
 language = every.path(every.axes)["ns"][0] / every.ns()
-print(f"the language: {language:.0f}x, your guess: {guess_language}x")
-print(f"the optimisations: {every.whole()}, your guess: {guess_optimisations}x")
-
-# %% tags=["nbval-check-output"]
-assert language > 8
-print("the naive port alone is more than 8 times as fast as Python:", language > 8)
-assert language > every.whole().median
-print("the language gains more than all optimisations together:", language > every.whole().median)
+reveal("the language", guess_language, language)
+reveal("the optimisations", guess_optimisations, every.whole().median)
+claim("Python / naive Rust", language, above=8)
+claim("naive Rust / best", every.whole(), above=1, below=language)
 
 # %% [markdown]
 # Does that mean that the optimisations do not matter? Every engine in a compiled language has the first factor. The second one
@@ -110,17 +106,17 @@ from_best = {axis: every.ratio(axis, axes - {axis}).median for axis in axes}
 rows = [(axis, from_naive[axis], from_best[axis], share) for axis, share in every.shares().items()]
 rows.append(("product", math.prod(from_naive.values()), math.prod(from_best.values()), math.prod(every.shares().values())))
 print(f"the whole: {every.whole()}")
-pl.DataFrame(rows, schema=["axis", "from naive", "from best", "Shapley share"], orient="row")
+show(pl.DataFrame(rows, schema=["axis", "from naive", "from best", "Shapley share"], orient="row"), "Times as fast")
 
 # %% [markdown]
 # Neither product needs to equal the whole. The **Shapley share** is the mean logarithm of a step's gain over all possible
 # orders. It depends on no particular order, and the shares always multiply to the whole:
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-ignore-output"]
 product = math.prod(every.shares().values())
 whole = every.ns() / every.ns(every.axes)
 assert math.isclose(product, whole)
-print("the Shapley shares multiply to the whole:", math.isclose(product, whole))
+print(f"the Shapley shares multiply to {product:.4f}, the whole is {whole:.4f}")
 
 # %% [markdown]
 # ## Which gains may you claim?
@@ -151,9 +147,8 @@ figures = [pl.col(name).round(1) for name in ("ns_per_message", "low", "high")]
 now = report.intervals().with_columns(figure=pl.format("{} [{}, {}]", *figures))
 now = now.pivot("engine", index="stage", values="figure").rename(lambda name: name if name == "stage" else f"{name}, ns")
 table = now.join(was, on="stage", how="left", maintain_order="left")
-with pl.Config(tbl_width_chars=170, fmt_str_lengths=40):
-    print(table)
 print("\n".join(line for line in report.notes() if "control" in line or "load" in line))
+show(table)
 
 # %% [markdown]
 # The last two columns are medians of one call in microseconds, the others nanoseconds per message with an interval. If the
@@ -165,10 +160,26 @@ print("\n".join(line for line in report.notes() if "control" in line or "load" i
 # %% tags=["nbval-ignore-output"]
 charts.budget_chart(report.stages().rename({"ns_per_message": "ns"}), subtitle=f"{feed.name}, whole passes without stamps")
 
-# %% tags=["nbval-check-output"]
-ratios = report.ratios()
-assert ratios["rust best"].low > 10
-print("end to end, the best engine processes more than 10 times the messages per second of Python:", ratios["rust best"].low > 10)
+# %% tags=["nbval-ignore-output"]
+claim("one symbol, Python / best", report.ratios()["rust best"], above=10)
+
+# %% [markdown]
+# That was one symbol with some hundred live orders, which stay in the nearest caches: the best case. The second headline is a
+# whole market, in the same rounds as its own control:
+
+# %% tags=["nbval-ignore-output"]
+market = hftlab.compare("python", "rust", hftlab.synthetic("market", MESSAGES, seed=SEED), rounds=PAIRED)
+there, paired = market.market, market.metrics[0].paired
+one = report.engines[-1].whole_ns
+rows = [("one symbol", report.market.instruments, report.market.live_orders, one)]
+rows.append(("whole market", there.instruments, there.live_orders, paired.ns))
+show(
+    pl.DataFrame(rows, ["feed", "symbols", "live orders", "best engine"], orient="row"), "ns per message", **{"best engine": "ns"}
+)
+
+# %% tags=["nbval-ignore-output"]
+claim("whole market, Python / best", paired, above=8)
+claim("best engine, whole market / one symbol", paired.ns / one, above=1)
 
 # %% [markdown]
 # ## What remains: instructions
@@ -189,26 +200,27 @@ counts = [
     if one
 ]
 print(counted["best"].missing)
-pl.concat(counts).pivot("event", index=["engine", "stage"], values="per_message") if counts else None
+show(pl.concat(counts).pivot("event", index=["engine", "stage"], values="per_message"), "Per message") if counts else None
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-ignore-output"]
 total = {
     name: sum(row["per_message"] for row in one.rows if row["event"] == "instructions") for name, one in counted.items() if one
 }
-fewer = not total or total["naive"] > 1.5 * total["best"]
-assert fewer
-print("the best engine executes fewer than two thirds of the instructions of the naive one (if counted):", fewer)
 parts = {row["stage"]: row["per_message"] for row in counted["best"].rows if row["event"] == "instructions"}
-assert not parts or (max(parts, key=parts.get) == "signal" and parts["order"] < parts["signal"] / 5)
-print("signals are the largest part of the rest:", not parts or max(parts, key=parts.get) == "signal")
+if total:
+    claim("instructions, naive / best", total["naive"] / total["best"], above=1.5)
+    claim("instructions of the best, signal / book", parts["signal"] / parts["book"], above=1)
+    claim("order / signal", parts["order"] / parts["signal"], below=0.2)
 
 # %% [markdown]
-# The signals are float arithmetic in a fixed order, which the contract demands to the last bit: the sums must not be
-# re-associated (lesson 08).
+# The signals are float arithmetic in a fixed order, which the contract demands to the last bit: a sum must not be re-associated
+# (lesson 08). That forbids adding *across* the lanes of a vector, not using them: several terms, or several instruments, may be
+# computed side by side, each lane rounded like a scalar, with the same bits.
 #
 # ## The physical limit
 #
-# What would a message cost if the engine did only the unavoidable work? There are two lower bounds:
+# What would a message cost if the engine did only the unavoidable work? There are two lower bounds. Both are bounds of
+# *throughput*, of a whole buffer; the latency of one message cannot be below the chain of loads that it waits for:
 #
 # - **its bytes**: they must be read from memory once, at the memory bandwidth of one core;
 # - **frames and fields**: each message contains its length, which gives the start of the next one. So framing is a chain of
@@ -221,18 +233,16 @@ guess_times = 3
 
 # %% tags=["nbval-ignore-output"]
 limit = lower_bound(feed, rounds=PAIRED)
-print(f"the whole path is {limit.times():.1f} times the frames and fields; your guess: {guess_times}")
+reveal("the whole path / frames and fields", guess_times, limit.times())
 print("\n".join(limit.notes()[:1]))
-limit.frame()
+show(limit.frame())
 
 # %% tags=["nbval-ignore-output"]
 limit.plot()
 
-# %% tags=["nbval-check-output"]
-assert limit.ns[MEMORY] < limit.ns[WHOLE] / 3
-print("reading the bytes is less than a third of the whole path:", limit.ns[MEMORY] < limit.ns[WHOLE] / 3)
-assert limit.times() > 2
-print("the whole path is more than twice the frames and fields:", limit.times() > 2)
+# %% tags=["nbval-ignore-output"]
+claim("reading the bytes / the whole path", limit.ns[MEMORY] / limit.ns[WHOLE], below=0.33)
+claim("the whole path / frames and fields", limit.times(), above=2)
 
 # %% [markdown]
 # So neither memory bandwidth nor the wire format is the limit. The rest is the book and the signals: look-ups that wait for a
@@ -254,7 +264,11 @@ there = hftlab.net.list_transports().working()
 paths = [path for path in ("shm", "udp-spin+tcp-spin", "udp+tcp") if set(path.split("+")) <= set(there)]
 wire = hftlab.net.measure_tick_to_trade(paths, load_profiles=["closed"], rounds=ROUNDS, messages=2_000, seed=SEED)
 rows = wire.frame().filter(pl.col("path").is_in(paths))
-at_a_time = rows.filter(measure="engine", path=paths[0]).select(pl.lit("engine, one at a time").alias("transport"), "p50")
+best = report.engines[-1]
+stamped = best.distribution("total").percentiles  # each message by itself, on the feed of the whole passes
+at_a_time = pl.DataFrame(
+    [("engine, message by message", stamped["p50"], stamped["p99"])], schema=["transport", "p50", "p99"], orient="row"
+)
 whole_way = rows.filter(measure="service").select(
     pl.format("tick to trade: {}", "path").alias("transport"), "p50", "p99", "p99.9"
 )
@@ -267,23 +281,20 @@ charts.round_trip_chart(
     "time",
 )
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-ignore-output"]
 p50 = dict(whole_way.select("transport", "p50").iter_rows())
 sockets = min((ns for name, ns in p50.items() if "tcp" in name), default=math.inf)
-assert sockets > 10 * limit.ns[WHOLE]
-print("over sockets, tick-to-trade is more than 10 times the whole path of the engine:", sockets > 10 * limit.ns[WHOLE])
-alone = at_a_time["p50"][0]
-assert alone > 1.5 * limit.ns[WHOLE]
-print("one message at a time, the same engine takes more than 1.5 times as long:", alone > 1.5 * limit.ns[WHOLE])
-
-# %% tags=["nbval-ignore-output"]
-print(f"{sockets / limit.ns[WHOLE]:.0f} times, your guess: {guess_wire}")
-wire.shares().filter(quantile="p50").filter(pl.col("path").is_in(paths)).pivot("part", index="path", values="share")
+reveal("tick to trade over sockets / the whole path of the engine", guess_wire, sockets / limit.ns[WHOLE])
+claim("tick to trade over sockets / the whole path of the engine", sockets / limit.ns[WHOLE], above=10)
+print(f"one feed, one strategy: message by message {stamped['p50']:.0f} ns (median), in a stream {limit.ns[WHOLE]:.0f} ns (mean)")
+shown = wire.shares().filter(quantile="p50").filter(pl.col("path").is_in(paths))
+show(shown.pivot("part", index="path", values="share"), "Shares of tick to trade")
 
 # %% [markdown]
-# With sockets, all optimisations of this course are a small part of the path. That is a reason to bypass the kernel, not to
-# give up on the engine: through shared memory the engine matters again. And a single message takes longer than its share of a
-# whole pass: it comes on colder caches, with no batch to share the cost of a call.
+# With sockets, all optimisations of this course are a small part of the path. That is a reason to bypass the kernel, not to give
+# up on the engine: through shared memory the engine matters again. (The engine of the network path has another feed, a market of
+# many symbols, and sends an order for nearly every tick; so its share is not to be compared with the rows above.) On one feed, a
+# message by itself takes longer than its share of a whole pass: in a stream neighbouring messages overlap inside the processor.
 #
 # ## The clock itself
 #
@@ -293,12 +304,8 @@ wire.shares().filter(quantile="p50").filter(pl.col("path").is_in(paths)).pivot("
 print(
     f"a reading: {limit.ns[CLOCK]:.0f} ns; frames and fields: {limit.ns[FRAMES]:.1f} ns; the whole path: {limit.ns[WHOLE]:.1f} ns"
 )
-best = report.engines[-1]
 print("\n".join(agreement.sentence() for agreement in best.agreement().values()))
-
-# %% tags=["nbval-check-output"]
-assert limit.ns[CLOCK] > limit.ns[FRAMES] / 2
-print("a reading of the clock is not small compared with the shortest stage:", limit.ns[CLOCK] > limit.ns[FRAMES] / 2)
+claim("a reading of the clock / frames and fields", limit.ns[CLOCK] / limit.ns[FRAMES], above=0.5)
 
 # %% [markdown]
 # That is why the table above uses whole passes: stamps would measure themselves. And it disqualifies the first table, whose
@@ -315,9 +322,8 @@ print("naive -> best:", before_after.verdict)
 print("best -> best: ", control.verdict)
 before_after.plot()
 
-# %% tags=["nbval-check-output"]
-assert before_after.metrics[0].paired.ratio.median > 1.1
-print("the best engine takes less time per message than the naive one:", before_after.metrics[0].paired.ratio.median > 1.1)
+# %% tags=["nbval-ignore-output"]
+claim("naive / best", before_after.metrics[0].paired, above=1.1)
 
 # %% [markdown]
 # ## Exercise 11.1: whose speed-up is it?
@@ -358,24 +364,27 @@ def shares(times):
     return {name: geometric_mean(ratios) for name, ratios in factors.items()}
 
 
-assert check("11.1", shares)
-print("passed:", bool(check("11.1", shares)))
+passed = check("11.1", shares)
+assert passed
+passed
 
 # %% [markdown]
 # ## Exercise 11.2: may you claim this?
 #
-# *Hard, 20 minutes.* `claim(base, other, again)` gets three lists, ns per message by round; `again` is a second copy of the
-# base. Return `"faster"`, `"slower"` (than the base) or `"no difference seen"`. The start is the method of most blog posts.
+# *Hard, 20 minutes.* This is 01.3 once more, from memory and with one rule added: a ratio within half a percent of 1 is no
+# difference either, since where code lies in memory moves as much. `may_claim(base, other, again)` gets three lists, ns per
+# message by round; `again` is a second copy of the base. Return `"faster"`, `"slower"` (than the base) or `"no difference seen"`.
+# The start is the method of most blog posts.
 
 # %% tags=["nbval-check-output"]
 from statistics import median
 
 
-def claim(base, other, again):
+def may_claim(base, other, again):
     return "faster" if median(other) < median(base) else "slower"
 
 
-check("11.2", claim)
+check("11.2", may_claim)
 
 # %% [markdown]
 # <details><summary>Hint</summary>
@@ -392,7 +401,7 @@ import numpy as np
 from hftlab.measurement.paired import Interval
 
 
-def claim(base, other, again):
+def may_claim(base, other, again):
     base, other, again = map(np.array, (base, other, again))
     ratio, second, control = Interval.of(base / other), Interval.of(again / other), Interval.of(base / again)
     if not ratio.side or ratio.side != second.side or control.widened(0.995, 1.005).contains(ratio.median):
@@ -400,16 +409,22 @@ def claim(base, other, again):
     return "faster" if ratio.side > 0 else "slower"
 
 
-assert check("11.2", claim)
-print("passed:", bool(check("11.2", claim)))
+passed = check("11.2", may_claim)
+assert passed
+passed
 
 # %% [markdown]
 # ## Takeaway
 #
-# - The language was the largest single step; two compiled engines differ by the optimisations.
-# - The gain of a step depends on the steps before it. A single number needs all orders, or the name of one.
-# - If a stage takes less than a reading of the clock, do not stamp it: use whole passes and counted instructions.
-# - Over sockets the network is most of the tick-to-trade time. The next factor is there, not in the engine.
+# - The language was the largest single step; two compiled engines differ by the optimisations ([The waterfall](#The-waterfall)).
+# - The gain of a step depends on the steps before it. A single number needs all orders, or the name of one
+#   ([Change one thing: the order of the steps](#Change-one-thing:-the-order-of-the-steps)).
+# - A figure holds for its feed: one symbol and a whole market are two rows
+#   ([Every row of the table, before and after](#Every-row-of-the-table,-before-and-after)).
+# - If a stage takes less than a reading of the clock, do not stamp it: use whole passes and counted instructions
+#   ([The clock itself](#The-clock-itself)).
+# - Over sockets the network is most of the tick-to-trade time. The next factor is there, not in the engine
+#   ([The engine and the network](#The-engine-and-the-network)).
 #
 # **What did not get faster.** Look at the forest plot: a switch that is green from naive may be grey from best. And the order
 # stage hardly shows: it acts rarely.

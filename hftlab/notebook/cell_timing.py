@@ -30,7 +30,7 @@ EMPTY_EXECUTIONS = 10_000
 ROUND_S = 0.01  # of executions in a round of a comparison
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CellLatency(StoredResult):
     """Executions of one cell, a reading of the clock before and after each. `first`: the first tenth, at most 100."""
 
@@ -91,7 +91,7 @@ def _empty_ns() -> float:
     return median(samples)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CellComparison(StoredResult):
     """The parts of one cell, in paired rounds. base: text of the first part; parts: text and comparison of each other one."""
 

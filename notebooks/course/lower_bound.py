@@ -68,8 +68,13 @@ class LowerBound(FeedResult):
 
         from hftlab.charts import waterfall_chart
 
-        way = [(NAIVE, "start"), (WHOLE, "step"), (FRAMES, "step"), (MEMORY, "end")]
-        frame = pl.DataFrame([(part, self.ns[part], kind) for part, kind in way], schema=["label", "ns", "kind"], orient="row")
+        way = [
+            (NAIVE, NAIVE, "start"),
+            *((part, part, "step") for part in (WHOLE, FRAMES, MEMORY)),
+            ("bytes alone", MEMORY, "end"),
+        ]
+        rows = [(label, self.ns[part], kind) for label, part, kind in way]
+        frame = pl.DataFrame(rows, schema=["label", "ns", "kind"], orient="row")
         return waterfall_chart(frame, "How far down it goes", self.headline(), log=True)
 
     def headline(self) -> str:

@@ -31,10 +31,10 @@ def claim(what: str, value: Any, *, above: float | None = None, below: float | N
 
 
 def reveal(what: str, guess: Any, value: Any, unit: str = "") -> None:
-    """Print a result beside the prediction of it; of two mappings, key by key."""
+    """Print a result beside the prediction of it; of a mapping, key by key."""
     if isinstance(value, Mapping):
         for key, each in value.items():
-            reveal(f"{what}, {key}", guess.get(key), each, unit)
+            reveal(f"{what}, {key}", guess.get(key) if isinstance(guess, Mapping) else guess, each, unit)
         return
     off = ""
     if _is_number(guess) and _is_number(value) and guess > 0 and value > 0 and guess != value:
@@ -70,7 +70,8 @@ class Shown(Result):
         rows = self.frame.to_dicts()
         words = [name for name in self.frame.columns if any(isinstance(row[name], str) for row in rows)]
         names = [*words, *(name for name in self.frame.columns if name not in words)]
-        heads = [f"{name}, {self.units[name]}" if name in self.units else name for name in names]
+        plain = [name.replace("_", " ") for name in names]
+        heads = [f"{head}, {self.units[name]}" if name in self.units else head for head, name in zip(plain, names, strict=True)]
         return [table("", heads, [[significant(row[name]) for name in names] for row in rows], words=len(words))]
 
     def __repr__(self) -> str:
