@@ -45,12 +45,12 @@ from hftlab.measurement.paired import Interval
 # %% [markdown]
 # ## The program
 #
-# The Python engine takes each message through four stages: **tick** decodes it, **book** stores every order, **signal**
-# computes nine numbers, **order** decides and sends. One of the nine numbers compares the quantity on the best levels of both
-# sides, five levels a side by default. The book of this lesson is the reference, except that it adds up those levels each time,
-# the first thing anybody would write (`Walking` in `course/lesson03.py`). The feed is a generated market of one symbol. A profile
-# holds for its feed: here two in five messages delete an order, as on a real day. (In a feed of adds alone, the look-up by order id
-# would cost nothing.)
+# The Python engine takes each message through four stages: **tick** decodes it, **book** stores every order, **signal** computes
+# nine numbers, **order** decides and sends. One of the nine numbers compares the quantity on the best levels of both sides, five
+# levels a side by default. The book of this lesson is the reference, except that it adds up those levels each time, the first
+# thing anybody would write (`Walking` in `course/lesson03.py`). The feed is a generated market of one symbol. A profile holds for
+# its feed: here two in five messages delete an order, as on a real day. (In a feed of adds alone, the look-up by order id would
+# cost nothing.)
 #
 # **Predict first.** Which stage takes the most time? Which function? If you had to bet on one line, which would it be?
 
