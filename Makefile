@@ -98,9 +98,12 @@ notebooks: setup  ## regenerate the notebooks from their text pairs and execute 
 	$(PY) -m jupytext --quiet --update --to ipynb $(NOTEBOOKS)
 	@# Without bars of progress, which CI has none of. Each part has a home of its own: the landing page shows a course of which
 	@# nothing has been passed yet.
-	home="$$(mktemp -d)" && trap 'rm -rf "$$home"' EXIT && for part in "$(patsubst %.py,%.ipynb,$(filter-out %/index.py,$(NOTEBOOKS)))" notebooks/index.ipynb; do \
+	@# The seconds of each are listed in the course; the landing page, which shows them, comes last.
+	home="$$(mktemp -d)" && trap 'rm -rf "$$home"' EXIT && times=notebooks/course/run_times.csv && touch $$times && \
+	for part in $(patsubst %.py,%.ipynb,$(filter-out %/index.py,$(NOTEBOOKS))) notebooks/index.ipynb; do start=$$(date +%s) && \
 		CI=true HFTLAB_HOME="$$home/$${part##*/}" $(PY) -m nbconvert --log-level ERROR --to notebook --execute --inplace \
-		--ExecutePreprocessor.timeout=600 --ExecutePreprocessor.record_timing=False $$part || exit 1; done
+		--ExecutePreprocessor.timeout=600 --ExecutePreprocessor.record_timing=False $$part || exit 1; \
+		name=$${part##*/} && sed -i "/^$$name,/d" $$times && echo "$$name,$$(($$(date +%s) - start))" >> $$times; done
 
 pictures: setup  ## draw the pictures of the README anew, on this machine
 	$(PY) examples/pictures.py notebooks/pictures

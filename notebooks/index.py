@@ -30,8 +30,17 @@ charts.enable()
 course()
 
 # %% [markdown]
-# The links open the lessons. Begin with the Quickstart; the others build on each other. A dot is an exercise; it is filled once
-# `check(...)` has passed your answer. The solutions of the lessons do not count. Run the cell above again to see your progress.
+# The links open the lessons. *Minutes* is what a lesson takes with its exercises, *cells run* what the machine takes that made
+# the stored outputs. A dot is an exercise; it is filled once `check(...)` has passed your answer. The solutions of the lessons do
+# not count. Run the cell above again to see your progress.
+#
+# Three ways through:
+#
+# - **12 minutes:** [00 Quickstart](00_quickstart.ipynb).
+# - **An evening, to settle an argument about latency:** [01](01_measuring.ipynb), then
+#   [11 The result](11_the_result.ipynb), then your own code in [12](12_bring_your_own.ipynb).
+# - **The course:** from 00 to the end. Each lesson predicts, measures, and changes one thing; the later ones use words of the
+#   earlier ones.
 #
 # ## The map
 #
@@ -61,7 +70,8 @@ hftlab.backends()
 # %% [markdown]
 # ## When you are stuck
 #
-# - Every exercise has a folded hint and a folded solution. The check of a wrong answer describes the mistake.
+# - Every exercise has a folded hint. Its solution is the cell after the hint, hidden: click the bar at its left to see it. The
+#   check of a wrong answer describes the mistake.
 # - `check?` or `%latency?` in a cell shows help; so does `hftlab COMMAND --help` in a terminal.
 # - `hftlab doctor` reports what this machine can measure, its noise, and what is missing.
 # - To restore a lesson that you changed: `git checkout notebooks/03*`. This removes your answers in it.

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from course import progress
 from course.exercise import exercises
-from hftlab.presentation.document import Table, table
+from hftlab.presentation.document import Table, number, table
 from hftlab.presentation.result import Result
 
 if TYPE_CHECKING:
     import polars as pl
 
+RUN_TIMES = Path(__file__).with_name("run_times.csv")
+
 
 @dataclass(frozen=True)
 class Lesson:
-    """One notebook of the course. minutes: with its exercises."""
+    """One notebook of the course. minutes: to work through it, with its exercises."""
 
     number: str
     title: str
@@ -27,22 +30,34 @@ class Lesson:
     minutes: int
     notebook: str
 
+    @property
+    def run_s(self) -> int | None:
+        """Seconds that its cells ran when the stored outputs were made (`make notebooks`); None for one that is not listed."""
+        return run_times().get(self.notebook)
+
 
 LESSONS = (
-    Lesson("00", "Quickstart", "What can hftlab do, in ten minutes?", 10, "00_quickstart.ipynb"),
-    Lesson("01", "Measuring a microsecond", "Why was the project's first table wrong?", 50, "01_measuring.ipynb"),
-    Lesson("02", "Reading the market", "How do the messages of an exchange become a book?", 45, "02_reading_the_market.ipynb"),
-    Lesson("03", "Where the time goes", "Which line of the Python engine is the hot one?", 45, "03_where_the_time_goes.ipynb"),
-    Lesson("04", "The fallback, tuned", "How far does pure Python go?", 50, "04_the_fallback_tuned.ipynb"),
-    Lesson("05", "Crossing into Rust", "What does a call from Python into Rust cost?", 45, "05_crossing_into_rust.ipynb"),
-    Lesson("06", "Order-book structures", "Which structure wins, where, and why?", 55, "06_order_book_structures.ipynb"),
-    Lesson("07", "Memory", "What do allocations do to the tail?", 50, "07_memory.ipynb"),
-    Lesson("08", "Signals", "How can an engine compute less and give the same bits?", 40, "08_signals.ipynb"),
-    Lesson("09", "The network", "What does a message cost from machine to machine?", 55, "09_the_wire.ipynb"),
-    Lesson("10", "Under stress", "What happens when more messages arrive than usual?", 55, "10_under_stress.ipynb"),
-    Lesson("11", "The result", "What was each step worth, and what remains?", 40, "11_the_result.ipynb"),
-    Lesson("12", "Bring your own", "Is your idea right, and is it faster?", 60, "12_bring_your_own.ipynb"),
+    Lesson("00", "Quickstart", "What can hftlab do, in ten minutes?", 12, "00_quickstart.ipynb"),
+    Lesson("01", "Measuring a microsecond", "Why was the project's first table wrong?", 90, "01_measuring.ipynb"),
+    Lesson("02", "Reading the market", "How do the messages of an exchange become a book?", 60, "02_reading_the_market.ipynb"),
+    Lesson("03", "Where the time goes", "Which line of the Python engine is the hot one?", 60, "03_where_the_time_goes.ipynb"),
+    Lesson("04", "The fallback, tuned", "How far does pure Python go?", 60, "04_the_fallback_tuned.ipynb"),
+    Lesson("05", "Crossing into Rust", "What does a call from Python into Rust cost?", 55, "05_crossing_into_rust.ipynb"),
+    Lesson("06", "Order-book structures", "Which structure wins, where, and why?", 70, "06_order_book_structures.ipynb"),
+    Lesson("07", "Memory", "What do allocations do to the tail?", 55, "07_memory.ipynb"),
+    Lesson("08", "Signals", "How can an engine compute less and give the same bits?", 65, "08_signals.ipynb"),
+    Lesson("09", "The network", "What does a message cost from machine to machine?", 85, "09_the_wire.ipynb"),
+    Lesson("10", "Under stress", "What happens when more messages arrive than usual?", 85, "10_under_stress.ipynb"),
+    Lesson("11", "The result", "What was each step worth, and what remains?", 65, "11_the_result.ipynb"),
+    Lesson("12", "Bring your own", "Is your idea right, and is it faster?", 75, "12_bring_your_own.ipynb"),
 )
+
+
+@cache
+def run_times() -> dict[str, int]:
+    """Notebook -> seconds, as `make notebooks` wrote them."""
+    rows = (line.split(",") for line in RUN_TIMES.read_text().splitlines()) if RUN_TIMES.is_file() else ()
+    return {name: int(seconds) for name, seconds in rows}
 
 
 def notebooks() -> Path | None:
@@ -71,16 +86,16 @@ class Course(Result):
         return tuple(lesson for lesson in LESSONS if self.folder is None or (self.folder / lesson.notebook).is_file())
 
     def frame(self) -> pl.DataFrame:
-        """One row per lesson: lesson, title, question, minutes, exercises, passed, notebook."""
+        """One row per lesson: lesson, title, question, minutes, run_s, exercises, passed, notebook."""
         import polars as pl
 
         rows = []
         for lesson in self.lessons():
             numbers = [each.number for each in exercises(lesson.number)]
             done = sum(number in self.passed for number in numbers)
-            rows.append((*(getattr(lesson, name) for name in ("number", "title", "question", "minutes")), len(numbers), done))
-            rows[-1] += (lesson.notebook,)
-        names, kinds = ("lesson", "title", "question", "minutes", "exercises", "passed", "notebook"), "sssiiis"
+            about = (lesson.number, lesson.title, lesson.question, lesson.minutes, lesson.run_s)
+            rows.append((*about, len(numbers), done, lesson.notebook))
+        names, kinds = ("lesson", "title", "question", "minutes", "run_s", "exercises", "passed", "notebook"), "sssiiiis"
         schema = {name: pl.String if kind == "s" else pl.Int64 for name, kind in zip(names, kinds, strict=True)}
         return pl.DataFrame(rows, schema=schema, orient="row")
 
@@ -88,11 +103,11 @@ class Course(Result):
         return "The course"
 
     def tables(self) -> list[Table]:
-        rows = [
-            (row["lesson"], row["title"], row["question"], str(row["minutes"]), f"{row['passed']} of {row['exercises']}")
-            for row in self.frame().to_dicts()
-        ]
-        return [table("Lessons", ("", "lesson", "question", "minutes", "exercises passed"), rows, words=3)]
+        rows = []
+        for row in self.frame().to_dicts():
+            words, done = (row[name] for name in ("lesson", "title", "question")), f"{row['passed']} of {row['exercises']}"
+            rows.append((*words, str(row["minutes"]), number(row["run_s"], 0), done))
+        return [table("Lessons", ("", "lesson", "question", "minutes", "cells run, s", "exercises passed"), rows, words=3)]
 
     def notes(self) -> list[str]:
         frame = self.frame()
@@ -115,7 +130,7 @@ class Course(Result):
     def _repr_html_(self) -> str:
         """Links to the notebooks, and a dot for every exercise, filled if it was passed: which no Table can show."""
         left, right = ("text-align:left;vertical-align:top", "text-align:right;vertical-align:top;white-space:nowrap")
-        heads = zip(("", "lesson", "minutes", "exercises"), (left, left, right, left), strict=True)
+        heads = zip(("", "lesson", "minutes", "cells run, s", "exercises"), (left, left, right, right, left), strict=True)
         head = "".join(f"<th style='{style}'>{name}</th>" for name, style in heads)
         rows = []
         for lesson in self.lessons():
@@ -125,7 +140,8 @@ class Course(Result):
             dots = " ".join(map(self._dot, exercises(lesson.number)))
             rows.append(
                 f"<tr><td style='{left}'>{lesson.number}</td><td style='{left}'>{title}<br>{escape(lesson.question)}</td>"
-                f"<td style='{right}'>{lesson.minutes}</td><td style='{left};white-space:nowrap'>{dots}</td></tr>"
+                f"<td style='{right}'>{lesson.minutes}</td><td style='{right}'>{number(lesson.run_s, 0)}</td>"
+                f"<td style='{left};white-space:nowrap'>{dots}</td></tr>"
             )
         listing = f"<table style='margin:6px 0'><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes())

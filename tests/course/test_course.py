@@ -303,7 +303,7 @@ def test_progress_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("course.lessons.LESSONS", (LESSONS[0].__class__("99", "Made up", "Why?", 120, "99.ipynb"),))
     before, after = Course({}), Course({"99.2": "2026-01-02T03:04:05+00:00"})
     assert before.notes() == ["0 of 3 exercises passed; about 2 hours in all", "next: 99 Made up, 120 minutes"]
-    assert after.frame().row(0) == ("99", "Made up", "Why?", 120, 3, 1, "99.ipynb")
+    assert after.frame().row(0) == ("99", "Made up", "Why?", 120, None, 3, 1, "99.ipynb")
     assert (before._repr_html_().count("●"), after._repr_html_().count("●"), after._repr_html_().count("○")) == (0, 1, 2)
     assert "passed 2026-01-02" in after._repr_html_()
     assert Course(dict.fromkeys(("99.1", "99.2", "99.10"), "2026")).notes()[-1] == "all exercises passed"
