@@ -105,7 +105,7 @@ show(share.with_columns((0.8 * pl.col("bytes per message")).alias("at 10 Gbit/s,
 # ## A gap, by hand
 #
 # An exchange sends the same packets over two separate networks, **line A** and **line B**. A receiver of both takes the first
-# copy of each number: that is **arbitration**. Below, line A loses number 2, and so does line B. `stale` means that the book is
+# copy of each number: that is **arbitration**. Below, line A loses number 2, and so does line B. *Stale* means that the book is
 # known to be incomplete: the trader must not trade on it.
 
 # %% tags=["nbval-check-output"]
@@ -114,14 +114,14 @@ arrivals = [("A", 1, 0), ("B", 1, 90), ("A", 3, 200), ("B", 3, 290), ("A", 4, 40
 for line, number, now in arrivals:
     got = arbiter.receive("AB".index(line), encode(SESSION, number, [b"message %d" % number]), now)
     out = [message.decode() for message in split(got.blocks)]
-    print(f"line {line} delivers {number}: {out!s:<15} missing: {arbiter.gap!s:<8} stale: {arbiter.stale}")
+    print(f"line {line} delivers {number}: {out!s:<15} missing: {arbiter.gap!s:<8} {'stale' if arbiter.stale else 'complete'}")
 
 (asked,) = arbiter.due(2_000)
 print(
     f"it did not arrive in time, so we request {asked.count} message from number {asked.sequence} on, {len(asked.encode())} bytes"
 )
 got = arbiter.receive(2, encode(SESSION, 2, [b"message 2"]), 50_000)
-print(f"the answer delivers 2: {[message.decode() for message in split(got.blocks)]}, stale: {arbiter.stale}")
+print(f"the answer delivers 2: {[message.decode() for message in split(got.blocks)]}, {'stale' if arbiter.stale else 'complete'}")
 
 # %% [markdown]
 # Numbers 3 and 4 arrived early and **waited**: a book that skips a message is wrong, and stays wrong. `missing: (2, 3)` is a

@@ -227,16 +227,23 @@ if "rust" in flat_out:
 
 # %% tags=["nbval-check-output"]
 ring = Ingress(3, resume=0.4)
+
+
+def state(now_ns):
+    """What the ring knows of its book."""
+    return f"{'stale' if ring.stale else 'complete'}, {'may' if ring.may_trade(now_ns) else 'must not'} trade"
+
+
 for number in range(1, 7):
     accepted = ring.offer(0, encode(b"LESSON 10 ", number, [b"?"]), now_ns=number)
-    print(f"message {number}: {'queued' if accepted else 'dropped'}, {len(ring)} wait, stale: {ring.stale}")
+    print(f"message {number}: {'queued' if accepted else 'dropped'}, {len(ring)} wait; the book: {state(number)}")
 for _ in range(3):
     ring.take(now_ns=10)
 print(f"processed; {ring.counts['full']} was dropped because the ring was full, {ring.counts['shedding']} while the ring drained")
 accepted = ring.offer(0, encode(b"LESSON 10 ", 7, [b"?"]), now_ns=11)
-print(f"message 7: {'queued' if accepted else 'dropped'}, stale: {ring.stale}, may trade: {ring.may_trade(11)}")
-whole = ring.recovered(expected=7, now_ns=12)
-print(f"4 to 6 were requested and are in the book: {whole}, stale: {ring.stale}, may trade: {ring.may_trade(12)}")
+print(f"message 7: {'queued' if accepted else 'dropped'}; the book: {state(11)}")
+assert ring.recovered(expected=7, now_ns=12)
+print(f"4 to 6 were requested and are in the book: {state(12)}")
 
 # %% [markdown]
 # The policy has three decisions. It drops the **newest** messages, not the oldest: the queue stays contiguous, and the missing

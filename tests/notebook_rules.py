@@ -250,9 +250,10 @@ def a_prediction_meets_its_result(notebook: Stored) -> Iterator[str]:
 
 @lesson
 def a_figure_is_printed_not_a_verdict(notebook: Stored) -> Iterator[str]:
-    """A claim shows its figure and its bound (`course.claim`); that it holds is asserted, not printed."""
+    """A claim shows its figure and its bound (`course.claim`); that it holds is asserted, not printed. Steps of a check are
+    indented and may show one."""
     for cell in notebook.code:
-        found = re.search(r"(?m)^.*: (?:True|False)$", texts(cell.outputs))
+        found = re.search(r"(?m)^(?!  ).*: (?:True|False)$", texts(cell.outputs))
         if found:
             yield f"a claim without its figure, {found[0][:60]!r}: {first(cell)}"
 

@@ -78,7 +78,7 @@ def _rich(table: Table) -> RichTable:
 
 def _fitting(table: Table, width: int) -> Iterator[Table]:
     """The table, or as many as it takes: each with the columns of words, and as many of numbers as fit beside them."""
-    widths = [max([len(name), *(len(row[place]) for row in table.rows)]) + 2 for place, name in enumerate(table.columns)]
+    widths = [max([len(name), *(len(row[place]) for row in table.rows)]) + 3 for place, name in enumerate(table.columns)]
     words = range(table.words)
     # Words fold, numbers do not: words get what the widest column of numbers leaves them, or two thirds.
     fixed = min(sum(widths[: table.words]), width * 2 // 3) if table.words < len(widths) else 0
