@@ -16,7 +16,7 @@ from hftlab.experiments.compare import Comparison, compare
 from hftlab.experiments.latency import LatencyReport, latency
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.reader import load
-from hftlab.notebook.cell_timing import CellComparison, CellLatency, compare_cell, measure_cell
+from hftlab.notebook.cell_comparison import CellComparison, compare_cell
 
 DIVIDER = "# vs"
 
@@ -31,7 +31,7 @@ def _parse(magic: Any, line: str) -> Any:
 
 @magics_class
 class HftlabMagics(Magics):
-    """%latency, %%latency, %compare, %%compare, %backend."""
+    """%latency, %compare, %%compare, %backend."""
 
     shell: Any
 
@@ -41,17 +41,13 @@ class HftlabMagics(Magics):
     @argument("-m", "--messages", type=int, default=100_000, help="messages of a generated feed (default 100,000)")
     @argument("-r", "--rounds", type=int, default=5, help="rounds (default 5)")
     @argument("--rate", type=float, default=None, help="messages per second of an open loop, measured too")
-    @argument("-n", "--executions", type=int, default=None, help="%%latency: of the cell (default: for about a second)")
-    @line_cell_magic
-    def latency(self, line: str, cell: str | None = None) -> LatencyReport | CellLatency:
-        """Measure an engine (%latency), or the code of a cell (%%latency), and return the result.
+    @line_magic
+    def latency(self, line: str) -> LatencyReport:
+        """Measure an engine, and return the result.
 
         %latency rust book=btree --messages 50000
-        %%latency -n 10000
         """
         options = _parse(self.latency, line)
-        if cell is not None:
-            return measure_cell(self._code(cell, "latency"), self.shell.user_ns, options.executions)
         feed = self._feed(options.feed, options.messages)
         return latency(self._engine(options.engine), feed, rounds=options.rounds, messages=options.messages, rate=options.rate)
 
@@ -92,9 +88,6 @@ class HftlabMagics(Magics):
             os.environ["HFTLAB_BACKEND"] = name
         return backends()
 
-    def _code(self, text: str, name: str) -> Any:
-        return compile(self.shell.transform_cell(text), f"<%%{name}>", "exec")
-
     def _compare_cell(self, cell: str, rounds: int) -> CellComparison:
         parts: list[list[str]] = [[]]
         for line in cell.splitlines():
@@ -103,7 +96,10 @@ class HftlabMagics(Magics):
             else:
                 parts[-1].append(line)
         texts = ["\n".join(part).strip() for part in parts]
-        named = {" ".join(text.split())[:60] or "(nothing)": self._code(text, "compare") for text in texts}
+        named = {
+            " ".join(text.split())[:60] or "(nothing)": compile(self.shell.transform_cell(text), "<%%compare>", "exec")
+            for text in texts
+        }
         return compare_cell(named, self.shell.user_ns, rounds)
 
     def _engine(self, words: list[str]) -> Any:

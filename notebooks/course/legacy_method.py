@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 TITLES = {**STAGES, "total": "end to end"}
 FIGURES = ("min", "max", "mean", "p50", "p95", "p99")
 SUMMED = ("p50", "p95", "p99")  # the percentiles that the method adds up to its "end to end"
-COLD = 100  # the first iterations of the method, which had no warm-up
+MIN_ITERATIONS = 200
 MIN_TAIL_SAMPLES = 100  # a percentile with fewer samples beyond it says nothing
 MAX_SAMPLES = 2_000_000  # iterations times rounds: all are in memory
 
@@ -96,8 +96,6 @@ class Effect:
     """What the faults of the method did to one stage; times in us.
 
     mean, median, floored_* : of the stage in a loop of its own, before and after its readings were cut to microseconds
-    cold, warm              : mean of the first 100 iterations of the method, and of the rest, each sample capped at its p99
-    backwards               : samples of the method below 0
     """
 
     stage: str
@@ -105,24 +103,19 @@ class Effect:
     floored_mean: float
     median: float
     floored_median: float
-    cold: float
-    warm: float
-    backwards: int
 
     @classmethod
-    def of(cls, stage: str, method: Series, loop_ns: Series, floored: Series) -> Effect:
-        """Of the samples of one stage: by the method, in its loop, and the same loop's cut to microseconds."""
-        capped = np.minimum(method, np.percentile(method, 99))  # one stop of the process would be the whole difference
-        means = (loop_ns.mean() / US, floored.mean(), np.median(loop_ns) / US, np.median(floored))
-        cold, warm = capped[:COLD].mean(), capped[COLD:].mean()
-        return cls(stage, *map(float, (*means, cold, warm)), int((method < 0).sum()))
+    def of(cls, stage: str, loop_ns: Series, floored: Series) -> Effect:
+        """Of the samples of one stage in its loop, and the same samples cut to microseconds."""
+        values = (loop_ns.mean() / US, floored.mean(), np.median(loop_ns) / US, np.median(floored))
+        return cls(stage, *map(float, values))
 
 
 @dataclass(frozen=True)
 class LegacyReport(Result):
     """The first table three times: as published, by its method here, and measured properly.
 
-    warm_up  : rounds; clock_ns: cost of a reading of the proper clock, subtracted; adjustable: whether the wall clock may be set
+    warm_up  : rounds; clock_ns: cost of a reading of the proper clock, subtracted
     control  : measured p99 of the end to end against the same measured once more, None on too few samples
     """
 
@@ -130,7 +123,6 @@ class LegacyReport(Result):
     rounds: int
     warm_up: int
     clock_ns: float
-    adjustable: bool
     machine: dict[str, Any]
     rows: tuple[Row, ...]
     effects: tuple[Effect, ...]
@@ -190,7 +182,7 @@ def legacy_method(
     raises     : ConfigError
     """
     check_range("rounds", rounds, 3, 1_000)
-    check_range("iterations", iterations, 2 * COLD, 100_000)
+    check_range("iterations", iterations, MIN_ITERATIONS, 100_000)
     if iterations * rounds > MAX_SAMPLES:
         raise ConfigError(f"iterations * rounds must be at most {MAX_SAMPLES:,}, got {iterations * rounds:,}")
     samples = sample(workload, inputs(iterations, seed), rounds, seed, wall, clock)
@@ -224,10 +216,9 @@ def _report(samples: Samples, iterations: int, rounds: int) -> LegacyReport:
         rounds,
         samples.warm_up,
         clock_ns,
-        time.get_clock_info("time").adjustable,
         fingerprint(),
         tuple(sorted(rows, key=lambda row: [*TITLES].index(row.stage))),
-        tuple(Effect.of(stage, samples.method[stage], loops[stage], cut[stage]) for stage in STAGES),
+        tuple(Effect.of(stage, loops[stage], cut[stage]) for stage in STAGES),
         _ratio(total.figures["p99"], again.figures["p99"]),
     )
 
@@ -238,9 +229,6 @@ def findings(report: LegacyReport) -> list[str]:
         *_below_one_step(report),
         *_few_samples(report),
         *_sums(report),
-        *_flooring(report),
-        *_cold_start(report),
-        *_wall_clock(report),
         "the stages of the first table had no book, no orders and no wire format: no figure here compares with an engine's",
     ]
 
@@ -280,27 +268,6 @@ def _sums(report: LegacyReport) -> Iterator[str]:
         yield f"end to end {name}: the legacy sum is {_us(added)}, with a ns clock {_us(better)}, measured {_us(real)}{ratios}"
     if report.control is not None:
         yield f"A/A control, the measured end-to-end p99 against itself measured once more: {report.control:.2f}x"
-
-
-def _flooring(report: LegacyReport) -> Iterator[str]:
-    for each in report.effects:
-        medians, means = (
-            f"{a:.2f} -> {b:.2f} us" for a, b in ((each.median, each.floored_median), (each.mean, each.floored_mean))
-        )
-        yield f"{TITLES[each.stage]}: the same samples cut to whole microseconds: median {medians}, mean {means}"
-
-
-def _cold_start(report: LegacyReport) -> Iterator[str]:
-    parts = [f"{each.stage} {each.cold / each.warm:.2f}x" for each in report.effects if each.warm > 0]
-    if parts:
-        yield f"no warm-up: the mean of the first {COLD} iterations against the rest, each capped at its p99: {', '.join(parts)}"
-
-
-def _wall_clock(report: LegacyReport) -> Iterator[str]:
-    n = sum(each.backwards for each in report.effects)
-    negative = f"{n:,} samples of this run are below 0" if n else "no sample of this run is below 0"
-    may = "may be set or slewed while a loop runs" if report.adjustable else "is not adjustable on this machine"
-    yield f"the legacy method reads the wall clock, which {may}; {negative}"
 
 
 def _ratio(a: float | None, b: float | None) -> float | None:

@@ -112,31 +112,6 @@ def test_percentiles_on_few_samples_are_printed_by_the_method_and_refused_when_m
     assert not sentences(report(iterations=10_000, rounds=3), "of 10,000 iterations")
 
 
-@pytest.mark.parametrize(
-    ("ns", "cold_us"), [(lambda i: 30_000 if i < 100 else 10_000, 30.0), (lambda i: 50_000_000 if i == 500 else 10_000, 10.0)]
-)
-def test_the_missing_warm_up_is_seen_and_one_stop_of_the_process_is_not_taken_for_it(
-    ns: Callable[[int], int], cold_us: float
-) -> None:
-    effect = report(tick=ns).effects[0]
-    assert (effect.cold, effect.warm) == (cold_us, 10.0)
-
-
-def test_a_wall_clock_that_is_set_back_is_reported() -> None:
-    def stepping(time: Time) -> Callable[[], int]:
-        readings = 0
-
-        def read() -> int:
-            nonlocal readings
-            readings += 1
-            return time.read() - (1_000_000_000 if readings >= 1_002 else 0)  # within the 501st call
-
-        return read
-
-    assert sum(effect.backwards for effect in report(wall=stepping).effects) == 1
-    assert sum(effect.backwards for effect in report().effects) == 0
-
-
 def test_the_workload_does_what_the_account_says() -> None:
     data = inputs(30, seed=7)
     assert data == inputs(30, seed=7) != inputs(30, seed=8)

@@ -8,7 +8,7 @@ from IPython.testing.globalipapp import start_ipython
 
 import hftlab
 from hftlab.errors import ConfigError, UnknownName
-from hftlab.notebook.cell_timing import CellComparison, CellLatency
+from hftlab.notebook.cell_comparison import CellComparison
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +32,6 @@ def test_latency_of_an_engine(ip) -> None:  # type: ignore[no-untyped-def]
     assert "n/a" in found._repr_html_()
     ip.user_ns["mine"] = hftlab.Engine("python", until="book")
     assert set(ip.run_line_magic("latency", "mine --messages 500 --rounds 3").timings.until_ns) == {"tick", "book"}
-
-
-def test_latency_of_a_cell(ip) -> None:  # type: ignore[no-untyped-def]
-    ip.user_ns["n"] = 0
-    found = ip.run_cell_magic("latency", "-n 500", "n += 1")
-    assert isinstance(found, CellLatency)
-    assert (found.warm.n, found.first.n) == (450, 50)
-    assert ip.user_ns["n"] == 501  # one more to see how long it takes
-    assert found.frame()["p99"].to_list() == [None, None]
-    assert found.warm.clock_ns > 0
-    assert type(found).from_dict(json.loads(found.to_json())).frame().equals(found.frame())
-    slow = ip.run_cell_magic("latency", "-n 20", "sum(range(100_000))")
-    assert slow.warm.quantile(0.5) > 10 * found.warm.quantile(0.5)
 
 
 def test_comparison_of_cells(ip) -> None:  # type: ignore[no-untyped-def]
@@ -82,9 +69,8 @@ def test_backend_is_shown_and_chosen(ip, monkeypatch: pytest.MonkeyPatch) -> Non
         ("latency", "nobody", None, UnknownName, "unknown backend 'nobody'; known: python"),
         ("latency", "--rounds x", None, ConfigError, "rounds"),
         ("latency", "--nothing", None, ConfigError, "nothing"),
-        ("latency", "-n 3", "pass", ConfigError, "executions must be between 10 and 1,000,000, got 3"),
-        ("latency", "", "raise KeyError('mine')", KeyError, "mine"),
-        ("latency", "", "1 +", SyntaxError, "invalid syntax"),
+        ("compare", "", "pass\n# vs\nraise KeyError('mine')", KeyError, "mine"),
+        ("compare", "", "pass\n# vs\n1 +", SyntaxError, "invalid syntax"),
         ("compare", "python", None, ConfigError, "%compare needs 2 engines, got 1"),
         ("compare", "", "pass", ConfigError, "a comparison needs at least 2 parts, divided by a line '# vs', got 1"),
         ("backend", "nobody", None, UnknownName, "unknown backend 'nobody'"),
