@@ -34,6 +34,8 @@ STAGE_COLOURS = {
     "engine": "#bdbdbd",
     "other": "#dedede",
 }
+#: A stage by its name in tables.
+STAGE_TITLES = {"tick processing": "tick", "order book update": "book", "signal generation": "signal"}
 #: Colours on which text is white.
 DARK = ("#0072B2", "#000000", "#882255")
 #: No chart, its legend and axes with it, is wider than this, px: what a notebook shows on code hosts without scrolling.
@@ -77,9 +79,9 @@ def data(rows: list[dict[str, Any]]) -> Any:
 
 
 def stage_colours(names: Iterable[str]) -> list[str]:
-    """The colours of stages; other names take the colours of the palette that no stage has."""
+    """The colours of stages, by either of their names; others take the colours of the palette that no stage has."""
     free = iter([colour for colour in PALETTE if colour not in STAGE_COLOURS.values()] * 9)
-    return [STAGE_COLOURS.get(name) or next(free) for name in names]
+    return [STAGE_COLOURS.get(STAGE_TITLES.get(name, name)) or next(free) for name in names]
 
 
 def head(title: str, subtitle: str | Iterable[str] = "", **more: Any) -> Any:

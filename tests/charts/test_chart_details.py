@@ -8,7 +8,8 @@ import pytest
 import summaries as given
 
 from hftlab import charts
-from hftlab.charts.base import STAGE_COLOURS
+from hftlab.charts.base import STAGE_COLOURS, STAGE_TITLES, stage_colours
+from hftlab.measurement.distribution import TITLES
 from hftlab.errors import ConfigError, HftlabError, UnknownName
 
 SCALE = 10_000
@@ -56,6 +57,8 @@ def test_a_stage_has_its_colour_in_every_chart() -> None:
         assert colours.keys() & STAGE_COLOURS.keys()
         assert colours.items() >= {(name, STAGE_COLOURS[name]) for name in colours if name in STAGE_COLOURS}
         assert len(set(colours.values())) == len(colours)
+    assert {TITLES[name]: name for name in STAGE_COLOURS if name in TITLES} == {**STAGE_TITLES, "order": "order"}
+    assert stage_colours(["order book update", "book"]) == [STAGE_COLOURS["book"]] * 2
 
 
 def test_the_bars_of_a_waterfall_hang_together() -> None:
