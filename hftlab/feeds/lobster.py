@@ -19,9 +19,8 @@ import numpy as np
 
 from hftlab.errors import FeedError
 from hftlab.events import EVENT_DTYPE, Events, Kind, Side
-from hftlab.feeds.csv_lines import Lines, columns, whole_lines
 from hftlab.feeds.feed import Chunk
-from hftlab.feeds.records import MOST_QTY, RecordFeed
+from hftlab.feeds.records import MOST_QTY, Lines, RecordFeed, columns, whole_lines
 from hftlab.feeds.source import Source
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ waits, and what neither line brings is a gap, which is counted and told. Nobody 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from os import PathLike
 from struct import Struct
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from hftlab.errors import FeedError, WireError
 from hftlab.feeds.frames import Block, frame_problem, walk
 from hftlab.feeds.itch import ItchFeed
+from hftlab.feeds.source import Source
 from hftlab.protocols import moldudp64
 from hftlab.protocols.arbiter import Arbiter, Delivery
 
@@ -182,54 +184,46 @@ def datagrams(found: Iterable[Frame], skipped: Counter[str]) -> Iterator[Datagra
             yield Datagram(offset, ts_ns, ip[16:20] + ip[at + 2 : at + 4], ip[at + 8 : at + size])
 
 
-class PcapFeed(ItchFeed):
-    """ITCH 5.0 out of a capture. `gaps` are known once it has been read; `recv_ns` is when each message was captured."""
+class Capture:
+    """The messages of a capture, each session's in order; what was missing or foreign is known once they have been read.
 
-    def __init__(self, path: str | PathLike[str], *, symbols: Iterable[str] = ()) -> None:
+    wrap    : a datagram as MoldUDP64, b"" for one of another protocol
+    what    : the protocol, for the error where there is nothing of it
+    gaps    : what no line brought; skipped : what was no message, by what it was
+    """
+
+    def __init__(self, source: Source, wrap: Callable[[bytes], bytes], what: str) -> None:
+        self._source, self._wrap, self._what = source, wrap, what
         self.gaps: list[Gap] = []
         self.skipped: Counter[str] = Counter()
-        super().__init__(path, symbols=symbols)
 
-    def _whole(self) -> Iterator[Block]:
-        return (delivery.blocks for _, delivery in self._deliveries())
-
-    def _deliveries(self) -> Iterator[tuple[int, Delivery]]:
-        """(time, messages in order) as the lines bring them; of several sessions each in its own order."""
-        self.gaps, lines = [], dict[bytes, int]()
+    def deliveries(self) -> Iterator[tuple[int, Delivery]]:
+        """(time, messages). raises : FeedError for what is no capture, is cut off, or holds nothing of the protocol"""
+        self.gaps.clear()
         self.skipped.clear()
+        lines: dict[bytes, int] = {}
         streams: dict[bytes, _Session] = {}
-        for datagram in datagrams(frames(self._source.blocks(), self.name), self.skipped):
-            if not is_mold(datagram.payload):
-                self.skipped["datagrams are not MoldUDP64 of ITCH 5.0"] += 1
-                continue
-            session = datagram.payload[:10]
-            if session not in streams and len(streams) == _MOST_SESSIONS:
+        for datagram in datagrams(frames(self._source.blocks(), self._source.name), self.skipped):
+            payload = self._wrap(datagram.payload)
+            session = payload[:10]
+            if not payload:
+                self.skipped[f"datagrams are not {self._what}"] += 1
+            elif session not in streams and len(streams) == _MOST_SESSIONS:
                 self.skipped[f"datagrams are of a session beyond the first {_MOST_SESSIONS}"] += 1
-                continue
-            stream = streams.setdefault(session, _Session(session, self.gaps, self.skipped))
-            line = lines.setdefault(datagram.line, len(lines))
-            for delivery in stream.receive(line, datagram):
-                yield datagram.ts_ns, delivery
+            else:
+                stream = streams.setdefault(session, _Session(session, self.gaps, self.skipped))
+                line = lines.setdefault(datagram.line, len(lines))
+                for delivery in stream.receive(line, datagram._replace(payload=payload)):
+                    yield datagram.ts_ns, delivery
         for stream in streams.values():
             for delivery in stream.rest():
                 yield stream.last_ns, delivery
         if not streams:
             why = "; ".join(self.notes()) or "it has no packets"
-            raise FeedError(f"{self.name}: offset 0: must hold MoldUDP64 of ITCH 5.0, but {why}", offset=0)
-
-    @property
-    def recv_ns(self) -> NDArray[np.uint64] | None:
-        """(n,) u64, ns since 1970."""
-        times = [(ts_ns, delivery.count) for ts_ns, delivery in self._deliveries()]
-        whole = np.repeat(*np.array(times or [(0, 0)], np.uint64).T.astype(np.int64)).astype(np.uint64)
-        return whole[self._of_symbols()] if self._locates else whole
-
-    def _of_symbols(self) -> NDArray[np.bool_]:
-        """Which messages are of the symbols asked for, or of none."""
-        locates = (data[at + 1] << 8 | data[at + 2] if size > 2 else 0 for data, at, size in walk(self._whole(), self.name))
-        return np.isin(np.fromiter(locates, np.uint16), [0, *self._locates])
+            raise FeedError(f"{self._source.name}: offset 0: must hold {self._what}, but {why}", offset=0)
 
     def notes(self) -> list[str]:
+        """What was missing or foreign, as sentences."""
         lost = [
             f"messages {first:,} to {until - 1:,} of session {session.decode('latin-1').strip()!r} came on no line"
             for session, first, until in self.gaps[:10]
@@ -238,17 +232,50 @@ class PcapFeed(ItchFeed):
         return [*lost, *more, *(f"{count:,} {what}" for what, count in self.skipped.items())]
 
 
+class PcapFeed(ItchFeed):
+    """ITCH 5.0 out of a capture. `gaps` are known once it has been read; `recv_ns` is when each message was captured."""
+
+    @cached_property
+    def _capture(self) -> Capture:
+        return Capture(self._source, as_mold, "MoldUDP64 of ITCH 5.0")
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """What no line brought, in the last pass."""
+        return self._capture.gaps
+
+    def _whole(self) -> Iterator[Block]:
+        return (delivery.blocks for _, delivery in self._capture.deliveries())
+
+    @property
+    def recv_ns(self) -> NDArray[np.uint64] | None:
+        """(n,) u64, ns since 1970."""
+        times, counts = zip(*((ts_ns, delivery.count) for ts_ns, delivery in self._capture.deliveries()), strict=True)
+        whole = np.repeat(np.array(times, np.uint64), counts)
+        return whole[self._of_symbols()] if self._locates else whole
+
+    def _of_symbols(self) -> NDArray[np.bool_]:
+        """Which messages are of the symbols asked for, or of none."""
+        locates = (data[at + 1] << 8 | data[at + 2] if size > 2 else 0 for data, at, size in walk(self._whole(), self.name))
+        return np.isin(np.fromiter(locates, np.uint16), [0, *self._locates])
+
+    def notes(self) -> list[str]:
+        return self._capture.notes()
+
+
 class _Session:
     """One session: its arbiter, and a datagram from far ahead that waits until another one says whether its number is right."""
 
     def __init__(self, session: bytes, gaps: list[Gap], skipped: Counter[str]) -> None:
         self._arbiter = Arbiter(session, 0, _WINDOW, _PATIENCE_NS, max_requests=0, buffer_bytes=1 << 26)
         self._session, self._gaps, self._skipped, self.last_ns = session, gaps, skipped, 0
-        self._far = b""
+        self._far, self._first = b"", 0
 
     def receive(self, line: int, datagram: Datagram) -> list[Delivery]:
         """What is in order by now."""
-        self.last_ns = datagram.ts_ns
+        self.last_ns, self._first = datagram.ts_ns, self._first or _number(datagram.payload)
+        if _number(datagram.payload) < self._first:
+            self._skipped["datagrams have a number before that of the first one captured"] += 1
         if self._is_near(datagram.payload):
             if self._far:
                 self._skipped["datagrams have a number far from those around them"] += 1
@@ -286,14 +313,15 @@ def _number(payload: bytes) -> int:
     return int.from_bytes(payload[10:18], "big")
 
 
-def is_mold(payload: bytes) -> bool:
-    """Whether a datagram is MoldUDP64 whose first message may be one of ITCH 5.0."""
+def as_mold(payload: bytes) -> bytes:
+    """A datagram, if it is MoldUDP64 whose first message may be one of ITCH 5.0; b"" otherwise."""
     try:
         packet = moldudp64.decode(payload)
     except WireError:
-        return False
+        return b""
     first = packet.blocks[:3]
-    return not packet.messages or (len(first) == 3 and not frame_problem(first[0] << 8 | first[1], first[2]))
+    good = not packet.messages or (len(first) == 3 and not frame_problem(first[0] << 8 | first[1], first[2]))
+    return payload if good else b""
 
 
 def first_payloads(head: bytes) -> list[bytes]:

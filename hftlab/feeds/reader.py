@@ -24,6 +24,7 @@ OURS = tuple(
     for name, place in {
         "dbn": "dbn:Dbn",
         "lobster": "lobster:Lobster",
+        "iex": "iex:Iex",
         "pcap": "pcap:Pcap",
         "itch": "itch:Itch",
     }.items()

@@ -1,4 +1,4 @@
-"""Feeds of event records from files of other formats, and the two mappings most of them need.
+"""Feeds of event records from files of other formats, and what most of them need: two mappings, and text in columns.
 
 A feed of records does not change with the format: a modify, a set price level or a snapshot becomes what the book already knows.
 
@@ -11,11 +11,12 @@ A feed of records does not change with the format: a modify, a set price level o
 
 from __future__ import annotations
 
+import io
 import os
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,13 @@ from hftlab.events import Events, Kind
 from hftlab.feeds.feed import Chunk, Feed, unknown_symbol
 from hftlab.feeds.source import Source
 
-#: Prices and quantities of the record, as powers of ten of a decimal text may need them.
+if TYPE_CHECKING:
+    import polars as pl
+
+#: The largest a record can hold.
 MOST_QTY, MOST_PRICE = 2**32 - 1, 2**63 - 1
 MOST_SYMBOLS = 2**16 - 1
+LONGEST_LINE = 1 << 16  # bytes; what is longer is no line of market data
 MODIFY, RESET = 1, 2  # what a modify does to an order's place: see `Orders.resolve`
 _OTHER, _ADD, _EXECUTE, _CANCEL, _DELETE, _REPLACE, _CLEAR = (
     int(kind) for kind in (Kind.OTHER, Kind.ADD, Kind.EXECUTE, Kind.CANCEL, Kind.DELETE, Kind.REPLACE, Kind.CLEAR)
@@ -130,32 +135,119 @@ class Levels:
 
     def __init__(self) -> None:
         self._ids: dict[tuple[int, int, int], int] = {}  # (instrument, side, price) -> id, in order of appearance from 1 on
-        self._live: set[int] = set()
+        self._live: dict[int, dict[int, tuple[int, int]]] = {}  # instrument -> id -> (side, price)
 
     def set(self, instrument: int, side: int, price: int, qty: int) -> tuple[int, int, int]:
         """Kind, id and new id for a level that now holds `qty`; OTHER where one that is not there is emptied."""
+        live = self._live.setdefault(instrument, {})
         order = self._ids.setdefault((instrument, side, price), len(self._ids) + 1)
-        if order in self._live:
+        if order in live:
             if qty:
                 return _REPLACE, order, order
-            self._live.discard(order)
+            del live[order]
             return _DELETE, order, 0
         if not qty:
             return _OTHER, 0, 0
-        self._live.add(order)
+        live[order] = side, price
         return _ADD, order, 0
 
-    def clear(self, instrument: int, side: int = 0) -> list[int]:
-        """Forget the levels of an instrument, of one side or of both (0); the ids that were live."""
-        gone = [
-            order
-            for (number, which, _), order in self._ids.items()
-            if number == instrument and side in (0, which) and order in self._live
-        ]
-        self._live.difference_update(gone)
-        return gone
+    def clear(self, instrument: int) -> None:
+        """Forget the levels of an instrument."""
+        self._live.pop(instrument, None)
+
+    def live(self, instrument: int) -> dict[int, tuple[int, int]]:
+        """Side and price of each level there is, by id."""
+        return self._live.get(instrument, {})
 
 
-def ends(groups: Any) -> NDArray[np.bool_]:
-    """(n,) bool: the last of each run of equal numbers; the last of all ends one, too."""
-    return np.append(groups[1:] != groups[:-1], True) if len(groups) else np.empty(0, np.bool_)
+def whole_events(parts: Iterable[tuple[Chunk, NDArray[Any]]]) -> Iterator[Chunk]:
+    """Chunks with their ends of events: an event is a run of rows whose key is the same, in the next chunk, too.
+
+    parts : chunks, and the key of each of their rows
+    """
+    waiting: tuple[Chunk, NDArray[Any]] | None = None
+    for chunk, key in parts:
+        if not len(key):
+            continue
+        if waiting:
+            yield _ended(*waiting, key[0])
+        waiting = chunk, key
+    if waiting:
+        yield _ended(*waiting, None)
+
+
+def _ended(chunk: Chunk, key: NDArray[Any], following: Any) -> Chunk:
+    return chunk._replace(event_end=np.append(key[1:] != key[:-1], following is None or following != key[-1]))
+
+
+class Lines(NamedTuple):
+    """Whole lines, the offset of the first in the inflated stream, and how many were before them."""
+
+    data: bytes
+    offset: int
+    row: int
+
+
+def whole_lines(source: Source) -> Iterator[Lines]:
+    """The lines of a file in blocks; the last may lack its end. raises : FeedError for a line without an end in sight"""
+    rest, offset, row = b"", 0, 0
+    for block in source.blocks():
+        data = rest + block
+        end = data.rfind(b"\n") + 1
+        if end:
+            yield Lines(data[:end], offset, row)
+            row += data.count(b"\n", 0, end)
+        rest, offset = data[end:], offset + end
+        if len(rest) > LONGEST_LINE:
+            text = f"{source.name}: offset {offset}, row {row}: a line must be at most {LONGEST_LINE:,} bytes, got {len(rest):,}"
+            raise FeedError(text, offset=offset, index=row)
+    if rest:
+        yield Lines(rest, offset, row)
+
+
+def columns(lines: Lines, types: Mapping[str, Any], name: str) -> pl.DataFrame:
+    """Lines without a header as a frame of these columns.
+
+    raises : FeedError for the first line that has other columns, or whose values are of another type
+    """
+    import polars as pl
+
+    try:
+        frame = _parsed(lines.data, types)
+    except pl.exceptions.PolarsError:
+        frame = None
+    if frame is not None and not sum(frame.null_count().row(0)):
+        return frame
+    at = lines.offset
+    for row, line in enumerate(lines.data.splitlines(keepends=True), start=lines.row):
+        try:
+            good = sum(_parsed(line, types).null_count().row(0)) == 0
+        except pl.exceptions.PolarsError:
+            good = False
+        if not good:
+            wanted = ", ".join(f"{column} {kind}" for column, kind in types.items())
+            text = f"{name}: offset {at}, row {row}: must be {wanted}; got {line[:80]!r}"
+            raise FeedError(text, offset=at, index=row)
+        at += len(line)
+    raise FeedError(f"{name}: offset {lines.offset}: lines that cannot be read as columns", offset=lines.offset, index=lines.row)
+
+
+def _parsed(data: bytes, types: Mapping[str, Any]) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.read_csv(io.BytesIO(data), has_header=False, schema=dict(types))
+
+
+def scaled(texts: pl.Series, digits: int) -> NDArray[np.int64]:
+    """Decimal texts as whole numbers of 10^-digits, exactly. raises : ValueError with the first that has more, or is no number"""
+    import polars as pl
+
+    parts = texts.str.extract_groups(r"^(-?)(\d+)(?:\.(\d*?)0*)?$").struct
+    sign, whole, part = (parts[index] for index in range(3))
+    part = part.fill_null("")
+    wrong = whole.is_null() | (part.str.len_bytes() > digits) | (whole.str.len_bytes() > 18 - digits)
+    if wrong.any():
+        raise ValueError(texts.filter(wrong)[0])
+    value = (whole + part.str.pad_end(digits, "0")).cast(pl.Int64)
+    out: NDArray[np.int64] = np.where(sign == "-", -1, 1) * value.to_numpy()
+    return out
