@@ -24,6 +24,8 @@ OURS = tuple(
     for name, place in {
         "dbn": "dbn:Dbn",
         "lobster": "lobster:Lobster",
+        "tardis": "tardis:Tardis",
+        "hftbacktest": "hftbacktest:Npz",
         "iex": "iex:Iex",
         "pcap": "pcap:Pcap",
         "itch": "itch:Itch",
