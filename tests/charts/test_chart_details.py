@@ -9,8 +9,8 @@ import summaries as given
 
 from hftlab import charts
 from hftlab.charts.base import STAGE_COLOURS, STAGE_TITLES, stage_colours
-from hftlab.measurement.distribution import TITLES
 from hftlab.errors import ConfigError, HftlabError, UnknownName
+from hftlab.measurement.distribution import TITLES
 
 SCALE = 10_000
 
