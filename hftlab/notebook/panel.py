@@ -14,6 +14,7 @@ import ipywidgets as widgets
 
 from hftlab.charts.base import THEME, alt
 from hftlab.charts.show import render
+from hftlab.presentation.html import svg
 
 
 class Panel(ABC):
@@ -46,7 +47,4 @@ def row(*parts: Any) -> Any:
 def picture(chart: Any) -> str:
     """A chart as SVG, which any page shows."""
     with alt.theme.enable(THEME):
-        spec = chart.to_dict()
-    import vl_convert
-
-    return str(vl_convert.vegalite_to_svg(spec))
+        return svg(chart.to_dict())

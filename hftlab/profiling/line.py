@@ -6,10 +6,9 @@ time is spent. `share` is of the engine's loop, so 10 % is a tenth of the run wh
 
 from __future__ import annotations
 
-import ast
 import inspect
+import re
 import sys
-import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,6 +114,7 @@ def _restored(functions: list[FunctionType]) -> Iterator[None]:
 def _rows(functions: list[FunctionType], times: Times, locations: Locations) -> list[Row]:
     """One row per line of every function that was called, the slowest first."""
     names = {function.__name__ for function in functions} | {"decide"}  # the loop's own name for OrderEntry.update
+    calling = re.compile(rf"\b(?:{'|'.join(sorted(names))})\(|\bin events:")  # a call, or the loop over a generator
     loop = PythonSession._run.__code__
     total = sum(ns for _, ns in times[loop.co_filename, loop.co_firstlineno].values()) or 1.0
     rows: list[Row] = []
@@ -126,26 +126,10 @@ def _rows(functions: list[FunctionType], times: Times, locations: Locations) -> 
             source, first = inspect.getsourcelines(function)
         except (OSError, TypeError):
             source, first = [""] * (max(timed) - code.co_firstlineno + 1), code.co_firstlineno
-        calling = set(_calling(source, names))
         file, name = short_path(code.co_filename), function.__qualname__.rpartition("<locals>.")[2]
-        for offset, text in enumerate(source):
-            hits, ns = timed.get(first + offset, (0, 0.0))
-            place = (file, name, first + offset, text.rstrip("\n"))
+        for line, text in enumerate(source, first):
+            hits, ns = timed.get(line, (0, 0.0))
+            place = (file, name, line, text.rstrip("\n"))
             cost = (hits, ns, ns / hits if hits else 0.0, ns / total)
-            rows.append(row_of("line", *place, *cost, locations.stage(file, name), offset in calling))
+            rows.append(row_of("line", *place, *cost, locations.stage(file, name), bool(calling.search(text))))
     return sorted(rows, key=lambda row: -row["ns"])
-
-
-def _calling(source: list[str], names: set[str]) -> Iterator[int]:
-    """Offsets of the lines that call one of the named functions, or iterate over one."""
-    try:
-        tree = ast.parse(textwrap.dedent("".join(source)))
-    except SyntaxError:
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if called in names:
-                yield node.lineno - 1
-        elif isinstance(node, ast.For) and getattr(node.iter, "id", "") == "events":
-            yield node.lineno - 1
