@@ -1,11 +1,14 @@
 """Is the material of the lessons what it claims: made-up series, the slow books, the counted levels, the lossy lines?"""
 
 import json
+import math
 
 import numpy as np
+import polars as pl
 import pytest
 from answers_07_09 import RunningSum, by_columns
 from course import check, lesson01, lesson03, lesson12
+from course.amdahl import amdahl_chart, share_of, speed_up
 from course.fake_server import FakeServer
 from course.lesson08 import HIDDEN, ChangedSide, day
 from course.level_counter import walk
@@ -113,3 +116,28 @@ def test_the_fake_server_takes_the_time_it_is_given() -> None:
 def test_the_capstone_times_the_book_alone() -> None:
     assert lesson12._events().wire == "events"
     assert [step.passed for step in check("12.2", Book).steps[:2]] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("share", "times", "whole"), [(0.5, 2, 4 / 3), (0.9, math.inf, 10), (0, 50, 1), (1, 7, 7), (0.5, 0.5, 1 / 1.5)]
+)
+def test_amdahls_law(share: float, times: float, whole: float) -> None:
+    assert speed_up(share, times) == pytest.approx(whole)
+
+
+@pytest.mark.parametrize("times", [0, 0.5, 2, 4])
+def test_the_share_is_found_again_by_doing_a_part_so_many_times(times: float) -> None:
+    assert share_of(0.6 + 0.4 * times, times) == pytest.approx(0.4)
+    for call, words in (
+        (lambda: speed_up(1.2, 2), "share must be between 0 and 1"),
+        (lambda: share_of(1.1, 1), "times must be 0"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            call()
+
+
+def test_the_chart_draws_the_law() -> None:
+    parts = pl.DataFrame({"part": ["a", "b"], "share": [0.5, 0.1], "times": [None, 4.0], "speed_up": [None, 1.1]})
+    lines, dots = (layer["data"]["values"] for layer in amdahl_chart(parts).to_dict()["layer"][:2])
+    assert [row["speed_up"] for row in lines if row["part"] == "a"][-1] == pytest.approx(speed_up(0.5, 100), rel=1e-3)
+    assert [(row["part"], row["times"]) for row in dots] == [("b", 4.0)]
