@@ -1,0 +1,226 @@
+"""latency_value(feed): what a microsecond is worth, in fills and in money, for one rule on one feed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from hftlab.engine.engine import Engine, decode
+from hftlab.errors import ConfigError, HftlabError, check_choice, check_range, check_type, check_whole
+from hftlab.events import Events
+from hftlab.feeds.feed import EventFeed, Feed
+from hftlab.fills.accounts import NO_FEES, SCHEDULES, FeeSchedule
+from hftlab.fills.attempts import Touch, decide
+from hftlab.fills.delays import LADDER, Latency, as_latencies
+from hftlab.fills.inference import adjust, compare
+from hftlab.fills.simulate import Array, exchange_events, require_orders, resolved, simulate
+from hftlab.fills.strategy import Path, play
+from hftlab.fills.trials import METRICS, Money, Trials, trials
+from hftlab.fills.value_result import Compared, LatencyRow, LatencyValue
+
+STRATEGIES = ("join", "take")
+CLOCKS = ("receive", "exchange")
+
+
+@dataclass(frozen=True)
+class _Play:
+    """What is played, and how it is counted."""
+
+    feed: Feed
+    events: Events
+    ends: Array | None
+    latencies: list[Latency]
+    horizon_ns: int
+    markout_ns: int
+    seed: int
+    clock: str
+    money: Money
+
+
+def latency_value(
+    feed: Feed,
+    latencies: Any = LADDER,
+    *,
+    strategy: str | Callable[..., Any] = "join",
+    lot: int = 1,
+    horizon_s: float = 5.0,
+    markout_s: float = 1.0,
+    clock: str = "receive",
+    fees: FeeSchedule | str = NO_FEES,
+    multiplier: int = 1,
+    tick: int | None = None,
+    blocks: int = 60,
+    seed: int = 1,
+    backend: str = "auto",
+    engine: Engine | None = None,
+    marks: Mapping[str, float] | None = None,
+) -> LatencyValue:
+    """Ask what being later costs: the same decisions on the same events, sent with each latency, in one pass.
+
+    feed       : order by order (L3)
+    latencies  : ns, `hftlab.fills.delays.Latency`, `.hgrm` files, results of `hftlab.latency` or the network, or a mapping from
+                 names to these; the first is what the others are compared with
+    strategy   : "join" an order joins every better price; "take" the engine's own orders, immediate or cancel; or what makes a
+                 strategy of your own, see `hftlab.fills.strategy`
+    lot        : quantity of an order of join
+    horizon_s  : how long an order of join may rest after the decision
+    markout_s  : after an execution its price is compared with the mid so much later
+    clock      : "receive": decided when the feed was received, where it tells; "exchange": at the time of the exchange
+    fees       : a schedule, or the name of one: none, us-maker-taker, cme-es
+    multiplier : currency per 1.0 of price and lot
+    tick       : price units; default: the greatest common divisor of the steps of the touch
+    blocks     : of time, for the bootstrap, 10 to 10,000
+    seed       : of draws of latencies and of the bootstrap
+    backend    : "auto", "python" or "rust"; a strategy of your own runs in Python
+    engine     : whose orders "take" sends; default the best there is
+    marks      : ns by name, to be marked on the chart beside the latencies: engines and transports as measured
+    raises     : ConfigError, UnknownName; HftlabError where nothing is decided, and for data without orders
+    """
+    check_type("feed", feed, Feed)
+    require_orders(feed)
+    given = as_latencies(latencies)
+    if len(given) < 2:
+        raise ConfigError(f"latencies must be at least 2, the first of them the base, got {len(given)}")
+    if isinstance(strategy, str):
+        check_choice("strategy", strategy, STRATEGIES)
+    check_choice("clock", clock, CLOCKS)
+    check_whole("lot", lot, 1, 2**32 - 1)
+    check_whole("blocks", blocks, 10, 10_000)
+    schedule = SCHEDULES[check_choice("fee schedule", fees, SCHEDULES)] if isinstance(fees, str) else fees
+    horizon_ns = int(check_range("horizon_s", horizon_s, 0, 86_400) * 1e9)
+    markout_ns = int(check_range("markout_s", markout_s, 0, 86_400) * 1e9)
+    events = decode(feed)
+    ends = exchange_events(feed, len(events))
+    money = Money(0, feed.price_scale, getattr(feed, "qty_scale", 1), check_whole("multiplier", multiplier, 1), schedule)
+    game = _Play(feed, events, ends, given, horizon_ns, markout_ns, check_whole("seed", seed, 0), clock, money)
+    if isinstance(strategy, str):
+        worlds, used = _known(game, strategy, lot, tick, backend, engine)
+    else:
+        worlds, used = _own(game, strategy, tick)
+    return LatencyValue(
+        feed=feed.name,
+        day=_day(feed, events),
+        strategy=strategy if isinstance(strategy, str) else getattr(strategy, "__name__", type(strategy).__name__),
+        simulator=resolved(backend) if isinstance(strategy, str) else "python",
+        messages=len(events),
+        lot=lot,
+        horizon_ns=horizon_ns,
+        markout_ns=markout_ns,
+        clock="receive" if clock == "receive" and getattr(feed, "recv_ns", None) is not None else "exchange",
+        tick=used.tick / feed.price_scale,
+        fees=schedule.name,
+        spans=blocks,
+        rows=tuple(_row(latency, trial) for latency, trial in zip(given, worlds, strict=True)),
+        compared=_compared(given, worlds, blocks, seed),
+        marks={name: float(ns) for name, ns in (marks or {}).items()},
+    )
+
+
+def _known(
+    game: _Play, strategy: str, lot: int, tick: int | None, backend: str, engine: Engine | None
+) -> tuple[list[Trials], Money]:
+    """Join and take: decided once, sent once per latency."""
+    default = Engine(until="book" if strategy == "join" else "order")
+    touch, attempts = decide(game.feed, game.events, game.ends, strategy, lot, game.clock, engine or default)
+    # What is still open when the feed ends says nothing: the same attempts are left out for every latency.
+    last = int(game.events["ts_ns"].max()) - game.horizon_ns - game.markout_ns
+    attempts = attempts.where(attempts.seen_ns <= last)
+    if not len(attempts):
+        raise HftlabError(f"{game.feed.name}: must go on for horizon_s and markout_s after the first decision")
+    sent = attempts.requests(game.latencies, game.horizon_ns, game.seed)
+    run = simulate(_same_feed(game), sent, backend=backend)
+    money = _with_tick(game.money, touch, tick)
+    out = []
+    for world in range(len(game.latencies)):
+        orders, fills = run.orders[run.orders["world"] == world], run.fills[run.fills["world"] == world]
+        n, times, qty = len(attempts), attempts.seen_ns, attempts.qty
+        out.append(trials(orders, fills, n, times, qty, touch.mids2, game.markout_ns, money))
+    return out, money
+
+
+def _own(game: _Play, strategy: Callable[..., Any], tick: int | None) -> tuple[list[Trials], Money]:
+    """A strategy of the user's: every order that it enters is an attempt."""
+    paths = [Path(latency, latency, latency) for latency in game.latencies]
+    fills, orders, sent, decided = play(game.feed, game.events, game.ends, strategy, paths, seed=game.seed, clock=game.clock)
+    run = Engine("python", until="book").run(_same_feed(game), record="top")
+    touch = Touch.of(run.columns, game.ends, game.events)
+    money = _with_tick(game.money, touch, tick)
+    enters = sent["action"] != 2
+    ids = np.where(sent["action"] == 3, sent["new_order_id"], sent["order_id"])
+    out = []
+    for world in range(len(paths)):
+        own = enters & (sent["world"] == world)
+        number = {int(order_id): at for at, order_id in enumerate(ids[own].tolist())}
+        its, hits = orders[orders["world"] == world].copy(), fills[fills["world"] == world].copy()
+        for rows in (its, hits):
+            rows["order_id"] = [number[each] for each in rows["order_id"].tolist()]
+        qty = sent["qty"][own].astype(np.int64)
+        out.append(trials(its, hits, len(number), decided[own], qty, touch.mids2, game.markout_ns, money))
+    return out, money
+
+
+def _same_feed(game: _Play) -> Feed:
+    """The feed as it was decoded, so that it is not decoded again."""
+    if game.feed.wire == "events":
+        return game.feed
+    return EventFeed(game.events, symbols=game.feed.symbols, price_scale=game.feed.price_scale, name=game.feed.name)
+
+
+def _with_tick(money: Money, touch: Touch, tick: int | None) -> Money:
+    return replace(money, tick=touch.tick() if tick is None else check_whole("tick", tick, 1))
+
+
+def _day(feed: Feed, events: Events) -> str:
+    """Which day, as far as the feed says."""
+    if feed.epoch != "unix" or not len(events):
+        return "one day, which the feed does not name"
+    first, last = (
+        datetime.fromtimestamp(int(ns) / 1e9, UTC).date().isoformat() for ns in (events["ts_ns"].min(), events["ts_ns"].max())
+    )
+    return first if first == last else f"{first} to {last}"
+
+
+def _row(latency: Latency, trial: Trials) -> LatencyRow:
+    """The means of one latency."""
+
+    def mean(values: Any) -> float:
+        return float(np.mean(values)) if len(values) else float("nan")
+
+    got = trial.executed > 0
+    return LatencyRow(
+        latency=latency.name,
+        p50_ns=latency.quantile(0.5),
+        p999_ns=latency.quantile(0.999),
+        attempts=len(trial.time_ns),
+        ahead=mean(trial.ahead[~np.isnan(trial.ahead)]),
+        front=mean(trial.front),
+        filled=mean(trial.filled),
+        through=mean(trial.through),
+        canceled=mean(trial.canceled),
+        expired=mean(trial.expired),
+        markout=float(trial.value[got].sum() / trial.executed[got].sum()) if got.any() else float("nan"),
+        value=mean(trial.value),
+        money=float(trial.money.sum()),
+    )
+
+
+def _compared(latencies: list[Latency], worlds: list[Trials], blocks: int, seed: int) -> tuple[Compared, ...]:
+    """Every latency but the first against the first, in every metric, corrected together."""
+    times = np.concatenate([world.time_ns for world in worlds])
+    first, last = (int(times.min()), int(times.max())) if len(times) else (0, 0)
+    names: list[tuple[str, str]] = []
+    found = []
+    for metric in METRICS:
+        pairs = [world.by_block(metric, first, last, blocks) for world in worlds]
+        differences = compare(pairs[0], pairs[1:], seed)
+        scale = blocks if metric == "money" else 1
+        names += [(latency.name, metric) for latency in latencies[1:]]
+        found += [replace(each, value=each.value * scale, low=each.low * scale, high=each.high * scale) for each in differences]
+    return tuple(
+        Compared(name, metric, each.value, each.low, each.high, each.p, each.adjusted, each.verdict.value)
+        for (name, metric), each in zip(names, adjust(found), strict=True)
+    )
