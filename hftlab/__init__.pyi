@@ -4,6 +4,7 @@ from . import charts as charts
 from . import conformance as conformance
 from . import experiments as experiments
 from . import feeds as feeds
+from . import fills as fills
 from . import loadtest as loadtest
 from . import measurement as measurement
 from . import net as net
@@ -39,6 +40,10 @@ from .feeds.feed import EventFeed as EventFeed
 from .feeds.feed import Feed as Feed
 from .feeds.itch import ItchFeed as ItchFeed
 from .feeds.reader import load as load
+from .fills.simulation import Fills as Fills
+from .fills.simulation import simulate as simulate
+from .fills.value import latency_value as latency_value
+from .fills.value_result import LatencyValue as LatencyValue
 from .loadtest import stress as stress
 from .profiling import profile as profile
 from .reporting import report as report

@@ -48,6 +48,7 @@ class Feed(ABC):
     qty_scale   : integer units of qty per 1.0 share, lot or coin
     epoch       : "midnight" or "unix", what ts_ns counts from
     wire        : "itch" if blocks() yields framed ITCH 5.0, "events" if chunks() and event_blocks() yield records
+    by_order    : whether it carries single orders (L3); False where an order stands for a whole price level (L2)
     format      : what it was read from, by the name of its reader; "" for a feed in memory
     """
 
@@ -56,6 +57,7 @@ class Feed(ABC):
     qty_scale: int = 1
     epoch: str = "midnight"
     wire: str
+    by_order: bool = True
     format: str = ""
 
     @property

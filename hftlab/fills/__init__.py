@@ -3,7 +3,7 @@
 requests.py    what we send (enter, cancel, replace) and what comes of it (fills, outcomes): records
 shadow.py      one order of ours in somebody else's book: who is ahead of it, by id
 simulator.py   THE REFERENCE: one event of the feed, then the next; the Rust twin in rust_ext/src/fills gives identical fills
-simulate.py    the door: simulate(feed, requests)
+simulation.py  the door: simulate(feed, requests)
 accounts.py    position, cash and fees in whole units of money
 delays.py      latency as an object: a constant, or what was measured
 attempts.py    the two strategies that are known beforehand: join every better price, take what the engine takes

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +19,7 @@ from hftlab.events import Events, Kind, Side
 from hftlab.feeds.feed import Feed
 from hftlab.fills.delays import Latency
 from hftlab.fills.requests import REQUEST_DTYPE, Action, Requests, TimeInForce
-from hftlab.fills.simulate import Array
+from hftlab.fills.simulation import Array
 
 Ints = NDArray[np.int64]
 
@@ -127,7 +128,7 @@ class Attempts:
 
 def seen(feed: Feed, index: Ints, ts_ns: Ints, clock: str) -> Ints:
     """When we had the messages of these numbers, in the clock of the exchange: as received where the feed tells, never before."""
-    received = getattr(feed, "recv_ns", None) if clock == "receive" else None
+    received = feed.recv_ns if clock == "receive" else None
     return ts_ns if received is None else np.maximum(np.asarray(received).astype(np.int64)[index], ts_ns)
 
 

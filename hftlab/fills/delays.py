@@ -87,7 +87,8 @@ class Sampled(Latency):
         n, size = len(times_ns), len(self.samples)
         starts = random.integers(0, size, -(-n // self.stretch))
         places = (starts[:, None] + np.arange(self.stretch)[None, :]).ravel()[:n] % size
-        return np.asarray(self.samples, np.int64)[places]
+        drawn: Times = self.samples[places]
+        return drawn
 
 
 def constant(ns: float) -> Latency:
@@ -172,7 +173,7 @@ def of_result(result: Any) -> dict[str, Latency]:
     if hasattr(result, "timings") and hasattr(result, "label"):
         total = result["total"]
         return {result.label: counted(result.label, total.raw, total.clock_ns)}
-    out = {}
+    out: dict[str, Latency] = {}
     for each in getattr(result, "results", ()):
         summary = each.times["service"] if hasattr(each, "times") else getattr(each, "one_way", {})
         known = {_PERCENTILES[name]: ns for name, ns in summary.items() if name in _PERCENTILES and ns is not None}

@@ -63,7 +63,7 @@ def block_of(times_ns: NDArray[Any], blocks: int) -> NDArray[np.int64]:
 
 def sums(blocks: NDArray[np.int64], values: NDArray[Any], count: int) -> Floats:
     """Sums of values by block, (count,) float64."""
-    return np.bincount(blocks, np.asarray(values, np.float64), minlength=count)
+    return np.bincount(blocks, np.asarray(values, np.float64), minlength=count).astype(np.float64)
 
 
 def compare(base: tuple[Floats, Floats], others: Sequence[tuple[Floats, Floats]], seed: int = 1) -> list[Difference]:

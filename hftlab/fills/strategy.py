@@ -1,6 +1,6 @@
 """Any strategy: it sees the market at the end of each exchange event, sends requests, and hears late what became of them.
 
-A strategy is an object with `update`, as the order stage has it, and if it likes `on_report`; each returns the requests it sends, as
+A strategy is an object with `update`, as the order stage has it, and if it likes `on_report`; each returns the requests it sends:
 mappings of REQUEST_DTYPE's fields without `time_ns`, `after` and `world`, which are ours to know. It is made once per latency, by
 what `latency_value` is given. All of them see the same feed, in one pass of the reference simulator.
 """
@@ -21,7 +21,7 @@ from hftlab.events import Events
 from hftlab.feeds.feed import Feed
 from hftlab.fills.delays import BURST_NS, Latency
 from hftlab.fills.requests import Requests, requests
-from hftlab.fills.simulate import Array
+from hftlab.fills.simulation import Array
 from hftlab.fills.simulator import Fill, Request, Simulator
 from hftlab.settings import SignalConfig
 from hftlab.stages.book import EMPTY_TOP, Top
@@ -146,7 +146,7 @@ def play(
     """
     worlds = [_World(number, made(strategy), path, seed) for number, path in enumerate(paths)]
     player = Player(worlds, config or SignalConfig())
-    received = getattr(feed, "recv_ns", None) if clock == "receive" else None
+    received = feed.recv_ns if clock == "receive" else None
     tops: dict[int, Top] = {}
     started = True  # whether the next message begins an exchange event
     for number, event in enumerate(events.tolist()):

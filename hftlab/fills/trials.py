@@ -12,7 +12,7 @@ from hftlab.events import Side
 from hftlab.fills.accounts import FEE_UNITS, FeeSchedule
 from hftlab.fills.inference import Floats, block_of, sums
 from hftlab.fills.requests import Reason
-from hftlab.fills.simulate import Array
+from hftlab.fills.simulation import Array
 
 #: Metric -> what it is.
 METRICS = {
@@ -68,7 +68,7 @@ class Trials:
         return self.filled + self.through
 
     def by_block(self, metric: str, first_ns: int, last_ns: int, blocks: int) -> tuple[Floats, Floats]:
-        """(got, tried) of a metric by block of the time from first to last: tried counts attempts, or for money the block itself."""
+        """(got, tried) of a metric by block of the time from first to last; tried: attempts, or for money the block itself."""
         times = np.concatenate([[first_ns, last_ns], self.time_ns])
         block = block_of(times, blocks)[2:]
         got = sums(block, getattr(self, metric), blocks)
@@ -94,8 +94,8 @@ def trials(
     whole = qty.astype(np.float64)
     worth = _worth(fills, mids2, markout_ns)
     at = fills["order_id"].astype(np.int64)
-    gained = np.bincount(at, worth / money.tick * fills["qty"], n)
-    paid = np.bincount(at, money.currency(worth, fills["reason"].astype(np.int64), fills["qty"].astype(np.float64)), n)
+    gained = sums(at, worth / money.tick * fills["qty"], n)
+    paid = sums(at, money.currency(worth, fills["reason"].astype(np.int64), fills["qty"].astype(np.float64)), n)
     own = orders["order_id"].astype(np.int64)
     shares = {name: np.zeros(n) for name in ("filled", "through", "expired", "front")}
     for name in ("filled", "through", "expired"):

@@ -13,11 +13,11 @@ from hftlab.engine.engine import Engine, decode
 from hftlab.errors import ConfigError, HftlabError, check_choice, check_range, check_type, check_whole
 from hftlab.events import Events
 from hftlab.feeds.feed import EventFeed, Feed
-from hftlab.fills.accounts import NO_FEES, SCHEDULES, FeeSchedule
+from hftlab.fills.accounts import SCHEDULES, FeeSchedule
 from hftlab.fills.attempts import Touch, decide
 from hftlab.fills.delays import LADDER, Latency, as_latencies
 from hftlab.fills.inference import adjust, compare
-from hftlab.fills.simulate import Array, exchange_events, require_orders, resolved, simulate
+from hftlab.fills.simulation import Array, exchange_events, require_orders, resolved, simulate
 from hftlab.fills.strategy import Path, play
 from hftlab.fills.trials import METRICS, Money, Trials, trials
 from hftlab.fills.value_result import Compared, LatencyRow, LatencyValue
@@ -40,6 +40,27 @@ class _Play:
     clock: str
     money: Money
 
+    @classmethod
+    def of(cls, feed: Feed, latencies: Any, horizon_s: float, markout_s: float, seed: int, clock: str, money: Money) -> _Play:
+        """Everything checked; the feed decoded once."""
+        given = as_latencies(latencies)
+        if len(given) < 2:
+            raise ConfigError(f"latencies must be at least 2, the first of them the base, got {len(given)}")
+        check_choice("clock", clock, CLOCKS)
+        horizon_ns = int(check_range("horizon_s", horizon_s, 0, 86_400) * 1e9)
+        markout_ns = int(check_range("markout_s", markout_s, 0, 86_400) * 1e9)
+        events = decode(feed)
+        ends = exchange_events(feed, len(events))
+        return cls(feed, events, ends, given, horizon_ns, markout_ns, check_whole("seed", seed, 0), clock, money)
+
+    @property
+    def same_feed(self) -> Feed:
+        """The feed as it was decoded, so that it is not decoded again."""
+        feed = self.feed
+        if feed.wire == "events":
+            return feed
+        return EventFeed(self.events, symbols=feed.symbols, price_scale=feed.price_scale, name=feed.name)
+
 
 def latency_value(
     feed: Feed,
@@ -50,7 +71,7 @@ def latency_value(
     horizon_s: float = 5.0,
     markout_s: float = 1.0,
     clock: str = "receive",
-    fees: FeeSchedule | str = NO_FEES,
+    fees: FeeSchedule | str = "none",
     multiplier: int = 1,
     tick: int | None = None,
     blocks: int = 60,
@@ -61,68 +82,62 @@ def latency_value(
 ) -> LatencyValue:
     """Ask what being later costs: the same decisions on the same events, sent with each latency, in one pass.
 
-    feed       : order by order (L3)
-    latencies  : ns, `hftlab.fills.delays.Latency`, `.hgrm` files, results of `hftlab.latency` or the network, or a mapping from
-                 names to these; the first is what the others are compared with
-    strategy   : "join" an order joins every better price; "take" the engine's own orders, immediate or cancel; or what makes a
-                 strategy of your own, see `hftlab.fills.strategy`
-    lot        : quantity of an order of join
-    horizon_s  : how long an order of join may rest after the decision
-    markout_s  : after an execution its price is compared with the mid so much later
-    clock      : "receive": decided when the feed was received, where it tells; "exchange": at the time of the exchange
-    fees       : a schedule, or the name of one: none, us-maker-taker, cme-es
-    multiplier : currency per 1.0 of price and lot
-    tick       : price units; default: the greatest common divisor of the steps of the touch
-    blocks     : of time, for the bootstrap, 10 to 10,000
-    seed       : of draws of latencies and of the bootstrap
-    backend    : "auto", "python" or "rust"; a strategy of your own runs in Python
-    engine     : whose orders "take" sends; default the best there is
-    marks      : ns by name, to be marked on the chart beside the latencies: engines and transports as measured
-    raises     : ConfigError, UnknownName; HftlabError where nothing is decided, and for data without orders
+    feed      : order by order (L3)
+    latencies : ns, `hftlab.fills.delays.Latency`, `.hgrm` files, results of `hftlab.latency` or the network, or a mapping from
+                names to these; the first is what the others are compared with
+    strategy  : "join" every better price; "take" the engine's own orders, immediate or cancel; or what makes a strategy of yours
+    lot       : quantity of an order of join; horizon_s: how long it may rest after the decision
+    markout_s : after an execution its price is compared with the mid so much later
+    clock     : "receive" decided when the feed was received, where it tells; "exchange" at the time of the exchange
+    fees      : a schedule, or the name of one; none, us-maker-taker, cme-es
+    multiplier, tick : currency per 1.0 of price and lot; price units, default what all steps of the touch are multiples of
+    blocks    : of time, for the bootstrap, 10 to 10,000; seed: of draws of latencies and of the bootstrap
+    backend   : "auto", "python" or "rust"; engine: whose orders "take" sends, default the best there is
+    marks     : ns by name, to be marked on the chart beside the latencies, as engines and transports were measured
+    raises    : ConfigError, UnknownName; HftlabError where nothing is decided, and for data without orders
     """
-    check_type("feed", feed, Feed)
-    require_orders(feed)
-    given = as_latencies(latencies)
-    if len(given) < 2:
-        raise ConfigError(f"latencies must be at least 2, the first of them the base, got {len(given)}")
-    if isinstance(strategy, str):
-        check_choice("strategy", strategy, STRATEGIES)
-    check_choice("clock", clock, CLOCKS)
-    check_whole("lot", lot, 1, 2**32 - 1)
+    require_orders(check_type("feed", feed, Feed))
     check_whole("blocks", blocks, 10, 10_000)
     schedule = SCHEDULES[check_choice("fee schedule", fees, SCHEDULES)] if isinstance(fees, str) else fees
-    horizon_ns = int(check_range("horizon_s", horizon_s, 0, 86_400) * 1e9)
-    markout_ns = int(check_range("markout_s", markout_s, 0, 86_400) * 1e9)
-    events = decode(feed)
-    ends = exchange_events(feed, len(events))
-    money = Money(0, feed.price_scale, getattr(feed, "qty_scale", 1), check_whole("multiplier", multiplier, 1), schedule)
-    game = _Play(feed, events, ends, given, horizon_ns, markout_ns, check_whole("seed", seed, 0), clock, money)
+    money = Money(1, feed.price_scale, feed.qty_scale, check_whole("multiplier", multiplier, 1), schedule)
+    game = _Play.of(feed, latencies, horizon_s, markout_s, seed, clock, money)
     if isinstance(strategy, str):
-        worlds, used = _known(game, strategy, lot, tick, backend, engine)
+        check_choice("strategy", strategy, STRATEGIES)
+        worlds, tick = _known(game, strategy, check_whole("lot", lot, 1, 2**32 - 1), tick, backend, engine)
     else:
-        worlds, used = _own(game, strategy, tick)
+        worlds, tick = _own(game, strategy, tick)
+    simulator = resolved(backend) if isinstance(strategy, str) else "python"
+    result = _result(game, strategy, worlds, blocks, lot, tick, simulator)
+    return replace(result, marks={name: float(ns) for name, ns in (marks or {}).items()})
+
+
+def _result(
+    game: _Play, strategy: str | Callable[..., Any], worlds: list[Trials], blocks: int, lot: int, tick: int, simulator: str
+) -> LatencyValue:
+    """What was played, in rows and comparisons."""
+    feed = game.feed
     return LatencyValue(
         feed=feed.name,
-        day=_day(feed, events),
-        strategy=strategy if isinstance(strategy, str) else getattr(strategy, "__name__", type(strategy).__name__),
-        simulator=resolved(backend) if isinstance(strategy, str) else "python",
-        messages=len(events),
+        day=_day(game),
+        messages=len(game.events),
+        fees=game.money.fees.name,
         lot=lot,
-        horizon_ns=horizon_ns,
-        markout_ns=markout_ns,
-        clock="receive" if clock == "receive" and getattr(feed, "recv_ns", None) is not None else "exchange",
-        tick=used.tick / feed.price_scale,
-        fees=schedule.name,
+        strategy=strategy if isinstance(strategy, str) else getattr(strategy, "__name__", type(strategy).__name__),
+        simulator=simulator,
+        horizon_ns=game.horizon_ns,
+        markout_ns=game.markout_ns,
+        clock="exchange" if feed.recv_ns is None else game.clock,
+        tick=tick / feed.price_scale,
         spans=blocks,
-        rows=tuple(_row(latency, trial) for latency, trial in zip(given, worlds, strict=True)),
-        compared=_compared(given, worlds, blocks, seed),
-        marks={name: float(ns) for name, ns in (marks or {}).items()},
+        rows=tuple(_row(latency, trial) for latency, trial in zip(game.latencies, worlds, strict=True)),
+        compared=_compared(game.latencies, worlds, blocks, game.seed),
+        marks={},
     )
 
 
 def _known(
     game: _Play, strategy: str, lot: int, tick: int | None, backend: str, engine: Engine | None
-) -> tuple[list[Trials], Money]:
+) -> tuple[list[Trials], int]:
     """Join and take: decided once, sent once per latency."""
     default = Engine(until="book" if strategy == "join" else "order")
     touch, attempts = decide(game.feed, game.events, game.ends, strategy, lot, game.clock, engine or default)
@@ -132,21 +147,21 @@ def _known(
     if not len(attempts):
         raise HftlabError(f"{game.feed.name}: must go on for horizon_s and markout_s after the first decision")
     sent = attempts.requests(game.latencies, game.horizon_ns, game.seed)
-    run = simulate(_same_feed(game), sent, backend=backend)
+    run = simulate(game.same_feed, sent, backend=backend)
     money = _with_tick(game.money, touch, tick)
     out = []
     for world in range(len(game.latencies)):
         orders, fills = run.orders[run.orders["world"] == world], run.fills[run.fills["world"] == world]
         n, times, qty = len(attempts), attempts.seen_ns, attempts.qty
         out.append(trials(orders, fills, n, times, qty, touch.mids2, game.markout_ns, money))
-    return out, money
+    return out, money.tick
 
 
-def _own(game: _Play, strategy: Callable[..., Any], tick: int | None) -> tuple[list[Trials], Money]:
+def _own(game: _Play, strategy: Callable[..., Any], tick: int | None) -> tuple[list[Trials], int]:
     """A strategy of the user's: every order that it enters is an attempt."""
     paths = [Path(latency, latency, latency) for latency in game.latencies]
     fills, orders, sent, decided = play(game.feed, game.events, game.ends, strategy, paths, seed=game.seed, clock=game.clock)
-    run = Engine("python", until="book").run(_same_feed(game), record="top")
+    run = Engine("python", until="book").run(game.same_feed, record="top")
     touch = Touch.of(run.columns, game.ends, game.events)
     money = _with_tick(game.money, touch, tick)
     enters = sent["action"] != 2
@@ -160,27 +175,19 @@ def _own(game: _Play, strategy: Callable[..., Any], tick: int | None) -> tuple[l
             rows["order_id"] = [number[each] for each in rows["order_id"].tolist()]
         qty = sent["qty"][own].astype(np.int64)
         out.append(trials(its, hits, len(number), decided[own], qty, touch.mids2, game.markout_ns, money))
-    return out, money
-
-
-def _same_feed(game: _Play) -> Feed:
-    """The feed as it was decoded, so that it is not decoded again."""
-    if game.feed.wire == "events":
-        return game.feed
-    return EventFeed(game.events, symbols=game.feed.symbols, price_scale=game.feed.price_scale, name=game.feed.name)
+    return out, money.tick
 
 
 def _with_tick(money: Money, touch: Touch, tick: int | None) -> Money:
     return replace(money, tick=touch.tick() if tick is None else check_whole("tick", tick, 1))
 
 
-def _day(feed: Feed, events: Events) -> str:
+def _day(game: _Play) -> str:
     """Which day, as far as the feed says."""
-    if feed.epoch != "unix" or not len(events):
+    times = game.events["ts_ns"][game.events["ts_ns"] > 0]
+    if game.feed.epoch != "unix" or not len(times):
         return "one day, which the feed does not name"
-    first, last = (
-        datetime.fromtimestamp(int(ns) / 1e9, UTC).date().isoformat() for ns in (events["ts_ns"].min(), events["ts_ns"].max())
-    )
+    first, last = (datetime.fromtimestamp(int(ns) / 1e9, UTC).date().isoformat() for ns in (times.min(), times.max()))
     return first if first == last else f"{first} to {last}"
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hftlab.fills.inference import Verdict
-from hftlab.fills.simulate import ASSUMED
+from hftlab.fills.simulation import ASSUMED
 from hftlab.fills.trials import METRICS
 from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, duration, number, table
 
+if TYPE_CHECKING:
+    import polars as pl
+
 #: Races last so long, ns: the modal ones of the London Stock Exchange in Aquilina, Budish and O'Neill, QJE 137(1), 2022.
 RACES_NS = (5_000.0, 10_000.0)
+RACES = "shaded: most races last 5 to 10 µs (Aquilina, Budish, O'Neill 2022); dotted: as measured"
 #: Metric -> its name in tables.
 METRIC_TITLES = {"filled": "P(fill)", "executed": "P(execution)", "value": "ticks per attempt", "money": "money"}
 #: Where a latency of 0 stands on a logarithmic axis, ns.
@@ -48,7 +52,7 @@ class LatencyRow:
 
 @dataclass(frozen=True)
 class Compared:
-    """A latency less the base, in one metric of METRICS. low, high: 95 % of this alone; adjusted: p for all comparisons together."""
+    """A latency less the base, in one metric of METRICS. low, high: 95 % of this alone; adjusted: p for all comparisons."""
 
     latency: str
     metric: str
@@ -161,11 +165,29 @@ class LatencyValue(StoredResult):
         ]
 
     def plot(self) -> Any:
-        """Value and probability of a fill against latency, as an Altair chart; marked are `marks` and published races."""
-        from hftlab.charts import latency_value_chart
+        """P(fill) and value against latency, both less those of the base; marked: `marks`, published races."""
+        from hftlab.charts import line_chart
 
-        said = [f"{self.strategy} on {self.feed}, {self.day}", ASSUMED]
-        return latency_value_chart(self.frame(), self.marks, RACES_NS, said, LEAST_NS)
+        axis: dict[str, Any] = {"x": "latency, µs", "log_x": True, "rule": 0.0, "height": 200}
+        axis["spans"] = {"": (RACES_NS[0] / 1e3, RACES_NS[1] / 1e3)}
+        marks = {name: max(ns, LEAST_NS) / 1e3 for name, ns in self.marks.items()}
+        said = [f"{self.strategy} on {self.feed}, {self.day}", ASSUMED, RACES]
+        title = f"What latency is worth, against {self.rows[0].latency}"
+        filled = line_chart(self._curve("filled"), title, said, y="P(fill), difference", marks=marks, **axis)
+        return filled & line_chart(self._curve("value"), "", y="ticks per attempt, difference", **axis)
+
+    def _curve(self, metric: str) -> pl.DataFrame:
+        """series, x, y, low, high of one metric, for the chart."""
+        import polars as pl
+
+        def point(row: LatencyRow, y: float, low: float | None, high: float | None) -> dict[str, Any]:
+            ends = {"low": y if low is None else low, "high": y if high is None else high}
+            return {"series": self.strategy, "x": max(row.p50_ns, LEAST_NS) / 1e3, "y": y, **ends}
+
+        base, *others = self.rows
+        apart = [(row, self.difference(row.latency, metric)) for row in others]
+        rows = [point(row, each.difference, each.low, each.high) for row, each in apart]
+        return pl.DataFrame([point(base, 0.0, 0.0, 0.0), *rows]).sort("x")
 
 
 _APART = (Verdict.HIGHER.value, Verdict.LOWER.value)

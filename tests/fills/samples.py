@@ -59,9 +59,8 @@ def esh4(path: Path) -> hftlab.EventFeed:
         if records["flags"][i] & 0x80:
             filled.clear()
         out[i] = (ts, order, new, price, qty, 1, kind, SIDES.get(side, 0))
-    feed = hftlab.EventFeed(out, symbols=("", "ESH4"), price_scale=100, epoch="unix", name="esh4")
-    feed.event_end, feed.recv_ns = (records["flags"] & 0x80) > 0, records["recv"].copy()
-    return feed
+    beside = {"recv_ns": records["recv"].copy(), "event_end": (records["flags"] & 0x80) > 0}
+    return hftlab.EventFeed(out, symbols=("", "ESH4"), price_scale=100, epoch="unix", name="esh4", **beside)
 
 
 def lobster(path: Path) -> hftlab.EventFeed:

@@ -18,7 +18,7 @@ from hftlab.engine.engine import decode
 from hftlab.events import EVENT_DTYPE, Events, Kind
 from hftlab.feeds.feed import EventFeed, Feed
 from hftlab.fills.requests import Action, Reason, Requests, TimeInForce, requests
-from hftlab.fills.simulate import resolved, simulate
+from hftlab.fills.simulation import resolved, simulate
 from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, table
 from hftlab.stages.book import Book

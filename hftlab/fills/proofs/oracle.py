@@ -15,7 +15,7 @@ from typing import Any
 from hftlab.engine.engine import decode
 from hftlab.events import Kind, Side
 from hftlab.feeds.feed import Feed
-from hftlab.fills.simulate import exchange_events, require_orders
+from hftlab.fills.simulation import exchange_events, require_orders
 from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, table
 from hftlab.stages.book import Book

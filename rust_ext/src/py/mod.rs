@@ -11,6 +11,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 
 mod allocations;
 mod clocks;
+mod fills;
 mod live;
 mod result;
 mod settings;
@@ -91,6 +92,8 @@ mod hftlab_rust {
 
     #[pymodule_export]
     use super::clocks::{clock_info, clock_stamps, jitter};
+    #[pymodule_export]
+    use super::fills::FillSimulator;
     #[pymodule_export]
     use super::tick_to_trade::wire_run;
     #[pymodule_export]

@@ -13,7 +13,7 @@ from hftlab.errors import BackendMissing, HftlabError, check_choice, check_type
 from hftlab.events import Events
 from hftlab.feeds.feed import Feed
 from hftlab.fills.accounts import NO_FEES, Account, FeeSchedule
-from hftlab.fills.requests import Reason, Requests, State, check_requests
+from hftlab.fills.requests import FILL_DTYPE, OUTCOME_DTYPE, Reason, Requests, State, check_requests
 from hftlab.fills.simulator import Simulator
 from hftlab.presentation.document import Table, table
 from hftlab.presentation.result import Result
@@ -93,8 +93,7 @@ def simulate(feed: Feed, requests: Requests, *, backend: str = "auto") -> Fills:
     name = resolved(backend)
     run = _run_rust if name == "rust" else _run_python
     fills, orders, elapsed_ns = run(events, ends, at, rows)
-    scale = getattr(feed, "qty_scale", 1)
-    return Fills(feed.name, name, fills, orders, len(events), elapsed_ns, feed.price_scale, scale)
+    return Fills(feed.name, name, fills, orders, len(events), elapsed_ns, feed.price_scale, feed.qty_scale)
 
 
 def resolved(backend: str) -> str:
@@ -108,7 +107,7 @@ def resolved(backend: str) -> str:
 
 def require_orders(feed: Feed) -> None:
     """Raises HftlabError unless a feed carries single orders: in levels alone nobody has a place in a queue."""
-    if getattr(feed, "level", 3) < 3:
+    if not feed.by_order:
         raise HftlabError(
             f"{feed.name}: fills need a feed of orders (L3), got one of price levels (L2), in which no queue position can be "
             "known; hftlab.fills.queue_model.simulate_l2 guesses it by a model that is named"
@@ -120,8 +119,7 @@ def exchange_events(feed: Feed, messages: int) -> Array | None:
 
     raises : HftlabError for a side array of another length
     """
-    ends = getattr(feed, "event_end", None)
-    if ends is None:
+    if (ends := feed.event_end) is None:
         return None
     ends = np.ascontiguousarray(ends, np.bool_)
     if len(ends) != messages:
@@ -157,4 +155,4 @@ def _run_rust(events: Events, ends: Array | None, at: Array, requests: Requests)
     simulator = hftlab_rust.FillSimulator()
     simulator.run(events, ends, at, requests)
     fills, orders, elapsed_ns = simulator.finish()
-    return fills, orders, elapsed_ns
+    return fills.view(FILL_DTYPE), orders.view(OUTCOME_DTYPE), elapsed_ns
