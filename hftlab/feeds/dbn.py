@@ -3,7 +3,9 @@
     "DBN" version u8 | length u32, metadata | record, record ...        (little-endian)
 
 Prices keep all their digits: 1 unit is 1e-9. Add, cancel, modify and clear change the book; trade (T), fill (F) and none (N) do
-not: the cancel that follows a fill does. An exchange event ends where F_LAST is set.
+not: the cancel that follows a fill does. T and F are TRADEs: T names who came, F who rested, at its own price. An order that has
+shown all it had and is modified after its fills was refreshed from its hidden part, and goes to the back. An exchange event ends
+where F_LAST is set.
 """
 
 from __future__ import annotations
@@ -76,7 +78,7 @@ def _table(**values: int) -> NDArray[np.uint8]:
     return out
 
 
-_KINDS = _table(A=Kind.ADD, C=Kind.CANCEL, R=Kind.CLEAR, T=Kind.TRADE)
+_KINDS = _table(A=Kind.ADD, C=Kind.CANCEL, R=Kind.CLEAR, T=Kind.TRADE, F=Kind.TRADE)
 _SIDES = _table(B=Side.BID, A=Side.ASK)
 
 

@@ -2,7 +2,7 @@
 
 A feed of records does not change with the format: a modify, a set price level or a snapshot becomes what the book already knows.
 
-    modify that only shrinks                  CANCEL of the difference
+    modify that only shrinks                  CANCEL of the difference; after fills of all that was shown a REPLACE
     modify of the price, or one that grows    REPLACE with the same id: it loses its place
     modify of nothing                         OTHER
     modify of an order nobody has seen        ADD
@@ -34,8 +34,8 @@ MOST_QTY, MOST_PRICE = 2**32 - 1, 2**63 - 1
 MOST_SYMBOLS = 2**16 - 1
 LONGEST_LINE = 1 << 16  # bytes; what is longer is no line of market data
 MODIFY, RESET = 1, 2  # what a modify does to an order's place: see `Orders.resolve`
-_OTHER, _ADD, _EXECUTE, _CANCEL, _DELETE, _REPLACE, _CLEAR = (
-    int(kind) for kind in (Kind.OTHER, Kind.ADD, Kind.EXECUTE, Kind.CANCEL, Kind.DELETE, Kind.REPLACE, Kind.CLEAR)
+_OTHER, _ADD, _EXECUTE, _CANCEL, _DELETE, _REPLACE, _TRADE, _CLEAR = (
+    int(kind) for kind in (Kind.OTHER, Kind.ADD, Kind.EXECUTE, Kind.CANCEL, Kind.DELETE, Kind.REPLACE, Kind.TRADE, Kind.CLEAR)
 )
 
 
@@ -90,7 +90,7 @@ class Orders:
     """What is left of each live order, by which a modify becomes what the book knows."""
 
     def __init__(self) -> None:
-        self._live: dict[int, list[int]] = {}  # id -> [instrument, price, qty]
+        self._live: dict[int, list[int]] = {}  # id -> [instrument, price, qty, fills reported that are not taken off yet]
 
     def resolve(self, events: Events, modifies: NDArray[np.uint8]) -> None:
         """Give each modify among the records its kind, quantity and new id, in place; the others say what they do to orders.
@@ -106,24 +106,27 @@ class Orders:
                     modify, order, instrument, price, qty
                 )
             elif kind == _ADD:
-                live[order] = [instrument, price, qty]
+                live[order] = [instrument, price, qty, 0]
             elif kind in (_CANCEL, _EXECUTE) and order in live:
-                live[order][2] -= qty
+                live[order][2:] = live[order][2] - qty, 0
                 if live[order][2] <= 0:
                     del live[order]
             elif kind == _DELETE:
                 live.pop(order, None)
+            elif kind == _TRADE and order in live and live[order][1] == price:
+                live[order][3] += qty
             elif kind == _CLEAR:
                 self._live = live = {key: one for key, one in live.items() if one[0] != instrument}
 
     def _modify(self, modify: int, order: int, instrument: int, price: int, qty: int) -> tuple[int, int, int]:
         """Kind, quantity and new id."""
         before = self._live.get(order)
-        self._live[order] = [instrument, price, qty]
+        self._live[order] = [instrument, price, qty, 0]
         if before is None:
             return _ADD, qty, 0
         less = before[2] - qty
-        if modify == RESET or price != before[1] or less < 0:
+        refreshed = before[3] >= before[2]  # all that was shown is filled: what stands there now came from behind
+        if modify == RESET or price != before[1] or less < 0 or (refreshed and qty):
             return _REPLACE, qty, order
         if qty == 0:
             del self._live[order]

@@ -47,7 +47,7 @@ def test_every_record_says_what_the_makers_decoder_says(name: str, data_dir: Pat
     assert events["price"].tolist() == prices
     same = [i for i, record in enumerate(wanted) if str(record.action) != "M"]
     assert events["qty"][same].tolist() == [wanted[i].size for i in same]
-    kinds = {"A": Kind.ADD, "C": Kind.CANCEL, "R": Kind.CLEAR, "T": Kind.TRADE, "F": Kind.OTHER, "N": Kind.OTHER}
+    kinds = {"A": Kind.ADD, "C": Kind.CANCEL, "R": Kind.CLEAR, "T": Kind.TRADE, "F": Kind.TRADE, "N": Kind.OTHER}
     assert events["kind"][same].tolist() == [kinds[str(wanted[i].action)] for i in same]
 
 
@@ -131,7 +131,7 @@ def test_a_modify_becomes_what_it_does_to_the_place_in_the_queue(tmp_path: Path,
         (record("M", size=4), ("CANCEL", 6, 0)),  # shrinks: keeps its place
         (record("M", size=5), ("REPLACE", 5, 1)),  # grows: loses it
         (record("M", size=2, price=2 * 10**9), ("REPLACE", 2, 1)),
-        (record("F", size=1), ("OTHER", 1, 0)),
+        (record("F", size=1), ("TRADE", 1, 0)),
         (record("T", order=0, size=1), ("TRADE", 1, 0)),
         (record("C", size=1), ("CANCEL", 1, 0)),
         (record("M", size=3, price=2 * 10**9), ("REPLACE", 3, 1)),  # one was left
@@ -145,6 +145,18 @@ def test_a_modify_becomes_what_it_does_to_the_place_in_the_queue(tmp_path: Path,
     assert kinds(feed) == [wanted for _, wanted in steps]
     run = hftlab.Engine(backend).run(feed)
     assert (run.faults, run.book("XYZ").rows()) == ({}, [("bid", 10**9, 3, 1)])
+
+
+def test_an_iceberg_that_is_refreshed_goes_to_the_back(tmp_path: Path) -> None:
+    steps = [
+        (record("A", size=4), ("ADD", 4, 0)),
+        (record("F", size=3), ("TRADE", 3, 0)),
+        (record("M", size=1), ("CANCEL", 3, 0)),  # what is left stays
+        (record("F", size=1), ("TRADE", 1, 0)),
+        (record("M", size=1), ("REPLACE", 1, 1)),  # all that was shown is gone: this came from behind
+        (record("M", size=1), ("OTHER", 1, 0)),
+    ]
+    assert kinds(opened(tmp_path, file(*(step for step, _ in steps)))) == [wanted for _, wanted in steps]
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
