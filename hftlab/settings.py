@@ -117,6 +117,7 @@ class Settings:
                       engine may ignore it and keep samples
     slowest, around : how many of the slowest messages are kept (0 to 1,000), and how many before and after each (0 to 1,000);
                       an engine may ignore them
+    warm_up         : messages at the start that are not stamped; an engine may ignore it
     fills           : "assumed": an order is filled at once, as in replay; "reported": as `LiveSession.on_report` says
     first_ref       : UserRefNum of the first order, 1 to 2^32-1
     """
@@ -131,6 +132,7 @@ class Settings:
     keep: Keep = "samples"
     slowest: int = 0
     around: int = 8
+    warm_up: int = 0
     strict: bool = False
     price_scale: int = 10_000
     symbols: tuple[str, ...] = ()
@@ -154,6 +156,7 @@ class Settings:
         for name, low, high in (
             ("slowest", 0, 1_000),
             ("around", 0, 1_000),
+            ("warm_up", 0, 2**62),
             ("price_scale", 1, 10**12),
             ("first_ref", 1, 2**32 - 1),
         ):

@@ -9,6 +9,7 @@ from typing import Any
 
 from hftlab.cli.options import Action, Given, Options, feed_of, show
 from hftlab.errors import ConfigError
+from hftlab.feeds.feed import Feed
 
 _ENGINE = "backend and variant, e.g. rust book=btree"
 
@@ -18,13 +19,13 @@ def bench(options: Options) -> Action:
     from hftlab.experiments.ablation import ablate
     from hftlab.experiments.stages import bench as stages
 
-    options.feed(100_000)
+    options.feed(50_000)
     options.add("--ablate", action="store_true", help="switch one optimisation of the Rust engine at a time instead")
     options.of(stages, "rounds seed", rounds=None)
     options.engines()
     options.placement(short=True)
     options.result()
-    return lambda given: show(given.call(ablate if given.ablate else stages, feed=feed_of(given)), given)
+    return lambda given: show(given.call(ablate if given.ablate else stages, feed=chosen_feed(given)), given)
 
 
 def latency(options: Options) -> Action:
@@ -42,7 +43,7 @@ def latency(options: Options) -> Action:
     options.result()
 
     def act(given: Given) -> int:
-        report = given.call(latency, engine=engine_of(given, "auto"), feed=feed_of(given))
+        report = given.call(latency, engine=engine_of(given, "auto"), feed=chosen_feed(given))
         for part, text in report.hgrm().items() if given.hgrm else ():
             output.write_text(Path(given.hgrm) / f"{part}.hgrm", text)
         if given.trace and report.slowest:
@@ -92,7 +93,13 @@ def measured(options: Options, experiment: Callable[..., Any], but: str = "feed 
     options.of(experiment, but=but, **more)
     options.placement()
     options.result()
-    return lambda given: show(given.call(experiment, **({"feed": feed_of(given)} if "feed" in parameters else {})), given)
+    return lambda given: show(given.call(experiment, **({"feed": chosen_feed(given)} if "feed" in parameters else {})), given)
+
+
+def chosen_feed(given: Given) -> Feed | None:
+    """The feed that was asked for, its book filled before the clock runs; None where nothing was said, for the default."""
+    default = not given.feed and given.regime in (None, "calm") and given.symbols is None
+    return None if default else feed_of(given, warm=True)
 
 
 def engine_of(given: Given, default: str) -> str:

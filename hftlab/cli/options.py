@@ -187,12 +187,16 @@ def placement(given: Given) -> Iterator[None]:
         yield
 
 
-def feed_of(given: Given) -> Feed:
-    """The file that was named, or the feed that the options of the generator describe. Raises FeedError, ConfigError."""
+def feed_of(given: Given, *, warm: bool = False) -> Feed:
+    """The file that was named, or the feed that the options of the generator describe.
+
+    warm   : a generated feed begins with what fills its book; see `hftlab.synthetic`
+    raises : FeedError, ConfigError
+    """
     from hftlab.engine.engine import synthetic
     from hftlab.feeds.reader import load
 
-    return load(given.feed, getattr(given, "symbol", ())) if given.feed else given.call(synthetic)
+    return load(given.feed, getattr(given, "symbol", ())) if given.feed else given.call(synthetic, warm=warm)
 
 
 def show(result: Any, given: Given) -> int:

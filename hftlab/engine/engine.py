@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from hftlab.engine.run import Run
 from hftlab.engine.session import Backend, Session, resolve
 from hftlab.engine.variants import AXES
-from hftlab.errors import FaultError, FeedError, UnknownName, check_type
+from hftlab.errors import FaultError, FeedError, UnknownName, check_choice, check_type
 from hftlab.events import EVENT_DTYPE, Events, as_events, describe
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.frames import Joiner, Problem
@@ -141,14 +142,17 @@ class Engine:
         """
         check_type("feed", feed, Feed, hint=" (hftlab.load, hftlab.synthetic or hftlab.EventFeed give one)")
         mode = str(latency) if isinstance(latency, str) else "stages" if latency else "off"
-        settings = self.settings(feed, record=record, latency=mode, keep=keep, slowest=slowest)
-        session = self.open(settings)
-        stopped: FeedError | Stop | None
+        settings = self.settings(feed, record=record, latency=mode, keep=keep, slowest=slowest, warm_up=feed.warm_up)
+        session, filled = self.open(settings), None
+        stopped: FeedError | Stop | None = None
         try:
-            stopped = _drive_bytes(feed, session) if feed.wire == "itch" else _drive_events(feed, session)
+            for step in _drive_bytes(feed, session) if feed.wire == "itch" else _drive_events(feed, session):
+                stopped = step
+                if feed.warm_up and session.messages == feed.warm_up:
+                    filled = session.counters()
         except FeedError as error:
             stopped = error
-        run = Run(feed, self.backend, settings, session, self.variant)
+        run = Run(feed, self.backend, settings, session, self.variant, filled)
         if stopped is None:
             return run
         failure = stopped if isinstance(stopped, FeedError) else _error(*stopped, feed, run)
@@ -160,22 +164,26 @@ class Engine:
 Stop = tuple[Problem, int]
 
 
-def _drive_bytes(feed: Feed, session: Session) -> Stop | None:
+def _drive_bytes(feed: Feed, session: Session) -> Iterator[Stop | None]:
+    """Push a feed block by block; after each: why the engine stopped, which ends it, or None."""
     joiner = Joiner(feed.name)
     for data in joiner.pieces(feed.blocks()):
         used, problem = session.push(data)
         if problem:
-            return Problem(*problem), joiner.base
+            yield Problem(*problem), joiner.base
+            return
         joiner.used(data, used)
+        yield None
     joiner.finish(session.messages)
-    return None
 
 
-def _drive_events(feed: Feed, session: Session) -> Stop | None:
+def _drive_events(feed: Feed, session: Session) -> Iterator[Stop | None]:
+    """The same with event records."""
     for events in feed.event_blocks():
-        if problem := session.push_events(as_events(events)):
-            return Problem(*problem), 0
-    return None
+        problem = session.push_events(as_events(events))
+        yield (Problem(*problem), 0) if problem else None
+        if problem:
+            return
 
 
 def _error(problem: Problem, base: int, feed: Feed, run: Run) -> FeedError | FaultError:
@@ -211,12 +219,22 @@ def decode(feed: Feed, backend: str | Engine = "auto") -> Events:
     return np.concatenate(parts)
 
 
-def synthetic(regime: str = "calm", messages: int = 200_000, seed: int = 1, symbols: int | None = None) -> ItchFeed:
+def synthetic(
+    regime: str = "calm", messages: int = 200_000, seed: int = 1, symbols: int | None = None, *, warm: bool = False
+) -> Feed:
     """A generated feed in memory; the same arguments give the same bytes on every machine.
+
+    warm : before the `messages` come as many as it takes until the books are as full as they stay: the warm-up of the feed,
+           which an engine runs before the clock. A feed to measure with
 
     raises : UnknownName for a regime, ConfigError for a number out of range
     """
     name = f"{regime}-{messages}-{seed}" + (f"-{symbols}" if symbols else "")
-    from hftlab.feeds.generate.synthetic import generate  # the whole generator, which a run over a file does not need
+    # the whole generator, which a run over a file does not need
+    from hftlab.feeds.generate.regimes import REGIMES
+    from hftlab.feeds.generate.synthetic import generate
 
-    return ItchFeed(generate(regime, messages, seed, symbols), name=name)
+    check_choice("regime", regime, REGIMES)
+    filling = REGIMES[regime].warm_up(symbols or REGIMES[regime].symbols) if warm else 0
+    feed = ItchFeed(generate(regime, messages + filling, seed, symbols), name=name)
+    return feed.warmed(filling) if warm else feed

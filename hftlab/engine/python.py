@@ -66,7 +66,8 @@ class PythonSession:
         """Run every event through the stages; returns what the book said of the last one (see Book.apply)."""
         until = STAGES.index(self.settings.until)
         recorded = RECORDS.index(self.settings.record)
-        timed, stamped = self.settings.latency != "off", self.settings.latency == "stages"
+        timed = self.settings.latency != "off" and self.messages >= self.settings.warm_up
+        stamped = timed and self.settings.latency == "stages"
         clock, counts, tops = perf_counter_ns, self.counts, self._tops
         apply, best, update, decide = self.book.apply, self.book.best, self.signal.update, self.order.update
         record, stamp = self._rows.add, self._stamps.add

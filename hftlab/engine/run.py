@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hftlab.engine.session import Session, SessionResult
+from hftlab.engine.session import Counters, Session, SessionResult
 from hftlab.engine.timing import Capture, Histogram
 from hftlab.errors import check_choice, check_whole
 from hftlab.events import EVENT_DTYPE, Fault, Kind, Side
@@ -26,8 +26,9 @@ class Run(Result):
     """The result of `Engine.run`. The frames are built when first asked for.
 
     messages       : messages run
+    warm_up        : of these, at the start: they filled the book, and neither elapsed_ns nor a stamp counts them
     elapsed_ns     : the engine's loop alone: no file reading, no conversion
-    ns_per_message : elapsed_ns / messages, NaN if there was none
+    ns_per_message : elapsed_ns / (messages - warm_up), NaN if there was none
     backend        : the engine that ran
     variant        : its variant by axis, a stage of one's own by its name; empty for an engine without variants
     counts         : messages by kind; unknown: messages of unknown type by letter
@@ -35,34 +36,53 @@ class Run(Result):
     rejects        : orders refused by risk, by limit
     order_stream   : the exact bytes sent, 47 per order
     memory         : live_orders, and bytes by part
+    filled         : the totals when the warm-up was over; None for a feed without one
     latency        : ns per message and stage ("tick" ... "order", "total") as arrays; None if not asked for
     histograms     : the same, counted, as `hftlab.engine.timing.Histogram`; None if not asked for
     columns        : those of `frame` as NumPy arrays, without a copy
     slowest        : the slowest messages and neighbours, as `hftlab.engine.timing.Capture`; None if not asked for or not known
     """
 
-    def __init__(self, feed: Feed, backend: str, settings: Settings, session: Session, variant: Mapping[str, str | bool]) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        backend: str,
+        settings: Settings,
+        session: Session,
+        variant: Mapping[str, str | bool],
+        filled: Counters | None = None,
+    ) -> None:
         result = session.finish()
         self.feed, self.backend, self.settings = feed.name, backend, settings
         self.variant = dict(variant)
         self.messages: int = result["messages"]
-        self.elapsed_ns: int = result["elapsed_ns"]
+        self.warm_up = min(feed.warm_up, self.messages)
+        self.elapsed_ns: int = result["elapsed_ns"] - (filled["elapsed_ns"] if filled else 0)
+        self.filled = filled
         self.counts = {kind.name: result["counts"][kind] for kind in Kind}
         self.unknown = {_letter(code): n for code, n in sorted(result["unknown"].items())}
         self.faults = {fault.name.lower(): n for fault, n in zip(Fault, result["faults"], strict=True) if n}
         self.rejects = {name: n for name, n in zip(REJECTS, result["rejects"], strict=True) if n}
         self.order_stream: bytes = result["order_stream"]
         self.memory: dict[str, int] = result["memory"]
-        self.latency: dict[str, np.ndarray[Any, Any]] | None = result["latency"]
+        self.latency = _after(result["latency"], self.messages - self.warm_up)
         self.columns = result["columns"]
         self.histograms = _histograms(result, settings.keep)
         slowest = result.get("slowest")
-        self.slowest = None if slowest is None else [Capture(*capture) for capture in slowest]
+        offset = self.warm_up if _stamped_rows(result) <= self.messages - self.warm_up else 0
+        shifted = [Capture(at + offset, first + offset, stamps) for at, first, stamps in slowest or ()]
+        self.slowest = None if slowest is None else [capture for capture in shifted if capture.at >= self.warm_up]
         self._result, self._session, self._names = result, session, _names(feed, session)
 
     @property
     def ns_per_message(self) -> float:
-        return self.elapsed_ns / self.messages if self.messages else float("nan")
+        timed = self.messages - self.warm_up
+        return self.elapsed_ns / timed if timed else float("nan")
+
+    @property
+    def levels(self) -> int:
+        """Price levels at the end, over all instruments."""
+        return sum(len(self._session.depth(instrument)) for instrument in self._names)
 
     @cached_property
     def frame(self) -> pl.DataFrame:
@@ -163,6 +183,19 @@ def _totals(counts: Mapping[str, int]) -> str:
 
 def _letter(code: int) -> str:
     return chr(code) if 32 < code < 127 else f"0x{code:02x}"
+
+
+def _after(latency: dict[str, np.ndarray[Any, Any]] | None, timed: int) -> dict[str, np.ndarray[Any, Any]] | None:
+    """The stamps of the last `timed` messages: of an engine that stamps its warm-up, too, those that count."""
+    return latency and {part: ns[max(len(ns) - timed, 0) :] for part, ns in latency.items()}
+
+
+def _stamped_rows(result: SessionResult) -> int:
+    """How many messages an engine stamped, by whatever it kept of them."""
+    if samples := result["latency"]:
+        return len(samples["total"])
+    counted = (result.get("histograms") or {}).get("total")
+    return 0 if counted is None else counted.n if isinstance(counted, Histogram) else int(sum(counted[1]))
 
 
 def _histograms(result: SessionResult, keep: str) -> dict[str, Histogram] | None:

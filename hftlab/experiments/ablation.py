@@ -173,7 +173,7 @@ def ablate(
     axes = require_release_build(Engine(backend)).variants()
     if not axes:
         raise HftlabError(f"backend {backend!r} has no variants; ablation needs one that has")
-    feed = synthetic("calm", messages, seed) if feed is None else feed
+    feed = synthetic("calm", messages, seed, warm=True) if feed is None else feed
     switches = list(plan(axes))
     sets = [variant for switch in switches for variant in (switch.before, switch.after)]
     engines = {_key(variant): Engine(backend, until=until, **variant) for variant in sets}  # type: ignore[arg-type]

@@ -160,7 +160,7 @@ def compare(
     check_rounds(rounds)
     engines = [as_engine(given, until=until) for given in (a, b)]
     clocks = _clocks(*engines)
-    feed = synthetic("calm", messages, seed) if feed is None else feed
+    feed = synthetic("calm", messages, seed, warm=True) if feed is None else feed
     require_parity(engines, feed)
     runs = [engine.run(feed, record="none", latency="total") for engine in engines]
     passes = run_paired(dict(zip("ab", engines, strict=True)), feed, rounds, seed, twice="a", what="comparing, unstamped")

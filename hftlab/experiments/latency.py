@@ -165,7 +165,7 @@ def latency(
     """
     check_rounds(rounds)
     engine = as_engine(engine)
-    feed = synthetic("calm", messages, seed) if feed is None else feed
+    feed = synthetic("calm", messages, seed, warm=True) if feed is None else feed
     if engine.backend != "python" or engine.stages:
         require_parity([engine.as_reference(), engine], feed)
     timer, order = StageTimer(engine.label, engine), random.Random(seed)

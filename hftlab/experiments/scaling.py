@@ -8,18 +8,18 @@ the next piece of the same traffic, in an order of its own per round. "best agai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from hftlab.engine.engine import Engine
-from hftlab.engine.session import Session
 from hftlab.engine.variants import VariantSet, best, parse
 from hftlab.errors import ConfigError, HftlabError, check_choice, check_range
-from hftlab.feeds.generate.steady import CYCLE, Steady, steady
+from hftlab.feeds.feed import Feed
+from hftlab.feeds.generate.steady import CYCLE, steady
 from hftlab.measurement.conditions import require_parity, require_release_build
 from hftlab.measurement.machine import describe, fingerprint
-from hftlab.measurement.paired import Interval, check_rounds, interleave
+from hftlab.measurement.paired import Interval, check_rounds, run_pieces
 from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, number, table
 from hftlab.settings import Stage
@@ -165,7 +165,7 @@ def scaling(
     engines = contenders(backend, variants, until)
     if not points or not engines:
         raise ConfigError(f"sizes and variants must be at least 1 each, got {len(points)} and {len(engines)}")
-    require_parity([Engine("python", until=until), *engines.values()], _feed(axis, points[0], 2_000, seed).feed())
+    require_parity([Engine("python", until=until), *engines.values()], _feed(axis, points[0], 2_000, seed))
     measured: list[ScalingPoint] = []
     for size in points:
         measured += _measure(engines, _feed(axis, size, (rounds + 1) * messages, seed), size, messages, rounds, seed)
@@ -196,36 +196,16 @@ def contenders(backend: str, variants: Iterable[str] | None, until: Stage = "boo
     return {**chosen, AGAIN: engine(best(axes))} if "best" in chosen else chosen
 
 
-def _feed(axis: str, size: int, messages: int, seed: int) -> Steady:
-    return steady(**{**FIXED[axis], {"depth": "levels"}.get(axis, axis): size}, messages=messages, seed=seed)
+def _feed(axis: str, size: int, messages: int, seed: int) -> Feed:
+    """The population as the warm-up, then the traffic."""
+    shape = {**FIXED[axis], {"depth": "levels"}.get(axis, axis): size}
+    return steady(**shape, messages=messages, seed=seed).feed().warmed(shape["orders"])
 
 
-def _measure(
-    engines: dict[str, Engine], feed: Steady, size: int, messages: int, rounds: int, seed: int
-) -> Iterator[ScalingPoint]:
-    sessions = {label: engine.open() for label, engine in engines.items()}
-    for label, session in sessions.items():
-        if not hasattr(session, "elapsed_ns"):
-            raise HftlabError(
-                f"{label}: its session has no elapsed_ns, without which the build-up cannot be told from the traffic"
-            )
-        session.push(feed.build)
-    runs = {label: _pieces(session, feed, messages) for label, session in sessions.items()}
-    series = interleave(runs, rounds, seed)
+def _measure(engines: dict[str, Engine], feed: Feed, size: int, messages: int, rounds: int, seed: int) -> Iterator[ScalingPoint]:
+    series, sessions = run_pieces(engines, feed, rounds, messages, seed, f"size {size:,}")
     for label, session in sessions.items():
         result = session.counters()
         if sum(result["faults"]):
             raise HftlabError(f"{label} refused {sum(result['faults'])} messages of a feed without faults")
         yield ScalingPoint(label, size, Interval.of(series[label]), float(series[label].min()), **result["memory"])
-
-
-def _pieces(session: Session, feed: Steady, messages: int) -> Callable[[], float]:
-    """Each call pushes the next piece of the traffic; returns ns per message in the engine's own loop."""
-    numbers = iter(range(feed.messages // messages))
-
-    def run() -> float:
-        before = session.elapsed_ns
-        session.push(feed.chunk(next(numbers), messages))
-        return (session.elapsed_ns - before) / messages
-
-    return run

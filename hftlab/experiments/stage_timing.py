@@ -20,12 +20,12 @@ from hftlab.engine.timing import PARTS, Histogram
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import ClockReport, clock_of
 from hftlab.measurement.conditions import PREFIX, conditions, require_release_build
-from hftlab.measurement.distribution import STATISTICS, TITLES, Distribution
+from hftlab.measurement.distribution import STATISTICS, TITLES, Distribution, stamped
 from hftlab.measurement.paired import Interval, gc_paused
 from hftlab.presentation.document import Table, table
 from hftlab.settings import RECORDS, STAGES, Record
 
-#: The first messages of every stamped pass, which meet an empty book and cold caches, are counted apart.
+#: The first messages of a feed meet an empty book and cold memory: stamped in a pass of their own, and counted apart.
 COLD_START = 1_000
 #: A feed up to this long is stamped sample by sample; of a longer one the engine keeps counts, and memory stays as it is.
 SAMPLES_LIMIT = 2_000_000
@@ -39,12 +39,13 @@ READINGS = 10
 
 @dataclass(frozen=True)
 class Agreement:
-    """The mean of the stamps of a stage beside the difference of whole passes, ns per message."""
+    """The mean of the stamps of a stage beside the difference of whole passes, ns per message; cost and step of the clock."""
 
     stage: str
     stamps_ns: float
     passes_ns: float
     reading_ns: float
+    step_ns: float = 0.0
 
     @property
     def agree(self) -> bool:
@@ -54,7 +55,7 @@ class Agreement:
 
     def sentence(self) -> str:
         """Both figures, whether they agree, and which to believe."""
-        both = f"{TITLES[self.stage]}: stamps {self.stamps_ns:,.1f} ns, whole passes {self.passes_ns:,.1f} ns"
+        both = f"{TITLES[self.stage]}: stamps {stamped(self.stamps_ns, self.step_ns)} ns, whole passes {self.passes_ns:,.1f} ns"
         if self.passes_ns <= 0:
             return f"{both}: the difference is lost in the noise; take more rounds, or a quieter machine"
         if self.passes_ns >= READINGS * self.reading_ns:
@@ -68,8 +69,9 @@ class Agreement:
 class StageTimings:
     """One engine on one feed.
 
-    latency_ns      : distributions of the four stages and of end to end, by stamps, without the first messages of each pass
-    cold_start_ns   : the same of the first messages alone, which meet an empty book
+    latency_ns      : distributions of the four stages and of end to end, by stamps, in a stream: after the warm-up of the feed,
+                      or its first messages
+    cold_start_ns   : the same of the first messages of the feed alone, which meet an empty book
     passes_ns       : whole unstamped passes by last stage, ns per message of each round
     stamped_ns      : passes that stamp every stage, ns per message, median over the rounds; None for an engine without stamps
     stage_means_ns  : mean of the stamps of each stage less the clock's cost, ns, median over the rounds
@@ -137,8 +139,8 @@ class StageTimings:
 
     def agreement(self) -> dict[str, Agreement]:
         """By stage: whether stamps and whole passes agree."""
-        reading, passes = self.clock.cost_p50_ns, self.stage_ns
-        return {stage: Agreement(stage, mean, passes[stage], reading) for stage, mean in self.stage_means_ns.items()}
+        clock = (self.clock.cost_p50_ns, self.clock.step_ns)
+        return {stage: Agreement(stage, mean, self.stage_ns[stage], *clock) for stage, mean in self.stage_means_ns.items()}
 
     def table(self) -> Table:
         """Latency per message and stage in microseconds; end to end in milliseconds, too."""
@@ -160,11 +162,17 @@ class StageTimings:
         return [f"{self.label}: {self.clock}; stamping every stage makes a pass {self.overhead:.2f}x as long"]
 
 
+def without_lookahead(engine: Engine) -> Engine:
+    """The engine as it meets a live feed: of one that can look ahead in a buffer, the variant that does not."""
+    return engine.replace(lookahead=False) if "lookahead" in engine.variant else engine
+
+
 class StageTimer:
     """Times one engine round by round. Raises HftlabError for a debug build."""
 
     def __init__(self, label: str, engine: Engine, *, records: bool = False) -> None:
         self.label, self.engine = label, engine
+        self.live = without_lookahead(engine)  # what is stamped: a live feed has no next message to look ahead to
         self.clock: ClockReport = clock_of(require_release_build(engine))
         self.stages = STAGES[: STAGES.index(engine.until) + 1]
         self.passes: dict[str, list[float]] = {stage: [] for stage in self.stages}
@@ -176,22 +184,23 @@ class StageTimer:
         self.record_messages = 0
         self._run: Run
         self._head: Feed
+        self._start: Feed
         self._record_feed: Feed
 
     @property
     def messages(self) -> int:
-        """Of the feed, known after `warm_up`."""
-        return self._run.messages
+        """Of the feed beyond its warm-up, known after `warm_up`."""
+        return self._run.messages - self._run.warm_up
 
     def warm_up(self, feed: Feed) -> None:
         """Every kind of pass once, not counted."""
         with gc_paused():
             for until in self.stages:
                 self._run = self._plain(until, feed)
-            self._head = feed.head(PREFIX)
+            self._head, self._start = feed.head(PREFIX), feed.warmed(0).head(COLD_START)
             self._record_feed = feed if self._run.ns_per_message < SLOW_NS else self._head
             for mode in ("stages", "total"):
-                self.engine.run(self._head, record="none", latency=mode)
+                self.live.run(self._head, record="none", latency=mode)
 
     def conditions(self, feed: Feed, rounds: int) -> dict[str, Any]:
         """See `hftlab.measurement.conditions.conditions`; after `warm_up`."""
@@ -219,19 +228,18 @@ class StageTimer:
     def _record(self, mode: str) -> None:
         run = self.engine.run(self._record_feed, record=cast(Record, mode))
         self.records[mode].append(run.ns_per_message)
-        self.record_messages = run.messages
+        self.record_messages = run.messages - run.warm_up
 
     def _stamp(self, feed: Feed, mode: str, parts: tuple[str, ...]) -> None:
-        """A stamped pass; the first messages are counted apart, of a long feed in a short pass of their own."""
-        whole = self.messages <= SAMPLES_LIMIT
-        run = self.engine.run(feed, record="none", latency=mode, keep="samples" if whole else "histogram")
-        start = run if whole else self.engine.run(self._head, record="none", latency=mode)
-        cold = min(COLD_START, run.messages // 10)
+        """A stamped pass, and a short one over the first messages, which the other leaves out if the feed has no warm-up."""
+        run = self.live.run(feed, record="none", latency=mode, keep="samples" if self.messages <= SAMPLES_LIMIT else "histogram")
+        start = self.live.run(self._start, record="none", latency=mode)
+        skipped = 0 if run.warm_up else min(COLD_START, run.messages // 10)
         for part in parts:
             if start.latency is None:  # an engine without stamps
                 continue
-            self.cold[part].record(start.latency[part][:cold])
-            warm = Histogram.of(start.latency[part][cold:]) if run.histograms is None else run.histograms[part]
+            self.cold[part].record(start.latency[part])
+            warm = run.histograms[part] if run.histograms else Histogram.of((run.latency or start.latency)[part][skipped:])
             self.warm[part].add(warm)
             if part in self.means:
                 self.means[part].append(warm.mean)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,9 +20,9 @@ from hftlab.engine.variants import naive
 from hftlab.errors import ConfigError, check_range
 from hftlab.experiments.stage_timing import StageTimer, StageTimings
 from hftlab.feeds.feed import Feed
-from hftlab.measurement.conditions import FeedResult, require_parity
+from hftlab.measurement.conditions import FeedResult, Market, require_parity
 from hftlab.measurement.distribution import TITLES
-from hftlab.measurement.paired import MAX_ROUNDS, Interval, gc_paused
+from hftlab.measurement.paired import ENOUGH_ROUNDS, MAX_ROUNDS, MIN_ROUNDS, Interval, gc_paused, run_pieces
 from hftlab.presentation.document import Table, number, table
 from hftlab.presentation.progress import track
 from hftlab.settings import RECORDS, STAGES
@@ -31,12 +31,31 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+#: Messages a round of the whole market, which fills its books once for all of them.
+MARKET_PIECE = 10_000
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The whole path, unstamped, of every engine by its label: ns per message over the rounds. what : "one symbol", for people"""
+
+    what: str
+    feed: str
+    market: Market
+    ns: dict[str, Interval]
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class BenchReport(FeedResult):
-    """Every engine on one feed, in one run, on one machine. missing: engines that cannot be used here, and why."""
+    """Every engine on one feed, in one run, on one machine.
+
+    headlines : on this feed, and on the whole market unless a feed was given
+    missing   : engines that cannot be used here, and why
+    """
 
     schema = "hftlab-bench/4"
     engines: tuple[StageTimings, ...]
+    headlines: tuple[Headline, ...]
     missing: dict[str, str]
 
     def __getitem__(self, label: str) -> StageTimings:
@@ -111,7 +130,14 @@ class BenchReport(FeedResult):
         return self.subtitle()
 
     def tables(self) -> list[Table]:
-        return [*(engine.table() for engine in self.engines), self._passes(), self._records()]
+        return [*(engine.table() for engine in self.engines), self._passes(), self._records(), self._headlines()]
+
+    def _headlines(self) -> Table:
+        """One symbol and the whole market: what an engine takes for a message depends on how much of a market there is."""
+        labels = [engine.label for engine in self.engines]
+        rows = [(line.what, *(_spread(line.ns[label]) for label in labels)) for line in self.headlines]
+        note = "Median over the rounds, and its 95 % interval" + (" (range)" if self.rounds < ENOUGH_ROUNDS else "") + "."
+        return table("The whole path, ns per message", ("feed", *labels), rows, note=note)
 
     def _passes(self) -> Table:
         """Unstamped whole passes: what each stage adds, the whole path, and the ratio to the first engine."""
@@ -122,6 +148,8 @@ class BenchReport(FeedResult):
             rows.append((engine.label, *stages, number(engine.whole_ns), number(engine.messages_per_s, 0), ratio))
         columns = ("engine", *STAGES, "end to end", "messages/s", f"x {self.engines[0].label}")
         note = "The loop of the engine alone: neither reading nor decompressing is in it."
+        if self.control and self.control.side:
+            note += " The A/A control excludes 1: a ratio no further from 1 than the control is no difference."
         return table("Unstamped whole passes, ns per message", columns, rows, note=note)
 
     def _records(self) -> Table:
@@ -134,7 +162,8 @@ class BenchReport(FeedResult):
         return table("Whole passes by record mode, ns per message", columns, rows)
 
     def notes(self) -> list[str]:
-        out = [*super().notes(), *(note for engine in self.engines for note in engine.notes())]
+        out = [*super().notes(), *(f"{line.what}, {line.feed}: {line.market}" for line in self.headlines[1:])]
+        out += [note for engine in self.engines for note in engine.notes()]
         if self.control:
             excludes = "; it EXCLUDES 1: the ratios are no better than that" if self.control.side else ""
             out.append(f"A/A control, {self.engines[-1].label} against itself in the same rounds: {self.control}{excludes}")
@@ -148,21 +177,22 @@ class BenchReport(FeedResult):
 def bench(
     feed: Feed | None = None,
     *,
-    rounds: int = 5,
-    messages: int = 100_000,
+    rounds: int = 11,
+    messages: int = 50_000,
     seed: int = 1,
     engines: Iterable[Any] = (),
 ) -> BenchReport:
     """Time every engine on one feed, stage by stage.
 
-    feed     : default: a calm generated feed of `messages` messages
+    feed     : default: one calm generated symbol, `messages` messages over a book that is filled; and, for the headline, a whole
+               generated market
     rounds   : interleaved rounds, 1 to 1000; one more is run first, to warm up, and not counted
     seed     : of the order within a round, and of the generated feed
     engines  : more of them beside those that are installed; whatever `hftlab.as_engine` makes an engine of
     raises   : ConfigError; HftlabError if two engines differ on the first 20,000 messages, or if one is a debug build
     """
     check_range("rounds", rounds, 1, MAX_ROUNDS)
-    feed = synthetic("calm", messages, seed) if feed is None else feed
+    given, feed = feed, synthetic("calm", messages, seed, warm=True) if feed is None else feed
     field = timers(engines)
     require_parity([timer.engine for timer in field], feed)
     order, control = random.Random(seed), field[-1]
@@ -177,11 +207,31 @@ def bench(
             else:
                 contender.round(feed, order)
     ratios = tuple(a / b for a, b in zip(control.passes[control.engine.until], again, strict=True))
+    timed = tuple(timer.timings(ratios if timer is control else ()) for timer in field)
+    conditions = control.conditions(feed, rounds)
+    one = Headline("one symbol", feed.name, conditions["market"], {each.label: each.intervals()["total"] for each in timed})
     return BenchReport(
-        **control.conditions(feed, rounds),
-        engines=tuple(timer.timings(ratios if timer is control else ()) for timer in field),
+        **conditions,
+        engines=timed,
+        headlines=(one, _whole_market(field, rounds, seed)) if given is None else (replace(one, what=feed.name),),
         missing={info.name: info.why for info in backends() if not info.available},
     )
+
+
+def _whole_market(field: Iterable[StageTimer], rounds: int, seed: int) -> Headline:
+    """The same engines on thousands of symbols with hundreds of thousands of live orders."""
+    rounds = max(rounds, MIN_ROUNDS)
+    feed = synthetic("whole_market", (rounds + 1) * MARKET_PIECE, seed, warm=True)
+    engines = {timer.label: timer.engine for timer in field}
+    require_parity(engines.values(), feed, MARKET_PIECE)
+    series, _ = run_pieces(engines, feed, rounds, MARKET_PIECE, seed, "whole market")
+    last = list(engines.values())[-1]
+    market = Market.of(last, last.run(feed, record="none"), feed)
+    return Headline("whole market", feed.name, market, {label: Interval.of(ns) for label, ns in series.items()})
+
+
+def _spread(ns: Interval) -> str:
+    return f"{ns.median:,.1f} [{ns.low:,.1f}, {ns.high:,.1f}]"
 
 
 def timers(engines: Iterable[Any] = ()) -> list[StageTimer]:

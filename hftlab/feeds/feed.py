@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,6 +51,7 @@ class Feed(ABC):
     wire        : "itch" if blocks() yields framed ITCH 5.0, "events" if chunks() and event_blocks() yield records
     by_order    : whether it carries single orders (L3); False where an order stands for a whole price level (L2)
     format      : what it was read from, by the name of its reader; "" for a feed in memory
+    warm_up     : messages at its start that fill the book: an engine runs them before the clock and does not stamp them
     """
 
     name: str
@@ -59,6 +61,7 @@ class Feed(ABC):
     wire: str
     by_order: bool = True
     format: str = ""
+    warm_up: int = 0
 
     @property
     @abstractmethod
@@ -100,16 +103,45 @@ class Feed(ABC):
         return []
 
     def head(self, n: int) -> Feed:
-        """The first n messages, or as many as there are, in memory and in one block.
+        """The first n messages beyond the warm-up, or as many as there are, in memory; the warm-up before them.
 
         raises : FeedError where the feed breaks off before; ConfigError unless n is at least 1
         """
         more: dict[str, Any] = {"price_scale": self.price_scale, "epoch": self.epoch, "name": f"head of {self.name}"}
+        n = check_whole("n", n, 1) + self.warm_up
+        return self._of(bytes(next(iter(cut(self, every=n)), b"")) if self.wire == "itch" else _first(self.chunks(), n), more)
+
+    def warmed(self, warm_up: int) -> Feed:
+        """The same messages in memory, the first `warm_up` of them to fill the book. Raises as `head`."""
+        more: dict[str, Any] = {"price_scale": self.price_scale, "epoch": self.epoch, "name": self.name}
+        out = self._of(b"".join(map(bytes, self.blocks())) if self.wire == "itch" else self.chunks(), more)
+        out.warm_up = check_whole("warm_up", warm_up, 0)
+        return out
+
+    def parts(self) -> tuple[Any, Feed]:
+        """The warm-up as one piece, framed bytes or event records, and a feed of what comes after it, in memory."""
+        more: dict[str, Any] = {"price_scale": self.price_scale, "epoch": self.epoch, "name": self.name}
         if self.wire == "itch":
-            return BytesFeed(bytes(next(iter(cut(self, every=n)), b"")), **more)
-        events, recv_ns, event_end = joined(_first(self.chunks(), check_whole("n", n, 1)))
-        more |= {"qty_scale": self.qty_scale, "recv_ns": recv_ns, "event_end": event_end}
-        return EventFeed(events, symbols=self.symbols, **more)
+            blocks = self.blocks()
+            filling: Any = next(blocks) if self.warm_up else None
+            return filling, BytesFeed(*map(bytes, blocks), **more)
+        chunks = self.chunks()
+        filling = next(chunks).events if self.warm_up else None
+        rest = self._of(chunks, more)
+        rest.warm_up = 0
+        return filling, rest
+
+    def _of(self, content: bytes | Iterator[Chunk], more: dict[str, Any]) -> Feed:
+        """A feed in memory with the symbols and the warm-up of this one."""
+        out: Feed
+        if isinstance(content, bytes):
+            out = BytesFeed(content, **more)
+        else:
+            whole = joined(content)
+            more |= {"qty_scale": self.qty_scale, "recv_ns": whole.recv_ns, "event_end": whole.event_end}
+            out = EventFeed(whole.events, symbols=self.symbols, **more)
+        out.warm_up = self.warm_up
+        return out
 
     def tables(self) -> list[Table]:
         """What the feed is, for people."""
@@ -145,8 +177,16 @@ class BytesFeed(Feed):
         """By stock locate, as far as these messages tell."""
         return stock_names(messages(self))
 
+    @cached_property
+    def _filled(self) -> int:
+        """Bytes of the warm-up."""
+        return sum(size + 2 for _, _, size in islice(walk(iter(self._blocks), self.name), self.warm_up))
+
     def blocks(self) -> Iterator[Block]:
-        return iter(self._blocks)
+        if not self.warm_up:
+            return iter(self._blocks)
+        whole = memoryview(b"".join(map(bytes, self._blocks)) if len(self._blocks) > 1 else self._blocks[0])
+        return iter((whole[: self._filled], whole[self._filled :]))
 
 
 class EventFeed(Feed):
@@ -199,7 +239,9 @@ class EventFeed(Feed):
         return (chunk.events for chunk in self.chunks())
 
     def chunks(self) -> Iterator[Chunk]:
-        for start in range(0, len(self._whole.events), self._BLOCK):
+        if self.warm_up:
+            yield self._whole.where(slice(0, self.warm_up))
+        for start in range(self.warm_up, len(self._whole.events), self._BLOCK):
             yield self._whole.where(slice(start, start + self._BLOCK))
 
     def _column(self, name: str) -> Any:

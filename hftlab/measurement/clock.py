@@ -34,6 +34,9 @@ _SHOWN = {
 }
 #: Readings in a row on one core before the next, and how often round the cores go in search of a step back.
 HOP, ROUNDS = 25_000, 4
+#: A difference says nothing of the step that is so much rarer than the most common one; gaps so near one another are one.
+_RARE, _ALIKE = 2e-3, 0.1
+_REFINED = 4  # times that the multiples are counted again with the step found
 
 
 Stamps = np.ndarray[Any, np.dtype[np.int64]]
@@ -292,14 +295,45 @@ def report(source: Source, n: int = READINGS) -> ClockReport:
 def step_of(differences: Samples) -> float:
     """The step of a clock, in the unit of its readings: the most common gap between neighbouring distinct differences.
 
-    A few odd readings, such as a correction of the clock, do not change it, as they do the least gap or a common divisor. Of
-    gaps that are equally common the smaller one counts. 0 for a clock that stands still.
+    differences : of readings back to back, (n,); whole ticks, or ns
+
+    A gap weighs as much as the rarer of the two values beside it, and values that hardly occur (a correction of the clock) count
+    for nothing, as they would in the least gap or in a common divisor. A step that is not a whole number of ticks shows two
+    neighbouring values for one multiple of it (24 and 25 ticks for 24.45, then 48 and 49): they are taken together, and the step
+    is that of which all multiples fit best. Of equally common gaps the smaller one counts. 0 for a clock that stands still.
     """
-    distinct = np.unique(np.abs(np.append(differences, 0)))
-    if distinct.size < 2:
+    values, counts = np.unique(np.round(np.abs(differences), 6), return_counts=True)
+    values, counts = np.append(values, 0.0), np.append(counts, 1)
+    often = (counts >= _RARE * counts.max()) | (values == 0)
+    values, first = np.unique(values[often], return_index=True)
+    counts = counts[often][first]
+    places = _merged(values)
+    centres = np.bincount(places, values * counts) / np.bincount(places, counts)
+    if len(centres) < 2:
         return 0.0
-    gaps, counts = np.unique(np.round(np.diff(distinct), 6), return_counts=True)
-    return float(gaps[np.argmax(counts)])
+    weights = np.bincount(places, counts)
+    gaps, common = np.diff(centres), np.minimum(weights[1:], weights[:-1])
+    alike, same = (np.abs(gaps[:, None] - gaps) <= share * gaps for share in (_ALIKE, 1e-9))
+    chosen = np.lexsort((gaps, -common @ same, -common @ alike))[0]
+    if len(centres) == len(values):
+        return float(gaps[chosen])
+    step = float(np.average(gaps[alike[:, chosen]], weights=common[alike[:, chosen]]))
+    for _ in range(_REFINED):
+        multiple = np.maximum(np.round(centres / step), 1)
+        fits = np.abs(centres - multiple * step) <= _ALIKE * step
+        if not fits.any():
+            break
+        step = float((weights * centres * multiple)[fits].sum() / (weights * multiple**2)[fits].sum())
+    return step
+
+
+def _merged(values: Samples) -> np.ndarray[Any, Any]:
+    """A number for each ascending value, the same for two that are one unit apart; unless there are three in a row, which a clock
+    shows whose step is that unit."""
+    apart = np.diff(values) != 1.0
+    if (values % 1).any() or (~apart[1:] & ~apart[:-1]).any():
+        return np.arange(len(values))
+    return np.concatenate([[0], np.cumsum(apart)])
 
 
 def steps_back(source: Source, rounds: int = ROUNDS) -> tuple[int, int, int]:

@@ -44,38 +44,55 @@ def require_parity(engines: Iterable[Engine], feed: Feed, messages: int = PREFIX
 class Market:
     """What a feed asks of an engine.
 
-    kinds       : messages by kind
+    kinds       : messages by kind, the warm-up left out
     instruments : with a name
     live_orders : at the end of the feed
+    levels      : price levels then
+    warm_up     : messages that filled the book before the clock ran
     steady      : whether the book was filled from the start, or filled while it was measured
     """
 
     kinds: dict[str, int]
     instruments: int
     live_orders: int
+    levels: int
+    warm_up: int
     steady: bool
 
     @classmethod
     def of(cls, engine: Engine, run: Run, feed: Feed) -> Market:
-        """Of a run of the whole feed; the engine runs a tenth of it again, untimed."""
-        start = engine.run(feed.head(max(run.messages // 10, 1)), record="none") if run.messages else run
-        live = run.memory["live_orders"]
-        kinds = {kind: n for kind, n in run.counts.items() if n}
+        """Of a run of the whole feed. How full a book was that has no warm-up says its first tenth, which runs again, untimed."""
+        live, before = run.memory["live_orders"], dict.fromkeys(run.counts, 0)
+        if run.filled:
+            before = dict(zip(run.counts, run.filled["counts"], strict=True))
+            start = run.filled["memory"]["live_orders"]
+        else:
+            tenth = engine.run(feed.head(max(run.messages // 10, 1)), record="none") if run.messages else run
+            start = tenth.memory["live_orders"]
+        kinds = {kind: n - before[kind] for kind, n in run.counts.items() if n > before[kind]}
         named = sum(map(bool, feed.symbols))
-        return cls(kinds, named, live, start.memory["live_orders"] >= STEADY_SHARE * live)
+        return cls(kinds, named, live, run.levels, run.warm_up, start >= STEADY_SHARE * live)
 
     def __str__(self) -> str:
         messages = max(sum(self.kinds.values()), 1)
         mix = ", ".join(f"{kind} {n / messages:.0%}" for kind, n in sorted(self.kinds.items(), key=lambda each: -each[1]))
         begin = "in a steady state" if self.steady else "with a book that was still filling"
+        begin += f", after {self.warm_up:,} messages before the clock" if self.warm_up else ""
         plural = "" if self.instruments == 1 else "s"
-        return f"{mix}; {self.instruments:,} instrument{plural}, {self.live_orders:,} live orders at its end; it begins {begin}"
+        book = f"{self.live_orders:,} live orders on {self.levels:,} levels at its end"
+        return f"{mix}; {self.instruments:,} instrument{plural}, {book}; it begins {begin}"
 
 
 def conditions(engine: Engine, run: Run, feed: Feed, rounds: int) -> dict[str, Any]:
     """The fields of a `FeedResult`, after a run of the whole feed."""
     market = Market.of(engine, run, feed)
-    return {"feed": feed.name, "messages": run.messages, "market": market, "rounds": rounds, "machine": fingerprint()}
+    return {
+        "feed": feed.name,
+        "messages": run.messages - run.warm_up,
+        "market": market,
+        "rounds": rounds,
+        "machine": fingerprint(),
+    }
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

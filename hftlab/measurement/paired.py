@@ -20,14 +20,16 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from math import comb
 from typing import Any, TypeVar
 
 import numpy as np
 
 from hftlab.engine.engine import Engine
-from hftlab.errors import check_range
-from hftlab.feeds.feed import Feed
+from hftlab.engine.session import Session
+from hftlab.errors import ConfigError, check_range
+from hftlab.feeds.feed import Feed, cut
 from hftlab.presentation.progress import track
 
 CONFIDENCE = 0.95
@@ -228,6 +230,39 @@ def run_paired(
     contenders |= {(name, 1): fastest(engines[name], feed) for name in twice}
     contenders |= {(name, 0): fastest(*given) for name, given in (beside or {}).items()}
     return interleave(contenders, rounds, seed, what)
+
+
+def run_pieces(
+    engines: Mapping[Name, Engine], feed: Feed, rounds: int, messages: int, seed: int = 1, what: str = "rounds"
+) -> tuple[dict[Name, Series], dict[Name, Session]]:
+    """Sessions that stay: each fills its book with the warm-up of the feed; each round pushes the next `messages` of the rest.
+
+    For a market of which filling the books takes longer than what is measured. Returns ns per message of each round, in the
+    engine's own loop, (rounds,) by name, and the sessions.
+
+    raises : ConfigError for a feed too short for one more round than `rounds`
+    """
+    filling, rest = feed.parts()
+    pieces = list(islice(cut(rest, every=messages), rounds + 1))
+    if len(pieces) <= rounds:
+        least = (rounds + 1) * messages
+        raise ConfigError(f"{feed.name} must have {least:,} messages after its warm-up for {rounds} rounds")
+    sessions = {name: engine.open(engine.settings(feed, record="none")) for name, engine in engines.items()}
+
+    def pushes(session: Session) -> Callable[[], float]:
+        push = session.push if feed.wire == "itch" else session.push_events
+        if filling is not None:
+            push(filling)
+        left = iter(pieces)
+
+        def once() -> float:
+            before = session.counters()["elapsed_ns"]
+            push(next(left))
+            return (session.counters()["elapsed_ns"] - before) / messages
+
+        return once
+
+    return interleave({name: pushes(session) for name, session in sessions.items()}, rounds, seed, what), sessions
 
 
 def check_rounds(rounds: int) -> None:

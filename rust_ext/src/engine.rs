@@ -182,6 +182,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
     fn single(&mut self, event: &Event) -> i32 {
         let applied = match self.settings.stamps {
             stamp::OFF => self.step::<false>(event, 0, 0),
+            _ if self.tally.messages < self.settings.warm_up => self.step::<false>(event, 0, 0),
             _ => {
                 let t0 = self.clock.now();
                 self.step::<true>(event, t0, t0)
@@ -306,6 +307,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Runner for Engine<L, I, P, S> {
         let start = Instant::now();
         let result = match self.settings.stamps {
             stamp::OFF => self.run::<false>(data, most),
+            _ if self.tally.messages < self.settings.warm_up => self.run::<false>(data, most),
             _ => self.run::<true>(data, most),
         };
         self.tally.elapsed_ns += start.elapsed().as_nanos() as u64;

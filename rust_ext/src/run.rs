@@ -42,6 +42,8 @@ pub struct Settings {
     pub stamps: u8,
     /// What is kept of the stamps.
     pub keep: Keep,
+    /// Messages at the start that are not stamped.
+    pub warm_up: u64,
     /// Stop before the first message of unknown type, and at the first fault.
     pub strict: bool,
     /// Constants of the signals.

@@ -77,7 +77,16 @@ def test_bench_prints_the_table_of_every_engine(capsys: pytest.CaptureFixture[st
     out = tmp_path / "deep" / "bench.json"
     assert main(["bench", "--messages", "3000", "--rounds", "1", "--out", str(out)]) == 0
     text = capsys.readouterr().out
-    for word in ("tick processing", "order book update", "signal generation", "end to end", "n/a", "clock", "record top"):
+    for word in (
+        "whole market",
+        "tick processing",
+        "order book update",
+        "signal generation",
+        "end to end",
+        "n/a",
+        "clock",
+        "record top",
+    ):
         assert word in text
     report = json.loads(out.read_text())
     schema = json.loads((files("hftlab") / "experiments" / "bench.schema.json").read_text())
@@ -86,12 +95,14 @@ def test_bench_prints_the_table_of_every_engine(capsys: pytest.CaptureFixture[st
     for engine in report["engines"]:
         stages = {row["stage"]: row for row in engine["latency_ns"]}
         assert set(stages) == {"tick", "book", "signal", "order", "total"}
-        assert stages["total"]["n"] == 2700  # the first 300 stand apart
-        assert {row["stage"]: row["n"] for row in engine["cold_start_ns"]} == dict.fromkeys(stages, 300)
+        assert stages["total"]["n"] == 3000  # those that fill the book are not stamped
+        assert {row["stage"]: row["n"] for row in engine["cold_start_ns"]} == dict.fromkeys(stages, 1000)
         assert set(engine["record_ns"]) == {"none", "top", "all"}
         assert min(engine["record_ns"].values()) > 0
         assert engine["record_messages"] == 3000
         assert stages["total"]["p99"] is None  # 30 samples beyond it say nothing
+    assert [line["what"] for line in report["headlines"]] == ["one symbol", "whole market"]
+    assert report["headlines"][1]["market"]["live_orders"] > 300_000
     absent = [info.name for info in hftlab.backends() if not info.available]
     assert list(report["missing"]) == absent
     assert all(f"{name} is MISSING" in text for name in absent)

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from hftlab.engine.engine import decode
+from hftlab.engine.engine import Engine, decode, synthetic
 from hftlab.errors import ConfigError, OutputError, UnknownName
-from hftlab.feeds.feed import cut, messages
+from hftlab.events import Kind
+from hftlab.feeds.feed import BytesFeed, cut, messages
 from hftlab.feeds.generate.regimes import REGIMES, Regime, bounds
 from hftlab.feeds.generate.synthetic import blocks, generate, write
 from hftlab.feeds.itch import ItchFeed
@@ -34,7 +35,10 @@ PINNED: dict[str, str] = {
     "cancel_storm": "c19cdf002613c3561153cba2a98e2e3d5b1aa742dd9dffa430e050d0a03dfe59",
     "deep": "6064698ce959b0398b017cb766d20a16b422f055c941b167433a8318e28c7025",
     "market": "99d928f57c7ddfef917689e3af63b15baf92fa0474c2cb7b55d73aabdc78981e",
+    "whole_market": "db45dbe4f87eebd51b4ecc0ea45edc094861fbda162972e8859de1d7759ae75d",  # of 20,000 messages
 }
+#: The regimes that the checker walks; the whole market is the market, only that its books begin full.
+WALKED = [regime for regime in REGIMES if regime != "whole_market"]
 
 
 class Checker:
@@ -187,7 +191,7 @@ def walk(regime: str, seed: int = 1, messages: int | None = None, symbols: int |
 # -------------------------------------------------------------------------------- validity
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("regime", WALKED)
 @pytest.mark.parametrize(("seed", "messages", "symbols"), [(1, None, None), (2, 15_000, None), (2**64 - 1, 15_000, 60)])
 def test_feed_is_valid(regime: str, seed: int, messages: int | None, symbols: int | None) -> None:
     checker = walk(regime, seed, messages, symbols)
@@ -228,7 +232,7 @@ def test_mix_is_that_of_a_real_day(regime: str) -> None:
     assert all(low <= shares[kind] <= high for kind, (low, high) in bounds.items()), shares
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("regime", WALKED)
 def test_details_and_heavy_tails_everywhere(regime: str) -> None:
     checker = walk(regime)
     assert 0.02 < checker.kinds["F"] / checker.kinds["A"] < 0.05
@@ -243,6 +247,20 @@ def test_details_and_heavy_tails_everywhere(regime: str) -> None:
     steps = [b - a for a, b in pairwise(checker.references)]
     assert 0.01 < sum(step < 0 for step in steps) / len(steps) < 0.06, "references mostly rise"
     assert sum(step == 1 for step in steps) < 0.05 * len(steps), "with gaps"
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_a_warm_feed_is_measured_in_a_steady_state(regime: str) -> None:
+    feed = synthetic(regime, 50_000, 1, warm=True)
+    filling, rest = feed.parts()
+    kinds = Counter(decode(rest)["kind"].tolist())
+    assert sum(kinds.values()) == 50_000
+    assert kinds[Kind.DELETE] >= 0.3 * 50_000
+    live = [run.memory["live_orders"] for run in (Engine().run(each, record="none") for each in (BytesFeed(filling), feed))]
+    assert 0.8 * live[1] <= live[0] <= 1.25 * live[1]
+    if regime == "whole_market":
+        assert live[0] > 300_000
+        assert sum(map(bool, feed.symbols)) == 4_000
 
 
 def test_calm_is_one_liquid_stock() -> None:
@@ -295,10 +313,11 @@ def test_storms_and_bursts_are_what_they_say() -> None:
 
 @pytest.mark.parametrize("regime", REGIMES)
 def test_bytes_are_pinned(regime: str) -> None:
-    data = generate(regime, 6_000, 7, engine="python")
+    messages = 20_000 if regime == "whole_market" else 6_000
+    data = generate(regime, messages, 7, engine="python")
     assert hashlib.sha256(data).hexdigest() == PINNED[regime]
-    assert data == generate(regime, 6_000, 7, engine="python")
-    assert data != generate(regime, 3_500, 8, engine="python")
+    assert data == generate(regime, messages, 7, engine="python")
+    assert data != generate(regime, messages, 8, engine="python")
 
 
 def test_block_size_does_not_change_the_bytes() -> None:
@@ -329,7 +348,7 @@ def test_any_regime_is_valid(seed: int) -> None:
 
 
 @pytest.mark.rust
-@pytest.mark.parametrize("regime", [*REGIMES, *range(8)])
+@pytest.mark.parametrize("regime", [*WALKED, *range(8)])
 def test_rust_writes_the_same_bytes(regime: str | int) -> None:
     which = random_regime(regime) if isinstance(regime, int) else regime
     for count, seed, symbols in ((12_000, 1, None), (3_000, 2**64 - 1, 700), (2_106, 0, 700)):

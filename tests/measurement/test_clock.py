@@ -50,6 +50,15 @@ def test_the_steps_are_those_of_the_clock() -> None:
     assert seen.monotonic is True
 
 
+@pytest.mark.parametrize("step", [1.0, 10.0, 15.6, 24.45, 41.67, 1_000.0])
+@pytest.mark.parametrize("spread", [2.0, 300.0])
+def test_a_step_need_not_be_a_whole_number_of_ticks(step: float, spread: float) -> None:
+    """A clock that stands still for a step and is read in whole ticks: 24.45 of them read as 24 or as 25."""
+    true = np.cumsum(np.random.default_rng(7).gamma(20, spread, 100_000) + 15)
+    readings = np.floor(np.floor(true / step) * step)
+    assert step_of(np.diff(readings)) == pytest.approx(step, rel=1e-3)
+
+
 def test_a_few_odd_readings_do_not_change_the_step() -> None:
     differences = np.concatenate([np.arange(0, 4_000, 40), [17, 1_003]])
     assert step_of(differences) == 40.0

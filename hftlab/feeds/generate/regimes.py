@@ -30,6 +30,7 @@ class Regime:
 
     description: str
     symbols: int  # where the caller names no number, 1 to 10,000
+    settle: int = 20_000  # messages after the opening until a book is as full as it stays; of a market, for that many symbols
     # activity of the symbol of rank k = 0, 1, ... is proportional to 1 / (k + zipf_offset)
     zipf_offset: int = _bounded(4, 1, 1_000_000)
     stick: int = _bounded(16, 0, 63)  # of 64 messages, how many stay with the symbol of the one before
@@ -69,6 +70,11 @@ class Regime:
             raise ConfigError(f"the weights of U, E, X and P in a burst must sum to at most 65,536, got {rest:,}")
         check_whole("price_low * 2 ** octaves", self.price_low << self.octaves, 0, PRICE_CEILING, "cents")
 
+    def warm_up(self, symbols: int) -> int:
+        """Messages after which the books of so many symbols are as full as they stay: the frame of the day, the opening, and
+        what it takes to settle, to which every symbol comes as often as its activity says."""
+        return (3 + 2 * self.opening) * symbols + self.settle * symbols // self.symbols
+
     def parameters(self) -> list[int]:
         """The integers as they cross to the Rust generator, in the order of the fields."""
         return [getattr(self, name) for name in bounds()]
@@ -76,7 +82,7 @@ class Regime:
 
 def bounds() -> dict[str, tuple[int, int]]:
     """(lowest, highest) of every parameter, in the order of the fields."""
-    return {parameter.name: parameter.metadata["bounds"] for parameter in fields(Regime)[2:]}
+    return {parameter.name: parameter.metadata["bounds"] for parameter in fields(Regime)[3:]}
 
 
 REGIMES: dict[str, Regime] = {
@@ -115,6 +121,7 @@ REGIMES: dict[str, Regime] = {
     "deep": Regime(
         "one symbol with hundreds of levels a side and about twenty thousand live orders",
         symbols=1,
+        settle=4_000,
         live_total=20_000,
         opening=8_000,
         reach=12,
@@ -126,6 +133,7 @@ REGIMES: dict[str, Regime] = {
     "market": Regime(
         "a thousand symbols from pennies to thousands of dollars, activity by Zipf's law",
         symbols=1_000,
+        settle=200_000,
         add=30_750,
         swing=600,
         execute=975,
@@ -133,6 +141,26 @@ REGIMES: dict[str, Regime] = {
         live_total=60_000,
         opening=1,
         gap_ns=66_000,
+        price_low=150,
+        octaves=12,
+        penny_every=25,
+        burst_every=2_000,
+        burst_length=100,
+        burst_shift=4,
+        halt_every=20_000,
+        halt_length=2_000,
+    ),
+    "whole_market": Regime(
+        "four thousand symbols as in a market, whose books hold more than three hundred thousand orders from the opening on",
+        symbols=4_000,
+        settle=8_000,
+        add=30_750,
+        swing=600,
+        execute=975,
+        live_floor=80,
+        live_total=40_000,
+        opening=40,
+        gap_ns=8_000,
         price_low=150,
         octaves=12,
         penny_every=25,

@@ -47,6 +47,7 @@ pub struct Settings {
     keep: String,
     slowest: usize,
     around: usize,
+    warm_up: u64,
     strict: bool,
     price_scale: u64,
     symbols: Vec<String>,
@@ -102,6 +103,7 @@ impl Settings {
                 &[stamp::OFF, stamp::TOTAL, stamp::STAGES],
             )?,
             keep: self.keep()?,
+            warm_up: self.warm_up,
             strict: self.strict,
             signal: signal::Config {
                 decay: self.signal_config.decay,

@@ -72,6 +72,7 @@ pub fn settings(until: Until) -> Settings {
         record: Mode::None,
         stamps: stamp::OFF,
         keep: Keep::default(),
+        warm_up: 0,
         strict: false,
         signal: signal::Config {
             decay: 0.99,
