@@ -169,6 +169,7 @@ class WaitingTime:
     def __init__(self, system: System) -> None:
         self.system = system
         self._offsets: list[int] = []  # wall clock less monotonic, ns: the latest, and behind it those before steps
+        self._drained_ns = system.clock()
 
     def read(self, stamp_ns: int | None) -> tuple[int, int]:
         """Now, and how long a datagram with this stamp had waited; both ns. 0 without a stamp"""
@@ -180,8 +181,12 @@ class WaitingTime:
             self._offsets[0] = offset
         else:
             self._offsets.insert(0, offset)
-        return now_ns, max(0, now_ns + max(self._offsets) - stamp_ns)
+        waited_ns = now_ns + max(self._offsets) - stamp_ns
+        if waited_ns < -_STEP_NS:  # stamped by a clock that was ahead and is not any more: no longer than since nothing waited
+            waited_ns = now_ns - self._drained_ns
+        return now_ns, max(0, waited_ns)
 
     def drained(self) -> None:
         """Nothing waits: what comes now is stamped by the clock as it is."""
         del self._offsets[1:]
+        self._drained_ns = self.system.clock()

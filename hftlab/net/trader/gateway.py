@@ -47,7 +47,8 @@ class GatewayState(Enum):
 class EventKind(Enum):
     """What came on the connection; the value is what the journal says.
 
-    UP : a login was accepted; SETTLED : the exchange has repeated everything; ENDED : the session; REFUSED : the login
+    UP : a login was accepted; SETTLED : the exchange has repeated everything; ENDED : the session, in order; GONE : the session,
+    and with it what it had not told us; REFUSED : the login
     """
 
     MESSAGE = "message"
@@ -56,6 +57,7 @@ class EventKind(Enum):
     SETTLED = "settled"
     DOWN = "down"
     ENDED = "ended"
+    GONE = "gone"
     REFUSED = "refused"
 
 
@@ -220,7 +222,7 @@ class Gateway:
         if event.kind == "rejected":
             if event.payload == b"S" and self.client.session:  # our session is over: any other will do
                 self.client.session, self.client.next = "", 1
-                return [GatewayEvent(EventKind.ENDED, text="the session is not available any more")]
+                return [GatewayEvent(EventKind.GONE, text="the session is not available any more")]
             self.state = GatewayState.REFUSED
             return [GatewayEvent(EventKind.REFUSED, text=self.client.closed)]
         if event.kind == "end":

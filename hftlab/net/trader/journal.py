@@ -82,6 +82,8 @@ def _apply(replay: Replay, line: dict[str, Any]) -> None:
         orders.resynced(line.get("next", 0))
     elif event == EventKind.ENDED.value:
         orders.session_ended()
+    elif event == EventKind.GONE.value:
+        orders.session_lost()
     elif event == "reconciled":
         orders.reconcile()
     elif event == "order" and line["state"] == OrderState.WITHHELD.value:

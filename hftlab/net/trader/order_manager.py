@@ -217,11 +217,20 @@ class OrderManager:
                 self.note("order", ref=order.ref, state=order.state.value, reason=order.reason)
 
     def session_ended(self) -> None:
-        """Nothing of the session trades any more."""
+        """Nothing of the session trades any more, and we have been told all of it."""
         for order in self.open:
-            state = OrderState.CANCELED if order.state is OrderState.ACCEPTED else OrderState.UNKNOWN
-            self._inform(self._end(order, state, "end of session"))
-            self.note("order", ref=order.ref, state=order.state.value, reason=order.reason)
+            if order.state is not OrderState.UNKNOWN:
+                state = OrderState.CANCELED if order.state is OrderState.ACCEPTED else OrderState.UNKNOWN
+                self._inform(self._end(order, state, "end of session"))
+                self.note("order", ref=order.ref, state=order.state.value, reason=order.reason)
+        self._unanswered.clear()
+
+    def session_lost(self) -> None:
+        """The session is gone, and what it had not told us: what was open may have traded, so its shares stay reserved."""
+        for order in self.open:
+            if order.state is not OrderState.UNKNOWN:
+                order.state, order.reason = OrderState.UNKNOWN, _NO_WORD
+                self.note("order", ref=order.ref, state=order.state.value, reason=order.reason)
         self._unanswered.clear()
 
     def _apply(self, message: ouch.Message) -> Change | None:

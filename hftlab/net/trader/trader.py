@@ -213,6 +213,8 @@ class Trader:
                     self._cancel_all()
             elif event.kind is EventKind.ENDED:
                 self.orders.session_ended()
+            elif event.kind is EventKind.GONE:
+                self.orders.session_lost()
             elif event.kind is EventKind.REFUSED:
                 self.failed = event.text
         if events:
