@@ -1,8 +1,7 @@
 """The report: everything that was measured, on one page. `hftlab.report(feed)` measures and writes it, and returns a ReportPage.
 
 measurements.py   what is measured; stored, and read again
-verdict.py        the result in a few sentences
-chapters.py       tables, notes and charts of the results, chapter by chapter
+chapters.py       the verdict, tables, notes and charts of the results, chapter by chapter
 page.py           report(), rebuild() and the page, in every format
 """
 

@@ -17,9 +17,8 @@ from hftlab.presentation.html import LIMIT, page, svg
 from hftlab.presentation.markdown import markdown
 from hftlab.presentation.output import check_writable, write_text
 from hftlab.presentation.result import Result
-from hftlab.reporting.chapters import chapters
+from hftlab.reporting.chapters import chapters, verdict
 from hftlab.reporting.measurements import FULL, QUICK, Measurements, measure, read
-from hftlab.reporting.verdict import verdict
 
 DEFAULT_OUT = "out/report.html"
 ENDINGS = (".html", ".md", ".json")

@@ -175,6 +175,24 @@ def test_bad_input_is_one_sentence_and_exit_code_2(day: Path, tmp_path: Path, ca
         assert expected in printed, (words, printed)
 
 
+def test_a_defect_is_one_sentence_unless_its_traceback_is_asked_for(
+    day: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any, **__: Any) -> Run:
+        return {}["order 7"]
+
+    monkeypatch.setattr(Engine, "run", broken)
+    capsys.readouterr()
+    assert main(["run", str(day)]) == 2
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    assert "unexpected KeyError in test_cli.py:" in text
+    assert "HFTLAB_TRACEBACK=1" in text
+    monkeypatch.setenv("HFTLAB_TRACEBACK", "1")
+    with pytest.raises(KeyError):
+        main(["run", str(day)])
+
+
 def test_what_was_good_before_the_error_is_written(day: Path, tmp_path: Path) -> None:
     cut, rows = bad(tmp_path, "cut", day.read_bytes()[:-3]), tmp_path / "rows.parquet"
     assert main(["run", cut, "--backend", "python", "--out", str(rows)]) == 2
