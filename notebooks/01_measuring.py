@@ -256,20 +256,21 @@ for sentence in findings(first):
 # method is not always wrong by much, but you cannot tell when it is. The last line matters most: the timed code had no book and
 # no orders, so even a perfect clock would have measured the wrong thing.
 #
-# ## Warm, cold start, cold cache
+# ## In a stream, cold start, cold
 #
 # Now measure a real engine: decode, book, signals, order. A loop that runs the same code again and again has its code and data
 # in the *caches* of the processor, small fast memories beside each core. After a quiet second in the market, an engine does
-# not. So one number is not enough, and `hftlab.latency` gives three **phases**:
+# not. So one number is not enough, and `hftlab.latency` tells apart how messages **arrive**:
 #
-# - **warm**: message after message, without the first ones of each pass;
-# - **cold start**: those first messages, on an empty book;
-# - **cold cache**: before each message a large array is read, which evicts the engine from the caches.
+# - **in a stream**: message after message, without the first ones of each pass;
+# - **alone**: one at a time; before each an array as large as the second cache is read, as other work of the process would;
+# - **cold**: before each message a larger array is read, which evicts the engine from all caches;
+# - **cold start**: the first messages of the feed, on an empty book.
 #
 # **Predict:** how many times as long does the median message take with cold caches?
 
 # %%
-guess_cold = 1.0  # times as long as warm
+guess_cold = 1.0  # times as long as in a stream
 
 # %% tags=["nbval-ignore-output"]
 feed = hftlab.synthetic("calm", MESSAGES, seed=SEED)
@@ -290,8 +291,8 @@ charts.percentile_chart(pl.concat(curves), "End to end, three phases", f"{feed.n
 # %% tags=["nbval-ignore-output"]
 for name, one in reports.items():
     warm = one["total"].quantile(0.5)
-    reveal(f"{name}, cold caches / warm", guess_cold, one.cold_cache.quantile(0.5) / warm)
-    claim(f"{name}, cold caches / warm", one.cold_cache.quantile(0.5) / warm, above=1.5)
+    reveal(f"{name}, cold caches / warm", guess_cold, one["cold"].quantile(0.5) / warm)
+    claim(f"{name}, cold caches / warm", one["cold"].quantile(0.5) / warm, above=1.5)
     print(f"{name}, cold start / warm: {one.timings.distribution('total', cold=True).quantile(0.5) / warm:.2f}")
 
 # %% [markdown]

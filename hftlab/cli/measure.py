@@ -35,8 +35,8 @@ def latency(options: Options) -> Action:
     from hftlab.presentation import output
 
     options.add("engine", metavar="ENGINE", nargs="*", help=f"{_ENGINE} (default: auto)")
-    options.feed(100_000)
-    options.of(latency, "rounds seed slowest rate")
+    options.feed(50_000)
+    options.of(latency, "rounds seed slowest rate arrival")
     options.output("--trace", metavar="FILE", help="write the slowest messages as a trace that the Perfetto UI opens")
     options.add("--hgrm", metavar="FOLDER", help="write the percentile distributions for HdrHistogram's tools")
     options.placement()

@@ -1,10 +1,10 @@
 """hftlab.latency(engine, feed): how long a message takes, per stage and end to end, and how far the answer is to be trusted.
 
-warm          stamps of every message but the first of each pass; end to end has passes with stamps of its own, and is never a
-              sum of percentiles
-cold start    the first messages of each pass: an empty book, cold memory
-cold cache    each message alone, after the caches were filled with something else
-whole passes  unstamped, until each stage: their differences say what a stage costs in a stream, and whether the stamps agree
+in a stream   stamps of every message of a feed that is all there; end to end has passes with stamps of its own, and is never a
+              sum of percentiles. No engine looks ahead in the buffer: a live feed has no next message yet
+alone, cold   each message by itself, after the caches were filled with something else; see open_loop.py
+cold start    the first messages of the feed: an empty book, cold memory
+whole passes  unstamped, until each stage: throughput; their differences say what a stage costs, and whether the stamps agree
 open loop     messages sent at a fixed rate: from when they were due
 """
 
@@ -20,7 +20,8 @@ import numpy as np
 
 from hftlab.engine.engine import Engine, synthetic
 from hftlab.engine.resolve import as_engine
-from hftlab.experiments.open_loop import OpenLoop, cold_cache, open_loop
+from hftlab.errors import check_choice
+from hftlab.experiments.open_loop import Arrival, OpenLoop, arrivals, open_loop
 from hftlab.experiments.slowest import SlowestMessages
 from hftlab.experiments.stage_timing import SAMPLES_LIMIT, StageTimer, StageTimings
 from hftlab.feeds.feed import Feed
@@ -33,6 +34,7 @@ from hftlab.presentation.progress import track
 if TYPE_CHECKING:
     import polars as pl
 
+ARRIVALS = ("stream", "alone", "cold")
 STEADY = 0.02  # p50 of passes that lie within so much of one another
 MAX_WARM_UPS = 12
 WINDOWS = 60  # of the feed, over which percentiles are drawn
@@ -55,16 +57,18 @@ class LatencyReport(FeedResult):
     """Latencies of one engine on one feed, in one run, on one machine.
 
     timings    : distributions, whole passes and their agreement
-    cold_cache : end to end with cold caches; None for an engine without stamps
+    arrival    : how the messages come that `report["total"]` is about: "stream", "alone" or "cold"
+    arrivals   : end to end of messages that come one at a time; none for an engine without stamps
     open_loop  : None unless a rate was given
     slowest    : the slowest messages and what stood around them; None for an engine that keeps none
     windows    : end to end in equal stretches of the feed: p50, p99 and max, ns
     """
 
-    schema = "hftlab-latency/3"
+    schema = "hftlab-latency/4"
     timings: StageTimings
     warm_up: WarmUp
-    cold_cache: Distribution | None
+    arrival: str
+    arrivals: tuple[Arrival, ...]
     open_loop: OpenLoop | None
     slowest: SlowestMessages | None
     windows: tuple[tuple[float, float, float], ...]
@@ -75,14 +79,16 @@ class LatencyReport(FeedResult):
         return self.timings.label
 
     def phases(self) -> list[tuple[str, Distribution]]:
-        """Every distribution, with its phase: warm, cold start, cold cache."""
-        out = [("warm", row) for row in self.timings.latency_ns]
-        out += [("cold start", row) for row in self.timings.cold_start_ns]
-        return [*out, ("cold cache", self.cold_cache)] if self.cold_cache else out
+        """Every distribution, with its phase: in a stream, alone, cold, cold start."""
+        out = [("in a stream", row) for row in self.timings.latency_ns]
+        out += [(each.name, each.total) for each in self.arrivals]
+        return [*out, *(("cold start", row) for row in self.timings.cold_start_ns)]
 
     def __getitem__(self, part: str) -> Distribution:
-        """The warm distribution of a stage, or of "total". Raises KeyError with the known ones."""
-        rows = {row.part: row for row in self.timings.latency_ns}
+        """The distribution of a stage in a stream; of "total" as the messages come that were asked for; or of an arrival by its
+        name. Raises KeyError with the known ones."""
+        rows = {row.part: row for row in self.timings.latency_ns} | {each.name: each.total for each in self.arrivals}
+        rows |= {"total": rows[self.arrival]} if self.arrival in rows else {}
         if part not in rows:
             raise KeyError(f"no part {part!r}; known: {', '.join(rows)}")
         return rows[part]
@@ -102,7 +108,7 @@ class LatencyReport(FeedResult):
         return pl.DataFrame(rows, schema={"series": pl.String, "percentile": pl.Float64, "ns": pl.Float64})
 
     def plot(self) -> Any:
-        """End to end, percentile by percentile, warm, cold start and cold cache, as an Altair chart."""
+        """End to end, percentile by percentile, by how the messages come, as an Altair chart."""
         from hftlab.charts import percentile_chart
 
         return percentile_chart(self.spectrum(), "End to end", self.subtitle())
@@ -128,7 +134,9 @@ class LatencyReport(FeedResult):
     def tables(self) -> list[Table]:
         rows = [(phase, TITLES[row.part], *row.cells()) for phase, row in self.phases()]
         title = f"{self.label}: latency per message, µs"
-        phases = table(title, ("phase", "stage", *STATISTICS, "n"), rows, words=2, grouped=True)
+        recipes = "".join(f" {each.name.capitalize()}: {each.recipe}." for each in self.arrivals)
+        note = f"In a stream: all messages are there, and each follows the one before.{recipes}"
+        phases = table(title, ("arrival", "stage", *STATISTICS, "n"), rows, words=2, grouped=True, note=note)
         more = [part for part in (self.open_loop, self.slowest) if part]
         return [phases, *(each for part in more for each in part.tables())]
 
@@ -147,11 +155,12 @@ def latency(
     engine: Any = "auto",
     feed: Feed | None = None,
     *,
-    rounds: int = 5,
-    messages: int = 100_000,
+    rounds: int = 11,
+    messages: int = 50_000,
     seed: int = 1,
     slowest: int = 5,
     rate: float | None = None,
+    arrival: str = "stream",
 ) -> LatencyReport:
     """Measure how long a message takes in one engine.
 
@@ -161,9 +170,11 @@ def latency(
     seed    : of the order within a round, and of the generated feed
     slowest : how many of the slowest messages are kept
     rate    : messages per second, to be sent in an open loop, too
+    arrival : how the messages come that the report is about: "stream", "alone" or "cold"; all are measured
     raises  : HftlabError if the engine differs from the reference, or is a debug build; ConfigError
     """
     check_rounds(rounds)
+    check_choice("arrival", arrival, ARRIVALS)
     engine = as_engine(engine)
     feed = synthetic("calm", messages, seed, warm=True) if feed is None else feed
     if engine.backend != "python" or engine.stages:
@@ -174,16 +185,17 @@ def latency(
     for _ in track(range(rounds), "latency"):
         timer.round(feed, order)
     with gc_paused():
-        captures = engine.run(feed, record="none", latency=True, keep="histogram", slowest=slowest).slowest
+        captures = timer.live.run(feed, record="none", latency=True, keep="histogram", slowest=slowest).slowest
         short = feed.head(SAMPLES_LIMIT) if timer.messages > SAMPLES_LIMIT else feed
-        last = engine.run(short, record="none", latency="total").latency
+        last = timer.live.run(short, record="none", latency="total").latency
     measured, clock = timer.conditions(feed, rounds), timer.clock
     return LatencyReport(
         **measured,
         timings=timer.timings(),
         warm_up=warm,
-        cold_cache=cold_cache(engine, feed, clock.cost_p50_ns, step_ns=clock.step_ns),
-        open_loop=None if rate is None else open_loop(engine, feed, rate, min(timer.messages, messages)),
+        arrival=arrival,
+        arrivals=arrivals(timer.live, feed, clock),
+        open_loop=None if rate is None else open_loop(timer.live, feed, rate, min(timer.messages, messages)),
         slowest=SlowestMessages.of(captures, feed, engine.label, measured["machine"]) if captures else None,
         windows=() if last is None else tuple(_windows(np.maximum(last["total"] - clock.cost_p50_ns, 0.0))),
     )

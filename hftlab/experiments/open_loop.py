@@ -7,8 +7,9 @@ open loop    A closed loop, which sends the next message when the last is done, 
                  done_i = max(a_i, done_(i-1)) + s_i        response_i = done_i - a_i        (Lindley 1952)
 
              which is what a single server that takes messages in order does to a queue.
-cold cache   A replay keeps code and book in the caches; a market that is quiet does not. So the feed is run to near its end, and
-             of the last messages each waits until a buffer larger than the last cache has been read through.
+alone, cold  A replay keeps code and book in the caches, and what it has read of the next message, too; a live engine waits. So
+             each message comes by itself, after a buffer was read through: one as large as the second cache, which leaves what
+             other work of the process would leave (alone), or one larger than the last cache (cold).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter, perf_counter_ns
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from hftlab.engine.engine import Engine
 from hftlab.engine.session import Session
 from hftlab.errors import ConfigError
 from hftlab.feeds.feed import Feed, cut
+from hftlab.measurement.clock import READINGS, ClockReport, python_sources, step_of
 from hftlab.measurement.distribution import STATISTICS, Distribution
 from hftlab.measurement.paired import gc_paused
 from hftlab.measurement.storage import StoredResult
@@ -32,9 +34,9 @@ from hftlab.measurement.system import caches
 from hftlab.presentation.document import Table, table
 
 LONGEST_S = 600
-#: Of the cold cache: messages at most, and messages of the feed that are run at all.
-COLD_MESSAGES, COLD_FEED = 1_000, 20_000
-_UNKNOWN_CACHE, _LARGEST_BUFFER = 32 << 20, 64 << 20
+#: Messages at most, alone and cold, and messages of the feed that are run at all.
+ALONE_MESSAGES, COLD_MESSAGES, COLD_FEED = 4_000, 1_000, 20_000
+_UNKNOWN_L2, _UNKNOWN_CACHE, _LARGEST_BUFFER = 1 << 20, 32 << 20, 64 << 20
 
 
 def response_ns(service_ns: np.ndarray[Any, Any], interval_ns: float) -> np.ndarray[Any, Any]:
@@ -91,15 +93,14 @@ class OpenLoop(StoredResult):
 
 
 def open_loop(engine: Engine, feed: Feed, rate: float, messages: int = 100_000) -> OpenLoop:
-    """Send the first messages of a feed at a fixed rate, a call each, whatever the engine does.
+    """Send the first messages of a feed, after its warm-up, at a fixed rate, a call each, whatever the engine does.
 
     rate   : messages per second, above 0; the whole must not take more than 600 s
     raises : ConfigError
     """
     if not rate > 0 or messages / rate > LONGEST_S:
         raise ConfigError(f"rate must be above 0, and send {messages:,} messages within {LONGEST_S} s, got {rate} messages/s")
-    calls = list(cut(feed.head(messages), every=1))
-    push = _opened(engine, feed)[1]
+    push, calls = _opened(engine, feed, messages)[1:]
     interval = 1e9 / rate
     starts, ends = array("q", bytes(8 * len(calls))), array("q", bytes(8 * len(calls)))
     with gc_paused():
@@ -112,43 +113,71 @@ def open_loop(engine: Engine, feed: Feed, rate: float, messages: int = 100_000) 
             starts[i], ends[i] = now, perf_counter_ns()
     start, end = np.frombuffer(starts, np.int64), np.frombuffer(ends, np.int64)
     due_ = begin + (np.arange(len(calls)) * interval).astype(np.int64)
-    service = end - start
-    return OpenLoop(
-        rate,
-        Distribution.of("total", service),
-        Distribution.of("total", end - due_),
-        Distribution.of("total", response_ns(service, interval)),
-        int(np.count_nonzero(end[:-1] > due_[1:])),
-    )
+    step_ns = step_of(np.diff(python_sources()[0].stamps(READINGS)))
+    times = (end - start, end - due_, response_ns(end - start, interval))
+    service, response, predicted = (Distribution.of("total", ns, step_ns=step_ns) for ns in times)
+    return OpenLoop(rate, service, response, predicted, int(np.count_nonzero(end[:-1] > due_[1:])))
 
 
-def cold_cache(
-    engine: Engine, feed: Feed, clock_ns: float, *, messages: int = COLD_MESSAGES, seconds: float = 2.0, step_ns: float = 0.0
-) -> Distribution | None:
-    """End to end, by the engine's own stamps, of messages that find none of their data in the caches; None without stamps.
+@dataclass(frozen=True)
+class Arrival:
+    """How messages come, and end to end of them. recipe : what was done, to be done again"""
 
-    clock_ns : median cost of a reading of the engine's clock; step_ns: its step
-    messages : at most half of the feed's first 20,000; fewer if `seconds` are over before
+    name: str
+    recipe: str
+    total: Distribution
+
+
+def arrivals(engine: Engine, feed: Feed, clock: ClockReport, *, seconds: float = 2.0) -> tuple[Arrival, ...]:
+    """End to end, by the engine's own stamps, of messages that come one at a time, "alone" and "cold"; none without stamps.
+
+    seconds : after which an arrival has enough messages, however few
     """
-    calls = list(cut(feed.head(COLD_FEED), every=1))
-    cold = min(messages, len(calls) // 2)
-    session, push = _opened(engine, feed, latency="total")
-    for data in calls[: len(calls) - cold]:
+    sizes = caches()
+    small, large = sizes.get("L2", _UNKNOWN_L2), min(max(sizes.values(), default=_UNKNOWN_CACHE) * 2, _LARGEST_BUFFER)
+    plans = {
+        "alone": (small, ALONE_MESSAGES, "as large as the second cache"),
+        "cold": (large, COLD_MESSAGES, "larger than the last cache"),
+    }
+    out = []
+    for name, (size, messages, what) in plans.items():
+        ns, gap_us = _one_by_one(engine, feed, size, messages, seconds)
+        if ns is not None:
+            recipe = f"a call for each message, every {gap_us:,.0f} µs, in which a buffer of {size >> 10:,} KiB is read, {what}"
+            out.append(Arrival(name, recipe, Distribution.of("total", ns, clock.cost_p50_ns, clock.step_ns)))
+    return tuple(out)
+
+
+def _one_by_one(
+    engine: Engine, feed: Feed, size: int, messages: int, seconds: float
+) -> tuple[np.ndarray[Any, Any] | None, float]:
+    """Raw stamps of messages before each of which a buffer is read through, and the median of the gaps between them in µs.
+
+    A feed without a warm-up has its first half pushed before; messages: at most half of its first 20,000
+    """
+    session, push, calls = _opened(engine, feed, COLD_FEED, latency="total")
+    first = 0 if feed.warm_up else len(calls) - min(messages, len(calls) // 2)
+    for data in calls[:first]:
         push(data)
-    buffer = np.ones(min(max(caches().values(), default=_UNKNOWN_CACHE) * 2, _LARGEST_BUFFER) // 8)
-    sent, end = 0, perf_counter() + seconds
+    buffer, begun = np.ones(size // 8), []
+    end = perf_counter_ns() + int(seconds * 1e9)
     with gc_paused():
-        for data in calls[len(calls) - cold :]:
+        for data in calls[first : first + messages]:
             buffer.sum()
             push(data)
-            sent += 1
-            if perf_counter() > end:
+            begun.append(perf_counter_ns())
+            if begun[-1] > end:
                 break
     latency = session.finish()["latency"]
-    return None if latency is None or not sent else Distribution.of("total", latency["total"][-sent:], clock_ns, step_ns)
+    gaps = np.diff(begun) if len(begun) > 1 else [0]
+    return None if latency is None or not begun else latency["total"][-len(begun) :], float(np.median(gaps)) / 1e3
 
 
-def _opened(engine: Engine, feed: Feed, **settings: Any) -> tuple[Session, Callable[[Any], Any]]:
-    """A session for a feed, and its method that takes what `cut` gives."""
-    session = engine.open(engine.settings(feed, record="none", **settings))
-    return session, session.push if feed.wire == "itch" else session.push_events
+def _opened(engine: Engine, feed: Feed, messages: int, **settings: Any) -> tuple[Session, Callable[[Any], Any], list[Any]]:
+    """A session whose book the warm-up has filled, its method that takes a message, and the messages after it."""
+    session = engine.open(engine.settings(feed, record="none", warm_up=feed.warm_up, **settings))
+    push = session.push if feed.wire == "itch" else session.push_events
+    filling, rest = feed.head(messages).parts()
+    if filling is not None:
+        push(filling)
+    return session, push, list(cut(rest, every=1))

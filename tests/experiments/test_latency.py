@@ -51,7 +51,7 @@ def test_the_first_messages_stand_apart(planted: LatencyReport) -> None:
     assert first.n == 3 * 1_000
     assert (first.quantile(0.95) or 1e9) > 80_000  # a tenth of them was slowed
     assert (planted["total"].quantile(0.9) or 0) < 80_000
-    assert planted.frame()["phase"].unique().sort().to_list() == ["cold cache", "cold start", "warm"]
+    assert planted.frame()["phase"].unique().sort().to_list() == ["alone", "cold", "cold start", "in a stream"]
 
 
 def test_the_slowest_messages_are_those_planted(planted: LatencyReport) -> None:
@@ -77,7 +77,7 @@ def test_the_report_is_whole(planted: LatencyReport) -> None:
     assert {row["stage"] for row in timings["latency_ns"]} == {"tick", "book", "signal", "order", "total"}
     assert timings["latency_ns"][0]["p99.99"] is None
     assert planted.timeline()["series"].to_list() == ["p50", "p99", "max"]
-    spectrum = planted.spectrum().filter(series="warm")
+    spectrum = planted.spectrum().filter(series="in a stream")
     assert spectrum["ns"].is_sorted()
     assert spectrum["percentile"].max() <= 100 * (1 - 100 / planted["total"].n)  # type: ignore[operator]
     assert "n/a" in planted._repr_html_()
@@ -124,7 +124,7 @@ def test_an_engine_without_stamps_is_measured_by_whole_passes() -> None:
             return Session(super().session(settings))
 
     found = hftlab.latency(Silent(8_000), hftlab.synthetic(messages=500), rounds=3)
-    assert (found.timings.latency_ns, found.cold_cache, found.slowest, found.windows) == ((), None, None, ())
+    assert (found.timings.latency_ns, found.arrivals, found.slowest, found.windows) == ((), (), None, ())
     assert found.timings.whole_ns > 7_000
     assert "no stamps" in " ".join(found.notes())
     assert found.frame().height == 0
