@@ -41,6 +41,7 @@ class LiveSession:
 
     malformed : messages that could not be read, by reason. One that may have changed a book suspends every instrument,
     corrupted : and this is True from then on: the books are wrong for good, whatever `suspend` says
+    corrupted_at : messages run before the first of these; -1 if there is none
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class LiveSession:
         if missing := [*lacking(self.session, "react"), *lacking(self._order, *_METHODS)]:
             raise ConfigError(f"{self.engine.label} cannot run live: it lacks {', '.join(missing)}")
         self.malformed: dict[str, int] = {}
-        self.corrupted = False
+        self.corrupted, self.corrupted_at = False, -1
         self._react = self.session.react
 
     def feed(self, blocks: bytes) -> list[bytes]:
@@ -89,7 +90,8 @@ class LiveSession:
             code, _, _, size, letter = problem or ("zero_length", 0, 0, 0, 0)
             self.malformed[code] = self.malformed.get(code, 0) + 1
             if code == "bad_length" and SIZES[letter] >= 0:
-                self.corrupted = True  # of a known type: an event has been missed, and nobody knows of which instrument
+                # Of a known type: an event has been missed, and nobody knows of which instrument.
+                self.corrupted, self.corrupted_at = True, self.corrupted_at if self.corrupted else self.messages
                 self.suspend(None, True)
             at += 2 + size
             more, used, problem = self._react(blocks[at:])

@@ -16,6 +16,7 @@ for `end_grace_ns`, while the stream goes on behind it, is forgotten. No sockets
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from hftlab.errors import WireError, check_range
@@ -101,6 +102,22 @@ class Arbiter:
             return None
         ends = (self._held.first or 0, self._tail, *(self._far or ()))
         return self.expected, next(end for end in ends if end > self.expected)
+
+    @property
+    def newest(self) -> int:
+        """The number after the newest message heard of."""
+        return max(self.expected, self._tail, self._far[1] if self._far else 0)
+
+    def missing(self) -> list[int]:
+        """Numbers that are missing, as far as the window reaches; cheap while there are none."""
+        until = min(self.newest, self.expected + self.window)
+        return [number for number in range(self.expected, until) if number not in self._held]
+
+    def asked(self, requests: Iterable[Request]) -> None:
+        """Somebody else than `due` has asked: what comes counts as recovered."""
+        for request in requests:
+            self.counts["requests"] += 1
+            self._asked_until = max(self._asked_until, request.sequence + request.count)
 
     @property
     def stale(self) -> bool:

@@ -115,7 +115,7 @@ def test_nothing_leaves_before_the_login_is_answered_or_silence_has_ended_the_wa
 # The feed -----------------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_lost_for_good_is_asked_for_again_from_the_first_message(
+def test_after_a_message_nobody_can_read_the_session_is_requested_from_its_first(
     exchange: FakeExchange, run: Run, tmp_path: Path
 ) -> None:
     exchange.executes = filled
@@ -123,7 +123,7 @@ def test_what_is_lost_for_good_is_asked_for_again_from_the_first_message(
     duo.trade(DAY[:500])
     first, held = duo.trader.live, duo.trader.live.positions
     assert held
-    at = duo.lose_for_good(DAY, 510)
+    at = duo.damage(DAY, 500)
     exchange.kept = DAY[:at]
     exchange.publish(DAY[at : at + 2], at + 1)
     duo.until(lambda: duo.trader.feed.arbiter.expected == at + 3)
@@ -138,6 +138,23 @@ def test_what_is_lost_for_good_is_asked_for_again_from_the_first_message(
     assert again.sent == [order.encode() for order in exchange.orders]
 
 
+def test_a_server_that_was_away_is_asked_until_it_answers(exchange: FakeExchange, run: Run) -> None:
+    """Many times what an answer may take: nothing is given up, it is asked less often, and no session begins anew."""
+    duo = run(requests=True, request_interval_ms=2.0)
+    duo.trade(DAY[:500])
+    first, end = duo.trader.live, time.monotonic() + 0.5
+    exchange.publish(DAY[510:520], 511)
+    duo.until(lambda: time.monotonic() > end)
+    assert duo.trader.held is HoldReason.FEED_GAP
+    assert {(asked.sequence, asked.count) for asked in exchange.requests} == {(501, 10)}
+    assert 5 <= len(exchange.requests) < 40, "every 2 ms it would be 250 times"
+    exchange.kept = DAY
+    duo.until(lambda: duo.trader.feed.arbiter.expected == 521)
+    duo.trade(DAY[520:], 521)
+    assert duo.trader.live is first
+    assert books(first) == books(whole(DAY))
+
+
 @pytest.mark.parametrize("backend", ENGINES)
 def test_a_new_engine_knows_what_is_held_before_it_may_trade(exchange: FakeExchange, run: Run, backend: str) -> None:
     """Time stands still after the restart, so no timer can have restored the positions when the gates open."""
@@ -147,7 +164,7 @@ def test_a_new_engine_knows_what_is_held_before_it_may_trade(exchange: FakeExcha
     duo.trade(DAY[:500])
     trader, held = duo.trader, duo.trader.live.positions
     assert held
-    end = duo.lose_for_good(DAY, 510)
+    end = duo.damage(DAY, 500)
     stopped.append(time.monotonic_ns())
     trader.poll(0)
     assert trader.held is HoldReason.FEED_GAP, "nothing of the session has come"
@@ -242,7 +259,7 @@ def test_while_the_wall_clock_may_have_been_stepped_the_longer_wait_counts() -> 
 
 
 def test_answers_from_elsewhere_are_not_taken(exchange: FakeExchange, run: Run) -> None:
-    duo = run(requests=True, max_requests=1_000)
+    duo = run(requests=True)
     duo.feed(DAY[:40])
     exchange.publish(DAY[41:60], 42)
     duo.until(lambda: bool(exchange.requests))
@@ -257,7 +274,7 @@ def test_whatever_comes_on_the_lines_the_book_is_right_in_the_end(exchange: Fake
     """Numbers and counts at their ends, the largest datagrams, other sessions; the trader's time passes as it is told to."""
     exchange.executes, exchange.kept = canceled, DAY
     clock, chance = Clock(), random.Random(1)
-    duo = run(engine, requests=True, max_requests=1_000, ready=False, clock=clock, silence_ms=60_000.0)
+    duo = run(engine, requests=True, ready=False, clock=clock, silence_ms=60_000.0)
 
     def turn() -> None:
         clock.advance(1_000_000)
@@ -593,7 +610,6 @@ def test_it_ends_though_messages_are_missing_when_nobody_is_there_any_more(excha
         ({"lines": ("1.2.3.4:x",)}, "line A must be"),
         ({"orders": "nowhere"}, "orders must be"),
         ({"resync_timeout_ms": 0.0}, "resync_timeout_ms must be"),
-        ({"max_requests": 0}, "max_requests must be between 1 and 1,000"),
         ({"max_loss": -1.0}, "max_loss must be at least 0"),
     ],
 )

@@ -23,7 +23,7 @@ FEED_SESSION = b"FEED000001"
 PASSWORD = "S3CR3TPASS"
 _QUICK = {
     "reconnect_ms": 10.0, "max_backoff_ms": 80.0, "resync_timeout_ms": 60.0, "gap_timeout_ms": 1.0,
-    "request_interval_ms": 10.0, "shutdown_timeout_ms": 30.0, "max_requests": 3,
+    "request_interval_ms": 10.0, "shutdown_timeout_ms": 30.0,
 }  # fmt: skip
 
 
@@ -194,14 +194,13 @@ class Duo:
         assert len(self.exchange.orders) > 5
         return len(self.exchange.orders)
 
-    def lose_for_good(self, messages: list[bytes], at: int) -> int:
-        """The line goes on behind a hole that nobody can fill, until the session is requested anew; returns how far it went."""
-        before = self.trader.restarts
-        while self.trader.restarts == before:
-            self.exchange.publish(messages[at : at + 1], at + 1)
-            at += 1
-            self.turn()
-        return at
+    def damage(self, messages: list[bytes], at: int) -> int:
+        """From here on, the next message that changes a book comes unreadable; the session is requested anew from its first."""
+        bad, before = next(n for n in range(at, len(messages)) if messages[n][:1] in (b"A", b"D", b"E")), self.trader.restarts
+        self.feed(messages[at:bad], at + 1)
+        self.exchange.publish([messages[bad][:15]], bad + 1)
+        self.until(lambda: self.trader.restarts > before)
+        return bad + 1
 
 
 def accepted(order: ouch.EnterOrder) -> list[ouch.Message]:

@@ -28,6 +28,7 @@ from hftlab.net.exchange.settings import ExchangeSettings, check_accounts
 from hftlab.protocols.channel import SECOND_NS
 
 _TIDY_NS, _CLOSING_NS = 10_000_000, 2 * SECOND_NS  # between two looks at timers; for the last words
+_ASKED_NS, _LATECOMERS_NS = SECOND_NS // 2, 60 * SECOND_NS  # the end waits while requests come, and at most so long
 _BUSY_NS = 2_000_000  # a wait shorter than this is spent looking, since the system wakes nobody that exactly
 
 
@@ -72,7 +73,7 @@ class Exchange:
         self.matcher = Matcher(max_open_orders=self.settings.max_open_orders)
         self._accounts = check_accounts(tuple(accounts.items()), "accounts")
         self._feed, self._state = feed, state
-        self._until_ns = self._tidy_ns = self._checkpoint_ns = self._noted = 0
+        self._until_ns = self._tidy_ns = self._checkpoint_ns = self._noted = self._ended_ns = self._requests = 0
         self._selector: BaseSelector | None = None
 
     # Life -------------------------------------------------------------------------------------------------------------------
@@ -203,6 +204,7 @@ class Exchange:
         if phase == Phase.OPEN:
             self.publisher.begin(now_ns)
         elif phase == Phase.ENDING:
+            self._ended_ns, self._requests = now_ns, self.broadcast.retransmit.counts["answered"]
             self.broadcast.emit(self.publisher.end(now_ns))
         elif phase == Phase.CLOSING:
             self._until_ns = now_ns + _CLOSING_NS
@@ -234,8 +236,15 @@ class Exchange:
         elif now_ns >= self._until_ns:
             if self.phase == Phase.WAITING and len(self.sessions.open) >= self.settings.wait:
                 self._enter(Phase.OPEN, now_ns)
+            elif self.phase == Phase.ENDING and self._asked(now_ns):
+                self._until_ns = now_ns + _ASKED_NS
             elif follower := {Phase.STAYING: Phase.ENDING, Phase.ENDING: Phase.CLOSING}.get(self.phase):
                 self._enter(follower, now_ns)
+
+    def _asked(self, now_ns: int) -> bool:
+        """Whether somebody still asks for messages, who is not to be left without them; but not for ever."""
+        before, self._requests = self._requests, self.broadcast.retransmit.counts["answered"]
+        return self._requests > before and now_ns < self._ended_ns + _LATECOMERS_NS
 
     def _note(self, now_ns: int) -> None:
         """How far the feed is, for a session that is taken up again: messages after this are published once more, the same."""

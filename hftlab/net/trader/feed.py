@@ -12,6 +12,7 @@ from hftlab.net.endpoints import Address, System
 from hftlab.net.trader.settings import TraderSettings
 from hftlab.protocols.arbiter import Arbiter, Delivery
 from hftlab.protocols.moldudp64 import END, HEADER
+from hftlab.protocols.recovery import Recovery
 
 _BURST = 64  # datagrams taken from one socket before the others have their turn
 _END = END.to_bytes(2, "big")
@@ -26,7 +27,7 @@ class FeedState(Enum):
     GAP        : messages are missing, and requested
     LATE       : what came last had waited for longer than `max_age_ms` before it was read
     SILENT     : nothing was received for a while, not even a heartbeat
-    LOST       : messages are missing for good
+    LOST       : messages are missing for good, since there is nobody to ask
     UNREADABLE : a message came that nobody can read
     SESSION    : another session has taken the place of ours
     """
@@ -57,8 +58,9 @@ class FeedHandler:
             window=settings.window,
             gap_timeout_ns=settings.ns("gap_timeout"),
             request_interval_ns=settings.ns("request_interval"),
-            max_requests=settings.max_requests if settings.requests else 0,
+            max_requests=1 if settings.requests else 0,  # `recovery` asks, and gives nothing up
         )
+        self.recovery = Recovery(self.arbiter, settings.ns("gap_timeout"), settings.ns("request_interval"))
         self.on_datagram: Callable[[int, bytes], None] | None = None
         self.counts: Counter[str] = Counter()
         self.last_seen_ns, self.ending, self._started = 0, False, False
@@ -146,8 +148,8 @@ class FeedHandler:
 
     def due(self, now_ns: int) -> None:
         """Ask for what is missing, if it is time to."""
-        for request in self.arbiter.due(now_ns):
-            if self.requests and self._server:
+        if self.requests and self._server:
+            for request in self.recovery.due(now_ns):
                 try:
                     self.requests.sendto(request.encode(), self._server)
                 except OSError:  # asked again later

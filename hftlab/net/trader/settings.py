@@ -31,11 +31,9 @@ class TraderSettings:
     max_loss             : loss in currency, realised and at the mid, that triggers the kill switch; at least 0, None for no limit
     window               : messages that may wait for a missing one, at least 1
     gap_timeout_ms       : wait for a missing message before it is requested, above 0 to a day
-    request_interval_ms  : between two requests for a missing message, above 0 to a day
-    max_requests         : requests for a missing message before it is lost for good, 1 to 1,000
+    request_interval_ms  : between two requests for a missing message, longer and longer while nothing comes; above 0 to a day
     max_age_ms           : nothing is traded on a message that was received longer ago than this, above 0 to a day
     silence_ms           : without a datagram for this long every book is stale, above 0 to a day
-    max_session_restarts : after a loss for good the session is requested again from its first message, 0 to 1,000 times
     resync_timeout_ms    : after a login, silence that ends what the exchange had to repeat, above 0 to a day
     reconnect_ms         : wait before a new connection, doubled each time up to max_backoff_ms, above 0 to a day
     max_backoff_ms       : longest wait before a new connection, above 0 to a day
@@ -58,11 +56,9 @@ class TraderSettings:
     max_loss: float | None = None
     window: int = 1024
     gap_timeout_ms: float = 2.0
-    request_interval_ms: float = 50.0
-    max_requests: int = 10
+    request_interval_ms: float = 20.0
     max_age_ms: float = 50.0
     silence_ms: float = 3_000.0
-    max_session_restarts: int = 3
     resync_timeout_ms: float = 500.0
     reconnect_ms: float = 100.0
     max_backoff_ms: float = 5_000.0
@@ -82,8 +78,6 @@ class TraderSettings:
             if one.name.endswith("_ms"):
                 check_range(one.name, getattr(self, one.name), 0.001, _DAY_MS, "ms")
         check_range("window", self.window, 1)
-        check_range("max_requests", self.max_requests, 1, 1_000)
-        check_range("max_session_restarts", self.max_session_restarts, 0, 1_000)
         if self.max_loss is not None:
             check_range("max_loss", self.max_loss, 0)
 

@@ -10,9 +10,9 @@ An order leaves only while every gate is open (see `TradingGates`). While one is
 that it decides on none; what was decided nevertheless is withheld, counted and reported to it. Messages that come late, after a
 gap, are run and not traded on. Before the gates open, an engine that does not know them learns positions and open orders.
 
-Messages lost for good, or unreadable, may have concerned any instrument. The session is then requested again from its first
-message, into a new engine, if there is somewhere to ask; else, and after `max_session_restarts` of these, nothing is traded till
-the next one.
+A message that cannot be read may have concerned any instrument. The session is then requested again from its first message, into
+a new engine, if there is somewhere to ask. Where that cannot be, or the same message is as unreadable again, and where messages
+are lost for good, nothing is traded till the next session.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Trader:
         self.orders = OrderManager(self.live, self._note)
         self.held: HoldReason | None = HoldReason.STARTING
         self.live.suspend(None, True)
-        self.failed, self.restarts = "", 0
+        self.failed, self.restarts, self._corrupted_at = "", 0, -1
         self.withheld: Counter[HoldReason] = Counter()
         self.malformed: Counter[str] = Counter()
         self.times = Times("total", "waited", "worked")
@@ -175,7 +175,7 @@ class Trader:
             if orders:
                 self.orders.decided(self.live.accepted())
         self._was_current = current
-        if self.held or self.live.corrupted:
+        if (self.held and current) or self.live.corrupted:  # of what is missing the timers know soon enough
             self._check_gates(read_ns)
 
     def _send(self, raw: bytes, read_ns: int, waited_ns: int) -> None:
@@ -256,13 +256,13 @@ class Trader:
         return not self.gates.is_over(now_ns, open_orders=bool(self.orders.open))
 
     def _restart(self, state: FeedState) -> None:
-        """Begin again from the first message, where that helps: a new session, or messages that are lost but may be had again."""
-        damaged = state in (FeedState.LOST, FeedState.UNREADABLE)
-        again = damaged and self.settings.requests and self.restarts < self.settings.max_session_restarts
+        """Begin again from the first message, where that helps: a new session, or a message that may be readable another time."""
+        again = state is FeedState.UNREADABLE and self.settings.requests and self.live.corrupted_at != self._corrupted_at
         if state is not FeedState.SESSION and not again:
             return
         session = self.feed.arbiter.session if again else self.feed.arbiter.changed
-        self.restarts = self.restarts + 1 if again else 0
+        self.restarts += 1
+        self._corrupted_at = self.live.corrupted_at if again else -1
         self.feed.restart(session)
         self.malformed.update(self.live.malformed)
         self.live = LiveSession(self.engine, first_ref=self.live.next_order_id)
