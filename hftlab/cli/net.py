@@ -36,7 +36,8 @@ def trader(options: Options) -> Action:
     The feed in on two lines, orders out, positions from execution reports. The password comes from --accounts FILE (USERNAME
     PASSWORD a line) or from HFTLAB_PASSWORD, never from the command line. SIGUSR1, or a file at --kill-file, is the kill switch:
     open orders are canceled, and no more are sent. SIGTERM and Ctrl-C cancel open orders and log out. It ends with the feed's
-    session, unless it is to --run-forever.
+    session, unless it is to --run-forever. The exit code is 1 where something wants attention: reports that are missing or cannot
+    be, orders that may still work, a feed that was not whole at the end.
     """
     from hftlab.net.trader.process import serve
     from hftlab.net.trader.settings import TraderSettings
@@ -50,8 +51,7 @@ def trader(options: Options) -> Action:
 
     def act(given: Given) -> int:
         constants = {"order_config": given.call(OrderConfig), "risk_config": given.call(RiskConfig)}
-        given.call(serve, settings=given.call(TraderSettings), **constants)
-        return 0
+        return 0 if given.call(serve, settings=given.call(TraderSettings), **constants) else 1
 
     return act
 

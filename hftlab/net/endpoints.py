@@ -144,7 +144,8 @@ class System:
 
     def open(self, path: str | os.PathLike[str]) -> int:
         """A file to append to, for `write` and `close`. raises : OSError, as these do"""
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        # A pipe that nobody reads is an error, not a wait.
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600)
 
     def write(self, file: int, data: bytes | bytearray) -> int:
         """Append some of the data; returns how many bytes."""

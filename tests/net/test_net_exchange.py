@@ -22,7 +22,7 @@ from venue.waiting import Clock, wait_until
 from hftlab.errors import ConfigError
 from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
-from hftlab.net import Exchange
+from hftlab.net import Exchange, Trader, TraderSettings
 from hftlab.net.exchange.audit import AuditLog, SessionState, read_log
 from hftlab.net.exchange.server import Phase
 from hftlab.net.exchange.settings import load_accounts
@@ -154,6 +154,29 @@ def test_accounts_are_told_of_their_own_orders_alone_and_may_trade_with_each_oth
 
 
 # The feed -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_trader_of_an_account_takes_it_over_and_the_first_one_ends(venue: Venue) -> None:
+    venue.open()
+    place = venue.exchange.addresses
+    ours = TraderSettings(
+        (place["line_a"], place["line_b"]), place["orders"], place["requests"], username="ME", password=ACCOUNTS["ME"]
+    )
+    traders = [Trader(ours, "python") for _ in range(2)]
+    try:
+        for trader in traders:
+            trader.start()
+            venue.until(lambda: trader.poll(0) and trader.gateway.ready)  # noqa: B023 - called at once
+        venue.until(lambda: not traders[0].poll(0))
+        assert traders[0].failed.startswith("taken_over: ")
+        for _ in range(50):
+            venue.turn()
+            assert traders[1].poll(0.002)
+        assert traders[1].gateway.ready
+        assert venue.exchange.sessions.counts["logins"] == 2
+    finally:
+        for trader in traders:
+            trader.stop()
 
 
 def test_two_lossy_lines_and_requests_give_the_whole_feed(venue: Venue) -> None:

@@ -253,9 +253,9 @@ def test_a_modify_keeps_the_place_in_the_queue(floor: Floor) -> None:
 
 
 def test_until_a_time_until_the_line_is_cut_until_the_end(floor: Floor) -> None:
-    floor.enter(1, B, 10, 100_00, tif="6", appendage=ouch.appendage(expire_time=34_201))
+    floor.enter(1, B, 10, 100_00, tif="6", appendage=ouch.appendage(expire_time=1))
     floor.enter(2, B, 20, 100_00)
-    floor.enter(3, B, 5, 100_00, tif="6", appendage=ouch.appendage(expire_time=34_201))
+    floor.enter(3, B, 5, 100_00, tif="6", appendage=ouch.appendage(expire_time=1))
     floor.send(ouch.CancelOrder(3))
     assert floor.matcher.feed(b"", NOW) == []
     assert cancels(floor.matcher.feed(b"", NOW + 1_000_000_000)) == [(1, 10, "T")]

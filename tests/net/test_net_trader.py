@@ -11,6 +11,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def test_orders_leave_and_positions_are_what_was_executed(
     assert max(map(abs, summary["positions"].values())) <= 500
     assert {summary[name] for name in ("sent", "accepted", "executed")} == {len(exchange.orders)}
     assert {times["n"] for times in summary["latency"].values()} == {len(exchange.orders)}
-    assert (summary["messages"], summary["lost"], summary["held"]) == (3_000, 0, "stopping")
+    assert (summary["messages"], summary["lost"], summary["held"]) == (3_000, 0, "")
     assert books(duo.trader.live) == books(whole(DAY))
     frame = duo.trader.orders.frame()
     assert frame["state"].unique().to_list() == ["executed"]
@@ -462,7 +463,8 @@ def test_positions_are_what_was_executed_and_not_broken(exchange: FakeExchange, 
     assert ref not in {working for working, *_ in duo.trader.live.working}
     say(ouch.Broken(0, ref, 2, "S"), ouch.Rejected(0, ref, 0x13), ouch.Executed(0, 4_000_000, 1, 1, "R", 3))
     assert orders.rejects == {"invalid quantity": 1}
-    assert orders.counts["unexpected"] == 3, "broken twice, rejected when over, executed though unknown"
+    assert orders.counts["unexpected"] == 2, "broken twice, rejected when over"
+    assert (orders.counts["unknown_fills"], orders.counts["repeated"], orders.counts["overfills"]) == (1, 1, 0)
     assert duo.trader.summary()["positions"] == {symbol: sign * 100}
 
 
@@ -473,13 +475,37 @@ def test_reports_that_are_wrong_change_nothing(exchange: FakeExchange, run: Run)
     exchange.raw(soupbintcp.packet(b"S", b"") + soupbintcp.packet(b"S", b"?what") + soupbintcp.packet(b"S", b"E" + bytes(5)))
     exchange.raw(soupbintcp.packet(b"+", b"a word") + soupbintcp.packet(b"H"))
     exchange.say(ouch.Executed(0, 4_000_000_000, 100, 10_000, "R", 5))
-    duo.until(lambda: duo.trader.summary()["received"].get("unexpected") == 1)
+    duo.until(lambda: duo.trader.summary()["attention"].get("unknown_fills") == 1)
     assert duo.trader.gateway.ready
     assert books(duo.trader.live) == books(whole(DAY))
-    assert duo.trader.summary()["received"]["unreadable"] == 3
+    assert duo.trader.summary()["attention"] == {"unreadable_reports": 3, "unknown_fills": 1}
     exchange.raw(b"\0\0")
     duo.until(lambda: len(exchange.logins) == 2 and duo.trader.gateway.ready)
     assert "got 0" in duo.trader.gateway.why
+
+
+def test_an_order_accepted_for_fewer_shares_reserves_no_more_and_an_overfill_wants_attention(
+    exchange: FakeExchange, run: Run
+) -> None:
+    exchange.executes = lambda order: [replace(accepted(order)[0], quantity=60)]  # type: ignore[type-var]
+    duo = run()
+    duo.trade(DAY[:500])
+    assert {order.left for order in duo.trader.orders.open} == {left for *_, left in duo.trader.live.working} == {60}
+    first = exchange.orders[0]
+    exchange.say(ouch.Executed(0, first.user_ref, 100, first.price, "R", 77))
+    duo.settle()
+    assert duo.trader.summary()["positions"] == {first.symbol: 100 if first.side == "B" else -100}
+    assert duo.trader.summary()["attention"] == {"overfills": 1}
+
+
+def test_what_may_still_work_at_the_end_wants_attention(exchange: FakeExchange, run: Run) -> None:
+    exchange.executes = accepted
+    duo = run()
+    duo.trade(DAY[:500])
+    alive = len(duo.trader.orders.open)
+    summary = duo.trader.stop()
+    assert summary["attention"] == {"possibly_live": alive}
+    assert summary["latency"]["acknowledged"]["n"] == summary["sent"] == alive
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -503,7 +529,7 @@ def test_whatever_the_exchange_says_of_orders_the_trader_goes_on(exchange: FakeE
                 values["user_ref"] = chance.choice((0, 1, 2, 3, 1_000, 0xFFFFFFFF))
             exchange.say(kind(**values))
         duo.until(lambda: duo.trader.gateway.client.next == len(exchange.stream) + 1)  # noqa: B023 - called at once
-        assert duo.trader.summary()["received"]["unexpected"] > 0
+        assert "unexpected_reports" in duo.trader.attention()
         duo.feed(DAY[150:300], 151)
         exchange.raw(soupbintcp.packet(b"Z"))
         duo.until(lambda: not duo.trader.gateway.ready)  # noqa: B023

@@ -40,6 +40,7 @@ _MAX_PENDING = 1 << 20  # bytes that wait while nothing can be written; what com
 class AuditLog:
     """One log. path None: nothing is written, and nothing is missed.
 
+    name              : of its kind, for sentences
     system            : whose files and clock these are
     write, wall_clock : what it writes with, and the time of day it notes; another one may be set
     failing : why the latest write failed, "" while all is well
@@ -47,8 +48,10 @@ class AuditLog:
     raises  : ConfigError if the file cannot be opened at the start
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, session: str, system: System | None = None) -> None:
-        self.path, self.session, self.system = path, session, system or System()
+    def __init__(
+        self, path: str | os.PathLike[str] | None, session: str, system: System | None = None, name: str = "audit log"
+    ) -> None:
+        self.session, self.system, self.name = session, system or System(), f"{name} {path}"
         self.write: Callable[[int, bytearray], int] = self.system.write
         now_ns = self.system.wall_clock or time.time_ns
         self.wall_clock: Callable[[], datetime] = lambda: datetime.fromtimestamp(now_ns() / 1e9, UTC)
@@ -59,7 +62,7 @@ class AuditLog:
         try:
             self._file = -1 if path is None else self.system.open(path)
         except OSError as error:
-            raise ConfigError(f"audit log {path}: cannot be written: {error.strerror}") from None
+            raise ConfigError(f"{self.name}: cannot be written: {error.strerror}") from None
 
     def line(self, at_ns: int, event: str, **more: Any) -> None:
         """One happening; it is on its way to the disk with the next `flush`."""
@@ -89,10 +92,10 @@ class AuditLog:
             if not self.failing:
                 self.failing = error.strerror or str(error)
                 what = f"cannot be written: {self.failing}; no new orders are accepted until it can"
-                print(f"hftlab: audit log {self.path}: {what}", file=sys.stderr)
+                print(f"hftlab: {self.name}: {what}", file=sys.stderr)
             return False
         if self.failing:
-            print(f"hftlab: audit log {self.path}: written again; new orders are accepted", file=sys.stderr)
+            print(f"hftlab: {self.name}: written again; new orders are accepted", file=sys.stderr)
         self.failing = ""
         return True
 

@@ -9,6 +9,7 @@ Decisions where the specification leaves room:
 * The quantity of a cancel or modify is the intended size of the whole chain, executed shares included, as in a replace.
 * A replace with bad details, or to no more than has been executed, cancels the order; its number is not consumed.
 * A lost connection cancels what its account has resting (reason Z), the end of the session everything (reason E).
+* ExpireTime counts from when the order is entered or replaced; see `hftlab.net.exchange.orders`.
 * Trading hours of the feed do not gate order entry: orders are matched from the start of the session to its end.
 """
 
@@ -126,7 +127,8 @@ class Matcher:
         if reason := self._reject_reason(own, order, instrument):
             self._report(name, ouch.Rejected(self._now, order.user_ref, reason, order.cl_ord_id))
             return
-        opened = self.store.open(name, order, instrument or 0, BID if order.side == "B" else ASK, order.quantity)
+        side = BID if order.side == "B" else ASK
+        opened = self.store.open(name, order, instrument or 0, side, order.quantity, self._now)
         self._report(name, ouch.Accepted(self._now, **_terms(order), order_reference=opened.number))
         self._work(opened)
 
@@ -163,7 +165,7 @@ class Matcher:
         else:
             own.next_ref = message.user_ref + 1
             self.store.remove(old)
-            opened = self.store.open(name, terms, old.instrument, old.side, left, old.executed)
+            opened = self.store.open(name, terms, old.instrument, old.side, left, self._now, old.executed)
             values = {**_terms(terms), "quantity": left}
             self._report(name, ouch.Replaced(self._now, message.orig_user_ref, **values, order_reference=opened.number))
             self._work(opened)

@@ -2,6 +2,9 @@
 
 This exchange trades limit orders in continuous trading, displayed, in whole. What would change how an order trades and is not
 done here (pegs, reserves, minimum quantity, routing, post only, discretion) is refused, never ignored.
+
+ExpireTime, which the specification gives as "u32 seconds" alone, is taken as seconds to live from when the order is entered or
+replaced, as public implementations of edition B do: an assumption.
 """
 
 from __future__ import annotations
@@ -81,13 +84,15 @@ class OrderStore:
         self._expiring: list[tuple[int, int, RestingOrder]] = []
         self._compact_at = _MIN_COMPACTION
 
-    def open(self, name: str, terms: EnterOrder, instrument: int, side: int, left: int, executed: int = 0) -> RestingOrder:
+    def open(
+        self, name: str, terms: EnterOrder, instrument: int, side: int, left: int, now_ns: int, executed: int = 0
+    ) -> RestingOrder:
         """A new order of an account; it does not rest yet."""
         self.last_number += 1
         order = RestingOrder(name, terms, self.last_number, instrument, side, left, executed)
         self.accounts[name].open[order.ref] = order
         if terms.time_in_force == UNTIL_TIME:
-            order.expires_ns = terms.option("expire_time") * SECOND_NS
+            order.expires_ns = now_ns + terms.option("expire_time") * SECOND_NS
             heappush(self._expiring, (order.expires_ns, order.number, order))
             self._compact()
         return order

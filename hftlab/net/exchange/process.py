@@ -1,13 +1,15 @@
 """`hftlab net exchange`: the exchange as a process of its own, until its session is over or a signal ends it.
 
-Signals, and events printed for people or programs, are those of every process of the network path.
+Signals, events printed for people or programs on stdout, and signs of life on stderr are those of the trader as well.
 """
 
 from __future__ import annotations
 
 import json as json_format
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,11 +17,14 @@ from typing import Any
 from hftlab.errors import ConfigError
 from hftlab.feeds.feed import Feed
 from hftlab.net.exchange.audit import SessionState
+from hftlab.net.exchange.publisher import outlook
 from hftlab.net.exchange.server import Exchange
 from hftlab.net.exchange.settings import ExchangeSettings, load_accounts
 
 #: Prints one event of a process: its name, and its values.
 Announce = Callable[[str, dict[str, Any]], None]
+_LASTING_S, _PROGRESS_S = 0.5, 10.0  # a state that is shorter is not reported; between two reports of the same one
+_TWICE_S = 1.0  # a second signal sooner than this is the first one, sent to the process and to its group
 
 
 def serve(
@@ -36,14 +41,21 @@ def serve(
     announce: Announce = print_json if json else print_text
     state = _state(settings) if resume else None
     exchange = Exchange(feed, load_accounts(accounts), settings, state=state)
+    messages, lasts_s = outlook(feed, settings)
+    signs = Signs("" if json else "exchange")
     with ended_by_signals() as asked:
-        announce("listening", exchange.start())
+        announce("listening", exchange.start() | {"messages": messages, "lasts_s": lasts_s})
         while exchange.poll():
+            signs.see(exchange.phase.value, lambda: f"{exchange.publisher.next - 1:,} of {_count(messages)} messages published")
             if asked.is_set():
                 exchange.finish()
     announce("summary", exchange.summary())
     if exchange.publisher.error:
         raise exchange.publisher.error
+
+
+def _count(messages: int | None) -> str:
+    return "very many" if messages is None else f"{messages:,}"
 
 
 def _state(settings: ExchangeSettings) -> SessionState:
@@ -56,14 +68,38 @@ def _state(settings: ExchangeSettings) -> SessionState:
     return state
 
 
+class Signs:
+    """Signs of life on stderr: every state that lasts for half a second, and every ten seconds how far things are.
+
+    who : reports; "" for nobody, so that nothing is
+    """
+
+    def __init__(self, who: str) -> None:
+        self.who = who
+        self._state, self._reported = "", ""
+        self._since_s = self._at_s = time.monotonic()
+
+    def see(self, state: str, progress: Callable[[], str]) -> None:
+        """The state now. progress : asked for the sentence when it is time for one"""
+        if not self.who:
+            return
+        now_s = time.monotonic()
+        if state != self._state:
+            self._state, self._since_s = state, now_s
+        if (self._state != self._reported and now_s - self._since_s > _LASTING_S) or now_s - self._at_s > _PROGRESS_S:
+            self._reported, self._at_s = self._state, now_s
+            print(f"hftlab {self.who}: {self._state}; {progress()}", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def ended_by_signals() -> Iterator[threading.Event]:
-    """The event is set by SIGTERM and by Ctrl-C; a second one interrupts at once."""
-    asked = threading.Event()
+    """The event is set by SIGTERM and by Ctrl-C; a later second one interrupts at once."""
+    asked, first_s = threading.Event(), [0.0]
 
     def ask(number: int, _frame: object) -> None:
-        if asked.is_set():
+        if asked.is_set() and time.monotonic() - first_s[0] > _TWICE_S:
             raise KeyboardInterrupt
+        first_s[0] = first_s[0] or time.monotonic()
         asked.set()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -87,10 +123,13 @@ def print_json(event: str, values: dict[str, Any]) -> None:
 
 
 def _text(value: Any) -> str:
-    """A value for people: `sent 7, lost 2`, one level of names in brackets."""
+    """A value for people: `sent 7, lost 2`, one level of names in brackets; times of a distribution in microseconds."""
+    if isinstance(value, dict) and {"n", "p50"} <= value.keys():
+        shown = (f"{name} {value[name] / 1e3:,.1f} us" for name in ("p50", "p99", "max") if value[name] is not None)
+        return f"{value['n']:,}" + "".join(f", {text}" for text in shown)
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    if not isinstance(value, dict):
-        return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
-    parts = [f"{name} ({_text(inner)})" if isinstance(inner, dict) else f"{name} {_text(inner)}" for name, inner in value.items()]
-    return ", ".join(parts) or "none"
+    if isinstance(value, dict):
+        parts = ((name.replace("_", " "), _text(inner), isinstance(inner, dict)) for name, inner in value.items())
+        return ", ".join(f"{name} ({text})" if nested else f"{name} {text}" for name, text, nested in parts) or "none"
+    return "" if value is None else f"{value:,}" if isinstance(value, int | float) else str(value)

@@ -59,6 +59,18 @@ def read_directory(feed: Feed, limit: int = 200_000) -> tuple[dict[int, bytes], 
     return names, first
 
 
+def outlook(feed: Feed, settings: ExchangeSettings, limit: int = 1_000_000) -> tuple[int | None, float | None]:
+    """Messages of a feed, and seconds that it takes at its pace (None at "max"); both None above `limit` messages."""
+    schedule = Schedule(Pace.parse(settings.pace), settings.max_idle_gap_s * SECOND_NS)
+    count, at_ns = 0, None
+    with suppress(FeedError):
+        for ts_ns, _ in messages(feed):
+            count, at_ns = count + 1, schedule.next(ts_ns)
+            if count > limit:
+                return None, None
+    return count, None if at_ns is None else round(at_ns / SECOND_NS, 1)
+
+
 class Publisher:
     """One session of a feed.
 

@@ -142,9 +142,10 @@ class Exchange:
 
     def finish(self) -> None:
         """End the session in order, soon: `poll` sends the end on the lines, cancels everything, and reports it."""
+        now_ns = self.clock()
         if self.phase in (Phase.WAITING, Phase.OPEN, Phase.STAYING):
-            now_ns = self.clock()
             self._enter(Phase.ENDING, now_ns)
+        if self.phase == Phase.ENDING:
             self._until_ns = min(self._until_ns, now_ns + SECOND_NS // 5)
 
     def stop(self) -> None:

@@ -16,7 +16,7 @@ from hftlab.net.exchange.matching import Matcher, Report
 from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.protocols import ouch, soupbintcp
 from hftlab.protocols.channel import Bucket
-from hftlab.protocols.soup_session import CloseReason, Server
+from hftlab.protocols.soup_session import OPEN, CloseReason, Server
 
 MAX_PACKET = 1024  # the largest length field of a packet from a client: an order with every option needs less than half
 
@@ -30,6 +30,12 @@ class Session(Server):
         self.account = ""
         self.close_handled = False
         self._sessions = sessions
+
+    def dismiss(self, text: str, reason: CloseReason) -> None:
+        """End a connection, and let its client know why: a debug packet, `reason: text`."""
+        if self.state == OPEN:
+            self._outbox += soupbintcp.packet(soupbintcp.DEBUG, f"{reason.value}: {text}".encode())
+        self.lost(text, reason)
 
     def _accept(self, login: soupbintcp.Login) -> None:
         # Only now is it known whose messages these are.
@@ -93,7 +99,7 @@ class OrderSessions:
         """A login was accepted; returns what this account has been sent so far, which grows from here on."""
         name = session.account
         if before := self.open.pop(name, None):
-            before.lost("taken over by a newer login of the same account", CloseReason.TAKEN_OVER)
+            before.dismiss("taken over by a newer login of the same account", CloseReason.TAKEN_OVER)
             self.ended(before, now_ns)
         self.open[name] = session
         self.counts["logins"] += 1
@@ -152,12 +158,12 @@ class OrderSessions:
         try:
             message = ouch.decode_inbound(payload)
         except WireError as error:
-            session.lost(str(error), CloseReason.BAD_MESSAGE)
+            session.dismiss(str(error), CloseReason.BAD_MESSAGE)
             return False
         account = session.account
         self.counts["messages"] += 1
         self.audit.line(now_ns, "in", connection=session.number, account=account, message=message_to_dict(message))
         self.report(self.matcher.inbound(account, message, self.time_ns), now_ns)
         if len(self.streams[account]) > self.max_messages:
-            session.lost(f"{self.max_messages} messages were sent; a new session is needed", CloseReason.STREAM_FULL)
+            session.dismiss(f"{self.max_messages} messages were sent; a new session is needed", CloseReason.STREAM_FULL)
         return True

@@ -27,14 +27,14 @@ from hftlab.errors import WireError
 from hftlab.net.endpoints import Address, System
 from hftlab.net.trader.settings import MS_NS, TraderSettings
 from hftlab.protocols import ouch
-from hftlab.protocols.soup_session import OPEN, Client, Event
+from hftlab.protocols.soup_session import OPEN, Client, CloseReason, Event
 
 _RECEIVE = 1 << 16
 _OUTBOX = 1 << 20  # bytes that may wait for the socket; a peer that stops reading is treated as disconnected
 
 
 class GatewayState(Enum):
-    """Where the connection stands; see above. REFUSED: the login was, and is not tried again."""
+    """Where the connection stands; see above. REFUSED: the login was, or another one took the account; it is not tried again."""
 
     DOWN = "down"
     CONNECTING = "connecting"
@@ -47,11 +47,13 @@ class GatewayState(Enum):
 class EventKind(Enum):
     """What came on the connection; the value is what the journal says.
 
-    UP : a login was accepted; SETTLED : the exchange has repeated everything; ENDED : the session, in order; GONE : the session,
-    and with it what it had not told us; REFUSED : the login
+    DEBUG : a remark of the exchange; UP : a login was accepted; SETTLED : the exchange has repeated everything; ENDED : the
+    session, in order; GONE : the session, and with it what it had not told us; REFUSED : the login, or the account is used
+    elsewhere now
     """
 
     MESSAGE = "message"
+    DEBUG = "debug"
     UNREADABLE = "unreadable"
     UP = "up"
     SETTLED = "settled"
@@ -74,7 +76,8 @@ class Gateway:
     """The connection and its client.
 
     on_send : called with each message that is sent, before it leaves
-    why    : it is down, in words; over : the session of the orders has ended, and no other was found
+    why    : it is down, in words; hint : what the exchange has said of that
+    over   : the session of the orders has ended, and no other was found
     counts : connections, logins, breaks, sent (orders and cancels), heartbeats
     """
 
@@ -85,7 +88,7 @@ class Gateway:
         self.client = Client(settings.username, settings.password, idle_timeout_ns=idle_timeout_ns, version=settings.version)
         self.on_send: Callable[[bytes], None] | None = None
         self.counts: Counter[str] = Counter()
-        self.why, self.over = "", False
+        self.why, self.hint, self.over = "", "", False
         self.socket: socket.socket | None = None
         self._outbox = bytearray()
         self._wait_ms = settings.reconnect_ms
@@ -93,6 +96,8 @@ class Gateway:
         self._last_seen_ns = 0
         self._answer = 0  # of an account query, while something may follow it
         self._from_first = True
+        self._ready_ns = 0  # when the latest login was accepted
+        self._heard = ("", 0)  # a session that has ended, and the number after the last of its messages
 
     @property
     def ready(self) -> bool:
@@ -210,7 +215,7 @@ class Gateway:
 
     def _on_event(self, event: Event, now_ns: int) -> list[GatewayEvent]:
         if event.kind == "accepted":
-            self.state, self._last_seen_ns, self._wait_ms = GatewayState.RESYNC, now_ns, self.settings.reconnect_ms
+            self.state, self._last_seen_ns, self._ready_ns = GatewayState.RESYNC, now_ns, now_ns
             self._answer, self._from_first, self.over = 0, event.sequence <= 1, False
             self.counts["logins"] += 1
             if self.client.state == OPEN:  # what came behind it may have broken the stream already
@@ -218,17 +223,28 @@ class Gateway:
             return [GatewayEvent(EventKind.UP, text=event.payload.decode("latin-1"))]
         if event.kind == "message":
             self._last_seen_ns = now_ns
-            return self._message(event.payload)
+            ended, until = self._heard
+            return self._message(event.payload) if self.client.session != ended or event.sequence >= until else []
         if event.kind == "rejected":
             if event.payload == b"S" and self.client.session:  # our session is over: any other will do
                 self.client.session, self.client.next = "", 1
                 return [GatewayEvent(EventKind.GONE, text="the session is not available any more")]
             self.state = GatewayState.REFUSED
             return [GatewayEvent(EventKind.REFUSED, text=self.client.closed)]
+        if event.kind == "debug":
+            return self._on_debug(event.payload.decode("latin-1"))
         if event.kind == "end":
-            self.over = True
+            self.over, self._heard = True, (self.client.session, event.sequence)
             return [GatewayEvent(EventKind.ENDED, text="end of session")]
         return []
+
+    def _on_debug(self, text: str) -> list[GatewayEvent]:
+        """What this exchange says before it hangs up, `reason: text`. Two traders of one account only cancel each other."""
+        self.hint = text
+        if text.partition(":")[0] != CloseReason.TAKEN_OVER.value:
+            return [GatewayEvent(EventKind.DEBUG, text=text)]
+        self.state = GatewayState.REFUSED
+        return [GatewayEvent(EventKind.REFUSED, text=text)]
 
     def _message(self, payload: bytes) -> list[GatewayEvent]:
         try:
@@ -254,15 +270,18 @@ class Gateway:
 
     def _down(self, now_ns: int, why: str) -> list[GatewayEvent]:
         """The connection is gone: once more after a wait."""
-        was = self.state
+        was, hint, self.hint = self.state, self.hint, ""
         self._drop()
         self.client.lost(why)
-        self.why = why
+        self.why = f"{why}: {hint}" if hint else why
+        if self._ready_ns and now_ns - self._ready_ns > self.settings.ns("max_backoff"):  # it was a good one
+            self._wait_ms = self.settings.reconnect_ms
+        self._ready_ns = 0
         self.state = GatewayState.REFUSED if was is GatewayState.REFUSED else GatewayState.DOWN
         self._due_ns = now_ns + int(self._wait_ms * MS_NS)
         self._wait_ms = min(2 * self._wait_ms, self.settings.max_backoff_ms)
         self.counts["breaks"] += was in (GatewayState.RESYNC, GatewayState.READY)
-        return [GatewayEvent(EventKind.DOWN, text=why)]
+        return [GatewayEvent(EventKind.DOWN, text=self.why)]
 
     def _drop(self) -> None:
         if self.socket is not None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hftlab.engine.live import LiveSession
 from hftlab.net.exchange.audit import message_to_dict
+from hftlab.net.times import Times
 from hftlab.protocols import ouch
 from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
 from hftlab.stages.order import Accepted
@@ -66,6 +67,7 @@ class Order:
     reason: str = ""
     instrument: int = 0
     latency_ns: int = 0  # from the kernel's stamp of the datagram that caused it to its last byte handed to the system
+    sent_ns: int = 0  # monotonic; 0 for an order of an earlier process, and for one that was answered
     waited_ns: int = 0  # of these, before the datagram was read
 
     @classmethod
@@ -91,7 +93,9 @@ class OrderManager:
     by_ref      : orders by UserRefNum; of those that are over the latest MAX_FINISHED
     shares      : by symbol, negative for a short position; cash : by symbol, in 1/10,000, negative for what was paid
     instruments : number by symbol, as far as the engine knows it
-    counts      : messages by name, `unexpected` (of orders nobody knows, or that cannot be) and `unreadable`
+    counts      : messages by name; `repeated` fills, which are not counted again; and what must not be: `overfills` (larger than
+                  what is left of the order), `unknown_fills` (of orders nobody knows), `unexpected` others and `unreadable`
+    times       : from an order's last byte to the first answer of the exchange to it, "acknowledged", ns
     rejects     : orders that the exchange has rejected, by reason
     """
 
@@ -103,6 +107,7 @@ class OrderManager:
         self.instruments: dict[str, int] = {}
         self.counts: Counter[str] = Counter()
         self.rejects: Counter[str] = Counter()
+        self.times = Times("acknowledged")
         self._fills: dict[tuple[int, int], tuple[int, int]] = {}  # (UserRefNum, match number) -> signed shares, price
         self._finished: list[int] = []
         self._pending: set[str] = set()  # symbols of which the engine does not know everything yet
@@ -178,9 +183,13 @@ class OrderManager:
 
     # The exchange -----------------------------------------------------------------------------------------------------------
 
-    def on_message(self, message: ouch.Message) -> None:
-        """One message of the exchange."""
+    def on_message(self, message: ouch.Message, now_ns: int = 0) -> None:
+        """One message of the exchange, read at a time of the monotonic clock."""
         self.counts[message.NAME] += 1
+        order = self.by_ref.get(getattr(message, "user_ref", 0))
+        if order and order.sent_ns and not isinstance(message, ouch.AccountQueryResponse):
+            self.times.add(now_ns - order.sent_ns)
+            order.sent_ns = 0
         change = self._apply(message)
         self.note("in", message=message_to_dict(message))
         if isinstance(message, ouch.Accepted):
@@ -264,14 +273,21 @@ class OrderManager:
             self.counts["unexpected"] += 1
             return Change(order)
         order.state = OrderState.ACCEPTED
-        return self._end(order, OrderState.CANCELED, "dead on arrival") if message.order_state == "D" else Change(order)
+        if message.order_state == "D":
+            return self._end(order, OrderState.CANCELED, "dead on arrival")
+        less = max(0, order.left - message.quantity) if not order.filled else 0  # accepted for fewer shares than asked for
+        order.left -= less
+        return Change(order, 0, less)
 
     def _executed(self, message: ouch.Executed) -> Change | None:
         order, fill = self.by_ref.get(message.user_ref), (message.user_ref, message.match_number)
-        if order is None or message.quantity > order.left:
-            self.counts["unexpected"] += 1
-        if order is None or fill in self._fills:  # repeated after a login, say: no second fill
+        if fill in self._fills:  # repeated after a login, say: no second fill
+            self.counts["repeated"] += 1
             return None
+        if order is None:
+            self.counts["unknown_fills"] += 1
+            return None
+        self.counts["overfills"] += message.quantity > order.left
         signed = order.sign * message.quantity
         order.left = max(0, order.left - message.quantity)
         order.filled += message.quantity

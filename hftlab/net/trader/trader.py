@@ -29,7 +29,7 @@ from hftlab.net.times import Times
 from hftlab.net.trader.feed import FeedHandler, FeedState
 from hftlab.net.trader.gates import HoldReason, TradingGates
 from hftlab.net.trader.gateway import EventKind, Gateway, GatewayEvent
-from hftlab.net.trader.order_manager import OrderManager
+from hftlab.net.trader.order_manager import OrderManager, OrderState
 from hftlab.net.trader.settings import MS_NS, TraderSettings
 from hftlab.protocols import ouch
 from hftlab.protocols.arbiter import Delivery
@@ -37,6 +37,7 @@ from hftlab.settings import REJECTS
 
 _TIMERS_NS = 10 * MS_NS  # between two looks at timers
 _WAIT_GAP_S, _WAIT_S = 0.002, 0.02  # the longest wait while messages are missing, and else
+_LAST_REF = 2**32 - 1  # of UserRefNum
 _SPIN_TURNS = 64  # of a spinning loop between two looks at the clock for that
 
 
@@ -72,6 +73,7 @@ class Trader:
         self.journal = AuditLog(None, "")
         self.orders = OrderManager(self.live, self._note)
         self.held: HoldReason | None = HoldReason.STARTING
+        self._held_ns, self._held_since_ns = Counter[HoldReason](), self.clock()
         self.live.suspend(None, True)
         self.failed, self.restarts, self._corrupted_at = "", 0, -1
         self.withheld: Counter[HoldReason] = Counter()
@@ -79,14 +81,14 @@ class Trader:
         self.times = Times("total", "waited", "worked")
         self._max_age_ns = settings.ns("max_age")
         self._loop: Loop | None = None
-        self._kill_request = ""
+        self._kill_request, self._at_end = "", ""
         self._was_current, self._turns, self._timers_ns = True, 0, 0
 
     # Life -------------------------------------------------------------------------------------------------------------------
 
     def start(self) -> dict[str, Any]:
         """Bind, and begin to connect; returns the addresses. raises : ConfigError for an address or journal that cannot be had"""
-        self.journal = AuditLog(self.settings.journal, "", self.system)
+        self.journal = AuditLog(self.settings.journal, "", self.system, "journal")
         try:
             self.feed.open()
         except Exception:
@@ -110,7 +112,7 @@ class Trader:
         for number in self._loop.wait(min(timeout, _WAIT_GAP_S if self.feed.arbiter.gap else _WAIT_S)):
             self.feed.receive(number, self._take)
         self._turns += 1
-        self._on_events(self.gateway.poll(self.clock()))
+        self._on_events(self.gateway.poll(now_ns := self.clock()), now_ns)
         if self.settings.spin and self._turns % _SPIN_TURNS:
             return True
         return self._round(self.clock())
@@ -118,6 +120,7 @@ class Trader:
     def finish(self) -> None:
         """End soon: what is open is canceled; `poll` returns False when that is answered, or after `shutdown_timeout_ms`."""
         if not self.gates.stopping:
+            self._at_end = self.gates.describe(self.held)
             self.gates.stop(self.clock())
             self._check_gates(self.clock())
             self._cancel_all()
@@ -133,7 +136,7 @@ class Trader:
             self.finish()
             while not self.gates.is_over(now_ns := self.clock(), open_orders=bool(self.orders.open)):
                 self._loop.wait(0.001)
-                self._on_events([*self.gateway.poll(now_ns), *self.gateway.due(now_ns)])
+                self._on_events([*self.gateway.poll(now_ns), *self.gateway.due(now_ns)], now_ns)
             self.gateway.close(self.clock())
             self._loop.close()
             self._loop = None
@@ -193,13 +196,14 @@ class Trader:
             self.withheld[reason] += 1
             self.orders.withheld(order, self.gates.describe(reason))
         else:
+            order.sent_ns = read_ns + worked_ns
             self.times.add(waited_ns + worked_ns, waited_ns, worked_ns)
 
-    def _on_events(self, events: list[GatewayEvent]) -> None:
+    def _on_events(self, events: list[GatewayEvent], now_ns: int) -> None:
         """What came on the order connection."""
         for event in events:
             if event.message is not None:
-                self.orders.on_message(event.message)
+                self.orders.on_message(event.message, now_ns)
                 continue
             text, next_ref = {"why": event.text} if event.text else {}, {"next": event.next_ref} if event.next_ref else {}
             self._note(event.kind.value, **text, **next_ref)
@@ -218,7 +222,7 @@ class Trader:
             elif event.kind is EventKind.REFUSED:
                 self.failed = event.text
         if events:
-            self._check_gates(self.clock())
+            self._check_gates(now_ns)
 
     def _check_gates(self, now_ns: int) -> None:
         """See whether anything holds orders back, and let the engine know."""
@@ -229,7 +233,9 @@ class Trader:
             return
         if reason is None:
             self.orders.reconcile()  # the engine must know what we hold before it may trade
-        self.held = reason
+        if self.held:
+            self._held_ns[self.held] += self.clock() - self._held_since_ns
+        self.held, self._held_since_ns = reason, self.clock()
         self.live.suspend(None, reason is not None)
         self._note("held" if reason else "trading", **({"why": self.gates.describe(reason)} if reason else {}))
 
@@ -244,7 +250,7 @@ class Trader:
         self.feed.due(now_ns)
         if now_ns >= self._timers_ns:
             self._timers_ns = now_ns + _TIMERS_NS
-            self._on_events(self.gateway.due(now_ns))
+            self._on_events(self.gateway.due(now_ns), now_ns)
             self.orders.reconcile()
             if why := self._kill_request or self.gates.breach(self.orders.profit()):
                 self.kill(why)
@@ -277,6 +283,29 @@ class Trader:
 
     # What has happened ------------------------------------------------------------------------------------------------------
 
+    def attention(self) -> dict[str, int]:
+        """What somebody should look at, how often by name; nothing after a day on which all was well.
+
+        never_connected; missing_reports, unreadable_reports, unexpected_reports, overfills, unknown_fills: what the exchange said
+        and did not say; possibly_live: orders open at the end; unknown_fate: of which nobody knows what became; missing_messages:
+        of the feed, at the end; unwritten: lines of the journal; numbers_used_up: no UserRefNum is left
+        """
+        counts, orders, over = self.orders.counts, self.orders.by_ref.values(), self._loop is None
+        names = {
+            "never_connected": int(over and not self.gateway.counts["logins"]),
+            "missing_reports": sum(until - first for first, until in self.gateway.client.missed),
+            "unreadable_reports": counts["unreadable"],
+            "unexpected_reports": counts["unexpected"],
+            "overfills": counts["overfills"],
+            "unknown_fills": counts["unknown_fills"],
+            "possibly_live": len(self.orders.open) if over else 0,
+            "unknown_fate": sum(order.state is OrderState.UNKNOWN and not order.left for order in orders),
+            "missing_messages": self.feed.arbiter.newest - self.feed.arbiter.expected if over else 0,
+            "unwritten": self.journal.counts["lost"],
+            "numbers_used_up": int(self.live.next_order_id >= _LAST_REF),
+        }
+        return {name: n for name, n in names.items() if n}
+
     def summary(self) -> dict[str, Any]:
         """What has happened, in numbers; latency in ns, percentiles None where too few orders left."""
         counters, arbiter, orders = self.live.counters(), self.feed.arbiter, self.orders.summary()
@@ -290,7 +319,9 @@ class Trader:
             "feed": {name: n for name, n in {**arbiter.counts, **self.feed.counts}.items() if n},
             "restarts": self.restarts,
             "malformed": dict(self.malformed + Counter(self.live.malformed)),
-            "held": self.gates.describe(self.held),
+            "held": self._at_end if self.gates.stopping else self.gates.describe(self.held),
+            "held_s": {reason.value: round(ns / 1e9, 3) for reason, ns in self._held_ns.items()},
+            "attention": self.attention(),
             "killed": self.killed,
             "failed": self.failed,
             "sent": self.times["total"].n,
@@ -298,7 +329,7 @@ class Trader:
             **orders,
             "withheld": {reason.value: n for reason, n in self.withheld.items()},
             "refused_by_risk": {name: int(n) for name, n in rejects if n},
-            "latency": self.times.summary(),
-            "connection": dict(self.gateway.counts) | {"why": self.gateway.why},
+            "latency": self.times.summary() | self.orders.times.summary(),
+            "connection": dict(self.gateway.counts) | {"last_break": self.gateway.why},
             "journal": dict(self.journal.counts) | {"failing": self.journal.failing},
         }
