@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,7 @@ class Engine:
         check_type("feed", feed, Feed, hint=" (hftlab.load, hftlab.synthetic or hftlab.EventFeed give one)")
         mode = str(latency) if isinstance(latency, str) else "stages" if latency else "off"
         settings = self.settings(feed, record=record, latency=mode, keep=keep, slowest=slowest, warm_up=feed.warm_up)
+        start, before = perf_counter_ns(), feed.spent_ns
         session, filled = self.open(settings), None
         stopped: FeedError | Stop | None = None
         try:
@@ -153,6 +155,8 @@ class Engine:
         except FeedError as error:
             stopped = error
         run = Run(feed, self.backend, settings, session, self.variant, filled)
+        run.wall_ns = perf_counter_ns() - start
+        run.costs |= {name: ns - before[name] for name, ns in feed.spent_ns.items()}
         if stopped is None:
             return run
         failure = stopped if isinstance(stopped, FeedError) else _error(*stopped, feed, run)

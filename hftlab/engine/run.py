@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hftlab.engine.timing import Capture, Histogram
 from hftlab.errors import check_choice, check_whole
 from hftlab.events import EVENT_DTYPE, Fault, Kind, Side
 from hftlab.feeds.feed import Feed, unknown_symbol
-from hftlab.presentation.document import Table, number, table
+from hftlab.presentation.document import Table, duration, number, table
 from hftlab.presentation.result import Result
 from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
 from hftlab.settings import REJECTS, Settings
@@ -29,6 +30,9 @@ class Run(Result):
     warm_up        : of these, at the start: they filled the book, and neither elapsed_ns nor a stamp counts them
     elapsed_ns     : the engine's loop alone: no file reading, no conversion
     ns_per_message : elapsed_ns / (messages - warm_up), NaN if there was none
+    wall_ns        : from the first byte to the result: reading, decompressing, the loop, handing over the rows
+    costs          : of these, ns: "engine" (its loop, the warm-up too), "recording" (handing over what was kept), "reading" and
+                     "decompressing". The last two run beside the engine, in a thread, where the file is large
     backend        : the engine that ran
     variant        : its variant by axis, a stage of one's own by its name; empty for an engine without variants
     counts         : messages by kind; unknown: messages of unknown type by letter
@@ -52,7 +56,10 @@ class Run(Result):
         variant: Mapping[str, str | bool],
         filled: Counters | None = None,
     ) -> None:
+        start = perf_counter_ns()
         result = session.finish()
+        self.wall_ns = perf_counter_ns() - start
+        self.costs = {"engine": result["elapsed_ns"], "recording": self.wall_ns}
         self.feed, self.backend, self.settings = feed.name, backend, settings
         self.variant = dict(variant)
         self.messages: int = result["messages"]
@@ -154,6 +161,7 @@ class Run(Result):
             ("variant", " ".join(f"{axis}={value}" for axis, value in self.variant.items()) or "the only one"),
             ("messages", f"{self.messages:,}"),
             ("ns per message", number(self.ns_per_message)),
+            ("from file to result", self.whole_way()),
             ("by kind", _totals(self.counts)),
             ("faults", _totals(self.faults)),
             ("unknown types", _totals(self.unknown)),
@@ -165,6 +173,11 @@ class Run(Result):
         ]
         return [table("", ("", ""), rows, words=2)]
 
+    def whole_way(self) -> str:
+        """The wall time, and the share of each part in it."""
+        shares = ", ".join(f"{name} {ns / max(self.wall_ns, 1):.0%}" for name, ns in self.costs.items())
+        return f"{duration(self.wall_ns)}: {shares}"
+
     @property
     def order_count(self) -> int:
         """How many orders were sent."""
@@ -172,7 +185,7 @@ class Run(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """The run in numbers, for JSON; the rows are in `frame`."""
-        engine = ("backend", "variant", "messages", "elapsed_ns", "ns_per_message")
+        engine = ("backend", "variant", "messages", "elapsed_ns", "ns_per_message", "wall_ns", "costs")
         plain = {name: getattr(self, name) for name in (*engine, "counts", "unknown", "faults", "rejects", "memory")}
         return {**plain, "orders": self.order_count}
 

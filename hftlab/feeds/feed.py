@@ -98,6 +98,12 @@ class Feed(ABC):
         parts = [getattr(chunk, name) for chunk in self.chunks()]
         return np.concatenate(parts) if parts and all(part is not None for part in parts) else None
 
+    @property
+    def spent_ns(self) -> dict[str, int]:
+        """Time that reading and decompressing its source have taken so far, in whatever thread; zeros for a feed in memory."""
+        source = getattr(self, "_source", None)
+        return {"reading": getattr(source, "read_ns", 0), "decompressing": getattr(source, "inflate_ns", 0)}
+
     def notes(self) -> list[str]:
         """What of the source is no message of this feed and why, as far as it has been read: sentences, [] for none."""
         return []

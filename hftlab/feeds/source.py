@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Event, Thread
+from time import perf_counter_ns
 from typing import IO, Any, TypeVar
 
 from hftlab.errors import FeedError, check_type
@@ -43,6 +44,7 @@ class Source:
         self.path = Path(source) if isinstance(source, str | os.PathLike) else None
         self._bytes = b"" if isinstance(source, str | os.PathLike) else bytes(source)
         self.name = name or (self.path.name if self.path else f"{len(self._bytes)} bytes")
+        self.read_ns = self.inflate_ns = 0  # time that all reading of it has taken so far, in whatever thread
         if self.path:
             _open(self.path).close()
 
@@ -72,7 +74,32 @@ class Source:
             magic = file.read(4)
             file.seek(0)
             read = _gunzip if magic[:2] == _GZIP else _unzstd if magic == _ZSTD else _read
-            yield from read(file, self.name)
+            timed = _Timed(file)
+            pieces = read(timed, self.name)  # type: ignore[arg-type]
+            while True:
+                start, timed.ns = perf_counter_ns(), 0
+                block = next(pieces, None)
+                self.read_ns += timed.ns
+                self.inflate_ns += perf_counter_ns() - start - timed.ns
+                if block is None:
+                    return
+                yield block
+
+
+class _Timed:
+    """A file that knows how long it was read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.ns = file, 0
+
+    def read(self, size: int) -> bytes:
+        start = perf_counter_ns()
+        out = self._file.read(size)
+        self.ns += perf_counter_ns() - start
+        return out
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def ahead(items: Iterator[T], depth: int = _AHEAD) -> Iterator[T]:
