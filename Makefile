@@ -47,7 +47,7 @@ endef
 export RUST_ABSENT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench report lab test quick lint instructions notebooks pictures docs rust native profile clean rust-or-notice $(STALE)
+.PHONY: help setup bench report lab test quick kills lint instructions notebooks pictures docs rust native profile clean rust-or-notice $(STALE)
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
@@ -73,6 +73,9 @@ endif
 	$(PY) -m pytest tests --numprocesses 2 --dist loadfile
 	$(PY) -m pytest notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg
+
+kills: setup  ## 20 workers of a sweep killed at random, processes and a cluster's: the rows are the same bytes
+	HFTLAB_KILLS=20 $(PY) -m pytest tests/batch -q -k killed
 
 quick: setup  ## the inner loop: Python tests that are neither slow nor on sockets, in under a minute
 	$(PY) -m pytest tests -q -m "not slow and not net and not browser and not root" --numprocesses 2 --dist worksteal

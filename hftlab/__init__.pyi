@@ -9,6 +9,7 @@ from . import loadtest as loadtest
 from . import measurement as measurement
 from . import net as net
 from . import protocols as protocols
+from .batch import sweep as sweep
 from .diagnostics import doctor as doctor
 from .engine.engine import Engine as Engine
 from .engine.engine import decode as decode

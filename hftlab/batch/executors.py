@@ -17,16 +17,15 @@ from concurrent.futures import (
     as_completed,
 )
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 
-from hftlab.batch.task import State, Task, TaskRecord, in_a_sentence, run_task
+from hftlab.batch.task import State, Task, TaskRecord, in_a_sentence, run_task, was_begun
 from hftlab.errors import BackendMissing, ConfigError, HftlabError
 from hftlab.measurement import system
 
 #: Opens an executor; it is closed when the block ends.
 Opener = Callable[[], AbstractContextManager[Executor]]
-DEATHS = 5  # of the workers of a task, until it is run alone
-DEATHS_ALONE = 2  # until it is given up
+DEATHS, DEATHS_ALONE = 5, 3  # of workers while they run a task: until it is run alone, and then until it is given up
 
 
 def opener(
@@ -43,8 +42,16 @@ def opener(
         return lambda: dask(cluster)
     count = workers or len(system.affinity() or [0])
     if processes:
-        return lambda: ProcessPoolExecutor(count, get_context("spawn"))
+        return lambda: process_pool(count)
     return lambda: ThreadPoolExecutor(count, "sweep")
+
+
+def process_pool(workers: int) -> ProcessPoolExecutor:
+    """Processes that are forked from one that has imported hftlab and done nothing, so that the next one is there at once; where
+    there is no such thing, started anew. A process that has threads, as Polars does, must not be forked itself."""
+    context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
+    context.set_forkserver_preload(["hftlab.batch.task"])
+    return ProcessPoolExecutor(workers, context)
 
 
 @contextmanager
@@ -74,7 +81,7 @@ def run_all(tasks: Iterable[Task], out: str, opened: Opener) -> Iterator[TaskRec
     while waiting:
         batch = [task for key, task in waiting.items() if deaths[key] < DEATHS] or [next(iter(waiting.values()))]
         for task, record in _run_batch(batch, out, opened):
-            deaths[task.key] += record is None
+            deaths[task.key] += record is None and was_begun(out, task.key)
             if record is None and deaths[task.key] >= DEATHS + DEATHS_ALONE:
                 text = f"it was given up: {deaths[task.key]} workers that had it died"
                 record = TaskRecord.of(task, State.FAILED, reason=text)

@@ -23,8 +23,10 @@ from hftlab.batch.executors import Opener, opener, run_all
 from hftlab.batch.task import KINDS, Setup, State, Task, TaskRecord, record_path
 from hftlab.engine.resolve import as_engine
 from hftlab.errors import ConfigError, FeedError, HftlabError, check_choice, check_whole
+from hftlab.measurement.machine import STABLE, fingerprint
 from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, table
+from hftlab.presentation.output import check_writable
 from hftlab.presentation.progress import track
 
 if TYPE_CHECKING:
@@ -137,6 +139,8 @@ def sweep(
     opened = opener(executor, workers, processes, cluster)
     tasks = {each.key: each for each in grid(files, engines, settings, symbols, task, core)}
     out = str(Path(out).absolute())
+    check_writable(record_path(out, "any"))
+    Path(out, "tasks").mkdir(parents=True, exist_ok=True)
     records = {key: record for key in tasks if (record := _done(out, key))}
     reused = len(records)
     todo = [each for key, each in tasks.items() if key not in records]
@@ -161,8 +165,11 @@ def grid(
     if not paths or not setups:
         raise ConfigError("files, engines and settings must each be one or more, got none of one of them")
     contents = {path: content(path) for path in dict.fromkeys(paths)}
-    core = core if kind == "throughput" else None
-    return [Task(kind, path, contents[path], group, one, core) for path, group, one in product(contents, groups, setups)]
+    timed: dict[str, Any] = {}
+    if kind == "throughput":
+        machine = fingerprint()
+        timed = {"core": core, "machine": repr([machine[name] for name in STABLE])}
+    return [Task(kind, path, contents[path], group, one, **timed) for path, group, one in product(contents, groups, setups)]
 
 
 def content(path: str) -> str:

@@ -98,7 +98,7 @@ class Task:
 
     file    : its path, the same on every worker; content: the hash of what is in it
     symbols : to be run together; empty for all
-    core    : that a throughput task is pinned to
+    core    : that a throughput task is pinned to; machine: where, since its rows are times
     """
 
     kind: str
@@ -107,11 +107,12 @@ class Task:
     symbols: tuple[str, ...]
     setup: Setup
     core: int | None = None
+    machine: str = ""
 
     @cached_property
     def key(self) -> str:
         """The hash of its content and of everything that decides on its rows."""
-        what = (self.kind, Path(self.file).name, self.content, self.symbols, self.setup.identity)
+        what = (self.kind, Path(self.file).name, self.content, self.symbols, self.setup.identity, self.core, self.machine)
         return hashlib.blake2b(repr(what).encode(), digest_size=16).hexdigest()
 
     @property
@@ -167,7 +168,9 @@ class TaskRecord(StoredResult):
 def run_task(task: Task, out: str) -> TaskRecord:
     """Run a task here and write its rows and its record below `out`. What goes wrong is in the record, it is not raised."""
     started, worker = perf_counter(), f"{platform.node()}:{os.getpid()}"
+    begun = _begun(out, task.key)
     try:
+        begun.touch()
         with cpu_affinity(task.core):
             machine = fingerprint()
             frame, run = task.run()
@@ -179,7 +182,23 @@ def run_task(task: Task, out: str) -> TaskRecord:
         record.save(record_path(out, task.key))
     except Exception as error:
         return TaskRecord.of(task, State.FAILED, reason=in_a_sentence(error), seconds=perf_counter() - started, worker=worker)
+    finally:
+        begun.unlink(missing_ok=True)
     return record
+
+
+def was_begun(out: str, key: str) -> bool:
+    """Whether the worker that died with a task had begun it; asked once."""
+    try:
+        _begun(out, key).unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _begun(out: str, key: str) -> Path:
+    """A file that is there while a task runs."""
+    return record_path(out, key).with_suffix(".begun")
 
 
 def record_path(out: str | Path, key: str) -> Path:

@@ -47,7 +47,7 @@ def whole_parser() -> argparse.ArgumentParser:
 
 #: Every command by its group. Those of a folder that is not there are not listed: network and load may be left out.
 GROUPS: dict[str, dict[str, Command]] = {
-    "run": {"run": run.run, "verify": run.verify, "conformance": run.conformance, "variants": run.variants},
+    "run": {"run": run.run, "sweep": run.sweep, "verify": run.verify, "conformance": run.conformance, "variants": run.variants},
     "measure": {
         "bench": measure.bench,
         "latency": measure.latency,
@@ -84,6 +84,7 @@ path.py:attribute of a backend, of the class of a stage, or of an hftlab.Engine.
   hftlab compare "rust naive" rust             the ratio of two engines, with an interval and a control
   hftlab conformance my_book.py:MyBook         whether an engine of your own keeps the contract
   hftlab generate day.itch --messages 1000000
+  hftlab sweep day*.itch --engine rust --set levels=5 --set levels=10 --out results
   hftlab run day.itch --backend rust --record all --out run.parquet
   hftlab report                                all of it measured, on one page: out/report.html"""
 

@@ -1,4 +1,4 @@
-"""The commands that run an engine: run, verify, conformance, generate, variants, doctor."""
+"""The commands that run an engine: run, sweep, verify, conformance, generate, variants, doctor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, cast
 
 from hftlab.cli.options import Action, Given, Options, feed_of, show
-from hftlab.errors import HftlabError, check_range
+from hftlab.errors import ConfigError, HftlabError, check_range
 
 if TYPE_CHECKING:
     from hftlab.engine.run import Run
@@ -77,6 +77,36 @@ def _save(run: Run, given: Given) -> None:
 def _summary(run: Run, elapsed_ns: list[int]) -> dict[str, Any]:
     summary = run.to_dict() | {"ns_per_message": median(elapsed_ns) / max(run.messages, 1)}
     return summary if len(elapsed_ns) == 1 else summary | {"elapsed_ns": elapsed_ns}
+
+
+def sweep(options: Options) -> Action:
+    """Run engines with settings over many files, to one Parquet dataset. The exit code is 1 if a task fails."""
+    from hftlab.batch import sweep
+
+    options.add("files", metavar="FILE", nargs="+")
+    options.add("--engine", dest="engines", metavar="ENGINE", action="append", default=[], help="may be repeated (default auto)")
+    options.add("--set", metavar="NAME=VALUE,...", action="append", default=[], help="settings of one variation; may be repeated")
+    options.add("--symbol", metavar="SYMBOL,...", action="append", default=[], help="a task for these alone; may be repeated")
+    options.of(sweep, "task out workers processes cluster core")
+    options.json()
+
+    def act(given: Given) -> int:
+        symbols = [symbols.split(",") for symbols in given.symbol]
+        report = given.call(sweep, settings=[*map(_settings, given.set)] or [{}], symbols=symbols)
+        given.out = None  # the folder of the rows, not a file for the report
+        return judged(report, given)
+
+    return act
+
+
+def _settings(text: str) -> dict[str, Any]:
+    """What --set gives: "levels=10,threshold=0.5"."""
+    import json
+
+    try:
+        return {name: json.loads(value) for name, _, value in (word.partition("=") for word in text.split(","))}
+    except ValueError:
+        raise ConfigError(f"--set must be NAME=VALUE,... with numbers or lists as values, got {text!r}") from None
 
 
 def verify(options: Options) -> Action:

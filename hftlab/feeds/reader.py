@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
 
@@ -49,7 +50,13 @@ class Reader(Protocol):
 def readers() -> dict[str, EntryPoint]:
     """Every format that can be read, by its name: ours, then those installed under `hftlab.feeds`."""
     ours = {point.name: point for point in OURS}
-    return ours | {point.name: point for point in entry_points(group=GROUP) if point.name not in ours}
+    return ours | {point.name: point for point in _installed() if point.name not in ours}
+
+
+@cache
+def _installed() -> tuple[EntryPoint, ...]:
+    """What is installed under the group; to ask the system takes 10 ms, which every file would pay."""
+    return tuple(entry_points(group=GROUP))
 
 
 def format_of(path: str | os.PathLike[str]) -> tuple[str, Reader]:

@@ -55,7 +55,7 @@ class Mine:
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     points = {"mine": f"{__name__}:Mine", "broken": "no_such_module:Reader"}
     points = [EntryPoint(name, place, reader.GROUP) for name, place in points.items()]
-    monkeypatch.setattr(reader, "entry_points", lambda group: points)
+    monkeypatch.setattr(reader, "_installed", lambda: points)
     monkeypatch.setattr(EntryPoint, "load", lambda point: Mine if point.name == "mine" else load(point))
 
 
