@@ -170,7 +170,7 @@ def _report(given: Given) -> int:
             "command": given.command,
             "again": shlex.join(["hftlab", "report", "--from", stored, "--out", given.out]),
         }
-        page = given.call(report, feed=feed_of(given), how=how)
+        page = given.call(report, feed=chosen_feed(given), how=how)
     terminal.show(page.headline(), page.blocks())
     print(*(f"wrote {path}" for path in (given.out, given.markdown) if path), sep="\n")
     return 0

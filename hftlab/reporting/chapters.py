@@ -179,6 +179,8 @@ def _bench_tiles(bench: BenchReport) -> Iterator[tuple[str, str, str]]:
     yield number(fastest.messages_per_s, 2, 1e6), "M/s", f"messages, {fastest.label}"
     if fastest is not first:
         yield number(bench.ratios()[fastest.label].median, 0), "times", f"the messages of {first.label}"
+    for line in bench.headlines[1:]:
+        yield *_split(line.ns[fastest.label].median), f"per message, {line.what}, {fastest.label}"
     total = fastest.distribution("total")
     if total and (p99 := total.percentiles["p99"]) is not None:
         yield *_split(p99), "end to end, p99"

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hftlab.engine.engine import synthetic
 from hftlab.engine.session import backends
 from hftlab.errors import FeedError, HftlabError, UnknownName
 from hftlab.experiments.ablation import Ablation, ablate
@@ -89,13 +90,17 @@ class Measurements(StoredResult):
         return {name: part.to_dict() for name, part in self.parts.items()}
 
 
-def measure(feed: Feed, effort: Effort, *, seed: int = 1, engines: Iterable[Any] = (), how: dict[str, Any]) -> Measurements:
+def measure(
+    feed: Feed | None, effort: Effort, *, messages: int, seed: int = 1, engines: Iterable[Any] = (), how: dict[str, Any]
+) -> Measurements:
     """Measure all of it on one feed, in one process: first all that is compared, then the fastest engine alone.
 
+    feed   : None: one generated symbol of `messages` messages, and beside it, in the bench, a whole market
     raises : HftlabError if engines differ, or one is a debug build
     """
     given = list(engines)
-    report = bench(feed, rounds=effort.rounds, seed=seed, engines=given)
+    report = bench(feed, rounds=effort.rounds, messages=messages, seed=seed, engines=given)
+    feed = synthetic("calm", messages, seed, warm=True) if feed is None else feed
     missing = dict(report.missing)
     by_label = {timer.label: timer.engine for timer in timers(given)}
     rust = any(info.name == "rust" and info.available for info in backends())

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from hftlab.engine.engine import synthetic
 from hftlab.errors import FeedError, HftlabError, UnknownName, check_range
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.paired import check_rounds
@@ -112,7 +111,8 @@ def report(
 ) -> ReportPage:
     """Measure every engine, every optimisation and the fastest engine alone; write the page, and its measurements beside it.
 
-    feed     : default: a calm generated feed of `messages` messages, 100,000 of them, or 20,000 if `quick`
+    feed     : default: one calm generated symbol of `messages` messages, 100,000 of them, or 20,000 if `quick`; beside it a whole
+               market
     rounds   : of the bench, 3 to 1000; default 11, or 5 if `quick`
     messages : of the generated feed, 1,000 or more
     seed     : of the generated feed, and of the order within a round
@@ -135,8 +135,7 @@ def report(
         "effort": "quick" if quick else "full",
         "command": f'python -c "import hftlab; {call}"' if feed is None else None,
     }
-    feed = synthetic("calm", messages, seed) if feed is None else feed
-    page = ReportPage(measure(feed, effort, seed=seed, engines=engines, how={**known, **(how or {})}))
+    page = ReportPage(measure(feed, effort, messages=messages, seed=seed, engines=engines, how={**known, **(how or {})}))
     if out is not None:
         page.save(Path(out).with_suffix(".json"))  # first, so that no failure of the drawing loses what was measured
     return _write(page, out, markdown)
