@@ -75,7 +75,7 @@ assert at == len(packet)
 # %% [markdown]
 # The second message has no number of its own: it is the first one's plus one. All integers are *big-endian*, the most
 # significant byte first. The headers of UDP, IP and Ethernet add 42 bytes, and the cable carries 24 more that no program sees:
-# preamble 8, checksum 4, gap 12. At 10 Gbit/s a byte takes 0.8 ns.
+# preamble 8, checksum 4, gap 12.
 #
 # **Predict:** what share of the bytes of a frame is the message, with one message per packet? And with ten?
 
@@ -96,7 +96,7 @@ alone, ten = (share.filter(pl.col("messages in a packet") == n)["share that are 
 reveal("share of the bytes that are the message, alone", guess_alone, alone)
 reveal("ten in a packet", guess_ten, ten)
 claim("share of the bytes that are the message, alone", alone, below=0.5)
-show(share.with_columns((0.8 * pl.col("bytes per message")).alias("at 10 Gbit/s, ns per message")), "On the cable")
+show(share.with_columns((8 / 10 * pl.col("bytes per message")).alias("at 10 Gbit/s, ns per message")), "On the cable")
 
 # %% [markdown]
 # With one message per packet, the message is less than half of the bytes. Why does an exchange not always collect ten? Because
@@ -192,7 +192,7 @@ assert curves["two lines, and requests"]["lost"].max() == 0
 claim("share of the time in which the book is stale all the same", worst["two lines, and requests"]["stale"], above=0.1)
 
 # %% tags=["nbval-check-output"]
-stale = {"chance of losing a datagram": LOSSES}
+stale = {"chance of losing a datagram": [f"{loss:.0%}" for loss in LOSSES]}
 for name, frame in curves.items():
     columns = frame.select("stale", "stale_min", "stale_max").iter_rows()
     stale[name] = [f"{mean:.2f} [{low:.2f}, {high:.2f}]" for mean, low, high in columns]

@@ -37,8 +37,9 @@ def reveal(what: str, guess: Any, value: Any, unit: str = "") -> None:
             reveal(f"{what}, {key}", guess.get(key) if isinstance(guess, Mapping) else guess, each, unit)
         return
     off = ""
-    if _is_number(guess) and _is_number(value) and guess > 0 and value > 0 and guess != value:
-        off = f" ({significant(max(guess, value) / min(guess, value))} times too {'high' if guess > value else 'low'})"
+    if _is_number(guess) and _is_number(value) and guess > 0 and value > 0:
+        times = max(guess, value) / min(guess, value)
+        off = f" ({significant(times)} times too {'high' if guess > value else 'low'})" if times > 1.05 else " (right)"
     shown, guessed = (f"{significant(each)}{unit}" for each in (value, guess))
     print(f"{what}: {shown}; your guess: {guessed.strip()}{off}")
 
