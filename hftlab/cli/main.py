@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import hftlab
-from hftlab.cli import course, measure, net, run
+from hftlab.cli import course, fills, measure, net, run
 from hftlab.cli.options import Action, Command, Given, Options, Parser, placement
 from hftlab.errors import HftlabError, UnknownName
 
@@ -55,6 +55,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "ablate": measure.ablate,
         "scaling": measure.scaling,
         "ffi": measure.ffi,
+        "latency-value": fills.latency_value,
         "profile": measure.profile,
         "report": measure.report,
     },

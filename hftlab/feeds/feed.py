@@ -146,7 +146,7 @@ class Feed(ABC):
             whole = joined(content)
             more |= {"qty_scale": self.qty_scale, "recv_ns": whole.recv_ns, "event_end": whole.event_end}
             out = EventFeed(whole.events, symbols=self.symbols, **more)
-        out.warm_up = self.warm_up
+        out.warm_up, out.by_order = self.warm_up, self.by_order
         return out
 
     def tables(self) -> list[Table]:

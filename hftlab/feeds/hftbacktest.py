@@ -52,8 +52,9 @@ class NpzFeed(RecordFeed):
 
     def _open(self) -> None:
         self._names = ("", (self._source.path or Path(self.name)).name.partition(".")[0])
-        self._digits = {"px": 0, "qty": 0}
+        self._digits, self.by_order = {"px": 0, "qty": 0}, False
         for index, rows in self._rows():
+            self.by_order |= bool(((rows["ev"] & 0xFF) == ADD_ORDER).any())
             for name in self._digits:
                 self._digits[name] = self._needed(rows[name], name, index)
         self.price_scale, self.qty_scale = 10 ** self._digits["px"], 10 ** self._digits["qty"]

@@ -37,6 +37,7 @@ class TardisFeed(RecordFeed):
     """Levels or trades of one file; instruments are its symbols in order of appearance."""
 
     epoch = "unix"
+    by_order = False
 
     def _open(self) -> None:
         self._header: bytes = b""

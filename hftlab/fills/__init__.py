@@ -8,7 +8,6 @@ accounts.py    position, cash and fees in whole units of money
 delays.py      latency as an object: a constant, or what was measured
 attempts.py    the two strategies that are known beforehand: join every better price, take what the engine takes
 strategy.py    any other strategy: it sees the market, sends requests, and hears the answers late
-inference.py   paired differences, block bootstrap over time, correction for the number of comparisons
 value.py       latency_value(): all of it together
 proofs/        why it may be believed
 """

@@ -204,6 +204,17 @@ def as_latencies(given: Any) -> list[Latency]:
     return [*of_result(given).values()]
 
 
+def marks_of(given: Any) -> dict[str, float]:
+    """Where to mark an axis, ns by name: constants as they are, p50 and p99.9 of what was measured; see `as_latencies`."""
+    out: dict[str, float] = {}
+    for latency in as_latencies(given):
+        if type(latency) is Latency:
+            out[latency.name] = float(latency.constant_ns)
+        else:
+            out |= {f"{latency.name} p50": latency.quantile(0.5), f"{latency.name} p99.9": latency.quantile(0.999)}
+    return out
+
+
 def _distinct(latencies: list[Latency]) -> list[Latency]:
     names = [latency.name for latency in latencies]
     if again := {name for name in names if names.count(name) > 1}:

@@ -9,10 +9,11 @@ import numpy as np
 
 from hftlab.engine.engine import decode
 from hftlab.engine.session import resolve
-from hftlab.errors import BackendMissing, HftlabError, check_choice, check_type
+from hftlab.errors import BackendMissing, ConfigError, HftlabError, check_choice, check_type
 from hftlab.events import Events
 from hftlab.feeds.feed import Feed
 from hftlab.fills.accounts import NO_FEES, Account, FeeSchedule
+from hftlab.fills.queue_model import MODELS, LevelSimulator
 from hftlab.fills.requests import FILL_DTYPE, OUTCOME_DTYPE, Reason, Requests, State, check_requests
 from hftlab.fills.simulator import Simulator
 from hftlab.presentation.document import Table, table
@@ -76,23 +77,28 @@ class Fills(Result):
         return [f"assumed: {ASSUMED}; first in, first out at each price"]
 
 
-def simulate(feed: Feed, requests: Requests, *, backend: str = "auto") -> Fills:
+def simulate(feed: Feed, requests: Requests, *, backend: str = "auto", queue_model: str | None = None) -> Fills:
     """Send requests to the exchange that a feed comes from, and see what is filled.
 
-    feed     : order by order (L3): ITCH, DBN MBO, LOBSTER, generated, or event records of your own
-    requests : (n,) REQUEST_DTYPE, see `hftlab.fills.requests`; of the same time in the order given
-    backend  : "auto", "python" (the reference) or "rust"; both give identical fills
-    raises   : ConfigError for requests that cannot be; HftlabError for data without orders (L2); BackendMissing, UnknownName
+    feed        : order by order (L3): ITCH, DBN MBO, LOBSTER, generated, or event records of your own
+    requests    : (n,) REQUEST_DTYPE, see `hftlab.fills.requests`; of the same time in the order given
+    backend     : "auto", "python" (the reference) or "rust"; both give identical fills
+    queue_model : for a feed of price levels (L2) alone: how the place in the queue is guessed; see `queue_model.MODELS`
+    raises      : ConfigError for requests that cannot be; HftlabError for data without orders and no model; BackendMissing,
+                  UnknownName
     """
-    check_type("feed", feed, Feed)
     check_requests(requests)
-    require_orders(feed)
+    require_orders(check_type("feed", feed, Feed), queue_model)
     events = decode(feed)
     ends = exchange_events(feed, len(events))
     at, rows = schedule(events, ends, requests)
-    name = resolved(backend)
-    run = _run_rust if name == "rust" else _run_python
-    fills, orders, elapsed_ns = run(events, ends, at, rows)
+    name = resolved(backend) if queue_model is None else f"python, queue model {queue_model}"
+    if queue_model is not None:
+        fills, orders, elapsed_ns = _run_python(LevelSimulator(queue_model), events, ends, at, rows)
+    elif name == "rust":
+        fills, orders, elapsed_ns = _run_rust(events, ends, at, rows)
+    else:
+        fills, orders, elapsed_ns = _run_python(Simulator(), events, ends, at, rows)
     return Fills(feed.name, name, fills, orders, len(events), elapsed_ns, feed.price_scale, feed.qty_scale)
 
 
@@ -105,12 +111,16 @@ def resolved(backend: str) -> str:
     return name if name == "rust" else "python"
 
 
-def require_orders(feed: Feed) -> None:
-    """Raises HftlabError unless a feed carries single orders: in levels alone nobody has a place in a queue."""
-    if not feed.by_order:
+def require_orders(feed: Feed, queue_model: str | None = None) -> None:
+    """Raises HftlabError unless a feed carries single orders, or levels and there is a model: in levels nobody has a place."""
+    if queue_model is not None and feed.by_order:
+        raise ConfigError(
+            f"{feed.name}: queue_model must be None for a feed of orders, whose queues are known, got {queue_model!r}"
+        )
+    if queue_model is None and not feed.by_order:
         raise HftlabError(
-            f"{feed.name}: fills need a feed of orders (L3), got one of price levels (L2), in which no queue position can be "
-            "known; hftlab.fills.queue_model.simulate_l2 guesses it by a model that is named"
+            f"{feed.name}: fills need a feed of orders (L3), got one of price levels (L2), in which no queue position is known; "
+            f"queue_model guesses it: {', '.join(MODELS)}"
         )
 
 
@@ -143,8 +153,9 @@ def schedule(events: Events, ends: Array | None, requests: Requests) -> tuple[Ar
     return at[order], requests[order]
 
 
-def _run_python(events: Events, ends: Array | None, at: Array, requests: Requests) -> tuple[Array, Array, int]:
-    simulator = Simulator()
+def _run_python(
+    simulator: Simulator, events: Events, ends: Array | None, at: Array, requests: Requests
+) -> tuple[Array, Array, int]:
     simulator.run(events.tolist(), None if ends is None else ends.tolist(), zip(at.tolist(), requests.tolist(), strict=True))
     return *simulator.finish(), 0
 

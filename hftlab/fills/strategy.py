@@ -70,6 +70,8 @@ def made(strategy: Callable[..., Any]) -> Any:
         inspect.signature(strategy).bind()
     except TypeError:
         return _Function(strategy)
+    except ValueError:  # a builtin that does not say what it takes
+        pass
     built = strategy()
     if not callable(getattr(built, "update", None)):
         raise ConfigError(f"a strategy must have update(index, ts_ns, instrument, top, score), got {type(built).__name__}")

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from hftlab.events import Side
 from hftlab.fills.accounts import FEE_UNITS, FeeSchedule
-from hftlab.fills.inference import Floats, block_of, sums
 from hftlab.fills.requests import Reason
 from hftlab.fills.simulation import Array
+from hftlab.measurement.blocks import Floats, block_of, sums
 
 #: Metric -> what it is.
 METRICS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,12 +15,12 @@ from hftlab.events import Events
 from hftlab.feeds.feed import EventFeed, Feed
 from hftlab.fills.accounts import SCHEDULES, FeeSchedule
 from hftlab.fills.attempts import Touch, decide
-from hftlab.fills.delays import LADDER, Latency, as_latencies
-from hftlab.fills.inference import adjust, compare
+from hftlab.fills.delays import LADDER, Latency, as_latencies, marks_of
 from hftlab.fills.simulation import Array, exchange_events, require_orders, resolved, simulate
 from hftlab.fills.strategy import Path, play
 from hftlab.fills.trials import METRICS, Money, Trials, trials
 from hftlab.fills.value_result import Compared, LatencyRow, LatencyValue
+from hftlab.measurement.blocks import adjust, compare
 
 STRATEGIES = ("join", "take")
 CLOCKS = ("receive", "exchange")
@@ -78,7 +78,8 @@ def latency_value(
     seed: int = 1,
     backend: str = "auto",
     engine: Engine | None = None,
-    marks: Mapping[str, float] | None = None,
+    marks: Any = (),
+    queue_model: str | None = None,
 ) -> LatencyValue:
     """Ask what being later costs: the same decisions on the same events, sent with each latency, in one pass.
 
@@ -90,25 +91,28 @@ def latency_value(
     markout_s : after an execution its price is compared with the mid so much later
     clock     : "receive" decided when the feed was received, where it tells; "exchange" at the time of the exchange
     fees      : a schedule, or the name of one; none, us-maker-taker, cme-es
-    multiplier, tick : currency per 1.0 of price and lot; price units, default what all steps of the touch are multiples of
+    multiplier : currency per 1.0 of price and lot
+    tick      : price units; default: what all steps of the touch are multiples of
     blocks    : of time, for the bootstrap, 10 to 10,000; seed: of draws of latencies and of the bootstrap
     backend   : "auto", "python" or "rust"; engine: whose orders "take" sends, default the best there is
-    marks     : ns by name, to be marked on the chart beside the latencies, as engines and transports were measured
+    marks     : ns by name, or measured results: p50 and p99.9 of engines and transports, to be marked on the chart
+    queue_model : for a feed of price levels alone; see `hftlab.fills.queue_model`
     raises    : ConfigError, UnknownName; HftlabError where nothing is decided, and for data without orders
     """
-    require_orders(check_type("feed", feed, Feed))
+    require_orders(check_type("feed", feed, Feed), queue_model if isinstance(strategy, str) else None)
     check_whole("blocks", blocks, 10, 10_000)
     schedule = SCHEDULES[check_choice("fee schedule", fees, SCHEDULES)] if isinstance(fees, str) else fees
     money = Money(1, feed.price_scale, feed.qty_scale, check_whole("multiplier", multiplier, 1), schedule)
     game = _Play.of(feed, latencies, horizon_s, markout_s, seed, clock, money)
     if isinstance(strategy, str):
         check_choice("strategy", strategy, STRATEGIES)
-        worlds, tick = _known(game, strategy, check_whole("lot", lot, 1, 2**32 - 1), tick, backend, engine)
+        worlds, tick = _known(game, strategy, check_whole("lot", lot, 1, 2**32 - 1), tick, backend, engine, queue_model)
     else:
         worlds, tick = _own(game, strategy, tick)
     simulator = resolved(backend) if isinstance(strategy, str) else "python"
+    simulator = f"queue model {queue_model}, a guess," if queue_model else simulator
     result = _result(game, strategy, worlds, blocks, lot, tick, simulator)
-    return replace(result, marks={name: float(ns) for name, ns in (marks or {}).items()})
+    return replace(result, marks=marks_of(marks))
 
 
 def _result(
@@ -136,7 +140,7 @@ def _result(
 
 
 def _known(
-    game: _Play, strategy: str, lot: int, tick: int | None, backend: str, engine: Engine | None
+    game: _Play, strategy: str, lot: int, tick: int | None, backend: str, engine: Engine | None, model: str | None
 ) -> tuple[list[Trials], int]:
     """Join and take: decided once, sent once per latency."""
     default = Engine(until="book" if strategy == "join" else "order")
@@ -147,7 +151,7 @@ def _known(
     if not len(attempts):
         raise HftlabError(f"{game.feed.name}: must go on for horizon_s and markout_s after the first decision")
     sent = attempts.requests(game.latencies, game.horizon_ns, game.seed)
-    run = simulate(game.same_feed, sent, backend=backend)
+    run = simulate(game.same_feed, sent, backend=backend, queue_model=model)
     money = _with_tick(game.money, touch, tick)
     out = []
     for world in range(len(game.latencies)):
@@ -194,8 +198,8 @@ def _day(game: _Play) -> str:
 def _row(latency: Latency, trial: Trials) -> LatencyRow:
     """The means of one latency."""
 
-    def mean(values: Any) -> float:
-        return float(np.mean(values)) if len(values) else float("nan")
+    def mean(values: Any) -> float | None:
+        return float(np.mean(values)) if len(values) else None
 
     got = trial.executed > 0
     return LatencyRow(
@@ -209,7 +213,7 @@ def _row(latency: Latency, trial: Trials) -> LatencyRow:
         through=mean(trial.through),
         canceled=mean(trial.canceled),
         expired=mean(trial.expired),
-        markout=float(trial.value[got].sum() / trial.executed[got].sum()) if got.any() else float("nan"),
+        markout=float(trial.value[got].sum() / trial.executed[got].sum()) if got.any() else None,
         value=mean(trial.value),
         money=float(trial.money.sum()),
     )
@@ -219,15 +223,31 @@ def _compared(latencies: list[Latency], worlds: list[Trials], blocks: int, seed:
     """Every latency but the first against the first, in every metric, corrected together."""
     times = np.concatenate([world.time_ns for world in worlds])
     first, last = (int(times.min()), int(times.max())) if len(times) else (0, 0)
+    tried = sum(world.by_block("value", first, last, blocks)[1] for world in worlds)
+    busy = int(np.count_nonzero(tried))
     names: list[tuple[str, str]] = []
     found = []
     for metric in METRICS:
         pairs = [world.by_block(metric, first, last, blocks) for world in worlds]
-        differences = compare(pairs[0], pairs[1:], seed)
+        differences = compare(pairs[0], pairs[1:], seed, busy)
         scale = blocks if metric == "money" else 1
         names += [(latency.name, metric) for latency in latencies[1:]]
         found += [replace(each, value=each.value * scale, low=each.low * scale, high=each.high * scale) for each in differences]
     return tuple(
-        Compared(name, metric, each.value, each.low, each.high, each.p, each.adjusted, each.verdict.value)
+        Compared(
+            latency=name,
+            metric=metric,
+            difference=each.value,
+            low=_known_number(each.low),
+            high=_known_number(each.high),
+            p=_known_number(each.p),
+            adjusted=_known_number(each.adjusted),
+            verdict=each.verdict.value,
+        )
         for (name, metric), each in zip(names, adjust(found), strict=True)
     )
+
+
+def _known_number(value: float) -> float | None:
+    """None for what is not known, as JSON has it."""
+    return None if value != value else value

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hftlab.fills.inference import Verdict
 from hftlab.fills.simulation import ASSUMED
 from hftlab.fills.trials import METRICS
+from hftlab.measurement.blocks import Verdict
 from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, duration, number, table
 
@@ -64,7 +64,7 @@ class Compared:
     verdict: str
 
     def __str__(self) -> str:
-        if self.low is None or self.low != self.low:
+        if self.low is None:
             return f"{self.difference:+,.4f} ({self.verdict})"
         return f"{self.difference:+,.4f} [{self.low:+,.4f}, {self.high:+,.4f}]"
 

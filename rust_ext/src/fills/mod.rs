@@ -16,7 +16,7 @@ use std::mem::take;
 use rustc_hash::FxHashMap;
 
 use crate::book::Book;
-use crate::book::apply::signed;
+use crate::book::apply::{Touched, signed};
 use crate::book::levels::ladder::Ladder;
 use crate::book::levels::{Levels, NIL};
 use crate::book::orders::{Index, flat::Flat};
@@ -90,11 +90,11 @@ impl Simulator {
     /// Run one message; false if the book refused it or does not care. What is refused fills nobody.
     pub fn apply(&mut self, event: &Event) -> bool {
         self.now_ns = self.now_ns.max(event.ts_ns);
-        let ours = self.resting.get(event.instrument as usize).is_some_and(|sides| !sides.is_empty());
+        let sides = self.resting.get(event.instrument as usize).filter(|sides| !sides.is_empty());
+        let (ours, cleared) = (sides.is_some(), sides.is_some_and(|sides| sides.cleared));
         let place = match event.kind {
-            kind::EXECUTE | kind::CANCEL | kind::DELETE | kind::REPLACE | kind::TRADE if ours => {
-                self.place(event.order_id)
-            }
+            kind::EXECUTE | kind::REPLACE | kind::TRADE if ours => self.place(event.order_id),
+            kind::CANCEL | kind::DELETE if cleared => self.place(event.order_id),
             kind::CLEAR => {
                 self.lose(event.instrument);
                 None
@@ -103,23 +103,34 @@ impl Simulator {
         };
         let applied = self.book.apply(event).is_ok_and(|side| side > 0);
         if let Some(place) = place {
-            // A TRADE that names an order resting at its price is a fill of it, reported before its effect on the book.
-            let reported = event.kind == kind::TRADE
-                && place.instrument == event.instrument
-                && signed(place.key, place.i) == event.price;
-            if reported || (applied && event.kind == kind::EXECUTE) {
-                self.execute(place, event);
-            }
-            let whole = event.kind == kind::DELETE || event.kind == kind::REPLACE || event.qty == place.left;
-            if applied && whole {
-                self.leave(place, event.ts_ns);
-            }
+            self.told(place, event, applied);
+        } else if ours && applied && (event.kind == kind::CANCEL || event.kind == kind::DELETE) {
+            let Touched { side, best_key: key, .. } = self.book.store.touched;
+            self.leave(
+                Place { instrument: event.instrument, i: side as usize - 1, key, since: 0, left: 0 },
+                event.ts_ns,
+            );
         }
         if applied {
             self.note(event);
         }
         self.index += 1;
         applied
+    }
+
+    /// What an event about an order of the feed, which rested in `place`, does to ours.
+    fn told(&mut self, place: Place, event: &Event, applied: bool) {
+        // A TRADE that names an order resting at its price is a fill of it, reported before its effect on the book.
+        let reported = event.kind == kind::TRADE
+            && place.instrument == event.instrument
+            && signed(place.key, place.i) == event.price;
+        if reported || (applied && event.kind == kind::EXECUTE) {
+            self.execute(place, event);
+        }
+        let whole = event.kind == kind::DELETE || event.kind == kind::REPLACE || event.qty == place.left;
+        if applied && whole {
+            self.leave(place, event.ts_ns);
+        }
     }
 
     /// Where an order of the feed rests.
@@ -264,8 +275,7 @@ impl Simulator {
         let top = self.book.top(instrument);
         for i in 0..2 {
             let limit = signed(top.price[1 - i], i);
-            let best = sides.queues[i].first_key_value().map_or(i64::MAX, |(&key, _)| key);
-            if top.qty[1 - i] > 0 && best <= limit {
+            if top.qty[1 - i] > 0 && sides.best[i] <= limit {
                 return self.through(instrument, top);
             }
         }
@@ -280,7 +290,8 @@ impl Simulator {
             }
             let queues = &self.resting[instrument as usize].queues[i];
             let limit = signed(top.price[1 - i], i);
-            let reached: Vec<u32> = queues.range(..=limit).flat_map(|(_, queue)| queue.orders.clone()).collect();
+            let reached: Vec<u32> =
+                queues.range(..=limit).flat_map(|(_, queue)| queue.orders.clone()).collect();
             for number in reached {
                 let shadow = self.shadows[number as usize];
                 let offers = self.displayed(&shadow);
@@ -310,7 +321,9 @@ impl Simulator {
             let mut slot = level.head;
             while slot != NIL && want > 0 {
                 let order = store.pool.get(slot);
-                let free = (order.qty as u64).saturating_sub(self.had(shadow.world, order.id)).min(want as u64) as u32;
+                let free = (order.qty as u64)
+                    .saturating_sub(self.had(shadow.world, order.id))
+                    .min(want as u64) as u32;
                 if free > 0 {
                     want -= free;
                     offers.push((order.id, signed(level.key, other), free));
@@ -338,7 +351,16 @@ impl Simulator {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn fill(&mut self, number: u32, qty: u32, price: i64, maker: u64, reason: Reason, index: u64, ts_ns: u64) {
+    fn fill(
+        &mut self,
+        number: u32,
+        qty: u32,
+        price: i64,
+        maker: u64,
+        reason: Reason,
+        index: u64,
+        ts_ns: u64,
+    ) {
         let shadow = &mut self.shadows[number as usize];
         let Shadow { order_id, world, instrument, side, .. } = *shadow;
         self.fills.push(Fill { index, ts_ns, order_id, maker, price, qty, world, instrument, side, reason });

@@ -192,9 +192,17 @@ impl Shadow {
 
     /// Append the bytes of OUTCOME_DTYPE.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        let longs = [self.order_id, self.price as u64, self.arrived_ns, self.ended_ns, self.front_ns as u64, self.ahead_qty];
+        let longs = [
+            self.order_id,
+            self.price as u64,
+            self.arrived_ns,
+            self.ended_ns,
+            self.front_ns as u64,
+            self.ahead_qty,
+        ];
         longs.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
-        let ints = [self.qty, self.filled, self.through, self.canceled, self.expired, self.ahead_orders, self.world];
+        let ints =
+            [self.qty, self.filled, self.through, self.canceled, self.expired, self.ahead_orders, self.world];
         ints.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
         out.extend_from_slice(&self.instrument.to_le_bytes());
         out.extend_from_slice(&[self.side, self.state as u8]);

@@ -13,7 +13,9 @@ impl Simulator {
         match (asked.action, live) {
             (action::CANCEL, Some(number)) => self.cancel(number, asked.qty, time_ns),
             (action::CANCEL, None) => {}
-            (action::ENTER, _) => self.enter(new(asked, asked.order_id, asked.instrument, asked.side, time_ns), asked.tif),
+            (action::ENTER, _) => {
+                self.enter(new(asked, asked.order_id, asked.instrument, asked.side, time_ns), asked.tif)
+            }
             (_, Some(number)) => {
                 let Shadow { instrument, side, .. } = self.shadows[number as usize];
                 self.cancel(number, 0, time_ns);

@@ -13,23 +13,33 @@ pub struct Queue {
 }
 
 /// Our orders of one instrument. The smallest key is the best on both sides, as in the book.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sides {
     /// Bids, then asks.
     pub queues: [BTreeMap<i64, Queue>; 2],
+    /// The smallest key of each; the greatest number there is where none of ours rests. Asked for after every message.
+    pub best: [i64; 2],
     /// Whether the book was emptied while we rested: then who is at the front must be looked up order by order.
     pub cleared: bool,
 }
 
+impl Default for Sides {
+    fn default() -> Self {
+        Sides { queues: Default::default(), best: [i64::MAX; 2], cleared: false }
+    }
+}
+
 impl Sides {
     /// Whether none of ours rests here.
+    #[inline(always)]
     pub fn is_empty(&self) -> bool {
-        self.queues.iter().all(BTreeMap::is_empty)
+        self.best == [i64::MAX; 2]
     }
 
     /// Our orders at a price, or none.
+    #[inline(always)]
     pub fn at(&mut self, i: usize, key: i64) -> Option<&mut Queue> {
-        self.queues[i].get_mut(&key)
+        if key < self.best[i] { None } else { self.queues[i].get_mut(&key) }
     }
 
     /// One of ours comes last at its price; `front`: nobody is ahead of it.
@@ -39,6 +49,7 @@ impl Sides {
             queue.fronts += 1;
         }
         queue.orders.push(order);
+        self.best[i] = self.best[i].min(key);
     }
 
     /// One of ours goes.
@@ -50,6 +61,7 @@ impl Sides {
         }
         if queue.orders.is_empty() {
             self.queues[i].remove(&key);
+            self.best[i] = self.queues[i].first_key_value().map_or(i64::MAX, |(&key, _)| key);
         }
     }
 }

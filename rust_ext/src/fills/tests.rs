@@ -5,7 +5,8 @@ use crate::event::{ASK, BID, EVENT_BYTES};
 
 fn event(kind: u8, order_id: u64, side: u8, price: i64, qty: u32) -> [u8; EVENT_BYTES] {
     let mut bytes = Vec::new();
-    Event { ts_ns: 1, order_id, price, qty, instrument: 1, kind, side, ..Event::default() }.write_to(&mut bytes);
+    Event { ts_ns: 1, order_id, price, qty, instrument: 1, kind, side, ..Event::default() }
+        .write_to(&mut bytes);
     bytes.try_into().unwrap()
 }
 

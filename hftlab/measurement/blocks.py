@@ -66,16 +66,18 @@ def sums(blocks: NDArray[np.int64], values: NDArray[Any], count: int) -> Floats:
     return np.bincount(blocks, np.asarray(values, np.float64), minlength=count).astype(np.float64)
 
 
-def compare(base: tuple[Floats, Floats], others: Sequence[tuple[Floats, Floats]], seed: int = 1) -> list[Difference]:
+def compare(
+    base: tuple[Floats, Floats], others: Sequence[tuple[Floats, Floats]], seed: int = 1, busy: int | None = None
+) -> list[Difference]:
     """Each of the others less the base, by sums per block.
 
     base, others : (got, tried), each (blocks,) float64; a rate is the sum of got by that of tried
-    seed         : of the draws
+    seed         : of the draws; busy: blocks with an attempt, default those where something was tried
     """
     tried = base[1] + sum((other[1] for other in others), np.zeros_like(base[1]))
     used = tried > 0
     n = int(used.sum())
-    picks = np.random.default_rng(seed).integers(0, n, (DRAWS, n)) if n >= MIN_BLOCKS else None
+    picks = np.random.default_rng(seed).integers(0, n, (DRAWS, n)) if (n if busy is None else busy) >= MIN_BLOCKS else None
     raw = [_difference(_used(base, used), _used(other, used), picks) for other in others]
     return adjust(raw)
 
