@@ -76,7 +76,7 @@ _FOLDERS = {"net": "net", "load": "loadtest"}
 _ABOUT = "A laboratory for the tick-to-trade path: decode, book, signal, order; in Python and in Rust."
 _EPILOG = """\
 `hftlab COMMAND --help` says what a command accepts.
-FILE is NASDAQ TotalView-ITCH 5.0 in BinaryFILE framing, plain or gzip.
+FILE is market data of any known format, plain, gzip or zstd; its content tells which.
 ENGINE is a backend, alone or with a variant ("rust naive", "rust book=btree"), or module:attribute or
 path.py:attribute of a backend, of the class of a stage, or of an hftlab.Engine.
 

@@ -152,7 +152,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(day: Path, tmp_path: Path, ca
         ("run", str(day), "--repeat", "-3"): "--repeat must be at least 1",
         ("bench", "--seed", "-1"): "--seed: must be a whole number, 0 or more, got '-1'",
         ("latency", "", "--messages", "300"): "ENGINE must be",
-        ("dance",): "unknown command 'dance'; known: run, verify",
+        ("dance",): "unknown command 'dance'; known: run, sweep, verify",
         ("run",): "the following arguments are required: FILE",
         ("run", str(day), "--out", str(day / "x.parquet")): "cannot be written",
         ("run", str(day), "--out", "/dev/full"): "No space left",
