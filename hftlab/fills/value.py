@@ -86,7 +86,7 @@ def latency_value(
     feed      : order by order (L3)
     latencies : ns, `hftlab.fills.delays.Latency`, `.hgrm` files, results of `hftlab.latency` or the network, or a mapping from
                 names to these; the first is what the others are compared with
-    strategy  : "join" every better price; "take" the engine's own orders, immediate or cancel; or what makes a strategy of yours
+    strategy  : "join" every better price; "take" the engine's own orders, immediate or cancel; or what makes one of yours
     lot       : quantity of an order of join; horizon_s: how long it may rest after the decision
     markout_s : after an execution its price is compared with the mid so much later
     clock     : "receive" decided when the feed was received, where it tells; "exchange" at the time of the exchange
@@ -96,8 +96,7 @@ def latency_value(
     blocks    : of time, for the bootstrap, 10 to 10,000; seed: of draws of latencies and of the bootstrap
     backend   : "auto", "python" or "rust"; engine: whose orders "take" sends, default the best there is
     marks     : ns by name, or measured results: p50 and p99.9 of engines and transports, to be marked on the chart
-    queue_model : for a feed of price levels alone; see `hftlab.fills.queue_model`
-    raises    : ConfigError, UnknownName; HftlabError where nothing is decided, and for data without orders
+    raises    : ConfigError, UnknownName; HftlabError where nothing is decided, and for L2 data without a `queue_model`
     """
     require_orders(check_type("feed", feed, Feed), queue_model if isinstance(strategy, str) else None)
     check_whole("blocks", blocks, 10, 10_000)
@@ -109,10 +108,14 @@ def latency_value(
         worlds, tick = _known(game, strategy, check_whole("lot", lot, 1, 2**32 - 1), tick, backend, engine, queue_model)
     else:
         worlds, tick = _own(game, strategy, tick)
-    simulator = resolved(backend) if isinstance(strategy, str) else "python"
-    simulator = f"queue model {queue_model}, a guess," if queue_model else simulator
+    simulator = "python" if not isinstance(strategy, str) else _simulator(backend, queue_model)
     result = _result(game, strategy, worlds, blocks, lot, tick, simulator)
     return replace(result, marks=marks_of(marks))
+
+
+def _simulator(backend: str, queue_model: str | None) -> str:
+    """What fills, for tables."""
+    return f"queue model {queue_model}, a guess, python" if queue_model else resolved(backend)
 
 
 def _result(
