@@ -63,6 +63,10 @@ GROUPS: dict[str, dict[str, Command]] = {
     "net": {
         "net exchange": net.exchange,
         "net trader": net.trader,
+        "net status": net.status,
+        "net capture": net.capture,
+        "net replay": net.replay,
+        "net replay-journal": net.replay_journal,
         "net transports": net.transports,
         "net round-trip": net.round_trip,
         "net tick-to-trade": net.tick_to_trade,

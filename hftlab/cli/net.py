@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from hftlab.cli.options import Action, Given, Options, feed_of, show
@@ -52,6 +53,81 @@ def trader(options: Options) -> Action:
     def act(given: Given) -> int:
         constants = {"order_config": given.call(OrderConfig), "risk_config": given.call(RiskConfig)}
         return 0 if given.call(serve, settings=given.call(TraderSettings), **constants) else 1
+
+    return act
+
+
+def status(options: Options) -> Action:
+    """Show how a running exchange or trader is, from the file that it was told to write with --status.
+
+    The exit code is 1 where something wants attention, or where the process neither runs nor has ended in order.
+    """
+    from hftlab.net.status import Status
+
+    options.add("path", metavar="FILE", help="what --status of the exchange or the trader names")
+    options.json()
+
+    def act(given: Given) -> int:
+        found = Status.read(given.path)
+        show(found, given)
+        return 0 if found.sound else 1
+
+    return act
+
+
+def capture(options: Options) -> Action:
+    """Write what comes on the lines into a capture that Wireshark reads, until the session ends. Ctrl-C ends it, too."""
+    from hftlab.net.capture import capture_lines
+
+    return _carry(options, capture_lines)
+
+
+def replay(options: Options) -> Action:
+    """Put the datagrams of a capture on the lines again, in their own time: for a trader, or any other client."""
+    from hftlab.net.capture import replay_capture
+
+    return _carry(options, replay_capture)
+
+
+def _carry(options: Options, function: Any) -> Action:
+    from hftlab.net.exchange.process import ended_by_signals
+
+    options.of(function, flags={"path": "FILE", "lines": "--line"})
+    options.json()
+
+    def act(given: Given) -> int:
+        with ended_by_signals() as asked:
+            counts = dict(
+                given.call(
+                    function, path=given.path[0] if isinstance(given.path, list) else given.path, going=lambda: not asked.is_set()
+                )
+            )
+        print(json.dumps(counts) if given.json else ", ".join(f"{name}: {n:,}" for name, n in counts.items()) or "nothing")
+        return 0
+
+    return act
+
+
+def replay_journal(options: Options) -> Action:
+    """Run a trader's day again, from its journal and the feed: are the same orders sent? The exit code is 1 if not.
+
+    FEED is the file that the exchange published; without one it is the feed that the generator's options describe. Engine limits
+    and thresholds are those of the journal.
+    """
+    from hftlab.net.trader.journal import replay_journal as again
+
+    options.add("journal", metavar="JOURNAL", help="what --journal of the trader names; its latest day counts")
+    options.add("--engine", metavar="ENGINE", default="auto", help="the trader's (default auto)")
+    options.feed(200_000, positional=True)
+
+    def act(given: Given) -> int:
+        result = again(given.journal, feed_of(given), given.engine)
+        place = result.first_difference
+        if place is None:
+            print(f"all {len(result.sent):,} orders again, the same in every field")
+            return 0
+        print(f"order {place + 1:,} differs: {len(result.noted):,} orders in the journal, {len(result.sent):,} again")
+        return 1
 
     return act
 

@@ -17,6 +17,7 @@ from venue.process import Process
 from venue.waiting import LIMIT_S, wait_until
 
 import hftlab
+from hftlab.cli.main import main
 from hftlab.net.endpoints import LOOPBACK, Address, System
 from hftlab.net.exchange.audit import message_to_dict, read_log
 from hftlab.net.exchange.server import Exchange
@@ -87,6 +88,13 @@ def test_both_sides_tell_the_story_that_the_replay_tells(
     # The same orders, told to the other engine, are the same bytes; and both books are that of the file.
     offline = hftlab.Engine("python").run(feed, record="none")
     assert [again.live.book(i) for i in sorted(again.live.names)] == [offline._session.depth(i) for i in sorted(again.live.names)]
+
+    words = ["net", "replay-journal", str(tmp_path / "journal"), "--engine", backend]
+    words += ["--regime", "burst", "--messages", str(MESSAGES), "--seed", str(SEED)]
+    assert main(words) == 0, "its thresholds are in the journal"
+    changed = (tmp_path / "journal").read_text().replace('"quantity":100,', '"quantity":101,', 1)
+    (tmp_path / "other").write_text(changed)
+    assert main([*words[:2], str(tmp_path / "other"), *words[3:]]) == 1
 
     named = {again.live.names[instrument]: shares for instrument, shares in again.live.positions.items()}
     assert mine["positions"] == position(audit) == named

@@ -6,35 +6,46 @@ Signals, events printed for people or programs on stdout, and signs of life on s
 from __future__ import annotations
 
 import json as json_format
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from hftlab.errors import ConfigError
+from hftlab.errors import ConfigError, OutputError
 from hftlab.feeds.feed import Feed
 from hftlab.net.exchange.audit import SessionState
 from hftlab.net.exchange.publisher import outlook
 from hftlab.net.exchange.server import Exchange
 from hftlab.net.exchange.settings import ExchangeSettings, load_accounts
+from hftlab.presentation.output import check_writable, write_text
+from hftlab.presentation.result import to_json
 
 #: Prints one event of a process: its name, and its values.
 Announce = Callable[[str, dict[str, Any]], None]
 _LASTING_S, _PROGRESS_S = 0.5, 10.0  # a state that is shorter is not reported; between two reports of the same one
+STATUS_S = 0.5  # between two writes of a status file
 _TWICE_S = 1.0  # a second signal sooner than this is the first one, sent to the process and to its group
 
 
 def serve(
-    feed: Feed, settings: ExchangeSettings, accounts: str | None = None, *, resume: bool = False, json: bool = False
+    feed: Feed,
+    settings: ExchangeSettings,
+    accounts: str | None = None,
+    *,
+    resume: bool = False,
+    status: str | None = None,
+    json: bool = False,
 ) -> None:
     """Run one session; the addresses are printed before anything is published, the summary after everything.
 
     feed     : one of wire bytes
     accounts : file of USERNAME PASSWORD lines; None for HFTLAB_ACCOUNTS
     resume   : take up the latest session in the audit log again
+    status   : write there twice a second how things are, for `hftlab net status`
     json     : print one JSON object a line, the addresses first, the summary last
     raises   : ConfigError for a setting, an address, an account; FeedError, after the summary, for a feed that broke off
     """
@@ -42,14 +53,16 @@ def serve(
     state = _state(settings) if resume else None
     exchange = Exchange(feed, load_accounts(accounts), settings, state=state)
     messages, lasts_s = outlook(feed, settings)
-    signs = Signs("" if json else "exchange")
+    signs, live = Signs("" if json else "exchange"), StatusFile(status, "exchange")
     with ended_by_signals() as asked:
         announce("listening", exchange.start() | {"messages": messages, "lasts_s": lasts_s})
         while exchange.poll():
+            live.write(exchange.summary)
             signs.see(exchange.phase.value, lambda: f"{exchange.publisher.next - 1:,} of {_count(messages)} messages published")
             if asked.is_set():
                 exchange.finish()
     announce("summary", exchange.summary())
+    live.write(exchange.summary, last=True)
     if exchange.publisher.error:
         raise exchange.publisher.error
 
@@ -89,6 +102,27 @@ class Signs:
         if (self._state != self._reported and now_s - self._since_s > _LASTING_S) or now_s - self._at_s > _PROGRESS_S:
             self._reported, self._at_s = self._state, now_s
             print(f"hftlab {self.who}: {self._state}; {progress()}", file=sys.stderr, flush=True)
+
+
+class StatusFile:
+    """How a process is, twice a second in a file: one JSON object, replaced whole, that `hftlab net status` shows.
+
+    path   : None for no such file; raises : OutputError, at once, where it cannot be written
+    """
+
+    def __init__(self, path: str | None, who: str) -> None:
+        self.path, self.who, self._due_s = path, who, 0.0
+        if path:
+            check_writable(path)
+
+    def write(self, state: Callable[[], dict[str, Any]], *, last: bool = False) -> None:
+        """If it is time to, or for the last time."""
+        if self.path is None or (time.monotonic() < self._due_s and not last):
+            return
+        self._due_s = time.monotonic() + STATUS_S
+        head = {"process": self.who, "pid": os.getpid(), "time": time.time(), "over": last}
+        with suppress(OutputError):  # a full disk is no reason to stop; the reader sees that the file is old
+            write_text(self.path, to_json(head | state()) + "\n")
 
 
 @contextmanager

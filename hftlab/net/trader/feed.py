@@ -9,6 +9,7 @@ from enum import Enum
 
 from hftlab.errors import ConfigError
 from hftlab.net.endpoints import Address, System
+from hftlab.net.trader.lines import LineStatistics
 from hftlab.net.trader.settings import TraderSettings
 from hftlab.protocols.arbiter import Arbiter, Delivery
 from hftlab.protocols.moldudp64 import END, HEADER
@@ -47,6 +48,7 @@ class FeedHandler:
     on_datagram  : called with the number of the socket and each datagram, before the arbiter has it
     counts       : strangers (answers from elsewhere), refused (requests that the system did not take), late (datagrams with new
                    messages that had waited too long), unstamped (of which nobody knows how long they have waited)
+    statistics   : what each line brings
     late         : what came last had waited too long: the books show what was
     last_seen_ns : when something of our session came last
     ending       : the latest that came without messages was the end of the session
@@ -65,6 +67,7 @@ class FeedHandler:
         self.counts: Counter[str] = Counter()
         self.last_seen_ns, self.ending, self._started = 0, False, False
         self.late = False
+        self.statistics = LineStatistics("AB"[: len(settings.lines)])
         self._waits = defaultdict[int, WaitingTime](lambda: WaitingTime(system))
         self.lines: list[socket.socket] = []
         self.requests: socket.socket | None = None
@@ -133,6 +136,9 @@ class FeedHandler:
                 self.last_seen_ns, self._started = now_ns, True
                 self.ending = datagram[18:20] == _END if len(datagram) == HEADER.size else self.ending
                 self._judge(delivery, waited_ns, stamp_ns)
+                if number != ANSWERS:
+                    _, sequence, count = HEADER.unpack_from(datagram)
+                    self.statistics.receive(number, sequence, count % END, now_ns - waited_ns)
             take(delivery, now_ns, waited_ns)
         return _BURST
 
@@ -158,6 +164,7 @@ class FeedHandler:
     def restart(self, session: bytes | None) -> None:
         """Begin again at message 1, of this session or of a new one; there is a gap until something of it has come."""
         self.arbiter.restart(session, 1)
+        self.statistics.restart()
         self._started = False
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 from hftlab.engine.engine import Engine
@@ -20,26 +21,45 @@ from hftlab.net.exchange.publisher import messages
 from hftlab.net.trader.gateway import EventKind
 from hftlab.net.trader.order_manager import OrderManager, OrderState
 from hftlab.protocols import ouch
+from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
+from hftlab.settings import OrderConfig, RiskConfig, SignalConfig
 
 
 @dataclass
 class Replay:
-    """sent : the bytes of every order that left, in turn; live, orders : engine and orders as they stand after the last line."""
+    """A day run again.
+
+    sent         : the bytes of every order that left, in turn
+    noted        : the orders that left by the journal: (UserRefNum, symbol, side, quantity, limit)
+    live, orders : engine and orders as they stand after the last line
+    """
 
     live: LiveSession
     orders: OrderManager
     sent: list[bytes] = field(default_factory=list)
+    noted: list[tuple[int, str, str, int, int]] = field(default_factory=list)
+
+    @property
+    def first_difference(self) -> int | None:
+        """The place of the first order that the journal does not explain; None where all are the same."""
+        again = [ouch.EnterOrder.decode(raw[:ENTER_ORDER_BYTES]) for raw in self.sent]
+        found = [(order.user_ref, order.symbol, order.side, order.quantity, order.price) for order in again]
+        pairs = zip_longest(found, self.noted)
+        return next((place for place, (one, other) in enumerate(pairs) if one != other), None)
 
 
 def replay_journal(
     journal: str | os.PathLike[str] | bytes, feed: Feed, backend: str | Backend | Engine = "auto", **options: Any
 ) -> Replay:
-    """The latest day of a journal once more, over the feed that it was; engine and options as the trader had them.
+    """The latest day of a journal once more, over the feed that it was.
 
+    backend : the engine; options : as the trader had them, by default as the journal says
     raises : ConfigError for a journal that cannot be read
     """
     day = list(read_log(journal))
     start = max((number for number, line in enumerate(day) if line["event"] == "start"), default=0)
+    if not isinstance(backend, Engine):
+        options = _constants(day[start] if day else {}) | options
     live = LiveSession(backend, **options)
     live.suspend(None, True)
     # Nothing is noted down twice.
@@ -51,6 +71,15 @@ def replay_journal(
         _run_until(replay, rest, int(line["messages"]))
         _apply(replay, line)
     return replay
+
+
+def _constants(line: dict[str, Any]) -> dict[str, Any]:
+    """What the trader's engine decided by, as the first line of its day says."""
+    kinds = {"signal_config": SignalConfig, "order_config": OrderConfig, "risk_config": RiskConfig}
+    plain = {
+        name: {key: tuple(v) if isinstance(v, list) else v for key, v in line[name].items()} for name in kinds if name in line
+    }
+    return {name: kinds[name](**values) for name, values in plain.items()}
 
 
 def _run_until(replay: Replay, rest: Iterator[tuple[int, bytes]], count: int) -> None:
@@ -89,6 +118,8 @@ def _apply(replay: Replay, line: dict[str, Any]) -> None:
     elif event == "order" and line["state"] == OrderState.WITHHELD.value:
         orders.withheld(orders.by_ref[line["ref"]], line["reason"])
         replay.sent = [raw for raw in replay.sent if int.from_bytes(raw[1:5], "big") != line["ref"]]
+    if event == "order" and line["state"] == OrderState.SENT.value and "symbol" in line:
+        replay.noted.append((line["ref"], line["symbol"], line["side"], line["quantity"], line["limit"]))
     if event == "order" and (order := orders.by_ref.get(line["ref"])) and "instrument" in line:
         order.instrument = orders.instruments[order.symbol] = line["instrument"]
 

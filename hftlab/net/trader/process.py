@@ -11,7 +11,7 @@ from typing import Any
 from hftlab.engine.engine import Engine
 from hftlab.engine.session import Backend
 from hftlab.errors import ConfigError
-from hftlab.net.exchange.process import Announce, Signs, ended_by_signals, print_json, print_text
+from hftlab.net.exchange.process import Announce, Signs, StatusFile, ended_by_signals, print_json, print_text
 from hftlab.net.trader.settings import TraderSettings, find_password
 from hftlab.net.trader.trader import Trader
 from hftlab.presentation.output import check_writable, write_parquet
@@ -23,6 +23,7 @@ def serve(
     accounts: str | None = None,
     *,
     orders_file: str | None = None,
+    status: str | None = None,
     json: bool = False,
     **options: Any,
 ) -> bool:
@@ -32,6 +33,7 @@ def serve(
 
     accounts    : file of USERNAME PASSWORD lines; None for HFTLAB_PASSWORD or HFTLAB_ACCOUNTS
     orders_file : write the orders there as Parquet at the end
+    status      : write there twice a second how things are, for `hftlab net status`
     json        : print one JSON object a line
     options     : as for hftlab.Engine (order_config, risk_config, ...)
     raises      : ConfigError for a setting, an address, a missing password, a login that is refused; OutputError
@@ -40,14 +42,16 @@ def serve(
         check_writable(orders_file)
     announce: Announce = print_json if json else print_text
     settings = replace(settings, password=settings.password or find_password(settings.username, accounts))
-    trader, signs = Trader(settings, engine, **options), Signs("" if json else "trader")
+    trader, signs, live = Trader(settings, engine, **options), Signs("" if json else "trader"), StatusFile(status, "trader")
     with ended_by_signals() as asked, _killed_by_signal(trader):
         announce("listening", trader.start())
         try:
             while not asked.is_set() and trader.poll():
+                live.write(trader.status)
                 signs.see(_state(trader), lambda: f"{trader.live.messages:,} messages, {trader.times['total'].n:,} orders")
         finally:
             summary = trader.stop()
+            live.write(trader.status, last=True)
     if orders_file:
         write_parquet(orders_file, trader.orders.frame())
     attention = summary["attention"]

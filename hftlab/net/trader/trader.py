@@ -18,6 +18,7 @@ are lost for good, nothing is traded till the next session.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 from hftlab.engine.engine import Engine
@@ -33,7 +34,7 @@ from hftlab.net.trader.order_manager import OrderManager, OrderState
 from hftlab.net.trader.settings import MS_NS, TraderSettings
 from hftlab.protocols import ouch
 from hftlab.protocols.arbiter import Delivery
-from hftlab.settings import REJECTS
+from hftlab.settings import REJECTS, Settings
 
 _TIMERS_NS = 10 * MS_NS  # between two looks at timers
 _WAIT_GAP_S, _WAIT_S = 0.002, 0.02  # the longest wait while messages are missing, and else
@@ -95,7 +96,7 @@ class Trader:
             self.journal.close()
             raise
         self._loop = Loop(self.feed.numbered, self.system.selector(), spin=self.settings.spin)
-        self._note("start", engine=self.engine.label, **self.addresses)
+        self._note("start", engine=self.engine.label, **self.addresses, **_constants(self.live.settings))
         self._round(self.clock())
         return self.addresses
 
@@ -306,30 +307,43 @@ class Trader:
         }
         return {name: n for name, n in names.items() if n}
 
-    def summary(self) -> dict[str, Any]:
-        """What has happened, in numbers; latency in ns, percentiles None where too few orders left."""
-        counters, arbiter, orders = self.live.counters(), self.feed.arbiter, self.orders.summary()
-        received = orders["received"]
-        rejects = zip(REJECTS, counters["rejects"], strict=True)
+    def status(self) -> dict[str, Any]:
+        """How things are now; cheap enough to be asked in the midst of trading. See `summary`."""
         return {
-            "backend": self.engine.backend,
-            "feed_session": (arbiter.session or b"").decode("latin-1").strip(),
-            "messages": arbiter.counts["messages"],
-            **{name: arbiter.counts[name] for name in ("gaps", "recovered", "lost", "duplicates", "requests")},
-            "feed": {name: n for name, n in {**arbiter.counts, **self.feed.counts}.items() if n},
-            "restarts": self.restarts,
-            "malformed": dict(self.malformed + Counter(self.live.malformed)),
+            "feed_session": (self.feed.arbiter.session or b"").decode("latin-1").strip(),
+            "messages": self.feed.arbiter.counts["messages"],
+            "missing": self.feed.arbiter.newest - self.feed.arbiter.expected,
+            "feed": {name: n for name, n in {**self.feed.arbiter.counts, **self.feed.counts}.items() if n},
             "held": self._at_end if self.gates.stopping else self.gates.describe(self.held),
             "held_s": {reason.value: round(ns / 1e9, 3) for reason, ns in self._held_ns.items()},
             "attention": self.attention(),
             "killed": self.killed,
             "failed": self.failed,
-            "sent": self.times["total"].n,
-            **{name: received.get(f"order {name}", 0) for name in ("accepted", "executed", "canceled")},
-            **orders,
+            "restarts": self.restarts,
+            **self.orders.summary(),
+            "open": len(self.orders.open),
             "withheld": {reason.value: n for reason, n in self.withheld.items()},
-            "refused_by_risk": {name: int(n) for name, n in rejects if n},
-            "latency": self.times.summary() | self.orders.times.summary(),
-            "connection": dict(self.gateway.counts) | {"last_break": self.gateway.why},
+            "connection": {"state": self.gateway.state.value, **self.gateway.counts, "last_break": self.gateway.why},
             "journal": dict(self.journal.counts) | {"failing": self.journal.failing},
         }
+
+    def summary(self) -> dict[str, Any]:
+        """What has happened, in numbers; latency in ns, percentiles None where too few orders left."""
+        counters, arbiter, status = self.live.counters(), self.feed.arbiter, self.status()
+        received, rejects = status["received"], zip(REJECTS, counters["rejects"], strict=True)
+        return {
+            "backend": self.engine.backend,
+            **status,
+            **{name: arbiter.counts[name] for name in ("gaps", "recovered", "lost", "duplicates", "requests")},
+            "lines": self.feed.statistics.summary(),
+            "malformed": dict(self.malformed + Counter(self.live.malformed)),
+            "sent": self.times["total"].n,
+            **{name: received.get(f"order {name}", 0) for name in ("accepted", "executed", "canceled")},
+            "refused_by_risk": {name: int(n) for name, n in rejects if n},
+            "latency": self.times.summary() | self.orders.times.summary(),
+        }
+
+
+def _constants(settings: Settings) -> dict[str, Any]:
+    """What the engine decides by, for the journal."""
+    return {name: asdict(getattr(settings, name)) for name in ("signal_config", "order_config", "risk_config")}

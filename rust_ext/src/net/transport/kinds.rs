@@ -90,6 +90,14 @@ pub const KINDS: &[Kind] = &[
     ),
     spins("tcp-spin", "TCP without delay, asked again and again", "", tcp::pair::<false>, tcp::open::<false>),
     sleeps("udp", "UDP, asleep until something comes", "", udp::pair::<true>, udp::open::<true>),
+    linux!(
+        sleeps,
+        "udp-busy",
+        "UDP, asleep after 50 us of polling the card (SO_BUSY_POLL)",
+        "",
+        udp::busy_pair,
+        udp::busy_open
+    ),
     linux!(sleeps, "epoll", "UDP behind epoll, asleep", "", epoll::pair::<true>, epoll::open::<true>),
     linux!(
         sleeps,

@@ -1,4 +1,5 @@
-//! Datagrams over a connected socket: asleep in the kernel until one comes (`udp`), or asked again and again (`udp-spin`).
+//! Datagrams over a connected socket: asleep in the kernel until one comes (`udp`), or asked again and again (`udp-spin`),
+//! or asleep after the kernel has asked the card for a while (`udp-busy`).
 
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -149,6 +150,31 @@ pub(super) fn pair_of<T: Transport + 'static>(
 
 pub(super) fn pair<const SLEEPS: bool>(options: &Options) -> Result<Pair, Failure> {
     pair_of(|socket| Ok(Udp::new(socket.into(), options, SLEEPS)))
+}
+
+/// How long the kernel polls the card itself before it puts a reader to sleep, microseconds.
+#[cfg(target_os = "linux")]
+const BUSY_US: libc::c_int = 50;
+
+/// A socket whose readers the kernel lets poll the card (SO_BUSY_POLL); without a card, as on loopback, it changes nothing.
+#[cfg(target_os = "linux")]
+fn busy(socket: UdpSocket, options: &Options) -> Result<Udp, Failure> {
+    socket::set(&socket, libc::SOL_SOCKET, libc::SO_BUSY_POLL, &BUSY_US).step("setsockopt(SO_BUSY_POLL)")?;
+    Ok(Udp::new(socket.into(), options, true))
+}
+
+#[cfg(target_os = "linux")]
+pub(super) fn busy_pair(options: &Options) -> Result<Pair, Failure> {
+    pair_of(|socket| busy(socket, options))
+}
+
+#[cfg(target_os = "linux")]
+pub(super) fn busy_open(
+    address: &Address,
+    end: End,
+    options: &Options,
+) -> Result<Box<dyn Transport>, Failure> {
+    Ok(Box::new(busy(at(address, end)?, options)?))
 }
 
 pub(super) fn open<const SLEEPS: bool>(
