@@ -17,8 +17,7 @@ from typing import BinaryIO
 from hftlab.errors import ConfigError, OutputError, check_range
 from hftlab.feeds.pcap import datagrams, frames
 from hftlab.feeds.source import Source
-from hftlab.net.endpoints import LOOPBACK, Address, Loop, System
-from hftlab.net.exchange.settings import LINE_A, LINE_B
+from hftlab.net.endpoints import LINE_A, LINE_B, LOOPBACK, Address, Loop, System
 from hftlab.protocols.moldudp64 import END, HEADER
 
 _FILE = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65_535, 1)  # nanoseconds, version 2.4, Ethernet

@@ -19,6 +19,10 @@ from typing import Any, NamedTuple
 from hftlab.errors import ConfigError
 
 LOOPBACK = "127.0.0.1"
+# The default addresses. The groups are of the organisation-local scope, which no router forwards.
+GROUP_A, GROUP_B = "239.255.71.1", "239.255.71.2"
+LINE_A, LINE_B = f"{GROUP_A}:26401", f"{GROUP_B}:26402"
+REQUESTS, ORDERS = f"{LOOPBACK}:26403", f"{LOOPBACK}:26404"
 _BACKLOG = 128  # connections that may wait to be accepted
 _RECEIVE_BUFFER = 1 << 22  # bytes asked of the system for each line
 _LARGEST = 65_536  # no datagram is longer

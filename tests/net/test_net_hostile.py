@@ -22,11 +22,12 @@ from venue.waiting import LIMIT_S, Clock
 
 from hftlab.errors import ConfigError
 from hftlab.net import ExchangeSettings, Trader, TraderSettings
+from hftlab.net.endpoints import LINE_A, LINE_B, ORDERS, REQUESTS
 from hftlab.net.exchange.audit import AccountState, AuditLog
 from hftlab.net.exchange.matching import Matcher
 from hftlab.net.exchange.server import Phase
 from hftlab.net.exchange.sessions import OrderSessions, Session
-from hftlab.net.exchange.settings import LINE_A, LINE_B, ORDERS, REQUESTS, check_accounts
+from hftlab.net.exchange.settings import check_accounts
 from hftlab.protocols import ouch
 from hftlab.protocols.channel import Bucket
 

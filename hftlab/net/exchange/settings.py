@@ -20,13 +20,9 @@ from typing import Any
 import numpy as np
 
 from hftlab.errors import ConfigError, check_range
-from hftlab.net.endpoints import LOOPBACK
+from hftlab.net.endpoints import GROUP_A, GROUP_B, LINE_A, LINE_B, LOOPBACK, ORDERS, REQUESTS
 from hftlab.protocols.channel import SECOND_NS, Impairment, Pace
 
-# The default addresses. The groups are of the organisation-local scope, which no router forwards.
-GROUP_A, GROUP_B = "239.255.71.1", "239.255.71.2"
-LINE_A, LINE_B = f"{GROUP_A}:26401", f"{GROUP_B}:26402"
-REQUESTS, ORDERS = f"{LOOPBACK}:26403", f"{LOOPBACK}:26404"
 ACCOUNTS_VARIABLE = "HFTLAB_ACCOUNTS"
 _USERNAME_LETTERS, _PASSWORD_LETTERS = 6, 10
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from hftlab.errors import ConfigError, check_range
-from hftlab.net.endpoints import LOOPBACK, Address
-from hftlab.net.exchange.settings import ACCOUNTS_VARIABLE, LINE_A, LINE_B, ORDERS, REQUESTS, load_accounts
+from hftlab.net.endpoints import LINE_A, LINE_B, LOOPBACK, ORDERS, REQUESTS, Address
+from hftlab.net.exchange.settings import ACCOUNTS_VARIABLE, load_accounts
 
 MS_NS = 1_000_000
 PASSWORD_VARIABLE = "HFTLAB_PASSWORD"
