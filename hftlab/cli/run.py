@@ -83,7 +83,7 @@ def sweep(options: Options) -> Action:
     """Run engines with settings over many files, to one Parquet dataset. The exit code is 1 if a task fails."""
     from hftlab.batch import sweep
 
-    options.add("files", metavar="FILE", nargs="+", help="market data; a pattern in quotes is expanded")
+    options.add("files", metavar="FILE", nargs="+", help="market data files")
     options.add("--engine", dest="engines", metavar="ENGINE", action="append", default=[], help="may be repeated (default auto)")
     options.add("--set", metavar="NAME=VALUE,...", action="append", default=[], help="settings of one variation; may be repeated")
     options.add("--symbol", metavar="SYMBOL,...", action="append", default=[], help="a task for these alone; may be repeated")
