@@ -178,8 +178,8 @@ def links_lead_somewhere(notebook: Stored) -> Iterator[str]:
 def prose_repeats_no_measurement(notebook: Stored) -> Iterator[str]:
     """What an exercise asks for or makes up is no measurement."""
     for cell in notebook.cells:
-        told = cell.cell_type == "markdown" and not re.match(r"#+ Exercise", cell.source)
-        found = MEASURED.search(prose(cell)) if told else None
+        is_prose = cell.cell_type == "markdown" and not re.match(r"#+ Exercise", cell.source)
+        found = MEASURED.search(prose(cell)) if is_prose else None
         if found:
             yield f"a number that code should print, {' '.join(found[0].split())!r}: {first(cell)}"
 

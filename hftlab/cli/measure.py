@@ -97,7 +97,7 @@ def measured(options: Options, experiment: Callable[..., Any], but: str = "feed 
 
 
 def chosen_feed(given: Given) -> Feed | None:
-    """The feed that was asked for, its book filled before the clock runs; None where nothing was said, for the default."""
+    """The feed of the options, its book filled before the clock runs; None without any, for the default."""
     default = not given.feed and given.regime in (None, "calm") and given.symbols is None
     return None if default else feed_of(given, warm=True)
 

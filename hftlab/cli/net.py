@@ -218,6 +218,6 @@ def faults(options: Options) -> Action:
 
 
 def _shown(result: Any, given: Given) -> int:
-    """Exit code 0 sound, 1 unsound, 130 interrupted (what was seen by then is printed first)."""
+    """Exit code 0 sound, 1 unsound, 130 interrupted (what there is by then is printed first)."""
     show(result, given)
     return 130 if result.interrupted else 1 if result.failures else 0

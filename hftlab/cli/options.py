@@ -135,7 +135,7 @@ class Options:
         self.generator(messages)
 
     def generator(self, messages: int | None) -> None:
-        """Options of the generated feed. messages: how many, if nothing else is said."""
+        """Options of the generated feed. messages: the default number."""
         from hftlab.feeds.generate.synthetic import write
 
         self.of(write, but="path engine", messages=messages)
@@ -232,7 +232,7 @@ def documentation(function: Callable[..., Any]) -> dict[str, str]:
 
 
 def _kind(parameter: inspect.Parameter, default: Any) -> dict[str, Any] | None:
-    """How argparse is told of a parameter; None for one that no text can give."""
+    """The arguments of `add_argument` for a parameter; None for one that no text can give."""
     annotation = str(parameter.annotation).replace(" | None", "")
     default = None if default is parameter.empty else default
     if annotation == "bool":

@@ -44,7 +44,7 @@ def _run(given: Given) -> int:
         try:
             last = engine.run(feed, record=record)
         except HftlabError as error:
-            # What was good before the error is kept, then the error is reported.
+            # Write what was good before the error, then report it.
             if error.run is not None:
                 _save(error.run, given)
             raise

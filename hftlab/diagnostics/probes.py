@@ -259,9 +259,9 @@ def _clock_probe(name: str) -> Probe:
     )  # fmt: skip
 
 
-def _jitter(seen: Any) -> str:
-    steal = "" if seen.steal_s is None else f", {seen.steal_s:.2f} s stolen meanwhile"
-    return f"{seen}{steal} ({seen.watched_s:.1f} s, {seen.clock})"
+def _jitter(noise: Any) -> str:
+    steal = "" if noise.steal_s is None else f", {noise.steal_s:.2f} s stolen meanwhile"
+    return f"{noise}{steal} ({noise.watched_s:.1f} s, {noise.clock})"
 
 
 CLOCKSOURCE = Probe(
@@ -275,7 +275,7 @@ TSC_FLAGS = Probe(
 )  # fmt: skip
 NOISE = Probe(
     "clocks", "noise floor", "what interrupts a spinning program: no tail below it means anything", lambda _: jitter(SPIN_S),
-    lambda seen: seen.lost_share < QUIET_SHARE and seen.max_ns < QUIET_NS,
+    lambda noise: noise.lost_share < QUIET_SHARE and noise.max_ns < QUIET_NS,
     "stop what else runs; isolate a core, then --core; --realtime", _jitter,
 )  # fmt: skip
 

@@ -25,7 +25,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Tiles:
-    """A few figures that are to be seen first: (value, unit, what it is)."""
+    """A few figures that come first: (value, unit, what it is)."""
 
     tiles: tuple[tuple[str, str, str], ...]
 

@@ -1,4 +1,4 @@
-"""Blocks as HTML: a fragment for a notebook, or one page that asks nobody for anything. What comes from data is escaped.
+"""Blocks as HTML: a fragment for a notebook, or one page that needs no network. What comes from data is escaped.
 
 In a page each chart is there twice: as a picture, which shows at once and without JavaScript, and as a Vega-Lite specification,
 which takes its place when the page has been loaded. The page forbids itself every request (Content-Security-Policy).

@@ -156,9 +156,9 @@ def main(words: list[str]) -> None:
         sys.stdout.flush()
         os._exit(0)  # the exit of Python would be counted, at fifty times its cost
     engine.run(feed, record="none")
-    _tell_perf(folder, "enable")
+    _switch_perf(folder, "enable")
     messages, elapsed_ns = loop(engine, feed, float(words[2]))
-    _tell_perf(folder, "disable")
+    _switch_perf(folder, "disable")
     (folder / "ran").write_text(f"{messages} {elapsed_ns}")
 
 
@@ -201,8 +201,8 @@ def marked(engine: Engine, feed: Feed) -> None:
         os.getppid()
 
 
-def _tell_perf(folder: Path, word: str) -> None:
-    """Start or stop counting: perf is told through a pipe; without pipes in the folder nobody is told."""
+def _switch_perf(folder: Path, word: str) -> None:
+    """Start or stop counting: perf listens at a pipe; without pipes in the folder nothing happens."""
     if (folder / "control").exists():
         (folder / "control").write_text(f"{word}\n")
         with (folder / "ack").open() as file:

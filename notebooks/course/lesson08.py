@@ -93,16 +93,16 @@ def whole_day(scores: Callable[[Mapping[str, Any], SignalConfig], Any]) -> Itera
             start = perf_counter_ns()
             given = scores(columns, HIDDEN)
             took.append(perf_counter_ns() - start)
-    seen = np.asarray(given, np.float64)
-    yield Step.expect("correct", seen.shape, right.shape, "shape of the scores")
-    lacking = int(np.isnan(seen).sum())
+    got = np.asarray(given, np.float64)
+    yield Step.expect("correct", got.shape, right.shape, "shape of the scores")
+    lacking = int(np.isnan(got).sum())
     yield Step.expect("correct", lacking, 0, "scores that are NaN (0.0 if any term is NaN or the spread is not above 0)")
-    near = bool(np.allclose(seen, right, rtol=1e-9, atol=1e-9))
+    near = bool(np.allclose(got, right, rtol=1e-9, atol=1e-9))
     yield Step.claim("correct", near, "the scores " + ("are right to nine digits" if near else "are not those of the contract"))
-    wrong = np.flatnonzero(seen.view(np.int64) != right.view(np.int64))
+    wrong = np.flatnonzero(got.view(np.int64) != right.view(np.int64))
     message = f"{len(wrong):,} of {len(right):,} scores differ in their bits"
     if len(wrong):
-        message += f"; the first at row {wrong[0]}: {float(seen[wrong[0]])!r}, expected {float(right[wrong[0]])!r}"
+        message += f"; the first at row {wrong[0]}: {float(scores[wrong[0]])!r}, expected {float(right[wrong[0]])!r}"
     yield Step.claim("same bits", not len(wrong), message)
     ratio = loop_ns / min(took)
     yield Step.claim(

@@ -50,17 +50,17 @@ def test_run_writes_every_column_and_the_order_bytes(day: Path, tmp_path: Path, 
     words = ["run", str(day), "--backend", "python", "--record", "all", "--out", str(rows), "--order-stream", str(orders)]
     capsys.readouterr()
     assert main([*words, "--json", "--repeat", "2"]) == 0
-    said = json.loads(capsys.readouterr().out)
+    summary = json.loads(capsys.readouterr().out)
     frame = pl.read_parquet(rows)
     assert frame.columns == COLUMNS
     assert frame.schema["instrument"] == pl.UInt16
     assert frame.schema["bid_price"] == pl.Int64
     assert frame.schema["ask_qty"] == pl.UInt64
     assert frame["index"].to_list() == list(range(2000))
-    assert said["messages"] == 2000 == sum(said["counts"].values())
-    assert said["faults"] == {}
-    assert len(said["elapsed_ns"]) == 2
-    assert len(orders.read_bytes()) == 47 * said["orders"]
+    assert summary["messages"] == 2000 == sum(summary["counts"].values())
+    assert summary["faults"] == {}
+    assert len(summary["elapsed_ns"]) == 2
+    assert len(orders.read_bytes()) == 47 * summary["orders"]
 
 
 def test_run_prints_the_memory_of_the_book(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -283,7 +283,7 @@ def test_every_option_has_a_help_and_a_way_to_be_shown(name: str, capsys: pytest
 
 
 #: What outsiders call: these words stay.
-KEPT = {
+STABLE = {
     "run": "--backend --book --orders --pool --no-pool --signal --until --strict --symbol"
     " --record --out --order-stream --repeat --json",
     "verify": "--regime --messages --seed --symbols --json",
@@ -294,9 +294,9 @@ KEPT = {
 }
 
 
-@pytest.mark.parametrize("name", KEPT)
+@pytest.mark.parametrize("name", STABLE)
 def test_the_words_that_others_call_stay(name: str) -> None:
-    assert set(KEPT[name].split()) <= {flag for action in options_of(name) for flag in action.option_strings}
+    assert set(STABLE[name].split()) <= {flag for action in options_of(name) for flag in action.option_strings}
 
 
 def test_defaults_are_those_of_the_functions() -> None:

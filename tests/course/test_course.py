@@ -49,11 +49,11 @@ def test_a_right_answer_is_kept_with_the_first_time(home: Path) -> None:
     assert found
     assert [step.about for step in found.steps] == ["correct", "hidden", "faster"]
     assert str(found).startswith("99.1 The largest: passed\n  ok   correct: the largest of [3, 9, 4]: 9\n")
-    kept = (home / "course.json").read_bytes()
-    first = json.loads(kept)["passed"]["99.1"]
+    before = (home / "course.json").read_bytes()
+    first = json.loads(before)["passed"]["99.1"]
     time.sleep(1.1)  # times are in whole seconds
     assert check("99.1", max)
-    assert (home / "course.json").read_bytes() == kept
+    assert (home / "course.json").read_bytes() == before
     assert progress.read() == {"99.1": first}
 
 
@@ -180,10 +180,10 @@ def test_an_exercise_that_looks_at_nothing_passes_nobody(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("number", ["99.4", "98.1", "1", "", "../x.1", 1.1, None])
 def test_an_unknown_number_lists_the_known_ones(number: Any) -> None:
-    with pytest.raises(UnknownName, match=r"unknown exercise .*; known: .*99\.1") as told:
+    with pytest.raises(UnknownName, match=r"unknown exercise .*; known: .*99\.1") as shown:
         check(number, max)
     if number == "99.4":
-        assert told.value.known == ("99.1", "99.2", "99.10")
+        assert shown.value.known == ("99.1", "99.2", "99.10")
 
 
 def test_a_number_is_registered_once_and_exercises_are_in_order() -> None:
@@ -243,7 +243,7 @@ def test_a_foreign_file_is_a_sentence_and_stays(content: bytes, home: Path, caps
     with pytest.raises(HftlabError, match=r"course\.json: not the progress file of the course; move it away to start again"):
         course()
     found = check("99.1", max)
-    assert found, "right is right, whatever can be kept"
+    assert found, "right is right, whatever can be before"
     assert "passed, but it could not be stored: " in str(found)
     assert "could not be stored" in found._repr_html_()
     assert main(["course", "--reset"]) == 2
@@ -279,11 +279,11 @@ def test_reset_moves_aside_and_loses_nothing(home: Path, capsys: pytest.CaptureF
     assert main(["course", "--reset"]) == 0
     assert "there was nothing" in capsys.readouterr().err
     check("99.1", max)
-    kept = (home / "course.json").read_bytes()
+    before = (home / "course.json").read_bytes()
     assert main(["course", "--reset"]) == 0
     assert "nothing is passed now" in capsys.readouterr().err
     assert progress.read() == {}
-    assert [path.read_bytes() for path in home.glob("course.until-*.json")] == [kept]
+    assert [path.read_bytes() for path in home.glob("course.until-*.json")] == [before]
 
 
 def test_the_course_lists_the_lessons_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +315,7 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["course"]) == 0
     assert "Quickstart" in capsys.readouterr().out
     assert main(["course", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["schema"] == "hftlab-course/1"
-    assert list(told["passed"]) == ["99.1"]
-    assert told["lessons"][0]["notebook"] == "00_quickstart.ipynb"
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["schema"] == "hftlab-course/1"
+    assert list(shown["passed"]) == ["99.1"]
+    assert shown["lessons"][0]["notebook"] == "00_quickstart.ipynb"

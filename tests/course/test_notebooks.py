@@ -113,12 +113,12 @@ def markdown(text: str) -> Any:
     return nbformat.v4.new_markdown_cell(text)
 
 
-def code(text: str, *tags: str, data: dict[str, Any] | None = None, said: str = "") -> Any:
+def code(text: str, *tags: str, data: dict[str, Any] | None = None, printed: str = "") -> Any:
     """An executed cell: with a bundle, or a line of text."""
     hidden = {"jupyter": {"source_hidden": True}} if "solution" in tags else {}
     cell = nbformat.v4.new_code_cell(text, metadata={"tags": list(tags), **hidden} if tags else {})
-    if data or said:
-        cell.outputs = [nbformat.v4.new_output("execute_result", data or {"text/plain": said}, execution_count=1)]
+    if data or printed:
+        cell.outputs = [nbformat.v4.new_output("execute_result", data or {"text/plain": printed}, execution_count=1)]
     return cell
 
 
@@ -134,11 +134,11 @@ def good() -> list[Any]:
         markdown("## A chart"),
         code("chart", "nbval-check-output", data=CHART),
         code("guess_width = 3"),
-        code("reveal('width', guess_width, 4)", said="width: 4; your guess: 3"),
+        code("reveal('width', guess_width, 4)", printed="width: 4; your guess: 3"),
         markdown("At least 1.5x, on a line of 64 bytes; see [00](00_quickstart.ipynb) and `3.7x` above. A p99 of 1,000 calls."),
     ]
     for number in ("99.1", "99.2"):
-        cells.append(code(f'check("{number}", min)', "nbval-check-output", said=f"{number} The largest: not yet"))
+        cells.append(code(f'check("{number}", min)', "nbval-check-output", printed=f"{number} The largest: not yet"))
         cells.append(markdown(FOLDED))
         cells.append(code(f'assert check("{number}", max)', "solution"))
     takeaway = "## Takeaway\n\n- Look ([A chart](#A-chart)).\n\n**What did not work:** sleep.\n\n"
@@ -156,7 +156,7 @@ def add(cell: Any) -> Callable[[list[Any]], None]:
 
 BROKEN: list[tuple[str, Callable[[list[Any]], None], str]] = [
     ("tags_are_known", add(code("1", "nbval-check-outputs")), "unknown tag 'nbval-check-outputs'"),
-    ("tags_are_known", add(code("1", "nbval-check-output", "nbval-ignore-output", said="1")), "both compared and ignored"),
+    ("tags_are_known", add(code("1", "nbval-check-output", "nbval-ignore-output", printed="1")), "both compared and ignored"),
     ("what_is_compared_is_there", add(code("x = 1", "nbval-check-output")), "without output"),
     ("nothing_is_installed", add(code("%pip install hftlab")), "installs"),
     ("nothing_is_installed", add(code("import os; os.system('conda -q install x')")), "installs"),
@@ -180,7 +180,7 @@ BROKEN: list[tuple[str, Callable[[list[Any]], None], str]] = [
     ("it_begins_as_a_lesson", put(1, code("SEED = min(1, 2)", "parameters")), "does more than"),
     ("it_has_exercises", put(7, code("1")), "99.1 is not checked in a cell to be edited"),
     ("it_has_exercises", put(9, code("1")), "99.1 is not checked in a cell tagged solution"),
-    ("it_has_exercises", put(7, code('check("99.1", max)', said="99.1 The largest: passed")), "99.1 is not shown to fail"),
+    ("it_has_exercises", put(7, code('check("99.1", max)', printed="99.1 The largest: passed")), "99.1 is not shown to fail"),
     ("it_has_exercises", put(8, markdown("Think.")), "99.1 has no folded hint"),
     ("it_has_exercises", put(9, code('check("99.1", max)', "solution")), "not asserted"),
     ("it_has_exercises", add(code('check("98.1", max)')), "not an exercise of this lesson: 98.1"),
@@ -190,7 +190,11 @@ BROKEN: list[tuple[str, Callable[[list[Any]], None], str]] = [
         "not hidden",
     ),
     ("a_prediction_meets_its_result", put(5, code("1")), "guess_width is guessed"),
-    ("a_figure_is_printed_not_a_verdict", add(code("1", said="it is faster: True")), "without its figure, 'it is faster: True'"),
+    (
+        "a_figure_is_printed_not_a_verdict",
+        add(code("1", printed="it is faster: True")),
+        "without its figure, 'it is faster: True'",
+    ),
     ("a_takeaway_names_its_cell", put(2, markdown("## A picture")), "no section with output called A-chart"),
     ("a_takeaway_names_its_cell", put(-1, markdown("## Takeaway\n\n- Look.\n\n**What did not work:** x")), "no link to a cell"),
     ("what_is_folded_can_be_read", add(markdown("<details><summary>Hint</summary>\n\nThink.")), "not closed"),
@@ -217,12 +221,12 @@ def test_a_good_lesson_breaks_no_rule() -> None:
 
 
 @pytest.mark.usefixtures("ninety_nine")
-@pytest.mark.parametrize(("name", "spoil", "said"), BROKEN, ids=[f"{row[0]}-{row[2][:24]}" for row in BROKEN])
-def test_each_rule_finds_what_it_is_for(name: str, spoil: Callable[[list[Any]], None], said: str) -> None:
+@pytest.mark.parametrize(("name", "spoil", "printed"), BROKEN, ids=[f"{row[0]}-{row[2][:24]}" for row in BROKEN])
+def test_each_rule_finds_what_it_is_for(name: str, spoil: Callable[[list[Any]], None], printed: str) -> None:
     cells = good()
     spoil(cells)
     complaints = list(getattr(notebook_rules, name)(Stored(FOLDER / "99_made_up.ipynb", cells, 1_000)))
-    assert any(said in complaint for complaint in complaints), complaints
+    assert any(printed in complaint for complaint in complaints), complaints
 
 
 def test_a_large_notebook_is_found() -> None:

@@ -11,17 +11,17 @@ from hftlab.errors import UnknownName
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stored_result_is_whole_and_marked_as_stored(name: str) -> None:
-    kept = stored(name)
-    assert kept.conditions.startswith("stored, not measured here: ")
-    assert kept.payload["machine"]["time"][:10] in kept.notes()[-1]
-    assert kept.payload["placement"]["realtime"], "it was to be measured with real-time scheduling"
-    frame = kept.frame()
+    figures = stored(name)
+    assert figures.conditions.startswith("stored, not measured here: ")
+    assert figures.payload["machine"]["time"][:10] in figures.notes()[-1]
+    assert figures.payload["placement"]["realtime"], "it was to be measured with real-time scheduling"
+    frame = figures.frame()
     assert frame["p50"].min() > 0
     assert frame["p50"].null_count() == 0
-    text = json.dumps(kept.plot().to_dict())
+    text = json.dumps(figures.plot().to_dict())
     assert "stored, not measured here" in text
     assert "xdp-skb" in text
-    assert len(kept.tables()[0].rows) == len(frame)
+    assert len(figures.tables()[0].rows) == len(frame)
 
 
 def test_the_parts_of_the_response_time_sum_to_one() -> None:

@@ -88,7 +88,7 @@ def test_every_table_and_chart_names_where_its_numbers_come_from(page: ReportPag
 
 @pytest.mark.rust
 @pytest.mark.parametrize(("naive", "open_"), [([98.0, 101.0, 100.0], True), ([198.0, 201.0, 200.0], False)])
-def test_the_verdict_admits_that_two_engines_were_not_told_apart(found: Measurements, naive: list[float], open_: bool) -> None:
+def test_the_verdict_admits_that_two_engines_do_not_differ(found: Measurements, naive: list[float], open_: bool) -> None:
     assert found.bench
     rounds = ([400.0] * 3, naive, [101.0, 98.0, 99.0])
     engines = tuple(
@@ -289,7 +289,7 @@ def opened(browser: Any, path: Path, width: int, **more: Any) -> tuple[Any, list
             request.abort()
 
     view.route("**/*", route)
-    view.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    view.on("console", lambda entry: complaints.append(entry.text) if entry.type == "error" else None)
     view.on("pageerror", lambda error: complaints.append(str(error)))
     view.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     view.goto(path.as_uri())
