@@ -102,7 +102,7 @@ def whole_day(scores: Callable[[Mapping[str, Any], SignalConfig], Any]) -> Itera
     wrong = np.flatnonzero(got.view(np.int64) != right.view(np.int64))
     message = f"{len(wrong):,} of {len(right):,} scores differ in their bits"
     if len(wrong):
-        message += f"; the first at row {wrong[0]}: {float(scores[wrong[0]])!r}, expected {float(right[wrong[0]])!r}"
+        message += f"; the first at row {wrong[0]}: {float(got[wrong[0]])!r}, expected {float(right[wrong[0]])!r}"
     yield Step.claim("same bits", not len(wrong), message)
     ratio = loop_ns / min(took)
     yield Step.claim(
