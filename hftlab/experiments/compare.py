@@ -4,7 +4,8 @@
     stamped rounds     only the beginning and the end of each message stamped: p50, p99, p99.9 of each pass
 
 Either kind has rounds of its own, in which a, b and a second copy of a run in random order; `measurement/paired.py` says what is
-made of them.
+made of them. Of two builds of the Rust engine (`measurement/builds.py`) a verdict below 3 % is taken again in other layouts of
+their code, which alone can make as much: it holds if four of five agree.
 """
 
 from __future__ import annotations
@@ -18,26 +19,33 @@ import numpy as np
 
 from hftlab.engine.engine import Engine, synthetic
 from hftlab.engine.resolve import as_engine
+from hftlab.errors import check_range
+from hftlab.experiments.stage_timing import without_lookahead
 from hftlab.feeds.feed import Feed
+from hftlab.measurement.builds import build_engine, is_build
 from hftlab.measurement.clock import ClockReport, clock_of
 from hftlab.measurement.conditions import FeedResult, conditions, require_parity, require_release_build
-from hftlab.measurement.distribution import MIN_TAIL_SAMPLES, PERCENTILES, has_enough_samples
+from hftlab.measurement.distribution import MIN_TAIL_SAMPLES, PERCENTILES, has_enough_samples, stamped
 from hftlab.measurement.paired import ENOUGH_ROUNDS, Outcome, Paired, Series, check_rounds, interleave, run_paired
-from hftlab.presentation.document import NOT_KNOWN, Table, duration, number, table
+from hftlab.presentation.document import NOT_KNOWN, Table, duration, table
 from hftlab.settings import Stage
 
 HEADLINE = "ns/message"
+ROUNDS, BUILD_ROUNDS = 21, 201
+#: A difference below this may be one of code layout; it holds if such a share of the layouts agrees.
+SMALL, AGREE = 0.03, 0.8
 #: Percentiles of a stamped pass that are compared.
 COMPARED = {name: PERCENTILES[name] for name in ("p50", "p99", "p99.9")}
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of both engines. `paired` is None, and `why` says why, where it could not be had."""
+    """One figure of both engines. `paired` is None, and `why` says why, where it could not be had. step_ns: of their clocks"""
 
     name: str
     paired: Paired | None
     why: str = ""
+    step_ns: float = 0.0
 
     @property
     def verdict(self) -> str:
@@ -58,7 +66,7 @@ class Metric:
         """A row of the table."""
         if self.paired is None:
             return self.name, NOT_KNOWN, NOT_KNOWN, self.verdict, ""
-        times = (number(self.paired.base_ns), number(self.paired.ns))
+        times = (stamped(self.paired.base_ns, self.step_ns), stamped(self.paired.ns, self.step_ns))
         return (self.name, *times, self.paired.judgement, str(self.paired.control))
 
 
@@ -69,25 +77,34 @@ class Comparison(FeedResult):
     until   : last stage that ran
     metrics : ns/message first, then the percentiles of stamped passes
     clocks  : what stamped each engine; the median cost of a reading is subtracted from each stamp
+    layouts : ns/message in other layouts of the same code; empty unless builds were compared, and lie within 3 %
     """
 
-    schema = "hftlab-compare/2"
+    schema = "hftlab-compare/3"
     a: str
     b: str
     until: str
     clocks: tuple[ClockReport, ClockReport]
     metrics: tuple[Metric, ...]
+    layouts: tuple[Paired, ...] = ()
 
     @property
     def verdict(self) -> str:
         """Of b against a, in ns per message: "faster 2.31x [2.24, 2.38]", "slower 1.30x [...]" or "no difference seen"."""
-        return self.metrics[0].verdict
+        return self.outcome.value if self.outcome is Outcome.SAME else self.metrics[0].verdict
 
     @property
     def outcome(self) -> Outcome:
-        """Of b against a, in ns per message."""
+        """Of b against a, in ns per message; no difference where the layouts of the code do not agree on one."""
         paired = self.metrics[0].paired
-        return paired.outcome if paired else Outcome.SAME
+        agree, all_ = self.agreement
+        return paired.outcome if paired and agree >= AGREE * all_ else Outcome.SAME
+
+    @property
+    def agreement(self) -> tuple[int, int]:
+        """How many layouts of the code have the outcome of the first one, itself among them, and how many there are."""
+        outcomes = [paired.outcome for paired in (self.metrics[0].paired, *self.layouts) if paired]
+        return sum(outcome is outcomes[0] for outcome in outcomes), len(outcomes)
 
     @property
     def faster(self) -> bool:
@@ -133,6 +150,12 @@ class Comparison(FeedResult):
     def notes(self) -> list[str]:
         out = super().notes()
         out += [f"{label}: stamped by {clock}" for label, clock in zip((self.a, self.b), self.clocks, strict=True)]
+        if self.layouts:
+            ratios = [paired.ratio.median for paired in (self.metrics[0].paired, *self.layouts) if paired]
+            agree, all_ = self.agreement
+            out.append(
+                f"code layout: {agree} of {all_} layouts agree; their ratios lie from {min(ratios):.3f} to {max(ratios):.3f}"
+            )
         if self.rounds < ENOUGH_ROUNDS:
             out.append(f"{self.rounds} rounds are too few for an interval: what stands beside a ratio is its range")
         return out
@@ -143,35 +166,42 @@ def compare(
     b: Any,
     feed: Feed | None = None,
     *,
-    rounds: int = 21,
+    rounds: int | None = None,
     until: Stage = "order",
     messages: int = 100_000,
     seed: int = 1,
+    layouts: int = 5,
 ) -> Comparison:
     """Run a and b interleaved, a twice, and say what b is against a.
 
-    a, b     : whatever `hftlab.as_engine` makes an engine of
+    a, b     : whatever `hftlab.as_engine` makes an engine of; or builds of the Rust engine: "rust@old.so", "rust@a_wheel.whl",
+               "rust@git:REV", which builds that commit
     feed     : default: a calm generated feed of `messages` messages
-    rounds   : of each kind, 3 to 1000; one more is run first, to warm up, and not counted
+    rounds   : of each kind, 3 to 1000, default 21, of builds 201; one more is run first, to warm up, and not counted
     until    : last stage to run, of both
     seed     : of the order within a round, and of the generated feed
+    layouts  : of the code of builds, in which a verdict below 3 % must hold, 1 to 100
     raises   : ConfigError; HftlabError if the two differ on the first 20,000 messages, or if one is a debug build
     """
+    rounds = (BUILD_ROUNDS if is_build(a) or is_build(b) else ROUNDS) if rounds is None else rounds
     check_rounds(rounds)
-    engines = [as_engine(given, until=until) for given in (a, b)]
+    check_range("layouts", layouts, 1, 100)
+    engines = _engines(a, b, until)
     clocks = _clocks(*engines)
     feed = synthetic("calm", messages, seed, warm=True) if feed is None else feed
     require_parity(engines, feed)
     runs = [engine.run(feed, record="none", latency="total") for engine in engines]
-    passes = run_paired(dict(zip("ab", engines, strict=True)), feed, rounds, seed, twice="a", what="comparing, unstamped")
-    metrics = [Metric(HEADLINE, Paired.of(passes["a", 0], passes["b", 0], passes["a", 1]))]
+    whole = _headline(engines, feed, rounds, seed)
+    metrics, others = [Metric(HEADLINE, whole)], tuple[Paired, ...]()
+    if is_build(a) and is_build(b) and whole.outcome is not Outcome.SAME and abs(whole.ratio.median - 1) < SMALL:
+        others = tuple(_headline(_engines(a, b, until, layout), feed, rounds, seed) for layout in range(1, layouts))
     if any(run.latency is None for run in runs):
         metrics += [Metric(name, None, "one of the engines stamps nothing") for name in COMPARED]
     else:
-        a_pass, b_pass = (partial(pass_percentiles, *each, feed) for each in zip(engines, clocks, strict=True))
-        stamped = interleave({"a": a_pass, "b": b_pass, "a again": a_pass}, rounds, seed, "comparing, stamped")
-        a_half, b_half = (half_step(run.latency["total"]) for run in runs if run.latency)
-        metrics += _tails(stamped, (a_half, b_half))
+        live = [without_lookahead(engine) for engine in engines]
+        a_pass, b_pass = (partial(pass_percentiles, *each, feed) for each in zip(live, clocks, strict=True))
+        passes = interleave({"a": a_pass, "b": b_pass, "a again": a_pass}, rounds, seed, "comparing, stamped")
+        metrics += _tails(passes, clocks)
     again = " (again)" if engines[0].label == engines[1].label else ""
     return Comparison(
         **conditions(engines[1], runs[1], feed, rounds),
@@ -180,7 +210,19 @@ def compare(
         until=until,
         clocks=clocks,
         metrics=tuple(metrics),
+        layouts=others,
     )
+
+
+def _engines(a: Any, b: Any, until: Stage, layout: int = 0) -> list[Engine]:
+    """Both, builds in one layout of their code."""
+    return [build_engine(each, layout, until=until) if is_build(each) else as_engine(each, until=until) for each in (a, b)]
+
+
+def _headline(engines: list[Engine], feed: Feed, rounds: int, seed: int) -> Paired:
+    """Whole unstamped passes, ns per message."""
+    passes = run_paired(dict(zip("ab", engines, strict=True)), feed, rounds, seed, twice="a", what="comparing, unstamped")
+    return Paired.of(passes["a", 0], passes["b", 0], passes["a", 1])
 
 
 def _clocks(a: Engine, b: Engine) -> tuple[ClockReport, ClockReport]:
@@ -197,26 +239,21 @@ def pass_percentiles(engine: Engine, clock: ClockReport, feed: Feed) -> Series:
     return np.array([np.quantile(ns, q) if has_enough_samples(ns.size, q) else np.nan for q in COMPARED.values()])
 
 
-def half_step(stamps: Series) -> float:
-    """Half the steps in which a clock counts, ns: of the least distance of two stamps that is more than the rounding to whole ns,
-    and of that rounding."""
-    gaps = np.diff(np.unique(stamps)).astype(np.float64)
-    return float(min(gaps[gaps > 1.5], default=0.0)) / 2 + 0.5
-
-
 def blurred(paired: Paired, base_half: float, half: float) -> Paired:
     """The interval widened by half a step of the clock in either median: all rounds read the same step, and would seem exact."""
     a, b, ratio = base_half / paired.base_ns, half / paired.ns, paired.ratio
     return replace(paired, ratio=ratio.widened(ratio.low * (1 - a) / (1 + b), ratio.high * (1 + a) / (1 - b)))
 
 
-def _tails(stamped: dict[str, Series], half_ns: tuple[float, float]) -> Iterator[Metric]:
+def _tails(passes: dict[str, Series], clocks: tuple[ClockReport, ClockReport]) -> Iterator[Metric]:
+    """The percentiles of stamped passes; half a step of each clock, and the rounding to whole ns, are its blur."""
+    half_ns = [clock.step_ns / 2 + 0.5 for clock in clocks]
     for place, name in enumerate(COMPARED):
-        a, b, again = (stamped[contender][:, place] for contender in ("a", "b", "a again"))
+        a, b, again = (passes[contender][:, place] for contender in ("a", "b", "a again"))
         smallest = min(float(values.min()) for values in (a, b, again))
         if np.isnan(smallest):
             yield Metric(name, None, f"fewer than {MIN_TAIL_SAMPLES} samples of a pass lie beyond it")
         elif smallest <= max(half_ns):
             yield Metric(name, None, "below one step of the clock")
         else:
-            yield Metric(name, blurred(Paired.of(a, b, again), *half_ns))
+            yield Metric(name, blurred(Paired.of(a, b, again), *half_ns), step_ns=max(clock.step_ns for clock in clocks))

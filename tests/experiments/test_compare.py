@@ -13,7 +13,7 @@ from hftlab.cli.main import main
 from hftlab.engine.resolve import as_engine
 from hftlab.errors import ConfigError, HftlabError, UnknownName
 from hftlab.events import Kind
-from hftlab.experiments.compare import Comparison, blurred, half_step
+from hftlab.experiments.compare import Comparison, blurred
 from hftlab.measurement.paired import Interval, Paired
 
 US = 1_000
@@ -122,7 +122,6 @@ def test_the_chart_shows_what_has_an_interval_beside_its_control(planted: Compar
 
 
 def test_figures_within_one_step_of_the_clock_are_not_told_apart() -> None:
-    assert half_step(np.array([40.1, 49.9, 50.3, 60.1, 60.1])) == pytest.approx(9.8 / 2 + 0.5)
     exact = Interval(60.1 / 50.3, 60.1 / 50.3, 60.1 / 50.3)
     found = Paired(60.1, 50.3, exact, Interval(1.0, 1.0, 1.0))
     assert found.outcome == "faster"
