@@ -103,7 +103,7 @@ class System:
         """For what is sent to an address, a multicast group joined on one interface. raises : ConfigError"""
         with _opening(socket.SOCK_DGRAM, f"line {address}: cannot be listened to") as opened:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            _stamp(opened)
+            stamp(opened)
             if address.multicast:
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             opened.bind(address)
@@ -124,7 +124,7 @@ class System:
         with _opening(socket.SOCK_DGRAM, f"{what} {server}: cannot be reached") as probe, probe:
             probe.connect(server)
             opened = self.datagrams(Address(probe.getsockname()[0], 0), what)
-        _stamp(opened)
+        stamp(opened)
         return opened
 
     def server(self, address: Address, what: str) -> socket.socket:
@@ -172,7 +172,7 @@ def _opening(kind: socket.SocketKind, failed: str) -> Iterator[socket.socket]:
         raise ConfigError(f"{failed}: {error.strerror}") from None
 
 
-def _stamp(opened: socket.socket) -> None:
+def stamp(opened: socket.socket) -> None:
     """Have the system stamp what comes, where it can: no stamp is met with None, see `arrival_stamp`."""
     with suppress(OSError):
         opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _STAMPS)

@@ -10,6 +10,7 @@ import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -154,6 +155,23 @@ def test_accounts_are_told_of_their_own_orders_alone_and_may_trade_with_each_oth
 
 
 # The feed -----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_client_of_the_page_about_own_clients_trades(venue: Venue) -> None:
+    import venue_client
+
+    source = Path(venue_client.__file__).read_text()
+    assert "hftlab." not in source.replace("hftlab net", ""), "nothing in it is ours"
+    venue.open(generate("calm", 3_000, seed=1), wait=1)
+    host, port = venue.exchange.addresses["orders"].split(":")
+    group, line = venue.exchange.addresses["line_a"].split(":")
+    heard: list[bytes] = []
+    client = Thread(target=lambda: heard.append(venue_client.main("ME", "SECRET", (host, int(port)), (group, int(line)))))
+    client.start()
+    venue.until(lambda: not client.is_alive())
+    assert heard[0][:1] in (b"E", b"C")
+    assert heard[0][9:13] == b"\0\0\0\1"
+    assert venue.exchange.matcher.counts["entered"] == 1
 
 
 def test_a_second_trader_of_an_account_takes_it_over_and_the_first_one_ends(venue: Venue) -> None:

@@ -25,6 +25,7 @@ from hftlab.feeds.feed import EventFeed
 from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
 from hftlab.net import list_transports, measure_tick_to_trade
+from hftlab.net.tick_to_trade.outside import OutsideTime
 from hftlab.net.tick_to_trade.result import GOALS, MEASURES, PARTS, PathResult, TickToTradeReport, split
 from hftlab.net.tick_to_trade.rounds import Faults, RoundSettings, Sample, check_orders, run_round
 from hftlab.net.tick_to_trade.scenario import NetworkPath, Scenario, available_paths, eager_engine, make_scenario, offsets
@@ -296,6 +297,21 @@ def test_the_report_is_complete(report: TickToTradeReport) -> None:
     assert render(report.plot("bursts").to_dict())[0]["image/png"]
 
 
+def test_paths_through_the_kernel_are_stamped_outside_as_well(report: TickToTradeReport) -> None:
+    if report.untapped:
+        assert any("nothing was stamped outside" in note for note in report.notes())
+        pytest.skip(report.untapped)
+    (time,) = report.outside
+    assert time.path == "udp-spin+tcp-spin"
+    assert time.n > 50
+    assert 0 < time.inside_ns < time.outside_ns, "handing over and sending take time, too"
+    assert time.outside_ns < 2 * report["udp-spin+tcp-spin", "closed"].medians().max()
+    assert any(note.startswith("udp-spin+tcp-spin: p50 of") for note in report.notes())
+    assert OutsideTime("x", 9, 2_000.0, 1_910.0).agree
+    assert not OutsideTime("x", 9, 2_000.0, 1_850.0).agree
+    assert "they agree" in OutsideTime("x", 9, 20_000.0, 19_100.0).describe()
+
+
 def test_goals_are_reached_or_not(report: TickToTradeReport) -> None:
     assert set(GOALS) == {"shm", "xdp-skb", "udp-spin+tcp-spin"}
 
@@ -307,7 +323,8 @@ def test_goals_are_reached_or_not(report: TickToTradeReport) -> None:
 
     assert ": reached (1 of 2 rounds" in verdict(7_000, 10_000)
     assert ": not reached (1 of 2 rounds" in verdict(7_000, 12_000)
-    assert ": not reached" in verdict(7_000, None), "a p99 that is not known reaches no goal"
+    assert ": not decided" in verdict(7_000, None), "nobody knows of p99"
+    assert ": not reached" in verdict(9_000, None)
     assert "the transports alone take 9.00 us" in verdict(9_000, 10_000)
 
 

@@ -22,7 +22,7 @@ from hftlab.net.transports.netns import INTERFACE, refused, veth
 
 pytestmark = pytest.mark.rust
 LIMIT = 5.0
-DATAGRAMS = ("udp-spin", "recvmmsg", "multicast", "epoll-spin", "uring-spin", "udp", "epoll", "uring")
+DATAGRAMS = ("udp-spin", "recvmmsg", "multicast", "epoll-spin", "uring-spin", "udp", "udp-busy", "epoll", "uring")
 FRAMES = ("xdp-skb", "xdp-drv", "packet")
 NAMES = ("memory", "shm", *FRAMES, *DATAGRAMS, "tcp-spin", "tcp")
 #: Calls of the system for one message, sent and received, where nothing has to be waited for. Memory takes none.

@@ -8,13 +8,14 @@
 
 In the manner of STAC-T1. A closed loop sends the next tick when the order of the last is back; the other load profiles have
 intended times, and their response counts from those. Every order is first checked against the same engine without a network, byte
-for byte. It needs the Rust engine; the path in Python is not measured by it.
+for byte. It needs the Rust engine; the path in Python is not measured by it. Where a tap is allowed, paths through the kernel are
+stamped by it as well, in a pass of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 from typing import Any
 
@@ -26,10 +27,12 @@ from hftlab.feeds.generate.synthetic import generate
 from hftlab.measurement.clock import clock_of
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import Series, check_rounds, interleave
+from hftlab.net.tick_to_trade.outside import OutsideTime, Tap, pair_stamps
 from hftlab.net.tick_to_trade.result import TickToTradeReport
-from hftlab.net.tick_to_trade.rounds import Pool, RoundSettings, run_round
+from hftlab.net.tick_to_trade.rounds import Pool, RoundSettings, check_orders, run_in_rust, run_round
 from hftlab.net.tick_to_trade.scenario import (
     LOAD_PROFILES,
+    WARMUP_SHARE,
     NetworkPath,
     Scenario,
     available_paths,
@@ -45,6 +48,7 @@ from hftlab.net.transports.transports import ThreadPlacement, rust_transports
 WARM, GENERATED = 20_000, 100_000
 #: Messages of a round in a closed loop; s of a round otherwise, and the longest that real-time scheduling may take.
 MESSAGES, SECONDS, MAX_REALTIME_S = 20_000, 0.5, 0.6
+_IN_KERNEL = ("udp", "multicast", "recvmmsg", "epoll", "uring", "tcp")  # transports whose frames a tap sees
 
 
 def measure_tick_to_trade(
@@ -90,9 +94,11 @@ def measure_tick_to_trade(
     with veth() if netns else nullcontext() as link:
         pools = _pools(chosen, scenarios, settings, link)
         series = interleave({place: pool.round for place, pool in enumerate(pools)}, rounds, seed, "tick-to-trade")
+    outside, untapped = _outside(chosen, scenarios, settings) if stamps and not netns else ((), "")
     network = "veth between two namespaces" if netns else "loopback"
     name = feed.name if feed else regime
-    more = {"rounds": rounds, "feed": name, "network": network, "skipped": tuple(skipped), "seed": seed}
+    more: dict[str, Any] = {"outside": outside, "untapped": untapped}
+    more |= {"rounds": rounds, "feed": name, "network": network, "skipped": tuple(skipped), "seed": seed}
     return _report(str(base_of(chosen)), pools, series, scenarios, settings, more)
 
 
@@ -126,6 +132,31 @@ def _check(rounds: int, seconds: float, messages: int, *, realtime: bool, seed: 
     check_range("seconds", seconds, 0.01, MAX_REALTIME_S if realtime else 10.0, "with real-time scheduling" if realtime else "")
     check_range("messages", messages, 100, 1_000_000)
     check_range("seed", seed, 0)
+
+
+def _outside(paths: list[NetworkPath], scenarios: list[Scenario], settings: RoundSettings) -> tuple[tuple[OutsideTime, ...], str]:
+    """Paths through the kernel once more in a closed loop, under a tap; or why that cannot be."""
+    closed = next((scenario for scenario in scenarios if scenario.closed), None)
+    tapped = [path for path in paths if all(name.startswith(_IN_KERNEL) for name in path.names)]
+    if closed is None or not tapped:
+        return (), ""
+    found = []
+    for path in tapped:
+        try:
+            tap = Tap()
+        except OSError as error:
+            return (), f"a tap on the loopback interface needs CAP_NET_RAW ({error.strerror})"
+        with closing(tap):
+            raw = run_in_rust(str(path), path.ends(), closed, settings)
+            check_orders(str(path), closed, raw, reliable=False)
+            outside = pair_stamps(closed, tap.frames())[: len(raw["ready_ns"])]
+        inside = (raw["ready_ns"] - raw["received_ns"])[: len(outside)]
+        both = np.isfinite(outside) & np.isfinite(inside)
+        both[: int(len(both) * WARMUP_SHARE)] = False
+        if both.any():
+            times = (float(np.median(outside[both])), float(np.median(inside[both])))
+            found.append(OutsideTime(str(path), int(both.sum()), *times))
+    return tuple(found), ""
 
 
 def _pools(paths: list[NetworkPath], scenarios: list[Scenario], settings: RoundSettings, link: Veth | None) -> list[Pool]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hftlab.measurement.distribution import PERCENTILES, STATISTICS, Summary, has_enough_samples
 from hftlab.measurement.paired import Interval, Series
+from hftlab.net.tick_to_trade.outside import OutsideTime
 from hftlab.net.transports.round_trip_report import AGAIN, NetworkReport
 from hftlab.presentation.document import Table, number, table
 
@@ -95,6 +96,7 @@ class TickToTradeReport(NetworkReport):
     stamps    : whether the trader stamped when an order was ready
     lost_time : of the exchange's and the trader's core before each round: median share of the time lost in gaps of 1 us and more,
                 and the longest gap in ns
+    outside   : of the paths through the kernel in a closed loop, the same between its stamps; untapped: why they were not taken
     frame     : a row per path, load profile and measure: path, load_profile, measure, n, then STATISTICS (ns, less the clock;
                 null where too few samples lie beyond), low, high (95 % interval of the rounds' medians), least, most
                 (their range); the last four are null but for "service" and "transport alone"
@@ -108,6 +110,8 @@ class TickToTradeReport(NetworkReport):
     strategy: str
     stamps: bool
     lost_time: tuple[tuple[float, float], tuple[float, float]]
+    outside: tuple[OutsideTime, ...] = ()
+    untapped: str = ""
 
     def __getitem__(self, name: tuple[str, str]) -> PathResult:
         """By (path, load profile). Raises KeyError."""
@@ -202,6 +206,8 @@ class TickToTradeReport(NetworkReport):
             f"all {orders:,} orders are byte for byte those of the same engine without a network",
             stamp,
             *self._goals(),
+            *(time.describe() for time in self.outside),
+            *([f"nothing was stamped outside: {self.untapped}"] if self.untapped else []),
             *self._losses(),
             *(
                 f"{lost:.1%} of the {side}'s core was lost before the rounds, longest gap {gap / 1e3:,.0f} us"
@@ -211,18 +217,20 @@ class TickToTradeReport(NetworkReport):
         ]
 
     def _goals(self) -> Iterator[str]:
-        """Whether each path in a closed loop reaches its goals, and what the time that is over goes to."""
+        """Whether each path in a closed loop reaches its goals, which an unknown percentile leaves open."""
         for result in self.results:
             goals, times = GOALS.get(result.path, {}), result.times["service"]
             if not goals or result.load_profile != "closed":
                 continue
             figures = ", ".join(f"{name} {number(times[name], 2, 1e3)} us (goal {goal / 1e3:g})" for name, goal in goals.items())
-            reached = all((times[name] or float("inf")) <= goal for name, goal in goals.items())
+            known = [(ns, goal) for name, goal in goals.items() if (ns := times[name]) is not None]
+            over = any(ns > goal for ns, goal in known)
+            verdict = "not reached" if over else "reached" if len(known) == len(goals) else "not decided"
             medians = result.medians() - self.clock_ns
             rounds = f"{(medians <= goals['p50']).sum()} of {len(medians)} rounds within the goal for p50"
             alone = result.times["transport alone"]["p50"]
-            limit = "" if reached else f"; the transports alone take {number(alone, 2, 1e3)} us"
-            yield f"{result.path}: {figures}: {'reached' if reached else 'not reached'} ({rounds}{limit})"
+            limit = "" if verdict == "reached" else f"; the transports alone take {number(alone, 2, 1e3)} us"
+            yield f"{result.path}: {figures}: {verdict} ({rounds}{limit})"
 
     def _losses(self) -> Iterator[str]:
         """What got lost on the way and was sent again."""
