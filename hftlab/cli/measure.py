@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hftlab.cli.options import Action, Given, Options, feed_of, show
 from hftlab.errors import ConfigError
-from hftlab.feeds.feed import Feed
+
+if TYPE_CHECKING:
+    from hftlab.feeds.feed import Feed
 
 _ENGINE = "backend and variant, e.g. rust book=btree"
 
