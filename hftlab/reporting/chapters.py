@@ -258,11 +258,11 @@ def distributions(found: Measurements, bench: BenchReport) -> Iterator[Block]:
 
 
 def alone(found: Measurements, fastest: LatencyReport) -> Iterator[Block]:
-    """The fastest engine by itself: warm, cold start and cold caches; over the feed; its slowest messages."""
+    """The fastest engine by itself: in a stream, alone, cold, at the start; over the feed; its slowest messages."""
     yield text(
-        f"{fastest.headline()}. Warm: in the middle of a stream, code and book in the caches. Cold start: the first messages of "
-        "each pass, which meet an empty book. Cold cache: each message alone, after a buffer larger than the last cache has "
-        "been read through, which is what a quiet market does to an engine."
+        f"{fastest.headline()}. In a stream: message after message, code and book in the caches. Alone and cold: one message at "
+        "a time, after a buffer as large as the second cache, or larger than the last one, was read through, which is what a "
+        "quiet market does to an engine. Cold start: the first messages of the feed, which meet an empty book."
     )
     yield from sourced(found, "latency", "stamps of every message", fastest.tables())
     origin = source(found, "latency", "one stamped pass")
