@@ -40,6 +40,8 @@ MODULES = {
     "10": "course.lesson10",
     "11": "course.lesson11",
     "12": "course.lesson12",
+    "13": "course.lesson13",
+    "14": "course.lesson14",
 }
 
 

@@ -50,6 +50,10 @@ LESSONS = (
     Lesson("10", "Under stress", "What happens when more messages arrive than usual?", 85, "10_under_stress.ipynb"),
     Lesson("11", "The result", "What was each step worth, and what remains?", 65, "11_the_result.ipynb"),
     Lesson("12", "Bring your own", "Is your idea right, and is it faster?", 75, "12_bring_your_own.ipynb"),
+    Lesson("13", "What is a microsecond worth?", "What does an order lose that comes later?", 55, "13_a_microsecond.ipynb"),
+    Lesson(
+        "14", "Is my fill real?", "Would the exchange have filled my order, and was that good?", 60, "14_is_my_fill_real.ipynb"
+    ),
 )
 
 

@@ -5,12 +5,13 @@ from typing import Any
 import answers_01_06
 import answers_07_09
 import answers_10_12
+import answers_13_14
 import pytest
 from course import check, course
 from course.exercise import exercises
 
-RIGHT = {**answers_01_06.RIGHT, **answers_07_09.RIGHT, **answers_10_12.RIGHT}
-WRONG = [*answers_01_06.WRONG, *answers_07_09.WRONG, *answers_10_12.WRONG]
+RIGHT = {**answers_01_06.RIGHT, **answers_07_09.RIGHT, **answers_10_12.RIGHT, **answers_13_14.RIGHT}
+WRONG = [*answers_01_06.WRONG, *answers_07_09.WRONG, *answers_10_12.WRONG, *answers_13_14.WRONG]
 NEEDS_RUST = {"05.1", "07.1", "12.2"}
 
 
