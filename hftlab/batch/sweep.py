@@ -121,7 +121,8 @@ def sweep(
     engines   : whatever `hftlab.as_engine` takes
     settings  : one mapping per variation: fields of SignalConfig, OrderConfig and RiskConfig by their names
     symbols   : one task each; a sequence of them is one task; default one task for all of the file
-    task      : book (best bid and ask whenever they change), signals (a row per message), orders, throughput (on a core alone)
+    task      : book (best bid and ask whenever they change), signals (a row per message), orders, fills (of these orders, a row
+                per latency), or throughput (on a core alone)
     out       : folder of the results; what is done there already is not done again, what failed is
     executor  : any `concurrent.futures.Executor`, or a function that opens one, which is called again when all its workers died
     workers   : threads, or processes; default one per core

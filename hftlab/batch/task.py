@@ -30,6 +30,7 @@ from hftlab.engine.run import Run
 from hftlab.errors import HftlabError, check_choice
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.reader import load
+from hftlab.fills.value import latency_value
 from hftlab.measurement.affinity import cpu_affinity
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.storage import StoredResult
@@ -240,6 +241,10 @@ def _orders(engine: Engine, feed: Feed) -> tuple[pl.DataFrame, Run]:
     return run.orders, run
 
 
+def _fills(engine: Engine, feed: Feed) -> tuple[pl.DataFrame, Run]:
+    return latency_value(feed, strategy="take", engine=engine).frame(), engine.run(feed, record="none")
+
+
 def _throughput(engine: Engine, feed: Feed) -> tuple[pl.DataFrame, Run]:
     import polars as pl
 
@@ -262,10 +267,12 @@ def _named(run: Run, frame: pl.DataFrame) -> pl.DataFrame:
 #: book        best bid and ask whenever they change
 #: signals     a row per message: best bid and ask, and the nine signals
 #: orders      every order that was sent
+#: fills       what becomes of these orders at the exchange, a row per latency: `hftlab.latency_value` with the strategy take
 #: throughput  the engine's own loop, a row per pass, pinned to a core
 KINDS: dict[str, Callable[[Engine, Feed], tuple[pl.DataFrame, Run]]] = {
     "book": _book,
     "signals": _signals,
     "orders": _orders,
+    "fills": _fills,
     "throughput": _throughput,
 }

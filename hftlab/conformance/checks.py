@@ -163,15 +163,17 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Check:
-    """One question to an engine. `ask` returns if the answer is yes, and raises Failed or Skipped."""
+    """One question to an engine. `ask` returns if the answer is yes, and raises Failed or Skipped; `needs` are abilities."""
 
     name: str
     question: str
     ask: Callable[[EngineUnderTest], None]
+    needs: tuple[str, ...] = ()
 
     def __call__(self, subject: EngineUnderTest) -> CheckResult:
         """Ask it. Whatever the engine raises is a failure with its text; nothing but an interrupt comes through."""
         try:
+            subject.needs(*self.needs)
             self.ask(subject)
         except Skipped as reason:
             return CheckResult(self.name, self.question, "skipped", str(reason))
@@ -197,7 +199,6 @@ def raised(error: BaseException) -> str:
 CHECKS: list[Check] = []
 
 
-def check(ask: Callable[[EngineUnderTest], None]) -> Callable[[EngineUnderTest], None]:
-    """Put a function on the list; its name is the check's, its docstring the question."""
-    CHECKS.append(Check(ask.__name__, (ask.__doc__ or "").strip(), ask))
-    return ask
+def check(*needs: str) -> Callable[[Callable[[EngineUnderTest], None]], None]:
+    """Put a function on the list; its name is the check's, its docstring the question. An engine without these is not asked."""
+    return lambda ask: CHECKS.append(Check(ask.__name__, (ask.__doc__ or "").strip(), ask, needs))

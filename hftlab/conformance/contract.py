@@ -120,7 +120,7 @@ def _refusals(kind: Kind) -> Check:
 CHECKS.extend(map(_refusals, REASONS))
 
 
-@check
+@check()
 def first_hundred_refusals(subject: EngineUnderTest) -> None:
     """are all refusals counted, and the first hundred kept?"""
     events = feed([row(Kind.DELETE, i) for i in range(1, 131)], "130 unknown orders")
@@ -141,11 +141,10 @@ def _limit(name: str, question: str, broken: dict[str, Any], obeyed: dict[str, A
     passed = Case("", "", TWO, {"rejects": {}, "orders": [1]}, {**_EAGER, "risk_config": RiskConfig(**obeyed)})
 
     def ask(subject: EngineUnderTest) -> None:
-        subject.needs("order")
         refused.ask(subject)
         passed.ask(subject)
 
-    return Check(f"limit_{name}", question, ask)
+    return Check(f"limit_{name}", question, ask, ("order",))
 
 
 CHECKS += (
@@ -157,10 +156,9 @@ CHECKS += (
 )
 
 
-@check
+@check("order")
 def first_limit_wins(subject: EngineUnderTest) -> None:
     """is an order that breaks several limits counted once, for the first of them?"""
-    subject.needs("order")
     limits: dict[str, Any] = {"kill": True, "max_order_qty": 0, "max_notional": 0, "collar_bps": 0, "position_limit": 0}
     names = ("kill_switch", "max_order_qty", "max_notional", "price_collar", "position_limit")
     for first, name in enumerate(names):

@@ -47,10 +47,9 @@ def _same(what: str, actual: dict[str, Any], wanted: dict[str, Any]) -> None:
         raise Failed(f"{what}: {', '.join(wrong)} differ{'s' * (len(wrong) == 1)}")
 
 
-@check
+@check("push_events")
 def result_fields(subject: EngineUnderTest) -> None:
     """does finish() give every field, in its type and length, and refuse a second call?"""
-    subject.needs("push_events")
     feed = dense(300, 4)
     session = subject.session(feed, **WILD)
     session.push_events(_events(feed))
@@ -81,25 +80,22 @@ def _live(session: Session, instruments: range) -> int:
     return sum(orders for instrument in instruments for _, _, _, orders in session.depth(instrument))
 
 
-@check
+@check("push_events")
 def nothing_at_all(subject: EngineUnderTest) -> None:
     """does a run over no message give empty results?"""
-    subject.needs("push_events")
     subject.same(EventFeed(np.empty(0, EVENT_DTYPE), name="no message"))
 
 
-@check
+@check("push_events")
 def arrays_in_pieces(subject: EngineUnderTest) -> None:
     """does push_events give the same for one array and for many, in memory that may not be written?"""
-    subject.needs("push_events")
     feed = dense(500, 8)
     _pieces(subject, feed, lambda session, piece: session.push_events(piece), 37)
 
 
-@check
+@check("push_events", "apply")
 def one_event_at_a_time(subject: EngineUnderTest) -> None:
     """does apply return what the book answers, and give the same as push_events?"""
-    subject.needs("push_events", "apply")
     for given in (dense(500, 9), edges(300, 3)):
         _pieces(subject, given, _applied_beside(subject.session(given, reference=True, **WILD)), 1)
 
@@ -120,10 +116,9 @@ def _pieces(subject: EngineUnderTest, feed: EventFeed, run: Callable[[Session, E
     _same(f"{feed.name} in pieces of {size} against one array", _outcome(session), _outcome(whole))
 
 
-@check
+@check("push", "message")
 def one_message_at_a_time(subject: EngineUnderTest) -> None:
     """does message return what the book answers, and give the same as push?"""
-    subject.needs("push", "message")
     data = wire(300, 5)
     feed = ItchFeed(data)
     whole, session, reference = subject.session(feed), subject.session(feed), subject.session(feed, reference=True)
@@ -134,10 +129,9 @@ def one_message_at_a_time(subject: EngineUnderTest) -> None:
     _same("message by message against push", _outcome(session), _outcome(whole))
 
 
-@check
+@check("message")
 def wrong_messages(subject: EngineUnderTest) -> None:
     """does message refuse one that has not the length of its type, with a ValueError, and count nothing?"""
-    subject.needs("message")
     session = subject.session(ItchFeed(b"\0\x0cS" + bytes(11)))
     for wrong in (b"", b"A", b"A" + bytes(36), b"S" + bytes(10), b"~" * 256):
         try:
@@ -148,10 +142,9 @@ def wrong_messages(subject: EngineUnderTest) -> None:
     expect("messages after refusals alone", session.messages, 0)
 
 
-@check
+@check("push", "decode", "push_events")
 def bytes_and_events(subject: EngineUnderTest) -> None:
     """do wire bytes, and the events decoded from them, give the same rows and orders?"""
-    subject.needs("push", "decode", "push_events")
     feed: Feed = ItchFeed(wire(400, 6))
     symbols = tuple(feed.symbols)
     events = EventFeed(decode(feed, subject.engine()), symbols=symbols)
@@ -160,10 +153,9 @@ def bytes_and_events(subject: EngineUnderTest) -> None:
     expect("agreement of the order bytes", a.order_stream == b.order_stream, True)
 
 
-@check
+@check("push_events", "best", "depth", "queue", "locate")
 def queries(subject: EngineUnderTest) -> None:
     """do best, depth, queue and locate answer like the reference, at any time and for what does not exist?"""
-    subject.needs("push_events", "best", "depth", "queue", "locate")
     feed = dense(400, 10)
     theirs, ours = subject.session(feed, **WILD), subject.session(feed, reference=True, **WILD)
     for piece in cut(feed, every=50):
@@ -185,10 +177,9 @@ def _ask_all(theirs: Session, ours: Session) -> None:
         expect(f"locate({order_id})", order if order is None else tuple(order), ours.locate(order_id))
 
 
-@check
+@check("push_events", "queue", "locate")
 def queue_position(subject: EngineUnderTest) -> None:
     """does a replace go to the end of its queue, and a reduction keep its place?"""
-    subject.needs("push_events", "queue", "locate")
     rows = [add(i, 100, 10, BID) for i in (1, 2, 3, 4, 5)]  # 5 is left alone: whoever falls back, falls behind it
     rows += [row(Kind.CANCEL, 2, qty=4), row(Kind.EXECUTE, 3, qty=1), row(Kind.REPLACE, 1, 100, 20, new_order_id=1)]
     run = subject.run(feed([*rows, row(Kind.DELETE, 4), add(4, 100, 5, BID)], "one queue"))
@@ -196,10 +187,9 @@ def queue_position(subject: EngineUnderTest) -> None:
     expect("the positions of 2, 3, 5, 1, 4, 9", [run.queue_position(i) for i in (2, 3, 5, 1, 4, 9)], [0, 1, 2, 3, 4, None])
 
 
-@check
+@check("push_events")
 def run_again(subject: EngineUnderTest) -> None:
     """does it give the same when it is run twice, and when two sessions take turns?"""
-    subject.needs("push_events")
     feed = dense(600, 11)
     alone = subject.session(feed, **WILD)
     alone.push_events(_events(feed))
@@ -212,10 +202,9 @@ def run_again(subject: EngineUnderTest) -> None:
     _same("the second of two sessions in turn against one alone", _outcome(b), wanted)
 
 
-@check
+@check("push_events")
 def stamps(subject: EngineUnderTest) -> None:
     """do stamps change nothing, and is there one per stage and message, or none at all?"""
-    subject.needs("push_events")
     feed = dense(300, 12)
     plain = subject.run(feed, **WILD)
     for mode in ("stages", "total"):

@@ -18,7 +18,7 @@ def day(messages: int = 120) -> bytes:
     return b"".join(map(bytes, synthetic("burst", messages, 2, symbols=2).blocks()))
 
 
-@check
+@check()
 def every_message_type(subject: EngineUnderTest) -> None:
     """is every message type decoded, with sides, crosses of any size and trading states?"""
     messages = [build(letter, locate=1, ts=2**48 - 1) for letter in MESSAGES]
@@ -39,10 +39,9 @@ def _ask(locate: int, ref: int, stock: str) -> bytes:
     return build("A", locate=locate, ref=ref, side="S", shares=100, stock=stock, price=10_200)
 
 
-@check
+@check("push", "names")
 def names_of_instruments(subject: EngineUnderTest) -> None:
     """are stocks named by the directory, else by their first add (A or F), never by NUL bytes, and do orders carry the names?"""
-    subject.needs("push", "names")
     nameless = "\0" * 8
     messages = [_bid(3, 1, "FIRST", "F"), build("R", locate=4, stock="DIR"), _ask(3, 2, "OTHER")]
     messages += [_bid(4, 3, "ADD"), build("R", locate=5, stock="NÄME"), _ask(4, 4, "ADD"), build("R", locate=4, stock="LATER")]
@@ -63,10 +62,9 @@ def names_of_instruments(subject: EngineUnderTest) -> None:
     expect("names()", names, wanted)
 
 
-@check
+@check("push")
 def split_bytes(subject: EngineUnderTest) -> None:
     """does a block that ends between any two bytes change nothing?"""
-    subject.needs("push")
     data = day()
     whole = subject.run(ItchFeed(data))
     short = wire(8, 3)
@@ -83,10 +81,9 @@ def _alike(whole: Run, cut: Run) -> None:
     expect(f"agreement of {cut.feed} with one block", same, True)
 
 
-@check
+@check("push")
 def broken_bytes(subject: EngineUnderTest) -> None:
     """is a defect named with its offset and message, by the same sentence, and is what was good before it kept?"""
-    subject.needs("push")
     data, second = day(30), 14  # the second message starts behind 2 + 12 bytes
     broken = {
         "a length of 0": data[:second] + b"\0\0" + data[second:],
@@ -122,8 +119,7 @@ def _stops(subject: EngineUnderTest, feed: Feed, **more: object) -> None:
     expect(f"{feed.name}: the sentence, the offset, the message and the rows before", stops[1], stops[0])
 
 
-@check
+@check("push")
 def end_of_session(subject: EngineUnderTest) -> None:
     """is the end-of-session mark, a length of 0 behind the last message, no defect?"""
-    subject.needs("push")
     expect("the number of messages", subject.run(ItchFeed(day(30) + b"\0\0")).messages, 30)

@@ -2,8 +2,8 @@
 
     live = LiveSession("rust")
     for order in live.feed(blocks):         # messages in, Enter Orders out, ready to be sent
-        send(order)
-    live.on_report(user_ref, filled=100)    # what the exchange reports of them
+        send(order.wire)
+    live.on_report(order.user_ref_num, filled=100)      # what the exchange reports of them
 
 What it sends depends on the messages and on the calls between them, never on how the messages were cut into blocks: the same
 messages and reports give the same bytes in every engine, live or replayed.
@@ -12,6 +12,7 @@ messages and reports give the same bytes in every engine, live or replayed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import starmap
 from typing import Any, cast
 
 from hftlab.engine.engine import Engine
@@ -23,7 +24,7 @@ from hftlab.stages.interfaces import lacking
 from hftlab.stages.order import HALTED, STALE, Accepted
 
 #: What an engine's order stage must have to run live.
-_METHODS = ["report", "stale", "kill", "move", "adopt", "instruments", "working", "accepted", "renumber"]
+_METHODS = ["report", "stale", "kill", "move", "adopt", "instruments", "working", "renumber"]
 _MAX_REF = 2**32 - 1
 _MAX_INSTRUMENT = 2**16 - 1
 
@@ -66,20 +67,24 @@ class LiveSession:
             raise ConfigError(f"{self.engine.label} cannot run live: it lacks {', '.join(missing)}")
         self.malformed: dict[str, int] = {}
         self.corrupted, self.corrupted_at = False, -1
-        self._react = self.session.react
 
-    def feed(self, blocks: bytes) -> list[bytes]:
-        """Run messages, each behind its u16 length as MoldUDP64 and files carry them; the Enter Orders that left, 47 bytes each.
+    def feed(self, blocks: bytes) -> list[Accepted]:
+        """Run messages, each behind its u16 length as MoldUDP64 and files carry them; the orders that left, `wire` being the 47
+        bytes of the Enter Order.
 
         A message that cannot be read is counted and skipped.
         raises : FeedError if the last message is cut off; what stands before it has been run, and its orders are in `.orders`
         """
         orders, used, problem = self._react(blocks)
-        if used == len(blocks):
-            return orders  # type: ignore[no-any-return]
-        return self._resume(orders, blocks, used, problem)
+        return orders if used == len(blocks) else self._resume(orders, blocks, used, problem)
 
-    def _resume(self, orders: list[bytes], blocks: bytes, at: int, problem: Any) -> list[bytes]:
+    def _react(self, blocks: bytes) -> tuple[list[Accepted], int, Any]:
+        orders, used, problem = self.session.react(blocks)
+        if orders and isinstance(orders[0], bytes):  # of an engine that hands the fields over apart from the bytes
+            orders = [(*order, wire) for order, wire in zip(self._order.accepted(), orders, strict=True)]
+        return list(starmap(Accepted, orders)), used, problem
+
+    def _resume(self, orders: list[Accepted], blocks: bytes, at: int, problem: Any) -> list[Accepted]:
         """Go on behind a message that cannot be read."""
         while at < len(blocks):
             if problem is None and blocks[at:] != b"\0\0":
@@ -177,10 +182,6 @@ class LiveSession:
     def working(self) -> list[tuple[int, int, int, int]]:
         """(UserRefNum, instrument, side, shares left) of every open order, oldest first; empty where fills are assumed."""
         return self._order.working()  # type: ignore[no-any-return]
-
-    def accepted(self) -> list[Accepted]:
-        """Orders that have left since the last call, in the fields of `recording.ORDER_DTYPE`; they are forgotten."""
-        return self._order.accepted()  # type: ignore[no-any-return]
 
     def book(self, instrument: int) -> list[tuple[int, int, int, int]]:
         """(side, price, quantity, orders) of every level, bids then asks, best first."""

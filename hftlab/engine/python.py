@@ -22,7 +22,7 @@ from hftlab.feeds.frames import NO_NAME, Block, Problem, frame_problem
 from hftlab.settings import RECORDS, STAGES, Settings
 from hftlab.stages.book import EMPTY_TOP, Book, Top
 from hftlab.stages.interfaces import INTERFACES, Factory, build
-from hftlab.stages.order import OrderEntry
+from hftlab.stages.order import Accepted, OrderEntry
 from hftlab.stages.signal import NO_VALUES, Signal
 from hftlab.stages.tick import Event, Tick
 
@@ -160,8 +160,8 @@ class PythonSession:
             raise Problem(code, 0, self.messages, size, letter).error(0, "message")
         return self._run(self.tick.events(size.to_bytes(2, "big") + message))
 
-    def react(self, data: Block) -> tuple[list[bytes], int, Problem | None]:
-        """Like `push`; before that, the Enter Orders that left on these messages."""
+    def react(self, data: Block) -> tuple[list[Accepted], int, Problem | None]:
+        """Like `push`; before that, the orders that left on these messages."""
         used, problem = self.push(data)
         return self.order.take(), used, problem
 
@@ -206,7 +206,7 @@ class PythonSession:
             "fault_reason": [reason for _, reason, _ in self.first_faults],
             "fault_events": np.array([event for _, _, event in self.first_faults], EVENT_DTYPE),
             "columns": self._rows.columns(),
-            "orders": columns(np.array(self.order.orders, ORDER_DTYPE)),
+            "orders": columns(np.array([tuple(order[:9]) for order in self.order.orders], ORDER_DTYPE)),
             "order_stream": bytes(self.order.stream),
             **self._stamps.result(),
         }

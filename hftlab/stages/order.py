@@ -8,6 +8,7 @@ the worst case, as if everything that works on the order's side were filled.
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 from hftlab.events import Side
 from hftlab.protocols.ouch_fields import ENTER_ORDER, ENTER_ORDER_BYTES, HIGHEST_LIMIT
@@ -23,8 +24,20 @@ _TRADING = ord("T")
 _BID, _ASK = int(Side.BID), int(Side.ASK)
 _KILL, _QTY, _NOTIONAL, _COLLAR, _POSITION, _RATE = range(1, 7)  # 0 is "accepted"; the order of REJECTS
 
-#: (index, ts_ns, instrument, side, qty, price, score, position after, UserRefNum) of an accepted order
-Accepted = tuple[int, int, int, int, int, int, float, int, int]
+
+class Accepted(NamedTuple):
+    """An order that risk let through: the message that led to it, what it is, and the Enter Order, ready to be sent."""
+
+    message: int  # its number
+    ts_ns: int
+    instrument: int
+    side: int
+    qty: int
+    price: int  # in units of the feed
+    score: float
+    position: int  # after it, as far as risk knows
+    user_ref_num: int
+    wire: bytes
 
 
 #: Why an instrument is not traded, the bits of State.blocked: halted by the exchange, its own book stale, every book stale.
@@ -144,16 +157,11 @@ class OrderEntry:
         """(UserRefNum, instrument, side, shares left) of every open order, oldest first."""
         return [(ref, instrument, side, left) for ref, (instrument, side, left) in sorted(self.open.items())]
 
-    def accepted(self) -> list[Accepted]:
-        """The accepted orders since the last call."""
+    def take(self) -> list[Accepted]:
+        """The accepted orders since the last call; they, and their bytes, are forgotten."""
         orders, self.orders = self.orders, []
-        return orders
-
-    def take(self) -> list[bytes]:
-        """The messages of `stream`, which is empty afterwards."""
-        stream = bytes(self.stream)
         self.stream.clear()
-        return [stream[at : at + ENTER_ORDER_BYTES] for at in range(0, len(stream), ENTER_ORDER_BYTES)]
+        return orders
 
     def update(self, index: int, ts_ns: int, instrument: int, top: Top, score: float) -> None:
         """Act, or not, on one applied event of an instrument."""
@@ -180,8 +188,9 @@ class OrderEntry:
         else:
             state.position = position
         self._recent.append(ts_ns)
-        self._encode(self.number, side, instrument, limit)
-        self.orders.append((index, ts_ns, instrument, side, lot, price, score, position, self.number))
+        wire = self._encode(self.number, side, instrument, limit)
+        self.stream += wire
+        self.orders.append(Accepted(index, ts_ns, instrument, side, lot, price, score, position, self.number, wire))
 
     def _state(self, instrument: int) -> State:
         return self.states.setdefault(instrument, State(self._blank))
@@ -213,9 +222,9 @@ class OrderEntry:
         scaled = price * _OUCH_SCALE
         return -(-scaled // self.price_scale) if side == _BID else scaled // self.price_scale
 
-    def _encode(self, number: int, side: int, instrument: int, limit: int) -> None:
+    def _encode(self, number: int, side: int, instrument: int, limit: int) -> bytes:
         symbol = self.names.get(instrument, b"").ljust(8)[:8]
         letter = b"B" if side == _BID else b"S"
         client_id = b"HL%012d" % number
         ENTER_ORDER.pack_into(self._message, 0, b"O", number, letter, self.config.lot, symbol, limit, *_CHOICES, client_id, 0)
-        self.stream += self._message
+        return bytes(self._message)

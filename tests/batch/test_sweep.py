@@ -146,6 +146,14 @@ def test_what_cannot_be_is_refused_before_anything_runs(
     assert not (tmp_path / "out").exists()
 
 
+def test_fills_are_those_of_latency_value(days: list[Path], tmp_path: Path) -> None:
+    report = hftlab.sweep(days[:1], engines=["python"], settings=[{"threshold": 0.1}], task="fills", out=tmp_path)
+    engine = hftlab.Engine("python", order_config=hftlab.OrderConfig(threshold=0.1))
+    expected = hftlab.latency_value(hftlab.load(days[0]), strategy="take", engine=engine).frame()
+    assert report, report.notes()
+    assert report.scan().select(expected.columns).collect().equals(expected)
+
+
 def test_throughput_is_pinned_and_says_so(days: list[Path], tmp_path: Path) -> None:
     core = min(os.sched_getaffinity(0))
     report = hftlab.sweep(days[:1], engines=["python"], task="throughput", core=core, out=tmp_path)

@@ -16,6 +16,7 @@ from hftlab.engine.live import LiveSession
 from hftlab.errors import ConfigError, FeedError, UnknownName
 from hftlab.feeds.feed import cut
 from hftlab.settings import OrderConfig, RiskConfig
+from hftlab.stages.order import Accepted
 
 EAGER = {
     "order_config": OrderConfig(threshold=0.1, cooldown=2),
@@ -33,8 +34,10 @@ def day() -> list[bytes]:
     return messages(hftlab.synthetic("burst", 4_000, seed=3))
 
 
-def reference(order: bytes) -> int:
-    return int(unpack_from(">I", order, 1)[0])
+def reference(order: Accepted) -> int:
+    """The UserRefNum that left; it is also that of the order."""
+    assert int(unpack_from(">I", order.wire, 1)[0]) == order.user_ref_num
+    return order.user_ref_num
 
 
 def test_with_assumed_fills_it_is_the_replay_however_the_bytes_are_cut(backend: str) -> None:
@@ -47,7 +50,8 @@ def test_with_assumed_fills_it_is_the_replay_however_the_bytes_are_cut(backend: 
         sent += live.feed(b"".join(rest[:n]))
         rest = rest[n:]
     assert len(sent) > 20
-    assert b"".join(sent) == run.order_stream
+    assert b"".join(order.wire for order in sent) == run.order_stream
+    assert [order.message for order in sent] == run.orders["index"].to_list()
     last = dict(run.orders.select("instrument", "position").rows())
     assert {instrument: position for instrument, position in last.items() if position} == live.positions
     assert live.working == []
@@ -82,13 +86,11 @@ def test_only_reports_move_positions_and_the_worst_case_is_tested(backend: str, 
 def test_an_order_that_reduces_an_excess_may_leave(backend: str, day: list[bytes]) -> None:
     """600 held where 300 are allowed: only sells leave, until the limit is kept; what works counts as filled."""
     live = LiveSession(backend, **EAGER)
-    live.feed(b"".join(day[:1_000]))
-    busy = live.accepted()[-1][2]
+    busy = live.feed(b"".join(day[:1_000]))[-1].instrument
     for ref, *_ in live.working:
         live.on_report(ref, closed=True)
     live.adjust_position(busy, 600)
-    live.feed(b"".join(day[1_000:]))
-    sides = [order[3] for order in live.accepted() if order[2] == busy]
+    sides = [order.side for order in live.feed(b"".join(day[1_000:])) if order.instrument == busy]
     assert sides, "the excess blocks nothing that reduces it"
     assert set(sides) == {2}
     assert len(sides) <= 9, "600 shares down to 300 short"
@@ -108,18 +110,18 @@ def test_canceled_orders_make_room_and_leave_the_position(backend: str, day: lis
 
 def test_nothing_leaves_while_suspended_and_the_two_kinds_are_independent(backend: str, day: list[bytes]) -> None:
     live, one = LiveSession(backend, **EAGER), LiveSession(backend, **EAGER)
-    instruments = {accepted[2] for accepted in (one.feed(b"".join(day)) and one.accepted())}
+    instruments = {order.instrument for order in one.feed(b"".join(day))}
     busy = min(instruments)
     live.suspend(None, True)
     assert live.feed(b"".join(day[:2_000])) == [], "also of instruments that are first seen now"
     live.suspend(busy, True)
     assert live.suspended == [busy]
     live.suspend(None, False)
-    assert live.feed(b"".join(day[2_000:3_000]))
-    assert busy not in {accepted[2] for accepted in live.accepted()}
+    others = live.feed(b"".join(day[2_000:3_000]))
+    assert others
+    assert busy not in {order.instrument for order in others}
     live.suspend(busy, False)
-    live.feed(b"".join(day[3_000:]))
-    assert busy in {accepted[2] for accepted in live.accepted()}
+    assert busy in {order.instrument for order in live.feed(b"".join(day[3_000:]))}
     assert live.book(busy) == one.book(busy), "what is stale is still kept"
 
 
@@ -141,8 +143,7 @@ def test_order_ids_start_where_they_are_set_and_end_at_the_last(backend: str, da
     sent = live.feed(b"".join(day))
     assert [reference(order) for order in sent] == [2**32 - 3, 2**32 - 2, 2**32 - 1]
     live.set_next_order_id(7)
-    assert sent[0][31:45] == b"HL004294967293"
-    assert [row[-1] for row in live.accepted()] == [2**32 - 3, 2**32 - 2, 2**32 - 1]
+    assert sent[0].wire[31:45] == b"HL004294967293"
     assert live.counters()["rejects"][0] > 0
 
 
@@ -155,7 +156,6 @@ def test_numbers_leap_forward_and_never_back(backend: str, day: list[bytes]) -> 
     assert live.next_order_id == 5_000
     later = live.feed(b"".join(day[1_000:]))
     assert [reference(order) for order in later] == list(range(5_000, 5_000 + len(later)))
-    assert [row[-1] for row in live.accepted()] == [reference(order) for order in first + later]
 
 
 def test_orders_of_an_earlier_engine_are_taken_over(backend: str, day: list[bytes]) -> None:
@@ -163,8 +163,10 @@ def test_orders_of_an_earlier_engine_are_taken_over(backend: str, day: list[byte
     live.restore_order(7, 1, 1, 60)
     live.adjust_position(1, 250)
     assert live.working == [(7, 1, 1, 60)]
-    live.feed(b"".join(day))
-    assert not [row for row in live.accepted() if (row[2], row[3]) == (1, 1)], "250 held, 60 working: 100 more would pass 300"
+    sent = live.feed(b"".join(day))
+    assert not [order for order in sent if (order.instrument, order.side) == (1, 1)], (
+        "250 held, 60 working: 100 more would pass 300"
+    )
     assert live.on_report(7, filled=60)
     assert live.positions[1] == 310
 
@@ -257,7 +259,7 @@ def observed(live: LiveSession, steps: list[Any], rest: list[bytes]) -> list[Any
             live.restore_order(*arguments)
         elif what in ("suspend", "kill_switch", "adjust_position"):
             getattr(live, what)(*arguments)
-        seen.append((what, answer, live.positions, live.working, live.halted, live.suspended, live.accepted()))
+        seen.append((what, answer, live.positions, live.working, live.halted, live.suspended))
     result = live.counters()
     return [*seen, list(result["rejects"]), result["messages"], list(result["counts"])]
 

@@ -85,9 +85,9 @@ def _constants(line: dict[str, Any]) -> dict[str, Any]:
 def _run_until(replay: Replay, rest: Iterator[tuple[int, bytes]], count: int) -> None:
     """Messages of the feed, until this many have been run."""
     while replay.live.messages < count and (message := next(rest, None)):
-        for raw in replay.live.feed(message[1]):
-            replay.orders.sent(raw)
-            replay.sent.append(raw)
+        for order in replay.live.feed(message[1]):
+            replay.orders.sent(order.wire)
+            replay.sent.append(order.wire)
 
 
 def _restart(replay: Replay) -> None:

@@ -143,7 +143,7 @@ class OrderManager:
 
     def decided(self, rows: Iterable[Accepted]) -> None:
         """The engine's own record of orders that have just left, or were withheld."""
-        for index, ts_ns, instrument, side, qty, price, score, _, ref in rows:
+        for index, ts_ns, instrument, side, qty, price, score, _, ref, _ in rows:
             order = self.by_ref[ref]
             order.instrument = self.instruments[order.symbol] = instrument
             self.note(

@@ -174,10 +174,9 @@ class Trader:
             self._check_gates(read_ns)
         if delivery.blocks:
             orders = self.live.feed(delivery.blocks)
-            for raw in orders:
-                self._send(raw, read_ns, waited_ns)
-            if orders:
-                self.orders.decided(self.live.accepted())
+            for order in orders:
+                self._send(order.wire, read_ns, waited_ns)
+            self.orders.decided(orders)
         self._was_current = current
         if (self.held and current) or self.live.corrupted:  # of what is missing the timers know soon enough
             self._check_gates(read_ns)

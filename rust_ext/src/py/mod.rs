@@ -7,7 +7,7 @@ use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict};
 
 mod allocations;
 mod clocks;
@@ -294,12 +294,12 @@ mod hftlab_rust {
             Ok(stopped.map(problem))
         }
 
-        /// Like `push`; before that, the Enter Orders that left on these messages.
+        /// Like `push`; before that, the orders that left on these messages.
         fn react<'py>(
             &mut self,
             py: Python<'py>,
             data: Cow<'_, [u8]>, // quicker than a buffer: what came in one packet is bytes already
-        ) -> PyResult<(Bound<'py, PyList>, usize, Option<Problem>)> {
+        ) -> (Vec<live::Accepted<'py>>, usize, Option<Problem>) {
             live::react(py, &mut *self.runner, &data)
         }
 
@@ -334,11 +334,6 @@ mod hftlab_rust {
 
         fn working(&self) -> Vec<(u32, u16, u8, u32)> {
             live::working(self.runner.order())
-        }
-
-        /// The accepted orders since the last call.
-        fn accepted(&mut self) -> Vec<live::Accepted> {
-            live::accepted(self.runner.order_mut())
         }
 
         #[allow(clippy::too_many_arguments)]
