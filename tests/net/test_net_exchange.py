@@ -20,7 +20,7 @@ from venue.process import Process
 from venue.venue import ACCOUNTS, Venue
 from venue.waiting import Clock, wait_until
 
-from hftlab.errors import ConfigError
+from hftlab.errors import ConfigError, UnknownName
 from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
 from hftlab.net import Exchange, Trader, TraderSettings
@@ -172,6 +172,30 @@ def test_the_client_of_the_page_about_own_clients_trades(venue: Venue) -> None:
     assert heard[0][:1] in (b"E", b"C")
     assert heard[0][9:13] == b"\0\0\0\1"
     assert venue.exchange.matcher.counts["entered"] == 1
+
+
+def test_the_drop_copy_has_every_message_of_every_account_and_enters_nothing(venue: Venue, tmp_path: Path) -> None:
+    log = str(tmp_path / "audit")
+    exchange = venue.open(drop_copy="you", audit=log)
+    staying(venue)
+    mine, copy = venue.client(), venue.client("YOU")
+    mine.enter(1, "B", 100, 101_0000, "3")
+    mine.enter(2, "B", 10, 98_0000)
+    venue.until(lambda: len(copy.messages) >= 4)
+    assert copy.messages == [b"ME    " + raw for raw in mine.messages]
+    copy.enter(1, "B", 1, 1)
+    venue.until(lambda: copy.gone)
+    assert exchange.matcher.counts["entered"] == 2
+    assert copy.packets[-1] == ("+", b"bad_message: a drop copy is for looking on: nothing is entered there")
+    before = list(copy.messages)
+    exchange.crash()
+    venue.open(drop_copy="YOU", audit=log, state=SessionState.read(log))
+    again = venue.client("YOU")
+    venue.until(lambda: len(again.messages) > len(before))
+    assert again.messages[: len(before)] == before, "numbers go on after a crash"
+    assert again.messages[len(before)][6:7] == b"C", "what was open is canceled"
+    with pytest.raises(UnknownName, match="drop_copy"):
+        venue.open(drop_copy="NOBODY")
 
 
 def test_a_second_trader_of_an_account_takes_it_over_and_the_first_one_ends(venue: Venue) -> None:

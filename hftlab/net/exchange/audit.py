@@ -133,14 +133,21 @@ def read_log(path: str | os.PathLike[str] | bytes) -> Iterator[dict[str, Any]]:
             yield values
 
 
+def copied(account: str, raw: bytes) -> bytes:
+    """A message of the drop copy: the account in six letters, then what it was sent."""
+    return account.ljust(6).encode() + raw
+
+
 @dataclass
 class SessionState:
-    """streams : sequenced messages by account; published : the next number of the feed; ended : whether it has ended in order."""
+    """streams : sequenced messages by account; published : the next number of the feed; ended : whether it has ended in order;
+    copies : those of all accounts in the order in which they were sent, as the drop copy has them."""
 
     session: str
     streams: dict[str, list[bytes]] = field(default_factory=dict)
     published: int = 1
     ended: bool = False
+    copies: list[bytes] = field(default_factory=list)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str] | bytes) -> SessionState:
@@ -166,6 +173,7 @@ class SessionState:
                     text = f"message {line['sequence']} of {line['account']} follows message {len(stream)}"
                     raise ConfigError(f"{what}: session {name!r} cannot be taken up again: {text}")
                 stream.append(bytes.fromhex(line["raw"]))
+                state.copies.append(copied(line["account"], stream[-1]))
         if state is None:
             raise ConfigError(f"{what}: there is no session in it")
         if state.ended:

@@ -16,7 +16,7 @@ from enum import Enum
 from selectors import EVENT_READ, BaseSelector
 from typing import Any
 
-from hftlab.errors import ConfigError
+from hftlab.errors import ConfigError, check_choice
 from hftlab.feeds.feed import Feed
 from hftlab.net.endpoints import Address, System, address_of
 from hftlab.net.exchange.audit import AuditLog, SessionState
@@ -72,6 +72,8 @@ class Exchange:
         self.publisher, self.lines = self.broadcast.publisher, self.broadcast.lines
         self.matcher = Matcher(max_open_orders=self.settings.max_open_orders)
         self._accounts = check_accounts(tuple(accounts.items()), "accounts")
+        if chosen.drop_copy:
+            check_choice("drop_copy", chosen.drop_copy.upper(), self._accounts)
         self._feed, self._state = feed, state
         self._until_ns = self._tidy_ns = self._checkpoint_ns = self._noted = self._ended_ns = self._requests = 0
         self._selector: BaseSelector | None = None
@@ -163,7 +165,8 @@ class Exchange:
     def state(self) -> SessionState:
         """What another exchange needs to take up this session."""
         streams = {name: list(stream) for name, stream in self.sessions.streams.items()}
-        return SessionState(self.session, streams, self.publisher.next)
+        copies = streams.pop(self.sessions.drop_copy, [])
+        return SessionState(self.session, streams, self.publisher.next, copies=copies)
 
     def summary(self) -> dict[str, Any]:
         """What has happened, in numbers."""
@@ -185,7 +188,8 @@ class Exchange:
         for framed in self.publisher.skip(self._state.published if self._state else 1):
             self.matcher.feed(framed, self.publisher.ts_ns)
         self.sessions.time_ns = self.publisher.ts_ns or self.sessions.time_ns
-        self.sessions.restore(self._state.streams if self._state else {}, now_ns)
+        before = self._state or SessionState(self.session)
+        self.sessions.restore(before.streams, before.copies, now_ns)
 
     def _wait(self, timeout: float) -> float:
         due_ns = self.publisher.due_ns() if self.phase == Phase.OPEN else None

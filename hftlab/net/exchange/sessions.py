@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hftlab.errors import WireError
-from hftlab.net.exchange.audit import AccountState, AuditLog, message_to_dict
+from hftlab.net.exchange.audit import AccountState, AuditLog, copied, message_to_dict
 from hftlab.net.exchange.matching import Matcher, Report
 from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.protocols import ouch, soupbintcp
@@ -51,6 +51,7 @@ class OrderSessions:
     open                 : connections that are logged in, by account
     streams              : the messages each account has been sent, all of them, for those that come back
     cancel_on_disconnect : cancel the open orders of an account whose connection is lost
+    drop_copy            : the account that is sent a copy of what every other one is, "" for none
     time_ns              : the exchange's time of day; its owner keeps it up to date
     counts               : logins, messages (inbound); closed : connections by reason
     """
@@ -58,6 +59,7 @@ class OrderSessions:
     def __init__(self, matcher: Matcher, accounts: Mapping[str, str], audit: AuditLog, settings: ExchangeSettings) -> None:
         self.matcher, self.audit, self.session = matcher, audit, settings.session
         self.max_messages, self.cancel_on_disconnect = settings.max_messages_per_account, settings.cancel_on_disconnect
+        self.drop_copy = settings.drop_copy.upper()
         self.accounts = dict(accounts)
         self.streams: dict[str, list[bytes]] = {}
         self.open: dict[str, Session] = {}
@@ -104,7 +106,8 @@ class OrderSessions:
         self.open[name] = session
         self.counts["logins"] += 1
         self.audit.line(now_ns, "login", connection=session.number, account=name)
-        self.report(self.matcher.open(name, self.time_ns), now_ns)
+        if name != self.drop_copy:
+            self.report(self.matcher.open(name, self.time_ns), now_ns)
         return self.streams.setdefault(name, [])
 
     def ended(self, session: Session, now_ns: int) -> None:
@@ -126,10 +129,11 @@ class OrderSessions:
 
     def report(self, reports: Iterable[Report], now_ns: int) -> None:
         """Write reports down and send them to their accounts."""
-        names = set()
+        names = set[str]()
         for name, message in reports:
             raw, stream = message.encode(), self.streams.setdefault(name, [])
             stream.append(raw)
+            self._copy(name, raw, names)
             fields = message_to_dict(message)
             self.audit.line(now_ns, "out", account=name, sequence=len(stream), message=fields, raw=raw.hex())
             names.add(name)
@@ -138,14 +142,22 @@ class OrderSessions:
             session.publish()
             self.ended(session, now_ns)
 
+    def _copy(self, name: str, raw: bytes, names: set[str]) -> None:
+        """The same for who looks on: the account in six letters, then the message."""
+        if self.drop_copy:
+            self.streams.setdefault(self.drop_copy, []).append(copied(name, raw))
+            names.add(self.drop_copy)
+
     def end(self, now_ns: int) -> None:
         """The session is over: everything is canceled and reported, and the connections end after that."""
         self.report(self.matcher.close(self.time_ns), now_ns)
         for session in self.open.values():
             session.end()
 
-    def restore(self, streams: Mapping[str, list[bytes]], now_ns: int) -> None:
+    def restore(self, streams: Mapping[str, list[bytes]], copies: list[bytes], now_ns: int) -> None:
         """Take up a session: numbers go on where they were, and orders that were open are canceled (reason Z)."""
+        if self.drop_copy:
+            self.streams[self.drop_copy] = list(copies)
         for name, stream in streams.items():
             self.streams[name] = list(stream)
             state = AccountState.replay(stream)
@@ -155,6 +167,9 @@ class OrderSessions:
 
     def _message(self, session: Session, payload: bytes, now_ns: int) -> bool:
         """One message of a client; whether those behind it are looked at."""
+        if session.account == self.drop_copy:
+            session.dismiss("a drop copy is for looking on: nothing is entered there", CloseReason.BAD_MESSAGE)
+            return False
         try:
             message = ouch.decode_inbound(payload)
         except WireError as error:

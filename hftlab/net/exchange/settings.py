@@ -62,6 +62,7 @@ class ExchangeSettings:
     retransmit_window        : published messages that can be requested again, at least 1
     retransmit_rate          : answers to requests per second, at least 1
     cancel_on_disconnect     : cancel the open orders of an account whose connection is lost
+    drop_copy                : account that is sent a copy of what every account is, and may enter nothing; empty for none
     spin                     : never sleep
     audit                    : file the audit log is appended to, one JSON object a line; None for none
     """
@@ -97,6 +98,7 @@ class ExchangeSettings:
     retransmit_window: int = 1 << 20
     retransmit_rate: float = 10_000
     cancel_on_disconnect: bool = True
+    drop_copy: str = ""
     spin: bool = False
     audit: str | None = None
 

@@ -287,7 +287,8 @@ class OrderManager:
         if order is None:
             self.counts["unknown_fills"] += 1
             return None
-        self.counts["overfills"] += message.quantity > order.left
+        if message.quantity > order.left:
+            self.counts["overfills"] += 1
         signed = order.sign * message.quantity
         order.left = max(0, order.left - message.quantity)
         order.filled += message.quantity

@@ -94,7 +94,7 @@ def find_password(username: str, path: str | None, environment: Mapping[str, str
     if path is None and environment.get(PASSWORD_VARIABLE):
         return environment[PASSWORD_VARIABLE]
     if path is None and not environment.get(ACCOUNTS_VARIABLE):
-        text = f"name a file with --accounts FILE, or set {PASSWORD_VARIABLE}"
+        text = f"name a file with --accounts FILE, or set {PASSWORD_VARIABLE} or {ACCOUNTS_VARIABLE}"
         raise ConfigError(f"there is no password for {username!r}: {text}")
     accounts = load_accounts(path, environment)
     if username.upper() not in accounts:
