@@ -390,4 +390,5 @@ claim("reference / winner of the capstone, tick to order", to_order.metrics[0].p
 # On the command line: `hftlab conformance my_book.py:MyBook`, `hftlab compare python my_book.py:MyBook`, `hftlab bench --engine
 # my_book.py:MyBook`. In a test-suite of your own: inherit from `hftlab.conformance.pytest_suite.Conformance`.
 #
-# **Next:** this is the last lesson; `course()` shows your progress. What will you try?
+# **Next:** [13 What is a microsecond worth?](13_a_microsecond.ipynb) The engine is as fast as you could make it; what does that
+# buy?

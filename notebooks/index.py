@@ -34,11 +34,13 @@ course()
 # the stored outputs. A dot is an exercise; it is filled once `check(...)` has passed your answer. The solutions of the lessons do
 # not count. Run the cell above again to see your progress.
 #
-# Three ways through:
+# Four ways through:
 #
 # - **12 minutes:** [00 Quickstart](00_quickstart.ipynb).
 # - **An evening, to settle an argument about latency:** [01](01_measuring.ipynb), then
 #   [11 The result](11_the_result.ipynb), then your own code in [12](12_bring_your_own.ipynb).
+# - **An hour, to see what speed is for:** [02 Reading the market](02_reading_the_market.ipynb), then
+#   [13 What is a microsecond worth?](13_a_microsecond.ipynb)
 # - **The course:** from 00 to the end. Each lesson predicts, measures, and changes one thing; the later ones use words of the
 #   earlier ones.
 #
