@@ -24,6 +24,8 @@ pub mod error;
 #[forbid(unsafe_code)]
 pub mod event;
 #[forbid(unsafe_code)]
+pub mod feeds;
+#[forbid(unsafe_code)]
 pub mod fills;
 #[forbid(unsafe_code)]
 pub mod frames;

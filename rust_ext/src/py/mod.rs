@@ -11,6 +11,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 mod allocations;
 mod clocks;
+mod feeds;
 mod fills;
 mod live;
 mod result;
@@ -92,6 +93,8 @@ mod hftlab_rust {
 
     #[pymodule_export]
     use super::clocks::{clock_info, clock_stamps, jitter};
+    #[pymodule_export]
+    use super::feeds::{Orders, select};
     #[pymodule_export]
     use super::fills::FillSimulator;
     #[pymodule_export]
@@ -363,6 +366,11 @@ mod hftlab_rust {
 
         fn counters<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
             result::counters(py, &mut *self.runner)
+        }
+
+        /// The rows recorded since the last call, by column; they are not in what `finish` gives.
+        fn take_rows<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+            result::columns(py, self.runner.tally())
         }
 
         fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

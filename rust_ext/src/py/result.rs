@@ -58,7 +58,8 @@ pub fn finish<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'
     Ok(out)
 }
 
-fn columns<'py>(py: Python<'py>, tally: &mut run::Tally) -> PyResult<Bound<'py, PyDict>> {
+/// The rows kept so far, which are handed over.
+pub fn columns<'py>(py: Python<'py>, tally: &mut run::Tally) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     let rows = &mut tally.recorder;
     out.set_item("index", column(py, std::mem::take(&mut rows.index)))?;
