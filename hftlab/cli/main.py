@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import hftlab
-from hftlab.cli import course, fills, measure, net, run
+from hftlab.cli import course, data, fills, measure, net, run
 from hftlab.cli.options import Action, Command, Given, Options, Parser, placement
 from hftlab.errors import HftlabError, UnknownName
 
@@ -59,7 +59,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "profile": measure.profile,
         "report": measure.report,
     },
-    "data": {"generate": run.generate},
+    "data": {"generate": data.generate, "convert": data.convert, "data info": data.info},
     "net": {
         "net exchange": net.exchange,
         "net trader": net.trader,
@@ -153,11 +153,12 @@ def _dispatch(words: list[str]) -> int:
         print(usage())
         return 0 if words else 2
     name = next((name for name in (" ".join(words[:2]), words[0]) if name in known), None)
-    if name is None and words[0] == "net" and words[1:2] in ([], ["-h"], ["--help"]):
-        print(usage("net"))
+    grouped = words[0] in {name.partition(" ")[0] for name in known if " " in name}
+    if name is None and grouped and words[1:2] in ([], ["-h"], ["--help"]):
+        print(usage(words[0]))
         return 0 if words[1:] else 2
     if name is None:
-        raise UnknownName("command", " ".join(words[:2] if words[0] == "net" else words[:1]), known)
+        raise UnknownName("command", " ".join(words[:2] if grouped else words[:1]), known)
     parser = Parser(f"hftlab {name}", description=description(known[name]), formatter_class=argparse.RawDescriptionHelpFormatter)
     options = Options(parser)
     act = known[name](options)

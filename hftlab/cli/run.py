@@ -1,7 +1,8 @@
-"""The commands that run an engine: run, sweep, verify, conformance, generate, variants, doctor."""
+"""The commands that run an engine: run, sweep, verify, conformance, variants, doctor."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from statistics import median
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,7 +10,11 @@ from hftlab.cli.options import Action, Given, Options, feed_of, show
 from hftlab.errors import ConfigError, HftlabError, check_range
 
 if TYPE_CHECKING:
+    import polars as pl
+
+    from hftlab.engine.engine import Engine
     from hftlab.engine.run import Run
+    from hftlab.feeds.feed import Feed
     from hftlab.settings import Record
 
 _SETTINGS = "backend book orders pool signal until strict"
@@ -41,16 +46,9 @@ def _run(given: Given) -> int:
     last: Run | None = None
     for _ in range(given.repeat):
         last = None  # before the next one: of several runs only one is in memory
-        try:
-            last = engine.run(feed, record=record)
-        except HftlabError as error:
-            # Write what was good before the error, then report it.
-            if error.run is not None:
-                _save(error.run, given)
-            raise
+        last = _recorded(engine, feed, record, given)
         elapsed_ns.append(last.elapsed_ns)
     assert last is not None
-    _save(last, given)
     if given.json:
         from hftlab.presentation.result import to_json
 
@@ -65,13 +63,42 @@ def _run(given: Given) -> int:
     return 0
 
 
-def _save(run: Run, given: Given) -> None:
+def _recorded(engine: Engine, feed: Feed, record: Record, given: Given) -> Run:
+    """A run whose rows are written while it goes on. What was good before an error is kept, then the error is reported."""
     from hftlab.presentation import output
 
-    if given.out:
-        output.write_parquet(given.out, run.frame)
+    failure: HftlabError | None = None
+    with ExitStack() as stack:
+        put = stack.enter_context(output.parquet_rows(given.out, _schema())) if given.out else None
+        try:
+            last = engine.run(feed, record, rows=put and (lambda columns: put(_frame(columns))))
+        except HftlabError as error:
+            if error.run is None:
+                raise
+            failure, last = error, error.run
+        if put and len(last.columns["index"]):  # an engine that keeps its rows to the end
+            put(last.frame)
     if given.order_stream:
-        output.write_bytes(given.order_stream, run.order_stream)
+        output.write_bytes(given.order_stream, last.order_stream)
+    if failure:
+        raise failure
+    return last
+
+
+def _frame(columns: dict[str, Any]) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.DataFrame(columns)
+
+
+def _schema() -> dict[str, Any]:
+    """The Polars type of each recorded column."""
+    import numpy as np
+    import polars as pl
+
+    from hftlab.engine.recording import ROW_DTYPE
+
+    return {name: pl.Series(np.zeros(1, ROW_DTYPE)[name]).dtype for name in ROW_DTYPE.names or ()}
 
 
 def _summary(run: Run, elapsed_ns: list[int]) -> dict[str, Any]:
@@ -134,21 +161,6 @@ def judged(verdict: Any, given: Given) -> int:
     """Show a verdict; the exit code is 1 if it is false."""
     show(verdict, given)
     return 0 if verdict else 1
-
-
-def generate(options: Options) -> Action:
-    """Write a synthetic feed: the same bytes for the same arguments."""
-    from hftlab.feeds.generate.synthetic import write
-
-    options.output("file", metavar="FILE", help="compressed if it ends in .gz")
-    options.generator(200_000)
-
-    def act(given: Given) -> int:
-        size = given.call(write, path=given.file)
-        print(f"{given.file}: {given.messages:,} messages, {size:,} bytes")
-        return 0
-
-    return act
 
 
 def variants(options: Options) -> Action:

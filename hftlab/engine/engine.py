@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from time import perf_counter_ns
 from typing import Any
@@ -131,7 +131,14 @@ class Engine:
         return self.implementation.session(settings or self.settings(record="none"))
 
     def run(
-        self, feed: Feed, record: Record = "all", latency: bool | str = False, *, keep: Keep = "samples", slowest: int = 0
+        self,
+        feed: Feed,
+        record: Record = "all",
+        latency: bool | str = False,
+        *,
+        keep: Keep = "samples",
+        slowest: int = 0,
+        rows: Callable[[Columns], object] | None = None,
     ) -> Run:
         """Run the whole feed.
 
@@ -139,6 +146,7 @@ class Engine:
         latency : True or "stages" stamps every stage of every message, "total" only its beginning and end
         keep    : of the stamps: "samples", counts ("histogram", for a feed of any length), or "both"
         slowest : keep so many of the slowest messages with those around them
+        rows    : is given the recorded rows block by block, by column, while the engine runs; `Run.frame` has none of them
         raises  : FeedError where the feed breaks off, FaultError under strict; .run of the error holds what was good before it
         """
         check_type("feed", feed, Feed, hint=" (hftlab.load, hftlab.synthetic or hftlab.EventFeed give one)")
@@ -152,8 +160,10 @@ class Engine:
                 stopped = step
                 if feed.warm_up and session.messages == feed.warm_up:
                     filled = session.counters()
+                _hand_over(session, rows)
         except FeedError as error:
             stopped = error
+        _hand_over(session, rows)
         run = Run(feed, self.backend, settings, session, self.variant, filled)
         run.wall_ns = perf_counter_ns() - start
         run.costs |= {name: ns - before[name] for name, ns in feed.spent_ns.items()}
@@ -163,6 +173,9 @@ class Engine:
         failure.run = run
         raise failure
 
+
+#: Recorded rows by column, as `Run.columns`.
+Columns = dict[str, np.ndarray[Any, Any]]
 
 #: Why an engine stopped early, and the stream offset of the block it was given.
 Stop = tuple[Problem, int]
@@ -190,6 +203,12 @@ def _drive_events(feed: Feed, session: Session) -> Iterator[Stop | None]:
             return
 
 
+def _hand_over(session: Session, rows: Callable[[Columns], object] | None) -> None:
+    """Give away the rows so far, if somebody takes them; an engine that cannot part with them keeps them to the end."""
+    if rows is not None and hasattr(session, "take_rows"):
+        rows(session.take_rows())
+
+
 def _error(problem: Problem, base: int, feed: Feed, run: Run) -> FeedError | FaultError:
     if problem.code != "fault":
         return problem.error(base, feed.name)
@@ -203,24 +222,31 @@ def decode(feed: Feed, backend: str | Engine = "auto") -> Events:
 
     raises : FeedError where the feed breaks off; .events of the error holds what was good before it
     """
-    check_type("feed", feed, Feed)
-    if feed.wire == "events":
-        return np.concatenate([np.empty(0, EVENT_DTYPE), *map(as_events, feed.event_blocks())])
-    engine = backend.implementation if isinstance(backend, Engine) else resolve(backend)[1]
-    joiner, parts, index = Joiner(feed.name), [np.empty(0, EVENT_DTYPE)], 0
+    parts: list[Events] = [np.empty(0, EVENT_DTYPE)]
     try:
-        for data in joiner.pieces(feed.blocks()):
-            events, used, problem = engine.decode(data)
-            parts.append(events)
-            index += len(events)
-            if problem:
-                raise Problem(*problem)._replace(message=index).error(joiner.base, feed.name)
-            joiner.used(data, used)
-        joiner.finish(index)
+        parts.extend(decoded(feed, backend))
     except FeedError as error:
         error.events = np.concatenate(parts)
         raise
     return np.concatenate(parts)
+
+
+def decoded(feed: Feed, backend: str | Engine = "auto") -> Iterator[Events]:
+    """The same block by block, for a feed of any length. raises : FeedError, after the events before it"""
+    check_type("feed", feed, Feed)
+    if feed.wire == "events":
+        yield from map(as_events, feed.event_blocks())
+        return
+    engine = backend.implementation if isinstance(backend, Engine) else resolve(backend)[1]
+    joiner, index = Joiner(feed.name), 0
+    for data in joiner.pieces(feed.blocks()):
+        events, used, problem = engine.decode(data)
+        yield events
+        index += len(events)
+        if problem:
+            raise Problem(*problem)._replace(message=index).error(joiner.base, feed.name)
+        joiner.used(data, used)
+    joiner.finish(index)
 
 
 def synthetic(

@@ -191,6 +191,11 @@ class PythonSession:
             "memory": self.book.memory(),
         }
 
+    def take_rows(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The rows recorded since the last call, which are then in neither the next nor `finish`."""
+        rows, self._rows = self._rows, Rows()
+        return rows.columns()
+
     def finish(self) -> SessionResult:
         """Everything the run produced, as plain values and arrays; see session.Session.
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from hftlab.events import EVENT_DTYPE, Events, Kind, Side
 from hftlab.feeds.feed import Chunk
-from hftlab.feeds.records import MODIFY, MOST_SYMBOLS, Orders, RecordFeed
+from hftlab.feeds.records import MODIFY, MOST_SYMBOLS, RecordFeed, orders
 
 VERSIONS = (1, 2, 3)
 PRICE_SCALE = 10**9
@@ -103,9 +103,13 @@ class DbnFeed(RecordFeed):
         self._numbers = {number: index for index, number in enumerate(self.metadata.names, start=1)}
         self._names = ["", *self.metadata.names.values()]
         self._check_count(0)
-        if not self._numbers:  # nothing is named: the numbers that occur are the names
-            for _, records in self._runs():
-                self._number(records)
+        if not self._numbers:
+            self._learn()
+
+    def _learn(self) -> None:
+        """Number the instruments that no mapping names."""
+        for _, records in self._runs():
+            self._number(records)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -113,10 +117,10 @@ class DbnFeed(RecordFeed):
         return tuple(self._names)
 
     def _records(self) -> Iterator[Chunk]:
-        orders = Orders()
+        state = orders()
         for _, records in self._runs():
             events = self._events(records)
-            orders.resolve(events, (records["action"] == ord("M")).astype(np.uint8) * np.uint8(MODIFY))
+            state.resolve(events, (records["action"] == ord("M")).astype(np.uint8) * np.uint8(MODIFY))
             yield Chunk(events, records["ts_recv"].copy(), records["flags"] & F_LAST != 0)
 
     def _events(self, records: Events) -> Events:

@@ -21,7 +21,7 @@ from hftlab.events import EVENT_DTYPE, Events, Kind, as_events
 from hftlab.feeds.frames import Block, Message, learn_name, walk
 from hftlab.presentation.document import Table, table
 
-_NO_PRICE = -(2**63)  # has no negative, which a side-signed price needs
+NO_PRICE = -(2**63)  # has no negative, which a side-signed price needs
 
 
 class Chunk(NamedTuple):
@@ -181,7 +181,7 @@ class BytesFeed(Feed):
     @cached_property
     def symbols(self) -> tuple[str, ...]:
         """By stock locate, as far as these messages tell."""
-        return stock_names(messages(self))
+        return by_locate(stock_names(messages(self)))
 
     @cached_property
     def _filled(self) -> int:
@@ -223,7 +223,7 @@ class EventFeed(Feed):
         check_choice("epoch", epoch, ("midnight", "unix"))
         events = as_events(array).copy()
         _refuse(events, "kind", events["kind"] > max(Kind), f"between 0 and {int(max(Kind))}")
-        _refuse(events, "price", events["price"] == _NO_PRICE, f"above {_NO_PRICE}")
+        _refuse(events, "price", events["price"] == NO_PRICE, f"above {NO_PRICE}")
         self._whole = Chunk(
             events, _beside("recv_ns", recv_ns, np.uint64, len(events)), _beside("event_end", event_end, np.bool_, len(events))
         )
@@ -333,9 +333,14 @@ def _cut_events(feed: Feed, every: int) -> Iterator[Events]:
     yield from rest
 
 
-def stock_names(whole: Iterator[Message]) -> tuple[str, ...]:
-    """Symbols by stock locate, "" where none is given: from the stock directory (R), or from the first add where R is missing."""
+def stock_names(whole: Iterator[Message]) -> dict[int, bytes]:
+    """The stock of each locate: from the stock directory (R), or from the first add where R is missing."""
     names: dict[int, bytes] = {}
     for data, at, _ in whole:
         learn_name(names, data, at)
+    return names
+
+
+def by_locate(names: dict[int, bytes]) -> tuple[str, ...]:
+    """Names by number, "" where there is none."""
     return tuple(names.get(locate, b"").decode("latin-1").strip() for locate in range(max(names, default=0) + 1))

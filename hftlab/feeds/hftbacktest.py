@@ -21,7 +21,7 @@ from numpy.lib import format as npy
 from hftlab.errors import FeedError
 from hftlab.events import EVENT_DTYPE, Events, Kind, Side
 from hftlab.feeds.feed import Chunk, Feed, unknown_symbol
-from hftlab.feeds.records import MODIFY, MOST_QTY, Levels, Orders, RecordFeed, whole_events
+from hftlab.feeds.records import MODIFY, MOST_QTY, Levels, RecordFeed, orders, whole_events
 from hftlab.presentation.output import atomic_path
 
 ROW_DTYPE = np.dtype(
@@ -113,14 +113,14 @@ class NpzFeed(RecordFeed):
         return whole_events(self._chunks())
 
     def _chunks(self) -> Iterator[tuple[Chunk, Any]]:
-        levels, orders = Levels(), Orders()
+        levels, state = Levels(), orders()
         for index, rows in self._rows():
             places = np.flatnonzero(rows["ev"] & EXCH)
             if len(places) < len(rows):
                 self.skipped["rows only say that something came here later"] += len(rows) - len(places)
             there = rows[places]
             events, codes = self._events(there, index + places), (there["ev"] & 0xFF).astype(np.int64)
-            orders.resolve(events, (codes == MODIFY_ORDER).astype(np.uint8) * np.uint8(MODIFY))
+            state.resolve(events, (codes == MODIFY_ORDER).astype(np.uint8) * np.uint8(MODIFY))
             events, source = _levels(events, codes, levels)
             recv_ns = there["local_ts"].astype(np.uint64)[source]
             yield Chunk(events, recv_ns), events["ts_ns"]

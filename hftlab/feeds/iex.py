@@ -20,16 +20,16 @@ from hftlab.errors import WireError
 from hftlab.events import EVENT_DTYPE, Kind, Side
 from hftlab.feeds.feed import Chunk
 from hftlab.feeds.pcap import Capture, first_payloads, is_capture
-from hftlab.feeds.records import MODIFY, MOST_SYMBOLS, RESET, Orders, RecordFeed, whole_events
+from hftlab.feeds.records import MODIFY, MOST_SYMBOLS, RESET, Orders, RecordFeed, orders, whole_events
 from hftlab.protocols import moldudp64
 
 PROTOCOL = 0x8005  # DEEP+
 OTHERS = {0x8003: "TOPS", 0x8004: "DEEP"}  # price levels alone
 _SEGMENT = Struct("<BxHIIHHqqq")
-_HEAD = Struct("<cBq8s")  # type, a byte of flags or state, time, symbol
-_ORDER = Struct("<cBq8sQIq")  # a, M, L: id, size, price
-_DELETE = Struct("<cBq8sQ")
-_TRADE = Struct("<cBq8sIq")  # T, B: size, price
+_HEAD = Struct("<cBQ8s")  # type, a byte of flags or state, time, symbol
+_ORDER = Struct("<cBQ8sQIq")  # a, M, L: id, size, price
+_DELETE = Struct("<cBQ8sQ")
+_TRADE = Struct("<cBQ8sIq")  # T, B: size, price
 _BODIES = {b"a": _ORDER, b"M": _ORDER, b"L": _ORDER, b"R": _DELETE, b"T": _TRADE, b"B": _TRADE}
 _KINDS = {b"a": Kind.ADD, b"M": Kind.REPLACE, b"L": Kind.EXECUTE, b"R": Kind.DELETE, b"T": Kind.TRADE, b"C": Kind.CLEAR}
 _SIDES = {ord("8"): Side.BID, ord("5"): Side.ASK}
@@ -98,13 +98,13 @@ class IexFeed(RecordFeed):
         return whole_events((chunk, chunk.events["ts_ns"]) for chunk in self._chunks())
 
     def _chunks(self) -> Iterator[Chunk]:
-        orders, rows, numbers = Orders(), list[tuple[Any, ...]](), self._numbers
+        state, rows, numbers = orders(), list[tuple[Any, ...]](), self._numbers
         for ts_ns, message in self._messages():
             rows.append((*_row(message, numbers), ts_ns))
             if len(rows) == _CHUNK:
-                yield _chunk(orders, rows)
+                yield _chunk(state, rows)
                 rows = []
-        yield _chunk(orders, rows)
+        yield _chunk(state, rows)
 
 
 def _row(message: bytes, numbers: dict[bytes, int]) -> tuple[int, ...]:
@@ -125,9 +125,9 @@ def _row(message: bytes, numbers: dict[bytes, int]) -> tuple[int, ...]:
     return ts_ns, order, 0, price, qty, numbers[symbol], _KINDS.get(kind, Kind.OTHER), side, place
 
 
-def _chunk(orders: Orders, rows: list[tuple[Any, ...]]) -> Chunk:
+def _chunk(state: Orders, rows: list[tuple[Any, ...]]) -> Chunk:
     events = np.array([row[:8] for row in rows], EVENT_DTYPE)
-    orders.resolve(events, np.array([row[8] for row in rows], np.uint8))
+    state.resolve(events, np.array([row[8] for row in rows], np.uint8))
     return Chunk(events, np.array([row[9] for row in rows], np.uint64))
 
 

@@ -8,13 +8,16 @@ from functools import cached_property
 from pathlib import Path
 
 from hftlab.errors import FeedError, check_type
-from hftlab.feeds.feed import Feed, stock_names, unknown_symbol
-from hftlab.feeds.frames import Block, frame_problem, walk
-from hftlab.feeds.source import BLOCK, Source
+from hftlab.feeds.feed import Feed, by_locate, stock_names, unknown_symbol
+from hftlab.feeds.frames import Block, Joiner, Problem, frame_problem, learn_name, walk
+from hftlab.feeds.source import BLOCK, Source, rust
 from hftlab.protocols.itch_messages import SIZES
+from hftlab.settings import Settings
 
 #: The first 10,000 messages of one stock on one real morning.
 AAPL_MORNING = "itch50/aapl_20200130_first10k.itch"
+
+_NAMING = b"RAF"  # types that give a stock locate its name
 
 
 class ItchFeed(Feed):
@@ -32,12 +35,12 @@ class ItchFeed(Feed):
     ) -> None:
         self._source = Source(source, name)
         self.name = self._source.name
-        self._locates = frozenset(self._locate(symbol) for symbol in check_type("symbols", symbols, Iterable))
+        self._locates = self._find(check_type("symbols", symbols, Iterable))
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
         """By stock locate: from the stock directory (R), or from the first add where R is missing. Walks the whole feed."""
-        return stock_names(walk(self._whole(), self.name))
+        return by_locate(self._names())
 
     def blocks(self) -> Iterator[Block]:
         return self._filtered() if self._locates else self._whole()
@@ -46,7 +49,59 @@ class ItchFeed(Feed):
         """Every message, of whatever symbol."""
         return self._source.blocks()
 
-    def _filtered(self) -> Iterator[bytes]:
+    def _names(self) -> dict[int, bytes]:
+        """The stock of each locate, as the whole feed tells. raises : FeedError for what is no message, or breaks off"""
+        extension = rust()
+        if extension is None:
+            return stock_names(walk(self._whole(), self.name))
+        session, joiner = extension.session(Settings(until="tick", record="none")), Joiner(self.name)
+        for data in joiner.pieces(self._whole()):
+            used, problem = session.push(data)
+            if problem:
+                raise Problem(*problem).error(joiner.base, self.name)
+            joiner.used(data, used)
+        joiner.finish(session.messages)
+        names: dict[int, bytes] = session.names()
+        return names
+
+    def _find(self, symbols: Iterable[str]) -> frozenset[int]:
+        """The locates of some stocks, looking no farther into the feed than is needed to find them."""
+        names: dict[int, bytes] = {}
+        wanted = {symbol.encode("latin-1", "replace").ljust(8): symbol for symbol in symbols}
+        if not wanted:
+            return frozenset()
+        missing = set(wanted)
+        for data, at, _ in walk(self._whole(), self.name):
+            if data[at] in _NAMING:
+                learn_name(names, data, at)
+                missing.discard(names.get(data[at + 1] << 8 | data[at + 2], b""))
+                if not missing:
+                    break
+        for symbol in wanted.values():
+            if not symbol or symbol.encode("latin-1", "replace").ljust(8) not in names.values():
+                raise unknown_symbol(symbol, by_locate(names))
+        return frozenset(locate for locate, name in names.items() if name in wanted)
+
+    def _filtered(self) -> Iterator[Block]:
+        extension = rust()
+        if extension is None:
+            yield from self._filtered_by_walking()
+            return
+        joiner, locates = Joiner(self.name), sorted(self._locates)
+        for data in joiner.pieces(self._whole()):
+            out, used, problem = extension.select(data, locates)
+            if out:
+                yield out
+            if problem:
+                self._names()  # counts the messages before it, and raises
+            joiner.used(data, used)
+        try:
+            joiner.finish(0)
+        except FeedError:
+            self._names()
+            raise
+
+    def _filtered_by_walking(self) -> Iterator[bytes]:
         out = bytearray()
         for data, at, size in walk(self._whole(), self.name):
             locate = data[at + 1] << 8 | data[at + 2] if size > 2 else 0
@@ -56,11 +111,6 @@ class ItchFeed(Feed):
                     yield bytes(out)
                     out.clear()
         yield bytes(out)
-
-    def _locate(self, symbol: str) -> int:
-        if symbol and symbol in self.symbols:
-            return self.symbols.index(symbol)
-        raise unknown_symbol(symbol, self.symbols)
 
 
 class Itch:

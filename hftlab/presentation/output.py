@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Full, Queue
+from threading import Thread
 from typing import Any
 
 from hftlab.errors import OutputError
+
+_WAITING = 4  # frames that wait to be written
+_ROW_GROUP = 1 << 20
+_PATIENCE_S = 0.1  # how soon it is noticed that nothing is written any more
 
 
 @contextmanager
@@ -62,6 +68,51 @@ def write_parquet(path: str | Path, frame: Any) -> None:
             frame.write_parquet(file)
     except PolarsError as error:
         raise OutputError(f"{path}: cannot be written: {error}") from None
+
+
+@contextmanager
+def parquet_rows(path: str | Path, schema: dict[str, Any]) -> Iterator[Callable[[Any], None]]:
+    """A Parquet file that is written while its rows come: give Polars frames to what this yields, of any size.
+
+    A thread of its own compresses row groups and writes them; what waits for it is bounded. Whole or not at all.
+
+    schema : Polars type by column
+    raises : OutputError
+    """
+    import polars as pl
+    from polars.io.plugins import register_io_source
+
+    waiting: Queue[Any] = Queue(_WAITING)
+    failure: list[BaseException] = []
+
+    def frames(*_: Any) -> Iterator[Any]:
+        while (frame := waiting.get()) is not None:
+            yield frame
+
+    def work(target: Path) -> None:
+        try:
+            rows = register_io_source(frames, schema=pl.Schema(schema))
+            with target.open("wb") as file:  # the name may be none that Polars could open
+                rows.sink_parquet(file, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP, maintain_order=True)
+        except BaseException as error:
+            failure.append(error)
+
+    def put(frame: Any) -> None:
+        while thread.is_alive():
+            with suppress(Full):
+                waiting.put(frame, timeout=_PATIENCE_S)
+                return
+
+    with atomic_path(path) as beside:
+        thread = Thread(target=work, args=(beside,), name="hftlab-parquet", daemon=True)
+        thread.start()
+        try:
+            yield put
+        finally:
+            put(None)
+            thread.join()
+        if failure:
+            raise OutputError(f"{path}: cannot be written: {failure[0]}") from failure[0]
 
 
 def check_writable(path: str | Path) -> None:

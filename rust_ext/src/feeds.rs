@@ -46,6 +46,8 @@ struct Left {
     instrument: u16,
     price: i64,
     qty: i64,
+    /// Fills reported that are not taken off yet.
+    filled: i64,
 }
 
 /// What is left of each live order, by which a modify becomes what the book knows.
@@ -76,11 +78,11 @@ impl Orders {
         let Event { order_id, instrument, price, qty, .. } = *event;
         match event.kind {
             kind::ADD => {
-                self.live.insert(order_id, Left { instrument, price, qty: qty.into() });
+                self.live.insert(order_id, Left { instrument, price, qty: qty.into(), filled: 0 });
             }
             kind::CANCEL | kind::EXECUTE => {
                 if let Some(left) = self.live.get_mut(&order_id) {
-                    left.qty -= i64::from(qty);
+                    (left.qty, left.filled) = (left.qty - i64::from(qty), 0);
                     if left.qty <= 0 {
                         self.live.remove(&order_id);
                     }
@@ -88,6 +90,11 @@ impl Orders {
             }
             kind::DELETE => {
                 self.live.remove(&order_id);
+            }
+            kind::TRADE => {
+                if let Some(left) = self.live.get_mut(&order_id).filter(|left| left.price == price) {
+                    left.filled += i64::from(qty);
+                }
             }
             kind::CLEAR => self.live.retain(|_, left| left.instrument != instrument),
             _ => {}
@@ -97,10 +104,11 @@ impl Orders {
     /// Kind, quantity and new id.
     fn modify(&mut self, event: &Event, reset: bool) -> (u8, u32, u64) {
         let Event { order_id, instrument, price, qty, .. } = *event;
-        let now = Left { instrument, price, qty: qty.into() };
+        let now = Left { instrument, price, qty: qty.into(), filled: 0 };
         let Some(before) = self.live.insert(order_id, now) else { return (kind::ADD, qty, 0) };
         let less = before.qty - i64::from(qty);
-        if reset || price != before.price || less < 0 {
+        let refreshed = before.filled >= before.qty; // all that was shown is filled: what stands there now came from behind
+        if reset || price != before.price || less < 0 || (refreshed && qty > 0) {
             return (kind::REPLACE, qty, order_id);
         }
         if qty == 0 {

@@ -221,11 +221,11 @@ def test_a_name_that_is_not_utf8_is_written(day: Path, tmp_path: Path) -> None:
 _KILLED = """
 import os, polars, sys
 from hftlab.cli.main import main
-def half(self, file):
+def half(self, file, **options):
     file.write(b"PAR1 half of it")
     file.flush()
     os.kill(os.getpid(), int(sys.argv[1]))
-polars.DataFrame.write_parquet = half
+polars.LazyFrame.sink_parquet = half
 sys.exit(main(["run", sys.argv[2], "--backend", "python", "--out", sys.argv[3]]))
 """
 

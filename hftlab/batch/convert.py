@@ -1,0 +1,285 @@
+"""A file of market data as another one, or as tables: a whole day streams through, memory is bounded.
+
+out.npz          hftbacktest's rows of one symbol
+out.parquet      the event records, with the times of receipt and the ends of events where they are known
+out.itch[.gz]    framed ITCH 5.0, of what carries it (a capture, a filtered day)
+out/ (a folder)  a Parquet file for each of the tables
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from hftlab.engine.engine import Engine, decode, decoded
+from hftlab.engine.recording import ROW_DTYPE
+from hftlab.errors import ConfigError, check_choice
+from hftlab.events import EVENT_DTYPE, Events, Kind
+from hftlab.feeds import hftbacktest
+from hftlab.feeds.feed import EventFeed, Feed, messages
+from hftlab.feeds.reader import load
+from hftlab.presentation.document import Table, table
+from hftlab.presentation.output import atomic_path, parquet_rows
+from hftlab.presentation.result import Result, require_schema
+from hftlab.protocols.itch_messages import MESSAGES, fields
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    Put = Callable[[pl.DataFrame], None]
+
+TABLES = ("bbo", "trades", "depth", "orders", "noii", "halts", "symbols")
+_BBO = ("index", "ts_ns", "instrument", "bid_price", "bid_qty", "ask_price", "ask_qty")
+_WIRE = {"noii": "I", "halts": "Hh", "symbols": "R"}  # tables whose rows are messages of ITCH of these types
+_PRINTS = (Kind.EXECUTE, Kind.TRADE)
+
+
+@dataclass(frozen=True)
+class Conversion(Result):
+    """What `convert` wrote: rows by table or file, and whether the book kept its rules.
+
+    faults  : events the book refused, by reason; crossed: changes of the touch after which a book was locked or crossed
+    live    : orders that were live at the end; None where no book was built
+    """
+
+    schema: ClassVar[str] = "conversion/1"
+    source: str
+    target: str
+    messages: int
+    rows: dict[str, int]
+    faults: dict[str, int]
+    crossed: int
+    live: int | None
+
+    def headline(self) -> str:
+        return f"{self.source} -> {self.target}: {self.messages:,} messages"
+
+    def tables(self) -> list[Table]:
+        return [table("", ("written", "rows"), [(name, f"{count:,}") for name, count in self.rows.items()], words=1)]
+
+    def notes(self) -> list[str]:
+        if self.live is None:
+            return []
+        refused = ", ".join(f"{reason} {count:,}" for reason, count in self.faults.items()) or "no event"
+        return [f"the book refused {refused}; it was locked or crossed {self.crossed:,} times; {self.live:,} orders are left"]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"schema": self.schema, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, payload: dict[str, Any]) -> Self:
+        require_schema(payload, cls.schema)
+        return cls(**{name: value for name, value in payload.items() if name != "schema"})
+
+
+def convert(
+    source: str, target: str, *, tables: Sequence[str] = (), symbols: Iterable[str] = (), backend: str = "auto"
+) -> Conversion:
+    """Convert a file; what it becomes, the end of the name of `target` says.
+
+    source  : a file of any format that a reader knows
+    target  : .npz, .parquet, .itch or .itch.gz; anything else is a folder for tables
+    tables  : which tables: bbo trades depth orders noii halts symbols; default: all that the format has
+    symbols : keep only these
+    backend : the engine that builds the books
+    raises  : FeedError, UnknownName, ConfigError, OutputError; a file is written whole or not at all
+    """
+    feed, path = load(source, symbols), Path(target)
+    names = tuple(name for text in tables for name in text.split(","))
+    for name in names:
+        check_choice("table", name, TABLES)
+    if path.suffix == ".npz":
+        return _as_npz(feed, path, backend)
+    if path.suffix == ".parquet":
+        return _as_records(feed, path, backend)
+    if path.name.endswith((".itch", ".itch.gz")):
+        return _as_itch(feed, path)
+    return _as_tables(feed, path, names, backend)
+
+
+def _written(feed: Feed, path: Path, messages: int, rows: dict[str, int]) -> Conversion:
+    return Conversion(feed.name, str(path), messages, rows, {}, 0, None)
+
+
+def _as_npz(feed: Feed, path: Path, backend: str) -> Conversion:
+    if feed.wire == "itch":
+        feed = EventFeed(decode(feed, backend), symbols=feed.symbols, price_scale=feed.price_scale, name=feed.name)
+    names = [name for name in feed.symbols if name]
+    if len(set(names)) != 1:
+        present = sorted(set(np.concatenate([np.unique(events["instrument"]) for events in feed.event_blocks()])) - {0})
+        names = [feed.symbols[number] for number in present]
+    if len(names) != 1:
+        raise ConfigError(f"symbols must be one for .npz, which holds one asset, got {len(names)}: {', '.join(names[:8])}")
+    count = hftbacktest.write(feed, path, names[0])
+    return _written(feed, path, count, {path.name: count})
+
+
+def _as_records(feed: Feed, path: Path, backend: str) -> Conversion:
+    import polars as pl
+
+    kinds = {name: pl.Series(np.zeros(1, EVENT_DTYPE)[name]).dtype for name in EVENT_DTYPE.names or ()}
+    chunks = feed.chunks() if feed.wire == "events" else ((events, None, None) for events in decoded(feed, backend))
+    whole = iter(chunks)
+    first = next(whole, (np.empty(0, EVENT_DTYPE), None, None))
+    known = zip(("recv_ns", "event_end"), (pl.UInt64, pl.Boolean), first[1:], strict=True)
+    beside: dict[str, Any] = {name: kind for name, kind, column in known if column is not None}
+    with parquet_rows(path, {**kinds, **beside}) as put:
+        count = sum(_put_records(put, chunk, beside) for chunk in chain([first], whole))
+    return _written(feed, path, count, {path.name: count})
+
+
+def _put_records(put: Put, chunk: Any, beside: dict[str, Any]) -> int:
+    import polars as pl
+
+    events, recv_ns, event_end = chunk
+    columns = {name: np.ascontiguousarray(events[name]) for name in events.dtype.names or ()}
+    columns |= {name: column for name, column in (("recv_ns", recv_ns), ("event_end", event_end)) if name in beside}
+    put(pl.DataFrame(columns))
+    return len(events)
+
+
+def _as_itch(feed: Feed, path: Path) -> Conversion:
+    if feed.wire != "itch":
+        raise ConfigError(f"target must be .parquet, .npz or a folder for a feed of records, got {path.name}")
+    count = 0
+    with atomic_path(path) as beside, beside.open("wb") as file:
+        packed = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) if path.suffix == ".gz" else file
+        for data, at, size in messages(feed):
+            packed.write(data[at - 2 : at + size])
+            count += 1
+        if packed is not file:
+            packed.close()
+    return _written(feed, path, count, {path.name: count})
+
+
+def _as_tables(feed: Feed, folder: Path, names: Sequence[str], backend: str) -> Conversion:
+    has = [name for name in TABLES if name not in _WIRE or feed.wire == "itch"]
+    for name in names:
+        check_choice(f"table of {feed.format or 'this feed'}", name, has)
+    wanted = list(names) or has
+    book = _Books(feed, folder, wanted, backend)
+    rows = {**book.rows, **_event_tables(feed, folder, wanted, backend), **_wire_tables(feed, folder, wanted)}
+    rows = {name: rows[name] for name in wanted}
+    run = book.run
+    return Conversion(feed.name, str(folder), run.messages, rows, run.faults, book.crossed, run.memory["live_orders"])
+
+
+class _Books:
+    """The tables of the book: bbo while the engine runs, depth at its end; and how often a book was locked or crossed."""
+
+    def __init__(self, feed: Feed, folder: Path, wanted: Sequence[str], backend: str) -> None:
+        import polars as pl
+
+        self.rows = {"bbo": 0, "depth": 0}
+        self.crossed = 0
+        kinds = {name: pl.Series(np.zeros(1, ROW_DTYPE)[name]).dtype for name in _BBO}
+        with ExitStack() as stack:
+            self._put = stack.enter_context(parquet_rows(folder / "bbo.parquet", kinds)) if "bbo" in wanted else None
+            self.run = Engine(backend, until="book").run(feed, "top", rows=self._take)
+            if len(self.run.columns["index"]):  # an engine that kept them to the end
+                self._take(self.run.columns)
+        if "depth" in wanted:
+            self._depth(feed, folder)
+
+    def _take(self, columns: dict[str, Any]) -> None:
+        import polars as pl
+
+        bid, ask = columns["bid_price"], columns["ask_price"]
+        self.crossed += int(((bid >= ask) & (columns["bid_qty"] > 0) & (columns["ask_qty"] > 0)).sum())
+        self.rows["bbo"] += len(bid)
+        if self._put:
+            self._put(pl.DataFrame({name: np.ascontiguousarray(columns[name]) for name in _BBO}))
+
+    def _depth(self, feed: Feed, folder: Path) -> None:
+        """Every price level that is left at the end."""
+        import polars as pl
+
+        schema = {"instrument": pl.UInt16, "side": pl.String, "price": pl.Int64, "qty": pl.UInt64, "orders": pl.UInt32}
+        with parquet_rows(folder / "depth.parquet", schema) as put:
+            for number, name in enumerate(feed.symbols):
+                if not name:
+                    continue
+                levels = self.run.book(name).select(pl.lit(number).cast(pl.UInt16).alias("instrument"), pl.all())
+                put(levels)
+                self.rows["depth"] += len(levels)
+
+
+def _event_tables(feed: Feed, folder: Path, wanted: Sequence[str], backend: str) -> dict[str, int]:
+    """orders: every event that acts on one; trades: every print, an execution at the price of the order it took."""
+    import polars as pl
+
+    names = [name for name in ("trades", "orders") if name in wanted]
+    rows = dict.fromkeys(names, 0)
+    if not names:
+        return rows
+    kinds = {"index": pl.UInt64, **{name: pl.Series(np.zeros(1, EVENT_DTYPE)[name]).dtype for name in EVENT_DTYPE.names or ()}}
+    with ExitStack() as stack:
+        puts = {name: stack.enter_context(parquet_rows(folder / f"{name}.parquet", kinds)) for name in names}
+        resting, index = _Resting(), 0
+        for events in decoded(feed, backend):
+            prices = resting.prices(events)
+            chosen = {
+                "trades": np.isin(events["kind"], _PRINTS),
+                "orders": ~np.isin(events["kind"], (Kind.OTHER, Kind.STATUS, Kind.TRADE)),
+            }
+            for name, put in puts.items():
+                at = np.flatnonzero(chosen[name])
+                some = events[at]
+                columns = {column: np.ascontiguousarray(some[column]) for column in EVENT_DTYPE.names or ()}
+                put(pl.DataFrame({"index": (index + at).astype(np.uint64), **columns, "price": prices[at]}))
+                rows[name] += len(at)
+            index += len(events)
+    return rows
+
+
+class _Resting:
+    """The price of each order that rests, so that an execution that does not name one has it."""
+
+    def __init__(self) -> None:
+        self._prices: dict[int, int] = {}
+
+    def prices(self, events: Events) -> Any:
+        """(n,) i64: the price of each event, of an execution that of the order it takes, if the wire names none."""
+        out, prices = events["price"].copy(), self._prices
+        acting = np.flatnonzero(np.isin(events["kind"], (Kind.ADD, Kind.REPLACE, Kind.DELETE, Kind.EXECUTE)))
+        some = events[acting]
+        columns = (some[name].tolist() for name in ("kind", "order_id", "new_order_id", "price"))
+        for row, kind, order, new, price in zip(acting.tolist(), *columns, strict=True):
+            if kind == Kind.ADD:
+                prices[order] = price
+            elif kind == Kind.EXECUTE:
+                out[row] = price or prices.get(order, 0)
+            else:
+                prices.pop(order, None)
+                if kind == Kind.REPLACE:
+                    prices[new] = price
+        return out
+
+
+def _wire_tables(feed: Feed, folder: Path, wanted: Sequence[str]) -> dict[str, int]:
+    """Messages of ITCH, field by field."""
+    import polars as pl
+
+    names = [name for name in _WIRE if name in wanted]
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    letters = {ord(letter): name for name in names for letter in _WIRE[name]}
+    for data, at, size in messages(feed) if names else _nothing():
+        if (name := letters.get(data[at])) is not None:
+            found[name].append(fields(bytes(data[at : at + size])))
+    for name, rows in found.items():
+        parts = {part.name: part.ascii for letter in _WIRE[name] for part in MESSAGES[letter].parts}
+        schema = {part: pl.String if text else pl.UInt64 for part, text in parts.items()}
+        with parquet_rows(folder / f"{name}.parquet", schema) as put:
+            put(pl.DataFrame([{part: row.get(part) for part in parts} for row in rows], schema=schema))
+    return {name: len(rows) for name, rows in found.items()}
+
+
+def _nothing() -> Iterator[Any]:
+    return iter(())
