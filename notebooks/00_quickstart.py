@@ -115,7 +115,7 @@ print("order bytes of every engine here:", digests)
 # %%
 guess_one, guess_market = 10, 10  # yours
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "timeout-300"]
 report = hftlab.bench(messages=MESSAGES // 2, rounds=ROUNDS, seed=SEED)
 report
 

@@ -134,7 +134,7 @@ show(moved.filter(pl.col("levels").is_in(INSTRUMENTS)), **{"moved by an insertio
 # %% [markdown]
 # Now the same plot with one more curve: the ladder, which `best` uses.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "timeout-300"]
 three = hftlab.scaling("depth", DEPTHS, ["book=btree", "book=sorted", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
 three.plot()
 
@@ -168,7 +168,7 @@ claim("the ladder with 1,000 levels, most of them outside its window / with 100"
 # %%
 guess_hundred, guess_million = 1.2, 1.2  # your guesses
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "timeout-300"]
 orders = hftlab.scaling("orders", ORDERS, ["orders=std", "orders=fast", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
 orders.plot()
 
@@ -259,7 +259,7 @@ claim("summed over the sizes, tree / ladder", total["book=btree"] / min(total["b
 # better structure gain?) and from the best one (what does each naive one lose?). The grey band is the A/A control: an engine
 # against itself.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "timeout-300"]
 market = hftlab.synthetic("market", MARKET, seed=SEED)
 ablation = hftlab.ablate(market, rounds=max(ROUNDS, 31), seed=SEED)
 kinds = ablation.market.kinds

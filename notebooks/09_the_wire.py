@@ -170,7 +170,7 @@ lost(curves)
 # One line loses its share. Now change one thing at a time: a second line; then retransmission requests for what neither line
 # delivered; and, as a trap, two lines through one cable, which lose the *same* datagrams.
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output", "timeout-300"]
 curves |= {
     "two lines": simulated(lines=2),
     "two lines, and requests": simulated(lines=2, requests=True),

@@ -65,7 +65,7 @@ guess_optimisations = 10
 # round. A grey or blue bar is a whole time per message; a bar in between extends from the time before a step to the time after
 # it. The axis is logarithmic: equal lengths are equal *factors*.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "timeout-300"]
 every = factorial(feed, rounds=PAIRED, python=True)
 charts.waterfall_chart(every.path(every.axes), "From the Python engine to the best one", every.subtitle())
 
@@ -136,7 +136,7 @@ ablation.forest()
 # baseline is our own Python engine, which does the whole work. The cost of a stage is the difference of two whole passes of one
 # round, without stamps.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "timeout-300"]
 first = legacy_method(rounds=11)
 report = hftlab.bench(messages=MESSAGES // 2, rounds=ROUNDS, seed=SEED)
 was = first.frame().filter(pl.col("source").is_in(["published", "legacy method, here"]))

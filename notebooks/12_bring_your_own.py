@@ -174,7 +174,7 @@ claim("reference / SortedDict book", sorted_book.metrics[0].paired, below=0.8)
 #
 # Here is the usual table, with your own engine in it:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "timeout-300"]
 bench = hftlab.bench(feed, rounds=ROUNDS, engines=[place])
 bench.plot()
 
