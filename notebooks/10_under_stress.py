@@ -288,6 +288,15 @@ assert set(after) == {"stale"}
 # is that of the whole path, and the part that puts retransmitted datagrams in order, the arbiter, is the same Python code before
 # either engine. Offered three times the capacity of *its* path, the faster one drops more messages, and all of them must be
 # retransmitted through the same arbiter: compare the counts above.
+#
+# ## Faults and recovery
+#
+# Load is not the only stress. Lines fail, connections break in the middle of an order, processes crash and restart.
+# `hftlab.loadtest.inject_faults` starts a real exchange and a real trader on loopback, injects a fault, and checks the result. It
+# accepts two outcomes: the book equals the fault-free one, bit for bit; or it is *stale*, and the trader does not trade any
+# more. No order may be sent twice, and none may be lost silently.
+#
+# **Predict,** for each: is the book complete at the end? And is an order lost?
 
 # %%
 WHOLE, STALE = "book as without the fault", "stale to the end"
