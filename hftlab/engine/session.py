@@ -63,7 +63,8 @@ class Session(Protocol):
     """One run of an engine: state that lives from the first message to the last.
 
     What an engine does not offer it leaves out or answers with NotImplementedError, and the conformance suite skips it: `push`
-    and `message` where there is no wire format, `push_events`, `apply`, and the questions `best`, `depth`, `queue`, `locate`.
+    and `message` where there is no wire format, `push_events`, `apply`, the questions `best`, `depth`, `queue`, `locate`, and
+    `take_rows`, which gives the rows recorded since the last call, by column, so that a long run need not keep them.
     """
 
     messages: int  # run so far

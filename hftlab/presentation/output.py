@@ -13,7 +13,7 @@ from typing import Any
 from hftlab.errors import OutputError
 
 _WAITING = 4  # frames that wait to be written
-_ROW_GROUP = 1 << 20
+_ROW_GROUP = 1 << 18
 _PATIENCE_S = 0.1  # how soon it is noticed that nothing is written any more
 
 

@@ -88,9 +88,9 @@ def test_files_become_other_files(day: Path, tmp_path: Path, capsys: pytest.Capt
         assert text in capsys.readouterr().err
 
 
-def test_rows_are_written_while_the_engine_runs_and_are_the_same(day: Path, tmp_path: Path) -> None:
+def test_rows_are_written_while_the_engine_runs_and_are_the_same(day: Path, tmp_path: Path, backend: str) -> None:
     for record in ("all", "top"):
-        assert main(["run", str(day), "--backend", "python", "--record", record, "--out", str(tmp_path / "rows.parquet")]) == 0
+        assert main(["run", str(day), "--backend", backend, "--record", record, "--out", str(tmp_path / "rows.parquet")]) == 0
         rows = pl.read_parquet(tmp_path / "rows.parquet")
         assert rows.equals(hftlab.Engine("python").run(hftlab.load(day), record).frame, null_equal=True)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
