@@ -33,14 +33,16 @@ def order_flow_imbalance(before: Top, after: Top) -> int:
     pb0, qb0, pa0, qa0 = before
     pb, qb, pa, qa = after
     e = 0
-    if qb and (not qb0 or pb >= pb0):
-        e += qb
-    if qb0 and (not qb or pb <= pb0):
-        e -= qb0
-    if qa and (not qa0 or pa <= pa0):
-        e -= qa
-    if qa0 and (not qa or pa >= pa0):
-        e += qa0
+    if pb != pb0 or qb != qb0:  # a side that has not changed would add 0
+        if qb and (not qb0 or pb >= pb0):
+            e += qb
+        if qb0 and (not qb or pb <= pb0):
+            e -= qb0
+    if pa != pa0 or qa != qa0:
+        if qa and (not qa0 or pa <= pa0):
+            e -= qa
+        if qa0 and (not qa or pa >= pa0):
+            e += qa0
     return e
 
 
@@ -68,6 +70,7 @@ class Signal:
 
     def __init__(self, config: SignalConfig) -> None:
         self.decay, self.k, self.levels = float(config.decay), float(config.k), config.levels
+        self.rest = 1.0 - self.decay
         self.weights = tuple(map(float, config.weights))
         self.states: dict[int, State] = {}
 
@@ -137,6 +140,7 @@ class Signal:
         state.touch = (mid, spread, microprice, imbalance)
         if before is not _NO_TOUCH:  # both mids exist
             d = mid - before[0]
-            state.volatility = state.volatility * self.decay + ((1.0 - self.decay) * d) * d
+            state.volatility = state.volatility * self.decay + (self.rest * d) * d
         if spread > 0.0:
-            state.terms = (self.weights[0] * imbalance, (self.weights[2] * (microprice - mid)) / spread)
+            w0, _, w2, _, _ = self.weights
+            state.terms = (w0 * imbalance, (w2 * (microprice - mid)) / spread)
