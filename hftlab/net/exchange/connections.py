@@ -11,8 +11,8 @@ import socket
 import struct
 from collections import Counter
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
+from typing import Any, Protocol
 
-from hftlab.net.exchange.sessions import OrderSessions, Session
 from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.protocols.channel import SECOND_NS, Bucket
 from hftlab.protocols.soup_session import CloseReason
@@ -24,10 +24,20 @@ _WRITES = 4  # pieces written to one connection in one round
 HANG_UP_NS = SECOND_NS  # for a closed connection's last bytes, and for its client to close
 
 
+class Sessions(Protocol):
+    """What connections lead to: `OrderSessions` or `SnapshotSessions`; a session is a SoupBinTCP server with a bucket."""
+
+    def connect(self, peer: str, bucket: Bucket, now_ns: int) -> Any: ...
+    def received(self, session: Any, data: bytes, now_ns: int) -> None: ...
+    def due(self, session: Any, now_ns: int) -> None: ...
+    def ended(self, session: Any, now_ns: int) -> None: ...
+    def expire_orders(self, now_ns: int) -> None: ...
+
+
 class Connection:
     """One connection. pending : bytes that the socket did not take yet; deadline_ns : when a closed one is dropped."""
 
-    def __init__(self, link: socket.socket, session: Session) -> None:
+    def __init__(self, link: socket.socket, session: Any) -> None:
         self.link, self.session = link, session
         self.pending = b""
         self.deadline_ns: int | None = None
@@ -42,7 +52,11 @@ class Connections:
     """
 
     def __init__(
-        self, listener: socket.socket, selector: BaseSelector, sessions: OrderSessions, settings: ExchangeSettings
+        self,
+        listener: socket.socket,
+        selector: BaseSelector,
+        sessions: Sessions,
+        settings: ExchangeSettings,
     ) -> None:
         self.listener, self.selector, self.sessions, self.settings = listener, selector, sessions, settings
         self.counts: Counter[str] = Counter()

@@ -94,6 +94,7 @@ class Publisher:
         self.error: FeedError | None = None
         self.started_ns = 0
         self.ts_ns = 0  # of the latest message that has left
+        self.standing: dict[bytes, bytes] = {}  # the latest directory and trading state of each stock, by type and locate
         self.counts: Counter[str] = Counter()
         self.times = Times("lag")
         self._messages = messages(feed)
@@ -110,7 +111,7 @@ class Publisher:
         """Count messages as published until `upto` is the next number; yields them framed. For a session taken up again."""
         while self.next < upto and (message := self._read()):
             self.ts_ns = message[0] or self.ts_ns
-            self.buffer.append(message[1])
+            self._keep(message[1])
             yield message[1]
 
     def begin(self, now_ns: int) -> None:
@@ -168,7 +169,7 @@ class Publisher:
                 break
             blocks.append(framed)
             size += len(framed)
-            self.buffer.append(framed)
+            self._keep(framed)
             self.ts_ns = ts_ns or self.ts_ns
             if at is not None:
                 self.times.add(now_ns - at)
@@ -186,6 +187,12 @@ class Publisher:
             return
         at = self.schedule.next(message[0])
         self._waiting = (None if at is None else self.started_ns + at, *message)
+
+    def _keep(self, framed: bytes) -> None:
+        """A message is published."""
+        self.buffer.append(framed)
+        if framed[2:3] in (b"R", b"H"):
+            self.standing[framed[2:5]] = framed[2:]
 
     def _read(self) -> tuple[int, bytes] | None:
         try:

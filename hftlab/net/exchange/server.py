@@ -25,6 +25,7 @@ from hftlab.net.exchange.matching import Matcher
 from hftlab.net.exchange.publisher import Broadcast, read_directory
 from hftlab.net.exchange.sessions import OrderSessions
 from hftlab.net.exchange.settings import ExchangeSettings, check_accounts
+from hftlab.net.exchange.snapshots import SnapshotSessions, take_snapshot
 from hftlab.protocols.channel import SECOND_NS
 
 _TIDY_NS, _CLOSING_NS = 10_000_000, 2 * SECOND_NS  # between two looks at timers; for the last words
@@ -87,6 +88,8 @@ class Exchange:
         try:
             requests = self.broadcast.open()
             listener = self.system.server(Address.parse(chosen.orders, "orders"), "orders")
+            at = Address.parse(chosen.snapshots, "snapshots") if chosen.snapshots else None
+            snapshots = self.system.server(at, "snapshots") if at else None
         except ConfigError:
             self.broadcast.close()
             self.audit.close()
@@ -95,6 +98,10 @@ class Exchange:
         self._selector.register(requests, EVENT_READ, self.broadcast)
         self.sessions = OrderSessions(self.matcher, self._accounts, self.audit, chosen)
         self.connections = Connections(listener, self._selector, self.sessions, chosen)
+        self.doors = [self.connections]
+        if snapshots:
+            take = SnapshotSessions(lambda: take_snapshot(self.publisher, self.matcher), self._accounts, chosen)
+            self.doors.append(Connections(snapshots, self._selector, take, chosen))
         self._begin(self.clock())
         return self.addresses
 
@@ -108,6 +115,7 @@ class Exchange:
             "interface": self.settings.interface,
             "requests": address_of(self.broadcast.requests),
             "orders": address_of(self.connections.listener),
+            "snapshots": address_of(self.doors[1].listener) if len(self.doors) > 1 else "",
         }
 
     @property
@@ -126,15 +134,16 @@ class Exchange:
             if isinstance(key.data, Broadcast):
                 self.broadcast.answer(now_ns)
             elif isinstance(key.data, Connections):
-                self.connections.accept(now_ns)
+                key.data.accept(now_ns)
             elif mask & EVENT_READ and isinstance(key.data, Connection):
-                self.connections.readable(key.data, now_ns)
+                next(door for door in self.doors if key.data in door.open).readable(key.data, now_ns)
         self._publish(now_ns)
         if now_ns >= self._tidy_ns:
             self._tidy_ns = now_ns + _TIDY_NS
             self._tidy(now_ns)
         self.matcher.accepting = self.audit.flush(now_ns)
-        self.connections.send(now_ns)
+        for door in self.doors:
+            door.send(now_ns)
         return self.phase != Phase.DONE
 
     def run(self) -> None:
@@ -232,7 +241,8 @@ class Exchange:
             self._checkpoint_ns = now_ns + SECOND_NS
             self._note(now_ns)
         self.broadcast.beat(now_ns, ending=self.phase in (Phase.ENDING, Phase.CLOSING))
-        self.connections.due(now_ns)
+        for door in self.doors:
+            door.due(now_ns)
         self._next_phase(now_ns)
 
     def _next_phase(self, now_ns: int) -> None:
@@ -260,7 +270,8 @@ class Exchange:
     def _close(self, *, reset: bool = False) -> None:
         now_ns = self.clock()
         self._note(now_ns)
-        self.connections.close(now_ns, reset=reset)
+        for door in self.doors:
+            door.close(now_ns, reset=reset)
         if self._selector:
             self._selector.close()
         self._selector = None

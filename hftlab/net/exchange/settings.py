@@ -45,6 +45,7 @@ class ExchangeSettings:
     line_seed                : of what the lines do to datagrams; each line draws its own numbers
     requests                 : where requests for lost messages are received, HOST:PORT
     orders                   : where connections for orders are accepted, HOST:PORT
+    snapshots                : where connections for snapshots of the books are accepted, HOST:PORT; empty for nowhere
     session                  : name of the session, up to 10 letters and digits; empty for one made of the time
     wait                     : the feed starts when this many accounts are logged in, at least 0
     delay_s                  : the feed starts no earlier than this, seconds, at least 0
@@ -81,6 +82,7 @@ class ExchangeSettings:
     line_seed: int = 1
     requests: str = REQUESTS
     orders: str = ORDERS
+    snapshots: str = ""
     session: str = ""
     wait: int = 0
     delay_s: float = 0.0

@@ -161,9 +161,9 @@ class FeedHandler:
                 except OSError:  # asked again later
                     self.counts["refused"] += 1
 
-    def restart(self, session: bytes | None) -> None:
-        """Begin again at message 1, of this session or of a new one; there is a gap until something of it has come."""
-        self.arbiter.restart(session, 1)
+    def restart(self, session: bytes | None, expected: int = 1) -> None:
+        """Begin again at a message, of this session or of a new one; there is a gap until something of it has come."""
+        self.arbiter.restart(session, expected)
         self.statistics.restart()
         self._started = False
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any
 
 from hftlab.engine.engine import Engine
@@ -17,10 +17,14 @@ from hftlab.engine.live import LiveSession
 from hftlab.engine.session import Backend
 from hftlab.feeds.feed import Feed
 from hftlab.net.exchange.audit import read_log
-from hftlab.net.exchange.publisher import messages
+from hftlab.net.exchange.matching import Matcher
+from hftlab.net.exchange.publisher import Publisher, messages
+from hftlab.net.exchange.settings import ExchangeSettings
+from hftlab.net.exchange.snapshots import take_snapshot
 from hftlab.net.trader.gateway import EventKind
 from hftlab.net.trader.order_manager import OrderManager, OrderState
 from hftlab.protocols import ouch
+from hftlab.protocols.moldudp64 import frame
 from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
 from hftlab.settings import OrderConfig, RiskConfig, SignalConfig
 
@@ -68,6 +72,8 @@ def replay_journal(
         if line["event"] == "restart":
             rest = messages(feed)
             _restart(replay)
+        if line["event"] == "snapshot":
+            rest = _begin(replay, feed, int(line["next"]))
         _run_until(replay, rest, int(line["messages"]))
         _apply(replay, line)
     return replay
@@ -88,6 +94,15 @@ def _run_until(replay: Replay, rest: Iterator[tuple[int, bytes]], count: int) ->
         for order in replay.live.feed(message[1]):
             replay.orders.sent(order.wire)
             replay.sent.append(order.wire)
+
+
+def _begin(replay: Replay, feed: Feed, number: int) -> Iterator[tuple[int, bytes]]:
+    """The snapshot that the trader had before this message of the feed; returns the messages from there on."""
+    publisher, matcher = Publisher(feed, b"", ExchangeSettings()), Matcher()
+    for framed in publisher.skip(number):
+        matcher.feed(framed, publisher.ts_ns)
+    replay.live.feed(b"".join(map(frame, take_snapshot(publisher, matcher)[:-1])))
+    return islice(messages(feed), number - 1, None)
 
 
 def _restart(replay: Replay) -> None:

@@ -22,6 +22,7 @@ class TraderSettings:
     lines                : one or two lines to listen to, HOST:PORT, multicast groups or addresses of this machine
     orders               : where orders are sent, HOST:PORT
     requests             : where lost messages are requested, HOST:PORT; empty for nowhere
+    snapshots            : where a snapshot of the books is had when many messages were before ours, HOST:PORT; empty for nowhere
     username             : of the SoupBinTCP login
     password             : of the login, see `find_password`; it is never shown
     version              : of SoupBinTCP: 3.00, 4.00 or 4.10
@@ -47,6 +48,7 @@ class TraderSettings:
     lines: tuple[str, ...] = (LINE_A, LINE_B)
     orders: str = ORDERS
     requests: str = REQUESTS
+    snapshots: str = ""
     username: str = "TRADER"
     password: str = field(default="", repr=False)
     version: str = "4.00"

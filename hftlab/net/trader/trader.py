@@ -32,6 +32,7 @@ from hftlab.net.trader.gates import HoldReason, TradingGates
 from hftlab.net.trader.gateway import EventKind, Gateway, GatewayEvent
 from hftlab.net.trader.order_manager import OrderManager, OrderState
 from hftlab.net.trader.settings import MS_NS, TraderSettings
+from hftlab.net.trader.snapshot import Snapshot, SnapshotClient
 from hftlab.protocols import ouch
 from hftlab.protocols.arbiter import Delivery
 from hftlab.settings import REJECTS, Settings
@@ -73,6 +74,7 @@ class Trader:
         self.gates = TradingGates(settings, self.feed, self.gateway)
         self.journal = AuditLog(None, "")
         self.orders = OrderManager(self.live, self._note)
+        self.snapshot = SnapshotClient(settings, self.system) if settings.snapshots else None
         self.held: HoldReason | None = HoldReason.STARTING
         self._held_ns, self._held_since_ns = Counter[HoldReason](), self.clock()
         self.live.suspend(None, True)
@@ -139,6 +141,8 @@ class Trader:
                 self._loop.wait(0.001)
                 self._on_events([*self.gateway.poll(now_ns), *self.gateway.due(now_ns)], now_ns)
             self.gateway.close(self.clock())
+            if self.snapshot:
+                self.snapshot.close()
             self._loop.close()
             self._loop = None
             self.feed.close()
@@ -247,7 +251,10 @@ class Trader:
 
     def _round(self, now_ns: int) -> bool:
         """Everything that need not be at once."""
-        self.feed.due(now_ns)
+        if self.snapshot is None or not self._late():
+            self.feed.due(now_ns)
+        elif found := self.snapshot.poll(now_ns):
+            self._begin(found)
         if now_ns >= self._timers_ns:
             self._timers_ns = now_ns + _TIMERS_NS
             self._on_events(self.gateway.due(now_ns), now_ns)
@@ -260,6 +267,18 @@ class Trader:
         if self._loop is not None:
             self._loop.watch(self.gateway.socket, writing=self.gateway.pending)
         return not self.gates.is_over(now_ns, open_orders=bool(self.orders.open))
+
+    def _late(self) -> bool:
+        """Whether so much was before our first message that a snapshot is quicker."""
+        arbiter = self.feed.arbiter
+        return arbiter.expected == 1 and arbiter.newest > arbiter.window
+
+    def _begin(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot, if it is one of the session of the lines."""
+        if snapshot.session == self.feed.arbiter.session:
+            self.live.feed(snapshot.blocks)
+            self.feed.restart(snapshot.session, snapshot.next)
+            self._note("snapshot", next=snapshot.next)
 
     def _restart(self, state: FeedState) -> None:
         """Begin again from the first message, where that helps: a new session, or a message that may be readable another time."""
