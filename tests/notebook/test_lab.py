@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hftlab.charts.show import png_size
 from hftlab.cli.main import main
 from hftlab.errors import ConfigError, HftlabError
 from hftlab.notebook import lab as starter
@@ -15,48 +16,27 @@ from hftlab.notebook import lab as starter
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def png_size(path: Path) -> tuple[int, int]:
-    head = path.read_bytes()[:24]
-    assert head.startswith(b"\x89PNG")
-    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
-
-
-def test_the_kernel_is_written_once_with_its_logo(tmp_path: Path) -> None:
+def test_the_kernel_is_written_once_with_its_logo_and_jupyter_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = starter.install_kernel(tmp_path)
     assert folder == tmp_path / "share/jupyter/kernels/hftlab"
     spec = json.loads((folder / "kernel.json").read_text())
-    assert spec["argv"][0] == sys.executable
+    assert (spec["argv"][0], spec["language"]) == (sys.executable, "python")
     assert "--ext=hftlab" in spec["argv"]
-    assert spec["language"] == "python"
     assert {path.name for path in folder.iterdir()} == {"kernel.json", "logo-svg.svg", "logo-32x32.png", "logo-64x64.png"}
+    assert [png_size((folder / f"logo-{size}x{size}.png").read_bytes()) for size in (32, 64)] == [(32, 32), (64, 64)]
     written = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     starter.install_kernel(tmp_path)
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == written
     (folder / "kernel.json").write_text("{}")
     starter.install_kernel(tmp_path)
     assert json.loads((folder / "kernel.json").read_text()) == spec
-
-
-def test_jupyter_finds_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from jupyter_client.kernelspec import KernelSpecManager
 
-    starter.install_kernel(tmp_path)
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
     assert KernelSpecManager().get_kernel_spec("hftlab").display_name == "hftlab"
 
 
-def test_a_kernel_that_cannot_be_written_raises(tmp_path: Path) -> None:
-    (tmp_path / "share").write_text("a file in the way")
-    with pytest.raises(HftlabError, match="cannot be written"):
-        starter.install_kernel(tmp_path)
-
-
-@pytest.mark.parametrize("size", [32, 64])
-def test_the_logo_has_the_sizes_that_jupyterlab_asks_for(size: int) -> None:
-    assert png_size(starter.LOGO / f"logo-{size}x{size}.png") == (size, size)
-
-
-def test_jupyterlab_asks_nobody_outside(tmp_path: Path) -> None:
+def test_jupyterlab_uses_no_network(tmp_path: Path) -> None:
     words = starter.command(tmp_path, browser=False)
     for word in (
         "--ServerApp.ip=127.0.0.1",
