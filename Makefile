@@ -47,7 +47,7 @@ endef
 export RUST_ABSENT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench report lab test quick kills lint instructions notebooks pictures docs rust native profile clean rust-or-notice $(STALE)
+.PHONY: help setup bench report lab test quick seeds soak kills lint instructions notebooks pictures docs rust native profile clean rust-or-notice $(STALE)
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
@@ -79,6 +79,12 @@ kills: setup  ## 20 workers of a sweep killed at random, processes and a cluster
 
 quick: setup  ## the inner loop: Python tests that are neither slow nor on sockets, in under a minute
 	$(PY) -m pytest tests -q -m "not slow and not net and not browser and not root" --numprocesses 2 --dist worksteal
+
+seeds: setup  ## 10,000 days of exchange and trader on a network in one process, each with faults that its seed draws
+	$(VENV)/bin/hftlab faults --seeds 10000 --engine python --workers $$(nproc)
+
+soak: setup  ## a million such days, which takes hours
+	$(VENV)/bin/hftlab faults --seeds 1000000 --engine python --workers $$(nproc)
 
 lint: $(INSTALLED)  ## check style and types: ruff, mypy, rustfmt, clippy
 	$(PY) -m ruff check .

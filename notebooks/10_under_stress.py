@@ -292,7 +292,8 @@ assert set(after) == {"stale"}
 # ## Faults and recovery
 #
 # Load is not the only stress. Lines fail, connections break in the middle of an order, processes crash and restart.
-# `hftlab.loadtest.inject_faults` starts a real exchange and a real trader on loopback, injects a fault, and checks the result. It
+# `hftlab.loadtest.inject_faults` runs the real exchange and the real trader on a network in one process, with a clock of its own,
+# injects a fault, and checks the result. It
 # accepts two outcomes: the book equals the fault-free one, bit for bit; or it is *stale*, and the trader does not trade any
 # more. No order may be sent twice, and none may be lost silently.
 #

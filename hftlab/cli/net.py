@@ -204,17 +204,21 @@ def stress(options: Options) -> Action:
 
 
 def faults(options: Options) -> Action:
-    """Inject faults of the network into a real exchange and a real trader, and check that they survive.
+    """Inject faults into a real exchange and a real trader on a network in one process, and check that they survive.
 
     Loss, damage, dead lines, resets, restarts, full disks, bad clients; NAME is one of them, e.g. 'packet loss' (default: all).
-    The exit code is 1 where one was not survived.
+    With --seeds, as many short days instead, in each of which other things go wrong, drawn by its seed; one that fails is cut
+    down to the shortest that still does, and its seed gives the same day again: --seeds 1 --first SEED.
+    The exit code is 1 where something was not survived.
     """
-    from hftlab.loadtest.faults import inject_faults
+    from hftlab.loadtest.faults import inject_faults, run_seeds
 
-    options.of(inject_faults, but="clock", flags={"names": "NAME", "engines": "--engine"})
+    options.of(inject_faults, flags={"names": "NAME", "engines": "--engine"})
+    options.add("--seeds", type=int, metavar="N", help="so many short days, each with what its seed draws")
+    options.of(run_seeds, but="seeds engines")
     options.placement()
     options.result()
-    return lambda given: _shown(given.call(inject_faults), given)
+    return lambda given: _shown(given.call(inject_faults if given.seeds is None else run_seeds), given)
 
 
 def _shown(result: Any, given: Given) -> int:

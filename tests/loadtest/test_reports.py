@@ -11,7 +11,7 @@ from planted_stress import Server, check_result
 
 import hftlab
 from hftlab.errors import ConfigError, UnknownName
-from hftlab.loadtest import inject_faults, load_sweep, microbursts, order_storms, overload_test, soak_test
+from hftlab.loadtest import inject_faults, load_sweep, microbursts, order_storms, overload_test, run_seeds, soak_test
 from hftlab.loadtest.storms import Size, storm_feed
 from hftlab.loadtest.sweep import LoadSweep
 
@@ -110,6 +110,7 @@ REFUSED: list[tuple[Callable[..., Any], dict[str, Any], tuple[dict[str, Any], ..
         ({"seconds": 0.0}, {"seconds": 1e9}, {"seconds": NAN}, {"load": 0.0}, {"load": 1.0}, {"messages": 0}, {"seed": -1}),
     ),
     (inject_faults, {"engines": ["python"]}, ({"dead_s": 0.0}, {"dead_s": NAN}, {"seed": -1})),
+    (run_seeds, {"engines": ["python"]}, ({"seeds": 0}, {"first": -1}, {"workers": 0})),
     (
         hftlab.stress,
         {"targets": [Server()], "feed": FEED},
@@ -129,7 +130,6 @@ def test_a_number_out_of_range_is_refused(test: Callable[..., Any], given: dict[
     [
         (storm_feed, {"name": "hail"}, "calm, burst"),
         (inject_faults, {"engines": ["python"], "names": ["x"]}, "nothing, packet loss"),
-        (inject_faults, {"engines": ["python"], "clock": "sun"}, "own, machine"),
         (hftlab.stress, {"targets": ["python"], "parts": ["hail"]}, "sweep, bursts"),
         (load_sweep, {"targets": [Server()], "arrivals": "bursty"}, "poisson, even"),
     ],

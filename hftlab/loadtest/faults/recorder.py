@@ -40,7 +40,7 @@ class Recorder:
     published : gives the number after the last message published in it; a higher one in a datagram is damage, not news
     stale     : one sentence for each order that left while messages were missing
     sent      : the bytes of every order that left
-    datagrams : what came on the two lines
+    datagrams : what came on the two lines; line : the number of the socket that was read last
     """
 
     def __init__(self, trader: Trader, session: bytes, published: Callable[[], int]) -> None:
@@ -48,13 +48,13 @@ class Recorder:
         self.sessions: dict[bytes, Received] = {}
         self.stale: list[str] = []
         self.sent: list[bytes] = []
-        self.datagrams = 0
+        self.datagrams = self.line = 0
         self._late = False  # whether a message was missing before the latest datagram
         self.counts: Counter[str] = Counter()
         trader.feed.on_datagram, trader.gateway.on_send = self._received, self._sending
 
     def _received(self, line: int, datagram: bytes) -> None:
-        self.datagrams += line < 2
+        self.datagrams, self.line = self.datagrams + (line < 2), line
         now = self.sessions.get(self.session, Received())
         self._late = now.top > now.whole
         header = read(datagram)
