@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hftlab.engine.engine import Engine, synthetic
+from hftlab.engine.engine import Engine, decode, synthetic
 from hftlab.engine.resolve import as_engine
+from hftlab.engine.timing import Capture
 from hftlab.errors import check_choice
+from hftlab.experiments.causes import Evidence, ages, record
 from hftlab.experiments.open_loop import Arrival, OpenLoop, arrivals, open_loop
 from hftlab.experiments.slowest import SlowestMessages
 from hftlab.experiments.stage_timing import SAMPLES_LIMIT, StageTimer, StageTimings
@@ -185,7 +187,7 @@ def latency(
     for _ in track(range(rounds), "latency"):
         timer.round(feed, order)
     with gc_paused():
-        captures = timer.live.run(feed, record="none", latency=True, keep="histogram", slowest=slowest).slowest
+        captures, evidence = record(timer.live, feed, slowest) if slowest else ([], {})
         short = feed.head(SAMPLES_LIMIT) if timer.messages > SAMPLES_LIMIT else feed
         last = timer.live.run(short, record="none", latency="total").latency
     measured, clock = timer.conditions(feed, rounds), timer.clock
@@ -196,7 +198,7 @@ def latency(
         arrival=arrival,
         arrivals=arrivals(timer.live, feed, clock),
         open_loop=None if rate is None else open_loop(timer.live, feed, rate, min(timer.messages, messages)),
-        slowest=SlowestMessages.of(captures, feed, engine.label, measured["machine"]) if captures else None,
+        slowest=_slowest(captures, evidence, feed, engine, measured["machine"]) if captures else None,
         windows=() if last is None else tuple(_windows(np.maximum(last["total"] - clock.cost_p50_ns, 0.0))),
     )
 
@@ -215,6 +217,15 @@ def warm_up(engine: Engine, feed: Feed) -> WarmUp:
             if len(last) == 3 and max(last) - min(last) <= STEADY * median(last):
                 return WarmUp(tuple(medians), steady=True)
     return WarmUp(tuple(medians), steady=False)
+
+
+def _slowest(
+    captures: list[Capture], evidence: dict[int, Evidence], feed: Feed, engine: Engine, machine: dict[str, Any]
+) -> SlowestMessages:
+    """The slowest messages with what was counted around them, and the age of what each touched, which the feed says."""
+    events = decode(feed.warmed(0).head(max(evidence, default=0) + 1))
+    aged = {at: replace(evidence[at], age=age) for at, age in ages(events, list(evidence)).items()}
+    return SlowestMessages.of(captures, feed, engine.label, machine, aged)
 
 
 def _windows(ns: np.ndarray[Any, Any]) -> Iterator[tuple[float, float, float]]:

@@ -21,6 +21,7 @@ from hftlab.engine.engine import decode
 from hftlab.engine.timing import Capture
 from hftlab.errors import ConfigError, FeedError
 from hftlab.events import Kind, Side
+from hftlab.experiments.causes import Cause, Evidence
 from hftlab.feeds.feed import Feed, cut
 from hftlab.feeds.itch import ItchFeed
 from hftlab.measurement.machine import describe
@@ -36,7 +37,7 @@ BETWEEN = "between messages"
 _UNSIGNED = ("ts_ns", "order_id", "new_order_id")  # may be above 2^63
 #: Column of the table -> its head and unit.
 _SHOWN = {
-    **{name: (name, 1.0) for name in ("rank", "kind", "symbol", "where")},
+    **{name: (name, 1.0) for name in ("rank", "kind", "symbol", "where", "cause")},
     "index": ("message", 1.0),
     "total_ns": ("end to end, µs", 1e3),
     "usual_ns": ("usual, µs", 1e3),
@@ -96,6 +97,7 @@ class SlowMessage:
     stage_ns : what it took
     usual_ns : median total of the neighbours, those that are slow themselves left out; None if there is none
     waited   : whether the gap before the message is longer than the message itself: then the engine did nothing
+    evidence : what was counted around it; None where nobody counted
     """
 
     message: TracedMessage
@@ -103,15 +105,23 @@ class SlowMessage:
     stage_ns: int
     usual_ns: float | None
     waited: bool
+    evidence: Evidence | None = None
 
     @classmethod
-    def of(cls, message: TracedMessage, neighbours: Sequence[TracedMessage], *, stamped: bool = True) -> SlowMessage:
+    def of(
+        cls,
+        message: TracedMessage,
+        neighbours: Sequence[TracedMessage],
+        *,
+        stamped: bool = True,
+        evidence: Evidence | None = None,
+    ) -> SlowMessage:
         """Compare one message with its neighbours; `stamped` is false where only beginning and end were stamped."""
         usual = np.median([each.stages_ns for each in neighbours], axis=0) if neighbours else np.zeros(len(STAGES))
         place = int(np.argmax(np.array(message.stages_ns) - usual))
         stage, ns = (STAGES[place], message.stages_ns[place]) if stamped else ("", message.total_ns)
         total = float(np.median([each.total_ns for each in neighbours])) if neighbours else None
-        return cls(message, stage, ns, total, (message.gap_ns or 0) > message.total_ns)
+        return cls(message, stage, ns, total, (message.gap_ns or 0) > message.total_ns, evidence)
 
     @property
     def share(self) -> float:
@@ -122,6 +132,16 @@ class SlowMessage:
     def times(self) -> float | None:
         """The total as a multiple of `usual_ns`."""
         return self.message.total_ns / self.usual_ns if self.usual_ns else None
+
+    @property
+    def excess_ns(self) -> float:
+        """Beyond the usual."""
+        return max(self.message.total_ns - (self.usual_ns or 0.0), 0.0)
+
+    @property
+    def cause(self) -> Cause:
+        """What explains it, "unknown" where nothing that was counted does."""
+        return self.evidence.cause(self.excess_ns) if self.evidence else Cause.UNKNOWN
 
     @property
     def where(self) -> str:
@@ -135,13 +155,15 @@ class SlowMessage:
             out += f", {self.times:,.1f}x the median of its neighbours"
         stage = f"{self.share:.0%} in {self.stage} ({duration(self.stage_ns)})" if self.stage else "stages not stamped"
         gap = f"; {duration(self.message.gap_ns or 0)} between messages before it, where the engine does nothing"
-        return f"{out}; {stage}" + (gap if self.waited else "")
+        cause = f"; cause: {self.cause}" if self.evidence else ""
+        return f"{out}; {stage}" + (gap if self.waited else "") + cause
 
     def record(self) -> dict[str, Any]:
         """A row of `SlowestMessages.slow_frame`."""
         fields = ("rank", "window", "index", "kind", "side", "order_id", "instrument", "symbol", "price", "qty", "ts_ns")
         message = {name: getattr(self.message, name) for name in (*fields, "start_ns", "total_ns", "gap_ns")}
         found = {name: getattr(self, name) for name in ("stage", "stage_ns", "share", "usual_ns", "times", "where")}
+        found["cause"] = self.cause.value if self.evidence else ""
         return {**message, **found, "sentence": self.sentence()}
 
 
@@ -149,7 +171,7 @@ class SlowMessage:
 class SlowestMessages(StoredResult):
     """The slowest messages of one run (`slow`, the slowest first) and all around them (`messages`, in the order of the feed)."""
 
-    schema = "hftlab-slowest/1"
+    schema = "hftlab-slowest/2"
     feed: str
     engine: str
     machine: dict[str, Any]
@@ -158,12 +180,20 @@ class SlowestMessages(StoredResult):
     slow: tuple[SlowMessage, ...]
 
     @classmethod
-    def of(cls, captures: Sequence[Capture], feed: Feed, engine: str, machine: Mapping[str, Any]) -> SlowestMessages:
+    def of(
+        cls,
+        captures: Sequence[Capture],
+        feed: Feed,
+        engine: str,
+        machine: Mapping[str, Any],
+        evidence: Mapping[int, Evidence] | None = None,
+    ) -> SlowestMessages:
         """Read the messages around each slow one from the feed, in one pass over it that ends with the last of them.
 
         captures : `Run.slowest`; those that overlap are merged
         feed     : the one that ran
         engine   : its label; machine: `hftlab.measurement.machine.fingerprint()`
+        evidence : what was counted around each slow message, by its number
         raises   : ConfigError for no captures, or captures of two runs; FeedError if the feed has no such message
         """
         if not captures:
@@ -175,7 +205,8 @@ class SlowestMessages(StoredResult):
         compared = []
         for capture in ranked:
             beside = set(range(capture.first, capture.first + len(capture.stamps))) - slow
-            compared.append(SlowMessage.of(by[capture.at], [by[index] for index in beside], stamped=bool(stamped)))
+            near, counted = [by[index] for index in beside], (evidence or {}).get(capture.at)
+            compared.append(SlowMessage.of(by[capture.at], near, stamped=bool(stamped), evidence=counted))
         return cls(feed.name, engine, dict(machine), feed.price_scale, traced, tuple(compared))
 
     def frame(self) -> pl.DataFrame:
@@ -217,7 +248,7 @@ class SlowestMessages(StoredResult):
     def tables(self) -> list[Table]:
         note = "Usual: the median of the messages around it. The clock is not subtracted."
         rows = [slow.record() for slow in self.slow]
-        return [rows_table(f"The slowest messages of {self.engine}", rows, _SHOWN, words=4, note=note)]
+        return [rows_table(f"The slowest messages of {self.engine}", rows, _SHOWN, words=5, note=note)]
 
     def notes(self) -> list[str]:
         return [*(f"{slow.message.rank}. {slow.sentence()}" for slow in self.slow), describe(self.machine)]

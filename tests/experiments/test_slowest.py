@@ -156,7 +156,7 @@ def test_a_feed_of_blocks_is_read_as_far_as_needed() -> None:
             nonlocal seen
             for start in range(0, 2_000, 100):
                 seen += 100
-                yield self._array[start : start + 100]
+                yield EVENTS[start : start + 100]
 
     SlowestMessages.of(
         slowest(stamps_of([(1, 1, 1, 1)] * 150 + [(1, 9, 1, 1)], [0] * 151), 1, 3), Watched(EVENTS), "watched", MACHINE
@@ -247,12 +247,6 @@ def test_the_chart_shows_the_slowest_and_every_neighbour() -> None:
     vl_convert = pytest.importorskip("vl_convert")
     spec = planted(gap=5_000_000).plot(limit=2, around=2).to_dict()
     svg = vl_convert.vegalite_to_svg(spec)
-    words = [
-        "1. message 40",
-        "2. message 43",
-        "ns since the message began (log scale)",
-        "ns before it (log scale)",
-        "between messages",
-    ]
+    words = ["1. message 40", "2. message 43", "latency (", "log scale", "between messages"]
     assert [word for word in [*words, "−2", "+2", "slow", "signal", "planted on"] if word not in svg] == []
     assert "3. message 90" not in svg
