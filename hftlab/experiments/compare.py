@@ -198,10 +198,7 @@ def compare(
     if any(run.latency is None for run in runs):
         metrics += [Metric(name, None, "one of the engines stamps nothing") for name in COMPARED]
     else:
-        live = [without_lookahead(engine) for engine in engines]
-        a_pass, b_pass = (partial(pass_percentiles, *each, feed) for each in zip(live, clocks, strict=True))
-        passes = interleave({"a": a_pass, "b": b_pass, "a again": a_pass}, rounds, seed, "comparing, stamped")
-        metrics += _tails(passes, clocks)
+        metrics += _tails(_percentile_rounds(engines, clocks, feed, rounds, seed), clocks)
     again = " (again)" if engines[0].label == engines[1].label else ""
     return Comparison(
         **conditions(engines[1], runs[1], feed, rounds),
@@ -243,6 +240,15 @@ def blurred(paired: Paired, base_half: float, half: float) -> Paired:
     """The interval widened by half a step of the clock in either median: all rounds read the same step, and would seem exact."""
     a, b, ratio = base_half / paired.base_ns, half / paired.ns, paired.ratio
     return replace(paired, ratio=ratio.widened(ratio.low * (1 - a) / (1 + b), ratio.high * (1 + a) / (1 - b)))
+
+
+def _percentile_rounds(
+    engines: list[Engine], clocks: tuple[ClockReport, ClockReport], feed: Feed, rounds: int, seed: int
+) -> dict[str, Series]:
+    """p50, p99 and p99.9 of stamped passes of a, b and a again, (rounds, 3) each; without look-ahead, which is no latency."""
+    live = [without_lookahead(engine) for engine in engines]
+    a_pass, b_pass = (partial(pass_percentiles, *each, feed) for each in zip(live, clocks, strict=True))
+    return interleave({"a": a_pass, "b": b_pass, "a again": a_pass}, rounds, seed, "comparing, stamped")
 
 
 def _tails(passes: dict[str, Series], clocks: tuple[ClockReport, ClockReport]) -> Iterator[Metric]:
