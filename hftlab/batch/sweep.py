@@ -159,10 +159,10 @@ def grid(
     core: int | None = None,
 ) -> list[Task]:
     """Every combination as a task; raises HftlabError for what does not exist."""
-    named = [as_engine(engine).backend if engine == "auto" else engine for engine in engines]
-    setups = [Setup(engine, dict(one)) for engine, one in product(named, settings)]
-    groups = [(one,) if isinstance(one, str) else tuple(one) for one in symbols] or [()]
-    paths = [str(Path(file).absolute()) for file in files]
+    named = [as_engine(engine).backend if engine == "auto" else engine for engine in _several(engines)]
+    setups = [Setup(engine, dict(one)) for engine, one in product(named, _several(settings))]
+    groups = [(one,) if isinstance(one, str) else tuple(one) for one in _several(symbols)] or [()]
+    paths = [str(Path(file).absolute()) for file in _several(files)]
     if not paths or not setups:
         raise ConfigError("files, engines and settings must each be one or more, got none of one of them")
     contents = {path: content(path) for path in dict.fromkeys(paths)}
@@ -171,6 +171,12 @@ def grid(
         machine = fingerprint()
         timed = {"core": core, "machine": repr([machine[name] for name in STABLE])}
     return [Task(kind, path, contents[path], group, one, **timed) for path, group, one in product(contents, groups, setups)]
+
+
+def _several(given: Any) -> list[Any]:
+    """Where several may be given, one is one of them."""
+    alone = isinstance(given, str | Path | Mapping) or not isinstance(given, Iterable)
+    return [given] if alone else list(given)
 
 
 def content(path: str) -> str:

@@ -27,7 +27,7 @@ from hftlab import __version__
 from hftlab.engine.engine import Engine
 from hftlab.engine.resolve import as_engine
 from hftlab.engine.run import Run
-from hftlab.errors import HftlabError, check_choice
+from hftlab.errors import ConfigError, HftlabError, check_choice
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.reader import load
 from hftlab.fills.value import latency_value
@@ -172,7 +172,9 @@ def run_task(task: Task, out: str) -> TaskRecord:
     begun = _begun(out, task.key)
     try:
         begun.touch()
-        with cpu_affinity(task.core):
+        with cpu_affinity(task.core) as placement:
+            if placement.core != task.core:
+                raise ConfigError(f"core {task.core} must be one to pin to: {'; '.join(placement.refused)}")
             machine = fingerprint()
             frame, run = task.run()
         path = Path(out, task.place)

@@ -156,7 +156,7 @@ def test_fills_are_those_of_latency_value(days: list[Path], tmp_path: Path) -> N
 
 def test_throughput_is_pinned_and_says_so(days: list[Path], tmp_path: Path) -> None:
     core = min(os.sched_getaffinity(0))
-    report = hftlab.sweep(days[:1], engines=["python"], task="throughput", core=core, out=tmp_path)
+    report = hftlab.sweep(str(days[0]), engines="python", settings={}, task="throughput", core=core, out=tmp_path)
     frame = report.scan().collect()
     assert frame["messages"].to_list() == [3_000] * 5
     assert (frame["ns_per_message"] > 0).all()
