@@ -199,11 +199,10 @@ def compare(
         metrics += [Metric(name, None, "one of the engines stamps nothing") for name in COMPARED]
     else:
         metrics += _tails(_percentile_rounds(engines, clocks, feed, rounds, seed), clocks)
-    again = " (again)" if engines[0].label == engines[1].label else ""
     return Comparison(
         **conditions(engines[1], runs[1], feed, rounds),
         a=engines[0].label,
-        b=f"{engines[1].label}{again}",
+        b=engines[1].label + (" (again)" if engines[0].label == engines[1].label else ""),
         until=until,
         clocks=clocks,
         metrics=tuple(metrics),
