@@ -23,8 +23,9 @@ from venue.waiting import Clock, wait_until
 from hftlab.errors import ConfigError, UnknownName
 from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
-from hftlab.net import Exchange, Trader, TraderSettings
+from hftlab.net import Exchange, ExchangeSettings, Trader, TraderSettings
 from hftlab.net.exchange.audit import AuditLog, SessionState, read_log
+from hftlab.net.exchange.process import exposed
 from hftlab.net.exchange.server import Phase
 from hftlab.net.exchange.settings import load_accounts
 from hftlab.protocols import ouch
@@ -196,6 +197,17 @@ def test_the_drop_copy_has_every_message_of_every_account_and_enters_nothing(ven
     assert again.messages[len(before)][6:7] == b"C", "what was open is canceled"
     with pytest.raises(UnknownName, match="drop_copy"):
         venue.open(drop_copy="NOBODY")
+
+
+def test_passwords_that_others_may_see_are_pointed_out(tmp_path: Path) -> None:
+    path = tmp_path / "accounts"
+    path.write_text("ME SECRET\n")
+    path.chmod(0o600)
+    assert exposed(ExchangeSettings(), str(path)) == exposed(ExchangeSettings(), None) == []
+    path.chmod(0o644)
+    (readable, elsewhere) = exposed(ExchangeSettings(orders="0.0.0.0:26404"), str(path))
+    assert "chmod 600" in readable
+    assert "clear text" in elsewhere
 
 
 def test_a_second_trader_of_an_account_takes_it_over_and_the_first_one_ends(venue: Venue) -> None:

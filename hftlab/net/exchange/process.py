@@ -8,6 +8,7 @@ from __future__ import annotations
 import json as json_format
 import os
 import signal
+import stat
 import sys
 import threading
 import time
@@ -53,6 +54,8 @@ def serve(
     state = _state(settings) if resume else None
     exchange = Exchange(feed, load_accounts(accounts), settings, state=state)
     messages, lasts_s = outlook(feed, settings)
+    for sentence in exposed(settings, accounts):
+        print(f"hftlab exchange: {sentence}", file=sys.stderr)
     signs, live = Signs("" if json else "exchange"), StatusFile(status, "exchange")
     with ended_by_signals() as asked:
         announce("listening", exchange.start() | {"messages": messages, "lasts_s": lasts_s})
@@ -65,6 +68,16 @@ def serve(
     live.write(exchange.summary, last=True)
     if exchange.publisher.error:
         raise exchange.publisher.error
+
+
+def exposed(settings: ExchangeSettings, accounts: str | None) -> list[str]:
+    """What of the passwords others may see, a sentence each."""
+    readable = accounts is not None and os.stat(accounts).st_mode & (stat.S_IRGRP | stat.S_IROTH)
+    places = (text for text in (settings.orders, settings.snapshots) if text and not text.startswith(("127.", "localhost:")))
+    return [
+        *([f"{accounts} can be read by others: chmod 600 {accounts}"] if readable else []),
+        *(f"connections to {place} may come from elsewhere, and passwords go there in clear text" for place in places),
+    ]
 
 
 def _count(messages: int | None) -> str:

@@ -10,6 +10,7 @@ waiting (for traders) -> open (publishing) -> staying (heartbeats) -> ending (en
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum
@@ -85,21 +86,24 @@ class Exchange:
         """Bind everything; returns the addresses. raises : ConfigError for an address or an audit log that cannot be had"""
         chosen = self.settings
         self.audit = AuditLog(chosen.audit, self.session, self.system)
+        wanted = {"orders": chosen.orders, **({"snapshots": chosen.snapshots} if chosen.snapshots else {})}
+        servers: list[socket.socket] = []
         try:
             requests = self.broadcast.open()
-            listener = self.system.server(Address.parse(chosen.orders, "orders"), "orders")
-            at = Address.parse(chosen.snapshots, "snapshots") if chosen.snapshots else None
-            snapshots = self.system.server(at, "snapshots") if at else None
+            for what, text in wanted.items():
+                servers.append(self.system.server(Address.parse(text, what), what))
         except ConfigError:
+            for server in servers:
+                server.close()
             self.broadcast.close()
             self.audit.close()
             raise
         self._selector = self.system.selector()
         self._selector.register(requests, EVENT_READ, self.broadcast)
         self.sessions = OrderSessions(self.matcher, self._accounts, self.audit, chosen)
-        self.connections = Connections(listener, self._selector, self.sessions, chosen)
+        self.connections = Connections(servers[0], self._selector, self.sessions, chosen)
         self.doors = [self.connections]
-        if snapshots:
+        for snapshots in servers[1:]:
             take = SnapshotSessions(lambda: take_snapshot(self.publisher, self.matcher), self._accounts, chosen)
             self.doors.append(Connections(snapshots, self._selector, take, chosen))
         self._begin(self.clock())
