@@ -19,6 +19,7 @@ from hftlab.experiments.ablation import Ablation, Kind
 from hftlab.experiments.latency import LatencyReport
 from hftlab.experiments.open_loop import OpenLoop
 from hftlab.experiments.stages import BenchReport
+from hftlab.fills.value_result import LatencyValue
 from hftlab.measurement.distribution import TITLES
 from hftlab.measurement.machine import describe
 from hftlab.measurement.paired import SMALLEST, Interval, Outcome
@@ -356,6 +357,21 @@ def _each(found: Measurements, field: str) -> str:
     return next(iter(values.values())) if same else "; ".join(f"{name} {value}" for name, value in values.items())
 
 
+def fills(found: Measurements, value: LatencyValue) -> Iterator[Block]:
+    """What the engines' latencies are worth in fills and in money, and why the fills may be believed."""
+    yield text(value.headline() + ".", kind="lead")
+    caption = "Less than the base, with 95 % intervals, against latency. Dotted: the engines as they were measured above."
+    first, part = next(iter(found.parts.items()))
+    origin = (
+        f"simulated by queue position on {value.feed}; latencies as measured under fingerprint {mark(part.machine)} ({first})"
+    )
+    yield figure("latency-value", "What latency is worth", value.plot(), caption, origin)
+    yield from (replace(each, source=origin) for each in value.tables())
+    yield text(*value.notes(), kind="list")
+    if found.proofs:
+        yield from (replace(each, source=origin) for each in found.proofs.tables())
+
+
 #: Title, the part of the measurements that it is about ("": all of them), and what it shows.
 CHAPTERS: tuple[tuple[str, str, Callable[..., Iterator[Block]]], ...] = (
     ("What was measured, on what", "", conditions),
@@ -366,5 +382,6 @@ CHAPTERS: tuple[tuple[str, str, Callable[..., Iterator[Block]]], ...] = (
     ("Where the time goes", "bench", stage_budget),
     ("The fastest engine alone", "latency", alone),
     ("Under load", "open_loop", under_load),
+    ("What latency is worth", "fills", fills),
     ("How to do it again", "", again),
 )

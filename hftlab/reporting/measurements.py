@@ -1,12 +1,14 @@
 """What a report shows: results as they were measured, and the one file in which they are stored and from which they come back.
 
-    {"schema"      hftlab-report/3
+    {"schema"      hftlab-report/4
      "how"         how it was measured: feed, seed, effort, and the commands that do it again
      "missing"     part -> why it was not measured
-     "bench"       every engine, stage by stage                                        BenchReport
-     "ablation"    every switch of the Rust engine                                     Ablation
+     "bench"       every engine, stage by stage                                         BenchReport
+     "ablation"    every switch of the Rust engine                                      Ablation
      "latency"     the fastest engine alone: warm, cold, over time, slowest messages    LatencyReport
-         "open_loop"   the fastest engine at rates that rise                               OpenLoop, each}
+     "open_loop"   the fastest engine at rates that rise                                OpenLoop, each
+     "fills"       what the engines' latencies are worth in fills and in money          LatencyValue
+     "proofs"      why the fills may be believed                                        Proofs}
 
 Every part but "schema" may lack: a page can be built of what `hftlab bench --out` and `hftlab ablate --out` have saved.
 """
@@ -27,6 +29,10 @@ from hftlab.experiments.latency import LatencyReport, latency
 from hftlab.experiments.open_loop import OpenLoop, open_loop
 from hftlab.experiments.stages import BenchReport, bench, timers
 from hftlab.feeds.feed import Feed
+from hftlab.fills.delays import Latency, constant, counted
+from hftlab.fills.proofs.result import Proofs, prove
+from hftlab.fills.value import latency_value
+from hftlab.fills.value_result import LatencyValue
 from hftlab.measurement.machine import STABLE, differences
 from hftlab.measurement.storage import StoredResult
 
@@ -41,30 +47,34 @@ class Effort:
     """How much is measured.
 
     rounds, ablation_rounds, latency_rounds : of each experiment
+    seeds                                   : of the planted markets that prove the fills
     shares                                  : of what the fastest engine can serve, offered to it in the open loop
     """
 
     rounds: int = 11
     ablation_rounds: int = 21
     latency_rounds: int = 5
+    seeds: int = 4
     shares: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)
 
 
 FULL = Effort()
-QUICK = Effort(rounds=5, latency_rounds=3, shares=(0.3, 0.7, 1.0))
+QUICK = Effort(rounds=5, latency_rounds=3, seeds=1, shares=(0.3, 0.7, 1.0))
 
 
 @dataclass(frozen=True, repr=False)
 class Measurements(StoredResult):
     """All that was measured; see the module."""
 
-    schema = "hftlab-report/3"
+    schema = "hftlab-report/4"
     how: dict[str, Any] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     bench: BenchReport | None = None
     ablation: Ablation | None = None
     latency: LatencyReport | None = None
     open_loop: tuple[OpenLoop, ...] = ()
+    fills: LatencyValue | None = None
+    proofs: Proofs | None = None
 
     @property
     def parts(self) -> dict[str, BenchReport | Ablation | LatencyReport]:
@@ -114,7 +124,23 @@ def measure(
     full = open_loop(fastest, feed, 1e9, _OPEN_MESSAGES)
     capacity = 1e9 / max(full.service.mean, 1.0)
     loads = tuple(open_loop(fastest, feed, share * capacity, _OPEN_MESSAGES) for share in effort.shares)
-    return Measurements({**how, "capacity_per_s": capacity}, missing, report, ablation, alone, loads)
+    value, reason = _value(feed, report)
+    missing |= {"fills": reason} if reason else {}
+    proofs = prove(feed, seeds=effort.seeds) if value else None
+    return Measurements({**how, "capacity_per_s": capacity}, missing, report, ablation, alone, loads, value, proofs)
+
+
+def _value(feed: Feed, report: BenchReport) -> tuple[LatencyValue | None, str]:
+    """What the engines' own latencies are worth on the feed, each as it was measured; or why that cannot be asked."""
+    engines: list[Latency] = []
+    for timings in report.engines:
+        total = [row for row in timings.latency_ns if row.part == "total" and row.n]
+        engines += [counted(timings.label, row.raw, row.clock_ns) for row in total]
+    ladder = [constant(ns) for ns in (0, 1_000, 10_000, 100_000, 1_000_000)]
+    try:
+        return latency_value(feed, [ladder[0], *engines, *ladder[1:]], marks=engines), ""
+    except HftlabError as error:
+        return None, str(error)
 
 
 def read(paths: Iterable[str | Path]) -> Measurements:

@@ -25,7 +25,7 @@ from hftlab.reporting.chapters import mark
 from hftlab.reporting.measurements import Effort, Measurements, measure, read
 from hftlab.reporting.page import ReportPage
 
-SMALL = Effort(rounds=3, ablation_rounds=3, latency_rounds=3, shares=(0.5, 1.0))
+SMALL = Effort(rounds=3, ablation_rounds=3, latency_rounds=3, seeds=1, shares=(0.5, 1.0))
 HOSTILE = "<script>alert(1)</script>|`x`</td>![a](b) \"'&amp; {{ 7*7 }} *b* _i_"
 CHAPTERS = [
     "What was measured, on what",
@@ -36,6 +36,7 @@ CHAPTERS = [
     "Where the time goes",
     "The fastest engine alone",
     "Under load",
+    "What latency is worth",
     "How to do it again",
 ]
 
@@ -112,7 +113,7 @@ def test_the_verdict_is_three_sentences_of_the_numbers(page: ReportPage, found: 
 @pytest.mark.rust
 def test_the_waterfall_goes_from_python_over_naive_rust_to_the_best(page: ReportPage, found: Measurements) -> None:
     names = [figure.name for figure in page.document.figures]
-    assert names == ["waterfall", "forest", "percentiles", "ridges", "budget", "over-time", "slowest", "load"]
+    assert names == ["waterfall", "forest", "percentiles", "ridges", "budget", "over-time", "slowest", "load", "latency-value"]
     spec = json.dumps(page.document.figures[0].spec, ensure_ascii=False)
     assert found.ablation
     rows = found.ablation.records()
@@ -229,7 +230,7 @@ def test_what_is_no_result_is_refused_in_one_sentence(tmp_path: Path) -> None:
         read([path])
     for text in ("[]", '{"schema": "hftlab-scale/1"}', f'{{"schema": "{Measurements.schema}"}}'):
         path.write_text(text)
-        with pytest.raises(HftlabError, match=r"known: hftlab-report/3|at least one result"):
+        with pytest.raises(HftlabError, match=r"known: hftlab-report/4|at least one result"):
             read([path])
     path.write_text(f'{{"schema": "{measurements_.BenchReport.schema}", "feed": "x", "machine": {{"cpu": "x"}}}}')
     with pytest.raises(FeedError, match="is not complete"):
@@ -251,7 +252,7 @@ def test_the_command_measures_and_writes(
     assert f"wrote {out}" in shown
     assert "The fastest engine" in shown or "takes" in shown
     stored = json.loads(out.with_suffix(".json").read_text())
-    assert stored["schema"] == "hftlab-report/3"
+    assert stored["schema"] == "hftlab-report/4"
     again = next(block for block in ReportPage.from_dict(stored).document.sections[-1].blocks if isinstance(block, Code))
     assert " ".join(["hftlab", *words]) in again.text
     before = out.read_bytes()
