@@ -23,7 +23,7 @@ FEED_SESSION = b"FEED000001"
 PASSWORD = "S3CR3TPASS"
 _QUICK = {
     "reconnect_ms": 10.0, "max_backoff_ms": 80.0, "resync_timeout_ms": 60.0, "gap_timeout_ms": 1.0,
-    "request_interval_ms": 10.0, "shutdown_timeout_ms": 30.0,
+    "request_interval_ms": 10.0, "shutdown_timeout_ms": 30.0, "max_age_ms": 60_000.0,
 }  # fmt: skip
 
 
