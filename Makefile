@@ -5,6 +5,8 @@
 #   FEED=file               measure and profile this ITCH 5.0 file instead of a generated feed
 #   TOOL=calls              the tool of `make profile`: line, calls, sample, instructions, counters or memory
 #   UPDATE=1                `make instructions` writes its table anew instead of comparing with it
+#   BASE=revision           `make instructions` counts that one, too, and compares with it instead
+#   EVENTS=n SEED=n         how many events `make fuzz` draws (100 million), and from which seed on
 #   CARGO=                  leave the Rust toolchain alone and do without the Rust engine
 #   HFTLAB_REQUIRE_RUST=1   fail, instead of saying so and going on, where the Rust engine is missing
 
@@ -47,7 +49,7 @@ endef
 export RUST_ABSENT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench report lab test quick seeds soak kills lint instructions notebooks pictures docs rust native profile clean rust-or-notice $(STALE)
+.PHONY: help setup bench report lab test quick seeds soak kills lint instructions fuzz notebooks pictures docs rust native profile clean rust-or-notice $(STALE)
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
@@ -100,7 +102,10 @@ else
 endif
 
 instructions: $(INSTALLED)  ## count instructions per message with valgrind and compare with the committed table; UPDATE=1 writes it
-	$(PY) rust_ext/instructions.py $(if $(UPDATE),--update)
+	$(PY) rust_ext/instructions.py $(if $(UPDATE),--update) $(if $(BASE),--base "$(BASE)")
+
+fuzz:  ## 100 million events with structured prices and references through the Rust variants, against a plain book
+	cd rust_ext && HFTLAB_FUZZ_EVENTS=$(or $(EVENTS),100000000) HFTLAB_FUZZ_SEED=$(or $(SEED),1) cargo test --release --test structured -- --nocapture
 
 notebooks: setup  ## regenerate the notebooks from their text pairs and execute them in place
 	$(if $(NOTEBOOKS),,$(error there is no text pair notebooks/[0-9]*.py))

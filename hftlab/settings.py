@@ -113,6 +113,8 @@ REJECTS = ("kill_switch", "max_order_qty", "max_notional", "price_collar", "posi
 class Settings:
     """Everything a session is opened with. `symbols[i]` names instrument i; empty where the feed itself tells.
 
+    lookahead       : ask for memory that later messages of a buffer touch: True, False, or "auto", where it pays; an engine
+                      may ignore it, and it is never done where messages are stamped
     keep            : of the stamps of a run: every sample, counts in buckets of `hftlab.engine.timing.Histogram`, or both; an
                       engine may ignore it and keep samples
     slowest, around : how many of the slowest messages are kept (0 to 1,000), and how many before and after each (0 to 1,000);
@@ -126,6 +128,7 @@ class Settings:
     orders: str = "flat"
     pool: bool = True
     signal: str = "incremental"
+    lookahead: bool | str = "auto"
     until: Stage = "order"
     record: Record = "all"
     latency: Latency = "off"
@@ -149,6 +152,8 @@ class Settings:
         check_choice("way to keep stamps", self.keep, KEEPS)
         check_choice("way to take fills", self.fills, FILLS)
         check_type("pool", self.pool, bool)
+        if not isinstance(self.lookahead, bool):
+            check_choice("lookahead", self.lookahead, ("False", "True", "auto"))
         check_type("strict", self.strict, bool)
         check_type("signal_config", self.signal_config, SignalConfig)
         check_type("order_config", self.order_config, OrderConfig)

@@ -66,7 +66,7 @@ print("\n".join(f"{axis:<7} {name:<7} {good_at}" for axis, name, good_at in name
 # sorted   51.00 50.09 50.07 50.05 50.03 50.02 50.01     a vector, the best at its end: a new best is an append,
 #                                          ^ best        a new price far from it moves all entries behind
 #
-# ladder   slot  0  1  2  3  4  5  6 ... 255             one slot a tick; the slot of a price is computed, not searched
+# ladder   slot  0  1  2  3  4  5  6 ... 127             one slot a tick; the slot of a price is computed, not searched
 #          bits  1  1  1  0  1  0  1 ...   0             the best is the lowest bit that is set: one instruction a word
 # ```
 #
@@ -77,12 +77,12 @@ print("\n".join(f"{axis:<7} {name:<7} {good_at}" for axis, name, good_at in name
 #
 # Count before you time. How far from the best price of its side does a new order rest?
 #
-# **Predict first:** what share of the adds rests less than 8 ticks from the best price? What share less than 224 ticks, the
-# reach of a freshly placed ladder of 256 slots?
+# **Predict first:** what share of the adds rests less than 8 ticks from the best price? What share less than 112 ticks, the
+# reach of a freshly placed ladder of 128 slots?
 
 # %%
 guess_near = 0.50  # your guess: share of adds less than 8 ticks away
-guess_window = 0.80  # your guess: less than 224 ticks away
+guess_window = 0.80  # your guess: less than 112 ticks away
 
 # %% tags=["nbval-check-output"]
 rows = []
@@ -93,11 +93,11 @@ for regime in ("calm", "market", "deep"):
     away = pl.when(pl.col("side") == hftlab.Side.BID)
     away = away.then(pl.col("bid_price") - pl.col("price")).otherwise(pl.col("price") - pl.col("ask_price")) // 100
     ticks = prices.filter(pl.col("kind") == hftlab.Kind.ADD).select(away=away)["away"]
-    rows.append((regime, ticks.quantile(0.5), ticks.quantile(0.99), (ticks < 8).mean(), (ticks < 224).mean()))
-reach = pl.DataFrame(rows, schema=["regime", "median", "p99", "share below 8 ticks", "share below 224"], orient="row")
+    rows.append((regime, ticks.quantile(0.5), ticks.quantile(0.99), (ticks < 8).mean(), (ticks < 112).mean()))
+reach = pl.DataFrame(rows, schema=["regime", "median", "p99", "share below 8 ticks", "share below 112"], orient="row")
 reveal("share of adds less than 8 ticks away", guess_near, dict(reach.select("regime", "share below 8 ticks").iter_rows()))
-reveal("less than 224 ticks away", guess_window, dict(reach.select("regime", "share below 224").iter_rows()))
-claim("smallest share below 224 ticks", reach["share below 224"].min(), above=0.95)
+reveal("less than 112 ticks away", guess_window, dict(reach.select("regime", "share below 112").iter_rows()))
+claim("smallest share below 112 ticks", reach["share below 112"].min(), above=0.9)
 show(reach, "Distance of an add from the best price of its side, ticks")
 
 # %% [markdown]
@@ -199,9 +199,9 @@ claim("flat with a million orders / at its fastest", last["best"] / live["best"]
 # of the order before it, which was just used.
 #
 # One part of this curve is no structure at all. The engine has the whole buffer, so it can **look ahead**: fetch the lines of the
-# *next* messages while it processes this one (`rust_ext/src/prefetch.rs`). That is throughput, not latency: on a live feed the
-# next message has not arrived yet. So hftlab calls nothing a latency that looks ahead. How much of the factor is left message by
-# message, stamped, without it?
+# *next* messages while it processes this one (`rust_ext/src/engine/ahead.rs`). That is throughput, not latency: on a live feed
+# the next message has not arrived yet. So hftlab calls nothing a latency that looks ahead. How much of the factor is left
+# message by message, stamped, without it?
 
 # %% tags=["nbval-ignore-output"]
 many_orders = steady(ORDERS[-3], messages=MESSAGES, seed=SEED).feed(f"{ORDERS[-3]:,} live orders")
@@ -440,7 +440,7 @@ print("sizes measured:", DEPTHS)
 # **What did not get faster:** the ladder under traffic at random depth, and in a young market; see the claims above.
 #
 # **Where it is in the code:** `rust_ext/src/book/levels/` (btree, sorted, ladder, a file each), `rust_ext/src/book/orders/`
-# (std, fast, flat), `rust_ext/src/prefetch.rs` (prefetching), `hftlab/experiments/scaling.py` and
+# (std, fast, flat), `rust_ext/src/engine/ahead.rs` (looking ahead), `hftlab/experiments/scaling.py` and
 # `hftlab/feeds/generate/steady.py` (the curves), `hftlab/stages/book.py` (the reference, a sorted list with the best at its
 # end). Try `hftlab scaling --axis depth --full` on a machine of your own.
 #

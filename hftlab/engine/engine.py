@@ -11,7 +11,7 @@ import numpy as np
 
 from hftlab.engine.run import Run
 from hftlab.engine.session import Backend, Session, resolve
-from hftlab.engine.variants import AXES
+from hftlab.engine.variants import AXES, setting
 from hftlab.errors import FaultError, FeedError, UnknownName, check_choice, check_type
 from hftlab.events import EVENT_DTYPE, Events, as_events, describe
 from hftlab.feeds.feed import Feed
@@ -27,7 +27,7 @@ class Engine:
     backend               : "auto", "python", "rust", any engine installed under the entry-point group hftlab.backends, or an
                             object with the methods of `hftlab.engine.session.Backend`
     book, orders, pool,
-    signal                : variant per axis, see `hftlab.variants()`; an engine without that axis has one way only
+    signal, lookahead     : variant per axis, see `hftlab.variants()`; an engine without that axis has one way only
     tick, book, signal,
     order                 : a stage of one's own, as a class or factory with the methods that hftlab.stages.interfaces lists.
                             Only the Python engine takes them: with one, "auto" is Python, unless HFTLAB_BACKEND or
@@ -49,6 +49,7 @@ class Engine:
         orders: str = "flat",
         pool: bool = True,
         signal: str | Factory = "incremental",
+        lookahead: bool | str = "auto",
         order: Factory | None = None,
         until: Stage = "order",
         strict: bool = False,
@@ -62,6 +63,7 @@ class Engine:
             **stages,
             "orders": orders,
             "pool": pool,
+            "lookahead": setting("lookahead", str(lookahead)) if str(lookahead) in AXES["lookahead"] else lookahead,
             "until": until,
             "strict": strict,
             "signal_config": signal_config,
@@ -118,7 +120,7 @@ class Engine:
             more["price_scale"] = feed.price_scale
             if feed.wire == "events":
                 more["symbols"] = tuple(feed.symbols)
-        given = {name: self._arguments[name] for name in ("orders", "pool", "until", "strict")}
+        given = {name: self._arguments[name] for name in ("orders", "pool", "lookahead", "until", "strict")}
         for axis in ("book", "signal"):
             given[axis] = label(self.stages[axis]) if axis in self.stages else self._arguments[axis]
         for name in ("signal_config", "order_config", "risk_config"):

@@ -121,7 +121,7 @@ class Backend(Protocol):
         """The event record it was built with: (field, NumPy format, offset); compared with ours at load."""
 
     def variants(self) -> Mapping[str, tuple[str, ...]]:
-        """Variant names by axis (book, orders, pool, signal), naive to best; empty if it has none."""
+        """Variant names by axis (book, orders, pool, signal, lookahead), naive to best; empty if it has none."""
 
     def session(self, settings: Settings) -> Session:
         """Open a run. Raises ValueError for a variant it does not know, NotImplementedError for a stage it does not have."""

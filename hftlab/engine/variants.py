@@ -23,6 +23,7 @@ AXES: dict[str, tuple[str, ...]] = {
     "orders": ("std", "fast", "flat"),
     "pool": ("False", "True"),
     "signal": ("recompute", "incremental"),
+    "lookahead": ("False", "True", "auto"),
 }
 
 #: What each name is good at, and what it costs.
@@ -43,7 +44,12 @@ GOOD_AT: dict[str, dict[str, str]] = {
     },
     "signal": {
         "recompute": "walks the best levels after each event: simple",
-        "incremental": "computes only what an event changed, and walks only where one of the best levels came or went",
+        "incremental": "adds what an event brought to the sums, and walks only where one of the best levels came or went",
+    },
+    "lookahead": {
+        "False": "nothing is asked for early: what a live feed allows, and what every figure of latency is taken with",
+        "True": "memory that the next messages of the buffer touch is asked for early: throughput, where caches are too small",
+        "auto": "the same, but only where there are many instruments or many old orders",
     },
 }
 
@@ -104,8 +110,8 @@ def variants() -> Variants:
 
 
 def setting(axis: str, name: str) -> str | bool:
-    """A name as `Engine` takes it: the two of the pool axis are words for a boolean."""
-    return name == "True" if axis == "pool" else name
+    """A name as `Engine` takes it: on the axes that are switched, "False" and "True" are words for a boolean."""
+    return name == "True" if axis == "pool" or (axis == "lookahead" and name != "auto") else name
 
 
 def naive(axes: Axes) -> VariantSet:

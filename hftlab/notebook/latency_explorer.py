@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from hftlab.engine.engine import Engine, synthetic
 from hftlab.engine.session import backends
 from hftlab.engine.timing import PARTS
-from hftlab.engine.variants import AXES
+from hftlab.engine.variants import AXES, setting
 from hftlab.errors import HftlabError
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.generate.regimes import REGIMES
@@ -71,8 +71,8 @@ class LatencyExplorer(Panel):
         except HftlabError as error:
             self.message.value = html.fragment(str(error), [])
             return
-        pool: dict[Any, str] = {True: "pool", False: "no pool"}
-        variant = (pool.get(value, str(value)) for value in engine.variant.values())
+        words: dict[tuple[str, Any], str] = {("pool", True): "pool", ("pool", False): "no pool"}
+        variant = (words.get((axis, value), str(value)) for axis, value in engine.variant.items() if axis != "lookahead")
         name = " ".join([f"{self.feed.value}: {self.engine.value}", *variant])
         self.measured.pop(name, None)
         self.measured[name] = distributions
@@ -117,7 +117,7 @@ class LatencyExplorer(Panel):
         variants = self.variants[self.engine.value]
         for axis, box in self.axes.items():
             names = variants.get(axis, ())
-            box.options = [(name, name == "True" if axis == "pool" else name) for name in names] or ["no variants"]
+            box.options = [(name, setting(axis, name)) for name in names] or ["no variants"]
             box.value, box.disabled = box.options[-1][1] if names else "no variants", not names
 
     def _remove_all(self) -> None:

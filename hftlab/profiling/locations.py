@@ -15,7 +15,7 @@ BUILT_IN = "built-in"
 #: First name in rust_ext/src (a folder, or a file without its ending) -> stage. What is not named here belongs to the engine.
 RUST_STAGES = {
     "event": "tick", "itch": "tick", "frames": "tick",
-    "book": "book", "reserved": "book", "prefetch": "book",
+    "book": "book", "reserved": "book",
     "signal": "signal", "order": "order",
     "synthetic": "other", "net": "other", "protocols": "other",
 }  # fmt: skip

@@ -9,12 +9,13 @@ use crate::error::Error;
 use crate::run::{Runner, Settings};
 use crate::signal::{Signal, incremental::Incremental, recompute::Recompute};
 
-/// (axis, names from naive to best).
+/// (axis, names from naive to best); the last is a setting of every engine, `run::Lookahead`, the others are types.
 pub const VARIANTS: &[(&str, &[&str])] = &[
     ("book", &["btree", "sorted", "ladder"]),
     ("orders", &["std", "fast", "flat"]),
     ("pool", &["False", "True"]),
     ("signal", &["recompute", "incremental"]),
+    ("lookahead", &["False", "True", "auto"]),
 ];
 
 /// One name per axis.

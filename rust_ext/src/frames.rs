@@ -83,6 +83,16 @@ pub fn window<'a>(data: &'a [u8], at: usize, spare: &'a mut [u8; WINDOW]) -> &'a
     }
 }
 
+/// Number of whole messages of known types at the start of a block.
+pub fn count_known(data: &[u8]) -> usize {
+    let (mut at, mut n) = (0, 0);
+    while let Next::Frame(Frame { at: start, size, known: true }) = next(data, at) {
+        at = start + size;
+        n += 1;
+    }
+    n
+}
+
 /// Number of whole messages in a block, as far as it can be read.
 pub fn count(data: &[u8]) -> usize {
     let (mut at, mut n) = (0, 0);
@@ -93,8 +103,15 @@ pub fn count(data: &[u8]) -> usize {
     n
 }
 
-/// Messages decoded at once: with what is asked for ahead they take a third of the first cache.
-pub const BATCH: usize = 32;
+/// Size and window of the message whose length prefix stands at `at`, where a whole window follows; one check covers every load.
+#[inline(always)]
+pub fn peek(data: &[u8], at: usize) -> Option<(usize, &[u8; WINDOW])> {
+    let bytes = data.get(at..)?.first_chunk::<{ WINDOW + 2 }>()?;
+    Some((u16::from_be_bytes([bytes[0], bytes[1]]) as usize, bytes[2..].first_chunk()?))
+}
+
+/// Messages decoded or asked for at once: enough for memory to answer, and few enough for what they touch to stay in the first cache.
+pub const BATCH: usize = 64;
 
 /// Events of consecutive messages.
 pub struct Batch {
@@ -119,12 +136,6 @@ impl Batch {
         &self.events[..self.len.min(BATCH)]
     }
 
-    /// All places of the batch, also those behind what has been decoded.
-    #[inline(always)]
-    pub fn places(&self) -> &[Event; BATCH] {
-        &self.events
-    }
-
     /// Leave only the first `len` messages.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
@@ -138,10 +149,8 @@ impl Batch {
         (self.start, self.unknown) = (start, 0);
         // One check covers the prefix and every load of the decoder.
         while len < most
-            && let Some(bytes) = data.get(at..).and_then(|rest| rest.first_chunk::<{ WINDOW + 2 }>())
-            && let Some(window) = bytes[2..].first_chunk()
+            && let Some((size, window)) = peek(data, at)
         {
-            let size = u16::from_be_bytes([bytes[0], bytes[1]]) as usize;
             if size != size_of_type(window[0]) {
                 break;
             }

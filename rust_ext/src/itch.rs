@@ -102,7 +102,8 @@ const fn table() -> [Row; 256] {
     rows
 }
 
-static ROWS: [Row; 256] = table();
+const TABLE: [Row; 256] = table();
+static ROWS: [Row; 256] = TABLE;
 
 /// 'B' and 'S' as `Event::side`; anything else is no side.
 static SIDES: [u8; 256] = {
@@ -148,6 +149,60 @@ pub fn decode(window: &[u8; WINDOW]) -> Event {
         instrument: (be32(window, 1) >> 16) as u16,
         kind: row.kind,
         side: SIDES[window[19] as usize] & row.side_mask,
+    }
+}
+
+/// Size in bytes and kind of the messages of a type; no frame is as long as what an unknown type gives.
+#[inline(always)]
+pub const fn size_and_kind(letter: u8) -> (usize, u8) {
+    let row = &ROWS[letter as usize];
+    (row.size as usize, row.kind)
+}
+
+/// Fields at fixed places, read when they are needed: where a whole `Event` is too much.
+pub mod field {
+    use super::{SIDES, WINDOW, be32, be64};
+
+    /// Stock locate.
+    #[inline(always)]
+    pub fn instrument(window: &[u8; WINDOW]) -> u16 {
+        u16::from_be_bytes([window[1], window[2]])
+    }
+
+    /// Nanoseconds since midnight.
+    #[inline(always)]
+    pub fn ts_ns(window: &[u8; WINDOW]) -> u64 {
+        be64(window, 3) & 0x0000_ffff_ffff_ffff
+    }
+
+    /// Order reference of every message that has one.
+    #[inline(always)]
+    pub fn order_id(window: &[u8; WINDOW]) -> u64 {
+        be64(window, 11)
+    }
+
+    /// New reference of U.
+    #[inline(always)]
+    pub fn new_order_id(window: &[u8; WINDOW]) -> u64 {
+        be64(window, 19)
+    }
+
+    /// Side of A and F, as `Event::side`.
+    #[inline(always)]
+    pub fn side(window: &[u8; WINDOW]) -> u8 {
+        SIDES[window[19] as usize]
+    }
+
+    /// Four bytes: shares or a price.
+    #[inline(always)]
+    pub fn u32(window: &[u8; WINDOW], at: usize) -> u32 {
+        be32(window, at)
+    }
+
+    /// The stock of A and F.
+    #[inline(always)]
+    pub fn stock(window: &[u8; WINDOW]) -> [u8; 8] {
+        be64(window, 24).to_be_bytes()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! wire bytes -> itch, frames (TICK) -> book (BOOK) -> signal (SIGNAL) -> order (ORDER) -> wire bytes
-//!               prefetch: what is next   book/levels, orders, pool       engine: the loop; dispatch: names -> types
+//!               engine/ahead: what is next   book/levels, orders, pool       engine: the loop; dispatch: names -> types
 //! ```
 //!
 //! `protocols` turns packets into the bytes in front and the bytes behind into packets; `net` carries them and measures it.
@@ -36,7 +36,6 @@ pub mod net;
 pub mod order;
 #[forbid(unsafe_code)]
 pub mod pace;
-mod prefetch;
 #[forbid(unsafe_code)]
 pub mod protocols;
 #[forbid(unsafe_code)]

@@ -87,7 +87,7 @@ impl Recorder {
 /// Room for `more` values; touched by writing them once.
 fn ready<T: Clone + Default>(column: &mut Vec<T>, more: usize, touch: bool) {
     let len = column.len();
-    column.reserve(more);
+    crate::reserved::reserve(column, more);
     if touch {
         column.resize(len + more, T::default());
         column.truncate(len);

@@ -2,15 +2,40 @@
 //! is copied or moved as it fills. Huge pages are asked for where the system has them: fewer misses in the address cache.
 //!
 //! ```text
-//! | touched: pages with contents | reserved: addresses only, zeros when touched |
-//! 0                            len                                        capacity
+//! | small pages | huge pages: what has been touched | addresses only, zeros when touched |
+//! 0           64 KiB                                                              capacity
 //! ```
+//!
+//! The first pages are small, so that a short run takes little. Where the process may have only so many addresses (`ulimit -v`), a range
+//! is reserved that leaves room for others, and what outgrows it moves; where there is no more, the run ends with `OutOfMemory`.
 
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 /// Size of a huge page in bytes.
 const HUGE: usize = 1 << 21;
+/// Bytes at the start of a range that are on small pages.
+const SMALL: usize = 1 << 16;
+
+/// What a run ends with where the system has no more memory; unwinds like a panic, but says nothing on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct OutOfMemory {
+    /// What was asked for.
+    pub bytes: usize,
+}
+
+/// End the run: there is no memory for so many bytes.
+#[cold]
+pub fn out_of_memory(bytes: usize) -> ! {
+    std::panic::resume_unwind(Box::new(OutOfMemory { bytes }))
+}
+
+/// Make room in a vector for `more` values, or end the run.
+pub fn reserve<T>(values: &mut Vec<T>, more: usize) {
+    if values.try_reserve(more).is_err() {
+        out_of_memory(values.len().saturating_add(more).saturating_mul(size_of::<T>()));
+    }
+}
 
 /// Types for which all bits zero is a value, and a copy is a copy of the bits.
 ///
@@ -34,17 +59,16 @@ unsafe impl<T: Zeroed + Send> Send for Pages<T> {}
 unsafe impl<T: Zeroed + Sync> Sync for Pages<T> {}
 
 impl<T: Zeroed> Pages<T> {
-    /// Reserve room for `capacity` values, less where the system does not allow so many addresses, and touch the first `ready`.
-    ///
-    /// # Panics
-    /// If not even the `ready` values can be had.
+    /// Reserve room for `capacity` values, less where the process may not have so many addresses, and touch the first `ready`. Ends the
+    /// run with `OutOfMemory` if not even these can be had.
     pub fn new(capacity: usize, ready: usize) -> Self {
-        let mut capacity = capacity.max(ready).max(1);
+        let least = ready.max(1);
+        let mut capacity = capacity.min(allowed() / size_of::<T>()).max(least);
         let start = loop {
             match map(capacity * size_of::<T>()) {
                 Some(start) => break start.cast(),
-                None if capacity / 2 >= ready.max(1) => capacity /= 2,
-                None => panic!("no memory for {} bytes", capacity * size_of::<T>()),
+                None if capacity / 2 >= least => capacity /= 2,
+                None => out_of_memory(capacity * size_of::<T>()),
             }
         };
         let mut pages = Pages { start, capacity };
@@ -94,7 +118,7 @@ impl<T: Zeroed> Pages<T> {
 
     #[cold]
     fn grow(&mut self, len: usize) {
-        let mut larger = Pages::new(len.max(2 * self.len()), len);
+        let mut larger = Pages::new(2 * self.len(), len);
         larger[..self.len()].copy_from_slice(self);
         *self = larger;
     }
@@ -125,12 +149,38 @@ impl<T: Zeroed> Drop for Pages<T> {
     }
 }
 
+/// Ask for the cache line of `place`: a hint that reads nothing, and any address is allowed.
+#[inline(always)]
+pub fn prefetch<T>(place: &T) {
+    let place: *const T = place;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing and faults nowhere; SSE is in every x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast())
+    };
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: a prefetch reads nothing and faults nowhere.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) place, options(nostack, preserves_flags, readonly))
+    };
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = place;
+}
+
 /// Whole huge pages, where there is at least one.
 fn rounded(bytes: usize) -> usize {
     bytes.next_multiple_of(if bytes >= HUGE { HUGE } else { 4096 })
 }
 
-/// A range of zeros, at the start of a huge page where it is as long as one.
+/// Addresses that one range may take: a sixteenth of what the process is allowed.
+fn allowed() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: it writes to `limit`, and nothing else.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) } == 0;
+    if known && limit.rlim_cur != libc::RLIM_INFINITY { limit.rlim_cur as usize / 16 } else { usize::MAX }
+}
+
+/// A range of zeros; one that is longer than a huge page ends its small pages where a huge page may begin.
 fn map(bytes: usize) -> Option<NonNull<u8>> {
     let length = rounded(bytes);
     let spare = if length >= HUGE { HUGE } else { 0 };
@@ -142,7 +192,7 @@ fn map(bytes: usize) -> Option<NonNull<u8>> {
         if start == libc::MAP_FAILED {
             return None;
         }
-        let lead = if spare > 0 { start.align_offset(HUGE) } else { 0 };
+        let lead = if spare > 0 { start.add(SMALL).align_offset(HUGE) } else { 0 };
         if lead > 0 {
             libc::munmap(start, lead);
         }
@@ -152,7 +202,7 @@ fn map(bytes: usize) -> Option<NonNull<u8>> {
         }
         #[cfg(target_os = "linux")]
         if spare > 0 {
-            libc::madvise(start, length, libc::MADV_HUGEPAGE); // advice: it may be refused
+            libc::madvise(start.add(SMALL), length - SMALL, libc::MADV_HUGEPAGE); // advice: it may be refused
         }
         NonNull::new(start.cast())
     }

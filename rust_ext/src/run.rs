@@ -21,6 +21,18 @@ pub enum Until {
     Order,
 }
 
+/// Whether what later messages of a buffer will touch is asked for early. That is throughput: on a live feed the next message is not
+/// there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookahead {
+    /// Never.
+    Off,
+    /// Always, but where messages are stamped.
+    On,
+    /// Where what messages touch has probably left the caches.
+    Auto,
+}
+
 /// How closely the clock is read.
 pub mod stamp {
     /// Not at all.
@@ -36,6 +48,8 @@ pub mod stamp {
 pub struct Settings {
     /// Last stage to run.
     pub until: Until,
+    /// Whether to ask for memory ahead.
+    pub lookahead: Lookahead,
     /// Which rows are kept.
     pub record: Mode,
     /// How closely the clock is read, one of `stamp`.

@@ -148,6 +148,7 @@ impl Stamps {
     pub fn reserve(&mut self, messages: usize) {
         let (len, more) = (self.rows.len(), if self.keep.samples { messages } else { BLOCK });
         if self.rows.capacity() < len + more {
+            crate::reserved::reserve(&mut self.rows, more);
             self.rows.resize(len + more, Row::default()); // touches the pages
             self.rows.truncate(len);
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use common::Random;
 
-use hftlab_rust::book::levels::{Levels, NIL, btree::BTree, ladder::Ladder, sorted::Sorted};
+use hftlab_rust::book::levels::{LevelTable, Levels, NIL, btree::BTree, ladder::Ladder, sorted::Sorted};
 use hftlab_rust::book::orders::{Index, fast::Fast, flat::Flat, std::Std};
 use hftlab_rust::book::pool::{Order, Pool, boxed::Boxed, slab::Slab};
 use hftlab_rust::dispatch::{self, VARIANTS, Variant};
@@ -25,8 +25,54 @@ fn key(random: &mut Random, touch: i64, tick: i64) -> i64 {
     }
 }
 
+/// A side's levels and their table, where the `count` of a level is a mark by which it is known again.
+#[derive(Default)]
+struct Marked<L> {
+    levels: L,
+    table: LevelTable,
+}
+
+impl<L: Levels> Marked<L> {
+    /// The mark at `key`, 0 if it was not there; `mark` stands there afterwards.
+    fn put(&mut self, key: i64, mark: u32) -> u32 {
+        let slot = self.levels.entry(key, 7, &mut self.table);
+        let level = self.table.get_mut(slot);
+        assert_eq!((level.key, level.book_side), (key, 7));
+        std::mem::replace(&mut level.count, mark)
+    }
+
+    fn remove(&mut self, key: i64) {
+        let slot = self.levels.get(key, &self.table);
+        self.table.get_mut(slot).count = 0;
+        self.levels.remove(key, slot, &mut self.table);
+    }
+
+    fn best(&mut self) -> u32 {
+        let slot = self.levels.best(&mut self.table);
+        self.table.get(slot).count
+    }
+
+    fn get(&self, key: i64) -> u32 {
+        self.table.get(self.levels.get(key, &self.table)).count
+    }
+
+    fn all(&self) -> Vec<u32> {
+        let mut all = Vec::new();
+        self.levels.walk(&self.table, |level| {
+            all.push(level.count);
+            true
+        });
+        all
+    }
+
+    fn clear(&mut self) {
+        self.levels.clear(&mut self.table);
+    }
+}
+
 fn levels_equal_the_model<L: Levels>(seed: u64, tick: i64) {
-    let (mut random, mut model, mut levels) = (Random(seed), BTreeMap::<i64, u32>::new(), L::default());
+    let (mut random, mut model, mut levels) =
+        (Random(seed), BTreeMap::<i64, u32>::new(), Marked::<L>::default());
     let mut touch = 1000 * tick;
     for step in 1..20_000u32 {
         touch += (random.below(7) as i64 - 3) * tick;
@@ -37,34 +83,28 @@ fn levels_equal_the_model<L: Levels>(seed: u64, tick: i64) {
             levels.remove(key);
         } else {
             let key = key(&mut random, touch, tick);
-            let place = levels.entry(key);
-            assert_eq!(*place, model.get(&key).copied().unwrap_or(NIL), "step {step}");
-            *place = step;
-            model.insert(key, step);
+            assert_eq!(levels.put(key, step), model.insert(key, step).unwrap_or(0), "step {step}");
         }
         // A book asks for the best only when it may have changed; the answer must be right whenever it asks.
         if random.below(3) == 0 {
-            let best = model.first_key_value().map_or(NIL, |(_, &level)| level);
+            let best = model.first_key_value().map_or(0, |(_, &level)| level);
             assert_eq!(levels.best(), best, "step {step}");
         }
         if step % 97 == 0 {
-            let mut walked = Vec::new();
-            levels.walk(|level| {
-                walked.push(level);
-                true
-            });
-            assert!(walked.iter().eq(model.values()), "step {step}");
+            assert!(levels.all().iter().eq(model.values()), "step {step}");
             assert!(model.iter().all(|(&key, &level)| levels.get(key) == level));
-            assert_eq!(
-                levels.get(touch + tick / 2 + 1),
-                model.get(&(touch + tick / 2 + 1)).copied().unwrap_or(NIL)
-            );
+            let other = touch + tick / 2 + 1;
+            assert_eq!(levels.get(other), model.get(&other).copied().unwrap_or(0));
+        }
+        if step % 7_000 == 0 {
+            levels.clear();
+            model.clear();
         }
     }
     while let Some((key, _)) = model.pop_last() {
         levels.remove(key);
     }
-    assert_eq!(levels.best(), NIL);
+    assert_eq!(levels.best(), 0);
 }
 
 #[test]
@@ -78,7 +118,8 @@ fn levels_keep_every_price() {
 
 /// Prices whose grid changes: from a coarse tick to a fine one, by phases, with drains of one side between them.
 fn structured_keys_equal_the_model<L: Levels>(seed: u64) {
-    let (mut random, mut model, mut levels) = (Random(seed), BTreeMap::<i64, u32>::new(), L::default());
+    let (mut random, mut model, mut levels) =
+        (Random(seed), BTreeMap::<i64, u32>::new(), Marked::<L>::default());
     let (mut tick, mut phase, mut reach, mut drain) = (100, 0, 60, false);
     for step in 1..4_000u32 {
         if random.below(150) == 0 {
@@ -94,20 +135,17 @@ fn structured_keys_equal_the_model<L: Levels>(seed: u64) {
             levels.remove(key);
         } else {
             let key = 5_000 + phase + (random.below(2 * reach) as i64 - reach as i64) * tick;
-            let place = levels.entry(key);
-            assert_eq!(*place, model.get(&key).copied().unwrap_or(NIL), "seed {seed}, step {step}");
-            *place = step;
-            model.insert(key, step);
+            let key = if key == 0 { 1 } else { key }; // a price of 0 comes into no book
+            assert_eq!(
+                levels.put(key, step),
+                model.insert(key, step).unwrap_or(0),
+                "seed {seed}, step {step}"
+            );
         }
-        let best = model.first_key_value().map_or(NIL, |(_, &level)| level);
+        let best = model.first_key_value().map_or(0, |(_, &level)| level);
         assert_eq!(levels.best(), best, "seed {seed}, step {step}");
         if step % 17 == 0 {
-            let mut walked = Vec::new();
-            levels.walk(|level| {
-                walked.push(level);
-                true
-            });
-            assert!(walked.iter().eq(model.values()), "seed {seed}, step {step}");
+            assert!(levels.all().iter().eq(model.values()), "seed {seed}, step {step}");
         }
     }
 }
@@ -123,20 +161,20 @@ fn levels_keep_the_best_price_when_the_grid_of_prices_changes() {
 #[test]
 fn levels_take_the_first_and_the_last_of_all_prices() {
     fn check<L: Levels>() {
-        let mut levels = L::default();
+        let mut levels = Marked::<L>::default();
         let keys =
-            [i64::MIN, i64::MIN + 1, -99, 0, 99, i64::MAX - 4097, i64::MAX - 100, i64::MAX - 1, i64::MAX];
+            [i64::MIN, i64::MIN + 1, -99, 1, 99, i64::MAX - 4097, i64::MAX - 100, i64::MAX - 1, i64::MAX];
         for rotation in 0..keys.len() {
             let order = keys.iter().cycle().skip(rotation).take(keys.len());
             for &key in order.clone() {
-                *levels.entry(key) = keys.iter().position(|&other| other == key).unwrap() as u32 + 1;
+                levels.put(key, keys.iter().position(|&other| other == key).unwrap() as u32 + 1);
             }
             for (level, &key) in (1..).zip(&keys) {
                 assert_eq!(levels.best(), level);
                 assert_eq!(levels.get(key), level);
                 levels.remove(key);
             }
-            assert_eq!(levels.best(), NIL);
+            assert_eq!(levels.best(), 0);
         }
     }
     check::<BTree>();
@@ -146,14 +184,14 @@ fn levels_take_the_first_and_the_last_of_all_prices() {
 
 #[test]
 fn a_ladder_takes_any_number_of_prices_anywhere() {
-    let (mut random, mut ladder) = (Random(9), Ladder::default());
+    let (mut random, mut ladder) = (Random(9), Marked::<Ladder>::default());
     let mut keys: Vec<i64> = (0..200_000).map(|_| random.next() as i64 / 2).collect();
     keys.sort_unstable();
     keys.dedup();
     let mut order: Vec<usize> = (0..keys.len()).collect();
     order.sort_by_key(|&i| (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     for &i in &order {
-        *ladder.entry(keys[i]) = i as u32 + 1;
+        ladder.put(keys[i], i as u32 + 1);
     }
     assert_eq!(ladder.best(), 1);
     for &i in &order[..order.len() / 2] {
@@ -161,12 +199,7 @@ fn a_ladder_takes_any_number_of_prices_anywhere() {
     }
     let mut left: Vec<u32> = order[order.len() / 2..].iter().map(|&i| i as u32 + 1).collect();
     left.sort_unstable();
-    let mut walked = Vec::new();
-    ladder.walk(|level| {
-        walked.push(level);
-        true
-    });
-    assert_eq!(walked, left);
+    assert_eq!(ladder.all(), left);
     assert_eq!(ladder.best(), left[0]);
 }
 

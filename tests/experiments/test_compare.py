@@ -157,8 +157,11 @@ def test_what_cannot_be_compared_is_answered_in_a_sentence(ask: Callable[[], obj
 
 @pytest.mark.rust
 def test_a_variant_is_named_with_its_engine_and_the_naive_one_is_slower(capsys: pytest.CaptureFixture[str]) -> None:
-    assert as_engine("rust naive").variant == {"book": "btree", "orders": "std", "pool": False, "signal": "recompute"}
-    assert as_engine("rust book=btree").variant == {"book": "btree", "orders": "flat", "pool": True, "signal": "incremental"}
+    naive = {"book": "btree", "orders": "std", "pool": False, "signal": "recompute", "lookahead": False}
+    assert as_engine("rust naive").variant == naive
+    best = {"book": "ladder", "orders": "flat", "pool": True, "signal": "incremental", "lookahead": "auto"}
+    assert as_engine("rust book=btree").variant == {**best, "book": "btree"}
+    assert as_engine("rust lookahead=True").variant == {**best, "lookahead": True}
     words = ["compare", "rust naive", "rust", "--messages", "20000", "--rounds", "21"]
     assert main(words) == 0
     text = capsys.readouterr().out

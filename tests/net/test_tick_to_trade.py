@@ -341,7 +341,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: File) -> None
     more = ["--load-profiles", "closed", "--messages", "300", "--engine", "rust pool=False"]
     assert main([*words, *more, "--json", "--chart", str(tmp_path / "chart.json")]) == 0
     payload = json.loads(capsys.readouterr().out)
-    assert payload["engine"] == "rust book=ladder orders=flat pool=False signal=incremental"
+    assert payload["engine"] == "rust book=ladder orders=flat pool=False signal=incremental lookahead=auto"
     assert {row["path"] for row in payload["rows"]} == {"memory", "memory again"}
     assert (tmp_path / "chart.json").exists()
     assert main([*words, "--load-profiles", "20000/s", "--seconds", "0.02", "--no-stamps"]) == 0

@@ -146,7 +146,8 @@ def test_the_explorer_offers_the_variants_of_the_engine() -> None:
     assert panel.engine.value == "rust"
     assert panel.axes["book"].value == "ladder"
     panel.axes["book"].value, panel.axes["pool"].value, panel.feed.value = "btree", False, "burst"
-    assert panel.chosen().variant == {"book": "btree", "orders": "flat", "pool": False, "signal": "incremental"}
+    chosen = {"book": "btree", "orders": "flat", "pool": False, "signal": "incremental", "lookahead": "auto"}
+    assert panel.chosen().variant == chosen
     panel.measure.click()
     panel.axes["book"].value = "sorted"
     panel.measure.click()

@@ -21,10 +21,10 @@ pub struct Top {
     pub qty: [u64; 2],
 }
 
-/// What the last applied event changed.
+/// What an applied event changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Touched {
-    /// `BID`, `ASK` or `BOTH`.
+    /// `BID`, `ASK` or `BOTH`; 0 for an event that never changes a book.
     pub side: u8,
     /// Whether a level appeared or vanished, or more than one changed.
     pub reshaped: bool,
@@ -35,17 +35,22 @@ pub struct Touched {
 }
 
 /// What is known of one instrument: three cache lines with a `ladder`.
-#[derive(Default)]
 #[repr(align(64))]
 pub struct Instrument<L> {
     /// Bids, then asks.
     pub(crate) sides: [L; 2],
-    /// Slots of the best levels, or `NIL`.
-    pub(crate) best: [u32; 2],
-    /// Zeros until the feed has named it.
-    pub name: [u8; 8],
     /// Best bid and ask.
     pub top: Top,
+    /// Their keys, i64::MAX for an empty side.
+    pub(crate) best: [i64; 2],
+    /// Zeros until the feed has named it.
+    pub name: [u8; 8],
+}
+
+impl<L: Default> Default for Instrument<L> {
+    fn default() -> Self {
+        Instrument { sides: Default::default(), top: Top::default(), best: [i64::MAX; 2], name: [0; 8] }
+    }
 }
 
 /// The orders and levels of all instruments: an index `I` from reference to order, a pool `P` of orders.
@@ -54,8 +59,14 @@ pub struct Store<I, P> {
     pub(crate) index: I,
     pub(crate) pool: P,
     pub(crate) levels: LevelTable,
-    /// Says of the last applied event what its side does not.
-    pub touched: Touched,
+}
+
+/// An order that comes to rest, before it has a place.
+struct New {
+    instrument: u16,
+    id: u64,
+    qty: u32,
+    price: i64,
 }
 
 /// A price as a key, and a key as a price: the smallest key is the best on both sides. `i` is 0 for a bid.
@@ -66,139 +77,181 @@ pub(crate) fn signed(price: i64, i: usize) -> i64 {
 }
 
 impl<I: Index, P: Pool> Store<I, P> {
-    /// Apply one event to the book of its instrument. Returns the side acted on (`BOTH` for a CLEAR), or 0 if its kind never changes a
-    /// book; `touched` says more.
+    /// Apply one event to the book of its instrument. Returns what it changed.
     ///
     /// # Errors
     /// The reason for which it was refused; then nothing has changed.
     #[inline(always)]
-    pub fn apply<L: Levels>(&mut self, known: &mut Instrument<L>, event: &Event) -> Result<u8, Fault> {
-        match event.kind {
-            kind::ADD => {
-                if event.side != BID && event.side != ASK {
-                    return Err(Fault::BadSide);
-                }
-                self.allow(event, event.order_id)?;
-                self.touched = self.insert(known, event, event.order_id, (event.side == ASK) as usize);
-            }
-            kind::EXECUTE | kind::CANCEL | kind::DELETE | kind::REPLACE => {
-                let mut found = self.live(event)?;
-                if event.kind == kind::EXECUTE || event.kind == kind::CANCEL {
-                    let left = self.pool.get(found.slot).qty;
-                    if event.qty == 0 {
-                        return Err(Fault::ZeroQty);
-                    }
-                    if event.qty > left {
-                        return Err(Fault::ExcessQty);
-                    }
-                    if event.qty < left {
-                        return Ok(self.reduce(known, event, found.slot));
-                    }
-                }
-                if event.kind == kind::REPLACE && event.new_order_id != event.order_id {
-                    self.allow(event, event.new_order_id)?;
-                    // Looking for the new reference may have put the table in another order.
-                    found = self.index.find(event.order_id, &mut self.pool);
-                } else if event.kind == kind::REPLACE {
-                    Self::worth(event)?;
-                }
-                self.touched = self.remove(known, event, found);
-                if event.kind == kind::REPLACE {
-                    self.replace(known, event);
-                }
-            }
-            kind::CLEAR => self.clear(known),
-            _ => return Ok(0),
+    pub fn apply<L: Levels>(&mut self, known: &mut Instrument<L>, event: &Event) -> Result<Touched, Fault> {
+        let Event { order_id, new_order_id, price, qty, instrument, kind, side, .. } = *event;
+        match kind {
+            kind::ADD => self.add(known, instrument, order_id, side, qty, price),
+            kind::EXECUTE | kind::CANCEL => self.reduce(known, instrument, order_id, qty),
+            kind::DELETE => self.delete(known, instrument, order_id),
+            kind::REPLACE => self.replace(known, instrument, order_id, new_order_id, qty, price),
+            kind::CLEAR => Ok(self.clear(known)),
+            _ => Ok(Touched::default()),
         }
-        Ok(self.touched.side)
+    }
+
+    /// ADD: an order comes.
+    ///
+    /// # Errors
+    /// As `apply`.
+    #[inline(always)]
+    pub fn add<L: Levels>(
+        &mut self,
+        known: &mut Instrument<L>,
+        instrument: u16,
+        id: u64,
+        side: u8,
+        qty: u32,
+        price: i64,
+    ) -> Result<Touched, Fault> {
+        if side != BID && side != ASK {
+            return Err(Fault::BadSide);
+        }
+        self.allow(id, qty, price)?;
+        Ok(self.insert(known, (side == ASK) as usize, New { instrument, id, qty, price }))
+    }
+
+    /// EXECUTE, CANCEL: a part of an order goes, or all of it.
+    ///
+    /// # Errors
+    /// As `apply`.
+    #[inline(always)]
+    pub fn reduce<L: Levels>(
+        &mut self,
+        known: &mut Instrument<L>,
+        instrument: u16,
+        id: u64,
+        qty: u32,
+    ) -> Result<Touched, Fault> {
+        let found = self.live(id, instrument)?;
+        let order = self.pool.get_mut(found.slot);
+        if qty == 0 {
+            return Err(Fault::ZeroQty);
+        }
+        if qty > order.qty {
+            return Err(Fault::ExcessQty);
+        }
+        if qty == order.qty {
+            return Ok(self.remove(known, id, found));
+        }
+        order.qty -= qty;
+        let level = self.levels.get_mut(order.level);
+        level.qty -= qty as u64;
+        let (best_key, left, i) = (level.key, level.qty, (level.book_side & 1) as usize);
+        known.top.qty[i] = select_unpredictable(known.best[i] == best_key, left, known.top.qty[i]);
+        Ok(Touched { side: i as u8 + 1, reshaped: false, best_key, gained: -(qty as i64) })
+    }
+
+    /// DELETE: an order goes.
+    ///
+    /// # Errors
+    /// As `apply`.
+    #[inline(always)]
+    pub fn delete<L: Levels>(
+        &mut self,
+        known: &mut Instrument<L>,
+        instrument: u16,
+        id: u64,
+    ) -> Result<Touched, Fault> {
+        let found = self.live(id, instrument)?;
+        Ok(self.remove(known, id, found))
+    }
+
+    /// REPLACE: an order goes, and another one comes to its side.
+    ///
+    /// # Errors
+    /// As `apply`.
+    #[inline(always)]
+    pub fn replace<L: Levels>(
+        &mut self,
+        known: &mut Instrument<L>,
+        instrument: u16,
+        old_id: u64,
+        id: u64,
+        qty: u32,
+        price: i64,
+    ) -> Result<Touched, Fault> {
+        let mut found = self.live(old_id, instrument)?;
+        if id == old_id {
+            Self::worth(qty, price)?;
+        } else {
+            self.allow(id, qty, price)?;
+            // Looking for the new reference may have put the table in another order.
+            found = self.index.find(old_id, &mut self.pool);
+        }
+        let gone = self.remove(known, old_id, found);
+        let come = self.insert(known, (gone.side == ASK) as usize, New { instrument, id, qty, price });
+        Ok(Touched {
+            side: gone.side,
+            reshaped: gone.reshaped | come.reshaped | (gone.best_key != come.best_key),
+            best_key: gone.best_key.min(come.best_key),
+            gained: gone.gained + come.gained,
+        })
     }
 
     /// Whether an order may come: a quantity, a price, and a reference that is not live.
     #[inline(always)]
-    fn allow(&mut self, event: &Event, id: u64) -> Result<(), Fault> {
-        Self::worth(event)?;
+    fn allow(&mut self, id: u64, qty: u32, price: i64) -> Result<(), Fault> {
+        Self::worth(qty, price)?;
         if self.index.contains(id, &mut self.pool) { Err(Fault::DuplicateOrder) } else { Ok(()) }
     }
 
     #[inline(always)]
-    fn worth(event: &Event) -> Result<(), Fault> {
-        if event.qty == 0 {
+    fn worth(qty: u32, price: i64) -> Result<(), Fault> {
+        if qty == 0 {
             return Err(Fault::ZeroQty);
         }
-        if event.price == 0 { Err(Fault::ZeroPrice) } else { Ok(()) }
+        if price == 0 { Err(Fault::ZeroPrice) } else { Ok(()) }
     }
 
     /// The order an event acts on.
     #[inline(always)]
-    fn live(&mut self, event: &Event) -> Result<Lookup, Fault> {
-        let found = self.index.find(event.order_id, &mut self.pool);
+    fn live(&mut self, id: u64, instrument: u16) -> Result<Lookup, Fault> {
+        let found = self.index.find(id, &mut self.pool);
         if found.slot == NIL {
             return Err(Fault::UnknownOrder);
         }
         let level = self.pool.get(found.slot).level;
-        if self.levels.get(level).book_side >> 1 != event.instrument as u32 {
+        if self.levels.get(level).book_side >> 1 != instrument as u32 {
             return Err(Fault::WrongInstrument);
         }
         Ok(found)
     }
 
-    /// Take a part of an order away.
-    #[inline(always)]
-    fn reduce<L: Levels>(&mut self, known: &mut Instrument<L>, event: &Event, slot: u32) -> u8 {
-        let order = self.pool.get_mut(slot);
-        order.qty -= event.qty;
-        let level = self.levels.get_mut(order.level);
-        level.qty -= event.qty as u64;
-        let (best_key, i) = (level.key, (level.book_side & 1) as usize);
-        self.refresh(known, i);
-        self.touched = Touched { side: i as u8 + 1, reshaped: false, best_key, gained: -(event.qty as i64) };
-        self.touched.side
-    }
-
-    /// The second half of a REPLACE: the new order comes to the side where the old one was.
-    #[inline(always)]
-    fn replace<L: Levels>(&mut self, known: &mut Instrument<L>, event: &Event) {
-        let gone = self.touched;
-        let come = self.insert(known, event, event.new_order_id, (gone.side == ASK) as usize);
-        self.touched = Touched {
-            side: gone.side,
-            reshaped: gone.reshaped || come.reshaped || gone.best_key != come.best_key,
-            best_key: gone.best_key.min(come.best_key),
-            gained: gone.gained + come.gained,
-        };
-    }
-
     /// Rest an order at the back of its level's queue; `i` is its side, 0 or 1.
     #[inline(always)]
-    fn insert<L: Levels>(&mut self, known: &mut Instrument<L>, event: &Event, id: u64, i: usize) -> Touched {
-        let key = signed(event.price, i);
-        let place = known.sides[i].entry(key);
-        let reshaped = *place == NIL;
-        if reshaped {
-            *place = self.levels.open(key, (event.instrument as u32) << 1 | i as u32);
-            let best = &mut known.best[i];
-            if *best == NIL || key < self.levels.get(*best).key {
-                *best = *place;
-            }
-        }
-        let at = *place;
+    fn insert<L: Levels>(&mut self, known: &mut Instrument<L>, i: usize, new: New) -> Touched {
+        let New { instrument, id, qty, price } = new;
+        let key = signed(price, i);
+        let at = known.sides[i].entry(key, (instrument as u32) << 1 | i as u32, &mut self.levels);
         let level = self.levels.get_mut(at);
         let prev = level.tail;
-        let slot = self.pool.put(Order { id, qty: event.qty, level: at, prev, ..Order::default() });
+        let slot = self.pool.put(Order { id, qty, level: at, prev, ..Order::default() });
         self.pool.get_mut(prev).next = slot;
-        level.head = select_unpredictable(prev == NIL, slot, level.head);
+        let reshaped = level.count == 0;
+        level.head = select_unpredictable(reshaped, slot, level.head);
         level.tail = slot;
-        level.qty += event.qty as u64;
+        level.qty += qty as u64;
         level.count += 1;
+        let total = level.qty;
         self.index.insert(id, slot, &mut self.pool);
-        self.refresh(known, i);
-        Touched { side: i as u8 + 1, reshaped, best_key: key, gained: event.qty as i64 }
+        // Without a branch: whether an order stands at the touch is random to a predictor.
+        let Instrument { top, best, .. } = known;
+        let touch = key <= best[i];
+        top.price[i] = select_unpredictable(touch, price, top.price[i]);
+        top.qty[i] = select_unpredictable(touch, total, top.qty[i]);
+        best[i] = best[i].min(key);
+        Touched { side: i as u8 + 1, reshaped, best_key: key, gained: qty as i64 }
     }
 
     /// Take an order out of its queue, its level, the index and the pool.
     #[inline(always)]
-    fn remove<L: Levels>(&mut self, known: &mut Instrument<L>, event: &Event, found: Lookup) -> Touched {
-        self.index.remove(event.order_id, found, &mut self.pool);
+    fn remove<L: Levels>(&mut self, known: &mut Instrument<L>, id: u64, found: Lookup) -> Touched {
+        self.index.remove(id, found, &mut self.pool);
         let Order { qty, level: at, prev, next, .. } = self.pool.take(found.slot);
         self.pool.get_mut(prev).next = next;
         self.pool.get_mut(next).prev = prev;
@@ -207,44 +260,46 @@ impl<I: Index, P: Pool> Store<I, P> {
         level.tail = select_unpredictable(next == NIL, prev, level.tail);
         level.qty -= qty as u64;
         level.count -= 1;
-        let (key, count, i) = (level.key, level.count, (level.book_side & 1) as usize);
+        let (key, count, left, i) = (level.key, level.count, level.qty, (level.book_side & 1) as usize);
         if count == 0 {
-            known.sides[i].remove(key);
-            self.levels.close(at);
-            if known.best[i] == at {
-                known.best[i] = known.sides[i].best();
+            known.sides[i].remove(key, at, &mut self.levels);
+            if known.best[i] == key {
+                self.refresh(known, i);
             }
+        } else {
+            known.top.qty[i] = select_unpredictable(known.best[i] == key, left, known.top.qty[i]);
         }
-        self.refresh(known, i);
         Touched { side: i as u8 + 1, reshaped: count == 0, best_key: key, gained: -(qty as i64) }
     }
 
-    /// Bring one side of an instrument's top up to date.
+    /// The best level of a side has gone: what is best now.
     #[inline(always)]
-    fn refresh<L>(&self, known: &mut Instrument<L>, i: usize) {
-        let best = self.levels.get(known.best[i]);
-        known.top.price[i] = signed(best.key, i);
-        known.top.qty[i] = best.qty;
+    fn refresh<L: Levels>(&mut self, known: &mut Instrument<L>, i: usize) {
+        let slot = known.sides[i].best(&mut self.levels);
+        let level = self.levels.get(slot);
+        known.best[i] = if slot == NIL { i64::MAX } else { level.key };
+        known.top.price[i] = signed(level.key, i);
+        known.top.qty[i] = level.qty;
     }
 
     #[cold]
-    fn clear<L: Levels>(&mut self, known: &mut Instrument<L>) {
-        for half in std::mem::take(&mut known.sides) {
-            half.walk(|at| {
-                let mut slot = self.levels.get(at).head;
+    fn clear<L: Levels>(&mut self, known: &mut Instrument<L>) -> Touched {
+        let Store { index, pool, levels } = self;
+        for side in &mut known.sides {
+            side.walk(levels, |level| {
+                let mut slot = level.head;
                 while slot != NIL {
-                    let Order { id, next, .. } = *self.pool.get(slot);
-                    let found = self.index.find(id, &mut self.pool);
-                    self.index.remove(id, found, &mut self.pool);
-                    self.pool.take(slot);
+                    let Order { id, next, .. } = *pool.get(slot);
+                    let found = index.find(id, pool);
+                    index.remove(id, found, pool);
+                    pool.take(slot);
                     slot = next;
                 }
-                self.levels.close(at);
                 true
             });
+            side.clear(levels);
         }
-        known.best = [NIL; 2];
-        known.top = Top::default();
-        self.touched = Touched { side: BOTH, reshaped: true, best_key: i64::MIN, gained: 0 };
+        (known.top, known.best) = (Top::default(), [i64::MAX; 2]);
+        Touched { side: BOTH, reshaped: true, best_key: i64::MIN, gained: 0 }
     }
 }

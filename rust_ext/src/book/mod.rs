@@ -12,6 +12,7 @@ use crate::book::levels::{Levels, NIL};
 use crate::book::orders::Index;
 use crate::book::pool::Pool;
 use crate::event::{ASK, BID, Event, Fault};
+use crate::reserved::reserve;
 
 /// Side, price, quantity and order count of a level in `depth`.
 pub type DepthRow = (u8, i64, u64, u32);
@@ -26,7 +27,11 @@ pub struct Book<L, I, P> {
 
 impl<L: Levels, I: Index, P: Pool> Default for Book<L, I, P> {
     fn default() -> Self {
-        Book { instruments: vec![Instrument::default()], store: Store::default() }
+        let mut book = Book { instruments: Vec::new(), store: Store::default() };
+        // Addresses for all that a feed can name, so that none ever moves; only those that are named become memory.
+        reserve(&mut book.instruments, u16::MAX as usize + 1);
+        book.grow(0);
+        book
     }
 }
 
@@ -36,11 +41,18 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
     /// # Errors
     /// The reason for which it was refused; then nothing has changed.
     #[inline(always)]
-    pub fn apply(&mut self, event: &Event) -> Result<u8, Fault> {
-        if event.instrument as usize >= self.instruments.len() {
-            self.grow(event.instrument);
+    pub fn apply(&mut self, event: &Event) -> Result<Touched, Fault> {
+        let (store, known) = self.parts(event.instrument);
+        store.apply(known, event)
+    }
+
+    /// What instruments share, and one of them.
+    #[inline(always)]
+    pub(crate) fn parts(&mut self, instrument: u16) -> (&mut Store<I, P>, &mut Instrument<L>) {
+        if instrument as usize >= self.instruments.len() {
+            self.grow(instrument);
         }
-        self.store.apply(&mut self.instruments[event.instrument as usize], event)
+        (&mut self.store, &mut self.instruments[instrument as usize])
     }
 
     /// Best bid and ask of an instrument; empty for one that was never heard of.
@@ -81,30 +93,12 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
         named.map(|(i, known)| (i as u16, known.name)).collect()
     }
 
-    /// Total quantity of the best n levels of a side, and the key of the last of them if there are n.
-    #[inline(always)]
-    pub fn depth_qty(&self, instrument: u16, side: u8, n: usize) -> (u64, Option<i64>) {
-        let (mut total, mut seen, mut last) = (0, 0, None);
-        let Some(known) = self.instruments.get(instrument as usize) else { return (0, None) };
-        known.sides[side as usize - 1].walk(|at| {
-            let level = self.store.levels.get(at);
-            total += level.qty;
-            seen += 1;
-            if seen == n {
-                last = Some(level.key);
-            }
-            seen < n
-        });
-        (total, last)
-    }
-
     /// Every level of an instrument, bids then asks, best first.
     pub fn depth(&self, instrument: u16) -> Vec<DepthRow> {
         let mut rows = Vec::new();
         for (i, side) in [BID, ASK].into_iter().enumerate() {
             if let Some(known) = self.instruments.get(instrument as usize) {
-                known.sides[i].walk(|at| {
-                    let level = self.store.levels.get(at);
+                known.sides[i].walk(&self.store.levels, |level| {
                     rows.push((side, signed(level.key, i), level.qty, level.count));
                     true
                 });
@@ -117,7 +111,7 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
     pub fn queue(&self, instrument: u16, side: u8, price: i64) -> Vec<(u64, u32)> {
         let known = self.instruments.get(instrument as usize).filter(|_| side == BID || side == ASK);
         let i = (side == ASK) as usize;
-        let at = known.map_or(NIL, |known| known.sides[i].get(signed(price, i)));
+        let at = known.map_or(NIL, |known| known.sides[i].get(signed(price, i), &self.store.levels));
         let mut slot = self.store.levels.get(at).head;
         let mut rows = Vec::new();
         while slot != NIL && at != NIL {

@@ -101,11 +101,12 @@ impl Simulator {
             }
             _ => None,
         };
-        let applied = self.book.apply(event).is_ok_and(|side| side > 0);
+        let touched = self.book.apply(event).unwrap_or_default();
+        let applied = touched.side > 0;
         if let Some(place) = place {
             self.told(place, event, applied);
         } else if ours && applied && (event.kind == kind::CANCEL || event.kind == kind::DELETE) {
-            let Touched { side, best_key: key, .. } = self.book.store.touched;
+            let Touched { side, best_key: key, .. } = touched;
             self.leave(
                 Place { instrument: event.instrument, i: side as usize - 1, key, since: 0, left: 0 },
                 event.ts_ns,
@@ -243,8 +244,7 @@ impl Simulator {
         let Some(known) = self.book.instruments.get(instrument as usize) else { return };
         let store = &self.book.store;
         for (i, side) in known.sides.iter().enumerate() {
-            side.walk(|at| {
-                let level = store.levels.get(at);
+            side.walk(&store.levels, |level| {
                 let mut slot = level.head;
                 while slot != NIL {
                     let order = store.pool.get(slot);
@@ -313,8 +313,7 @@ impl Simulator {
         let Some(known) = self.book.instruments.get(shadow.instrument as usize) else { return offers };
         let (other, store) = (2 - shadow.side as usize, &self.book.store);
         let (limit, mut want) = (signed(shadow.price, other), shadow.left);
-        known.sides[other].walk(|at| {
-            let level = store.levels.get(at);
+        known.sides[other].walk(&store.levels, |level| {
             if level.key > limit {
                 return false;
             }
@@ -398,7 +397,7 @@ impl Simulator {
 /// Since when the oldest order at a price rests; the end of time if there is none. Only after a CLEAR may it not be the first.
 fn oldest(book: &Book<Ladder, Flat, Slab>, since: &[u64], at: Place, all: bool) -> u64 {
     let known = &book.instruments[at.instrument as usize];
-    let level = known.sides[at.i].get(at.key);
+    let level = known.sides[at.i].get(at.key, &book.store.levels);
     let mut slot = book.store.levels.get(level).head;
     if level == NIL {
         return u64::MAX;

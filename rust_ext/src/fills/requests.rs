@@ -76,7 +76,7 @@ impl Simulator {
         let (instrument, i) = (shadow.instrument, shadow.side as usize - 1);
         let key = signed(shadow.price, i);
         let known = self.book.instruments.get(instrument as usize);
-        let at = known.map_or(NIL, |known| known.sides[i].get(key));
+        let at = known.map_or(NIL, |known| known.sides[i].get(key, &self.book.store.levels));
         if at != NIL {
             let level = self.book.store.levels.get(at);
             (shadow.ahead_orders, shadow.ahead_qty) = (level.count, level.qty);

@@ -5,7 +5,8 @@ use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use super::{CHUNK, bytes, column, event_dtype};
+use super::session::CHUNK;
+use super::{bytes, column, event_dtype};
 use crate::event::EVENT_BYTES;
 use crate::fills::{REQUEST_BYTES, Request, Simulator};
 

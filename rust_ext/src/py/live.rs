@@ -10,7 +10,7 @@ use crate::protocols::ouch::EnterOrder;
 use crate::run::Runner;
 
 /// Bytes from which on other threads of Python may run meanwhile: letting go of the GIL costs more than a few messages do.
-const LONG: usize = 1 << 16;
+pub const LONG: usize = 1 << 16;
 
 /// An order that left, as `hftlab.stages.order.Accepted` has it: index, ts_ns, instrument, side, qty, price, score, position,
 /// UserRefNum, and the Enter Order. The orders that were kept are forgotten.

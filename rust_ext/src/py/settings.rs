@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use crate::dispatch::{self, Variant};
 use crate::error::Error;
 use crate::recording::Mode;
-use crate::run::{self, Runner, Until, stamp};
+use crate::run::{self, Lookahead, Runner, Until, stamp};
 use crate::timing::Keep;
 use crate::{order, signal};
 
@@ -34,6 +34,13 @@ struct RiskSettings {
     max_orders_per_sec: usize,
 }
 
+/// True, False, or a word.
+#[derive(FromPyObject)]
+enum Flag {
+    Known(bool),
+    Named(String),
+}
+
 /// `hftlab.settings.Settings`, read attribute by attribute; Python has checked the ranges.
 #[derive(FromPyObject)]
 pub struct Settings {
@@ -41,6 +48,8 @@ pub struct Settings {
     orders: String,
     pool: bool,
     signal: String,
+    #[pyo3(default = Flag::Named("auto".into()))]
+    lookahead: Flag,
     until: String,
     record: String,
     latency: String,
@@ -90,6 +99,11 @@ impl Settings {
         let stages = [Until::Tick, Until::Book, Until::Signal, Until::Order];
         Ok(run::Settings {
             until: one_of("stage", &self.until, &["tick", "book", "signal", "order"], &stages)?,
+            lookahead: match &self.lookahead {
+                Flag::Known(false) => Lookahead::Off,
+                Flag::Known(true) => Lookahead::On,
+                Flag::Named(name) => one_of("lookahead", name, &["auto"], &[Lookahead::Auto])?,
+            },
             record: one_of(
                 "record mode",
                 &self.record,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use numpy::PyReadonlyArray1;
+
 use super::transports::{address, placement, seconds};
 use super::*;
 use crate::net::tick_to_trade::{self, Faults, Measurement, Scenario};

@@ -1,50 +1,41 @@
-//! `incremental`: nothing is computed that did not change. A sum changes by what its event brought, and levels are walked only where one
-//! of the best came or went; what the touch decides stands until the touch moves.
+//! `incremental`: a sum changes by what its event brought, and levels are walked only where one of the best came or went. What the touch
+//! decides is computed anew each time: that costs less than a branch that is right half of the time.
 
-use super::{
-    Change, Config, Signal, State, advance, depth_imbalance, order_flow_imbalance, standing, touch_values,
-};
-use crate::book::Book;
-use crate::book::levels::Levels;
-use crate::book::orders::Index;
-use crate::book::pool::Pool;
-use crate::event::{ASK, BID};
+use std::hint::select_unpredictable;
 
-/// Keeps the sums and the terms of the score.
+use super::{Change, Config, Signal, State, advance, depth_sum, order_flow_imbalance};
+use crate::book::apply::Instrument;
+use crate::book::levels::{LevelTable, Levels};
+use crate::event::{ASK, BOTH};
+
+/// Keeps the sums of the best levels.
 #[derive(Default)]
 pub struct Incremental;
 
 impl Signal for Incremental {
     #[inline(always)]
-    fn update<L: Levels, I: Index, P: Pool>(
+    fn update<L: Levels>(
         config: &Config,
         state: &mut State,
-        book: &Book<L, I, P>,
+        known: &Instrument<L>,
+        levels: &LevelTable,
         change: &Change,
     ) {
-        let mid_before = state.values[0];
-        let (touched, mut changed) = (change.touched, false);
-        for (i, side) in [BID, ASK].into_iter().enumerate() {
-            if touched.side & side != 0 && touched.best_key <= state.ends[i] {
-                changed = true;
-                if touched.reshaped {
-                    let (sum, end) = book.depth_qty(change.event.instrument, side, config.levels);
-                    (state.sums[i], state.ends[i]) = (sum, end.unwrap_or(i64::MAX));
-                } else {
-                    state.sums[i] = state.sums[i].wrapping_add_signed(touched.gained);
-                }
-            }
+        let touched = &change.touched;
+        let i = (touched.side & ASK) as usize / 2;
+        let within = touched.best_key <= state.ends[i];
+        if within & touched.reshaped {
+            (state.sums[i], state.ends[i]) = depth_sum(&known.sides[i], levels, config.levels);
+        } else {
+            let gained = select_unpredictable(within, touched.gained, 0);
+            state.sums[i] = state.sums[i].wrapping_add_signed(gained);
         }
-        let mut e = 0;
-        if changed {
-            state.values[4] = depth_imbalance(state.sums);
-            // A change behind the best levels cannot have moved the touch.
-            if change.before != change.after {
-                e = order_flow_imbalance(change.before, change.after);
-                state.values[..4].copy_from_slice(&touch_values(change.after));
-            }
-            state.standing = standing(config, &state.values);
+        let mut e = order_flow_imbalance(known, change, i);
+        if touched.side == BOTH {
+            // A CLEAR: nothing is left on the other side, either.
+            (state.sums, state.ends) = ([0; 2], [i64::MAX; 2]);
+            e += order_flow_imbalance(known, change, 1 - i);
         }
-        advance(config, state, change, e, mid_before);
+        advance(config, state, &known.top, change, e);
     }
 }

@@ -7,12 +7,13 @@
 pub mod incremental;
 pub mod recompute;
 
-use crate::book::levels::Levels;
-use crate::book::orders::Index;
-use crate::book::pool::Pool;
-use crate::book::{Book, Top, Touched};
-use crate::event::{BID, Event, kind};
-use crate::prefetch::prefetch;
+use std::hint::select_unpredictable;
+
+use crate::book::apply::Instrument;
+use crate::book::levels::{LevelTable, Levels};
+use crate::book::{Top, Touched};
+use crate::event::BID;
+use crate::reserved::prefetch;
 
 /// The nine, in the order in which they are kept.
 pub const NAMES: [&str; 9] =
@@ -42,8 +43,6 @@ pub struct Config {
 pub struct State {
     /// The latest nine.
     pub values: Values,
-    /// The first three terms of the score, which the book alone decides; NaN where there is no score.
-    standing: f64,
     /// Shares of the best levels, bid and ask.
     sums: [u64; 2],
     /// Keys of the last level in each sum; i64::MAX while the side has fewer levels.
@@ -52,7 +51,7 @@ pub struct State {
 
 impl Default for State {
     fn default() -> Self {
-        State { values: NO_VALUES, standing: f64::NAN, sums: [0; 2], ends: [i64::MAX; 2] }
+        State { values: NO_VALUES, sums: [0; 2], ends: [i64::MAX; 2] }
     }
 }
 
@@ -65,49 +64,55 @@ impl State {
     }
 }
 
-/// An applied event, and the touch of its instrument before and after it.
-pub struct Change<'a> {
-    /// The event.
-    pub event: &'a Event,
+/// An applied event, and the touch of its instrument before it.
+pub struct Change {
     /// What it changed.
     pub touched: Touched,
-    /// The touch before it.
-    pub before: &'a Top,
-    /// The touch after it.
-    pub after: &'a Top,
+    /// Shares that an EXECUTE took, 0 for every other kind.
+    pub executed: u32,
+    /// Keys of the best levels before it, i64::MAX for an empty side.
+    pub best: [i64; 2],
+    /// Shares of these levels, 0 for an empty side.
+    pub qty: [u64; 2],
 }
 
 /// How the signals are kept up to date.
 pub trait Signal: Default + Send + Sync {
-    /// Advance the signals of one instrument by one applied event.
-    fn update<L: Levels, I: Index, P: Pool>(
+    /// Advance the signals of one instrument by one applied event; `known` is its book after it.
+    fn update<L: Levels>(
         config: &Config,
         state: &mut State,
-        book: &Book<L, I, P>,
+        known: &Instrument<L>,
+        levels: &LevelTable,
         change: &Change,
     );
 }
 
-/// Shares by which buying pressure at the touch grew: Cont, Kukanov and Stoikov (2014). An empty side has quantity 0; an empty bid
-/// counts as price minus infinity, an empty ask as plus infinity.
+/// Shares and last key of the best n levels of a side; i64::MAX while there are fewer.
 #[inline(always)]
-fn order_flow_imbalance(before: &Top, after: &Top) -> i64 {
-    let ([bid0, ask0], [bid, ask]) = (before.price, after.price);
-    let ([bid_qty0, ask_qty0], [bid_qty, ask_qty]) = (before.qty, after.qty);
-    let mut e = 0;
-    if bid_qty0 == 0 || (bid_qty > 0 && bid >= bid0) {
-        e += bid_qty as i64;
-    }
-    if bid_qty == 0 || (bid_qty0 > 0 && bid <= bid0) {
-        e -= bid_qty0 as i64;
-    }
-    if ask_qty0 == 0 || (ask_qty > 0 && ask <= ask0) {
-        e -= ask_qty as i64;
-    }
-    if ask_qty == 0 || (ask_qty0 > 0 && ask >= ask0) {
-        e += ask_qty0 as i64;
-    }
-    e
+fn depth_sum<L: Levels>(side: &L, levels: &LevelTable, n: usize) -> (u64, i64) {
+    let (mut total, mut left, mut end) = (0, n, i64::MAX);
+    side.walk(levels, |level| {
+        total += level.qty;
+        left -= 1;
+        if left == 0 {
+            end = level.key;
+        }
+        left > 0
+    });
+    (total, end)
+}
+
+/// Shares by which buying pressure at the touch grew: Cont, Kukanov and Stoikov (2014). In keys both sides have one formula, but for the
+/// sign; the key of an empty side is above all others, and its quantity 0. A side that did not move gives q - q. No branches: whether
+/// an event concerned the touch is random to a predictor.
+#[inline(always)]
+fn order_flow_imbalance<L>(known: &Instrument<L>, change: &Change, i: usize) -> i64 {
+    let (key, qty) = (known.best[i], known.top.qty[i] as i64);
+    let (key_before, qty_before) = (change.best[i], change.qty[i] as i64);
+    let came = select_unpredictable(key <= key_before, qty, 0);
+    let left = select_unpredictable(key >= key_before, qty_before, 0);
+    if i == 0 { came - left } else { left - came }
 }
 
 /// a - b as float64, also where the difference leaves i64.
@@ -141,8 +146,7 @@ fn depth_imbalance(sums: [u64; 2]) -> f64 {
 
 /// The terms of the score that the book alone decides, in the order of the contract; NaN where there is no score.
 #[inline(always)]
-fn standing(config: &Config, values: &Values) -> f64 {
-    let [mid, spread, microprice, imbalance, depth_imbalance, ..] = *values;
+fn standing(config: &Config, [mid, spread, microprice, imbalance]: [f64; 4], depth_imbalance: f64) -> f64 {
     let [w0, w1, w2, ..] = config.weights;
     if spread > 0.0 {
         w0 * imbalance + w1 * depth_imbalance + (w2 * (microprice - mid)) / spread
@@ -151,22 +155,23 @@ fn standing(config: &Config, values: &Values) -> f64 {
     }
 }
 
-/// Advance what has a memory: ofi by `e`, flow, volatility; then the score. The first five values are up to date.
+/// Advance the state by one event: what the book decides anew from touch and sums, what has a memory by `e` and the shares traded.
 #[inline(always)]
-fn advance(config: &Config, state: &mut State, change: &Change, e: i64, mid_before: f64) {
-    let [mid, _, _, _, _, ofi, flow, volatility, _] = state.values;
+fn advance(config: &Config, state: &mut State, top: &Top, change: &Change, e: i64) {
+    let [mid_before, _, _, _, _, ofi, flow, volatility, _] = state.values;
+    let touch = touch_values(top);
+    let [mid, spread, microprice, imbalance] = touch;
+    let depth_imbalance = depth_imbalance(state.sums);
+    let standing = standing(config, touch, depth_imbalance);
     let decay = config.decay;
     let ofi = ofi * decay + e as f64;
-    let traded = match (change.event.kind, change.touched.side) {
-        (kind::EXECUTE, BID) => -(change.event.qty as i64), // an execution of a resting bid is a sale
-        (kind::EXECUTE, _) => change.event.qty as i64,
-        _ => 0,
-    };
+    // An execution of a resting bid is a sale.
+    let traded = if change.touched.side == BID { -(change.executed as i64) } else { change.executed as i64 };
     let flow = flow * decay + traded as f64;
     let d = mid - mid_before;
     let volatility = if d.is_nan() { volatility } else { volatility * decay + ((1.0 - decay) * d) * d };
     let [_, _, _, w3, w4] = config.weights;
-    let score = state.standing + (w3 * ofi) / (ofi.abs() + config.k) + (w4 * flow) / (flow.abs() + config.k);
-    let score = if state.standing.is_nan() { 0.0 } else { score };
-    state.values[5..].copy_from_slice(&[ofi, flow, volatility, score]);
+    let score = standing + (w3 * ofi) / (ofi.abs() + config.k) + (w4 * flow) / (flow.abs() + config.k);
+    let score = if standing.is_nan() { 0.0 } else { score };
+    state.values = [mid, spread, microprice, imbalance, depth_imbalance, ofi, flow, volatility, score];
 }

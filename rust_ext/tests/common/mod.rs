@@ -3,7 +3,7 @@
 
 use hftlab_rust::dispatch::{self, Variant};
 use hftlab_rust::recording::Mode;
-use hftlab_rust::run::{Runner, Settings, Until, stamp};
+use hftlab_rust::run::{Lookahead, Runner, Settings, Until, stamp};
 use hftlab_rust::synthetic::Generator;
 use hftlab_rust::timing::Keep;
 use hftlab_rust::{order, signal};
@@ -69,6 +69,7 @@ pub fn feed(regime: &str, messages: u64, seed: u64) -> Vec<u8> {
 pub fn settings(until: Until) -> Settings {
     Settings {
         until,
+        lookahead: Lookahead::Auto,
         record: Mode::None,
         stamps: stamp::OFF,
         keep: Keep::default(),

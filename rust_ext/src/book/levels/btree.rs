@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Levels, NIL};
+use super::{Level, LevelTable, Levels, NIL};
 
 /// Levels in an ordered map.
 #[derive(Default)]
@@ -11,28 +11,33 @@ pub struct BTree {
 }
 
 impl Levels for BTree {
-    fn entry(&mut self, key: i64) -> &mut u32 {
-        self.levels.entry(key).or_insert(NIL)
+    fn entry(&mut self, key: i64, book_side: u32, table: &mut LevelTable) -> u32 {
+        *self.levels.entry(key).or_insert_with(|| table.open(key, book_side))
     }
 
-    fn remove(&mut self, key: i64) {
+    fn remove(&mut self, key: i64, slot: u32, table: &mut LevelTable) {
         self.levels.remove(&key);
+        table.close(slot);
     }
 
-    fn best(&mut self) -> u32 {
-        self.levels.first_key_value().map_or(NIL, |(_, &level)| level)
+    fn best(&mut self, _: &mut LevelTable) -> u32 {
+        self.levels.first_key_value().map_or(NIL, |(_, &slot)| slot)
     }
 
-    fn get(&self, key: i64) -> u32 {
+    fn get(&self, key: i64, _: &LevelTable) -> u32 {
         self.levels.get(&key).copied().unwrap_or(NIL)
     }
 
-    fn walk(&self, mut each: impl FnMut(u32) -> bool) {
-        for &level in self.levels.values() {
-            if !each(level) {
+    fn walk(&self, table: &LevelTable, mut each: impl FnMut(&Level) -> bool) {
+        for &slot in self.levels.values() {
+            if !each(table.get(slot)) {
                 return;
             }
         }
+    }
+
+    fn clear(&mut self, table: &mut LevelTable) {
+        std::mem::take(&mut self.levels).into_values().for_each(|slot| table.close(slot));
     }
 
     fn bytes(&self) -> usize {

@@ -1,240 +1,306 @@
-//! `ladder`: a window of ticks around the touch, one slot a tick, and a bitmap of the slots in use.
+//! `ladder`: a circular window of ticks around the touch. Each side owns `BLOCK` neighbouring slots of the level table, and the level of
+//! a tick stands in the slot that is the number of the tick modulo `BLOCK`: no search, no indirection, and neighbouring prices share a
+//! cache line. One bit per slot says which ticks have a level.
 //!
 //! ```text
-//! base                                             base + SLOTS * tick
-//!    |  .  .  o  o  .  O  O  .  O  o  ...  o  .  .  |      far: everything else, ordered
-//!             ^ best = lowest bit
+//! ticks   ... base ........................... base + 127 * tick ...        far: everything else, ordered by key
+//! slots   origin, origin + 1 ... wraps around in its block ... origin - 1
 //! ```
 //!
-//! Nothing is lost and nothing is clamped: a price outside the window, or between two ticks, lives in an ordered list. A price better
-//! than the window moves the window; so does a touch that has run away from it. The tick is learned from the prices themselves.
+//! **A level never moves**, so no order is ever told of a new slot. When the window moves, the levels that stay in it stay where they
+//! are. One that leaves it keeps its slot and is found through `far`. One that comes in from elsewhere keeps its slot, too, and a note
+//! beside the slot of its tick says which it is (`moved`); so does a new one whose slot is still taken by a level that has left.
 //!
-//! What a look-up needs first stands in one cache line: where the window is, how wide a tick is, and which slots are in use. A slot
-//! is four bytes, so 16 neighbouring prices share a line, and a side of an instrument takes 1 KiB.
+//! Nothing is lost and nothing is clamped: a price outside the window, or between two ticks (`odd`), lives in an ordered list. A price
+//! better than the window moves the window; so does a touch that has run away from it. The tick is learned from the prices themselves.
 
 use super::far::Far;
 use super::grid::Grid;
-use super::{Levels, NIL};
+use super::window::{SLOTS, Window};
+use super::{BLOCK, Level, LevelTable, Levels, NIL};
 
-/// Ticks in the window: 256 slots of 4 bytes are 1 KiB a side, so 10,000 instruments fit into 22 MiB.
-const SLOTS: usize = 256;
-const WORDS: usize = SLOTS / 64;
-/// Free ticks kept on the better side of the touch when the window is placed.
-const LEAD: i64 = SLOTS as i64 / 8;
 /// The touch may come this far into the window before it is placed anew.
-const LATEST_BEST: usize = SLOTS / 2;
+const LATEST_BEST: u64 = SLOTS / 2;
 /// Levels between ticks that are accepted before the tick is learned anew; then twice as many as there are.
 const ODD_PRICES: u32 = 16;
 
+/// So many moves at the start, and one in so many later, look whether the tick still suits.
+const LEARNING: u32 = 16;
+
 /// See the head of this file.
+#[derive(Default)]
 #[repr(align(64))]
 pub struct Ladder {
-    /// Key of slot 0, a multiple of the tick.
-    base: i64,
-    /// ceil(2^63 / tick), so that a division is a multiplication.
-    reciprocal: u64,
-    /// Price units per slot, in [1, 2^31]; 0 while there is no window.
-    tick: u32,
-    /// Levels between ticks inside the window.
+    window: Window,
+    /// Levels of `far` with a key inside the window.
     odd: u32,
-    /// Slots in use, bit i of word w for slot 64 w + i.
-    bits: [u64; WORDS],
+    /// Ticks whose level stands in another slot than theirs.
+    moved: u32,
     /// There once the first order has come.
-    rungs: Option<Box<Rungs>>,
-}
-
-struct Rungs {
-    slots: [u32; SLOTS],
-    /// Levels that have no slot.
-    far: Far,
-    /// First key of `far`, i64::MAX if there is none.
-    far_best: i64,
-    /// So many levels between ticks, and the tick is learned anew.
-    patience: u32,
-}
-
-impl Default for Rungs {
-    fn default() -> Self {
-        Rungs { slots: [NIL; SLOTS], far: Far::default(), far_best: i64::MAX, patience: ODD_PRICES }
-    }
+    outside: Option<Box<Outside>>,
 }
 
 const _: () = assert!(size_of::<Ladder>() == 64, "a ladder's head has outgrown its cache line");
 
-impl Default for Ladder {
-    fn default() -> Self {
-        Ladder { base: 0, reciprocal: 0, tick: 0, odd: 0, bits: [0; WORDS], rungs: None }
+struct Outside {
+    /// Levels that the window does not lead to.
+    far: Far,
+    /// First key of `far`, i64::MAX if there is none.
+    best: i64,
+    /// So many odd levels, and the tick is learned anew.
+    patience: u32,
+    /// How often the window has moved.
+    moves: u32,
+    /// First of the notes that say where the level of a moved tick stands; `NIL` until there is one.
+    notes: u32,
+    /// Slots of the block whose ticks' levels stand elsewhere.
+    moved: u128,
+}
+
+impl Outside {
+    fn refresh(&mut self) {
+        self.best = self.far.next(i64::MIN).map_or(i64::MAX, |row| row.0);
     }
 }
 
 impl Ladder {
-    /// Slot of a key, if it has one. For a key on a tick the product is exact: its error is below slot * tick / 2^63.
+    /// Where the level of a tick stands that has one, by the slot of the tick.
     #[inline(always)]
-    fn slot(&self, key: i64) -> Option<usize> {
-        let offset = key.wrapping_sub(self.base) as u64;
-        let tick = self.tick as u64;
-        let slot = (((offset << 1) as u128 * self.reciprocal as u128) >> 64) as u64;
-        (self.covers(key) && slot * tick == offset).then_some(slot as usize % SLOTS)
+    fn level_of(&self, slot: u32, table: &LevelTable) -> u32 {
+        if self.moved == 0 { slot } else { self.moved_level(slot, table) }
     }
 
-    /// Whether a key lies between the ends of the window, on a tick or not.
-    #[inline(always)]
-    fn covers(&self, key: i64) -> bool {
-        (key.wrapping_sub(self.base) as u64) < SLOTS as u64 * self.tick as u64
+    fn moved_level(&self, slot: u32, table: &LevelTable) -> u32 {
+        match &self.outside {
+            Some(outside) if outside.moved >> (slot % BLOCK) & 1 == 1 => {
+                table.note(outside.notes + slot % BLOCK)
+            }
+            _ => slot,
+        }
     }
 
-    #[inline(always)]
-    fn key(&self, slot: usize) -> i64 {
-        self.base + slot as i64 * self.tick as i64
-    }
-
-    /// Lowest slot in use.
-    #[inline(always)]
-    fn first(&self) -> Option<usize> {
-        let word = self.bits.iter().position(|&bits| bits != 0)?;
-        Some(word * 64 + self.bits[word].trailing_zeros() as usize)
-    }
-
-    /// A key that has no slot: decide whether the window moves, then give its place.
+    /// A key whose slot does not answer: find its level, or open it, where it must be; decide first whether the window moves.
     #[cold]
-    fn entry_outside(&mut self, key: i64) -> &mut u32 {
-        if self.rungs.is_none() {
-            self.rungs = Some(Box::default());
-            self.place(key, if key % 100 == 0 { 100 } else { 1 });
-        } else if key < self.base {
-            self.place(key, self.suitable_tick());
-        } else if let Some(far_best) =
-            self.rungs.as_ref().filter(|rungs| self.odd >= rungs.patience).map(|rungs| rungs.far_best)
-            && self.covers(key)
+    fn entry_outside(&mut self, key: i64, book_side: u32, table: &mut LevelTable) -> u32 {
+        if self.outside.is_none() {
+            self.begin(key, book_side, table);
+        } else if key < self.window.base {
+            self.place(key, table);
+        } else if self.window.covers(key)
+            && let Some(outside) = &self.outside
+            && self.odd >= outside.patience
         {
             // A level between ticks may be the best of all; left below the window, it would not be seen again.
-            let best = self.first().map_or(key, |slot| self.key(slot).min(key)).min(far_best);
-            self.place(best, self.suitable_tick());
+            let best = self.window.first().map_or(key, |n| self.window.key(n).min(key)).min(outside.best);
+            self.place(best, table);
         }
-        let (slot, covered) = (self.slot(key), self.covers(key));
-        let rungs = self.rungs.as_mut().expect("made above");
-        match slot {
-            Some(slot) => {
-                self.bits[slot / 64] |= 1 << (slot % 64);
-                &mut rungs.slots[slot]
-            }
-            None => {
-                let place = rungs.far.entry(key);
-                self.odd += (covered && *place == NIL) as u32;
-                rungs.far_best = rungs.far_best.min(key);
-                place
-            }
+        match self.window.tick_of(key) {
+            Some(n) => self.entry_inside(self.window.slot(n), key, book_side, table),
+            None => self.entry_far(key, book_side, table),
         }
+    }
+
+    /// The first order of a side: what it needs from now on.
+    fn begin(&mut self, key: i64, book_side: u32, table: &mut LevelTable) {
+        let outside = Outside {
+            far: Far::default(),
+            best: i64::MAX,
+            patience: ODD_PRICES,
+            notes: NIL,
+            moved: 0,
+            moves: 0,
+        };
+        self.outside = Some(Box::new(outside));
+        if self.window.origin == NIL {
+            self.window.origin = table.block(book_side);
+        }
+        self.window.place(key, if key % 100 == 0 { 100 } else { 1 });
+    }
+
+    /// The level at a key on a tick, by the slot of the tick.
+    fn entry_inside(&mut self, slot: u32, key: i64, book_side: u32, table: &mut LevelTable) -> u32 {
+        if self.window.is_set(slot) {
+            return self.moved_level(slot, table);
+        }
+        self.window.set(slot);
+        let level = table.get_mut(slot);
+        if level.count == 0 {
+            level.key = key;
+            return slot;
+        }
+        let other = table.open(key, book_side);
+        self.lead(slot, other, table);
+        other
+    }
+
+    /// The level at a key that has no tick.
+    fn entry_far(&mut self, key: i64, book_side: u32, table: &mut LevelTable) -> u32 {
+        let covered = self.window.covers(key);
+        let Some(outside) = &mut self.outside else { return NIL };
+        let place = outside.far.entry(key);
+        if *place == NIL {
+            *place = table.open(key, book_side);
+            self.odd += covered as u32;
+        }
+        let slot = *place;
+        outside.best = outside.best.min(key);
+        slot
+    }
+
+    /// Note that the level of a tick stands elsewhere.
+    fn lead(&mut self, slot: u32, level: u32, table: &mut LevelTable) {
+        let Some(outside) = &mut self.outside else { return };
+        if outside.notes == NIL {
+            outside.notes = table.note_block();
+        }
+        table.set_note(outside.notes + slot % BLOCK, level);
+        outside.moved |= 1 << (slot % BLOCK);
+        self.moved += 1;
     }
 
     /// The tick that suits the best levels.
-    fn suitable_tick(&self) -> u64 {
-        let mut grid = Grid::of(self.tick as u64);
-        self.walk_keys(|key, _| grid.see(key));
+    fn suitable_tick(&self, table: &LevelTable) -> u64 {
+        let mut grid = Grid::of(self.window.tick as u64);
+        self.walk(table, |level| grid.see(level.key));
         grid.tick()
     }
 
-    /// Put the window around `best`: levels that have no slot any more go to `far`, those of `far` that have one now come back.
-    fn place(&mut self, best: i64, tick: u64) {
-        let Some(mut rungs) = self.rungs.take() else { return };
-        let (mut near, mut n) = ([(0, NIL); SLOTS], 0);
-        for slot in (0..SLOTS).filter(|&slot| self.bits[slot / 64] >> (slot % 64) & 1 == 1) {
-            near[n] = (self.key(slot), std::mem::replace(&mut rungs.slots[slot], NIL));
+    /// Put the window around `best`: levels that leave it go to `far`, those of `far` that it reaches now come in, each where it is.
+    fn place(&mut self, best: i64, table: &mut LevelTable) {
+        let (before, tick) = (self.window, self.next_tick(table));
+        let mut window = before;
+        window.place(best, tick);
+        // With the same tick the levels that stay keep their slots and their bits; else every level looks for its tick anew.
+        let stay = if tick == before.tick as u64 && self.odd == 0 { before.common(&window) } else { 0 };
+        let (mut near, mut n) = ([(0, NIL); BLOCK as usize], 0);
+        let mut leaving = before.ticks() & !stay;
+        while leaving != 0 {
+            let at = leaving.trailing_zeros();
+            leaving &= leaving - 1;
+            let slot = before.slot(at);
+            near[n] = (before.key(at), self.level_of(slot, table));
             n += 1;
+            self.forget(slot);
         }
-        self.bits = [0; WORDS];
-        self.tick = tick as u32;
-        self.reciprocal = (1u64 << 63).div_ceil(tick);
-        let tick = tick as i64;
-        let grid = best.saturating_sub(best.rem_euclid(tick));
-        // The window ends before the largest key does, so that no key counts as inside by wrapping around.
-        let latest = (i64::MAX - SLOTS as i64 * tick) / tick * tick;
-        self.base = grid.saturating_sub(LEAD * tick).min(latest);
-        let end = self.base + SLOTS as i64 * tick;
+        self.window.turn(&window);
         self.odd = 0;
-        let mut from = self.base;
-        while let Some((key, level)) = rungs.far.next(from).filter(|row| row.0 < end) {
-            if self.seat(&mut rungs, key, level) {
-                rungs.far.remove(key);
+        let (mut from, end) = (window.base, window.end());
+        while let Some((key, level)) = self.next_far(from).filter(|row| row.0 < end) {
+            if self.seat(key, level, table)
+                && let Some(outside) = &mut self.outside
+            {
+                outside.far.remove(key);
             }
             from = key + 1;
         }
         for &(key, level) in &near[..n] {
-            if !self.seat(&mut rungs, key, level) {
-                *rungs.far.entry(key) = level;
+            if !self.seat(key, level, table)
+                && let Some(outside) = &mut self.outside
+            {
+                *outside.far.entry(key) = level;
             }
         }
-        rungs.far_best = rungs.far.next(i64::MIN).map_or(i64::MAX, |row| row.0);
-        rungs.patience = ODD_PRICES.max(2 * self.odd);
-        self.rungs = Some(rungs);
-    }
-
-    /// Give a level its slot, if it has one; else count it if it lies between ticks of the window.
-    fn seat(&mut self, rungs: &mut Rungs, key: i64, level: u32) -> bool {
-        let slot = self.slot(key);
-        match slot {
-            Some(slot) => {
-                rungs.slots[slot] = level;
-                self.bits[slot / 64] |= 1 << (slot % 64);
-            }
-            None => self.odd += self.covers(key) as u32,
-        }
-        slot.is_some()
-    }
-
-    #[cold]
-    fn remove_far(&mut self, key: i64) {
-        self.odd -= self.covers(key) as u32;
-        if let Some(rungs) = &mut self.rungs {
-            rungs.far.remove(key);
-            rungs.far_best = rungs.far.next(i64::MIN).map_or(i64::MAX, |row| row.0);
+        if let Some(outside) = &mut self.outside {
+            outside.refresh();
+            outside.patience = ODD_PRICES.max(2 * self.odd);
         }
     }
 
-    /// The touch has left the window, or is about to, or stands between ticks.
+    /// The tick of a slot leads to no level any more.
+    fn forget(&mut self, slot: u32) {
+        self.window.unset(slot);
+        if self.moved > 0
+            && let Some(outside) = &mut self.outside
+        {
+            self.moved -= (outside.moved >> (slot % BLOCK) & 1) as u32;
+            outside.moved &= !(1 << (slot % BLOCK));
+        }
+    }
+
+    /// The tick for the next place of the window. Looking at the prices takes longer than moving, so that most moves keep the tick.
+    fn next_tick(&mut self, table: &LevelTable) -> u64 {
+        let tick = self.window.tick as u64;
+        let Some(outside) = &mut self.outside else { return tick };
+        outside.moves = outside.moves.wrapping_add(1);
+        let looks = self.odd > 0 || outside.moves < LEARNING || outside.moves.is_multiple_of(LEARNING);
+        if looks { self.suitable_tick(table) } else { tick }
+    }
+
+    fn next_far(&self, from: i64) -> Option<(i64, u32)> {
+        self.outside.as_ref().and_then(|outside| outside.far.next(from))
+    }
+
+    /// Have the window lead to a level; if it cannot, count the level where its key lies between ticks of the window.
+    fn seat(&mut self, key: i64, level: u32, table: &mut LevelTable) -> bool {
+        let Some(n) = self.window.tick_of(key) else {
+            self.odd += self.window.covers(key) as u32;
+            return false;
+        };
+        let slot = self.window.slot(n);
+        self.window.set(slot);
+        if slot != level {
+            // A key that is left from a level long gone must not answer for this one.
+            let there = table.get_mut(slot);
+            there.key = if there.count == 0 { 0 } else { there.key };
+            self.lead(slot, level, table);
+        }
+        true
+    }
+
+    /// A level that has become empty and does not stand in the slot of its tick.
     #[cold]
-    fn best_outside(&mut self) -> u32 {
-        let far_best = self.rungs.as_ref().and_then(|rungs| rungs.far.next(i64::MIN)).map(|row| row.0);
-        match (self.first(), far_best) {
+    fn remove_outside(&mut self, key: i64, level: u32, table: &mut LevelTable) {
+        let tick = self.window.tick_of(key).map(|n| self.window.slot(n));
+        if let Some(slot) = tick {
+            self.forget(slot);
+        } else if let Some(outside) = &mut self.outside {
+            outside.far.remove(key);
+            outside.refresh();
+            self.odd -= self.window.covers(key) as u32;
+        }
+        if !self.window.owns(level) {
+            table.close(level);
+        }
+    }
+
+    /// The touch has left the window, or is about to, or there are levels between ticks.
+    #[cold]
+    fn best_outside(&mut self, table: &mut LevelTable) -> u32 {
+        let far_best = self.next_far(i64::MIN).map(|row| row.0);
+        match (self.window.first(), far_best) {
             (None, None) => return NIL,
-            (None, Some(best)) => self.place(best, self.suitable_tick()),
-            (Some(first), _) if first > LATEST_BEST => {
-                let first = self.key(first);
-                self.place(far_best.map_or(first, |best| best.min(first)), self.suitable_tick());
+            (None, Some(best)) => self.place(best, table),
+            (Some(first), _) if first as u64 > LATEST_BEST => {
+                let first = self.window.key(first);
+                self.place(far_best.map_or(first, |best| best.min(first)), table);
             }
             _ => {}
         }
-        let mut best = NIL;
-        self.walk(|level| {
-            best = level;
-            false
-        });
-        best
+        let first =
+            self.window.first().map(|n| (self.window.key(n), self.level_of(self.window.slot(n), table)));
+        let far = self.next_far(i64::MIN);
+        first.into_iter().chain(far).min().map_or(NIL, |row| row.1)
     }
 
-    fn walk_keys(&self, mut each: impl FnMut(i64, u32) -> bool) {
-        let Some(rungs) = &self.rungs else { return };
-        let mut far = rungs.far.iter().peekable();
-        for word in 0..WORDS {
-            let mut bits = self.bits[word];
-            while bits != 0 {
-                let slot = word * 64 + bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-                let key = self.key(slot);
-                while rungs.far_best < key
-                    && let Some((other, level)) = far.next_if(|row| row.0 < key)
-                {
-                    if !each(other, level) {
-                        return;
-                    }
-                }
-                if !each(key, rungs.slots[slot]) {
+    /// The levels of window and `far`, merged.
+    fn walk_merged(&self, table: &LevelTable, mut each: impl FnMut(&Level) -> bool) {
+        let Some(outside) = &self.outside else { return };
+        let mut far = outside.far.iter().peekable();
+        let mut ticks = self.window.ticks();
+        while ticks != 0 {
+            let n = ticks.trailing_zeros();
+            ticks &= ticks - 1;
+            while let Some((_, level)) = far.next_if(|row| row.0 < self.window.key(n)) {
+                if !each(table.get(level)) {
                     return;
                 }
             }
+            if !each(table.get(self.level_of(self.window.slot(n), table))) {
+                return;
+            }
         }
-        for (key, level) in far {
-            if !each(key, level) {
+        for (_, level) in far {
+            if !each(table.get(level)) {
                 return;
             }
         }
@@ -243,79 +309,90 @@ impl Ladder {
 
 impl Levels for Ladder {
     #[inline(always)]
-    fn entry(&mut self, key: i64) -> &mut u32 {
-        match (self.slot(key), self.rungs.is_some()) {
-            (Some(slot), true) => {
-                self.bits[slot / 64] |= 1 << (slot % 64);
-                &mut self.rungs.as_mut().expect("asked above").slots[slot]
+    fn entry(&mut self, key: i64, book_side: u32, table: &mut LevelTable) -> u32 {
+        if let Some(n) = self.window.tick_of(key) {
+            let slot = self.window.slot(n);
+            let level = table.get_mut(slot);
+            if level.key == key || (level.count == 0 && self.moved == 0) {
+                level.key = key;
+                self.window.set(slot);
+                return slot;
             }
-            _ => self.entry_outside(key),
+        }
+        self.entry_outside(key, book_side, table)
+    }
+
+    #[inline(always)]
+    fn remove(&mut self, key: i64, slot: u32, table: &mut LevelTable) {
+        match self.window.tick_of(key) {
+            Some(n) if self.window.slot(n) == slot => self.window.unset(slot),
+            _ => self.remove_outside(key, slot, table),
         }
     }
 
     #[inline(always)]
-    fn remove(&mut self, key: i64) {
-        match (self.slot(key), &mut self.rungs) {
-            (Some(slot), Some(rungs)) => {
-                rungs.slots[slot] = NIL;
-                self.bits[slot / 64] &= !(1 << (slot % 64));
-            }
-            _ => self.remove_far(key),
+    fn best(&mut self, table: &mut LevelTable) -> u32 {
+        match self.window.first() {
+            Some(n) if n as u64 <= LATEST_BEST && self.odd == 0 => self.level_of(self.window.slot(n), table),
+            _ => self.best_outside(table),
+        }
+    }
+
+    fn get(&self, key: i64, table: &LevelTable) -> u32 {
+        match self.window.tick_of(key).map(|n| self.window.slot(n)) {
+            Some(slot) if self.window.is_set(slot) => self.level_of(slot, table),
+            Some(_) => NIL,
+            None => self.outside.as_ref().map_or(NIL, |outside| outside.far.get(key)),
         }
     }
 
     #[inline(always)]
-    fn best(&mut self) -> u32 {
-        match (self.first(), &self.rungs) {
-            (Some(first), Some(rungs)) if first <= LATEST_BEST && self.odd == 0 => rungs.slots[first],
-            _ => self.best_outside(),
-        }
-    }
-
-    fn get(&self, key: i64) -> u32 {
-        let Some(rungs) = &self.rungs else { return NIL };
-        self.slot(key).map_or_else(|| rungs.far.get(key), |slot| rungs.slots[slot])
-    }
-
-    #[inline(always)]
-    fn walk(&self, mut each: impl FnMut(u32) -> bool) {
-        let Some(rungs) = &self.rungs else { return };
+    fn walk(&self, table: &LevelTable, mut each: impl FnMut(&Level) -> bool) {
         if self.odd > 0 {
-            return self.walk_keys(|_, level| each(level));
+            return self.walk_merged(table, each);
         }
-        for (bits, slots) in self.bits.iter().zip(rungs.slots.as_chunks::<64>().0) {
-            let mut bits = *bits;
-            while bits != 0 {
-                if !each(slots[bits.trailing_zeros() as usize]) {
-                    return;
-                }
-                bits &= bits - 1;
+        let mut ticks = self.window.ticks();
+        while ticks != 0 {
+            let slot = self.window.slot(ticks.trailing_zeros());
+            ticks &= ticks - 1;
+            if !each(table.get(self.level_of(slot, table))) {
+                return;
             }
         }
-        for (_, level) in rungs.far.iter() {
-            if !each(level) {
+        let Some(outside) = &self.outside else { return };
+        for (_, level) in outside.far.iter() {
+            if !each(table.get(level)) {
                 return;
             }
         }
     }
 
-    fn bytes(&self) -> usize {
-        self.rungs.as_ref().map_or(0, |rungs| size_of::<Rungs>() + rungs.far.bytes())
-    }
-
-    #[inline(always)]
-    fn prefetch(&self, key: i64) -> u32 {
-        match (self.slot(key), &self.rungs) {
-            (Some(slot), Some(rungs)) => {
-                crate::prefetch::prefetch(&rungs.slots[slot]);
-                slot as u32
-            }
-            _ => 0,
+    fn clear(&mut self, table: &mut LevelTable) {
+        let (block, mut levels) = (self.window.block(), Vec::new());
+        let mut ticks = self.window.ticks();
+        while ticks != 0 {
+            levels.push(self.level_of(self.window.slot(ticks.trailing_zeros()), table));
+            ticks &= ticks - 1;
         }
+        if let Some(outside) = &self.outside {
+            levels.extend(outside.far.iter().map(|row| row.1));
+        }
+        levels.into_iter().filter(|&level| !self.window.owns(level)).for_each(|level| table.close(level));
+        if block != NIL {
+            (block..block + BLOCK).for_each(|slot| table.vacate(slot));
+        }
+        *self = Ladder { window: Window::of(block), ..Ladder::default() };
     }
 
+    fn bytes(&self) -> usize {
+        self.outside.as_ref().map_or(0, |outside| size_of::<Outside>() + outside.far.bytes())
+    }
+
+    /// A key outside the window or between ticks gives any slot of the block.
     #[inline(always)]
-    fn guess(&self, hint: u32) -> u32 {
-        self.rungs.as_ref().map_or(NIL, |rungs| rungs.slots[hint as usize % SLOTS])
+    fn prefetch(&self, key: i64, table: &LevelTable) -> u32 {
+        let slot = self.window.slot(self.window.nearest(key));
+        crate::reserved::prefetch(table.get(slot));
+        slot
     }
 }

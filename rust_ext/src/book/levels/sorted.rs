@@ -1,7 +1,7 @@
 //! `sorted`: a vector in order, the best at the end, where a vector is cheap to change. The search starts there, too: a level close
 //! to the touch is found in a step or two, whatever the depth of the book.
 
-use super::{Levels, NIL};
+use super::{Level, LevelTable, Levels, NIL};
 
 /// Entries from the end that are looked at one by one before the rest is halved.
 const NEAR: usize = 8;
@@ -28,34 +28,39 @@ impl Sorted {
 }
 
 impl Levels for Sorted {
-    fn entry(&mut self, key: i64) -> &mut u32 {
+    fn entry(&mut self, key: i64, book_side: u32, table: &mut LevelTable) -> u32 {
         let at = self.find(key).unwrap_or_else(|at| {
-            self.levels.insert(at, (key, NIL));
+            self.levels.insert(at, (key, table.open(key, book_side)));
             at
         });
-        &mut self.levels[at].1
+        self.levels[at].1
     }
 
-    fn remove(&mut self, key: i64) {
+    fn remove(&mut self, key: i64, slot: u32, table: &mut LevelTable) {
         if let Ok(at) = self.find(key) {
             self.levels.remove(at);
         }
+        table.close(slot);
     }
 
-    fn best(&mut self) -> u32 {
+    fn best(&mut self, _: &mut LevelTable) -> u32 {
         self.levels.last().map_or(NIL, |row| row.1)
     }
 
-    fn get(&self, key: i64) -> u32 {
+    fn get(&self, key: i64, _: &LevelTable) -> u32 {
         self.find(key).map_or(NIL, |at| self.levels[at].1)
     }
 
-    fn walk(&self, mut each: impl FnMut(u32) -> bool) {
-        for &(_, level) in self.levels.iter().rev() {
-            if !each(level) {
+    fn walk(&self, table: &LevelTable, mut each: impl FnMut(&Level) -> bool) {
+        for &(_, slot) in self.levels.iter().rev() {
+            if !each(table.get(slot)) {
                 return;
             }
         }
+    }
+
+    fn clear(&mut self, table: &mut LevelTable) {
+        self.levels.drain(..).for_each(|(_, slot)| table.close(slot));
     }
 
     fn bytes(&self) -> usize {

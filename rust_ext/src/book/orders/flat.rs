@@ -12,13 +12,15 @@
 //! ```
 //!
 //! If the references of a feed do not suit that (all multiples of 65,536, say), chains grow long; the table notices, and scatters from
-//! then on. The scattering has no key: somebody who chooses the references can make them collide, as with `fast`.
+//! then on, with a random key, so that nobody can choose references that collide: before that no chain is longer than a few steps more
+//! than it takes to notice.
+
+use std::hash::{BuildHasher, RandomState};
 
 use super::{Index, Lookup};
 use crate::book::levels::NIL;
 use crate::book::pool::Pool;
-use crate::prefetch::prefetch;
-use crate::reserved::Pages;
+use crate::reserved::{Pages, prefetch};
 
 /// Cells for which addresses are reserved: 1 GiB, of which only what is used becomes memory.
 const RESERVED: usize = 1 << 28;
@@ -46,6 +48,8 @@ pub struct Flat {
     highest: u64,
     /// References are mixed before the home is taken.
     scattered: bool,
+    /// With these, drawn when that begins.
+    keys: [u64; 2],
 }
 
 impl Default for Flat {
@@ -58,14 +62,16 @@ impl Default for Flat {
             limit: READY / 2,
             highest: 0,
             scattered: false,
+            keys: [0; 2],
         }
     }
 }
 
-/// The finaliser of MurmurHash3: every bit of the reference moves every bit of the result.
+/// Every bit of the reference moves every bit of the result: the finaliser of MurmurHash3, keyed before each multiplication.
 #[inline(always)]
-fn mixed(id: u64) -> u64 {
-    let id = (id ^ (id >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+fn mixed(id: u64, [first, second]: [u64; 2]) -> u64 {
+    let id = id ^ first;
+    let id = (id ^ (id >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd) ^ second;
     let id = (id ^ (id >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     id ^ (id >> 33)
 }
@@ -73,7 +79,7 @@ fn mixed(id: u64) -> u64 {
 impl Flat {
     #[inline(always)]
     fn home(&self, id: u64) -> u32 {
-        let id = if self.scattered { mixed(id) } else { id };
+        let id = if self.scattered { mixed(id, self.keys) } else { id };
         let home = id as u32 & self.mask;
         if home < self.size { home } else { home & (self.mask >> 1) }
     }
@@ -140,6 +146,8 @@ impl Flat {
     #[cold]
     fn scatter(&mut self, pool: &mut impl Pool) {
         self.scattered = true;
+        let random = RandomState::new();
+        self.keys = [random.hash_one(1), random.hash_one(2)];
         let mut all = Vec::with_capacity(self.live as usize);
         for cell in 0..self.size {
             let mut slot = std::mem::replace(self.cell(cell), NIL);
@@ -211,12 +219,14 @@ impl Index for Flat {
     }
 
     #[inline(always)]
-    fn prefetch(&self, id: u64) {
-        prefetch(&self.cells[self.home(id) as usize]);
+    fn prefetch(&self, id: u64) -> u32 {
+        let home = self.home(id);
+        prefetch(&self.cells[home as usize]);
+        home
     }
 
     #[inline(always)]
-    fn guess(&self, id: u64) -> u32 {
-        self.first(self.home(id))
+    fn guess(&self, home: u32) -> u32 {
+        self.cells[home as usize]
     }
 }

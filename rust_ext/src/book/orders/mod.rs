@@ -47,11 +47,13 @@ pub trait Index: Default + Send + Sync {
         false
     }
 
-    /// Ask for the cache line in which `find` will look first.
-    fn prefetch(&self, _id: u64) {}
-
-    /// The slot at which `find` will look first: a guess for prefetching.
-    fn guess(&self, _id: u64) -> u32 {
+    /// Ask for the cache line in which `find` will look first; the answer is for `guess`.
+    fn prefetch(&self, _id: u64) -> u32 {
         NIL
+    }
+
+    /// The slot that `find` will look at first, as far as `prefetch` could tell.
+    fn guess(&self, hint: u32) -> u32 {
+        hint
     }
 }

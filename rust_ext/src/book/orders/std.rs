@@ -33,6 +33,11 @@ impl<H: BuildHasher + Default + Send + Sync> Index for Map<H> {
         self.slots.len()
     }
 
+    /// What it takes to find a cell is most of what finding an order takes, so that it is found at once.
+    fn prefetch(&self, id: u64) -> u32 {
+        self.slots.get(&id).copied().unwrap_or(NIL)
+    }
+
     fn bytes(&self) -> usize {
         // A bucket is an entry and a control byte; the map fills up to 7/8.
         self.slots.capacity() * 8 / 7 * (size_of::<(u64, u32)>() + 1)

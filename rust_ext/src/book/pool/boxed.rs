@@ -1,6 +1,7 @@
 //! `pool=False`: each order its own heap allocation.
 
 use super::{Order, Pool};
+use crate::reserved::prefetch;
 
 /// Orders in boxes, and a list of free slots.
 pub struct Boxed {
@@ -41,6 +42,16 @@ impl Pool for Boxed {
 
     fn get_mut(&mut self, slot: u32) -> &mut Order {
         self.slots[slot as usize].as_deref_mut().expect("a slot in use holds an order")
+    }
+
+    fn prefetch(&self, slot: u32) {
+        if let Some(Some(order)) = self.slots.get(slot as usize) {
+            prefetch(&**order);
+        }
+    }
+
+    fn guess(&self, slot: u32) -> Order {
+        self.slots.get(slot as usize).and_then(Option::as_deref).copied().unwrap_or_default()
     }
 
     fn bytes(&self) -> usize {

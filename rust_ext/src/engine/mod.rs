@@ -1,21 +1,25 @@
-//! THE MAIN PATH: for each message -> tick, book, signal, order. `Engine::step` is the engine, `Engine::run` hands it the messages of a
-//! block; `Runner`, at the end, is what everybody else asks of it.
+//! THE MAIN PATH: for each message -> tick, book, signal, order. `Engine::step` is the engine, and `stream` the same without what is not
+//! asked for; `Engine::run` hands them the messages of a block; `runner` is what everybody else asks of it.
 
 use std::marker::PhantomData;
-use std::time::Instant;
 
+mod ahead;
+mod runner;
+mod stream;
+
+use crate::book::Book;
 use crate::book::levels::Levels;
 use crate::book::orders::Index;
 use crate::book::pool::Pool;
-use crate::book::{Book, DepthRow, Top};
+use crate::book::{Top, Touched};
 use crate::clock::Clock;
 use crate::event::{Event, FAULT_COUNT, Fault, kind};
-use crate::frames::{BATCH, Batch, Next, Problem, window};
-use crate::itch::{WINDOW, decode, is_known, unknown};
+use crate::frames::{BATCH, Batch, Next, Problem, next};
+use crate::itch::is_known;
 use crate::order::OrderEntry;
-use crate::prefetch;
 use crate::recording::{Mode, Recorder};
-use crate::run::{Runner, Settings, Tally, Until, stamp};
+use crate::reserved::reserve;
+use crate::run::{Lookahead, Settings, Tally, Until, stamp};
 use crate::signal::{Change, NO_VALUES, Signal, State};
 use crate::timing::Stamps;
 
@@ -73,7 +77,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
     }
 
     /// One event through book, signal and order. Returns the side acted on, 0, or minus the fault.
-    #[inline(always)]
+    #[inline(never)]
     fn step<const STAMPED: bool>(&mut self, event: &Event, t0: u64, t1: u64) -> i32 {
         let until = self.settings.until;
         let stages = STAMPED && self.settings.stamps == stamp::STAGES;
@@ -83,29 +87,32 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         self.tally.counts[event.kind as usize] += 1;
 
         if until >= Until::Book {
-            let outcome = self.book.apply(event);
+            let (store, known) = self.book.parts(instrument);
+            let (best, qty) = (known.best, known.top.qty);
+            let outcome = store.apply(known, event);
             if stages {
                 t2 = self.clock.now();
             }
             match outcome {
-                Ok(0) => {
+                Ok(Touched { side: 0, .. }) => {
                     if event.kind == kind::STATUS && until >= Until::Order {
                         self.order.status(instrument, event.qty);
                     }
                 }
-                Ok(side) => {
-                    applied = side as i32;
+                Ok(touched) => {
+                    applied = touched.side as i32;
                     if until >= Until::Signal {
-                        let (score, after) = self.signals(event, &before);
+                        let executed = if event.kind == kind::EXECUTE { event.qty } else { 0 };
+                        let change = Change { touched, executed, best, qty };
+                        let state = state(&mut self.signals, instrument);
+                        S::update(&self.settings.signal, state, known, &store.levels, &change);
                         if stages {
                             t3 = self.clock.now();
                         }
-                        if until >= Until::Order
-                            && instrument > 0
-                            && self.order.acts(instrument, &after, score)
+                        let (top, score) = (&known.top, state.values[8]);
+                        if until >= Until::Order && instrument > 0 && self.order.acts(instrument, top, score)
                         {
-                            let name = self.book.name(instrument);
-                            self.order.attempt(index, event.ts_ns, instrument, &after, score, name);
+                            self.order.attempt(index, event.ts_ns, instrument, top, score, &known.name);
                         }
                     }
                 }
@@ -120,19 +127,6 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
             self.record(index, event, &before);
         }
         applied
-    }
-
-    /// The signals of one applied event; returns the score and the touch after it.
-    #[inline(always)]
-    fn signals(&mut self, event: &Event, before: &Top) -> (f64, Top) {
-        let (instrument, touched) = (event.instrument, self.book.store.touched);
-        if instrument as usize >= self.signals.len() {
-            self.signals.resize_with(instrument as usize + 1, State::default);
-        }
-        let (config, state) = (&self.settings.signal, &mut self.signals[instrument as usize]);
-        let after = self.book.top(instrument);
-        S::update(config, state, &self.book, &Change { event, touched, before, after: &after });
-        (state.values[8], after)
     }
 
     fn record(&mut self, index: u64, event: &Event, before: &Top) {
@@ -192,16 +186,26 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         applied
     }
 
-    /// Whole framed messages, at most `most` of them, a batch at a time; one at a time where they are stamped.
+    /// Whole framed messages, at most `most` of them: as a stream where nothing is asked for but the outcome, else a batch at a time, and
+    /// one at a time where they are stamped.
     fn run<const STAMPED: bool>(&mut self, data: &[u8], most: usize) -> (usize, Option<Problem>) {
-        let (mut batch, mut at, mut left) = (Batch::default(), 0, most);
+        let (mut at, mut left, mut batch) = (0, most, None::<Batch>);
+        let streams = !STAMPED && self.settings.record == Mode::None && !self.settings.strict;
         loop {
+            if streams {
+                let n = self.stream(data, &mut at, left);
+                left -= n;
+                if left == 0 || matches!(next(data, at), Next::More) {
+                    return (at, None);
+                }
+            }
+            let batch = batch.get_or_insert_default();
             let t0 = if STAMPED { self.clock.now() } else { 0 };
             let (mut end, bad) = batch.fill(data, at, if STAMPED { left.min(1) } else { left });
             if batch.unknown > 0 {
-                end = self.count_unknown(data, &mut batch, end);
+                end = self.count_unknown(data, batch, end);
             }
-            if let Some(stopped) = self.batch::<STAMPED>(data, &batch, t0) {
+            if let Some(stopped) = self.batch::<STAMPED>(data, batch, t0) {
                 return (stopped.at, Some(stopped));
             }
             at = end;
@@ -209,7 +213,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
             let index = self.tally.messages;
             match bad {
                 _ if batch.unknown > 0 && self.settings.strict => {
-                    let Next::Frame(frame) = crate::frames::next(data, at) else { return (at, None) };
+                    let Next::Frame(frame) = next(data, at) else { return (at, None) };
                     let (code, letter) = ("unknown_type", data[frame.at]);
                     return (at, Some(Problem { code, at, index, size: frame.size, letter }));
                 }
@@ -227,16 +231,15 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
     fn batch<const STAMPED: bool>(&mut self, data: &[u8], batch: &Batch, t0: u64) -> Option<Problem> {
         let (events, until) = (batch.events(), self.settings.until);
         let t1 = if STAMPED && self.settings.stamps == stamp::STAGES { self.clock.now() } else { t0 };
-        if !STAMPED && until >= Until::Book && self.is_cold(events) {
-            prefetch::ask(&self.book, batch.places(), events.len());
-            if until >= Until::Signal {
-                let states = events.iter().filter_map(|event| self.signals.get(event.instrument as usize));
-                states.for_each(State::prefetch);
-            }
-        }
-        if !STAMPED && until <= Until::Book && self.settings.record == Mode::None && !self.settings.strict {
-            self.bare(data, batch, until == Until::Book);
+        if !STAMPED && until == Until::Tick && self.settings.record == Mode::None {
+            self.count(data, batch);
             return None;
+        }
+        if !STAMPED {
+            self.look_ahead(|| {
+                let mut rest = events.iter();
+                move || rest.next()
+            });
         }
         for (i, event) in events.iter().enumerate() {
             if self.wants_name(event) {
@@ -251,31 +254,46 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         None
     }
 
-    /// Whether what a batch touches has probably left the caches: there are many instruments, or many of the orders named are old. The
-    /// latter is looked at now and then; it changes slowly.
+    /// Ask for what the messages that `all` gives one by one will touch, if that pays.
     #[inline(always)]
-    fn is_cold(&mut self, events: &[Event]) -> bool {
+    fn look_ahead<'a, T: ahead::Glimpse + 'a, N: FnMut() -> Option<&'a T>>(&mut self, all: impl Fn() -> N) {
+        if self.looks_ahead(all()) {
+            ahead::ask(&self.book, &self.signals, all());
+        }
+    }
+
+    /// Whether to ask ahead for what messages touch: where that is left to the engine, when it has probably left the caches. Then there
+    /// are many instruments, or many of the orders named are old. The latter is looked at now and then; it changes slowly.
+    #[inline(always)]
+    fn looks_ahead<'a, T: ahead::Glimpse + 'a>(&mut self, next: impl FnMut() -> Option<&'a T>) -> bool {
+        match self.settings.lookahead {
+            Lookahead::Off => return false,
+            Lookahead::On => return true,
+            Lookahead::Auto => {}
+        }
         self.batches = self.batches.wrapping_add(1);
         if self.batches % SAMPLED == 1 {
-            let index = &self.book.store.index;
-            let there = events.iter().filter(|event| event.kind != kind::ADD && event.order_id > 0);
-            let (n, old) =
-                there.fold((0, 0), |(n, old), event| (n + 1, old + index.is_old(event.order_id) as u32));
-            self.cold = 3 * old > n;
+            self.sample(next);
         }
         self.cold || self.book.instruments.len() >= SCATTERED
     }
 
-    /// What is left of `step` where nothing is asked for beyond the book.
+    #[inline(never)]
+    fn sample<'a, T: ahead::Glimpse + 'a>(&mut self, next: impl FnMut() -> Option<&'a T>) {
+        let index = &self.book.store.index;
+        let there = std::iter::from_fn(next).take(BATCH).filter(|message| message.sort() == 2);
+        let (n, old) =
+            there.fold((0, 0), |(n, old), message| (n + 1, old + index.is_old(message.order_id()) as u32));
+        self.cold = 3 * old > n;
+    }
+
+    /// What is left of `step` where nothing is asked for beyond the events: counts and names.
     #[inline(always)]
-    fn bare(&mut self, data: &[u8], batch: &Batch, book: bool) {
+    fn count(&mut self, data: &[u8], batch: &Batch) {
         for (i, event) in batch.events().iter().enumerate() {
             self.tally.counts[event.kind as usize] += 1;
             if self.wants_name(event) {
                 self.name(event.instrument, batch.message(data, i).1);
-            }
-            if book && let Err(fault) = self.book.apply(event) {
-                self.refuse(self.tally.messages + i as u64, fault, event);
             }
         }
         self.tally.messages += batch.events().len() as u64;
@@ -302,89 +320,23 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
     }
 }
 
-impl<L: Levels, I: Index, P: Pool, S: Signal> Runner for Engine<L, I, P, S> {
-    fn run_bytes(&mut self, data: &[u8], most: usize) -> (usize, Option<Problem>) {
-        let start = Instant::now();
-        let result = match self.settings.stamps {
-            stamp::OFF => self.run::<false>(data, most),
-            _ if self.tally.messages < self.settings.warm_up => self.run::<false>(data, most),
-            _ => self.run::<true>(data, most),
-        };
-        self.tally.elapsed_ns += start.elapsed().as_nanos() as u64;
-        result
+/// The signals of an instrument.
+#[inline(always)]
+fn state(signals: &mut Vec<State>, instrument: u16) -> &mut State {
+    let i = instrument as usize;
+    if i >= signals.len() {
+        grow(signals, i + 1);
     }
+    &mut signals[i]
+}
 
-    fn run_events(&mut self, data: &[u8]) -> Option<Problem> {
-        let start = Instant::now();
-        let mut problem = None;
-        for bytes in data.as_chunks().0 {
-            let applied = self.single(&Event::from_bytes(bytes));
-            if applied < 0 && self.settings.strict {
-                self.tally.messages -= 1;
-                problem = Some(self.fault_problem(0, -applied));
-                break;
-            }
-        }
-        self.tally.elapsed_ns += start.elapsed().as_nanos() as u64;
-        problem
+/// Make room for so many. Like the instruments of the book they never move.
+#[cold]
+fn grow(signals: &mut Vec<State>, len: usize) {
+    if signals.is_empty() {
+        reserve(signals, u16::MAX as usize + 1);
     }
-
-    fn apply(&mut self, event: &Event) -> i32 {
-        self.single(event)
-    }
-
-    fn message(&mut self, message: &[u8]) -> i32 {
-        let mut spare = [0; WINDOW];
-        let window = window(message, 0, &mut spare);
-        let event = if is_known(window[0]) { decode(window) } else { unknown(window, message.len()) };
-        if self.wants_name(&event) {
-            self.name(event.instrument, message);
-        }
-        self.single(&event)
-    }
-
-    fn reserve(&mut self, messages: usize) {
-        self.tally.recorder.reserve(messages);
-        if self.settings.stamps != stamp::OFF {
-            self.tally.stamps.reserve(messages);
-        }
-    }
-
-    fn tally(&mut self) -> &mut Tally {
-        &mut self.tally
-    }
-
-    fn order(&self) -> &OrderEntry {
-        &self.order
-    }
-
-    fn order_mut(&mut self) -> &mut OrderEntry {
-        &mut self.order
-    }
-
-    fn best(&self, instrument: u16) -> Top {
-        self.book.top(instrument)
-    }
-
-    fn depth(&self, instrument: u16) -> Vec<DepthRow> {
-        self.book.depth(instrument)
-    }
-
-    fn queue(&self, instrument: u16, side: u8, price: i64) -> Vec<(u64, u32)> {
-        self.book.queue(instrument, side, price)
-    }
-
-    fn locate(&mut self, id: u64) -> Option<(u16, u8, i64, u32)> {
-        self.book.locate(id)
-    }
-
-    fn memory(&self) -> [usize; 4] {
-        self.book.memory()
-    }
-
-    fn names(&self) -> Vec<(u16, [u8; 8])> {
-        self.book.names()
-    }
+    signals.resize_with(len, State::default);
 }
 
 const _: () = assert!(BATCH >= 16, "a batch must be long enough for memory to answer");

@@ -1,0 +1,121 @@
+//! What everybody else asks of an engine whose variant has been chosen.
+
+use super::Engine;
+use crate::book::levels::Levels;
+use crate::book::orders::Index;
+use crate::book::pool::Pool;
+use crate::book::{DepthRow, Top};
+use crate::event::{EVENT_BYTES, Event};
+use crate::frames::{BATCH, Problem, window};
+use crate::itch::{WINDOW, decode, is_known, unknown};
+use crate::order::OrderEntry;
+use crate::run::{Runner, Tally, stamp};
+use crate::signal::Signal;
+
+impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
+    /// Add the time since a reading of the clock to that of the loop.
+    fn count_time(&mut self, start: u64) {
+        let ticks = self.clock.now().saturating_sub(start);
+        self.tally.elapsed_ns += (ticks as f64 * self.clock.ns_per_tick) as u64;
+    }
+}
+
+impl<L: Levels, I: Index, P: Pool, S: Signal> Runner for Engine<L, I, P, S> {
+    fn run_bytes(&mut self, data: &[u8], most: usize) -> (usize, Option<Problem>) {
+        let start = self.clock.now();
+        let result = match self.settings.stamps {
+            stamp::OFF => self.run::<false>(data, most),
+            _ if self.tally.messages < self.settings.warm_up => self.run::<false>(data, most),
+            _ => self.run::<true>(data, most),
+        };
+        self.count_time(start);
+        result
+    }
+
+    fn run_events(&mut self, data: &[u8]) -> Option<Problem> {
+        let start = self.clock.now();
+        let mut problem = None;
+        let mut events = [Event::default(); BATCH];
+        'blocks: for block in data.chunks(BATCH * EVENT_BYTES) {
+            let (records, _) = block.as_chunks();
+            for (event, bytes) in events.iter_mut().zip(records) {
+                *event = Event::from_bytes(bytes);
+            }
+            let events = &events[..records.len()];
+            if self.settings.stamps == stamp::OFF && events.len() > BATCH / 8 {
+                self.look_ahead(|| {
+                    let mut rest = events.iter();
+                    move || rest.next()
+                });
+            }
+            for event in events {
+                let applied = self.single(event);
+                if applied < 0 && self.settings.strict {
+                    self.tally.messages -= 1;
+                    problem = Some(self.fault_problem(0, -applied));
+                    break 'blocks;
+                }
+            }
+        }
+        self.count_time(start);
+        problem
+    }
+
+    fn apply(&mut self, event: &Event) -> i32 {
+        self.single(event)
+    }
+
+    fn message(&mut self, message: &[u8]) -> i32 {
+        let mut spare = [0; WINDOW];
+        let window = window(message, 0, &mut spare);
+        let event = if is_known(window[0]) { decode(window) } else { unknown(window, message.len()) };
+        if self.wants_name(&event) {
+            self.name(event.instrument, message);
+        }
+        self.single(&event)
+    }
+
+    fn reserve(&mut self, messages: usize) {
+        self.book.store.pool.ready(messages);
+        self.tally.recorder.reserve(messages);
+        if self.settings.stamps != stamp::OFF {
+            self.tally.stamps.reserve(messages);
+        }
+    }
+
+    fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    fn order(&self) -> &OrderEntry {
+        &self.order
+    }
+
+    fn order_mut(&mut self) -> &mut OrderEntry {
+        &mut self.order
+    }
+
+    fn best(&self, instrument: u16) -> Top {
+        self.book.top(instrument)
+    }
+
+    fn depth(&self, instrument: u16) -> Vec<DepthRow> {
+        self.book.depth(instrument)
+    }
+
+    fn queue(&self, instrument: u16, side: u8, price: i64) -> Vec<(u64, u32)> {
+        self.book.queue(instrument, side, price)
+    }
+
+    fn locate(&mut self, id: u64) -> Option<(u16, u8, i64, u32)> {
+        self.book.locate(id)
+    }
+
+    fn memory(&self) -> [usize; 4] {
+        self.book.memory()
+    }
+
+    fn names(&self) -> Vec<(u16, [u8; 8])> {
+        self.book.names()
+    }
+}

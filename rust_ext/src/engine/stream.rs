@@ -1,0 +1,133 @@
+//! The main path where nothing is asked for but the outcome: no rows, no stamps, no stop at the first fault. A message is read field by
+//! field from its bytes, only those that its type has and needs, and goes through the stages at once.
+
+use super::{Engine, ahead, state};
+use crate::book::levels::Levels;
+use crate::book::orders::Index;
+use crate::book::pool::Pool;
+use crate::event::Fault;
+use crate::frames::{BATCH, count_known, peek};
+use crate::itch::{WINDOW, decode, field, size_and_kind};
+use crate::run::Until;
+use crate::signal::{Change, Signal};
+
+/// Bytes left from which on looking ahead is worth its beginning: ten messages or so.
+const WORTHWHILE: usize = 320;
+
+/// Bytes that must follow for a message to be read in place: its length prefix and a window.
+const HEADED: usize = WINDOW + 2;
+
+impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
+    /// Messages from `at` on, at most `most`, up to the first that is no whole message of a known type. Moves `at` on; returns how many
+    /// were run.
+    pub(super) fn stream(&mut self, data: &[u8], at: &mut usize, most: usize) -> usize {
+        let n = self.stream_until(data, at, most);
+        let rest = &data[*at..];
+        // Behind the last messages a window would reach beyond the block: they are read from a copy.
+        let mut copy = [0; 2 * HEADED];
+        if n == most || rest.len() >= HEADED {
+            return n;
+        }
+        copy[..rest.len()].copy_from_slice(rest);
+        let (mut from, whole) = (0, count_known(rest));
+        let more = self.stream_until(&copy, &mut from, whole.min(most - n));
+        *at += from;
+        n + more
+    }
+
+    /// The same, as long as a whole window follows. The book alone has a loop of its own.
+    fn stream_until(&mut self, data: &[u8], at: &mut usize, most: usize) -> usize {
+        match self.settings.until {
+            Until::Tick => 0,
+            Until::Book => self.pass::<false>(data, at, most),
+            Until::Signal | Until::Order => self.pass::<true>(data, at, most),
+        }
+    }
+
+    #[inline(never)]
+    fn pass<const SIGNALS: bool>(&mut self, data: &[u8], at: &mut usize, most: usize) -> usize {
+        let mut left = most;
+        while left > 0 {
+            let from = *at;
+            if data.len() - from >= WORTHWHILE {
+                self.look_ahead(|| ahead::windows(data, from, left));
+            }
+            for _ in 0..left.min(BATCH) {
+                let Some((size, window)) = peek(data, *at) else { return most - left };
+                let (known_size, kind) = size_and_kind(window[0]);
+                if size != known_size {
+                    return most - left;
+                }
+                self.tally.counts[kind as usize] += 1;
+                self.through::<SIGNALS>(window);
+                self.tally.messages += 1;
+                *at += size + 2;
+                left -= 1;
+            }
+        }
+        most
+    }
+
+    /// One message through the stages.
+    #[inline(always)]
+    fn through<const SIGNALS: bool>(&mut self, window: &[u8; WINDOW]) {
+        let (letter, instrument, id) = (window[0], field::instrument(window), field::order_id(window));
+        if !matches!(letter, b'A' | b'F' | b'D' | b'E' | b'C' | b'X' | b'U') {
+            return self.aside(window);
+        }
+        let (store, known) = self.book.parts(instrument);
+        let (best, qty) = (known.best, known.top.qty);
+        let mut executed = 0;
+        let outcome = match letter {
+            b'A' | b'F' => {
+                if known.name == [0; 8] {
+                    known.name = field::stock(window);
+                }
+                let (qty, price) = (field::u32(window, 20), field::u32(window, 32) as i64);
+                store.add(known, instrument, id, field::side(window), qty, price)
+            }
+            b'D' => store.delete(known, instrument, id),
+            b'U' => {
+                let (qty, price) = (field::u32(window, 27), field::u32(window, 31) as i64);
+                store.replace(known, instrument, id, field::new_order_id(window), qty, price)
+            }
+            _ => {
+                let qty = field::u32(window, 19);
+                executed = if letter == b'X' { 0 } else { qty };
+                store.reduce(known, instrument, id, qty)
+            }
+        };
+        let touched = match outcome {
+            Ok(touched) => touched,
+            Err(fault) => return self.refuse_bytes(window, fault),
+        };
+        if !SIGNALS {
+            return;
+        }
+        let change = Change { touched, executed, best, qty };
+        let state = state(&mut self.signals, instrument);
+        S::update(&self.settings.signal, state, known, &store.levels, &change);
+        let (top, score) = (&known.top, state.values[8]);
+        if self.settings.until == Until::Order && instrument > 0 && self.order.acts(instrument, top, score) {
+            let ts_ns = field::ts_ns(window);
+            self.order.attempt(self.tally.messages, ts_ns, instrument, top, score, &known.name);
+        }
+    }
+
+    /// A message that never changes a book.
+    #[inline(never)]
+    fn aside(&mut self, window: &[u8; WINDOW]) {
+        match window[0] {
+            b'R' => self.name(field::instrument(window), window),
+            b'H' if self.settings.until == Until::Order => {
+                self.order.status(field::instrument(window), window[19] as u32)
+            }
+            _ => {}
+        }
+    }
+
+    #[cold]
+    fn refuse_bytes(&mut self, window: &[u8; WINDOW], fault: Fault) {
+        self.refuse(self.tally.messages, fault, &decode(window));
+    }
+}

@@ -1,0 +1,294 @@
+//! One run as Python sees it. Long work lets go of the GIL and looks at Ctrl-C now and then; short work keeps it, since letting go costs
+//! more than a few messages do.
+
+use std::borrow::Cow;
+
+use numpy::{
+    PyArrayDescr, PyArrayDescrMethods, PyReadonlyArray1, PyReadwriteArray1, PyUntypedArray,
+    PyUntypedArrayMethods,
+};
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyMemoryError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use super::{Problem, bytes, event_dtype, guarded, live, problem, result, settings};
+use crate::clock::Clock;
+use crate::event::{EVENT_BYTES, Event};
+use crate::frames;
+use crate::order::Open;
+use crate::pace::{Pace, Schedule};
+use crate::run::Runner;
+
+/// Messages between two looks at Ctrl-C.
+pub const CHUNK: usize = 1 << 16;
+/// Nanoseconds between two looks at Ctrl-C.
+const SLICE_NS: f64 = 1e8;
+const FINISHED: &str = "finish() was called already; what the run produced was handed over then";
+const LOST: &str = "the run ended when there was no more memory";
+
+/// An error of hftlab's own kind.
+fn hftlab_error(py: Python<'_>, text: &str) -> PyErr {
+    let class = py.import("hftlab.errors").and_then(|errors| errors.getattr("HftlabError"));
+    class.and_then(|class| class.call1((text,))).map_or_else(|error| error, PyErr::from_value)
+}
+
+/// The records of a short array of events, borrowed: whoever holds the GIL is alone with them. `known` is the dtype that was found to be
+/// that of events the last time, since comparing fields takes longer than running a few of them.
+fn short_records<'a>(
+    events: &'a Bound<'_, PyAny>,
+    known: &mut Option<Py<PyArrayDescr>>,
+) -> PyResult<Option<&'a [u8]>> {
+    let Ok(array) = events.cast::<PyUntypedArray>() else { return Ok(None) };
+    let bytes = array.len() * EVENT_BYTES;
+    let plain = array.ndim() == 1 && array.is_c_contiguous() && (1..live::LONG).contains(&bytes);
+    let dtype = array.dtype();
+    let same = known.as_ref().is_some_and(|known| known.is(&dtype));
+    if !plain || !(same || dtype.is_equiv_to(event_dtype(events.py())?)) {
+        return Ok(None);
+    }
+    if !same {
+        *known = Some(dtype.unbind());
+    }
+    // SAFETY: the array is contiguous, of `bytes` bytes, and alive; nobody writes to it while the GIL is held.
+    Ok(Some(unsafe { std::slice::from_raw_parts((*array.as_array_ptr()).fields.data.cast(), bytes) }))
+}
+
+/// One run: state that lives from the first message to the last.
+#[pyclass]
+pub struct Session {
+    runner: Box<dyn Runner>,
+    finished: bool,
+    /// Memory ran out in the middle of a message: nothing that the run holds is to be relied on.
+    lost: bool,
+    /// See `short_records`.
+    dtype: Option<Py<PyArrayDescr>>,
+}
+
+impl Session {
+    /// A run with `hftlab.settings.Settings`.
+    pub fn open(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let settings: settings::Settings = settings.extract()?;
+        Ok(Session { runner: guarded(|| settings.open())??, finished: false, lost: false, dtype: None })
+    }
+
+    /// Let the engine work.
+    fn run<T>(&mut self, work: impl FnOnce(&mut dyn Runner) -> T) -> PyResult<T> {
+        if self.lost {
+            return Err(PyMemoryError::new_err(LOST));
+        }
+        let done = guarded(|| work(&mut *self.runner));
+        self.lost = done.is_err();
+        done
+    }
+
+    fn chunks(
+        &mut self,
+        py: Python<'_>,
+        mut chunk: impl FnMut(&mut dyn Runner) -> bool + Send,
+    ) -> PyResult<()> {
+        while self.run(|runner| py.detach(|| chunk(runner)))? {
+            py.check_signals()?;
+        }
+        Ok(())
+    }
+}
+
+// `&mut dyn Runner` crosses `detach` because Runner is Send.
+#[pymethods]
+impl Session {
+    #[getter]
+    fn messages(&mut self) -> u64 {
+        self.runner.tally().messages
+    }
+
+    #[getter]
+    fn elapsed_ns(&mut self) -> u64 {
+        self.runner.tally().elapsed_ns
+    }
+
+    fn push(&mut self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<(usize, Option<Problem>)> {
+        if let Ok(short) = data.cast::<PyBytes>()
+            && short.as_bytes().len() < live::LONG
+        {
+            let (used, stopped) = self.run(|runner| {
+                runner.reserve(frames::count(short.as_bytes()));
+                runner.run_bytes(short.as_bytes(), usize::MAX)
+            })?;
+            return Ok((used, stopped.map(problem)));
+        }
+        let buffer: PyBuffer<u8> = data.extract()?;
+        let data = bytes(py, &buffer)?;
+        // Counting brings the pages of a mapped file in, too: the loop's time is not that of reading a file.
+        self.run(|runner| py.detach(|| runner.reserve(frames::count(&data))))?;
+        let (mut used, mut stopped) = (0, None);
+        self.chunks(py, |runner| {
+            let (n, problem) = runner.run_bytes(&data[used..], CHUNK);
+            stopped = problem.map(|problem| frames::Problem { at: used + problem.at, ..problem });
+            used += n;
+            n > 0 && stopped.is_none()
+        })?;
+        Ok((used, stopped.map(problem)))
+    }
+
+    /// Push call i, `data[ends[i-1]:ends[i]]`, when `due_ns[i]` have passed since now, or as soon after as the engine is free; when
+    /// each began and was done goes to `began` and `done`, ns. All four are (n,) int64.
+    fn paced(
+        &mut self,
+        py: Python<'_>,
+        data: PyBuffer<u8>,
+        ends: PyReadonlyArray1<'_, i64>,
+        due_ns: PyReadonlyArray1<'_, i64>,
+        mut began: PyReadwriteArray1<'_, i64>,
+        mut done: PyReadwriteArray1<'_, i64>,
+    ) -> PyResult<Option<Problem>> {
+        let data = bytes(py, &data)?;
+        let schedule = Schedule { data: &data, ends: ends.as_slice()?, due_ns: due_ns.as_slice()? };
+        let (began, done) = (began.as_slice_mut()?, done.as_slice_mut()?);
+        if !schedule.is_sound() || began.len() != schedule.ends.len() || done.len() != began.len() {
+            return Err(PyValueError::new_err(
+                "ends and due_ns must not descend, all be of one length, and end within data",
+            ));
+        }
+        self.run(|runner| py.detach(|| runner.reserve(frames::count(schedule.data))))?;
+        let (mut pace, mut stopped) = (Pace::new(schedule, Clock::get()), None);
+        self.chunks(py, |runner| {
+            let (more, problem) = pace.run(runner, SLICE_NS, began, done);
+            stopped = problem.map(super::problem);
+            more
+        })?;
+        Ok(stopped)
+    }
+
+    fn push_events(&mut self, py: Python<'_>, events: &Bound<'_, PyAny>) -> PyResult<Option<Problem>> {
+        if let Some(records) = short_records(events, &mut self.dtype)? {
+            let stopped = self.run(|runner| {
+                runner.reserve(records.len() / EVENT_BYTES);
+                runner.run_events(records)
+            })?;
+            return Ok(stopped.map(problem));
+        }
+        if !events.getattr("dtype")?.eq(event_dtype(py)?)? {
+            return Err(PyValueError::new_err("events must have dtype EVENT_DTYPE"));
+        }
+        let buffer: PyBuffer<u8> = events.call_method1("view", ("u1",))?.extract()?;
+        let data = bytes(py, &buffer)?;
+        self.run(|runner| py.detach(|| runner.reserve(data.len() / EVENT_BYTES)))?;
+        let (mut rest, mut stopped) = (data.chunks(CHUNK * EVENT_BYTES), None);
+        self.chunks(py, |runner| {
+            let Some(records) = rest.next() else { return false };
+            stopped = runner.run_events(records);
+            stopped.is_none()
+        })?;
+        Ok(stopped.map(problem))
+    }
+
+    /// Like `push`; before that, the orders that left on these messages.
+    fn react<'py>(
+        &mut self,
+        py: Python<'py>,
+        data: Cow<'_, [u8]>, // quicker than a buffer: what came in one packet is bytes already
+    ) -> PyResult<(Vec<live::Accepted<'py>>, usize, Option<Problem>)> {
+        self.run(|runner| live::react(py, runner, &data))
+    }
+
+    fn report(&mut self, user_ref: u32, filled: u32, canceled: u32, closed: bool) -> bool {
+        self.runner.order_mut().report(user_ref, filled, canceled, closed)
+    }
+
+    fn stale(&mut self, instrument: Option<u16>, stale: bool) {
+        self.runner.order_mut().stale(instrument, stale);
+    }
+
+    fn kill(&mut self, on: bool) {
+        self.runner.order_mut().kill(on);
+    }
+
+    #[pyo3(name = "move")]
+    fn move_by(&mut self, instrument: u16, shares: i64) {
+        self.runner.order_mut().move_by(instrument, shares);
+    }
+
+    fn adopt(&mut self, user_ref: u32, instrument: u16, side: u8, left: u32) {
+        self.runner.order_mut().adopt(user_ref, Open { instrument, side, left });
+    }
+
+    fn renumber(&mut self, first: u32) -> u64 {
+        self.runner.order_mut().renumber(first)
+    }
+
+    fn instruments(&self) -> Vec<(u16, i64, u64, u64, u32)> {
+        live::instruments(self.runner.order())
+    }
+
+    fn working(&self) -> Vec<(u32, u16, u8, u32)> {
+        live::working(self.runner.order())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn apply(
+        &mut self,
+        ts_ns: u64,
+        order_id: u64,
+        new_order_id: u64,
+        price: i64,
+        qty: u32,
+        instrument: u16,
+        kind: u8,
+        side: u8,
+    ) -> PyResult<i32> {
+        self.run(|runner| {
+            runner.apply(&Event { ts_ns, order_id, new_order_id, price, qty, instrument, kind, side })
+        })
+    }
+
+    fn message(&mut self, message: &[u8]) -> PyResult<i32> {
+        let letter = message.first().copied().unwrap_or(0);
+        if let Some(code) = frames::frame_problem(message.len(), letter) {
+            let text = format!("message of type {:?} has {} bytes: {code}", letter as char, message.len());
+            return Err(PyValueError::new_err(text));
+        }
+        self.run(|runner| runner.message(message))
+    }
+
+    fn counters<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        result::counters(py, &mut *self.runner)
+    }
+
+    /// The rows recorded since the last call, by column; they are not in what `finish` gives.
+    fn take_rows<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        result::columns(py, self.runner.tally())
+    }
+
+    fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        if std::mem::replace(&mut self.finished, true) {
+            return Err(hftlab_error(py, FINISHED));
+        }
+        result::finish(py, &mut *self.runner)
+    }
+
+    fn best(&self, instrument: u16) -> (i64, u64, i64, u64) {
+        let top = self.runner.best(instrument);
+        (top.price[0], top.qty[0], top.price[1], top.qty[1])
+    }
+
+    fn depth(&self, instrument: u16) -> Vec<(u8, i64, u64, u32)> {
+        self.runner.depth(instrument)
+    }
+
+    fn queue(&self, instrument: u16, side: u8, price: i64) -> Vec<(u64, u32)> {
+        self.runner.queue(instrument, side, price)
+    }
+
+    fn locate(&mut self, order_id: u64) -> Option<(u16, u8, i64, u32)> {
+        self.runner.locate(order_id)
+    }
+
+    fn names<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let out = PyDict::new(py);
+        for (instrument, name) in self.runner.names() {
+            out.set_item(instrument, PyBytes::new(py, &name))?;
+        }
+        Ok(out)
+    }
+}
