@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from planted_fills import GrowthKeepsPlaceBook, ShrinkLosesPlaceBook
-from samples import lobster
 
 import hftlab
 from hftlab.fills.proofs.brownian import closed_form, exact, simulated
@@ -28,7 +27,7 @@ def test_every_execution_of_aapl_hits_the_order_predicted(data_dir: Path) -> Non
 
 
 def test_executions_of_the_lobster_hour_hit_the_order_predicted_but_for_24(data_dir: Path) -> None:
-    result = oracle(lobster(data_dir / HOUR))
+    result = oracle(hftlab.load(data_dir / HOUR))
     assert (result.executions, result.front, result.best) == (4_055, 4_031, 4_055)
     assert result.exceptions == {"relisted": 15, "stayed": 9}
 
