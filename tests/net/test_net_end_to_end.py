@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+import struct
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -239,3 +241,27 @@ def test_a_trader_that_was_paused_sends_nothing_on_what_waited_for_it(
     else:
         assert max(ages) > 500_000_000
         assert summary["latency"]["waited"]["max"] > 500_000_000, "nothing was read in the pause, and it counts"
+
+
+def test_a_damaged_datagram_under_its_old_checksum_is_never_seen() -> None:
+    """Nothing else protects the low half of a number, or a message: the system must check it."""
+    system = System()
+    line = system.listener(Address("127.0.0.1", 0), "127.0.0.1")
+    port, data = line.getsockname()[1], b"D" * 40
+    with line, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        try:
+            raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+        except OSError as error:
+            pytest.skip(f"raw sockets: {error.strerror}")
+        with raw:
+            words = struct.unpack(">20H", data)
+            ends = socket.inet_aton("127.0.0.1") * 2 + struct.pack(">BBH", 0, socket.IPPROTO_UDP, 48)
+            total = sum((*words, *struct.unpack(">6H", ends), port, port, 48))
+            total = (total & 0xFFFF) + (total >> 16)
+            checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+            header = struct.pack(">HHHH", port, port, 48, checksum)
+            for payload in (b"E" + data[1:], data):
+                raw.sendto(header + payload, ("127.0.0.1", port))
+        sender.sendto(b"last", ("127.0.0.1", port))
+        line.settimeout(10)
+        assert [line.recv(100) for _ in range(2)] == [data, b"last"]
