@@ -21,7 +21,7 @@ def bench(options: Options) -> Action:
     from hftlab.experiments.ablation import ablate
     from hftlab.experiments.stages import bench as stages
 
-    options.feed(50_000)
+    options.feed(20_000)
     options.add("--ablate", action="store_true", help="switch one optimisation of the Rust engine at a time instead")
     options.of(stages, "rounds seed", rounds=None)
     options.engines()

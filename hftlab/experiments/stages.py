@@ -178,7 +178,7 @@ def bench(
     feed: Feed | None = None,
     *,
     rounds: int = 11,
-    messages: int = 50_000,
+    messages: int = 20_000,
     seed: int = 1,
     engines: Iterable[Any] = (),
 ) -> BenchReport:
