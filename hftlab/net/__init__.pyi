@@ -1,5 +1,7 @@
 """The public names of hftlab.net, once; `lazy_loader` reads this file, and so do type checkers."""
 
+from .capture import capture_lines as capture_lines
+from .capture import replay_capture as replay_capture
 from .exchange.server import Exchange as Exchange
 from .exchange.settings import ExchangeSettings as ExchangeSettings
 from .tick_to_trade.measure import measure_tick_to_trade as measure_tick_to_trade

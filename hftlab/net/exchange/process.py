@@ -178,5 +178,5 @@ def _text(value: Any) -> str:
         return ", ".join(map(str, value))
     if isinstance(value, dict):
         parts = ((name.replace("_", " "), _text(inner), isinstance(inner, dict)) for name, inner in value.items())
-        return ", ".join(f"{name} ({text})" if nested else f"{name} {text}" for name, text, nested in parts) or "none"
+        return ", ".join(f"{name} ({text})" if nested else f"{name} {text}" for name, text, nested in parts if text) or "none"
     return "" if value is None else f"{value:,}" if isinstance(value, int | float) else str(value)
