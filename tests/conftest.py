@@ -56,6 +56,7 @@ MARKS = {
     "experiments/test_latency.py": ("slow",),
     "experiments/test_stored_results.py": ("slow",),
     "feeds/test_random_feeds.py": ("slow",),
+    "feeds/test_reader_conformance.py": ("slow",),
     "feeds/test_synthetic.py": ("slow",),
     "house": ("engine_free",),
     "house/test_annexes.py": ("slow",),

@@ -1,6 +1,7 @@
 """A file of market data as another one, or as tables: a whole day streams through, memory is bounded.
 
 out.npz          hftbacktest's rows of one symbol
+..._message_10.csv   LOBSTER's two files of one symbol, with ten levels
 out.parquet      the event records, with the times of receipt and the ends of events where they are known
 out.itch[.gz]    framed ITCH 5.0, of what carries it (a capture, a filtered day)
 out/ (a folder)  a Parquet file for each of the tables
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from hftlab.batch import lobster
 from hftlab.engine.engine import Engine, decode, decoded
 from hftlab.engine.recording import ROW_DTYPE
 from hftlab.errors import ConfigError, check_choice
@@ -85,7 +87,7 @@ def convert(
     """Convert a file; what it becomes, the end of the name of `target` says.
 
     source  : a file of any format that a reader knows
-    target  : .npz, .parquet, .itch or .itch.gz; anything else is a folder for tables
+    target  : .npz, .parquet, .itch, .itch.gz or ..._message_LEVELS.csv; anything else is a folder for tables
     tables  : which tables: bbo trades depth orders noii halts symbols; default: all that the format has
     symbols : keep only these
     backend : the engine that builds the books
@@ -97,6 +99,8 @@ def convert(
         check_choice("table", name, TABLES)
     if path.suffix == ".npz":
         return _as_npz(feed, path, backend)
+    if lobster.is_message_file(path):
+        return _as_lobster(feed, path, backend)
     if path.suffix == ".parquet":
         return _as_records(feed, path, backend)
     if path.name.endswith((".itch", ".itch.gz")):
@@ -111,14 +115,24 @@ def _written(feed: Feed, path: Path, messages: int, rows: dict[str, int]) -> Con
 def _as_npz(feed: Feed, path: Path, backend: str) -> Conversion:
     if feed.wire == "itch":
         feed = EventFeed(decode(feed, backend), symbols=feed.symbols, price_scale=feed.price_scale, name=feed.name)
+    count = hftbacktest.write(feed, path, _one_symbol(feed, path, backend))
+    return _written(feed, path, count, {path.name: count})
+
+
+def _as_lobster(feed: Feed, path: Path, backend: str) -> Conversion:
+    count = lobster.write(feed, path, _one_symbol(feed, path, backend), backend)
+    return _written(feed, path, count, {path.name: count, path.name.replace("_message_", "_orderbook_"): count})
+
+
+def _one_symbol(feed: Feed, path: Path, backend: str) -> str:
+    """The only symbol of a feed. raises : ConfigError for a feed of several"""
     names = [name for name in feed.symbols if name]
     if len(set(names)) != 1:
-        present = sorted(set(np.concatenate([np.unique(events["instrument"]) for events in feed.event_blocks()])) - {0})
-        names = [feed.symbols[number] for number in present]
+        numbers = {number for events in decoded(feed, backend) for number in np.unique(events["instrument"]).tolist()}
+        names = [feed.symbols[number] for number in sorted(numbers - {0})]
     if len(names) != 1:
-        raise ConfigError(f"symbols must be one for .npz, which holds one asset, got {len(names)}: {', '.join(names[:8])}")
-    count = hftbacktest.write(feed, path, names[0])
-    return _written(feed, path, count, {path.name: count})
+        raise ConfigError(f"symbols must be one for {path.name}, which holds one asset, got {len(names)}: {', '.join(names[:8])}")
+    return names[0]
 
 
 def _as_records(feed: Feed, path: Path, backend: str) -> Conversion:

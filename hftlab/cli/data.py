@@ -27,7 +27,11 @@ def convert(options: Options) -> Action:
     from hftlab.batch.convert import convert
 
     options.add("source", metavar="IN", help="of any format that a reader knows")
-    options.add("target", metavar="OUT", help=".npz, .parquet, .itch or .itch.gz; anything else is a folder for tables")
+    options.add(
+        "target",
+        metavar="OUT",
+        help=".npz, .parquet, .itch, .itch.gz or ..._message_LEVELS.csv; anything else is a folder for tables",
+    )
     options.of(convert, "tables symbols backend", flags={"symbols": "--symbol"})
     options.json()
     return lambda given: show(given.call(convert), given)

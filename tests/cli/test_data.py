@@ -78,7 +78,7 @@ def test_files_become_other_files(day: Path, tmp_path: Path, capsys: pytest.Capt
     assert {"recv_ns", "event_end"} <= set(pl.read_parquet(tmp_path / "again.parquet").columns)
     capsys.readouterr()
     for words, text in {
-        (str(day), str(tmp_path / "all.npz")): "symbols must be one for .npz, which holds one asset, got 8",
+        (str(day), str(tmp_path / "all.npz")): "symbols must be one for all.npz, which holds one asset, got 8",
         (str(tmp_path / "one.npz"), str(tmp_path / "x.itch")): "target must be .parquet, .npz or a folder",
         (str(tmp_path / "one.npz"), str(tmp_path / "x"), "--tables", "noii"): "unknown table of hftbacktest 'noii'",
         (str(day), str(tmp_path / "x"), "--tables", "bbo,ticks"): "unknown table 'ticks'; known: bbo, trades",
@@ -94,3 +94,20 @@ def test_rows_are_written_while_the_engine_runs_and_are_the_same(day: Path, tmp_
         rows = pl.read_parquet(tmp_path / "rows.parquet")
         assert rows.equals(hftlab.Engine("python").run(hftlab.load(day), record).frame, null_equal=True)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
+
+
+def test_lobster_comes_back_with_the_same_book_after_every_message(day: Path, tmp_path: Path, backend: str) -> None:
+    symbol = hftlab.load(day).symbols[1]
+    name = f"{symbol}_2024-01-02_34200000_57600000_message_500.csv"
+    assert main(["convert", str(day), str(tmp_path / name), "--symbol", symbol, "--backend", backend]) == 0
+    back = hftlab.load(tmp_path / name)
+    run = hftlab.Engine(backend).run(back, "top")
+    before = hftlab.Engine(backend).run(hftlab.load(day, [symbol]), "top")
+    assert (run.faults, back.symbols) == ({}, ("", symbol))
+    assert run.book(symbol).rows() == before.book(symbol).rows()
+    session, rows = hftlab.Engine(backend).open(), (tmp_path / name.replace("_message_", "_orderbook_")).read_text().split()
+    for event, row in zip(hftlab.decode(back).tolist(), rows, strict=True):
+        assert session.apply(*event) >= 0
+        cells = list(map(int, row.split(",")))
+        ours = [(price, qty) for side, price, qty, _ in session.depth(1) if side == 2]
+        assert [(price, qty) for price, qty in zip(cells[::4], cells[1::4], strict=True) if qty] == ours[:500]
