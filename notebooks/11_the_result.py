@@ -430,6 +430,6 @@ passed
 #
 # **Where it is in the code.** `hftlab/experiments/ablation.py` (steps), `notebooks/course/{factorial,lower_bound,waterfall}.py`
 # (every combination, limits, the switches), `hftlab/measurement/paired.py` (verdicts), the engine's hot loop
-# `rust_ext/src/engine.rs`.
+# `rust_ext/src/engine/mod.rs`.
 #
 # **Next:** 12, Bring your own: beat it.
