@@ -46,8 +46,8 @@ def backend(request: pytest.FixtureRequest) -> str:
 MARKS = {
     "charts": ("engine_free",),
     "charts/test_kinds.py": ("slow",),
-    "cli": ("slow",),
-    "conformance": ("slow",),
+    "cli": ("slow", "fallback"),
+    "conformance": ("slow", "fallback"),
     "course/test_exercises.py": ("slow",),
     "course/test_material.py": ("slow",),
     "course/test_nbval.py": ("engine_free", "slow"),

@@ -80,14 +80,19 @@ def run_all(tasks: Iterable[Task], out: str, opened: Opener) -> Iterator[TaskRec
     waiting, deaths = {task.key: task for task in tasks}, Counter[str]()
     while waiting:
         batch = [task for key, task in waiting.items() if deaths[key] < DEATHS] or [next(iter(waiting.values()))]
+        moved = False
         for task, record in _run_batch(batch, out, opened):
-            deaths[task.key] += record is None and was_begun(out, task.key)
+            begun = record is None and was_begun(out, task.key)
+            moved |= begun or record is not None
+            deaths[task.key] += begun
             if record is None and deaths[task.key] >= DEATHS + DEATHS_ALONE:
                 text = f"it was given up: {deaths[task.key]} workers that had it died"
                 record = TaskRecord.of(task, State.FAILED, reason=text)
             if record is not None:
                 del waiting[task.key]
                 yield record
+        if not moved:  # workers that die before they begin anything: nobody knows whose fault it is, and it must end
+            deaths.update(task.key for task in batch)
 
 
 def _run_batch(tasks: Sequence[Task], out: str, opened: Opener) -> Iterator[tuple[Task, TaskRecord | None]]:

@@ -12,7 +12,7 @@ import numpy as np
 from hftlab.engine.run import Run
 from hftlab.engine.session import Backend, Session, resolve
 from hftlab.engine.variants import AXES, setting
-from hftlab.errors import FaultError, FeedError, UnknownName, check_choice, check_type
+from hftlab.errors import FaultError, FeedError, UnknownName, check_choice, check_type, check_whole
 from hftlab.events import EVENT_DTYPE, Events, as_events, describe
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.frames import Joiner, Problem
@@ -268,5 +268,5 @@ def synthetic(
 
     check_choice("regime", regime, REGIMES)
     filling = REGIMES[regime].warm_up(symbols or REGIMES[regime].symbols) if warm else 0
-    feed = ItchFeed(generate(regime, messages + filling, seed, symbols), name=name)
+    feed = ItchFeed(generate(regime, check_whole("messages", messages) + filling, seed, symbols), name=name)
     return feed.warmed(filling) if warm else feed

@@ -329,7 +329,7 @@ SHOWN = [
     *(
         pytest.param(words, marks=pytest.mark.rust)
         for words in (
-            "bench --messages 3000 --rounds 3",
+            "bench --feed DAY --rounds 3",
             "ablate --messages 2000 --rounds 3",
             "scaling --messages 100 --rounds 3",
             "ffi --messages 200 --rounds 3",

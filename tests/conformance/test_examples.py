@@ -15,6 +15,7 @@ import hftlab
 from hftlab.cli.main import main
 from hftlab.conformance.pytest_suite import Conformance
 from hftlab.engine import session as registry
+from hftlab.feeds.generate.synthetic import write
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBA = ROOT / "examples" / "numba_engine"
@@ -43,7 +44,9 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_installed")
 def test_both_stand_in_the_bench_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     place = f"{ROOT / 'examples' / 'sortedcontainers_book.py'}:SortedBook"
-    assert main(["bench", "--messages", "2000", "--rounds", "1", "--with", place]) == 0
+    day = tmp_path / "day.itch"
+    write(day, "calm", 2_000)
+    assert main(["bench", "--feed", str(day), "--rounds", "1", "--with", place]) == 0
     text = capsys.readouterr().out
     for engine in ("numba", "python book=SortedBook"):
         assert f"{engine}: latency per message" in text

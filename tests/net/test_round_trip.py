@@ -139,7 +139,7 @@ def test_the_command_writes_result_and_chart(tmp_path: Path, capsys: pytest.Capt
 def test_what_spins_is_left_out_where_there_is_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hftlab.measurement.system.affinity", lambda: [0])
     report = measure_round_trip(rounds=3, messages=20)
-    assert {result.name for result in report.results} <= {"udp", "udp again", "epoll", "uring", "tcp"}
+    assert {result.name for result in report.results} <= {"udp", "udp again", "udp-busy", "epoll", "uring", "tcp"}
     assert "udp-spin: it spins, and there is one core for both ends" in report.skipped
     with pytest.raises(HftlabError, match="there is one core"):
         measure_round_trip(["udp-spin"], rounds=3)

@@ -180,7 +180,7 @@ def test_in_steady_state_the_trader_leaves_the_heap_alone(path: str) -> None:
 
 _WATCHED = """
 import sys
-sys.path.append("..")
+sys.path += ["..", "../../notebooks"]
 from test_tick_to_trade import SETTINGS, over, scenario
 path, messages = sys.argv[1], int(sys.argv[2])
 counts = over(path, scenario(messages=messages)).counts
@@ -188,7 +188,7 @@ assert counts["orders"] > messages // 2, counts
 """
 
 
-@pytest.mark.parametrize(("path", "most"), [("shm", 0.2), ("udp-spin", None)])
+@pytest.mark.parametrize(("path", "most"), [("shm", 0.5), ("udp-spin", None)])
 def test_a_tick_over_shared_memory_asks_nothing_of_the_system(path: str, most: float | None, tmp_path: File) -> None:
     if shutil.which("strace") is None:
         pytest.skip("no strace on PATH")

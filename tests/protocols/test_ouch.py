@@ -123,11 +123,11 @@ def test_every_field_stands_where_the_specification_says(direction: str) -> None
 
 def test_the_engine_writes_the_same_order() -> None:
     entry = order.OrderEntry(order.OrderConfig(), order.RiskConfig(), {0: b"AAPL"})
-    entry._encode(7, order._BID, 0, 1_234_500)
-    message = ouch.decode_inbound(bytes(entry.stream))
+    wire = entry._encode(7, order._BID, 0, 1_234_500)
+    message = ouch.decode_inbound(wire)
     wanted = ouch.EnterOrder(7, "B", order.OrderConfig().lot, "AAPL", 1_234_500, time_in_force="3", cl_ord_id="HL000000000007")
     assert message == wanted
-    assert wanted.encode() == bytes(entry.stream)
+    assert wanted.encode() == wire
     assert (ENTER_ORDER.format.removesuffix("H"), ENTER_ORDER_BYTES) == (
         ouch.EnterOrder.STRUCT.format.replace("1s", "c"),
         ouch.EnterOrder.SIZE,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +241,23 @@ def test_a_task_that_kills_its_workers_is_given_up(days: list[Path], tmp_path: P
     assert [task.state.value for task in report.tasks] == ["done", "failed"]
     assert [path.suffix for path in (tmp_path / "tasks").iterdir()] == [".json"]
     assert "2 workers that had it died" in report.failed[0].reason
+
+
+def die_at_birth() -> None:
+    os._exit(9)
+
+
+def test_workers_that_die_before_they_begin_do_not_go_on_for_ever(
+    days: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pool() -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(1, get_context("spawn"), initializer=die_at_birth)
+
+    for limit in ("DEATHS", "DEATHS_ALONE"):
+        monkeypatch.setattr(executors, limit, 1)
+    report = hftlab.sweep(days[:1], engines=["python"], out=tmp_path, executor=pool)
+    assert [task.state.value for task in report.tasks] == ["failed"]
+    assert "workers that had it died" in report.failed[0].reason
 
 
 def test_somebodys_own_executor_is_used_and_left_open(days: list[Path], tmp_path: Path) -> None:
