@@ -194,9 +194,9 @@ class Window:
 
 _DONE = """panel => {
     const cells = [...document.querySelector(panel).querySelectorAll('.jp-CodeCell')].filter(
-        cell => cell.querySelector('.cm-content').textContent.trim());
+        cell => cell.querySelector('.cm-content')?.textContent.trim());  // a hidden solution shows no source
     const failed = document.querySelector(panel + ' [data-mime-type="application/vnd.jupyter.error"]');
-    return failed || cells.every(cell => /\\\\[\\\\d+\\\\]/.test(cell.querySelector('.jp-InputPrompt').textContent));
+    return failed || cells.every(cell => /\\\\[\\\\d+\\\\]/.test(cell.querySelector('.jp-InputPrompt')?.textContent ?? ''));
 }""".replace("\\\\", "\\")
 
 _STATE = """panel => {

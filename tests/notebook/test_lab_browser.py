@@ -65,7 +65,7 @@ def test_the_landing_page_is_readable_without_running_it(window: Window) -> None
     window.picture("landing")
     assert "Quickstart" in window.state()["links"]
     assert window.dialogs() == []
-    window.panel.locator("a", has_text="Quickstart").click()
+    window.panel.get_by_role("link", name="Quickstart", exact=True).click()
     window.page.locator(".lm-TabBar-tab.jp-mod-current", has_text="00_quickstart.ipynb").wait_for(timeout=30_000)
 
 
