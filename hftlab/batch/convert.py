@@ -12,10 +12,10 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -27,9 +27,9 @@ from hftlab.events import EVENT_DTYPE, Events, Kind
 from hftlab.feeds import hftbacktest
 from hftlab.feeds.feed import EventFeed, Feed, messages
 from hftlab.feeds.reader import load
+from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, table
 from hftlab.presentation.output import atomic_path, parquet_rows
-from hftlab.presentation.result import Result, require_schema
 from hftlab.protocols.itch_messages import MESSAGES, fields
 
 if TYPE_CHECKING:
@@ -43,15 +43,15 @@ _WIRE = {"noii": "I", "halts": "Hh", "symbols": "R"}  # tables whose rows are me
 _PRINTS = (Kind.EXECUTE, Kind.TRADE)
 
 
-@dataclass(frozen=True)
-class Conversion(Result):
+@dataclass(frozen=True, repr=False)
+class Conversion(StoredResult):
     """What `convert` wrote: rows by table or file, and whether the book kept its rules.
 
     faults  : events the book refused, by reason; crossed: changes of the touch after which a book was locked or crossed
     live    : orders that were live at the end; None where no book was built
     """
 
-    schema: ClassVar[str] = "conversion/1"
+    schema: ClassVar[str] = "hftlab-convert/1"
     source: str
     target: str
     messages: int
@@ -71,14 +71,6 @@ class Conversion(Result):
             return []
         refused = ", ".join(f"{reason} {count:,}" for reason, count in self.faults.items()) or "no event"
         return [f"the book refused {refused}; it was locked or crossed {self.crossed:,} times; {self.live:,} orders are left"]
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"schema": self.schema, **asdict(self)}
-
-    @classmethod
-    def from_dict(cls, payload: dict[str, Any]) -> Self:
-        require_schema(payload, cls.schema)
-        return cls(**{name: value for name, value in payload.items() if name != "schema"})
 
 
 def convert(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,14 +15,14 @@ from hftlab.events import Kind
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.reader import load
 from hftlab.feeds.source import Source
+from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, table
-from hftlab.presentation.result import Result, require_schema
 
 _SHOWN = 12  # symbols in the table
 
 
-@dataclass(frozen=True)
-class DataInfo(Result):
+@dataclass(frozen=True, repr=False)
+class DataInfo(StoredResult):
     """What `data_info` found.
 
     messages : that could be read; counts: by kind, those that occur
@@ -33,7 +33,7 @@ class DataInfo(Result):
     problem  : why reading stopped early, "" if it did not; skipped: what was no message, a sentence each
     """
 
-    schema: ClassVar[str] = "data_info/1"
+    schema: ClassVar[str] = "hftlab-data-info/1"
     file: str
     format: str
     bytes: int
@@ -72,14 +72,6 @@ class DataInfo(Result):
 
     def notes(self) -> list[str]:
         return [*([f"reading stopped: {self.problem}"] if self.problem else []), *self.skipped]
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"schema": self.schema, **asdict(self)}
-
-    @classmethod
-    def from_dict(cls, payload: dict[str, Any]) -> Self:
-        require_schema(payload, cls.schema)
-        return cls(**{name: value for name, value in payload.items() if name != "schema"})
 
 
 def data_info(file: str | os.PathLike[str]) -> DataInfo:
@@ -133,7 +125,7 @@ def _chunks(feed: Feed) -> Any:
 def _names(feed: Feed) -> list[str]:
     try:
         return list(feed.symbols)
-    except FeedError:  # what is wrong has been said
+    except FeedError:  # the feed's notes name what is wrong
         return []
 
 

@@ -58,7 +58,7 @@ def trader(options: Options) -> Action:
 
 
 def status(options: Options) -> Action:
-    """Show how a running exchange or trader is, from the file that it was told to write with --status.
+    """Show how a running exchange or trader is, from the file that it writes with --status.
 
     The exit code is 1 where something wants attention, or where the process neither runs nor has ended in order.
     """

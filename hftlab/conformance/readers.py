@@ -158,7 +158,7 @@ def _conserves(feed: Feed) -> None:
 
 
 def _uncrossed(feed: Feed) -> None:
-    """Crossed books are told, not forbidden: an auction has them. More than one event in ten is a reader's fault."""
+    """Crossed books are reported, not forbidden: an auction has them. More than one event in ten is a reader's fault."""
     run = Engine("python", until="book").run(feed, "all")
     ends = feed.event_end if feed.wire == "events" else None
     rows = run.columns

@@ -80,8 +80,6 @@ class LiveSession:
 
     def _react(self, blocks: bytes) -> tuple[list[Accepted], int, Any]:
         orders, used, problem = self.session.react(blocks)
-        if orders and isinstance(orders[0], bytes):  # of an engine that hands the fields over apart from the bytes
-            orders = [(*order, wire) for order, wire in zip(self._order.accepted(), orders, strict=True)]
         return list(starmap(Accepted, orders)), used, problem
 
     def _resume(self, orders: list[Accepted], blocks: bytes, at: int, problem: Any) -> list[Accepted]:

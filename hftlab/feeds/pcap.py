@@ -1,7 +1,7 @@
 """Captures of a network, pcap and pcapng, and in them ITCH 5.0 as it left the exchange: MoldUDP64 in UDP, IPv4, VLAN, Ethernet.
 
 All lines of a session are arbitrated into one stream (`protocols.arbiter`): the first copy of a message wins, what comes early
-waits, and what neither line brings is a gap, which is counted and told. Nobody answers a request in a file, so none is sent.
+waits, and what neither line brings is a gap, which is counted and reported. Nobody answers a request in a file, so none is sent.
 """
 
 from __future__ import annotations

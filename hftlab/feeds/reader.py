@@ -77,7 +77,7 @@ def format_of(path: str | os.PathLike[str]) -> tuple[str, Reader]:
 
 
 def load(path: str | os.PathLike[str], symbols: Iterable[str] = ()) -> Feed:
-    """A file of market data as a feed, plain, gzip or zstd; its format is told by its content (`hftlab data info` lists them).
+    """A file of market data as a feed: plain, gzip or zstd. The content says which format it is (`hftlab data info` names it).
 
     symbols : keep only messages of these, and those about none
     raises  : FeedError if it cannot be opened or is of no known format; UnknownName for a symbol it does not name

@@ -1,4 +1,4 @@
-"""Where bytes come from: a file or memory, plain, gzip or zstd (told apart by content), in bounded blocks read ahead of time.
+"""Where bytes come from: a file or memory, plain, gzip or zstd (by content), in bounded blocks read ahead of time.
 
 A file is read, and a compressed stream inflated, piece by piece: both may be larger than memory. Nothing is mapped, so that a
 file that shrinks meanwhile is an error like any other. Reading and inflating let go of the interpreter, so for a large file they
@@ -24,7 +24,7 @@ from hftlab.errors import FeedError, check_type
 T = TypeVar("T")
 
 BLOCK = 1 << 20  # bytes handed over at once
-HEAD = 1 << 16  # bytes by which a format is told
+HEAD = 1 << 16  # bytes in which a format is recognised
 _PIECE = 1 << 18  # compressed bytes read at once
 _ZSTD_PIECE = 1 << 12  # a block of zstd may inflate 32,768-fold: what comes of one piece stays bounded
 _AHEAD = 4  # blocks that wait for the engine
@@ -103,12 +103,12 @@ class _Timed:
 
 
 def rust() -> Any:
-    """The extension, which walks some hundred times as fast; None where it is not installed, or was built before it could."""
+    """The extension, which walks some hundred times as fast; None where it is not installed."""
     try:
         import hftlab_rust
     except ImportError:
         return None
-    return hftlab_rust if hasattr(hftlab_rust, "select") else None
+    return hftlab_rust
 
 
 def ahead(items: Iterator[T], depth: int = _AHEAD) -> Iterator[T]:

@@ -20,7 +20,7 @@ from hftlab.engine.timing import Histogram
 from hftlab.errors import ConfigError, FeedError, check_range, check_whole
 
 Times = NDArray[np.int64]
-#: The constants that are asked about when nothing else is said, ns.
+#: The default constants, ns.
 LADDER = (0, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 #: Samples that are drawn as one stretch, and the time in which one rank holds.
 STRETCH, BURST_NS = 64, 1_000_000

@@ -60,7 +60,7 @@ class LevelSimulator(Simulator):
                     self._fill(shadow, share, price, 0, Reason.QUEUE, self.index, ts_ns)
 
     def _execute(self, key: Key, maker: int, qty: int, ts_ns: int) -> None:
-        """Levels are not executed: trades are told apart."""
+        """Levels are not executed: trades are rows of their own."""
 
     def _leave(self, key: Key, kind: int, order_id: int, left: int, ts_ns: int) -> None:
         """A level was set: what it lost beyond its trades was canceled."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-#: What every figure about simulated fills rests on; said beside each.
+#: What every figure about simulated fills rests on; shown beside each.
 ASSUMED = "one lot, no impact on the feed, losers of races invisible in public data, one venue"
 
 
@@ -147,8 +147,8 @@ def schedule(events: Events, ends: Array | None, requests: Requests) -> tuple[Ar
     if ends is not None:
         boundaries = np.concatenate([[0], np.flatnonzero(ends) + 1, [len(events)]]).astype(np.uint64)
         at = boundaries[np.searchsorted(boundaries, at)]
-    told = requests["after"] >= 0
-    at[told] = np.minimum(requests["after"][told].astype(np.uint64) + 1, len(events))
+    placed = requests["after"] >= 0
+    at[placed] = np.minimum(requests["after"][placed].astype(np.uint64) + 1, len(events))
     order = np.lexsort((np.arange(len(at)), requests["time_ns"], at))
     return at[order], requests[order]
 

@@ -171,9 +171,9 @@ class LatencyValue(StoredResult):
         axis: dict[str, Any] = {"x": "latency, µs", "log_x": True, "rule": 0.0, "height": 200}
         axis["spans"] = {"": (RACES_NS[0] / 1e3, RACES_NS[1] / 1e3)}
         marks = {name: max(ns, LEAST_NS) / 1e3 for name, ns in self.marks.items()}
-        said = [f"{self.strategy} on {self.feed}, {self.day}", ASSUMED, RACES]
+        assumptions = [f"{self.strategy} on {self.feed}, {self.day}", ASSUMED, RACES]
         title = f"What latency is worth, against {self.rows[0].latency}"
-        filled = line_chart(self._curve("filled"), title, said, y="P(fill), difference", marks=marks, **axis)
+        filled = line_chart(self._curve("filled"), title, assumptions, y="P(fill), difference", marks=marks, **axis)
         return filled & line_chart(self._curve("value"), "", y="ticks per attempt, difference", **axis)
 
     def _curve(self, metric: str) -> pl.DataFrame:

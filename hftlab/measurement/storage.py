@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 class StoredResult(Result):
     """A result that is stored by its fields: numbers, text, records of them, and whatever has `to_dict` and `from_dict`."""
 
+    def headline(self) -> str:
+        """The class, unless the result says more."""
+        return type(self).__name__
+
     def records(self) -> list[dict[str, Any]]:
         """The rows of `frame`, plain values by column."""
         return []

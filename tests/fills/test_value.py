@@ -37,9 +37,9 @@ def test_what_is_planted_is_decided_paired_and_told(market: hftlab.EventFeed, ba
     again = hftlab.LatencyValue.from_dict(json.loads(result.to_json()))
     assert again.to_dict() == result.to_dict()
     assert again.frame().shape[0] == 2
-    for said in ("one lot", "no impact", "losers of races invisible", "one venue", "one day"):
-        assert all(said in table.note for table in result.tables()), said
-        assert said in str(result.plot().to_dict()), said
+    for assumption in ("one lot", "no impact", "losers of races invisible", "one venue", "one day"):
+        assert all(assumption in table.note for table in result.tables()), assumption
+        assert assumption in str(result.plot().to_dict()), assumption
     assert "5 to 10 µs" in str(result.plot().to_dict())
 
 
@@ -150,7 +150,7 @@ def test_latencies_come_from_whatever_says_what_they_are(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (-1, "latency must be between 0 and"),
         (object(), "latency must be ns, a Latency, a .hgrm file or a measured result, got object"),
@@ -158,10 +158,10 @@ def test_latencies_come_from_whatever_says_what_they_are(tmp_path: Path) -> None
         (Histogram(), "the histogram of histogram must have at least one latency, got none"),
     ],
 )
-def test_what_is_no_latency_is_named(given: object, said: str) -> None:
+def test_what_is_no_latency_is_named(given: object, message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         as_latencies(given)
-    assert str(raised.value).startswith(said)
+    assert str(raised.value).startswith(message)
 
 
 def test_a_hgrm_file_that_is_none_is_named_by_its_line(tmp_path: Path) -> None:
@@ -233,8 +233,8 @@ def test_the_command_says_what_the_function_says(tmp_path: Path, capsys: pytest.
     path.write_bytes(b"".join(bytes(block) for block in feed.blocks()))
     words = ["latency-value", str(path), "--backend", "python", "--latency", "0", "--latency", "50us", "--blocks", "10", "--json"]
     assert main(words) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [row["latency"] for row in told["rows"]] == ["0", "50 µs"]
+    payload = json.loads(capsys.readouterr().out)
+    assert [row["latency"] for row in payload["rows"]] == ["0", "50 µs"]
     assert main([*words[:-1], "--chart", str(tmp_path / "chart.json"), "--measured", "1us"]) == 0
     assert "no impact" in (tmp_path / "chart.json").read_text()
     assert "one lot" in capsys.readouterr().out

@@ -24,7 +24,7 @@ from hftlab.feeds.feed import EventFeed
 from hftlab.fills.requests import REQUEST_DTYPE, Action
 from hftlab.fills.simulation import simulate
 
-#: Price units in which the simulated price is told: fine enough that rounding is nothing.
+#: Price units in which the simulated price is quoted: fine enough that rounding is nothing.
 UNITS = 10**9
 
 
@@ -68,7 +68,7 @@ def _density(z: float) -> float:
 def simulated(sigma: float, delta: float, dt_s: float, trials: int = 100_000, seed: int = 1, backend: str = "auto") -> float:
     """The same by the simulator, on one Brownian path of `trials` steps of `dt_s`, each with a decision and a buyer.
 
-    The steps are drawn one from each of `trials` slices of the normal distribution, in random order: a miss is rare and dear.
+    The steps are drawn one from each of `trials` slices of the normal distribution, in random order: a miss is rare and costly.
     """
     step, random = sigma * sqrt(dt_s), np.random.default_rng(seed)
     ranks = (random.permutation(trials) + random.uniform(1e-9, 1.0, trials)) / trials
