@@ -5,7 +5,7 @@ Weights are out of 65,536 messages: the model runs on integers alone and gives t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from hftlab.errors import ConfigError, check_whole
@@ -150,24 +150,14 @@ REGIMES: dict[str, Regime] = {
         halt_every=20_000,
         halt_length=2_000,
     ),
-    "whole_market": Regime(
-        "four thousand symbols as in a market, whose books hold more than three hundred thousand orders from the opening on",
-        symbols=4_000,
-        settle=8_000,
-        add=30_750,
-        swing=600,
-        execute=975,
-        live_floor=80,
-        live_total=40_000,
-        opening=40,
-        gap_ns=8_000,
-        price_low=150,
-        octaves=12,
-        penny_every=25,
-        burst_every=2_000,
-        burst_length=100,
-        burst_shift=4,
-        halt_every=20_000,
-        halt_length=2_000,
-    ),
 }
+REGIMES["whole_market"] = replace(
+    REGIMES["market"],
+    description="four thousand symbols as in a market, whose books hold more than three hundred thousand orders from the opening on",
+    symbols=4_000,
+    settle=8_000,
+    live_floor=80,
+    live_total=40_000,
+    opening=40,
+    gap_ns=8_000,
+)
