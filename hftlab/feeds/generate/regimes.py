@@ -153,7 +153,7 @@ REGIMES: dict[str, Regime] = {
 }
 REGIMES["whole_market"] = replace(
     REGIMES["market"],
-    description="four thousand symbols as in a market, whose books hold more than three hundred thousand orders from the opening on",
+    description="four thousand symbols as in a market; their books hold over three hundred thousand orders from the opening on",
     symbols=4_000,
     settle=8_000,
     live_floor=80,
