@@ -72,8 +72,8 @@ test: setup  ## run the Rust tests, then the Python tests and every notebook
 ifneq ($(CARGO),)
 	cd rust_ext && cargo test --quiet
 endif
-	$(PY) -m pytest tests --numprocesses 2 --dist loadfile
-	$(PY) -m pytest notebooks --numprocesses 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
+	$(PY) -m pytest tests -p no:nbval --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest notebooks --numprocesses 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg
 
 kills: setup  ## 20 workers of a sweep killed at random, processes and a cluster's: the rows are the same bytes

@@ -47,7 +47,8 @@ MARKS = {
     "charts": ("engine_free",),
     "charts/test_kinds.py": ("slow",),
     "cli": ("slow", "fallback"),
-    "conformance": ("slow", "fallback"),
+    "conformance": ("slow",),
+    "conformance/test_conformance.py": ("fallback",),
     "course/test_exercises.py": ("slow",),
     "course/test_material.py": ("slow",),
     "course/test_nbval.py": ("engine_free", "slow"),
@@ -63,6 +64,10 @@ MARKS = {
     "house/test_docs.py": ("slow",),
     "loadtest": ("net",),
     "net": ("net",),
+    **{
+        f"net/test_net_{name}.py": ("engine_free",)
+        for name in ("exchange", "hostile", "matching", "publisher", "tools", "trader")
+    },
     "notebook": ("slow",),
     "notebook/test_lab_browser.py": ("browser",),
     "profiling": ("slow",),
@@ -71,14 +76,25 @@ MARKS = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every test the mark of its folder."""
+def marks_of(path: Path) -> set[str]:
+    """The marks of a test file and of its folder."""
     here = Path(__file__).parent
+    if here not in path.parents:
+        return set()
+    place = path.relative_to(here)
+    return {mark for name in (place.as_posix(), place.parts[0]) for mark in MARKS.get(name, ())}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test the mark of its folder; a test that names the Python engine proves the same where there is no other. The
+    files that take longest begin: of two workers neither waits for the other at the end."""
     for item in items:
-        if here in item.path.parents:
-            place = item.path.relative_to(here)
-            for mark in {mark for name in (place.as_posix(), place.parts[0]) for mark in MARKS.get(name, ())}:
-                item.add_marker(mark)
+        for mark in marks_of(item.path):
+            item.add_marker(mark)
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        if any(isinstance(params.get(name), str) and params[name] == "python" for name in ("backend", "engine")):
+            item.add_marker("engine_free")
+    items.sort(key=lambda item: ("browser" not in marks_of(item.path), "slow" not in marks_of(item.path)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

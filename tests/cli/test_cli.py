@@ -320,8 +320,8 @@ def test_completion_knows_every_command(shell: str, capsys: pytest.CaptureFixtur
 
 
 SHOWN = [
-    "latency python --messages 3000 --rounds 3",
-    "compare python python --messages 2000 --rounds 3",
+    "latency python --feed DAY --rounds 3",
+    "compare python python --feed DAY --rounds 3",
     "run DAY --backend python --repeat 2",
     "variants",
     "doctor --quick",
@@ -330,7 +330,7 @@ SHOWN = [
         pytest.param(words, marks=pytest.mark.rust)
         for words in (
             "bench --feed DAY --rounds 3",
-            "ablate --messages 2000 --rounds 3",
+            "ablate --feed DAY --rounds 3",
             "scaling --messages 100 --rounds 3",
             "ffi --messages 200 --rounds 3",
             "conformance rust --rounds 0",

@@ -31,7 +31,7 @@ def test_latency_of_an_engine(ip) -> None:  # type: ignore[no-untyped-def]
     assert found["total"].n == 3 * 1_800
     assert "n/a" in found._repr_html_()
     ip.user_ns["mine"] = hftlab.Engine("python", until="book")
-    assert set(ip.run_line_magic("latency", "mine --messages 500 --rounds 3").timings.until_ns) == {"tick", "book"}
+    assert set(ip.run_line_magic("latency", "mine --feed small --rounds 3").timings.until_ns) == {"tick", "book"}
 
 
 def test_comparison_of_cells(ip) -> None:  # type: ignore[no-untyped-def]
@@ -49,7 +49,7 @@ def test_comparison_of_cells(ip) -> None:  # type: ignore[no-untyped-def]
 
 @pytest.mark.rust
 def test_comparison_of_engines(ip) -> None:  # type: ignore[no-untyped-def]
-    found = ip.run_line_magic("compare", "python 'rust naive' -m 2000 -r 5")
+    found = ip.run_line_magic("compare", "python 'rust naive' --feed small -r 5")
     assert isinstance(found, hftlab.Comparison)
     assert found.faster
     assert "book=btree" in found.b
