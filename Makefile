@@ -6,6 +6,7 @@
 #   TOOL=calls              the tool of `make profile`: line, calls, sample, instructions, counters or memory
 #   UPDATE=1                `make instructions` writes its table anew instead of comparing with it
 #   BASE=revision           `make instructions` counts that one, too, and compares with it instead
+#   SYMBOLS=n MESSAGES=n    the generated feed of `make reference`: 1,000 symbols and 2 million messages
 #   EVENTS=n SEED=n         how many events `make fuzz` draws (100 million), and from which seed on
 #   CARGO=                  leave the Rust toolchain alone and do without the Rust engine
 #   HFTLAB_REQUIRE_RUST=1   fail, instead of saying so and going on, where the Rust engine is missing
@@ -49,7 +50,7 @@ endef
 export RUST_ABSENT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench report lab test quick seeds soak kills lint instructions fuzz notebooks pictures docs rust native profile clean rust-or-notice $(STALE)
+.PHONY: help setup bench report lab test quick seeds soak kills lint instructions reference fuzz notebooks pictures docs rust native profile clean rust-or-notice $(STALE)
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
@@ -103,6 +104,10 @@ endif
 
 instructions: $(INSTALLED)  ## count instructions per message with valgrind and compare with the committed table; UPDATE=1 writes it
 	$(PY) rust_ext/instructions.py $(if $(UPDATE),--update) $(if $(BASE),--base "$(BASE)")
+
+reference:  ## time the Rust engine beside a bare FIFO book with and without asking ahead, on SYMBOLS=n or FEED=path
+	cd rust_ext && cargo build --quiet --release --example reference
+	"$(or $(CARGO_TARGET_DIR),rust_ext/target)/release/examples/reference" $(or $(FEED),$(SYMBOLS),1000) $(or $(MESSAGES),2000000)
 
 fuzz:  ## 100 million events with structured prices and references through the Rust variants, against a plain book
 	cd rust_ext && HFTLAB_FUZZ_EVENTS=$(or $(EVENTS),100000000) HFTLAB_FUZZ_SEED=$(or $(SEED),1) cargo test --release --test structured -- --nocapture
