@@ -64,10 +64,8 @@ MARKS = {
     "house/test_docs.py": ("slow",),
     "loadtest": ("net",),
     "net": ("net",),
-    **{
-        f"net/test_net_{name}.py": ("engine_free",)
-        for name in ("exchange", "hostile", "matching", "publisher", "tools", "trader")
-    },
+    # The exchange has no engine, and each test of the trader names one.
+    **{f"net/test_net_{name}.py": ("engine_free",) for name in ("exchange", "hostile", "matching", "publisher", "trader")},
     "notebook": ("slow",),
     "notebook/test_lab_browser.py": ("browser",),
     "profiling": ("slow",),

@@ -124,7 +124,7 @@ def test_the_age_of_an_order_is_that_of_its_last_touch() -> None:
 
 
 def test_the_report_names_causes() -> None:
-    found = hftlab.latency("python", hftlab.synthetic(messages=3_000), rounds=3).slowest
+    found = hftlab.latency("python", hftlab.synthetic(messages=1_000), rounds=3).slowest
     assert found is not None
     assert set(found.slow_frame()["cause"]) <= {cause.value for cause in Cause}
     assert all("; cause: " in slow.sentence() for slow in found.slow)

@@ -85,14 +85,21 @@ def test_it_gives_a_frame_and_a_chart(result: Any) -> None:
 
 
 @pytest.mark.rust
-@pytest.mark.parametrize("command", ["bench --ablate", "ablate", "ffi", "scaling --variant best", "compare python rust"])
-def test_the_command_prints_the_tables_and_saves_what_json_prints(
+@pytest.mark.parametrize(
+    "command",
+    [
+        "bench --ablate --feed DAY",
+        "ablate --feed DAY",
+        "ffi --messages 500",
+        "scaling --variant best --messages 500",
+        "compare python rust --feed DAY",
+    ],
+)
+def test_the_command_saves_what_json_prints(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hftlab.experiments.scaling.decades", lambda axis, full: [20, 100])
-    out = tmp_path / "deep" / "result.json"
-    words = [*command.split(), "--messages", "500", "--rounds", "3", "--out", str(out)]
-    assert main(words) == 0
-    assert "─" in capsys.readouterr().out
-    assert main([*words, "--json"]) == 0
+    day, out = tmp_path / "day.itch", tmp_path / "deep" / "result.json"
+    day.write_bytes(b"".join(FEED.blocks()))
+    assert main([*command.replace("DAY", str(day)).split(), "--rounds", "3", "--json", "--out", str(out)]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(out.read_text())
