@@ -33,7 +33,7 @@ def bench(options: Options) -> Action:
 def latency(options: Options) -> Action:
     """Time one engine: per stage and end to end, warm and cold."""
     from hftlab.experiments.latency import latency
-    from hftlab.experiments.slowest import write_trace
+    from hftlab.experiments.trace import write_trace
     from hftlab.presentation import output
 
     options.add("engine", metavar="ENGINE", nargs="*", help=f"{_ENGINE} (default: auto)")

@@ -22,8 +22,9 @@ from hftlab.engine.engine import Engine, decode, synthetic
 from hftlab.engine.resolve import as_engine
 from hftlab.engine.timing import Capture
 from hftlab.errors import check_choice
-from hftlab.experiments.causes import Evidence, ages, record
+from hftlab.experiments.causes import Evidence
 from hftlab.experiments.open_loop import Arrival, OpenLoop, arrivals, open_loop
+from hftlab.experiments.recorder import ages, record, record_open_loop
 from hftlab.experiments.slowest import SlowestMessages
 from hftlab.experiments.stage_timing import SAMPLES_LIMIT, StageTimer, StageTimings
 from hftlab.feeds.feed import Feed
@@ -62,11 +63,12 @@ class LatencyReport(FeedResult):
     arrival    : how the messages come that `report["total"]` is about: "stream", "alone" or "cold"
     arrivals   : end to end of messages that come one at a time; none for an engine without stamps
     open_loop  : None unless a rate was given
-    slowest    : the slowest messages and what stood around them; None for an engine that keeps none
+    slowest    : the slowest messages and what stood around them, of the open loop if there is one; None for an engine that
+                 keeps none
     windows    : end to end in equal stretches of the feed: p50, p99 and max, ns
     """
 
-    schema = "hftlab-latency/4"
+    schema = "hftlab-latency/5"
     timings: StageTimings
     warm_up: WarmUp
     arrival: str
@@ -170,7 +172,7 @@ def latency(
     feed    : default: a calm generated feed of `messages` messages
     rounds  : 3 to 1000, every kind of pass once in each, in random order
     seed    : of the order within a round, and of the generated feed
-    slowest : how many of the slowest messages are kept
+    slowest : how many of the slowest messages are kept; with a rate those of the open loop, from when they were due
     rate    : messages per second, to be sent in an open loop, too
     arrival : how the messages come that the report is about: "stream", "alone" or "cold"; all are measured
     raises  : HftlabError if the engine differs from the reference, or is a debug build; ConfigError
@@ -186,8 +188,9 @@ def latency(
     timer.warm_up(feed)
     for _ in track(range(rounds), "latency"):
         timer.round(feed, order)
+    sent = min(timer.messages, messages)
+    captures, evidence = _recorded(timer.live, feed, slowest, rate, sent)
     with gc_paused():
-        captures, evidence = record(timer.live, feed, slowest) if slowest else ([], {})
         short = feed.head(SAMPLES_LIMIT) if timer.messages > SAMPLES_LIMIT else feed
         last = timer.live.run(short, record="none", latency="total").latency
     measured, clock = timer.conditions(feed, rounds), timer.clock
@@ -197,7 +200,7 @@ def latency(
         warm_up=warm,
         arrival=arrival,
         arrivals=arrivals(timer.live, feed, clock),
-        open_loop=None if rate is None else open_loop(timer.live, feed, rate, min(timer.messages, messages)),
+        open_loop=None if rate is None else open_loop(timer.live, feed, rate, sent),
         slowest=_slowest(captures, evidence, feed, engine, measured["machine"]) if captures else None,
         windows=() if last is None else tuple(_windows(np.maximum(last["total"] - clock.cost_p50_ns, 0.0))),
     )
@@ -217,6 +220,14 @@ def warm_up(engine: Engine, feed: Feed) -> WarmUp:
             if len(last) == 3 and max(last) - min(last) <= STEADY * median(last):
                 return WarmUp(tuple(medians), steady=True)
     return WarmUp(tuple(medians), steady=False)
+
+
+def _recorded(
+    engine: Engine, feed: Feed, slowest: int, rate: float | None, messages: int
+) -> tuple[list[Capture], dict[int, Evidence]]:
+    if not slowest:
+        return [], {}
+    return record(engine, feed, slowest) if rate is None else record_open_loop(engine, feed, slowest, rate, messages)
 
 
 def _slowest(

@@ -14,8 +14,6 @@ alone, cold  A replay keeps code and book in the caches, and what it has read of
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any
@@ -23,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from hftlab.engine.engine import Engine
-from hftlab.engine.session import Session
 from hftlab.errors import ConfigError
-from hftlab.feeds.feed import Feed, cut
+from hftlab.experiments.recorder import check_rate, opened, send
+from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import READINGS, ClockReport, python_sources, step_of
 from hftlab.measurement.distribution import STATISTICS, Distribution
 from hftlab.measurement.paired import gc_paused
@@ -33,7 +31,6 @@ from hftlab.measurement.storage import StoredResult
 from hftlab.measurement.system import caches
 from hftlab.presentation.document import Table, table
 
-LONGEST_S = 600
 #: Messages at most, alone and cold, and messages of the feed that are run at all.
 ALONE_MESSAGES, COLD_MESSAGES, COLD_FEED = 4_000, 1_000, 20_000
 _UNKNOWN_L2, _UNKNOWN_CACHE, _LARGEST_BUFFER = 1 << 20, 32 << 20, 64 << 20
@@ -98,25 +95,15 @@ def open_loop(engine: Engine, feed: Feed, rate: float, messages: int = 100_000) 
     rate   : messages per second, above 0; the whole must not take more than 600 s
     raises : ConfigError
     """
-    if not rate > 0 or messages / rate > LONGEST_S:
-        raise ConfigError(f"rate must be above 0, and send {messages:,} messages within {LONGEST_S} s, got {rate} messages/s")
-    push, calls = _opened(engine, feed, messages)[1:]
+    check_rate(rate, messages)
+    push, calls = opened(engine, feed.head(messages))[1:]
     interval = 1e9 / rate
-    starts, ends = array("q", bytes(8 * len(calls))), array("q", bytes(8 * len(calls)))
     with gc_paused():
-        begin = perf_counter_ns() + 1_000_000
-        for i, data in enumerate(calls):
-            due = begin + int(i * interval)
-            while (now := perf_counter_ns()) < due:
-                pass
-            push(data)
-            starts[i], ends[i] = now, perf_counter_ns()
-    start, end = np.frombuffer(starts, np.int64), np.frombuffer(ends, np.int64)
-    due_ = begin + (np.arange(len(calls)) * interval).astype(np.int64)
+        due, start, end = send(push, calls, perf_counter_ns() + 1_000_000, interval).T
     step_ns = step_of(np.diff(python_sources()[0].stamps(READINGS)))
-    times = (end - start, end - due_, response_ns(end - start, interval))
+    times = (end - start, end - due, response_ns(end - start, interval))
     service, response, predicted = (Distribution.of("total", ns, step_ns=step_ns) for ns in times)
-    return OpenLoop(rate, service, response, predicted, int(np.count_nonzero(end[:-1] > due_[1:])))
+    return OpenLoop(rate, service, response, predicted, int(np.count_nonzero(end[:-1] > due[1:])))
 
 
 @dataclass(frozen=True)
@@ -155,7 +142,7 @@ def _one_by_one(
 
     A feed without a warm-up has its first half pushed before; messages: at most half of its first 20,000
     """
-    session, push, calls = _opened(engine, feed, COLD_FEED, latency="total")
+    session, push, calls = opened(engine, feed.head(COLD_FEED), latency="total")
     first = 0 if feed.warm_up else len(calls) - min(messages, len(calls) // 2)
     for data in calls[:first]:
         push(data)
@@ -171,13 +158,3 @@ def _one_by_one(
     latency = session.finish()["latency"]
     gaps = np.diff(begun) if len(begun) > 1 else [0]
     return None if latency is None or not begun else latency["total"][-len(begun) :], float(np.median(gaps)) / 1e3
-
-
-def _opened(engine: Engine, feed: Feed, messages: int, **settings: Any) -> tuple[Session, Callable[[Any], Any], list[Any]]:
-    """A session whose book the warm-up has filled, its method that takes a message, and the messages after it."""
-    session = engine.open(engine.settings(feed, record="none", warm_up=feed.warm_up, **settings))
-    push = session.push if feed.wire == "itch" else session.push_events
-    filling, rest = feed.head(messages).parts()
-    if filling is not None:
-        push(filling)
-    return session, push, list(cut(rest, every=1))

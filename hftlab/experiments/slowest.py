@@ -2,17 +2,15 @@
 
 An engine keeps the stamps around its slowest messages (`Run.slowest`). A feed never changes, so what those messages were is read
 from it again. Whether the time passed in a stage or between messages, where the engine does nothing, stands here in rows, in a
-chart, and in a trace for the Perfetto UI.
+chart; trace.py writes them for the Perfetto UI.
 """
 
 from __future__ import annotations
 
-import json
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice, pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,14 +25,13 @@ from hftlab.feeds.itch import ItchFeed
 from hftlab.measurement.machine import describe
 from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, duration, rows_table
-from hftlab.presentation.output import write_text
 from hftlab.settings import STAGES
 
 if TYPE_CHECKING:
     import polars as pl
 
 BETWEEN = "between messages"
-_UNSIGNED = ("ts_ns", "order_id", "new_order_id")  # may be above 2^63
+UNSIGNED = ("ts_ns", "order_id", "new_order_id")  # may be above 2^63
 #: Column of the table -> its head and unit.
 _SHOWN = {
     **{name: (name, 1.0) for name in ("rank", "kind", "symbol", "where", "cause")},
@@ -43,6 +40,7 @@ _SHOWN = {
     "usual_ns": ("usual, µs", 1e3),
     "times": ("times", 1.0),
     "gap_ns": ("gap before, µs", 1e3),
+    "late_ns": ("begun late, µs", 1e3),
 }
 
 
@@ -134,9 +132,14 @@ class SlowMessage:
         return self.message.total_ns / self.usual_ns if self.usual_ns else None
 
     @property
+    def late_ns(self) -> int:
+        """How long it waited for those before it, from when it was due; 0 in a replay."""
+        return self.evidence.waited_ns if self.evidence else 0
+
+    @property
     def excess_ns(self) -> float:
-        """Beyond the usual."""
-        return max(self.message.total_ns - (self.usual_ns or 0.0), 0.0)
+        """Beyond the usual, from when it was due."""
+        return max(self.late_ns + self.message.total_ns - (self.usual_ns or 0.0), 0.0)
 
     @property
     def cause(self) -> Cause:
@@ -155,6 +158,7 @@ class SlowMessage:
             out += f", {self.times:,.1f}x the median of its neighbours"
         stage = f"{self.share:.0%} in {self.stage} ({duration(self.stage_ns)})" if self.stage else "stages not stamped"
         gap = f"; {duration(self.message.gap_ns or 0)} between messages before it, where the engine does nothing"
+        out += f"; begun {duration(self.late_ns)} after it was due" if self.late_ns > self.message.total_ns else ""
         cause = f"; cause: {self.cause}" if self.evidence else ""
         return f"{out}; {stage}" + (gap if self.waited else "") + cause
 
@@ -163,7 +167,7 @@ class SlowMessage:
         fields = ("rank", "window", "index", "kind", "side", "order_id", "instrument", "symbol", "price", "qty", "ts_ns")
         message = {name: getattr(self.message, name) for name in (*fields, "start_ns", "total_ns", "gap_ns")}
         found = {name: getattr(self, name) for name in ("stage", "stage_ns", "share", "usual_ns", "times", "where")}
-        found["cause"] = self.cause.value if self.evidence else ""
+        found |= {"late_ns": self.late_ns, "cause": self.cause.value if self.evidence else ""}
         return {**message, **found, "sentence": self.sentence()}
 
 
@@ -171,7 +175,7 @@ class SlowMessage:
 class SlowestMessages(StoredResult):
     """The slowest messages of one run (`slow`, the slowest first) and all around them (`messages`, in the order of the feed)."""
 
-    schema = "hftlab-slowest/2"
+    schema = "hftlab-slowest/3"
     feed: str
     engine: str
     machine: dict[str, Any]
@@ -198,15 +202,16 @@ class SlowestMessages(StoredResult):
         """
         if not captures:
             raise ConfigError("captures must be at least 1, got 0; a run with slowest=N keeps them")
-        ranked = sorted(captures, key=lambda capture: (-_total(capture), capture.at))
+        counted = evidence or {}
+        ranked = sorted(captures, key=lambda each: (-_total(each) - counted.get(each.at, Evidence()).waited_ns, each.at))
         traced = trace_messages(ranked, feed)
         slow, by = {capture.at for capture in ranked}, {message.index: message for message in traced}
         stamped = any((capture.stamps[:, 3] > capture.stamps[:, 0]).any() for capture in ranked)
         compared = []
         for capture in ranked:
             beside = set(range(capture.first, capture.first + len(capture.stamps))) - slow
-            near, counted = [by[index] for index in beside], (evidence or {}).get(capture.at)
-            compared.append(SlowMessage.of(by[capture.at], near, stamped=bool(stamped), evidence=counted))
+            near = [by[index] for index in beside]
+            compared.append(SlowMessage.of(by[capture.at], near, stamped=bool(stamped), evidence=counted.get(capture.at)))
         return cls(feed.name, engine, dict(machine), feed.price_scale, traced, tuple(compared))
 
     def frame(self) -> pl.DataFrame:
@@ -217,7 +222,8 @@ class SlowestMessages(StoredResult):
         """One row per slow message, the slowest first.
 
         rank, window, index, kind, side, order_id, instrument, symbol, price, qty, ts_ns, start_ns, total_ns, gap_ns, stage,
-        stage_ns, share (of the stage, 0 to 1), usual_ns (median total of the neighbours), times, where, sentence
+        stage_ns, share (of the stage, 0 to 1), usual_ns (median total of the neighbours), times, where, late_ns (from when it
+        was due until it was begun; 0 in a replay), cause, sentence
         """
         return _frame([slow.record() for slow in self.slow])
 
@@ -242,13 +248,14 @@ class SlowestMessages(StoredResult):
         return alt.vconcat(*panels, spacing=14).properties(title=title)
 
     def headline(self) -> str:
-        longest = duration(self.slow[0].message.total_ns)
+        longest = duration(self.slow[0].late_ns + self.slow[0].message.total_ns)
         return f"{self.engine} on {self.feed}: {len(self.slow)} slow messages, the slowest {longest}"
 
     def tables(self) -> list[Table]:
         note = "Usual: the median of the messages around it. The clock is not subtracted."
+        shown = _SHOWN if any(slow.late_ns for slow in self.slow) else {n: head for n, head in _SHOWN.items() if n != "late_ns"}
         rows = [slow.record() for slow in self.slow]
-        return [rows_table(f"The slowest messages of {self.engine}", rows, _SHOWN, words=5, note=note)]
+        return [rows_table(f"The slowest messages of {self.engine}", rows, shown, words=5, note=note)]
 
     def notes(self) -> list[str]:
         return [*(f"{slow.message.rank}. {slow.sentence()}" for slow in self.slow), describe(self.machine)]
@@ -268,7 +275,7 @@ def _total(capture: Capture) -> int:
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     import polars as pl
 
-    kinds = {**dict.fromkeys(_UNSIGNED, pl.UInt64), "gap_ns": pl.Int64, "usual_ns": pl.Float64, "times": pl.Float64}
+    kinds = {**dict.fromkeys(UNSIGNED, pl.UInt64), "gap_ns": pl.Int64, "usual_ns": pl.Float64, "times": pl.Float64}
     known = {name: kind for name, kind in kinds.items() if name in rows[0]}
     return pl.DataFrame(rows, schema_overrides=known, infer_schema_length=None)
 
@@ -340,56 +347,3 @@ def messages_at(feed: Feed, indices: Iterable[int]) -> dict[int, Any]:
         raise FeedError(f"{feed.name}: has {count:,} messages; a capture names message {wanted[-1]:,}", index=wanted[-1])
     events = np.concatenate(pieces) if feed.wire == "events" else decode(ItchFeed(b"".join(pieces)), "python")
     return dict(zip(wanted, events, strict=True))
-
-
-# The trace, in the Trace Event Format. Every message and every stage of it is a complete event ("X") on a track of its own. Times
-# are microseconds with three decimals, whatever the unit of display: read back as whole nanoseconds they meet exactly, and they
-# must, since a viewer drops an event that overlaps another.
-TRACKS = ("slow messages", "messages", *STAGES)
-_PID = 1
-
-
-def write_trace(path: str | Path, slowest: SlowestMessages) -> None:
-    """Write the trace, for the Perfetto UI. Raises OutputError."""
-    other = {"feed": slowest.feed, "engine": slowest.engine, "machine": slowest.machine}
-    events = [*_metadata(slowest), *_events(slowest)]
-    write_text(path, json.dumps({"traceEvents": events, "displayTimeUnit": "ns", "otherData": other}) + "\n")
-
-
-def _metadata(slowest: SlowestMessages) -> Iterator[dict[str, Any]]:
-    """The names of the process and of its tracks, and the order in which they are shown."""
-
-    def named(tid: int, event: str, /, **args: Any) -> dict[str, Any]:
-        return {"ph": "M", "pid": _PID, "tid": tid, "name": event, "args": args}
-
-    yield named(0, "process_name", name=f"hftlab {slowest.engine} on {slowest.feed}")
-    for tid, track in enumerate(TRACKS, 1):
-        yield named(tid, "thread_name", name=track)
-        yield named(tid, "thread_sort_index", sort_index=tid)
-
-
-def _events(slowest: SlowestMessages) -> Iterator[dict[str, Any]]:
-    """Complete events by time, the longer of two that start together first."""
-    slow = {each.message.index: each for each in slowest.slow}
-    for message in slowest.messages:
-        start, total = message.start_ns, message.total_ns
-        if message.index in slow:
-            its = slow[message.index]
-            name = f"{message.rank}. {its.where}: message {message.index}"
-            yield _complete("slow messages", name, start, total, {"sentence": its.sentence()})
-        yield _complete("messages", message.kind, start, total, _arguments(message, slowest.price_scale))
-        for stage, ns in zip(STAGES, message.stages_ns, strict=True):
-            if ns:  # a stage that did not run, or was quicker than the clock's step, has nothing to show
-                yield _complete(stage, stage, start, ns, {"message": message.index, "kind": message.kind, "ns": ns})
-            start += ns
-
-
-def _complete(track: str, name: str, start_ns: int, ns: int, args: dict[str, Any]) -> dict[str, Any]:
-    place = {"ph": "X", "pid": _PID, "tid": 1 + TRACKS.index(track), "cat": track}
-    return {**place, "name": name, "ts": start_ns / 1000, "dur": ns / 1000, "args": args}
-
-
-def _arguments(message: TracedMessage, price_scale: int) -> dict[str, Any]:
-    """The decoded message. What may be above 2^53, up to which a viewer's numbers are exact, is a string."""
-    exact = {name: str(getattr(message, name)) for name in _UNSIGNED}
-    return {**asdict(message), **exact, "message": message.index, "price": message.price / price_scale}

@@ -15,7 +15,8 @@ import hftlab
 from hftlab.engine.timing import Capture, Slowest
 from hftlab.errors import ConfigError, FeedError
 from hftlab.events import EVENT_DTYPE, Kind
-from hftlab.experiments.slowest import SlowestMessages, write_trace
+from hftlab.experiments.slowest import SlowestMessages
+from hftlab.experiments.trace import write_trace
 from hftlab.measurement.machine import fingerprint
 from hftlab.stages.book import Book
 from hftlab.stages.signal import Signal
