@@ -19,6 +19,8 @@ GROWN_SHARE, GROWN_BYTES = 0.1, 4_096
 OLD, IDLE_NS, COLD_NS = 2_000, 50_000, 100_000
 #: An interrupt takes at most so long, and so does a softirq; a page fault that reads no disk, too, for each page and huge page.
 INTERRUPT_NS, FAULT_NS, HUGE_FAULT_NS = 150_000, 20_000, 1_000_000
+#: What is over sooner was no interrupt, though one was counted in the same block.
+SHORTEST_NS = 2_000
 #: Traced is what the handler takes; entering and leaving it, in a virtual machine by way of the hypervisor, takes up to three
 #: times as long again.
 ENTERED = 0.25
@@ -90,7 +92,7 @@ class Evidence:
 def _explains(count: int, ns: int | None, excess_ns: float) -> bool:
     """Whether interrupts can be the excess: by the time they took, or, where nobody traced it, by how many there were."""
     if ns is None:
-        return 0 < excess_ns <= INTERRUPT_NS * count
+        return SHORTEST_NS <= excess_ns <= INTERRUPT_NS * count
     return _fits(ns, excess_ns, ENTERED)
 
 

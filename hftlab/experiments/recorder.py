@@ -119,8 +119,9 @@ class _Blocks:
         for at, (begin, end) in enumerate(blocks):
             beyond = {name: max(values[at] - usual[name], 0) for name, values in deltas.items()}
             grown, window = end["memory_bytes"] - begin["memory_bytes"], (begin["at_ns"], end["at_ns"])
-            spent = {f"{kind}_ns": self._trace.spent(kind, *window) for kind in (INTERRUPT, SOFTIRQ)} if self._trace else {}
-            out.append(replace(Evidence(**beyond, grown_bytes=grown, memory_bytes=begin["memory_bytes"]), **spent))
+            interrupt, softirq = (self._trace.spent(kind, *window) if self._trace else None for kind in (INTERRUPT, SOFTIRQ))
+            found = Evidence(**beyond, grown_bytes=grown, memory_bytes=begin["memory_bytes"])
+            out.append(replace(found, interrupt_ns=interrupt, softirq_ns=softirq))
         return out
 
 

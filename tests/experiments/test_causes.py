@@ -236,6 +236,7 @@ def test_an_order_that_nobody_has_touched_for_long_is_cold() -> None:
         (Evidence(softirqs=2, interrupts=3), 3e4, Cause.SOFTIRQ),
         (Evidence(interrupts=1), 8e3, Cause.INTERRUPT),
         (Evidence(interrupts=1), 8e6, Cause.UNKNOWN),  # no interrupt takes so long
+        (Evidence(interrupts=1, age=50_000), 1e3, Cause.COLD),  # none is over so soon
         (Evidence(interrupts=20, softirqs=3), 9e5, Cause.INTERRUPT),
         (Evidence(interrupts=2, softirqs=2, interrupt_ns=4_000, softirq_ns=30_000), 4e4, Cause.SOFTIRQ),
         (Evidence(interrupts=2, softirqs=2, interrupt_ns=30_000, softirq_ns=4_000), 4e4, Cause.INTERRUPT),
