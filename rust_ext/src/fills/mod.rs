@@ -23,17 +23,7 @@ use crate::book::orders::{Index, flat::Flat};
 use crate::book::pool::{Pool, slab::Slab};
 use crate::event::{Event, kind};
 pub use records::{Fill, REQUEST_BYTES, Reason, Request, Shadow, State, action, tif};
-use resting::Sides;
-
-/// An order of the feed: where it rests, and since which message.
-#[derive(Clone, Copy)]
-struct Place {
-    instrument: u16,
-    i: usize,
-    key: i64,
-    since: u64,
-    left: u32,
-}
+use resting::{Place, Sides, oldest};
 
 /// Orders of ours in the book of a feed.
 #[derive(Default)]
@@ -104,7 +94,7 @@ impl Simulator {
         let touched = self.book.apply(event).unwrap_or_default();
         let applied = touched.side > 0;
         if let Some(place) = place {
-            self.told(place, event, applied);
+            self.report(place, event, applied);
         } else if ours && applied && (event.kind == kind::CANCEL || event.kind == kind::DELETE) {
             let Touched { side, best_key: key, .. } = touched;
             self.leave(
@@ -120,7 +110,7 @@ impl Simulator {
     }
 
     /// What an event about an order of the feed, which rested in `place`, does to ours.
-    fn told(&mut self, place: Place, event: &Event, applied: bool) {
+    fn report(&mut self, place: Place, event: &Event, applied: bool) {
         // A TRADE that names an order resting at its price is a fill of it, reported before its effect on the book.
         let reported = event.kind == kind::TRADE
             && place.instrument == event.instrument
@@ -392,20 +382,4 @@ impl Simulator {
         }
         (take(&mut self.fills), take(&mut self.shadows))
     }
-}
-
-/// Since when the oldest order at a price rests; the end of time if there is none. Only after a CLEAR may it not be the first.
-fn oldest(book: &Book<Ladder, Flat, Slab>, since: &[u64], at: Place, all: bool) -> u64 {
-    let known = &book.instruments[at.instrument as usize];
-    let level = known.sides[at.i].get(at.key, &book.store.levels);
-    let mut slot = book.store.levels.get(level).head;
-    if level == NIL {
-        return u64::MAX;
-    }
-    let mut least = since[slot as usize];
-    while all && slot != NIL {
-        least = least.min(since[slot as usize]);
-        slot = book.store.pool.get(slot).next;
-    }
-    least
 }

@@ -2,6 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use crate::book::Book;
+use crate::book::levels::ladder::Ladder;
+use crate::book::levels::{Levels, NIL};
+use crate::book::orders::flat::Flat;
+use crate::book::pool::{Pool, slab::Slab};
+
+/// An order of the feed: where it rests, and since which message.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// Its instrument.
+    pub instrument: u16,
+    /// 0 for bids, 1 for asks.
+    pub i: usize,
+    /// Its price as the book has it.
+    pub key: i64,
+    /// The message that brought it.
+    pub since: u64,
+    /// Its shares.
+    pub left: u32,
+}
+
 /// Our orders at one price, by their number, in the order of arrival.
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -64,4 +85,20 @@ impl Sides {
             self.best[i] = self.queues[i].first_key_value().map_or(i64::MAX, |(&key, _)| key);
         }
     }
+}
+
+/// Since when the oldest order at a price rests; the end of time if there is none. Only after a CLEAR (`all`) may it not be the first.
+pub fn oldest(book: &Book<Ladder, Flat, Slab>, since: &[u64], at: Place, all: bool) -> u64 {
+    let known = &book.instruments[at.instrument as usize];
+    let level = known.sides[at.i].get(at.key, &book.store.levels);
+    let mut slot = book.store.levels.get(level).head;
+    if level == NIL {
+        return u64::MAX;
+    }
+    let mut least = since[slot as usize];
+    while all && slot != NIL {
+        least = least.min(since[slot as usize]);
+        slot = book.store.pool.get(slot).next;
+    }
+    least
 }
