@@ -42,17 +42,21 @@ def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-#: Marks that hold for a whole folder of tests, or a file of one.
+#: Marks that hold for a whole folder of tests, or a file of one. "engine_free" are also those whose every test names its engine.
 MARKS = {
+    "batch": ("engine_free",),
     "charts": ("engine_free",),
     "charts/test_kinds.py": ("slow",),
     "cli": ("slow", "fallback"),
     "conformance": ("slow",),
     "conformance/test_conformance.py": ("fallback",),
+    "course/test_course.py": ("engine_free",),
     "course/test_exercises.py": ("slow",),
     "course/test_material.py": ("slow",),
     "course/test_nbval.py": ("engine_free", "slow"),
     "course/test_notebooks.py": ("engine_free",),
+    "course/test_paths.py": ("engine_free",),
+    "engine/test_histogram.py": ("engine_free",),
     "experiments/test_compare.py": ("slow",),
     "experiments/test_latency.py": ("slow",),
     "experiments/test_stored_results.py": ("slow",),
@@ -63,11 +67,13 @@ MARKS = {
     "house/test_annexes.py": ("slow",),
     "house/test_docs.py": ("slow",),
     "loadtest": ("net",),
+    "loadtest/test_faults.py": ("engine_free",),
+    "loadtest/test_reports.py": ("engine_free",),
     "net": ("net",),
-    # The exchange has no engine, and each test of the trader names one.
     **{f"net/test_net_{name}.py": ("engine_free",) for name in ("exchange", "hostile", "matching", "publisher", "trader")},
     "notebook": ("slow",),
     "notebook/test_lab_browser.py": ("browser",),
+    "presentation": ("engine_free",),
     "profiling": ("slow",),
     "protocols": ("engine_free",),
     "reporting": ("slow",),
