@@ -205,7 +205,7 @@ show(pl.DataFrame(stale), f"Share of the time in which the book is stale: mean a
 # **What may surprise you** is the table. With requests nothing is lost, yet at a high loss the book is stale for much of the
 # time: an answer takes a round trip, and the messages received meanwhile wait behind the gap. Without requests it is worse. A
 # gap that is never filled leaves the book stale for good, so the *first* loss ends the day: with two lines and a small chance the
-# range over the seeds is wide, since all depends on when that one loss happens. A single seed would have told you anything. A
+# range over the seeds is wide, since all depends on when that one loss happens. A single seed could show anything. A
 # second line saves **time**; requests save the **book**. (Real losses are rarely independent: most are a full buffer of the
 # receiver in a burst, which hits both lines.)
 #

@@ -45,7 +45,7 @@ from hftlab.fills.proofs.planted import exponential, planted_market, true_value
 # The market of this lesson is generated, and the value of latency is planted in it. Every four seconds a better bid appears: a
 # *birth*. A rival joins it after a reaction time that is exponentially distributed. One second later two orders at that price
 # are executed: the one that made the price, and the next in the queue. If you came before the rival, the second one is yours.
-# Half a second later the price moves, sometimes for whoever bought, sometimes against: one tick is gained on average. Here is
+# Half a second later the price moves, sometimes for the buyer, sometimes against: one tick is gained on average. Here is
 # one birth, message by message:
 
 # %% tags=["nbval-check-output"]

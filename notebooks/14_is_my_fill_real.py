@@ -220,8 +220,8 @@ points = [
     for horizon in horizons
 ]
 frame = pl.DataFrame(points, ["series", "x", "y"], orient="row")
-said = "one lot, no impact, losers of races invisible, one venue, a generated day"
-charts.line_chart(frame, "What a fill is worth afterwards", said, x="µs after the fill", y="ticks", log_x=True, rule=0.0)
+limits = "one lot, no impact, losers of races invisible, one venue, a generated day"
+charts.line_chart(frame, "What a fill is worth afterwards", limits, x="µs after the fill", y="ticks", log_x=True, rule=0.0)
 
 # %% tags=["nbval-check-output"]
 means = {(name, x): y for name, x, y in points}

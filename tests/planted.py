@@ -54,7 +54,7 @@ class PlantedBackend(PythonBackend):
 
 
 class Point:
-    """An entry point that gives what it is told to."""
+    """An entry point that gives what it was made with."""
 
     def __init__(self, give: object) -> None:
         self.give = give

@@ -180,7 +180,7 @@ def _ask_all(theirs: Session, ours: Session) -> None:
 @check("push_events", "queue", "locate")
 def queue_position(subject: EngineUnderTest) -> None:
     """does a replace go to the end of its queue, and a reduction keep its place?"""
-    rows = [add(i, 100, 10, BID) for i in (1, 2, 3, 4, 5)]  # 5 is left alone: whoever falls back, falls behind it
+    rows = [add(i, 100, 10, BID) for i in (1, 2, 3, 4, 5)]  # 5 is left alone: an order that falls back, falls behind it
     rows += [row(Kind.CANCEL, 2, qty=4), row(Kind.EXECUTE, 3, qty=1), row(Kind.REPLACE, 1, 100, 20, new_order_id=1)]
     run = subject.run(feed([*rows, row(Kind.DELETE, 4), add(4, 100, 5, BID)], "one queue"))
     expect("the queue", run.queue("ABC", "bid", 100).rows(), [(2, 6), (3, 9), (5, 10), (1, 20), (4, 5)])

@@ -96,6 +96,6 @@ def framed(message: bytes) -> bytes:
 
 
 def pieces(data: bytes, ends: Iterable[int], name: str) -> BytesFeed:
-    """Wire bytes in blocks that end where they are told to, as read-only views."""
+    """Wire bytes in blocks that end at given places, as read-only views."""
     view = memoryview(data)
     return BytesFeed(*(view[start:end] for start, end in pairwise([0, *ends, len(data)])), name=name)

@@ -1,6 +1,6 @@
 """The book at any message of a feed: the levels, the queues and the signals after it, exactly.
 
-One pass forward runs the engine and, every so many messages, writes the whole book down as the adds that make it again: each
+One pass forward runs the engine and, at regular intervals, writes the whole book down as the adds that make it again: each
 live order once, level by level, the front of a queue first. To go to a message is to open a session, add what the checkpoint
 before it holds, and apply the messages from there on. Signals come from the rows of the run, so they are those of the engine.
 """

@@ -63,7 +63,7 @@ class PythonSession:
         self._rows, self._stamps = Rows(), Stamps(settings)
 
     def _run(self, events: Iterable[Event]) -> int:
-        """Run every event through the stages; returns what the book said of the last one (see Book.apply)."""
+        """Run every event through the stages; returns the answer of the book to the last one (see Book.apply)."""
         until = STAGES.index(self.settings.until)
         recorded = RECORDS.index(self.settings.record)
         timed = self.settings.latency != "off" and self.messages >= self.settings.warm_up
@@ -139,7 +139,7 @@ class PythonSession:
     def apply(
         self, ts_ns: int, order_id: int, new_order_id: int, price: int, qty: int, instrument: int, kind: int, side: int
     ) -> int:
-        """Run one event given as integers; returns what the book said of it (see Book.apply).
+        """Run one event given as integers; returns the book's answer (see Book.apply).
 
         raises : FeedError if a field cannot hold its value
         """

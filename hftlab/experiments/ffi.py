@@ -8,7 +8,7 @@
 
 Beside them stand a call that does nothing, in Python and across the boundary, and the pure-Python engine, which crosses nothing.
 All are timed from Python, with the loop that calls them; an empty loop is timed, too, and subtracted. Unpacking eight integers
-from a tuple is part of `apply`: whoever calls it has to have them somewhere.
+from a tuple is part of `apply`: the caller has to have them somewhere.
 """
 
 from __future__ import annotations

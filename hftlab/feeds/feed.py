@@ -1,6 +1,6 @@
 """Feed: an immutable stream of messages, as wire bytes or as event records, handed over block by block.
 
-An engine never sees where a feed comes from. A block may end in the middle of a message: whoever drives the engine carries
+An engine never sees where a feed comes from. A block may end in the middle of a message: what drives the engine carries
 the rest into the next one, exactly as with bytes from a socket. Beside the records two columns may stand, aligned with them: when
 the capture received each, and whether it is the last of what the exchange did in one step.
 """

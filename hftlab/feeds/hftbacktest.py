@@ -1,7 +1,7 @@
 """hftbacktest's .npz, both ways: their users' data runs here, and any feed of ours there.
 
 A file holds one array of 64-byte rows: what happened (an event number and flags), when at the exchange and when here (ns), price,
-quantity and, where orders are told apart, the order. Rows are taken in the exchange's order; those that only happen here, later,
+quantity and, where orders are known, the order. Rows are taken in the exchange's order; those that only happen here, later,
 say the same again and are left out. Prices and quantities are floats: the scales of the feed are as fine as the finest of them,
 which takes a pass of its own.
 """

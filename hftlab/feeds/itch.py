@@ -23,7 +23,7 @@ _NAMING = b"RAF"  # types that give a stock locate its name
 class ItchFeed(Feed):
     """ITCH 5.0 from a path or from bytes.
 
-    source  : a path (plain or gzip, told apart by content), or framed bytes, which are copied unless they are `bytes`
+    source  : a path (plain or gzip, distinguished by content), or framed bytes, which are copied unless they are `bytes`
     symbols : keep only messages of these stocks, and those about none (system events)
     raises  : FeedError for what cannot be opened; UnknownName for a symbol the feed does not announce
     """

@@ -2,7 +2,7 @@
 
 A request takes effect between two messages of the feed: behind every message whose time is not later than its own, and never
 inside an exchange event, or, where `after` is given, right behind that message. Everything in it is as the exchange sees it:
-whoever sends adds the latency first.
+the sender adds the latency first.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Shadow:
             self.front_ns = self.arrived_ns
 
     def shrink(self, order_id: int, left: int, ts_ns: int) -> None:
-        """An order at its price has so many shares left; with none it has gone, and everybody behind it moves up."""
+        """An order at its price has `left` shares left; with none it has gone, and everybody behind it moves up."""
         if order_id not in self.ahead:
             return
         if left:
@@ -59,7 +59,7 @@ class Shadow:
             self.front_ns = ts_ns
 
     def clear(self) -> None:
-        """The feed starts its book anew: whoever comes back at this price keeps the place before us."""
+        """The feed starts its book anew: an order that comes back at this price keeps the place before us."""
         self.awaited = self.awaited | self.ahead.keys()
         self.ahead = {}
 

@@ -69,7 +69,7 @@ class Simulator:
     # what the feed does
 
     def apply(self, event: Event) -> int:
-        """Run one message; returns what the book said of it (see Book.apply). One that the book refuses fills nobody."""
+        """Run one message; returns the book's answer (see Book.apply). One that the book refuses fills nobody."""
         ts_ns, order_id, new_order_id, price, qty, instrument, kind, side = event
         self.now_ns = max(self.now_ns, ts_ns)
         place = self.book.locate(order_id) if kind in (_EXECUTE, _CANCEL, _DELETE, _REPLACE, _TRADE) else None

@@ -38,7 +38,7 @@ from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
 TIMEOUT_S, FLOOR = 1.0, 50
 #: The first order behind messages that are given up has waited for ten requests of 50 ms; half of that gives it away, ns.
 GIVEN_UP_NS = 250e6
-#: s of a run with real-time scheduling, of which the system takes a share away from whoever goes on for longer.
+#: s of a run with real-time scheduling, of which the system takes a share away where it goes on for longer.
 MAX_REALTIME_S = 0.6
 
 

@@ -266,7 +266,7 @@ def run_pieces(
 
 
 def check_rounds(rounds: int) -> None:
-    """Raise ConfigError if so many rounds cannot be compared."""
+    """Raise ConfigError for a number of rounds that cannot be compared."""
     check_range("rounds", rounds, MIN_ROUNDS, MAX_ROUNDS)
 
 

@@ -59,10 +59,10 @@ def cpu_info() -> dict[str, str]:
 
 
 def hypervisor(flags: list[str], signature: str = "") -> str:
-    """Name of the hypervisor, "unknown kind" if only its presence is told, "" where none is known of.
+    """Name of the hypervisor, "unknown kind" if only its presence is known, "" where none is known of.
 
     flags     : of /proc/cpuinfo
-    signature : what cpuid calls it, from whoever could ask
+    signature : what cpuid calls it, from a program that could ask
     """
     present = bool(signature or read("sys/hypervisor/type") or "hypervisor" in flags)
     sources = [signature] + [read(path) for path in ("sys/hypervisor/type", f"{_CLOCKSOURCE}/available_clocksource")]

@@ -2,7 +2,7 @@
 
 An order is a quantity in the queue of a level, a level stands in a side, two sides make the book of an instrument. One table
 finds the level of any live order, because references are unique over the whole feed. The exchange has matched already: the book
-only does what it is told, and refuses what cannot be.
+only follows the feed, and refuses what cannot be.
 """
 
 from __future__ import annotations

@@ -49,13 +49,13 @@ def test_info_says_what_could_not_be_read(day: Path, tmp_path: Path, capsys: pyt
 def test_tables_hold_what_the_engine_says(day: Path, tmp_path: Path, backend: str, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["convert", str(day), str(tmp_path / "out"), "--backend", backend, "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
+    report = json.loads(capsys.readouterr().out)
     tables = {path.stem: pl.read_parquet(path) for path in (tmp_path / "out").iterdir()}
-    assert {name: table.height for name, table in tables.items()} == said["rows"]
+    assert {name: table.height for name, table in tables.items()} == report["rows"]
     run = hftlab.Engine(backend, until="book").run(hftlab.load(day), "top")
     assert tables["bbo"].equals(run.frame.select(tables["bbo"].columns))
-    assert (said["messages"], said["faults"], said["crossed"], said["live"]) == (4_000, {}, 0, run.memory["live_orders"])
-    assert tables["depth"]["orders"].sum() == said["live"]
+    assert (report["messages"], report["faults"], report["crossed"], report["live"]) == (4_000, {}, 0, run.memory["live_orders"])
+    assert tables["depth"]["orders"].sum() == report["live"]
     events = hftlab.decode(hftlab.load(day))
     assert tables["trades"].height == np.isin(events["kind"], (2, 6)).sum()
     assert (tables["trades"]["price"] > 0).all()

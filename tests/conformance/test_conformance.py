@@ -53,22 +53,22 @@ class LosesPriority(Book):
     def apply(self, kind: int, instrument: int, side: int, order_id: int, new_order_id: int, price: int, qty: int) -> int:
         before = self.locate(order_id)
         queue = [] if before is None else self.queue(*before[:3])
-        said = super().apply(kind, instrument, side, order_id, new_order_id, price, qty)
-        if kind == Kind.REPLACE and said > 0 and before and before[2] == price and len(queue) > 1:
+        answer = super().apply(kind, instrument, side, order_id, new_order_id, price, qty)
+        if kind == Kind.REPLACE and answer > 0 and before and before[2] == price and len(queue) > 1:
             renamed = [(new_order_id, qty) if number == order_id else (number, left) for number, left in queue]
             self.orders[new_order_id].queue = dict(renamed)
-        return said
+        return answer
 
 
 class FallsBack(Book):
     """What is left of an order after a partial cancel or execution goes to the end of the queue."""
 
     def apply(self, kind: int, instrument: int, side: int, order_id: int, *more: int) -> int:
-        said = super().apply(kind, instrument, side, order_id, *more)
-        if kind in (Kind.CANCEL, Kind.EXECUTE) and said > 0 and order_id in self.orders:
+        answer = super().apply(kind, instrument, side, order_id, *more)
+        if kind in (Kind.CANCEL, Kind.EXECUTE) and answer > 0 and order_id in self.orders:
             queue = self.orders[order_id].queue
             queue[order_id] = queue.pop(order_id)
-        return said
+        return answer
 
 
 class ForgetsCooldown(OrderEntry):
@@ -247,18 +247,18 @@ def test_the_report_as_text_frame_and_dict() -> None:
     frame = report.frame()
     assert frame.columns == ["name", "question", "outcome", "why", "what", "index"]
     assert frame.row(0)[4:] == ("microprice", 1)
-    said = json.loads(json.dumps(report.to_dict()))
-    assert (said["engine"], said["conforms"]) == ("python signal=LastBit", False)
-    assert said["checks"][0]["divergence"]["what"] == "microprice"
+    answer = json.loads(json.dumps(report.to_dict()))
+    assert (answer["engine"], answer["conforms"]) == ("python signal=LastBit", False)
+    assert answer["checks"][0]["divergence"]["what"] == "microprice"
     with pytest.raises(UnknownName):
         report["luck"]
 
 
 def test_conform_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["conformance", BOOK, "--json", "--rounds", "3"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["engine"], said["conforms"]) == ("python book=SortedBook", True)
-    assert said["speed"]["ratio"]["median"] > 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["engine"], answer["conforms"]) == ("python book=SortedBook", True)
+    assert answer["speed"]["ratio"]["median"] > 0
     wrong = tmp_path / "wrong_book.py"
     wrong.write_text(
         "from hftlab.stages.book import Book\n"

@@ -14,7 +14,7 @@ from hftlab.measurement.machine import describe, fingerprint
 
 
 class Point:
-    """An entry point that gives what it is told to."""
+    """An entry point that gives what it was made with."""
 
     def __init__(self, give: object) -> None:
         self.give = give

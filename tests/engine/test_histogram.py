@@ -88,7 +88,7 @@ def test_the_percentile_distribution_is_one_that_other_tools_read() -> None:
         assert row[2] == np.count_nonzero(ns <= row[0])
         assert row[1] == 1 or row[3] == pytest.approx(1 / (1 - row[1]), abs=0.01)
     assert (rows[-1][0], counts[-1]) == (900_000, 2_002)
-    told = dict(pair.split("=") for line in lines if line.startswith("#[") for pair in line[2:-1].split(","))
-    told = {key.strip(): float(value) for key, value in told.items()}
-    assert told["Mean"] == pytest.approx(ns.mean(), abs=1e-3)
-    assert (told["Max"], told["Total count"], told["SubBuckets"]) == (900_000, 2_002, 2_048)
+    header = dict(pair.split("=") for line in lines if line.startswith("#[") for pair in line[2:-1].split(","))
+    header = {key.strip(): float(value) for key, value in header.items()}
+    assert header["Mean"] == pytest.approx(ns.mean(), abs=1e-3)
+    assert (header["Max"], header["Total count"], header["SubBuckets"]) == (900_000, 2_002, 2_048)

@@ -24,8 +24,8 @@ def same(history: BookHistory, index: int) -> None:
         if len(rows):
             last = rows.row(-1, named=True)
             assert snapshot.top == tuple(last[name] for name in ("bid_price", "bid_qty", "ask_price", "ask_qty"))
-            told = np.array([snapshot.signals[name] for name in NAMES])
-            assert told.tobytes() == np.array([last[name] for name in NAMES]).tobytes()
+            values = np.array([snapshot.signals[name] for name in NAMES])
+            assert values.tobytes() == np.array([last[name] for name in NAMES]).tobytes()
 
 
 @pytest.mark.parametrize(("regime", "every"), [("calm", 250), ("burst", 64), ("burst", 9_999)])

@@ -49,7 +49,7 @@ def test_a_run_of_ten_messages_holds_little() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="sets a limit on addresses")
 @pytest.mark.parametrize("mebibytes", [8, 24, 48, 64, 96, 400])
 def test_where_memory_ends_a_run_says_what_it_asked_for(mebibytes: int) -> None:
-    said = output(LIMITED, str(mebibytes), "all" if mebibytes > 8 else "none")
-    assert said.startswith("MemoryError") if mebibytes < 24 else said.startswith(("MemoryError", "120000"))
+    printed = output(LIMITED, str(mebibytes), "all" if mebibytes > 8 else "none")
+    assert printed.startswith("MemoryError") if mebibytes < 24 else printed.startswith(("MemoryError", "120000"))
     if mebibytes == 400:
-        assert said.startswith("120000")
+        assert printed.startswith("120000")

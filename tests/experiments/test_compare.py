@@ -168,7 +168,7 @@ def test_a_variant_is_named_with_its_engine_and_the_naive_one_is_slower(capsys: 
     for word in ("ns/message", "p99.9", "b against a", "A/A control"):
         assert word in text
     assert main([*words, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["rows"][0]["ratio"] > 1.1
-    assert told["outcome"] != "slower"
-    assert told["messages"] == 20_000
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["rows"][0]["ratio"] > 1.1
+    assert printed["outcome"] != "slower"
+    assert printed["messages"] == 20_000

@@ -75,8 +75,8 @@ def test_the_sentences_follow_from_the_numbers(found: FfiOverhead) -> None:
 
 def test_without_rust_there_is_one_clear_sentence(no_rust: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ffi"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("hftlab: error: backend 'rust' is missing")
-    assert len(said.splitlines()) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("hftlab: error: backend 'rust' is missing")
+    assert len(error.splitlines()) == 1
     with pytest.raises(HftlabError, match="has no `noop` to call"):
         hftlab.ffi_overhead(backend="planted")

@@ -108,11 +108,11 @@ def test_rows_join_stamps_and_feed() -> None:
 
 
 def test_the_stage_is_the_one_beyond_its_usual_time_not_the_longest() -> None:
-    told = planted().slow_frame()
-    assert told["index"].to_list() == [40, 43, 90]
-    assert told["stage"].to_list() == ["signal", "order", "tick"]  # 90: the book is longer, but as long as ever
-    assert told["usual_ns"].to_list() == [1_450.0] * 3
-    assert told["share"].to_list() == [90_300 / 91_450, 40_000 / 41_400, 900 / 2_350]
+    slow = planted().slow_frame()
+    assert slow["index"].to_list() == [40, 43, 90]
+    assert slow["stage"].to_list() == ["signal", "order", "tick"]  # 90: the book is longer, but as long as ever
+    assert slow["usual_ns"].to_list() == [1_450.0] * 3
+    assert slow["share"].to_list() == [90_300 / 91_450, 40_000 / 41_400, 900 / 2_350]
 
 
 def test_words_say_where_the_time_went() -> None:

@@ -1,4 +1,4 @@
-"""Is a file read by what is in it, however it is compressed, by whoever knows its format, and can any feed of records be run?"""
+"""Is a file read by what is in it, however it is compressed, by the reader of its format, and can any feed of records be run?"""
 
 import gzip
 import threading

@@ -129,7 +129,7 @@ def test_a_request_comes_after_every_message_of_its_time(backend: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "error"),
     [
         ({"qty": 0}, "request 0: qty must be at least 1, got 0"),
         ({"side": 3}, "request 0: side must be 1 (bid) or 2 (ask), got 3"),
@@ -139,10 +139,10 @@ def test_a_request_comes_after_every_message_of_its_time(backend: str) -> None:
         ({"nonsense": 1}, "request 0: field must be one of time_ns, "),
     ],
 )
-def test_what_cannot_be_asked_for_is_named(row: dict[str, int], said: str) -> None:
+def test_what_cannot_be_asked_for_is_named(row: dict[str, int], error: str) -> None:
     with pytest.raises(ConfigError) as raised:
         requests([{"order_id": 1, "side": 1, "price": 100, "qty": 1, **row}])
-    assert str(raised.value).startswith(said)
+    assert str(raised.value).startswith(error)
 
 
 def test_an_id_is_used_once_in_a_world() -> None:

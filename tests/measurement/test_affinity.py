@@ -1,4 +1,4 @@
-"""Does a placement hold within its block and nowhere else, and is what the system refuses said and not pretended?"""
+"""Does a placement hold within its block and nowhere else, and is what the system refuses reported?"""
 
 import os
 import subprocess
@@ -45,9 +45,9 @@ def test_within_the_block_it_runs_on_that_core_alone() -> None:
         assert os.sched_getaffinity(0) == {CORE}
         assert (place.core, place.priority, place.refused) == (CORE, None, ())
         assert in_force() is place
-        told = fingerprint()
-        assert told["affinity"] == [CORE]
-        assert told["placement"]["core"] == CORE
+        described = fingerprint()
+        assert described["affinity"] == [CORE]
+        assert described["placement"]["core"] == CORE
     assert fingerprint()["placement"] is None
 
 
@@ -127,10 +127,10 @@ def test_throttling_is_told(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> N
     kernel.mkdir(parents=True)
     (kernel / "sched_rt_period_us").write_text("1000000\n")
     monkeypatch.setattr(affinity.system, "ROOT", tmp_path)
-    for runtime, said in (("950000", "at most 95% of each 1 s"), ("-1", ""), ("1000000", "")):
+    for runtime, shown in (("950000", "at most 95% of each 1 s"), ("-1", ""), ("1000000", "")):
         (kernel / "sched_rt_runtime_us").write_text(runtime)
-        assert said in affinity._throttling()
-        assert bool(said) == bool(affinity._throttling())
+        assert shown in affinity._throttling()
+        assert bool(shown) == bool(affinity._throttling())
 
 
 def test_a_walk_over_the_cores_ends_where_it_began() -> None:
@@ -147,9 +147,9 @@ def test_a_walk_over_the_cores_ends_where_it_began() -> None:
 def test_the_commands_say_what_was_refused_and_go_on(refusing: None, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["ffi", "--rounds", "3", "--messages", "100", "--core", str(CORE), "--realtime"]
     assert main(words) == 0
-    said = capsys.readouterr()
-    assert said.err == "hftlab: SCHED_FIFO: not permitted (needs CAP_SYS_NICE, or a limit rtprio of 50)\n"
-    assert f"pinned to core {CORE}" in said.out
+    shown = capsys.readouterr()
+    assert shown.err == "hftlab: SCHED_FIFO: not permitted (needs CAP_SYS_NICE, or a limit rtprio of 50)\n"
+    assert f"pinned to core {CORE}" in shown.out
 
 
 def test_the_commands_refuse_a_core_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -135,8 +135,8 @@ def test_the_clock_of_an_engine_is_what_it_says() -> None:
         clock = "hour glass"
 
     assert clock_of(PythonBackend()).name == "perf_counter_ns"
-    told = clock_of(Measuring())
-    assert (told.kind, told.cost_p50_ns, told.cost.n, told.backwards, told.monotonic) == ("engine", 7.0, READINGS, None, None)
+    own = clock_of(Measuring())
+    assert (own.kind, own.cost_p50_ns, own.cost.n, own.backwards, own.monotonic) == ("engine", 7.0, READINGS, None, None)
     silent = clock_of(Silent())
     assert silent.name == "hour glass"
     assert "perf_counter_ns" in silent.reads
@@ -166,7 +166,7 @@ def test_the_spin_sees_every_gap(engine: str) -> None:
 
 
 def test_the_spin_counts_what_is_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {
+    measured = {
         "ns": [20, 30, 50_000],
         "counts": [999_000, 900, 100],
         "watched_ns": 1e9,
@@ -174,7 +174,7 @@ def test_the_spin_counts_what_is_planted(monkeypatch: pytest.MonkeyPatch) -> Non
         "long": 100,
         "max_ns": 60_000,
     }
-    monkeypatch.setattr("hftlab.measurement.noise._python_spin", lambda *_: told)
+    monkeypatch.setattr("hftlab.measurement.noise._python_spin", lambda *_: measured)
     seen = jitter(1.0, engine="python")
     assert isinstance(seen, Jitter)
     assert seen.percentiles == {"p50": 20.0, "p90": 20.0, "p95": 20.0, "p99": 20.0, "p99.9": 20.0, "p99.99": 30.0}

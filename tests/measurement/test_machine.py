@@ -164,12 +164,12 @@ def test_the_commit_is_that_of_the_checkout(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("1")
     subprocess.run([*git, "add", "file"], check=True)
     subprocess.run([*git, "commit", "-qm", "one"], check=True)
-    said = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    assert machine._commit(tmp_path) == (said, False)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    assert machine._commit(tmp_path) == (commit, False)
     (tmp_path / "untracked").write_text("1")
-    assert machine._commit(tmp_path) == (said, False)
+    assert machine._commit(tmp_path) == (commit, False)
     (tmp_path / "file").write_text("2")
-    assert machine._commit(tmp_path) == (said, True)
+    assert machine._commit(tmp_path) == (commit, True)
     (tmp_path / "below").mkdir()
     assert machine._commit(tmp_path / "below") == ("unknown", None)  # a repository of somebody else's
 

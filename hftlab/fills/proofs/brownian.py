@@ -1,4 +1,4 @@
-"""The limit that is known in closed form: what latency costs whoever sells by a limit order while the price is a Brownian motion.
+"""The limit that is known in closed form: what latency costs the seller by a limit order while the price is a Brownian motion.
 
 Moallemi and Saglam (Operations Research 61(5), 2013): buyers who will pay up to a premium `delta` over the price come now and
 then. A seller asks S + u and can only follow the price S after `dt`. In that time S moves by X, normal with s = sigma sqrt(dt):

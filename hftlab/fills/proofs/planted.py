@@ -137,7 +137,7 @@ def ask(feed: EventFeed, latencies: Any, seed: int, backend: str = "auto") -> La
 
 
 def same_against_same(seeds: int = 100, births: int = 300, backend: str = "auto") -> int:
-    """A/A: how many of so many pairs of draws of one latency come out as "no difference seen" in every metric."""
+    """A/A: of a number of pairs of draws of one latency, how many come out as "no difference seen" in every metric."""
     same = 0
     for seed in range(seeds):
         pair = {name: exponential(name, 50_000.0) for name in ("one draw", "another")}

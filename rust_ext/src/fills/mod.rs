@@ -2,7 +2,7 @@
 //! right; the fills are identical.
 //!
 //! The reference remembers who is ahead of each of ours, by id. Here every order of the feed knows the number of the message that
-//! brought it, and whoever is older than ours stands ahead of it: an order that leaves costs nothing, whatever number of ours it was
+//! brought it, and what is older than ours stands ahead of it: an order that leaves costs nothing, whatever number of ours it was
 //! ahead of.
 
 mod records;
@@ -197,7 +197,7 @@ impl Simulator {
         }
     }
 
-    /// An order has left its price: whoever of ours had it as the last one ahead is at the front now.
+    /// An order has left its price: an order of ours that had it as the last one ahead is at the front now.
     fn leave(&mut self, gone: Place, ts_ns: u64) {
         let sides = &mut self.resting[gone.instrument as usize];
         let cleared = sides.cleared;

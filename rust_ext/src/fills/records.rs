@@ -47,7 +47,7 @@ pub enum State {
     Expired = 4,
 }
 
-/// One request; see `REQUEST_DTYPE`. Where it stands among the messages is said beside it.
+/// One request; see `REQUEST_DTYPE`. Where it stands among the messages is given beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// When it is at the exchange; 0: when it is its turn.
@@ -137,7 +137,7 @@ pub struct Shadow {
     pub order_id: u64,
     /// Limit, price units.
     pub price: i64,
-    /// Messages that came before it: whoever is older stands ahead of it.
+    /// Messages that came before it: what is older stands ahead of it.
     pub since: u64,
     /// When it came.
     pub arrived_ns: u64,
