@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ TOP_FOLDERS = "|".join(["work", "root", "home", "Users", "tmp", "opt"])
 MACHINE_PATH = re.compile(rf"(?<![\w.\-])/(?:{TOP_FOLDERS})/\w")
 
 
+@cache
 def stored(pair: Path):
-    """The notebook beside `pair`."""
+    """The notebook beside `pair`, read once."""
     return nbformat.read(pair.with_suffix(".ipynb"), as_version=4)
 
 

@@ -2,15 +2,15 @@
 
 import copy
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from lab import browser
+from lab import chromium as executable
 
 import hftlab
 from hftlab.cli.main import main
@@ -262,18 +262,8 @@ def test_the_command_measures_and_writes(
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A browser; it must be there in CI, where `.ci/run` installs it."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None and os.environ.get("CI") and os.environ.get("HFTLAB_REQUIRE_RUST") == "1":
-        pytest.fail("there is no chromium to open the report with", pytrace=False)
-    if found is None:
-        pytest.skip("there is no chromium to open the report with")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright, which drives the browser, is not installed")
-    options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"]
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=found, headless=True, args=options)
-        yield browser
-        browser.close()
+    with browser(executable()) as found:
+        yield found
 
 
 def opened(browser: Any, path: Path, width: int, **more: Any) -> tuple[Any, list[str], list[str]]:
