@@ -14,10 +14,11 @@
 # %% [markdown]
 # # 05 Crossing into Rust
 #
-# **What does a call from Python into Rust cost?** About 55 minutes with the exercises. Afterwards you will be able to
+# **What does a call from Python into Rust cost?** About 75 minutes with the exercises. Afterwards you will be able to
 #
 # - measure the cost of a call from Python into compiled code, and the share of the FFI boundary in it,
 # - choose between a call per message, chunks and whole buffers, and find the size from which one pays,
+# - write a loop in Rust and call it from Python,
 # - name the costs that a faithful port into a fast language still has: those of its data structures.
 
 # %% tags=["parameters"]
@@ -325,6 +326,69 @@ print(f"a call per message does not wait, and costs {ns['message', 'book', 1]:,.
 claim("the wait of the first message / the cost of a call of its own", wait_ns / ns["message", "book", 1], above=10)
 
 # %% [markdown]
+# ## Exercise 05.3: the loop in Rust
+#
+# *Medium, 20 minutes.* Now on the other side of the boundary. Write `fn shares(data: &[u8]) -> u64`: the shares of all add orders
+# in a buffer of framed messages. The frame is there: it reads the length of a message (two bytes, most significant first) and
+# goes from one message to the next. An add order has the type `A` or `F` in its first byte, and its shares in bytes 20 to 23. The
+# last message may be torn: then it does not count.
+#
+# `RustFunction` gives the text to the compiler, `rustc -O`, and calls the library through `ctypes` with the address and the
+# length of the bytes: what a binding does. It runs in a process of its own, where a panic is a message and an endless loop is
+# stopped. It must be at least 20 times as fast as the same loop in Python. Without the Rust toolchain the check says so.
+
+# %%
+from course.rust_function import RustFunction, rustc
+
+source = """
+fn shares(data: &[u8]) -> u64 {
+    let mut sum = 0;
+    let mut at = 0;
+    while at + 2 <= data.len() {
+        let size = u16::from_be_bytes([data[at], data[at + 1]]) as usize;
+        // your lines: what if the message is torn? is it an add? how many shares?
+        sum += size as u64 - size as u64;
+        at += 2 + size;
+    }
+    sum
+}
+"""
+
+# %% tags=["nbval-check-output"]
+answer = check("05.3", RustFunction(source, "shares"))
+assert not answer
+print(str(answer).splitlines()[0])
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# `let message = &data[at + 2..at + 2 + size];` panics where the buffer ends before; `data.get(at + 2..at + 2 + size)` is `None`
+# there, and `let Some(message) = ... else { break };` leaves the loop. `u32::from_be_bytes` takes an array of four bytes, and
+# `message[20..24].try_into().unwrap()` is one. A sum of `u32` overflows: `u64::from(...)`.
+#
+# </details>
+
+# %% jupyter={"source_hidden": true} tags=["solution", "nbval-ignore-output"]
+solution = """
+fn shares(data: &[u8]) -> u64 {
+    let mut sum = 0;
+    let mut at = 0;
+    while at + 2 <= data.len() {
+        let size = u16::from_be_bytes([data[at], data[at + 1]]) as usize;
+        let Some(message) = data.get(at + 2..at + 2 + size) else { break };
+        if let Some(b'A' | b'F') = message.first() {
+            sum += u64::from(u32::from_be_bytes(message[20..24].try_into().unwrap()));
+        }
+        at += 2 + size;
+    }
+    sum
+}
+"""
+answer = check("05.3", RustFunction(solution, "shares"))
+assert answer or rustc() is None, answer
+print(str(answer).splitlines()[0], str(answer).splitlines()[-1], sep="\n")
+
+# %% [markdown]
 # ## Takeaway
 #
 # - The FFI boundary costs about one function call; conversions cost more ([The FFI boundary](#The-FFI-boundary)), and NumPy
@@ -334,6 +398,8 @@ claim("the wait of the first message / the cost of a call of its own", wait_ns /
 #   For **live** trading a chunk is latency ([Exercise 05.2: how large must a chunk
 #   be?](#Exercise-05.2:-how-large-must-a-chunk-be?)): there the whole path from the wire to the order must be on one side of the
 #   boundary.
+# - One call that loops in Rust is worth many calls
+#   ([Exercise 05.3: the loop in Rust](#Exercise-05.3:-the-loop-in-Rust)).
 # - A port removes the interpreter ([The naive port](#The-naive-port)). The structures stay
 #   ([The costs that the naive port still has](#The-costs-that-the-naive-port-still-has)), and the next lessons change those.
 #

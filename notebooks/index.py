@@ -22,6 +22,7 @@
 
 # %% tags=["nbval-check-output"]
 from course import course
+from course.latency_map import latency_map
 
 import hftlab
 from hftlab import charts
@@ -44,7 +45,20 @@ course()
 # - **The course:** from 00 to the end. Each lesson predicts, measures, and changes one thing; the later ones use words of the
 #   earlier ones.
 #
-# ## The map
+# ## What things cost
+#
+# From a load out of the first cache to a network and back, on one axis, in powers of ten. The engines, the memory and the system
+# are measured now, on this machine; round trips through the network need root, and are stored; three figures are published ones.
+# Where does a message spend its time, and which of these costs can be left out? The number beside a dot is the lesson about it.
+
+# %% tags=["nbval-ignore-output"]
+costs = latency_map()
+costs.plot()
+
+# %% [markdown]
+# `print(costs)` shows it as a table.
+#
+# ## The path of a message
 #
 # The four stages have the same names everywhere: in folders, in Python, in Rust, in every chart.
 #

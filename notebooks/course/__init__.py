@@ -9,6 +9,7 @@ lesson01.py        and so on: the exercises of one lesson
 legacy_method.py   the measuring method of the project's first table; legacy_workload.py and legacy_chart.py belong to it
 steps.py           engines in a row, each with one thing changed
 factorial.py       every combination of optimisations; waterfall.py: as a widget; lower_bound.py: what a message must cost
+rust_function.py   a function of the learner's in Rust; latency_map.py: the chart of the landing page
 amdahl.py          Amdahl's law both ways round, and its chart
 fake_server.py     a server of known service times; level_counter.py, loss.py, naive_book.py: material of lessons 08, 09, 04
 """

@@ -1,4 +1,4 @@
-"""The exercises of lesson 05: messages in chunks, and how large a chunk must be."""
+"""The exercises of lesson 05: messages in chunks, how large a chunk must be, and a loop in Rust."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from course.exercise import Step, exercise
+from course.rust_function import RustFunction
 from hftlab.engine.engine import Engine, synthetic
 from hftlab.experiments.ffi import Traffic
 from hftlab.measurement.paired import gc_paused
@@ -106,3 +107,59 @@ def size(answer: Callable[[float, float, float, float], tuple[int, float]]) -> I
         got, waits = answer(call_ns, message_ns, share, per_second)
         yield Step.expect("chunk", got, chunk, f"{given}; messages in a chunk")
         yield Step.expect("wait", round(waits), wait_ns, f"{given}; the first of them waits, ns")
+
+
+#: Both letters of an add; F also names who quotes, behind what A has.
+_ADDS, _SHARES = b"AF", slice(20, 24)
+LOOP_FASTER = 20.0  # times as fast as the same loop in Python
+
+
+def shares_added(data: bytes) -> int:
+    """The shares of all whole add orders in framed messages: the loop of exercise 05.3, in Python."""
+    total, at, from_bytes = 0, 0, int.from_bytes
+    while (end := at + 2 + from_bytes(data[at : at + 2], "big")) <= len(data) and end > at + 2:
+        message = data[at + 2 : end]
+        if message[0] in _ADDS:
+            total += from_bytes(message[_SHARES], "big")
+        at = end
+    return total
+
+
+def framed_add(letter: bytes, shares: int) -> bytes:
+    """An add order, all zero but its letter and its shares, with its length before it."""
+    message = letter + bytes(19) + shares.to_bytes(4, "big") + bytes(12 + 4 * (letter == b"F"))
+    return len(message).to_bytes(2, "big") + message
+
+
+@exercise("05.3", "The loop in Rust", minutes=20, seconds=180.0)
+def rust_loop(answer: Callable[[bytes], int]) -> Iterator[Step]:
+    """`answer(data)`: the shares of all add orders (A and F) in framed messages; the last one may be torn."""
+    day = b"".join(Traffic(synthetic("calm", _TIMED, seed=7)).chunks(1))
+    large = framed_add(b"A", 4_000_000_000) * 3
+    cases = {
+        "one add of 100 shares": framed_add(b"A", 100),
+        "an add that names who quotes (F)": framed_add(b"F", 300) + framed_add(b"A", 5),
+        "a delete between two adds": framed_add(b"A", 1) + (19).to_bytes(2, "big") + b"D" + bytes(18) + framed_add(b"A", 2),
+        "no message": b"",
+        "more shares than 32 bits hold": large,
+        f"{_TIMED:,} messages of a generated feed": day,
+    }
+    for what, data in cases.items():
+        yield Step.expect("correct", answer(data), shares_added(data), f"{what}; shares added")
+    for cut in (1, 2, 3, 20, 37):
+        data = framed_add(b"A", 700) + framed_add(b"A", 900)[:cut]
+        yield Step.expect("torn", answer(data), 700, f"an add of 700 shares, then the first {cut} bytes of another; shares added")
+    ours = answer.timed(day, 20)[1] if isinstance(answer, RustFunction) else _quickest(answer, day)
+    times = _quickest(shares_added, day) / ours
+    message = f"{times:.0f} times as fast as the loop in Python; it must be at least {LOOP_FASTER:.0f}"
+    yield Step.claim("faster", times >= LOOP_FASTER, message)
+
+
+def _quickest(call: Callable[[bytes], int], data: bytes) -> int:
+    """The fastest of five calls, ns."""
+    out = []
+    for _ in range(5):
+        start = perf_counter_ns()
+        call(data)
+        out.append(perf_counter_ns() - start)
+    return min(out)

@@ -42,7 +42,7 @@ LESSONS = (
     Lesson("02", "Reading the market", "How do the messages of an exchange become a book?", 60, "02_reading_the_market.ipynb"),
     Lesson("03", "Where the time goes", "Which line of the Python engine is the hot one?", 60, "03_where_the_time_goes.ipynb"),
     Lesson("04", "The fallback, tuned", "How far does pure Python go?", 60, "04_the_fallback_tuned.ipynb"),
-    Lesson("05", "Crossing into Rust", "What does a call from Python into Rust cost?", 55, "05_crossing_into_rust.ipynb"),
+    Lesson("05", "Crossing into Rust", "What does a call from Python into Rust cost?", 75, "05_crossing_into_rust.ipynb"),
     Lesson("06", "Order-book structures", "Which structure wins, where, and why?", 70, "06_order_book_structures.ipynb"),
     Lesson("07", "Memory", "What do allocations do to the tail?", 55, "07_memory.ipynb"),
     Lesson("08", "Signals", "How can an engine compute less and give the same bits?", 65, "08_signals.ipynb"),

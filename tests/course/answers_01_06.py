@@ -13,6 +13,8 @@ import polars as pl
 from course import lesson01
 from course.amdahl import speed_up
 from course.lesson04 import piecemeal
+from course.lesson05 import shares_added
+from course.rust_function import RustFunction
 
 from hftlab import Kind
 from hftlab.experiments.open_loop import response_ns
@@ -192,6 +194,29 @@ def size(call_ns: float, message_ns: float, share: float, per_second: float, up:
     return chunk, (chunk - 1) * 1e9 / per_second
 
 
+WHOLE = "if at + 2 + size > data.len() { break; }"
+
+
+def shares(add: str = "matches!(data[at + 2], b'A' | b'F')", torn: str = WHOLE, total: str = "u64") -> RustFunction:
+    return RustFunction(
+        f"""fn shares(data: &[u8]) -> u64 {{
+    let (mut sum, mut at): ({total}, usize) = (0, 0);
+    while at + 2 <= data.len() {{
+        let size = u16::from_be_bytes([data[at], data[at + 1]]) as usize;
+        {torn}
+        if size > 0 && {add} {{
+            let from = at + 22;
+            sum = sum.wrapping_add(u32::from_be_bytes([data[from], data[from + 1], data[from + 2], data[from + 3]]) as {total});
+        }}
+        at += 2 + size;
+    }}
+    sum as u64
+}}
+""",
+        "shares",
+    )
+
+
 # 06, order-book structures
 
 
@@ -268,6 +293,7 @@ RIGHT: dict[str, Any] = {
     "04.2": one_unpack,
     "05.1": chunked,
     "05.2": size,
+    "05.3": shares(),
     "06.1": Ladder,
     "06.2": crossing,
 }
@@ -315,6 +341,12 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("05.1", breaks_messages, "correct", "of which"),
     ("05.2", lambda *given: size(*given, up=int), "chunk", "142, expected 143"),
     ("05.2", lambda c, m, s, r: (size(c, m, s, r)[0], size(c, m, s, r)[0] * 1e9 / r), "wait", "100000, expected 99000"),
+    ("05.3", shares(add="true"), "correct", "a delete between two adds"),
+    ("05.3", shares(add="data[at + 2] == b'A'"), "correct", "an add that names who quotes (F)"),
+    ("05.3", shares(total="u32"), "correct", "more shares than 32 bits hold"),
+    ("05.3", shares(torn=""), "correct", "shares panicked: "),
+    ("05.3", shares(add="data[at + 2] == 'A'"), "correct", "it does not compile: line 6:"),
+    ("05.3", shares_added, "faster", "times as fast as the loop in Python; it must be at least 20"),
     ("06.1", Minimum, "faster", "2,048 levels"),
     ("06.1", Searching, "tail", "one level, in the last slot"),
     ("06.1", Clamping, "correct", "a price below the window"),

@@ -9,14 +9,17 @@ import answers_13_14
 import pytest
 from course import check, course
 from course.exercise import exercises
+from course.rust_function import rustc
 
 RIGHT = {**answers_01_06.RIGHT, **answers_07_09.RIGHT, **answers_10_12.RIGHT, **answers_13_14.RIGHT}
 WRONG = [*answers_01_06.WRONG, *answers_07_09.WRONG, *answers_10_12.WRONG, *answers_13_14.WRONG]
 NEEDS_RUST = {"05.1", "07.1", "12.2"}
+needs_compiler = pytest.mark.skipif(rustc() is None, reason="rustc is not installed")
 
 
 def marked(number: str, *values: Any, name: str) -> Any:
-    return pytest.param(number, *values, id=f"{number} {name}", marks=[pytest.mark.rust] if number in NEEDS_RUST else [])
+    marks = [pytest.mark.rust] * (number in NEEDS_RUST) + [needs_compiler] * (number == "05.3")
+    return pytest.param(number, *values, id=f"{number} {name}", marks=marks)
 
 
 def name_of(answer: Any) -> str:
