@@ -86,9 +86,10 @@ def _recorded(engine: Engine, feed: Feed, record: Record, given: Given) -> Run:
 
 
 def _frame(columns: dict[str, Any]) -> pl.DataFrame:
+    import numpy as np
     import polars as pl
 
-    return pl.DataFrame(columns)
+    return pl.DataFrame({name: np.ascontiguousarray(column) for name, column in columns.items()})
 
 
 def _schema() -> dict[str, Any]:

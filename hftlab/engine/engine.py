@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hftlab.engine.recording import with_signals
 from hftlab.engine.run import Run
 from hftlab.engine.session import Backend, Session, resolve
 from hftlab.engine.variants import AXES, setting
@@ -162,7 +163,7 @@ class Engine:
                 stopped = step
                 if feed.warm_up and session.messages == feed.warm_up:
                     filled = session.counters()
-                _hand_over(session, rows)
+                _hand_over(session, rows)  # after each block: what was written is still in the caches
         except FeedError as error:
             stopped = error
         _hand_over(session, rows)
@@ -208,7 +209,7 @@ def _drive_events(feed: Feed, session: Session) -> Iterator[Stop | None]:
 def _hand_over(session: Session, rows: Callable[[Columns], object] | None) -> None:
     """Give away the rows so far, if somebody takes them; an engine that cannot part with them keeps them to the end."""
     if rows is not None and hasattr(session, "take_rows"):
-        rows(session.take_rows())
+        rows(with_signals(session.take_rows()))
 
 
 def _error(problem: Problem, base: int, feed: Feed, run: Run) -> FeedError | FaultError:

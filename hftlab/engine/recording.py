@@ -46,6 +46,16 @@ def columns(rows: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
     return {name: rows[name] for name in rows.dtype.names or ()}
 
 
+def with_signals(recorded: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+    """Recorded columns with those of the signals: an engine that ends at the book may leave out that they have no values.
+
+    A column that is added takes no memory: it is one value, (n,) f64 with a stride of 0.
+    """
+    n = len(recorded["index"])
+    none = {name: np.broadcast_to(np.float64(value), n) for name, value in zip(NAMES, NO_VALUES, strict=True)}
+    return {**recorded, **{name: column for name, column in none.items() if name not in recorded}}
+
+
 class Rows:
     """Rows of ROW_DTYPE, packed one after the other."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hftlab.engine.recording import with_signals
 from hftlab.engine.session import Counters, Session, SessionResult
 from hftlab.engine.timing import Capture, Histogram
 from hftlab.errors import check_choice, check_whole
@@ -73,7 +74,7 @@ class Run(Result):
         self.order_stream: bytes = result["order_stream"]
         self.memory: dict[str, int] = result["memory"]
         self.latency = _after(result["latency"], self.messages - self.warm_up)
-        self.columns = result["columns"]
+        self.columns = with_signals(result["columns"])
         self.histograms = _histograms(result, settings.keep)
         slowest = result.get("slowest")
         offset = self.warm_up if _stamped_rows(result) <= self.messages - self.warm_up else 0

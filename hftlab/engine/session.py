@@ -54,7 +54,7 @@ class SessionResult(Counters, Timings):
     fault_index: Sequence[int]  # of the first 100 refusals: message number,
     fault_reason: Sequence[int]  # Fault,
     fault_events: Events  # and record
-    columns: dict[str, Column]  # the fields of ROW_DTYPE; rows as Settings.record asks
+    columns: dict[str, Column]  # the fields of ROW_DTYPE, rows as Settings.record asks; until tick or book the signals may lack
     orders: dict[str, Column]  # the fields of ORDER_DTYPE, (k,) each
     order_stream: bytes  # 47 k bytes: the Enter Orders
 

@@ -11,10 +11,10 @@ where F_LAST is set.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - it is a class
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hftlab.events import EVENT_DTYPE, Events, Kind, Side
 from hftlab.feeds.feed import Chunk
 from hftlab.feeds.records import MODIFY, MOST_SYMBOLS, RecordFeed, orders
+from hftlab.feeds.source import rust
 
 VERSIONS = (1, 2, 3)
 PRICE_SCALE = 10**9
@@ -92,6 +93,18 @@ class Metadata(NamedTuple):
     names: dict[int, str]
 
 
+class Run(NamedTuple):
+    """mbo records of one length, one after the other."""
+
+    data: memoryview
+    size: int
+
+    @property
+    def records(self) -> Events:
+        """(n,) of the fields of MBO_DTYPE, without a copy."""
+        return np.frombuffer(self.data, _padded(self.size))
+
+
 class DbnFeed(RecordFeed):
     """One DBN file of schema mbo; `metadata` says what it holds. Instruments are numbered as the metadata lists them."""
 
@@ -100,16 +113,16 @@ class DbnFeed(RecordFeed):
 
     def _open(self) -> None:
         self.metadata = self._metadata()
-        self._numbers = {number: index for index, number in enumerate(self.metadata.names, start=1)}
+        self.numbers = {number: index for index, number in enumerate(self.metadata.names, start=1)}
         self._names = ["", *self.metadata.names.values()]
         self._check_count(0)
-        if not self._numbers:
+        if not self.numbers:
             self._learn()
 
     def _learn(self) -> None:
         """Number the instruments that no mapping names."""
-        for _, records in self._runs():
-            self._number(records)
+        for run in self._runs():
+            self.number(run.records["instrument"])
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -117,57 +130,55 @@ class DbnFeed(RecordFeed):
         return tuple(self._names)
 
     def _records(self) -> Iterator[Chunk]:
-        state = orders()
-        for _, records in self._runs():
-            events = self._events(records)
-            state.resolve(events, (records["action"] == ord("M")).astype(np.uint8) * np.uint8(MODIFY))
-            yield Chunk(events, records["ts_recv"].copy(), records["flags"] & F_LAST != 0)
+        extension = rust()
+        decoder = _RustDecoder(self, extension) if extension else _Decoder(self)
+        return map(decoder.decode, self._runs())
 
-    def _events(self, records: Events) -> Events:
-        events = np.zeros(len(records), EVENT_DTYPE)
-        events["kind"], events["side"] = _KINDS[records["action"]], _SIDES[records["side"]]
-        events["ts_ns"], events["order_id"], events["qty"] = records["ts_event"], records["order_id"], records["size"]
-        events["price"] = np.where((records["price"] == _UNDEFINED) | (records["action"] == ord("R")), 0, records["price"])
-        events["instrument"] = self._number(records)
-        return events
+    def number(self, ids: NDArray[np.uint32]) -> NDArray[np.uint16]:
+        """Our numbers of (n,) instruments of the venue; those that have none yet get the next ones.
 
-    def _number(self, records: Events) -> NDArray[np.uint16]:
-        """Our number of each record's instrument."""
-        if not len(records):
+        raises : FeedError for more instruments than a feed can have
+        """
+        if not len(ids):
             return np.empty(0, np.uint16)
-        ids = records["instrument"]
         known, inverse = (ids[:1], np.zeros(len(ids), np.intp)) if (ids == ids[0]).all() else np.unique(ids, return_inverse=True)
         for number in known.tolist():
-            if number not in self._numbers:
-                self._numbers[number] = len(self._names)
+            if number not in self.numbers:
+                self.numbers[number] = len(self._names)
                 self._names.append(str(number))
         self._check_count(0)
-        return np.array([self._numbers[number] for number in known.tolist()], np.uint16)[inverse]
+        return np.array([self.numbers[number] for number in known.tolist()], np.uint16)[inverse]
 
     def _check_count(self, offset: int) -> None:
         if len(self._names) - 1 > MOST_SYMBOLS:
             raise self._wrong(offset, f"a feed must have at most {MOST_SYMBOLS:,} instruments, got {len(self._names) - 1:,}")
 
-    def _runs(self) -> Iterator[tuple[int, Events]]:
-        """(offset, mbo records) in runs of one length; records of another kind are counted and left out."""
+    def _runs(self) -> Iterator[Run]:
+        """mbo records in runs of one length; records of another kind are counted and left out."""
         rest, offset = b"", self.metadata.records_at
         for block in _beyond(offset, self._source.blocks()):
-            data, at = rest + block, 0
-            while len(data) - at >= _HEADER_BYTES:
-                size, rtype = data[at] * 4, data[at + 1]
-                least = _MBO_BYTES if rtype == _MBO else _HEADER_BYTES
-                if size < least:
-                    raise self._wrong(offset + at, f"a record of type 0x{rtype:02x} must be at least {least} bytes, got {size}")
-                if not (count := _run_length(data, at, size)):
-                    break
-                if rtype == _MBO:
-                    yield offset + at, np.frombuffer(data, _padded(size), count, at)
-                else:
-                    self.skipped[f"records of type 0x{rtype:02x} are no orders"] += count
-                at += count * size
-            rest, offset = data[at:], offset + at
+            for data in _pieces(rest, block):
+                used = yield from self._runs_in(data, offset)
+                rest, offset = bytes(data[used:]), offset + used
         if rest:
             raise self._wrong(offset, f"cut off inside a record, {len(rest)} bytes of it are left")
+
+    def _runs_in(self, data: memoryview, offset: int) -> Generator[Run, None, int]:
+        """Those in a block that stands at an offset. Returns the bytes that were whole records."""
+        at = 0
+        while len(data) - at >= _HEADER_BYTES:
+            size, rtype = data[at] * 4, data[at + 1]
+            least = _MBO_BYTES if rtype == _MBO else _HEADER_BYTES
+            if size < least:
+                raise self._wrong(offset + at, f"a record of type 0x{rtype:02x} must be at least {least} bytes, got {size}")
+            if not (count := _run_length(data[at:], size)):
+                break
+            if rtype == _MBO:
+                yield Run(data[at : at + count * size], size)
+            else:
+                self.skipped[f"records of type 0x{rtype:02x} are no orders"] += count
+            at += count * size
+        return at
 
     def _metadata(self) -> Metadata:
         head = bytearray()
@@ -191,6 +202,37 @@ class DbnFeed(RecordFeed):
             name = _SCHEMAS[schema] if schema < len(_SCHEMAS) else f"number {schema}"
             raise self._wrong(_PREAMBLE.size + 16, f"the schema must be mbo, the only one with orders, got {name}")
         return metadata
+
+
+class _Decoder:
+    """Records as events: the reference."""
+
+    def __init__(self, feed: DbnFeed) -> None:
+        self._feed, self._orders = feed, orders()
+
+    def decode(self, run: Run) -> Chunk:
+        records = run.records
+        events = np.zeros(len(records), EVENT_DTYPE)
+        events["kind"], events["side"] = _KINDS[records["action"]], _SIDES[records["side"]]
+        events["ts_ns"], events["order_id"], events["qty"] = records["ts_event"], records["order_id"], records["size"]
+        events["price"] = np.where((records["price"] == _UNDEFINED) | (records["action"] == ord("R")), 0, records["price"])
+        events["instrument"] = self._feed.number(records["instrument"])
+        self._orders.resolve(events, (records["action"] == ord("M")).astype(np.uint8) * np.uint8(MODIFY))
+        return Chunk(events, records["ts_recv"].copy(), records["flags"] & F_LAST != 0)
+
+
+class _RustDecoder:
+    """The same, by the extension."""
+
+    def __init__(self, feed: DbnFeed, extension: Any) -> None:
+        self._feed, self._decoder = feed, extension.DbnDecoder()
+        self._decoder.number(list(feed.numbers.items()))
+
+    def decode(self, run: Run) -> Chunk:
+        if ids := self._decoder.unnumbered(run.data, run.size):
+            new = np.array(ids, np.uint32)
+            self._decoder.number(list(zip(ids, self._feed.number(new).tolist(), strict=True)))
+        return Chunk(*self._decoder.decode(run.data, run.size))
 
 
 def _parse(version: int, body: memoryview) -> Metadata:
@@ -233,12 +275,23 @@ def _padded(size: int) -> np.dtype[np.void]:
     return np.dtype([*((name, MBO_DTYPE[name]) for name in MBO_DTYPE.names or ()), ("more", f"V{size - _MBO_BYTES}")])
 
 
-def _run_length(data: bytes, at: int, size: int) -> int:
-    """How many whole records from `at` on have the length and the type of the first."""
-    count = (len(data) - at) // size
-    heads = np.frombuffer(data, np.uint8, count * size, at).reshape(count, size)[:, :2]
+def _run_length(data: memoryview, size: int) -> int:
+    """How many whole records from the start have the length and the type of the first."""
+    if extension := rust():
+        return int(extension.dbn_run_length(data, size))
+    count = len(data) // size
+    heads = np.frombuffer(data, np.uint8, count * size).reshape(count, size)[:, :2]
     other = (heads != heads[:1]).any(axis=1)
     return int(other.argmax()) if other.any() else count
+
+
+def _pieces(rest: bytes, block: bytes) -> Iterator[memoryview]:
+    """A block behind the beginning of a record: that record alone, and what follows it, without a copy."""
+    missing = max(rest[0] * 4, _HEADER_BYTES) - len(rest) if rest else 0
+    if rest:
+        yield memoryview(rest + block[:missing])
+    if missing < len(block):
+        yield memoryview(block)[missing:]
 
 
 def _beyond(skip: int, blocks: Iterator[bytes]) -> Iterator[bytes]:

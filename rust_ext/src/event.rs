@@ -31,8 +31,12 @@ macro_rules! record {
             }
 
             /// Append the record's bytes.
+            #[inline]
             pub fn write_to(&self, out: &mut Vec<u8>) {
-                $(out.extend_from_slice(&self.$field.to_le_bytes());)*
+                let mut bytes = [0; $size];
+                $(bytes[std::mem::offset_of!($name, $field)..][..size_of::<$type>()]
+                    .copy_from_slice(&self.$field.to_le_bytes());)*
+                out.extend_from_slice(&bytes);
             }
         }
     };

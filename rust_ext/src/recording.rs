@@ -1,7 +1,6 @@
 //! The rows of a run, column by column, so that they can be handed to NumPy without a copy.
 
 use crate::book::Top;
-use crate::event::Event;
 use crate::signal::{self, Values};
 
 /// Which rows are kept.
@@ -18,6 +17,8 @@ pub enum Mode {
 /// Columns of `Run.frame`, all of one length: a row is the state after one message.
 pub struct Recorder {
     mode: Mode,
+    /// Whether rows have signals: those of a run that ends at the book do not.
+    signals: bool,
     /// Message number, the first of the run being 0.
     pub index: Vec<u64>,
     /// The event's time in nanoseconds, as the feed counts them.
@@ -32,15 +33,16 @@ pub struct Recorder {
     pub ask_price: Vec<i64>,
     /// Shares at the best ask, 0 where there is none.
     pub ask_qty: Vec<u64>,
-    /// The nine signals in the order of `signal::Values`, NaN where one has no value yet.
+    /// The nine signals in the order of `signal::Values`, NaN where one has no value yet; empty where rows have none.
     pub values: [Vec<f64>; signal::NAMES.len()],
 }
 
 impl Recorder {
     /// No rows yet.
-    pub fn new(mode: Mode) -> Self {
+    pub fn new(mode: Mode, signals: bool) -> Self {
         Recorder {
             mode,
+            signals,
             index: Vec::new(),
             ts_ns: Vec::new(),
             instrument: Vec::new(),
@@ -64,24 +66,42 @@ impl Recorder {
             ready(&mut self.bid_qty, messages, all);
             ready(&mut self.ask_price, messages, all);
             ready(&mut self.ask_qty, messages, all);
-            self.values.iter_mut().for_each(|column| ready(column, messages, all));
+            if self.signals {
+                self.values.iter_mut().for_each(|column| ready(column, messages, all));
+            }
         }
+    }
+
+    /// Whether rows have signals.
+    pub fn signals(&self) -> bool {
+        self.signals
     }
 
     /// Add a row.
     #[inline]
-    pub fn push(&mut self, index: u64, event: &Event, top: &Top, values: &Values) {
+    pub fn push(&mut self, index: u64, ts_ns: u64, instrument: u16, top: &Top, values: &Values) {
         self.index.push(index);
-        self.ts_ns.push(event.ts_ns);
-        self.instrument.push(event.instrument);
+        self.ts_ns.push(ts_ns);
+        self.instrument.push(instrument);
         self.bid_price.push(top.price[0]);
         self.bid_qty.push(top.qty[0]);
         self.ask_price.push(top.price[1]);
         self.ask_qty.push(top.qty[1]);
-        for (column, &value) in self.values.iter_mut().zip(values) {
-            column.push(value);
+        if self.signals {
+            for (column, &value) in self.values.iter_mut().zip(values) {
+                column.push(value);
+            }
         }
     }
+}
+
+/// The values so far, which are handed over; with `room` for as many as there was room for.
+pub fn taken<T>(column: &mut Vec<T>, room: bool) -> Vec<T> {
+    let mut next = Vec::new();
+    if room {
+        crate::reserved::reserve(&mut next, column.capacity());
+    }
+    std::mem::replace(column, next)
 }
 
 /// Room for `more` values; touched by writing them once.

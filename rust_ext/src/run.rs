@@ -100,6 +100,8 @@ pub trait Runner: Send + Sync {
     fn message(&mut self, message: &[u8]) -> i32;
     /// Make room for the rows and stamps of `messages` more messages.
     fn reserve(&mut self, messages: usize);
+    /// The same for those in a block of framed bytes.
+    fn reserve_for(&mut self, data: &[u8]);
     /// Counts, rows and stamps; they may be taken away.
     fn tally(&mut self) -> &mut Tally;
     /// The order stage.

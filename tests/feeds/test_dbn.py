@@ -204,3 +204,32 @@ def test_what_is_wrong_is_one_sentence_and_what_was_good_stays(
         hftlab.Engine("python").run(opened(tmp_path, data()))
     assert caught.value.offset == offset
     assert caught.value.run is None or caught.value.run.counts["ADD"] == 1
+
+
+@pytest.mark.rust
+@pytest.mark.parametrize("block", [61, 1 << 20])
+def test_rust_reads_what_the_reference_reads(block: int, tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real orders, and drawn ones of instruments that nobody names, in blocks that end anywhere."""
+    rng, rows = np.random.default_rng(5), np.frombuffer(record("A") * 3_000, MBO_DTYPE).copy()
+    rows["action"] = np.frombuffer(b"ACMRTFN", np.uint8)[rng.choice(7, len(rows), p=[0.3, 0.2, 0.3, 0.01, 0.09, 0.09, 0.01])]
+    rows["side"], rows["flags"] = rng.choice(list(b"ABN"), len(rows)), rng.integers(0, 256, len(rows))
+    rows["order_id"], rows["size"], rows["price"] = (
+        rng.integers(0, 50, len(rows)),
+        rng.integers(0, 6, len(rows)),
+        rng.integers(1, 4, len(rows)),
+    )
+    rows["instrument"], rows["ts_recv"] = rng.integers(3, 9, len(rows)), rng.integers(0, 2**63, len(rows))
+    drawn = tmp_path / "drawn.dbn"
+    drawn.write_bytes(file(rows.tobytes()))
+    monkeypatch.setattr("hftlab.feeds.source.BLOCK", block)
+    for path in (drawn, data_dir / "dbn" / FILES[1]):
+        ours, theirs = hftlab.load(path), hftlab.load(path)
+        read = list(ours.chunks())
+        with monkeypatch.context() as patch:
+            patch.setattr("hftlab.feeds.dbn.rust", lambda: None)
+            patch.setattr("hftlab.feeds.records.rust", lambda: None)
+            plain = list(theirs.chunks())
+        assert ours.symbols == theirs.symbols
+        assert len(read) == len(plain)
+        for chunk, other in zip(read, plain, strict=True):
+            assert [column.tobytes() for column in chunk] == [column.tobytes() for column in other]

@@ -62,7 +62,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
                 unknown: [0; 256],
                 faults: [0; FAULT_COUNT],
                 first_faults: Vec::with_capacity(FIRST_FAULTS),
-                recorder: Recorder::new(settings.record),
+                recorder: Recorder::new(settings.record, settings.until >= Until::Signal),
                 stamps: Stamps::new(settings.keep, &Clock::get()),
             },
             settings,
@@ -134,12 +134,12 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         let top = self.book.top(event.instrument);
         if event.instrument == 0 {
             if self.settings.record == Mode::All {
-                rows.push(index, event, &Top::default(), &NO_VALUES);
+                rows.push(index, event.ts_ns, 0, &Top::default(), &NO_VALUES);
             }
         } else if self.settings.record == Mode::All || top != *before {
             let values =
                 self.signals.get(event.instrument as usize).map_or(&NO_VALUES, |state| &state.values);
-            rows.push(index, event, &top, values);
+            rows.push(index, event.ts_ns, event.instrument, &top, values);
         }
     }
 
@@ -186,11 +186,11 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         applied
     }
 
-    /// Whole framed messages, at most `most` of them: as a stream where nothing is asked for but the outcome, else a batch at a time, and
-    /// one at a time where they are stamped.
+    /// Whole framed messages, at most `most` of them: as a stream where not every message is looked at afterwards, else a batch at a time,
+    /// and one at a time where they are stamped.
     fn run<const STAMPED: bool>(&mut self, data: &[u8], most: usize) -> (usize, Option<Problem>) {
         let (mut at, mut left, mut batch) = (0, most, None::<Batch>);
-        let streams = !STAMPED && self.settings.record == Mode::None && !self.settings.strict;
+        let streams = !STAMPED && self.settings.record != Mode::All && !self.settings.strict;
         loop {
             if streams {
                 let n = self.stream(data, &mut at, left);

@@ -6,11 +6,15 @@ use crate::book::orders::Index;
 use crate::book::pool::Pool;
 use crate::book::{DepthRow, Top};
 use crate::event::{EVENT_BYTES, Event};
-use crate::frames::{BATCH, Problem, window};
+use crate::frames::{self, BATCH, Problem, window};
 use crate::itch::{WINDOW, decode, is_known, unknown};
 use crate::order::OrderEntry;
+use crate::recording::Mode;
 use crate::run::{Runner, Tally, stamp};
 use crate::signal::Signal;
+
+/// Bytes of the shortest message that concerns a book, a DELETE, with its length.
+const SHORTEST: usize = 21;
 
 impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
     /// Add the time since a reading of the clock to that of the loop.
@@ -81,6 +85,12 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Runner for Engine<L, I, P, S> {
         if self.settings.stamps != stamp::OFF {
             self.tally.stamps.reserve(messages);
         }
+    }
+
+    fn reserve_for(&mut self, data: &[u8]) {
+        // Rows and stamps of each message are written to once for nothing, so they are counted; for the others a bound is enough.
+        let each = self.settings.record == Mode::All || self.settings.stamps != stamp::OFF;
+        self.reserve(if each { frames::count(data) } else { data.len() / SHORTEST });
     }
 
     fn tally(&mut self) -> &mut Tally {

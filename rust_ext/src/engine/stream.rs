@@ -1,4 +1,4 @@
-//! The main path where nothing is asked for but the outcome: no rows, no stamps, no stop at the first fault. A message is read field by
+//! The main path where not every message is looked at afterwards: no row for each, no stamps, no stop at the first fault. A message is read field by
 //! field from its bytes, only those that its type has and needs, and goes through the stages at once.
 
 use super::{Engine, ahead, state};
@@ -8,8 +8,9 @@ use crate::book::pool::Pool;
 use crate::event::Fault;
 use crate::frames::{BATCH, count_known, peek};
 use crate::itch::{WINDOW, decode, field, size_and_kind};
+use crate::recording::Mode;
 use crate::run::Until;
-use crate::signal::{Change, Signal};
+use crate::signal::{Change, NO_VALUES, Signal};
 
 /// Bytes left from which on looking ahead is worth its beginning: ten messages or so.
 const WORTHWHILE: usize = 320;
@@ -35,17 +36,23 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         n + more
     }
 
-    /// The same, as long as a whole window follows. The book alone has a loop of its own.
+    /// The same, as long as a whole window follows. The book alone has a loop of its own, and so have rows.
     fn stream_until(&mut self, data: &[u8], at: &mut usize, most: usize) -> usize {
-        match self.settings.until {
-            Until::Tick => 0,
-            Until::Book => self.pass::<false>(data, at, most),
-            Until::Signal | Until::Order => self.pass::<true>(data, at, most),
+        match (self.settings.until, self.settings.record) {
+            (Until::Tick, _) => 0,
+            (_, Mode::Top) => self.pass::<true, true>(data, at, most),
+            (Until::Book, _) => self.pass::<false, false>(data, at, most),
+            (Until::Signal | Until::Order, _) => self.pass::<true, false>(data, at, most),
         }
     }
 
     #[inline(never)]
-    fn pass<const SIGNALS: bool>(&mut self, data: &[u8], at: &mut usize, most: usize) -> usize {
+    fn pass<const SIGNALS: bool, const ROWS: bool>(
+        &mut self,
+        data: &[u8],
+        at: &mut usize,
+        most: usize,
+    ) -> usize {
         let mut left = most;
         while left > 0 {
             let from = *at;
@@ -59,7 +66,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
                     return most - left;
                 }
                 self.tally.counts[kind as usize] += 1;
-                self.through::<SIGNALS>(window);
+                self.through::<SIGNALS, ROWS>(window);
                 self.tally.messages += 1;
                 *at += size + 2;
                 left -= 1;
@@ -68,15 +75,15 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         most
     }
 
-    /// One message through the stages.
+    /// One message through the stages; with `ROWS` a row of it where the best bid or ask has changed.
     #[inline(always)]
-    fn through<const SIGNALS: bool>(&mut self, window: &[u8; WINDOW]) {
+    fn through<const SIGNALS: bool, const ROWS: bool>(&mut self, window: &[u8; WINDOW]) {
         let (letter, instrument, id) = (window[0], field::instrument(window), field::order_id(window));
         if !matches!(letter, b'A' | b'F' | b'D' | b'E' | b'C' | b'X' | b'U') {
             return self.aside(window);
         }
         let (store, known) = self.book.parts(instrument);
-        let (best, qty) = (known.best, known.top.qty);
+        let (best, before) = (known.best, known.top);
         let mut executed = 0;
         let outcome = match letter {
             b'A' | b'F' => {
@@ -101,16 +108,24 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
             Ok(touched) => touched,
             Err(fault) => return self.refuse_bytes(window, fault),
         };
-        if !SIGNALS {
+        let (top, index, has_row) =
+            (&known.top, self.tally.messages, ROWS && known.top != before && instrument > 0);
+        if !SIGNALS || ROWS && self.settings.until == Until::Book {
+            if has_row {
+                self.tally.recorder.push(index, field::ts_ns(window), instrument, top, &NO_VALUES);
+            }
             return;
         }
-        let change = Change { touched, executed, best, qty };
+        let change = Change { touched, executed, best, qty: before.qty };
         let state = state(&mut self.signals, instrument);
         S::update(&self.settings.signal, state, known, &store.levels, &change);
-        let (top, score) = (&known.top, state.values[8]);
+        if has_row {
+            self.tally.recorder.push(index, field::ts_ns(window), instrument, top, &state.values);
+        }
+        let score = state.values[8];
         if self.settings.until == Until::Order && instrument > 0 && self.order.acts(instrument, top, score) {
             let ts_ns = field::ts_ns(window);
-            self.order.attempt(self.tally.messages, ts_ns, instrument, top, score, &known.name);
+            self.order.attempt(index, ts_ns, instrument, top, score, &known.name);
         }
     }
 

@@ -1,14 +1,14 @@
 //! Feeds, before an engine sees them.
 
-use numpy::{PyReadonlyArray1, PyReadwriteArray1};
+use numpy::{PyArray1, PyReadonlyArray1, PyReadwriteArray1};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::{Problem, bytes, problem};
+use super::{Problem, bytes, column, event_array, problem};
 use crate::event::EVENT_BYTES;
-use crate::feeds;
+use crate::feeds::{self, dbn};
 
 /// The messages of `data` that are of one of these stock locates, or of none; the bytes used, and the problem that stopped it.
 #[pyfunction]
@@ -28,7 +28,7 @@ pub fn select<'py>(
 #[pyclass]
 #[derive(Default)]
 pub struct Orders {
-    orders: feeds::Orders,
+    orders: feeds::orders::Orders,
 }
 
 #[pymethods]
@@ -51,5 +51,47 @@ impl Orders {
         }
         py.detach(|| self.orders.resolve(records, modifies));
         Ok(())
+    }
+}
+
+/// Events, when the capture received each, and whether it is the last of an exchange event.
+type Decoded<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<bool>>);
+
+/// How many whole records of `size` bytes at the start of `data` have the length and the type of the first.
+#[pyfunction]
+pub fn dbn_run_length(py: Python<'_>, data: PyBuffer<u8>, size: usize) -> PyResult<usize> {
+    Ok(dbn::run_length(&bytes(py, &data)?, size))
+}
+
+/// Records of DBN as events; see `hftlab.feeds.dbn`.
+#[pyclass]
+#[derive(Default)]
+pub struct DbnDecoder {
+    decoder: dbn::Decoder,
+}
+
+#[pymethods]
+impl DbnDecoder {
+    #[new]
+    fn new() -> Self {
+        DbnDecoder::default()
+    }
+
+    /// Give instruments of the venue our numbers: (theirs, ours), ...
+    fn number(&mut self, numbers: Vec<(u32, u16)>) {
+        numbers.into_iter().for_each(|(instrument, number)| self.decoder.number(instrument, number));
+    }
+
+    /// The instruments among records of `size` bytes each that have no number yet.
+    fn unnumbered(&self, py: Python<'_>, data: PyBuffer<u8>, size: usize) -> PyResult<Vec<u32>> {
+        Ok(self.decoder.unnumbered(&bytes(py, &data)?, size))
+    }
+
+    /// Events (n,) EVENT_DTYPE of records of `size` bytes each, (n,) u64 and (n,) bool.
+    fn decode<'py>(&mut self, py: Python<'py>, data: PyBuffer<u8>, size: usize) -> PyResult<Decoded<'py>> {
+        let data = bytes(py, &data)?;
+        let decoded = py.detach(|| self.decoder.decode(&data, size));
+        let events = event_array(py, decoded.events)?;
+        Ok((events, column(py, decoded.recv_ns), column(py, decoded.event_end)))
     }
 }

@@ -6,6 +6,7 @@ use pyo3::types::{PyBytes, PyDict};
 use super::{column, event_array};
 use crate::clock::Clock;
 use crate::order;
+use crate::recording::taken;
 use crate::run::{self, Runner};
 use crate::signal;
 use crate::timing::{self, Row, Stamps};
@@ -50,7 +51,7 @@ pub fn finish<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'
     let mut records = Vec::new();
     tally.first_faults.iter().for_each(|fault| fault.2.write_to(&mut records));
     out.set_item("fault_events", event_array(py, records)?)?;
-    out.set_item("columns", columns(py, tally)?)?;
+    out.set_item("columns", columns(py, tally, false)?)?;
     let rows = tally.stamps.finish();
     out.set_item("latency", if rows.is_empty() { None } else { Some(latency(py, &rows)?) })?;
     out.set_item("histograms", histograms(py, &tally.stamps)?)?;
@@ -58,19 +59,21 @@ pub fn finish<'py>(py: Python<'py>, runner: &mut dyn Runner) -> PyResult<Bound<'
     Ok(out)
 }
 
-/// The rows kept so far, which are handed over.
-pub fn columns<'py>(py: Python<'py>, tally: &mut run::Tally) -> PyResult<Bound<'py, PyDict>> {
+/// The rows kept so far, which are handed over, with room for `more`; without signals where the run ends at the book.
+pub fn columns<'py>(py: Python<'py>, tally: &mut run::Tally, more: bool) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     let rows = &mut tally.recorder;
-    out.set_item("index", column(py, std::mem::take(&mut rows.index)))?;
-    out.set_item("ts_ns", column(py, std::mem::take(&mut rows.ts_ns)))?;
-    out.set_item("instrument", column(py, std::mem::take(&mut rows.instrument)))?;
-    out.set_item("bid_price", column(py, std::mem::take(&mut rows.bid_price)))?;
-    out.set_item("bid_qty", column(py, std::mem::take(&mut rows.bid_qty)))?;
-    out.set_item("ask_price", column(py, std::mem::take(&mut rows.ask_price)))?;
-    out.set_item("ask_qty", column(py, std::mem::take(&mut rows.ask_qty)))?;
-    for (name, values) in signal::NAMES.iter().zip(&mut rows.values) {
-        out.set_item(name, column(py, std::mem::take(values)))?;
+    out.set_item("index", column(py, taken(&mut rows.index, more)))?;
+    out.set_item("ts_ns", column(py, taken(&mut rows.ts_ns, more)))?;
+    out.set_item("instrument", column(py, taken(&mut rows.instrument, more)))?;
+    out.set_item("bid_price", column(py, taken(&mut rows.bid_price, more)))?;
+    out.set_item("bid_qty", column(py, taken(&mut rows.bid_qty, more)))?;
+    out.set_item("ask_price", column(py, taken(&mut rows.ask_price, more)))?;
+    out.set_item("ask_qty", column(py, taken(&mut rows.ask_qty, more)))?;
+    if rows.signals() {
+        for (name, values) in signal::NAMES.iter().zip(&mut rows.values) {
+            out.set_item(name, column(py, taken(values, more)))?;
+        }
     }
     Ok(out)
 }

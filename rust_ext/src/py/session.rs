@@ -22,6 +22,9 @@ use crate::run::Runner;
 
 /// Messages between two looks at Ctrl-C.
 pub const CHUNK: usize = 1 << 16;
+/// Bytes between two of them, and for which room is made at once: what the system takes to hand out memory is not the loop's time. More
+/// than the longest message.
+const PIECE: usize = 1 << 18;
 /// Nanoseconds between two looks at Ctrl-C.
 const SLICE_NS: f64 = 1e8;
 const FINISHED: &str = "finish() was called already; what the run produced was handed over then";
@@ -119,11 +122,11 @@ impl Session {
         }
         let buffer: PyBuffer<u8> = data.extract()?;
         let data = bytes(py, &buffer)?;
-        // Counting brings the pages of a mapped file in, too: the loop's time is not that of reading a file.
-        self.run(|runner| py.detach(|| runner.reserve(frames::count(&data))))?;
         let (mut used, mut stopped) = (0, None);
         self.chunks(py, |runner| {
-            let (n, problem) = runner.run_bytes(&data[used..], CHUNK);
+            let piece = &data[used..data.len().min(used + PIECE)];
+            runner.reserve_for(piece);
+            let (n, problem) = runner.run_bytes(piece, usize::MAX);
             stopped = problem.map(|problem| frames::Problem { at: used + problem.at, ..problem });
             used += n;
             n > 0 && stopped.is_none()
@@ -257,7 +260,7 @@ impl Session {
 
     /// The rows recorded since the last call, by column; they are not in what `finish` gives.
     fn take_rows<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        result::columns(py, self.runner.tally())
+        result::columns(py, self.runner.tally(), true)
     }
 
     fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
