@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hftlab.batch import lobster
+from hftlab.batch.parquet import parquet_columns
 from hftlab.engine.engine import Engine, decode, decoded
 from hftlab.engine.recording import ROW_DTYPE
 from hftlab.errors import ConfigError, check_choice
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     Put = Callable[[pl.DataFrame], None]
 
 TABLES = ("bbo", "trades", "depth", "orders", "noii", "halts", "symbols")
-_BBO = ("index", "ts_ns", "instrument", "bid_price", "bid_qty", "ask_price", "ask_qty")
+_BBO = np.dtype([(name, ROW_DTYPE[name]) for name in (ROW_DTYPE.names or ())[:7]])  # without the signals
+_INDEXED = np.dtype([("index", "<u8"), *((name, EVENT_DTYPE[name]) for name in EVENT_DTYPE.names or ())])
 _WIRE = {"noii": "I", "halts": "Hh", "symbols": "R"}  # tables whose rows are messages of ITCH of these types
 _PRINTS = (Kind.EXECUTE, Kind.TRADE)
 
@@ -181,13 +183,10 @@ class _Books:
     """The tables of the book: bbo while the engine runs, depth at its end; and how often a book was locked or crossed."""
 
     def __init__(self, feed: Feed, folder: Path, wanted: Sequence[str], backend: str) -> None:
-        import polars as pl
-
         self.rows = {"bbo": 0, "depth": 0}
         self.crossed = 0
-        kinds = {name: pl.Series(np.zeros(1, ROW_DTYPE)[name]).dtype for name in _BBO}
         with ExitStack() as stack:
-            self._put = stack.enter_context(parquet_rows(folder / "bbo.parquet", kinds)) if "bbo" in wanted else None
+            self._put = stack.enter_context(parquet_columns(folder / "bbo.parquet", _BBO)) if "bbo" in wanted else None
             self.run = Engine(backend, until="book").run(feed, "top", rows=self._take)
             if len(self.run.columns["index"]):  # an engine that kept them to the end
                 self._take(self.run.columns)
@@ -195,13 +194,11 @@ class _Books:
             self._depth(feed, folder)
 
     def _take(self, columns: dict[str, Any]) -> None:
-        import polars as pl
-
         bid, ask = columns["bid_price"], columns["ask_price"]
         self.crossed += int(((bid >= ask) & (columns["bid_qty"] > 0) & (columns["ask_qty"] > 0)).sum())
         self.rows["bbo"] += len(bid)
         if self._put:
-            self._put(pl.DataFrame({name: np.ascontiguousarray(columns[name]) for name in _BBO}))
+            self._put(columns)
 
     def _depth(self, feed: Feed, folder: Path) -> None:
         """Every price level that is left at the end."""
@@ -219,15 +216,12 @@ class _Books:
 
 def _event_tables(feed: Feed, folder: Path, wanted: Sequence[str], backend: str) -> dict[str, int]:
     """orders: every event that acts on one; trades: every print, an execution at the price of the order it took."""
-    import polars as pl
-
     names = [name for name in ("trades", "orders") if name in wanted]
     rows = dict.fromkeys(names, 0)
     if not names:
         return rows
-    kinds = {"index": pl.UInt64, **{name: pl.Series(np.zeros(1, EVENT_DTYPE)[name]).dtype for name in EVENT_DTYPE.names or ()}}
     with ExitStack() as stack:
-        puts = {name: stack.enter_context(parquet_rows(folder / f"{name}.parquet", kinds)) for name in names}
+        puts = {name: stack.enter_context(parquet_columns(folder / f"{name}.parquet", _INDEXED)) for name in names}
         resting, index = _Resting(), 0
         for events in decoded(feed, backend):
             prices = resting.prices(events)
@@ -238,8 +232,8 @@ def _event_tables(feed: Feed, folder: Path, wanted: Sequence[str], backend: str)
             for name, put in puts.items():
                 at = np.flatnonzero(chosen[name])
                 some = events[at]
-                columns = {column: np.ascontiguousarray(some[column]) for column in EVENT_DTYPE.names or ()}
-                put(pl.DataFrame({"index": (index + at).astype(np.uint64), **columns, "price": prices[at]}))
+                columns = {column: some[column] for column in EVENT_DTYPE.names or ()}
+                put({"index": (index + at).astype(np.uint64), **columns, "price": prices[at]})
                 rows[name] += len(at)
             index += len(events)
     return rows
