@@ -67,3 +67,8 @@ def test_a_file_is_written_whole_or_not_at_all(writer: str, tmp_path: Path) -> N
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     with pytest.raises(OutputError, match="cannot be written"), parquet_columns(path / "below", DTYPE):
         pass
+
+
+def test_a_full_disk_is_an_error_in_words(writer: str) -> None:
+    with pytest.raises(OutputError, match="/dev/full: cannot be written"), parquet_columns("/dev/full", DTYPE) as put:
+        put(drawn(100_000, 1))
