@@ -39,14 +39,15 @@ def exchange(start: Callable[..., Process], folder: Path, *words: str, wait: int
     """An exchange on free ports that waits for us."""
     groups = ["--line-a", "239.255.71.1:0", "--line-b", "239.255.71.2:0", "--requests", "127.0.0.1:0", "--orders", "127.0.0.1:0"]
     feed = ["--regime", "burst", "--messages", str(MESSAGES), "--seed", str(SEED), "--pace", "2000/s", "--wait", str(wait)]
-    end = ["--heartbeat-after-end", "0.6", "--repeat-end", "0.3", "--heartbeat", "0.1", "--audit", str(folder / "audit")]
+    end = ["--heartbeat-after-end", "1.5", "--repeat-end", "0.3", "--heartbeat", "0.1", "--audit", str(folder / "audit")]
     made = start("exchange", *groups, *feed, *end, *words, HFTLAB_ACCOUNTS=f"TRADER:{PASSWORD}")
     return made, made.event("listening")
 
 
 def trader(start: Callable[..., Process], folder: Path, at: dict[str, Any], *words: str, password: str = PASSWORD) -> Process:
     place = ["--line", at["line_a"], "--line", at["line_b"], "--requests", at["requests"], "--orders", at["orders"]]
-    usual = [*EAGER_WORDS, "--max-age", "60000", "--journal", str(folder / "journal")]  # a busy machine is not what is tested
+    patient = ["--max-age", "60000", "--shutdown-timeout", "20000"]  # a busy machine is not what is tested
+    usual = [*EAGER_WORDS, *patient, "--journal", str(folder / "journal")]
     return start("trader", *place, *usual, *words, HFTLAB_PASSWORD=password)
 
 
@@ -78,6 +79,7 @@ def test_both_sides_tell_the_story_that_the_replay_tells(
     ours = trader(started, tmp_path, at, "--engine", backend, "--out", str(tmp_path / "orders.parquet"))
     ours.event("listening")
     mine, theirs = ours.event("summary"), made.event("summary")
+    assert not mine["attention"]
     assert (ours.end(), made.end()) == ((0, ""), (0, ""))
     assert (mine["messages"], mine["lost"], mine["restarts"]) == (MESSAGES, 0, 0)
     assert (theirs["published"]["messages"], theirs["lines"]["A"].get("lost", 0) > 0) == (MESSAGES, loss != "0")
@@ -211,7 +213,7 @@ class Witness:
 
 @pytest.mark.parametrize(
     ("backend", "max_age_ms"),
-    [("python", 50), pytest.param("rust", 50, marks=pytest.mark.rust), ("python", 86_400_000)],
+    [("python", 250), pytest.param("rust", 250, marks=pytest.mark.rust), ("python", 86_400_000)],
     ids=["python", "rust", "without a limit"],
 )
 def test_a_trader_that_was_paused_sends_nothing_on_what_waited_for_it(
@@ -234,13 +236,13 @@ def test_a_trader_that_was_paused_sends_nothing_on_what_waited_for_it(
     ages = [line["at_ns"] - witness.came[line["index"] + 1] for line in sent]
     assert len(sent) == summary["sent"] > 0
     assert summary["messages"] == MESSAGES
-    if max_age_ms == 50:
-        assert max(ages) < 500_000_000
+    if max_age_ms == 250:
+        assert max(ages) < 750_000_000
         assert summary["feed"]["late"] > 100
-        assert summary["latency"]["total"]["max"] < 500_000_000
+        assert summary["latency"]["total"]["max"] < 750_000_000
     else:
-        assert max(ages) > 500_000_000
-        assert summary["latency"]["waited"]["max"] > 500_000_000, "nothing was read in the pause, and it counts"
+        assert max(ages) > 750_000_000
+        assert summary["latency"]["waited"]["max"] > 750_000_000, "nothing was read in the pause, and it counts"
 
 
 def test_a_damaged_datagram_under_its_old_checksum_is_never_seen() -> None:
