@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from hftlab.engine.timing import Histogram
@@ -18,7 +20,7 @@ class Times:
     """
 
     def __init__(self, *names: str) -> None:
-        self._histograms = {name: Histogram() for name in names}
+        self._names = names
         self._pending: list[tuple[int, ...]] = []
 
     def add(self, *ns: int) -> None:
@@ -32,7 +34,11 @@ class Times:
 
     def summary(self) -> dict[str, Summary]:
         """n, min, max, mean and percentiles by name, ns; percentiles None where there are too few."""
-        return {name: self[name].summary() for name in self._histograms}
+        return {name: self[name].summary() for name in self._names}
+
+    @cached_property
+    def _histograms(self) -> dict[str, Histogram]:
+        return {name: Histogram() for name in self._names}
 
     def _count(self) -> None:
         if self._pending:

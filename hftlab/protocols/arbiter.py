@@ -98,7 +98,7 @@ class Arbiter:
     @property
     def gap(self) -> tuple[int, int] | None:
         """The first hole, (first missing number, number after the last missing one); None while the stream is whole."""
-        if not self._missing:
+        if not self._broken:
             return None
         ends = (self._held.first or 0, self._tail, *(self._far or ()))
         return self.expected, next(end for end in ends if end > self.expected)
@@ -122,7 +122,7 @@ class Arbiter:
     @property
     def stale(self) -> bool:
         """Whether what was delivered is not all there is: a hole is known or was given up, or the session has changed."""
-        return self._missing or bool(self.lost) or self.changed is not None
+        return self._broken or bool(self.lost) or self.changed is not None
 
     @property
     def finished(self) -> bool:
@@ -165,13 +165,13 @@ class Arbiter:
         while hole := self.gap:
             self._lose(hole[1])
             runs.append(self._run())
+            self._broken = self._missing
         self.counts["messages"] += sum(run.count for run in runs)
-        self._broken = False
         return [run for run in runs if run.count]
 
     @property
     def _missing(self) -> bool:
-        return self.expected < max(self._tail, self._far[1] if self._far else 0)
+        return self.expected < self._tail or (self._far is not None and self.expected < self._far[1])
 
     def _own(self, datagram: bytes) -> Packet | None:
         """The packet, if it is whole and of our session."""

@@ -118,7 +118,7 @@ def split(blocks: bytes) -> list[bytes]:
     """The messages of framed blocks. raises : WireError for a block that reaches past the end."""
     messages, at = [], 0
     while at < len(blocks):
-        start, at = at + _LENGTH, _after(blocks, at)
+        start, at = at + _LENGTH, _walk(blocks, 1, at)
         messages.append(bytes(blocks[start:at]))
     return messages
 
@@ -151,23 +151,18 @@ def _header(datagram: bytes, what: str) -> tuple[bytes, int, int]:
     return session, sequence, count
 
 
-def _walk(blocks: bytes, count: int) -> int:
-    """Where the first `count` messages end."""
-    at = 0
+def _walk(blocks: bytes, count: int, at: int = 0) -> int:
+    """Where `count` messages end, the first of which starts at `at`."""
+    size = len(blocks)
     for _ in range(count):
-        at = _after(blocks, at)
+        end = at + _LENGTH
+        if end <= size:
+            end += blocks[at] << 8 | blocks[at + 1]
+        if end > size:
+            text = f"the message must be {end - at} bytes with its length, got the last {size - at} of the datagram"
+            raise WireError.at("MoldUDP64 message", HEADER.size + at, text)
+        at = end
     return at
-
-
-def _after(blocks: bytes, at: int) -> int:
-    """Where the message that starts at `at` ends."""
-    end = at + _LENGTH
-    if end <= len(blocks):
-        end += blocks[at] << 8 | blocks[at + 1]
-        if end <= len(blocks):
-            return end
-    text = f"the message must be {end - at} bytes with its length, got the last {len(blocks) - at} of the datagram"
-    raise WireError.at("MoldUDP64 message", HEADER.size + at, text)
 
 
 def _pack(session: bytes, sequence: int, count: int, last: int | None = None) -> bytes:

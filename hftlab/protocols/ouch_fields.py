@@ -124,11 +124,9 @@ def _padded(value: str, width: int) -> bytes:
     return value.encode("latin-1").ljust(width)
 
 
-def _unpacked(raw: int | bytes) -> int | str:
-    if isinstance(raw, int):
-        return raw
+def _text(raw: bytes, width: int) -> str:
     text = raw.decode("latin-1")
-    return text if len(text) == 1 else text.rstrip(" ")
+    return text if width == 1 else text.rstrip(" ")
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
@@ -179,9 +177,10 @@ class Message(_Table):
         if len(data) < cls.SIZE or (len(data) > fixed and not cls._APPENDED):
             more = " and an appendage" if cls._APPENDED else ""
             raise WireError.at(what, 0, f"must be {cls.SIZE} bytes{more}, got {len(data)}")
-        _, *values = cls.STRUCT.unpack_from(data)
+        _, *raw = cls.STRUCT.unpack_from(data)
+        values = [_text(value, width) if width else value for value, (_, width) in zip(raw, cls._WIDTHS, strict=True)]
         options = decode_appendage(data, fixed, what) if len(data) > fixed else ()
-        return cls(*map(_unpacked, values), appendage=options)
+        return cls(*values, appendage=options)
 
     def encode(self) -> bytes:
         """The bytes of the message. raises : WireError for a value that does not fit its field."""
@@ -208,7 +207,8 @@ class Message(_Table):
         tag = TAGS[name]
         for number, raw in self.appendage:
             if number == tag.number:
-                return _unpacked(struct.unpack(">" + tag.code, raw)[0])
+                (value,) = struct.unpack(">" + tag.code, raw)
+                return _text(value, len(raw)) if isinstance(value, bytes) else value
         return None
 
     @property

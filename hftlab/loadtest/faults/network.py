@@ -84,7 +84,7 @@ class Network:
     def at(self, ns: int, call: Callable[..., object], *args: Any) -> None:
         """Call it then, or at once if that is over; what is due together comes in the order in which it was asked for."""
         self._number += 1
-        heappush(self._agenda, (max(ns, self.now), self._number, call, args))
+        heappush(self._agenda, (ns if ns > self.now else self.now, self._number, call, args))
 
     def step(self) -> bool:
         """The next event; False if there is none."""

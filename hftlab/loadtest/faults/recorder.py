@@ -7,8 +7,9 @@ on messages which had to wait for such a one, on old news.
 from __future__ import annotations
 
 import struct
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from functools import lru_cache
 
 from hftlab.net.trader.trader import Trader
 
@@ -45,7 +46,7 @@ class Recorder:
 
     def __init__(self, trader: Trader, session: bytes, published: Callable[[], int]) -> None:
         self.trader, self.session, self.published = trader, session, published
-        self.sessions: dict[bytes, Received] = {}
+        self.sessions = defaultdict[bytes, Received](Received)
         self.stale: list[str] = []
         self.sent: list[bytes] = []
         self.datagrams = self.line = 0
@@ -55,11 +56,11 @@ class Recorder:
 
     def _received(self, line: int, datagram: bytes) -> None:
         self.datagrams, self.line = self.datagrams + (line < 2), line
-        now = self.sessions.get(self.session, Received())
+        now = self.sessions[self.session]
         self._late = now.top > now.whole
         header = read(datagram)
         if header and header[0] == self.session and header[1] + header[2] <= self.published():
-            self.sessions.setdefault(self.session, Received()).take(header[1], header[2])
+            now.take(header[1], header[2])
         else:
             self.counts["damaged"] += 1
 
@@ -69,16 +70,17 @@ class Recorder:
             self.sent.append(payload)
 
     def _judge(self, ref: int) -> None:
-        ours, now = self.trader.feed.arbiter.session or b"", self.sessions.get(self.session, Received())
+        ours, now = self.trader.feed.arbiter.session or b"", self.sessions[self.session]
         if ours != self.session and now.packets >= _NEW_SESSION:
             self.stale.append(f"order {ref} left on the book of session {ours!r}, when {self.session!r} had begun")
-        seen = self.sessions.get(ours, Received())
+        seen = self.sessions[ours]
         if seen.top > seen.whole:
             self.stale.append(f"order {ref} left while message {seen.whole} was missing, and {seen.top - 1} had come")
         elif self._late:
             self.stale.append(f"order {ref} left on messages that had to wait for one that was missing")
 
 
+@lru_cache(maxsize=4_096)  # both lines carry the same
 def read(datagram: bytes) -> tuple[bytes, int, int] | None:
     """(session, number, messages) of a datagram that is whole, else None."""
     if len(datagram) < _HEADER.size:

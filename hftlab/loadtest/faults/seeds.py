@@ -37,7 +37,7 @@ _WEIGHTS = [weight for _, _, weight in _DRAWN]
 def draw(seed: int) -> Plan:
     """The plan of a seed."""
     random = Random(seed)
-    messages, rate = random.choice((30, 40, 40, 60)), random.choice((2_000, 4_000))
+    messages, rate = random.choice((20, 24, 30, 40)), random.choice((4_000, 8_000))
     length_us = 1_000_000 * messages // rate + 2_000
     steps = sorted(_step(random, length_us) for _ in range(1 + min(int(random.expovariate(1 / 3)), 9)))
     steps = _apart(steps)

@@ -32,7 +32,9 @@ class Machine(Protocol):
 
 
 class _Socket:
-    """What all sockets here can be asked for and does nothing."""
+    """What all sockets here can be asked for and does nothing. readable : whether something can be read or accepted"""
+
+    readable: Any = False
 
     def __init__(self, host: Machine, address: Address) -> None:
         self.host, self.network, self.address = host, host.network, address
@@ -71,16 +73,19 @@ class Port(_Socket):
         if self._bytes + len(data) <= _PORT_BYTES:
             self._bytes += len(data)
             self._queue.append((data, source, self.network.now, self.host.time_of_day()))
+            self.readable = True
             self.host.wake(self.network.now)
 
+    @property
     def ready(self) -> int:
-        return EVENT_READ if self._queue else 0
+        return EVENT_READ if self.readable else 0
 
     def recvfrom(self, limit: int) -> tuple[bytes, Address]:
         if not self._queue:
             raise BlockingIOError
         data, source, self.came_ns, self.stamp_ns = self._queue.popleft()
         self._bytes -= len(data)
+        self.readable = bool(self._queue)
         return data, source
 
     def sendto(self, data: bytes, target: Address) -> int:
@@ -93,15 +98,23 @@ class Listener(_Socket):
 
     def __init__(self, host: Machine, address: Address) -> None:
         super().__init__(host, address)
-        self.backlog: deque[Stream] = deque()
+        self._backlog: deque[Stream] = deque()
 
+    def take(self, stream: Stream) -> None:
+        """A connection that is to be accepted."""
+        self._backlog.append(stream)
+        self.readable = True
+        self.host.wake(self.network.now)
+
+    @property
     def ready(self) -> int:
-        return EVENT_READ if self.backlog else 0
+        return EVENT_READ if self.readable else 0
 
     def accept(self) -> tuple[Stream, Address]:
-        if not self.backlog:
+        if not self._backlog:
             raise BlockingIOError
-        stream = self.backlog.popleft()
+        stream = self._backlog.popleft()
+        self.readable = bool(self._backlog)
         assert stream.peer is not None
         return stream, stream.peer.address
 
@@ -133,9 +146,13 @@ class Stream(_Socket):
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
         return self.address
 
+    @property
+    def readable(self) -> Any:  # type: ignore[override]
+        return self._incoming or self._over or self.error
+
+    @property
     def ready(self) -> int:
-        reads = bool(self._incoming) or self._over or self.error
-        return (EVENT_READ if reads else 0) | (EVENT_WRITE if self.connected and self._room() > 0 else 0)
+        return (EVENT_READ if self.readable else 0) | (EVENT_WRITE if self.connected and self._room() > 0 else 0)
 
     def connect_ex(self, address: Address) -> int:
         self.network.at(self.network.now + self.link.latency_ns, self._knock, address)
@@ -154,8 +171,7 @@ class Stream(_Socket):
             listener = listeners[0]
             listener.host.sockets.append(other := Stream(listener.host))
             self.peer, other.peer, other.link, other.connected = other, self, back, True
-            listener.backlog.append(other)
-            listener.host.wake(self.network.now)
+            listener.take(other)
             self.network.at(self.network.now + self.link.latency_ns, self._made)
 
     def _made(self) -> None:
@@ -294,7 +310,7 @@ class Selector:
 
     def select(self, timeout: float) -> list[tuple[_Key, int]]:
         """Those that are ready now; nobody waits."""
-        return [(key, mask) for key in self._keys.values() if (mask := key.fileobj.ready() & key.events)]
+        return [(key, mask) for key in self._keys.values() if (mask := key.fileobj.ready & key.events)]
 
     def close(self) -> None:
         """Nothing is looked at."""

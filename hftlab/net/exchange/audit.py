@@ -65,7 +65,7 @@ class AuditLog:
             raise ConfigError(f"{self.name}: cannot be written: {error.strerror}") from None
 
     def line(self, at_ns: int, event: str, **more: Any) -> None:
-        """One happening; it is on its way to the disk with the next `flush`."""
+        """One happening; it is on its way to the disk with the next `flush`. Messages are written by their fields."""
         if self._file < 0:
             return
         if len(self._pending) > _MAX_PENDING:
@@ -73,7 +73,7 @@ class AuditLog:
             return
         stamp = self.wall_clock().isoformat(timespec="microseconds")
         values = {"time": stamp, "at_ns": at_ns, "session": self.session, "event": event, **more}
-        self._pending += json.dumps(values, separators=(",", ":")).encode() + b"\n"
+        self._pending += _ENCODER.encode(values).encode() + b"\n"
         self.counts["lines"] += 1
 
     def flush(self, now_ns: int) -> bool:
@@ -116,6 +116,9 @@ def message_to_dict(message: ouch.Message) -> dict[str, Any]:
     options = message.options
     options |= {f"tag {tag}": raw.hex() for tag, raw in getattr(message, "appendage", ()) if tag not in BY_NUMBER}
     return values | ({"options": options} if options else {})
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=message_to_dict)
 
 
 def read_log(path: str | os.PathLike[str] | bytes) -> Iterator[dict[str, Any]]:

@@ -67,7 +67,7 @@ class Exchange:
     ) -> None:
         chosen = settings or ExchangeSettings.on_free_ports()
         self.session = state.session if state else chosen.session_name
-        self.settings = replace(chosen, session=self.session)
+        self.settings = chosen if chosen.session == self.session else replace(chosen, session=self.session)
         self.system, self.phase = system or System(), Phase.WAITING
         self.clock = self.system.clock
         self.broadcast = Broadcast(feed, self.session, self.settings, self.system)

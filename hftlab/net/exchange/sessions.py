@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hftlab.errors import WireError
-from hftlab.net.exchange.audit import AccountState, AuditLog, copied, message_to_dict
+from hftlab.net.exchange.audit import AccountState, AuditLog, copied
 from hftlab.net.exchange.matching import Matcher, Report
 from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.protocols import ouch, soupbintcp
@@ -42,6 +42,8 @@ class Session(Server):
         self.account = login.username.upper()
         self.store = self._sessions.logged_in(self, self._now_ns or 0)
         super()._accept(login)
+        if self._sessions.matcher.closed:  # who comes after the end is sent what there was, and its end
+            self.end()
 
 
 class OrderSessions:
@@ -134,8 +136,7 @@ class OrderSessions:
             raw, stream = message.encode(), self.streams.setdefault(name, [])
             stream.append(raw)
             self._copy(name, raw, names)
-            fields = message_to_dict(message)
-            self.audit.line(now_ns, "out", account=name, sequence=len(stream), message=fields, raw=raw.hex())
+            self.audit.line(now_ns, "out", account=name, sequence=len(stream), message=message, raw=raw.hex())
             names.add(name)
         for name in names & self.open.keys():
             session = self.open[name]
@@ -177,7 +178,7 @@ class OrderSessions:
             return False
         account = session.account
         self.counts["messages"] += 1
-        self.audit.line(now_ns, "in", connection=session.number, account=account, message=message_to_dict(message))
+        self.audit.line(now_ns, "in", connection=session.number, account=account, message=message)
         self.report(self.matcher.inbound(account, message, self.time_ns), now_ns)
         if len(self.streams[account]) > self.max_messages:
             session.dismiss(f"{self.max_messages} messages were sent; a new session is needed", CloseReason.STREAM_FULL)

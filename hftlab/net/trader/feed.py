@@ -67,6 +67,7 @@ class FeedHandler:
         self.counts: Counter[str] = Counter()
         self.last_seen_ns, self.ending, self._started = 0, False, False
         self.late = False
+        self._max_age_ns, self._silence_ns = settings.ns("max_age"), settings.ns("silence")
         self.statistics = LineStatistics("AB"[: len(settings.lines)])
         self._waits = defaultdict[int, WaitingTime](lambda: WaitingTime(system))
         self.lines: list[socket.socket] = []
@@ -108,7 +109,7 @@ class FeedHandler:
             return FeedState.GAP
         if self.late:
             return FeedState.LATE
-        return FeedState.SILENT if now_ns - self.last_seen_ns > self.settings.ns("silence") else FeedState.FRESH
+        return FeedState.SILENT if now_ns - self.last_seen_ns > self._silence_ns else FeedState.FRESH
 
     def receive(self, number: int, take: Callable[[Delivery, int, int], None]) -> int:
         """Take what waits on one socket, a burst at most; `take` gets each delivery, when it was read, and how long it waited.
@@ -144,12 +145,12 @@ class FeedHandler:
 
     def _judge(self, delivery: Delivery, waited_ns: int, stamp_ns: int | None) -> None:
         """See whether we are behind: from a message that is too old, until something comes that is half as old at most."""
-        limit_ns = self.settings.ns("max_age")
-        self.counts["unstamped"] += stamp_ns is None and self.system.wall_clock is not None
-        if delivery.count and waited_ns > limit_ns:
+        if stamp_ns is None and self.system.wall_clock is not None:
+            self.counts["unstamped"] += 1
+        if delivery.count and waited_ns > self._max_age_ns:
             self.counts["late"] += 1
             self.late = True
-        elif waited_ns <= limit_ns // 2:
+        elif waited_ns <= self._max_age_ns // 2:
             self.late = False
 
     def due(self, now_ns: int) -> None:

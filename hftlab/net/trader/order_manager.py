@@ -15,7 +15,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hftlab.engine.live import LiveSession
-from hftlab.net.exchange.audit import message_to_dict
 from hftlab.net.times import Times
 from hftlab.protocols import ouch
 from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
@@ -109,6 +108,7 @@ class OrderManager:
         self.rejects: Counter[str] = Counter()
         self.times = Times("acknowledged")
         self._fills: dict[tuple[int, int], tuple[int, int]] = {}  # (UserRefNum, match number) -> signed shares, price
+        self._open: dict[int, Order] = {}  # those of `by_ref` that are not over
         self._finished: list[int] = []
         self._pending: set[str] = set()  # symbols of which the engine does not know everything yet
         self._unanswered: set[int] = set()  # on their way when the connection broke
@@ -116,7 +116,7 @@ class OrderManager:
     @property
     def open(self) -> list[Order]:
         """Orders that may still trade, oldest first."""
-        return [order for order in self.by_ref.values() if order.left]
+        return [order for order in self._open.values() if order.left]
 
     # The engine -------------------------------------------------------------------------------------------------------------
 
@@ -134,7 +134,7 @@ class OrderManager:
     def sent(self, raw: bytes) -> Order:
         """An Enter Order that leaves, or is to be withheld."""
         order = Order.of(ouch.EnterOrder.decode(raw[:ENTER_ORDER_BYTES]))
-        self.by_ref[order.ref] = order
+        self.by_ref[order.ref] = self._open[order.ref] = order
         return order
 
     def withheld(self, order: Order, reason: str) -> None:
@@ -191,7 +191,7 @@ class OrderManager:
             self.times.add(now_ns - order.sent_ns)
             order.sent_ns = 0
         change = self._apply(message)
-        self.note("in", message=message_to_dict(message))
+        self.note("in", message=message)
         if isinstance(message, ouch.Accepted):
             self.live.set_next_order_id(message.user_ref + 1)  # of an earlier process, it may be ahead of the engine's
         if change:
@@ -268,7 +268,7 @@ class OrderManager:
             self.counts["unexpected"] += 1
             return None
         if order is None:  # of an earlier process
-            order = self.by_ref[message.user_ref] = Order.of(message)
+            order = self.by_ref[message.user_ref] = self._open[message.user_ref] = Order.of(message)
         if order.state.final:
             self.counts["unexpected"] += 1
             return Change(order)
@@ -352,6 +352,7 @@ class OrderManager:
 
     def _forget(self, order: Order) -> None:
         """An order is over: the oldest of those make room."""
+        self._open.pop(order.ref, None)
         self._finished.append(order.ref)
         if len(self._finished) > 2 * MAX_FINISHED:
             for ref in self._finished[:MAX_FINISHED]:

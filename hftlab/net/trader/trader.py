@@ -205,6 +205,8 @@ class Trader:
 
     def _on_events(self, events: list[GatewayEvent], now_ns: int) -> None:
         """What came on the order connection."""
+        if not events:
+            return
         for event in events:
             if event.message is not None:
                 self.orders.on_message(event.message, now_ns)
@@ -225,8 +227,7 @@ class Trader:
                 self.orders.session_lost()
             elif event.kind is EventKind.REFUSED:
                 self.failed = event.text
-        if events:
-            self._check_gates(now_ns)
+        self._check_gates(now_ns)
 
     def _check_gates(self, now_ns: int) -> None:
         """See whether anything holds orders back, and let the engine know."""
@@ -298,7 +299,8 @@ class Trader:
 
     def _note(self, event: str, **values: Any) -> None:
         """A line of the journal; `messages` says between which two messages of the feed it happened."""
-        self.journal.line(self.clock(), event, messages=self.live.messages, **values)
+        if self.settings.journal:
+            self.journal.line(self.clock(), event, messages=self.live.messages, **values)
 
     # What has happened ------------------------------------------------------------------------------------------------------
 
