@@ -151,6 +151,12 @@ class System:
         # A pipe that nobody reads is an error, not a wait.
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600)
 
+    def read(self, path: str | os.PathLike[str]) -> bytes:
+        """All of a file, nothing where there is none. raises : OSError for another reason"""
+        with suppress(FileNotFoundError), open(path, "rb") as file:
+            return file.read()
+        return b""
+
     def write(self, file: int, data: bytes | bytearray) -> int:
         """Append some of the data; returns how many bytes."""
         return os.write(file, data)

@@ -84,6 +84,7 @@ class Arbiter:
     def restart(self, session: bytes | None = None, expected: int = 1) -> None:
         """Begin anew, with another session or another number; the counts go on."""
         self.session, self.expected = session, expected
+        self.accepted = False  # whether the latest datagram was whole, and of this session
         self.last_seen: dict[int, int] = {}  # line -> when it last brought something of this session, ns
         self.lost: deque[tuple[int, int]] = deque(maxlen=1024)  # (from, until) of what was given up, the latest 1024
         self.changed: bytes | None = None  # the session that has taken the place of ours
@@ -137,7 +138,9 @@ class Arbiter:
     def receive(self, line: int, datagram: bytes, now_ns: int) -> Delivery:
         """Take one datagram of a line, or an answer; give what is in order by now. Never raises for bytes that are wrong."""
         self.counts["packets"] += 1
-        if not (packet := self._own(datagram)):
+        packet = self._own(datagram)
+        self.accepted = packet is not None
+        if packet is None:
             return Delivery(b"", self.expected, 0)
         self.last_seen[line] = now_ns
         self.expected = self.expected or packet.sequence

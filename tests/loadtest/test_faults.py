@@ -29,7 +29,8 @@ from hftlab.net.exchange import audit
 from hftlab.net.trader.feed import FeedState, WaitingTime
 from hftlab.net.trader.gates import HoldReason, TradingGates
 from hftlab.net.trader.gateway import Gateway
-from hftlab.net.trader.order_manager import OrderManager, OrderState
+from hftlab.net.trader.order_manager import OrderManager
+from hftlab.net.trader.order_records import OrderState
 from hftlab.protocols import ouch
 
 EVERY = {fault.name: fault for fault in fault_table()}
@@ -143,13 +144,19 @@ def ignores_missed_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TradingGates, "reason", without)
 
 
+def starts_flat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trader that fails, comes back and meets another session."""
+    monkeypatch.setattr("hftlab.net.trader.trader.read_past", lambda *_: {})
+
+
 @pytest.mark.parametrize(
     ("plant", "seeds", "said"),
     [
-        (counts_fills_again, range(150, 600), "by the exchange it is"),
+        (counts_fills_again, range(600), "by the exchange it is"),
         (does_not_know_how_old, range(300), "left on a message that had waited for"),
         (leaves_with_the_feed, range(300), "went home without learning what became of order"),
         (ignores_missed_messages, range(600), "left while order messages of the exchange were missing"),
+        (starts_flat, range(500, 700), "the position in"),
     ],
 )
 def test_what_is_planted_is_found_by_seeds_and_cut_down_to_its_cause(
@@ -361,9 +368,10 @@ def test_the_command_prints_the_table_and_its_exit_code_says_whether_all_is_well
     payload = json.loads(capsys.readouterr().out)
     assert (payload["schema"], payload["verdict"]) == (FaultReport.schema, "FAILED")
     assert "was missing" in payload["failures"][0]
-    assert main(["faults", "--seeds", "3", "--first", "26", "--engine", "python", "--workers", "2"]) == 1
+    first = next(seed for seed in range(300) if Day(draw(seed), PYTHON).run().failures)
+    assert main(["faults", "--seeds", "1", "--first", str(first), "--engine", "python", "--workers", "2"]) == 1
     printed = capsys.readouterr().out
-    assert "3 seeds from 26 on, python: 1 FAILED" in printed
+    assert f"1 seeds from {first} on, python: 1 FAILED" in printed
     assert "the shortest day that fails in the same way" in printed
     assert main(["faults", "plague"]) == 2
     assert "unknown fault 'plague'; known: nothing, packet loss" in capsys.readouterr().err

@@ -30,7 +30,7 @@ from hftlab.net.trader.feed import WaitingTime
 from hftlab.net.trader.gates import HoldReason
 from hftlab.net.trader.gateway import GatewayState
 from hftlab.net.trader.journal import replay_journal
-from hftlab.net.trader.order_manager import OrderState
+from hftlab.net.trader.order_records import OrderState
 from hftlab.net.trader.settings import find_password
 from hftlab.protocols import moldudp64, ouch, soupbintcp
 from hftlab.protocols.itch_messages import build

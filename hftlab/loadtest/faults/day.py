@@ -51,6 +51,7 @@ SHORT_EXCHANGE: dict[str, Any] = {"heartbeat_s": 0.01, "end_repeat_s": 0.02, "lo
 SHORT_TRADER: dict[str, Any] = {
     "gap_timeout_ms": 0.5, "request_interval_ms": 2.0, "silence_ms": 60.0, "resync_timeout_ms": 20.0, "reconnect_ms": 2.0,
     "max_backoff_ms": 20.0, "connect_timeout_ms": 50.0, "shutdown_timeout_ms": 30.0, "max_age_ms": 5.0, "window": 64,
+    "max_rejects": 3, "rejects_within_ms": 20.0, "ack_timeout_ms": 10.0,
 }  # fmt: skip
 _LOOK_NS, _GAP_LOOK_NS = 20 * MS_NS, 2 * MS_NS  # the longest a process sleeps, and a trader that misses something
 _SOON_NS = 1_000  # what is left in a socket is taken with the next turn
@@ -271,7 +272,7 @@ class Day:
 
 def _left(host: Host) -> bool:
     """Whether something waits in a socket."""
-    return any([opened.readable for opened in host.sockets])
+    return any(opened.readable for opened in host.sockets)
 
 
 def _frozen(settings: dict[str, Any]) -> tuple[tuple[str, Any], ...]:

@@ -228,6 +228,6 @@ class Host(System):
     def close(self, file: int) -> None:
         """Nothing more is written."""
 
-    def read(self, path: str) -> bytes:
-        """All of a file."""
-        return bytes(self.files[path])
+    def read(self, path: str | os.PathLike[str]) -> bytes:
+        """All of a file, nothing where there is none."""
+        return bytes(self.files.get(str(path), b""))

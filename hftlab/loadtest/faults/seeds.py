@@ -31,6 +31,7 @@ _DRAWN: tuple[tuple[str, tuple[str, ...], int], ...] = (
     ("full", ("exchange", "trader"), 1),
     ("clock", ("exchange", "trader"), 1),
 )
+_AGAIN = ("crash", "change", "end")  # after these a process comes back
 _WEIGHTS = [weight for _, _, weight in _DRAWN]
 
 
@@ -50,19 +51,17 @@ def draw(seed: int) -> Plan:
     if any(step.kind in ("end", "change") for step in steps):
         trader["run_forever"] = True
     settle_us = random.choice((0, 0, 500, 20_000))
-    return Plan(
-        seed, 1 + seed % 8, "calm", messages, rate, settle_us, tuple(steps), exchange, trader, journal=not random.randrange(4)
-    )
+    # Of a session before the one that it meets when it comes back, only its journal tells a trader.
+    journal = not random.randrange(4) or {"trader", "exchange"} <= {step.on for step in steps if step.kind in _AGAIN}
+    return Plan(seed, 1 + seed % 8, "calm", messages, rate, settle_us, tuple(steps), exchange, trader, journal)
 
 
 def _apart(steps: list[Step]) -> list[Step]:
-    """Without what makes a day in which nobody can know the truth: a trader that fails, and comes back to another session, which
-    tells nothing of the one before; an exchange that fails while it could not write down what it did."""
-    failed = {step.on for step in steps if step.kind == "crash"}
-    again = {"change", "end"} if "trader" in failed else set()
-    if "exchange" in failed or any(step.kind in ("change", "end") for step in steps):
-        again.add("full")
-    return [step for step in steps if step.kind not in again]
+    """Without what makes a day in which nobody can know the truth: an exchange that fails, or another session, while somebody
+    could not write down what has happened."""
+    if any(step.kind in _AGAIN and step.on == "exchange" for step in steps):
+        return [step for step in steps if step.kind != "full"]
+    return steps
 
 
 def _step(random: Random, length_us: int) -> Step:

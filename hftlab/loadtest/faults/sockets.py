@@ -147,7 +147,7 @@ class Stream(_Socket):
         return self.address
 
     @property
-    def readable(self) -> Any:  # type: ignore[override]
+    def readable(self) -> Any:
         return self._incoming or self._over or self.error
 
     @property

@@ -18,7 +18,7 @@ from hftlab.loadtest.faults.recorder import Recorder
 from hftlab.net.exchange.publisher import messages
 from hftlab.net.trader.feed import ANSWERS
 from hftlab.net.trader.gates import HoldReason
-from hftlab.net.trader.order_manager import Order, OrderState
+from hftlab.net.trader.order_records import Order, OrderState
 
 _US = "TRADER"
 _ACCEPTED, _EXECUTED = struct.Struct(">8xIcI8s"), struct.Struct(">8xIIQcQ")
@@ -77,7 +77,7 @@ class Watch:
     """Looks on.
 
     failures : what is wrong, a sentence each; limit : shares of one symbol that may be held, either way
-    sent     : every Enter Order that left, with the session it was for
+    sent     : every Enter Order that left, by session and UserRefNum: which of the traders has sent it
     reasons, longest_ns : why the trader held orders back, and for how long at most, since `since_ns`
     """
 
@@ -86,7 +86,8 @@ class Watch:
         self.tops = tops(feed)
         self.truth = Truth()
         self.truth.failures = failures
-        self.sent: dict[tuple[str, int], bytes] = {}
+        self.sent: dict[tuple[str, int], int] = {}
+        self._traders = 0
         self.session_name, self.published = "", 1
         self.recorder: Recorder | None = None
         self.trader: Any = None
@@ -117,7 +118,7 @@ class Watch:
 
     def trader_opened(self, trader: Any) -> None:
         """It is there, or there again."""
-        self.trader, self._checked = trader, 0
+        self.trader, self._checked, self._traders = trader, 0, self._traders + 1
         self.recorder = Recorder(trader, self._feed_session(), lambda: self._publisher.next)
         noted = trader.gateway.on_send
 
@@ -174,13 +175,19 @@ class Watch:
 
     def _sent(self, order: bytes) -> None:
         ref = _ref(order)
-        if (self.session_name, ref) in self.sent:
+        key = self.session_name, ref
+        arrived = key in self.truth.accepted or key in self.truth.rejected  # else who is back may take the number again
+        if key in self.sent and (arrived or self.sent[key] == self._traders):
             self.failures.append(f"order {ref} was sent twice")
-        self.sent[self.session_name, ref] = order
+        self.sent[key] = self._traders
         feed, line = self.trader.feed, self.recorder.line if self.recorder else 0
         waited_ns = self.now() - (feed.requests if line == ANSWERS else feed.lines[line]).came_ns
         if waited_ns > feed.settings.ns("max_age"):
             self.failures.append(f"order {ref} left on a message that had waited for {waited_ns / 1e6:g} ms")
+        for other in self.trader.orders.open:
+            waited_ns = self.now() - other.sent_ns if other.sent_ns and self.trader.gateway.ready else 0
+            if other.state is OrderState.SENT and waited_ns > self.trader.settings.ns("ack_timeout"):
+                self.failures.append(f"order {ref} left while order {other.ref} was unanswered for {waited_ns / 1e6:g} ms")
         if self.trader.gateway.client.missed:
             self.failures.append(f"order {ref} left while order messages of the exchange were missing")
 

@@ -118,6 +118,12 @@ def message_to_dict(message: ouch.Message) -> dict[str, Any]:
     return values | ({"options": options} if options else {})
 
 
+def message_from_dict(values: dict[str, Any]) -> ouch.Message:
+    """The message whose fields these are, without its options."""
+    kind: type[ouch.Message] = getattr(ouch, values["type"])
+    return kind(**{name: values[name] for name in kind.CODES})
+
+
 _ENCODER = json.JSONEncoder(separators=(",", ":"), default=message_to_dict)
 
 

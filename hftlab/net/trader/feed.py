@@ -131,9 +131,8 @@ class FeedHandler:
                 continue
             if self.on_datagram:
                 self.on_datagram(number, datagram)
-            last_seen = self.arbiter.last_seen
             delivery = self.arbiter.receive(number, datagram, now_ns)
-            if last_seen.get(number) == now_ns:
+            if self.arbiter.accepted:
                 self.last_seen_ns, self._started = now_ns, True
                 self.ending = datagram[18:20] == _END if len(datagram) == HEADER.size else self.ending
                 self._judge(delivery, waited_ns, stamp_ns)

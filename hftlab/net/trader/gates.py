@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from enum import Enum
 
 from hftlab.net.exchange.audit import AuditLog
 from hftlab.net.trader.feed import FeedHandler, FeedState
 from hftlab.net.trader.gateway import Gateway, GatewayState
 from hftlab.net.trader.settings import MS_NS, TraderSettings
+from hftlab.protocols import ouch
 
 _END_GRACE_NS = 300 * MS_NS  # after the end of the feed's session, for the end of the orders' session
 
@@ -22,6 +24,8 @@ class HoldReason(Enum):
     JOURNAL = "journal"
     CONNECTION = "order connection"
     MISSED_REPORTS = "reports of the exchange are missing"
+    REJECTS = "rejects"
+    UNACKNOWLEDGED = "unacknowledged"
     FEED_OVER = "feed: over"
     FEED_SESSION = "feed: session"
     FEED_LOST = "feed: lost"
@@ -32,15 +36,47 @@ class HoldReason(Enum):
     UNKNOWN_POSITION = "position not known to the engine"
 
 
+class Breakers:
+    """Hold orders back while the exchange does not do with them what it should: it rejects them, or says nothing."""
+
+    def __init__(self, settings: TraderSettings) -> None:
+        self._within_ns, self._timeout_ns = settings.ns("rejects_within"), settings.ns("ack_timeout")
+        self._rejects = deque[int](maxlen=settings.max_rejects)  # when the latest came, ns
+        self._unanswered: dict[int, int] = {}  # UserRefNum -> when it left, ns; the oldest first
+
+    def sent(self, ref: int, now_ns: int) -> None:
+        """An order has left."""
+        self._unanswered[ref] = now_ns
+
+    def answered(self, message: ouch.Message, now_ns: int) -> None:
+        """A message of the exchange. Only the first answer to an order counts: what is repeated after a login is no news."""
+        waited = self._unanswered.pop(getattr(message, "user_ref", 0), None) is not None
+        if waited and isinstance(message, ouch.Rejected):
+            self._rejects.append(now_ns)
+
+    def disconnected(self) -> None:
+        """What becomes of unanswered orders is known after the next login."""
+        self._unanswered.clear()
+
+    def reason(self, now_ns: int) -> HoldReason | None:
+        """Which breaker is open."""
+        if len(self._rejects) == self._rejects.maxlen and now_ns - self._rejects[0] < self._within_ns:
+            return HoldReason.REJECTS
+        oldest_ns = next(iter(self._unanswered.values()), now_ns)
+        return HoldReason.UNACKNOWLEDGED if now_ns - oldest_ns > self._timeout_ns else None
+
+
 class TradingGates:
     """Asked before every packet is acted on.
 
+    breakers : see `Breakers`
     killed   : why the kill switch has fallen, "" if it has not
     stopping : whether the trader is about to end
     """
 
     def __init__(self, settings: TraderSettings, feed: FeedHandler, gateway: Gateway) -> None:
         self.settings, self.feed, self.gateway = settings, feed, gateway
+        self.breakers = Breakers(settings)
         self.killed, self.stopping = "", False
         self._finished_ns = 0  # since when the feed's session is over
         self._until_ns = 0  # the end of a trader that is stopping
@@ -61,6 +97,8 @@ class TradingGates:
             return HoldReason.CONNECTION
         if self.gateway.client.missed:  # nobody knows what they said, so positions may be wrong for good
             return HoldReason.MISSED_REPORTS
+        if why := self.breakers.reason(now_ns):
+            return why
         if self.feed.arbiter.finished:
             return HoldReason.FEED_OVER
         state = self.feed.state(now_ns, corrupted=corrupted)

@@ -16,13 +16,14 @@ from hftlab.engine.engine import Engine
 from hftlab.engine.live import LiveSession
 from hftlab.engine.session import Backend
 from hftlab.feeds.feed import Feed
-from hftlab.net.exchange.audit import read_log
+from hftlab.net.exchange.audit import message_from_dict, read_log
 from hftlab.net.exchange.matching import Matcher
 from hftlab.net.exchange.publisher import Publisher, messages
 from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.net.exchange.snapshots import take_snapshot
 from hftlab.net.trader.gateway import EventKind
-from hftlab.net.trader.order_manager import OrderManager, OrderState
+from hftlab.net.trader.order_manager import OrderManager
+from hftlab.net.trader.order_records import Order, OrderRecords, OrderState
 from hftlab.protocols import ouch
 from hftlab.protocols.moldudp64 import frame
 from hftlab.protocols.ouch_fields import ENTER_ORDER_BYTES
@@ -119,7 +120,7 @@ def _apply(replay: Replay, line: dict[str, Any]) -> None:
     elif event == "kill":
         replay.live.kill_switch(True)
     elif event == "in":
-        orders.on_message(_message(line["message"]))
+        orders.on_message(message_from_dict(line["message"]))
     elif event == EventKind.DOWN.value:
         orders.disconnected()
     elif event == EventKind.SETTLED.value:
@@ -128,6 +129,13 @@ def _apply(replay: Replay, line: dict[str, Any]) -> None:
         orders.session_ended()
     elif event == EventKind.GONE.value:
         orders.session_lost()
+    elif event == "carried":
+        past = OrderRecords()
+        past.shares.update(line["shares"])
+        past.cash.update(line["cash"])
+        for row in line["orders"]:
+            past.add(Order(*row)).state = OrderState.UNKNOWN
+        orders.carry_over(past, line["last"])
     elif event == "reconciled":
         orders.reconcile()
     elif event == "order" and line["state"] == OrderState.WITHHELD.value:
@@ -137,8 +145,3 @@ def _apply(replay: Replay, line: dict[str, Any]) -> None:
         replay.noted.append((line["ref"], line["symbol"], line["side"], line["quantity"], line["limit"]))
     if event == "order" and (order := orders.by_ref.get(line["ref"])) and "instrument" in line:
         order.instrument = orders.instruments[order.symbol] = line["instrument"]
-
-
-def _message(values: dict[str, Any]) -> ouch.Message:
-    kind: type[ouch.Message] = getattr(ouch, values["type"])
-    return kind(**{name: values[name] for name in kind.CODES})

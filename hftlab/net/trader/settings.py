@@ -34,6 +34,9 @@ class TraderSettings:
     gap_timeout_ms       : wait for a missing message before it is requested, above 0 to a day
     request_interval_ms  : between two requests for a missing message, longer and longer while nothing comes; above 0 to a day
     max_age_ms           : nothing is traded on a message that was received longer ago than this, above 0 to a day
+    max_rejects          : nothing is sent while so many orders were rejected within `rejects_within_ms`, at least 1
+    rejects_within_ms    : see `max_rejects`, above 0 to a day
+    ack_timeout_ms       : nothing is sent while an order is unanswered for longer than this, above 0 to a day
     silence_ms           : without a datagram for this long every book is stale, above 0 to a day
     resync_timeout_ms    : after a login, silence that ends what the exchange had to repeat, above 0 to a day
     reconnect_ms         : wait before a new connection, doubled each time up to max_backoff_ms, above 0 to a day
@@ -60,6 +63,9 @@ class TraderSettings:
     gap_timeout_ms: float = 2.0
     request_interval_ms: float = 20.0
     max_age_ms: float = 50.0
+    max_rejects: int = 20
+    rejects_within_ms: float = 1_000.0
+    ack_timeout_ms: float = 1_000.0
     silence_ms: float = 3_000.0
     resync_timeout_ms: float = 500.0
     reconnect_ms: float = 100.0
@@ -80,6 +86,7 @@ class TraderSettings:
             if one.name.endswith("_ms"):
                 check_range(one.name, getattr(self, one.name), 0.001, _DAY_MS, "ms")
         check_range("window", self.window, 1)
+        check_range("max_rejects", self.max_rejects, 1)
         if self.max_loss is not None:
             check_range("max_loss", self.max_loss, 0)
 

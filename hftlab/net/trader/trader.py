@@ -27,10 +27,12 @@ from hftlab.engine.session import Backend
 from hftlab.net.endpoints import Loop, System
 from hftlab.net.exchange.audit import AuditLog
 from hftlab.net.times import Times
+from hftlab.net.trader.carried import PastSession, read_past, records
 from hftlab.net.trader.feed import FeedHandler, FeedState
 from hftlab.net.trader.gates import HoldReason, TradingGates
 from hftlab.net.trader.gateway import EventKind, Gateway, GatewayEvent
-from hftlab.net.trader.order_manager import OrderManager, OrderState
+from hftlab.net.trader.order_manager import OrderManager
+from hftlab.net.trader.order_records import OrderRecords, OrderState
 from hftlab.net.trader.settings import MS_NS, TraderSettings
 from hftlab.net.trader.snapshot import Snapshot, SnapshotClient
 from hftlab.protocols import ouch
@@ -77,6 +79,7 @@ class Trader:
         self.snapshot = SnapshotClient(settings, self.system) if settings.snapshots else None
         self.held: HoldReason | None = HoldReason.STARTING
         self._held_ns, self._held_since_ns = Counter[HoldReason](), self.clock()
+        self._holds = Counter[HoldReason]()
         self.live.suspend(None, True)
         self.failed, self.restarts, self._corrupted_at = "", 0, -1
         self.withheld: Counter[HoldReason] = Counter()
@@ -86,11 +89,14 @@ class Trader:
         self._loop: Loop | None = None
         self._kill_request, self._at_end = "", ""
         self._was_current, self._turns, self._timers_ns = True, 0, 0
+        self._past: dict[str, PastSession] = {}  # what the journal says of sessions before, until the first login
 
     # Life -------------------------------------------------------------------------------------------------------------------
 
     def start(self) -> dict[str, Any]:
         """Bind, and begin to connect; returns the addresses. raises : ConfigError for an address or journal that cannot be had"""
+        if self.settings.journal:
+            self._past = read_past(self.system, self.settings.journal, self.settings.username)
         self.journal = AuditLog(self.settings.journal, "", self.system, "journal")
         try:
             self.feed.open()
@@ -98,7 +104,8 @@ class Trader:
             self.journal.close()
             raise
         self._loop = Loop(self.feed.numbered, self.system.selector(), spin=self.settings.spin)
-        self._note("start", engine=self.engine.label, **self.addresses, **_constants(self.live.settings))
+        who = {"engine": self.engine.label, "account": self.settings.username}
+        self._note("start", **who, **self.addresses, **_constants(self.live.settings))
         self._round(self.clock())
         return self.addresses
 
@@ -186,7 +193,7 @@ class Trader:
             self._check_gates(read_ns)
 
     def _send(self, raw: bytes, read_ns: int, waited_ns: int) -> None:
-        reason = self.held
+        reason = self.held or self.gates.breakers.reason(read_ns)
         if not reason and not self.orders.is_known(raw):
             reason = HoldReason.UNKNOWN_POSITION
         if not reason and self.clock() - read_ns + waited_ns > self._max_age_ns:  # it took us too long, or we were asleep
@@ -201,6 +208,7 @@ class Trader:
             self.orders.withheld(order, self.gates.describe(reason))
         else:
             order.sent_ns = read_ns + worked_ns
+            self.gates.breakers.sent(order.ref, order.sent_ns)
             self.times.add(waited_ns + worked_ns, waited_ns, worked_ns)
 
     def _on_events(self, events: list[GatewayEvent], now_ns: int) -> None:
@@ -209,14 +217,20 @@ class Trader:
             return
         for event in events:
             if event.message is not None:
+                self.gates.breakers.answered(event.message, now_ns)
                 self.orders.on_message(event.message, now_ns)
                 continue
             text, next_ref = {"why": event.text} if event.text else {}, {"next": event.next_ref} if event.next_ref else {}
             self._note(event.kind.value, **text, **next_ref)
             if event.kind is EventKind.UNREADABLE:
                 self.orders.counts["unreadable"] += 1
+            elif event.kind is EventKind.UP:
+                past, self._past = self._past, {}
+                for name, before in past.items():  # what was in this session the exchange says itself; its numbers are used
+                    self.orders.carry_over(OrderRecords() if name == event.text else records(before), max(before.sent, default=0))
             elif event.kind is EventKind.DOWN:
                 self.orders.disconnected()
+                self.gates.breakers.disconnected()
             elif event.kind is EventKind.SETTLED:
                 self.orders.resynced(event.next_ref)
                 if self.killed:
@@ -241,6 +255,8 @@ class Trader:
         if self.held:
             self._held_ns[self.held] += self.clock() - self._held_since_ns
         self.held, self._held_since_ns = reason, self.clock()
+        if reason:
+            self._holds[reason] += 1
         self.live.suspend(None, reason is not None)
         self._note("held" if reason else "trading", **({"why": self.gates.describe(reason)} if reason else {}))
 
@@ -309,7 +325,8 @@ class Trader:
 
         never_connected; missing_reports, unreadable_reports, unexpected_reports, overfills, unknown_fills: what the exchange said
         and did not say; possibly_live: orders open at the end; unknown_fate: of which nobody knows what became; missing_messages:
-        of the feed, at the end; unwritten: lines of the journal; numbers_used_up: no UserRefNum is left
+        of the feed, at the end; unwritten: lines of the journal; numbers_used_up: no UserRefNum is left; too_many_rejects,
+        unacknowledged: times these held orders back
         """
         counts, orders, over = self.orders.counts, self.orders.by_ref.values(), self._loop is None
         names = {
@@ -323,6 +340,8 @@ class Trader:
             "unknown_fate": sum(order.state is OrderState.UNKNOWN and not order.left for order in orders),
             "missing_messages": self.feed.arbiter.newest - self.feed.arbiter.expected if over else 0,
             "unwritten": self.journal.counts["lost"],
+            "too_many_rejects": self._holds[HoldReason.REJECTS],
+            "unacknowledged": self._holds[HoldReason.UNACKNOWLEDGED],
             "numbers_used_up": int(self.live.next_order_id >= _LAST_REF),
         }
         return {name: n for name, n in names.items() if n}
