@@ -85,7 +85,7 @@ def test_days_drawn_by_seeds_are_survived() -> None:
     assert set(report.kinds) >= {"lose", "delay", "cut", "stall", "pause", "crash", "change", "end", "full", "clock", "forget"}
 
 
-SEEDS = int(os.environ.get("HFTLAB_SEEDS", "400"))
+SEEDS = int(os.environ.get("HFTLAB_SEEDS", "1000"))
 
 
 @pytest.mark.rust

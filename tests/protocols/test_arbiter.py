@@ -41,7 +41,8 @@ class Sink:
     def feed(self, datagram: bytes, now_ns: int, line: int = A) -> Delivery:
         arbiter, before, refused = self.arbiter, self.arbiter.expected, self._refused()
         delivery = arbiter.receive(line, datagram, now_ns)
-        if self._refused() == refused:
+        assert arbiter.accepted is (self._refused() == refused)
+        if arbiter.accepted:
             self.arrived += mold.decode(datagram).messages
         self.took(delivery)
         assert arbiter.expected >= before
