@@ -1,10 +1,13 @@
 //! Memory that grows in place: a range of addresses is reserved once, the system gives a page when it is first touched, and nothing
-//! is copied or moved as it fills. Huge pages are asked for where the system has them: fewer misses in the address cache.
+//! is copied or moved as it fills.
 //!
 //! ```text
-//! | small pages | huge pages: what has been touched | addresses only, zeros when touched |
-//! 0           64 KiB                                                              capacity
+//! | small pages | huge pages: what was made ready | small pages as they are touched, zeros | addresses only |
+//! 0           64 KiB                                                                                 capacity
 //! ```
+//!
+//! Zeroing a huge page takes a quarter of a millisecond, so no message ever pays for one: `ready` makes them between messages, where
+//! many are to come, and they save misses in the address cache. What is touched unannounced costs a small page, about a microsecond.
 //!
 //! The first pages are small, so that a short run takes little. Where the process may have only so many addresses (`ulimit -v`), a range
 //! is reserved that leaves room for others, and what outgrows it moves; where there is no more, the run ends with `OutOfMemory`.
@@ -14,6 +17,8 @@ use std::ptr::NonNull;
 
 /// Size of a huge page in bytes.
 const HUGE: usize = 1 << 21;
+/// Size of a small page in bytes, or less.
+const PAGE: usize = 4096;
 /// Bytes at the start of a range that are on small pages.
 const SMALL: usize = 1 << 16;
 
@@ -51,6 +56,8 @@ pub struct Pages<T: Zeroed> {
     start: NonNull<T>,
     /// Values that fit into the reserved range.
     capacity: usize,
+    /// Values whose pages were made ready.
+    ready: usize,
 }
 
 // SAFETY: it owns its memory as a Box<[T]> does.
@@ -71,19 +78,59 @@ impl<T: Zeroed> Pages<T> {
                 None => out_of_memory(capacity * size_of::<T>()),
             }
         };
-        let mut pages = Pages { start, capacity };
-        pages.touch(0, ready);
+        let mut pages = Pages { start, capacity, ready };
+        pages.touch(0, ready * size_of::<T>());
         pages
     }
 
-    /// Have the system give the pages of the values [from, to) now rather than when they are needed.
-    pub fn touch(&mut self, from: usize, to: usize) {
-        let step = (4096 / size_of::<T>()).max(1);
-        for at in (from..to).step_by(step) {
-            let place = &raw mut self[at];
-            // SAFETY: `place` comes from a reference; volatile, because writing back what was read is otherwise no work at all.
-            unsafe { place.write_volatile(place.read_volatile()) };
+    /// Have the system give the pages of the values below `len` now rather than when they are needed; those below `used` have theirs.
+    /// Beyond the first small pages they are huge, as far as nothing of a huge page has been touched yet.
+    pub fn ready(&mut self, used: usize, len: usize) {
+        if len > self.ready && len <= self.capacity {
+            self.prepare(self.ready.max(used) * size_of::<T>(), len * size_of::<T>());
         }
+    }
+
+    #[cold]
+    fn prepare(&mut self, mut at: usize, end: usize) {
+        while at < end {
+            let next = SMALL + (at + HUGE - SMALL) / HUGE * HUGE;
+            let whole = at >= SMALL && at + HUGE == next && next <= self.capacity * size_of::<T>();
+            let to = if whole { next } else { next.min(end) };
+            if whole {
+                self.advise_huge(at);
+            }
+            self.touch(at, to);
+            at = to;
+        }
+        self.ready = at / size_of::<T>();
+    }
+
+    /// Bytes whose pages were made ready.
+    pub fn ready_bytes(&self) -> usize {
+        self.ready * size_of::<T>()
+    }
+
+    /// Touch the pages of the bytes [from, to).
+    fn touch(&mut self, from: usize, to: usize) {
+        for at in (from / PAGE * PAGE..to).step_by(PAGE) {
+            // SAFETY: `to` is within the range. Volatile, because writing back what was read is otherwise no work at all.
+            unsafe {
+                let place = self.start.cast::<u8>().add(at);
+                place.write_volatile(place.read_volatile());
+            }
+        }
+    }
+
+    /// Take a huge page for the bytes from `at` on.
+    fn advise_huge(&mut self, at: usize) {
+        #[cfg(target_os = "linux")]
+        // SAFETY: within the range; advice, which may be refused.
+        unsafe {
+            libc::madvise(self.start.cast::<u8>().add(at).as_ptr().cast(), HUGE, libc::MADV_HUGEPAGE);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = at;
     }
 
     /// The value in a slot. Unchecked access: even masking the slot took 2 to 3 ns a message.
@@ -169,7 +216,7 @@ pub fn prefetch<T>(place: &T) {
 
 /// Whole huge pages, where there is at least one.
 fn rounded(bytes: usize) -> usize {
-    bytes.next_multiple_of(if bytes >= HUGE { HUGE } else { 4096 })
+    bytes.next_multiple_of(if bytes >= HUGE { HUGE } else { PAGE })
 }
 
 /// Addresses that one range may take: a sixteenth of what the process is allowed.
@@ -202,7 +249,7 @@ fn map(bytes: usize) -> Option<NonNull<u8>> {
         }
         #[cfg(target_os = "linux")]
         if spare > 0 {
-            libc::madvise(start.add(SMALL), length - SMALL, libc::MADV_HUGEPAGE); // advice: it may be refused
+            libc::madvise(start, length, libc::MADV_NOHUGEPAGE); // advice: it may be refused
         }
         NonNull::new(start.cast())
     }
@@ -211,6 +258,24 @@ fn map(bytes: usize) -> Option<NonNull<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_made_ready_ends_with_a_small_page_at_the_start_and_a_huge_one_later() {
+        let mut pages = Pages::<u32>::new(1 << 22, 10);
+        let ready = |pages: &mut Pages<u32>, used, len| {
+            pages.ready(used, len);
+            pages.ready_bytes()
+        };
+        assert_eq!(ready(&mut pages, 0, 1000), 4000);
+        assert_eq!(ready(&mut pages, 0, 999), 4000);
+        assert_eq!(ready(&mut pages, 0, SMALL / 4), SMALL);
+        assert_eq!(ready(&mut pages, 0, SMALL / 4 + 1), SMALL + HUGE);
+        // The next huge page has been touched already.
+        assert_eq!(ready(&mut pages, (SMALL + HUGE) / 4 + 1, (SMALL + HUGE) / 4 + 2), SMALL + HUGE + 8);
+        assert_eq!(ready(&mut pages, 0, 1 << 22), 1 << 24);
+        assert_eq!(ready(&mut pages, 0, usize::MAX), 1 << 24);
+        assert!(pages.iter().all(|&value| value == 0));
+    }
 
     #[test]
     fn pages_are_zeros_and_keep_what_was_written_when_they_grow() {

@@ -17,6 +17,11 @@ use crate::reserved::reserve;
 /// Side, price, quantity and order count of a level in `depth`.
 pub type DepthRow = (u8, i64, u64, u32);
 
+/// Messages for which memory is made ready at once: 256 KiB of orders.
+pub const AHEAD: usize = 1 << 13;
+/// Fewer messages take what they need as they need it.
+const MANY: usize = 1 << 9;
+
 /// The books of all instruments.
 pub struct Book<L, I, P> {
     /// By instrument, at least one; grown when another one is named in an event.
@@ -53,6 +58,17 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
             self.grow(instrument);
         }
         (&mut self.store, &mut self.instruments[instrument as usize])
+    }
+
+    /// So many messages come: have memory ready for the next `AHEAD`, so that none of them waits for the system.
+    pub fn ready(&mut self, messages: usize) {
+        let messages = messages.min(AHEAD);
+        if messages >= MANY {
+            self.store.pool.ready(messages);
+            self.store.index.ready(messages);
+            // Two sides of each instrument that the feed has named; few messages are the first of their instrument.
+            self.store.levels.ready(messages / 4, 2 * self.instruments.len());
+        }
     }
 
     /// Best bid and ask of an instrument; empty for one that was never heard of.

@@ -4,7 +4,7 @@ use super::Engine;
 use crate::book::levels::Levels;
 use crate::book::orders::Index;
 use crate::book::pool::Pool;
-use crate::book::{DepthRow, Top};
+use crate::book::{AHEAD, DepthRow, Top};
 use crate::event::{EVENT_BYTES, Event};
 use crate::frames::{self, BATCH, Problem, window};
 use crate::itch::{WINDOW, decode, is_known, unknown};
@@ -17,6 +17,15 @@ use crate::signal::Signal;
 const SHORTEST: usize = 21;
 
 impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
+    /// Messages for which memory was made ready.
+    fn piece(&mut self, data: &[u8], most: usize) -> (usize, Option<Problem>) {
+        match self.settings.stamps {
+            stamp::OFF => self.run::<false>(data, most),
+            _ if self.tally.messages < self.settings.warm_up => self.run::<false>(data, most),
+            _ => self.run::<true>(data, most),
+        }
+    }
+
     /// Add the time since a reading of the clock to that of the loop.
     fn count_time(&mut self, start: u64) {
         let ticks = self.clock.now().saturating_sub(start);
@@ -27,20 +36,31 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
 impl<L: Levels, I: Index, P: Pool, S: Signal> Runner for Engine<L, I, P, S> {
     fn run_bytes(&mut self, data: &[u8], most: usize) -> (usize, Option<Problem>) {
         let start = self.clock.now();
-        let result = match self.settings.stamps {
-            stamp::OFF => self.run::<false>(data, most),
-            _ if self.tally.messages < self.settings.warm_up => self.run::<false>(data, most),
-            _ => self.run::<true>(data, most),
+        let (end, mut used) = (self.tally.messages.saturating_add(most as u64), 0);
+        let stopped = loop {
+            let left = (end - self.tally.messages).min(AHEAD as u64) as usize;
+            self.book.ready(left.min((data.len() - used) / SHORTEST));
+            let before = self.tally.messages;
+            let (n, stopped) = self.piece(&data[used..], left);
+            let stopped = stopped.map(|problem| Problem { at: used + problem.at, ..problem });
+            used += n;
+            let messages = self.tally.messages;
+            if stopped.is_some() || messages - before < AHEAD as u64 || messages == end {
+                break stopped;
+            }
         };
         self.count_time(start);
-        result
+        (used, stopped)
     }
 
     fn run_events(&mut self, data: &[u8]) -> Option<Problem> {
         let start = self.clock.now();
         let mut problem = None;
         let mut events = [Event::default(); BATCH];
-        'blocks: for block in data.chunks(BATCH * EVENT_BYTES) {
+        'blocks: for (n, block) in data.chunks(BATCH * EVENT_BYTES).enumerate() {
+            if n.is_multiple_of(AHEAD / BATCH) {
+                self.book.ready(data.len() / EVENT_BYTES - n * BATCH);
+            }
             let (records, _) = block.as_chunks();
             for (event, bytes) in events.iter_mut().zip(records) {
                 *event = Event::from_bytes(bytes);
@@ -80,7 +100,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Runner for Engine<L, I, P, S> {
     }
 
     fn reserve(&mut self, messages: usize) {
-        self.book.store.pool.ready(messages);
+        self.book.ready(messages);
         self.tally.recorder.reserve(messages);
         if self.settings.stamps != stamp::OFF {
             self.tally.stamps.reserve(messages);

@@ -5,6 +5,8 @@ use super::NIL;
 
 /// Entries a chunk holds before it is halved: 1 KiB, moved in one go.
 const FULL: usize = 64;
+/// Times as many where there are many chunks: 32 KiB, about as long as the list of chunks of ten million entries, which moves, too.
+const LONGEST: usize = 32;
 /// Chunks there is room for at once.
 const CHUNKS: usize = 4;
 
@@ -34,9 +36,9 @@ impl Far {
             self.chunks.push(chunk);
         }
         let mut c = self.chunk_of(key);
-        if self.chunks[c].len() == FULL {
-            let mut upper = self.fresh();
-            upper.extend(self.chunks[c].drain(FULL / 2..));
+        if self.chunks[c].len() >= self.full() {
+            let (mut upper, half) = (self.fresh(), self.chunks[c].len() / 2);
+            upper.extend(self.chunks[c].drain(half..));
             if key >= upper[0].0 {
                 c += 1;
                 self.chunks.insert(c, upper);
@@ -96,7 +98,38 @@ impl Far {
         self.chunks.partition_point(|chunk| chunk.first().is_some_and(|row| row.0 <= key)).saturating_sub(1)
     }
 
+    /// Entries a chunk may hold: neither the chunks nor the list of them grow long.
+    fn full(&self) -> usize {
+        FULL * (self.chunks.len() / FULL).clamp(1, LONGEST)
+    }
+
     fn fresh(&mut self) -> Vec<Entry> {
         self.spare.pop().unwrap_or_else(|| Vec::with_capacity(FULL))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an entry moves at most when it comes, whatever the order of arrival: part of a chunk, and part of the list of chunks.
+    #[test]
+    fn an_entry_moves_little_however_many_there_are() {
+        const ENTRIES: i64 = 400_000;
+        let orders: [fn(i64) -> i64; 3] = [|n| n, |n| -n, |n| n * 7_919 % ENTRIES];
+        for order in orders {
+            let mut far = Far::default();
+            (1..ENTRIES).for_each(|n| *far.entry(order(n)) = n as u32);
+            let longest = far.chunks.iter().map(Vec::len).max().unwrap_or(0);
+            assert!(
+                longest <= FULL * LONGEST && far.chunks.len() <= 4_000,
+                "{} of {longest}",
+                far.chunks.len()
+            );
+            assert!(far.iter().is_sorted() && far.iter().count() as i64 == ENTRIES - 1);
+            (1..ENTRIES).for_each(|n| assert_eq!(far.get(order(n)), n as u32));
+            (1..ENTRIES).for_each(|n| far.remove(order(n)));
+            assert!(far.chunks.is_empty());
+        }
     }
 }

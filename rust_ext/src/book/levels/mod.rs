@@ -158,6 +158,12 @@ impl LevelTable {
         self.notes[at as usize] = value;
     }
 
+    /// Have memory ready for so many blocks more, as long as there are fewer than `limit` in all.
+    pub fn ready(&mut self, blocks: usize, limit: usize) {
+        let (used, block) = (self.end as usize, BLOCK as usize);
+        self.levels.ready(used, used + blocks.min(limit.saturating_sub(used / block)) * block);
+    }
+
     /// Put the slots [from, to) on the list of free ones, the first in front.
     fn chain(&mut self, from: u32, to: u32) {
         for slot in (from..to).rev() {
@@ -181,6 +187,7 @@ impl LevelTable {
 
     /// Bytes it takes.
     pub fn bytes(&self) -> usize {
-        self.end as usize * size_of::<Level>() + self.notes_end as usize * size_of::<u32>()
+        let levels = (self.end as usize * size_of::<Level>()).max(self.levels.ready_bytes());
+        levels + self.notes_end as usize * size_of::<u32>()
     }
 }

@@ -4,8 +4,8 @@
 //! to a cache line, so a burst of adds writes one line after the next, and a delete soon after finds its line in cache. Orders of one
 //! home are chained through the orders themselves, the youngest first; removing one leaves no mark, and the table does not age.
 //!
-//! It grows by linear hashing (Litwin 1980): whenever it is half full the next cell in turn is split in two. No insert ever waits for
-//! the whole table to be rebuilt.
+//! It grows by linear hashing (Litwin 1980): an order beyond half as many as there are cells has the next two cells in turn split in
+//! two each, so that it stays half full. No insert ever waits for the whole table to be rebuilt.
 //!
 //! ```text
 //! | 0 ... split-1 : split already | split ... half-1 : not yet | half ... half+split-1 : the other halves |
@@ -29,7 +29,7 @@ const READY: u32 = 1 << 12;
 /// References given out since, after which the line of an order has probably left the second cache: 512 KiB of orders.
 const RECENT: u64 = 1 << 14;
 /// Splits from asking for an order to needing it; less than the cells there are at the start.
-const AHEAD: u32 = 8;
+const AHEAD: u32 = 16;
 /// A chain this long says that the references do not suit the table.
 const LONG_CHAIN: usize = 32;
 
@@ -129,6 +129,13 @@ impl Flat {
         pool.prefetch(self.first(split + AHEAD));
     }
 
+    /// Two cells more, for one order more.
+    #[inline(never)]
+    fn grow(&mut self, pool: &mut impl Pool) {
+        self.split(pool);
+        self.split(pool);
+    }
+
     /// The first order of the chain was another one.
     fn find_behind(&mut self, id: u64, first: u32, pool: &mut impl Pool) -> Lookup {
         let (mut slot, mut steps) = (first, 0);
@@ -184,7 +191,7 @@ impl Index for Flat {
         self.live += 1;
         self.highest = self.highest.max(id);
         if self.live > self.limit {
-            self.split(pool);
+            self.grow(pool);
         }
         let home = self.home(id);
         pool.get_mut(slot).chain = std::mem::replace(self.cell(home), slot);
@@ -206,12 +213,17 @@ impl Index for Flat {
         pool.get_mut(at).chain = chain;
     }
 
+    fn ready(&mut self, messages: usize) {
+        let (size, room) = (self.size as usize, self.limit.saturating_sub(self.live) as usize);
+        self.cells.ready(size, size + 2 * messages.saturating_sub(room));
+    }
+
     fn live(&self) -> usize {
         self.live as usize
     }
 
     fn bytes(&self) -> usize {
-        self.size as usize * size_of::<u32>()
+        (self.size as usize * size_of::<u32>()).max(self.cells.ready_bytes())
     }
 
     fn is_old(&self, id: u64) -> bool {
@@ -228,5 +240,47 @@ impl Index for Flat {
     #[inline(always)]
     fn guess(&self, home: u32) -> u32 {
         self.cells[home as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::book::pool::{Order, slab::Slab};
+
+    /// Length of the longest chain after so many references that come in this order.
+    fn longest_chain(reference: impl Fn(u64) -> u64) -> usize {
+        let (mut index, mut pool) = (Flat::default(), Slab::default());
+        for n in 0..50_000 {
+            let id = reference(n);
+            assert_eq!(index.find(id, &mut pool).slot, NIL);
+            let slot = pool.put(Order { id, qty: 1, ..Order::default() });
+            index.insert(id, slot, &mut pool);
+        }
+        let chain = |home| std::iter::successors(Some(index.first(home)), |&slot| Some(pool.get(slot).chain));
+        (0..index.size).map(|home| chain(home).take_while(|&slot| slot != NIL).count()).max().unwrap_or(0)
+    }
+
+    #[test]
+    fn no_references_make_long_chains() {
+        let orders: [(&str, fn(u64) -> u64); 7] = [
+            ("rising", |n| n),
+            ("reversed", |n| 1_000_000 - n),
+            ("at the end", |n| u64::MAX - n),
+            ("shifted by 16", |n| n << 16),
+            ("shifted by 40", |n| n << 40),
+            ("same lower half", |n| n << 32 | 12_345),
+            // What collides under the mixing function without a key: its inverse.
+            ("crafted", |n| {
+                let id = n << 44;
+                let id = (id ^ (id >> 33)).wrapping_mul(0x9cb4_b2f8_1293_37db);
+                let id = (id ^ (id >> 33)).wrapping_mul(0x4f74_430c_22a5_4005);
+                id ^ (id >> 33)
+            }),
+        ];
+        for (name, reference) in orders {
+            let longest = longest_chain(reference);
+            assert!(longest <= LONG_CHAIN, "{name}: a chain of {longest}");
+        }
     }
 }

@@ -36,6 +36,9 @@ pub trait Index: Default + Send + Sync {
     /// Remove the order that the latest `find` found, which `pool` still holds.
     fn remove(&mut self, id: u64, found: Lookup, pool: &mut impl Pool);
 
+    /// So many messages come: have memory ready for the orders that they may add.
+    fn ready(&mut self, _messages: usize) {}
+
     /// Live orders.
     fn live(&self) -> usize;
 

@@ -1,7 +1,7 @@
 //! Where resting orders live, and how one is found by its slot, a variant per file:
 //!
 //! 1. `boxed` each order its own heap allocation, made when it comes and freed when it goes
-//! 2. `slab`  one array, slots reused through a free list, its pages touched before the messages that are announced
+//! 2. `slab`  one array, slots reused through a free list, its pages made ready before the messages that are announced
 
 pub mod boxed;
 pub mod slab;
@@ -47,7 +47,7 @@ pub trait Pool: Default + Send + Sync {
     /// Bytes it takes.
     fn bytes(&self) -> usize;
 
-    /// So many messages come: have memory ready.
+    /// So many messages come: have memory ready for the orders that they may add.
     fn ready(&mut self, _messages: usize) {}
 
     /// Ask for the cache line of a slot, which need not be in use.

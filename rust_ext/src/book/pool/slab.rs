@@ -6,14 +6,10 @@ use crate::reserved::{Pages, prefetch};
 
 /// Orders for which addresses are reserved: 4 GiB, of which only what is used becomes memory.
 const RESERVED: usize = 1 << 27;
-/// Orders whose pages are touched beforehand, where so many messages come: 2 MiB.
-const READY: usize = 1 << 16;
 
 /// Orders in one array.
 pub struct Slab {
     slots: Pages<Order>,
-    /// Slots whose pages have been touched beforehand.
-    ready: usize,
     /// First slot that was never used.
     end: u32,
     /// First free slot, chained through `next`; `NIL` if there is none.
@@ -22,7 +18,7 @@ pub struct Slab {
 
 impl Default for Slab {
     fn default() -> Self {
-        Slab { slots: Pages::new(RESERVED, 1), ready: 1, end: NIL + 1, free: NIL }
+        Slab { slots: Pages::new(RESERVED, 1), end: NIL + 1, free: NIL }
     }
 }
 
@@ -63,16 +59,11 @@ impl Pool for Slab {
     }
 
     fn bytes(&self) -> usize {
-        (self.end as usize).max(self.ready) * size_of::<Order>()
+        (self.end as usize * size_of::<Order>()).max(self.slots.ready_bytes())
     }
 
     fn ready(&mut self, messages: usize) {
-        let wanted = (self.end as usize).saturating_add(messages).min(READY);
-        if wanted > self.ready {
-            self.slots.ensure(wanted);
-            self.slots.touch(self.ready, wanted);
-            self.ready = wanted;
-        }
+        self.slots.ready(self.end as usize, self.end as usize + messages);
     }
 
     #[inline(always)]
