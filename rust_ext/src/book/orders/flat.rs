@@ -248,8 +248,11 @@ mod tests {
     use super::*;
     use crate::book::pool::{Order, slab::Slab};
 
+    /// What references look like, and the n-th of them.
+    type Case = (&'static str, fn(u64) -> u64);
+
     /// Length of the longest chain after so many references that come in this order.
-    fn longest_chain(reference: impl Fn(u64) -> u64) -> usize {
+    fn longest_chain(reference: fn(u64) -> u64) -> usize {
         let (mut index, mut pool) = (Flat::default(), Slab::default());
         for n in 0..50_000 {
             let id = reference(n);
@@ -263,7 +266,7 @@ mod tests {
 
     #[test]
     fn no_references_make_long_chains() {
-        let orders: [(&str, fn(u64) -> u64); 7] = [
+        let orders: &[Case] = &[
             ("rising", |n| n),
             ("reversed", |n| 1_000_000 - n),
             ("at the end", |n| u64::MAX - n),
@@ -279,7 +282,7 @@ mod tests {
             }),
         ];
         for (name, reference) in orders {
-            let longest = longest_chain(reference);
+            let longest = longest_chain(*reference);
             assert!(longest <= LONG_CHAIN, "{name}: a chain of {longest}");
         }
     }
