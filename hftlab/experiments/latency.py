@@ -100,7 +100,7 @@ class LatencyReport(FeedResult):
     def records(self) -> list[dict[str, Any]]:
         """One per phase and part: phase, stage, n, min, max, mean, p50 to p99.99 in ns (None where n is too small), raw_p50."""
         return [
-            {"phase": phase, "stage": TITLES[row.part], "n": row.n, **row.values(), "raw_p50": row.raw.quantile(0.5)}
+            {"phase": phase, "stage": TITLES[row.part], "n": row.n, **row.values(), "raw_p50": row.raw_p50}
             for phase, row in self.phases()
         ]
 
@@ -201,7 +201,7 @@ def latency(
         arrival=arrival,
         arrivals=arrivals(timer.live, feed, clock),
         open_loop=None if rate is None else open_loop(timer.live, feed, rate, sent),
-        slowest=_slowest(captures, evidence, feed, engine, measured["machine"]) if captures else None,
+        slowest=_slowest(captures, evidence, feed, engine, measured["machine"], clock.step_ns) if captures else None,
         windows=() if last is None else tuple(_windows(np.maximum(last["total"] - clock.cost_p50_ns, 0.0))),
     )
 
@@ -231,12 +231,12 @@ def _recorded(
 
 
 def _slowest(
-    captures: list[Capture], evidence: dict[int, Evidence], feed: Feed, engine: Engine, machine: dict[str, Any]
+    captures: list[Capture], evidence: dict[int, Evidence], feed: Feed, engine: Engine, machine: dict[str, Any], step_ns: float
 ) -> SlowestMessages:
     """The slowest messages with what was counted around them, and the age of what each touched, which the feed says."""
     events = decode(feed.warmed(0).head(max(evidence, default=0) + 1))
     aged = {at: replace(evidence[at], age=age) for at, age in ages(events, list(evidence)).items()}
-    return SlowestMessages.of(captures, feed, engine.label, machine, aged)
+    return SlowestMessages.of(captures, feed, engine.label, machine, aged, step_ns)
 
 
 def _windows(ns: np.ndarray[Any, Any]) -> Iterator[tuple[float, float, float]]:

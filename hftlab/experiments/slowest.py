@@ -22,6 +22,7 @@ from hftlab.events import Kind, Side
 from hftlab.experiments.causes import Cause, Evidence
 from hftlab.feeds.feed import Feed, cut
 from hftlab.feeds.itch import ItchFeed
+from hftlab.measurement.distribution import stamped, whole_steps
 from hftlab.measurement.machine import describe
 from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, duration, rows_table
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 BETWEEN = "between messages"
 UNSIGNED = ("ts_ns", "order_id", "new_order_id")  # may be above 2^63
+#: Columns that are stamped.
+_STAMPED = ("total_ns", "usual_ns", "gap_ns")
 #: Column of the table -> its head and unit.
 _SHOWN = {
     **{name: (name, 1.0) for name in ("rank", "kind", "symbol", "where", "cause")},
@@ -96,6 +99,7 @@ class SlowMessage:
     usual_ns : median total of the neighbours, those that are slow themselves left out; None if there is none
     waited   : whether the gap before the message is longer than the message itself: then the engine did nothing
     evidence : what was counted around it; None where nobody counted
+    step_ns  : of the clock that stamped it; 0 where nobody knows
     """
 
     message: TracedMessage
@@ -104,6 +108,7 @@ class SlowMessage:
     usual_ns: float | None
     waited: bool
     evidence: Evidence | None = None
+    step_ns: float = 0.0
 
     @classmethod
     def of(
@@ -111,15 +116,16 @@ class SlowMessage:
         message: TracedMessage,
         neighbours: Sequence[TracedMessage],
         *,
-        stamped: bool = True,
+        each_stage: bool = True,
         evidence: Evidence | None = None,
+        step_ns: float = 0.0,
     ) -> SlowMessage:
-        """Compare one message with its neighbours; `stamped` is false where only beginning and end were stamped."""
+        """Compare one message with its neighbours; `each_stage` is false where only beginning and end were stamped."""
         usual = np.median([each.stages_ns for each in neighbours], axis=0) if neighbours else np.zeros(len(STAGES))
         place = int(np.argmax(np.array(message.stages_ns) - usual))
-        stage, ns = (STAGES[place], message.stages_ns[place]) if stamped else ("", message.total_ns)
+        stage, ns = (STAGES[place], message.stages_ns[place]) if each_stage else ("", message.total_ns)
         total = float(np.median([each.total_ns for each in neighbours])) if neighbours else None
-        return cls(message, stage, ns, total, (message.gap_ns or 0) > message.total_ns, evidence)
+        return cls(message, stage, ns, total, (message.gap_ns or 0) > message.total_ns, evidence, step_ns)
 
     @property
     def share(self) -> float:
@@ -153,14 +159,24 @@ class SlowMessage:
 
     def sentence(self) -> str:
         """What it was, how long it took, and where."""
-        out = f"message {self.message.index:,} ({self.message.name}): {duration(self.message.total_ns)}"
+        out = f"message {self.message.index:,} ({self.message.name}): {self._time(self.message.total_ns)}"
         if self.times:
             out += f", {self.times:,.1f}x the median of its neighbours"
-        stage = f"{self.share:.0%} in {self.stage} ({duration(self.stage_ns)})" if self.stage else "stages not stamped"
+        stage = f"{self.share:.0%} in {self.stage} ({self._time(self.stage_ns)})" if self.stage else "stages not stamped"
         gap = f"; {duration(self.message.gap_ns or 0)} between messages before it, where the engine does nothing"
         out += f"; begun {duration(self.late_ns)} after it was due" if self.late_ns > self.message.total_ns else ""
         cause = f"; cause: {self.cause}" if self.evidence else ""
         return f"{out}; {stage}" + (gap if self.waited else "") + cause
+
+    def cells(self) -> dict[str, Any]:
+        """The same for a table: what lies below one step of the clock is "< step"."""
+        row, step = self.record(), self.step_ns
+        low = {name: stamped(row[name], step, 1e3, 2) for name in _STAMPED if row[name] is not None and row[name] < step}
+        return {**row, **low}
+
+    def _time(self, ns: float) -> str:
+        """A stamped duration, never finer than the step of the clock."""
+        return duration(whole_steps(ns, self.step_ns) or ns) if ns >= self.step_ns else f"< {duration(self.step_ns)}"
 
     def record(self) -> dict[str, Any]:
         """A row of `SlowestMessages.slow_frame`."""
@@ -191,6 +207,7 @@ class SlowestMessages(StoredResult):
         engine: str,
         machine: Mapping[str, Any],
         evidence: Mapping[int, Evidence] | None = None,
+        step_ns: float = 0.0,
     ) -> SlowestMessages:
         """Read the messages around each slow one from the feed, in one pass over it that ends with the last of them.
 
@@ -198,6 +215,7 @@ class SlowestMessages(StoredResult):
         feed     : the one that ran
         engine   : its label; machine: `hftlab.measurement.machine.fingerprint()`
         evidence : what was counted around each slow message, by its number
+        step_ns  : of the clock that stamped them, ns
         raises   : ConfigError for no captures, or captures of two runs; FeedError if the feed has no such message
         """
         if not captures:
@@ -206,12 +224,13 @@ class SlowestMessages(StoredResult):
         ranked = sorted(captures, key=lambda each: (-_total(each) - counted.get(each.at, Evidence()).waited_ns, each.at))
         traced = trace_messages(ranked, feed)
         slow, by = {capture.at for capture in ranked}, {message.index: message for message in traced}
-        stamped = any((capture.stamps[:, 3] > capture.stamps[:, 0]).any() for capture in ranked)
+        each_stage = any((capture.stamps[:, 3] > capture.stamps[:, 0]).any() for capture in ranked)
         compared = []
         for capture in ranked:
             beside = set(range(capture.first, capture.first + len(capture.stamps))) - slow
             near = [by[index] for index in beside]
-            compared.append(SlowMessage.of(by[capture.at], near, stamped=bool(stamped), evidence=counted.get(capture.at)))
+            known = counted.get(capture.at)
+            compared.append(SlowMessage.of(by[capture.at], near, each_stage=bool(each_stage), evidence=known, step_ns=step_ns))
         return cls(feed.name, engine, dict(machine), feed.price_scale, traced, tuple(compared))
 
     def frame(self) -> pl.DataFrame:
@@ -254,7 +273,7 @@ class SlowestMessages(StoredResult):
     def tables(self) -> list[Table]:
         note = "Usual: the median of the messages around it. The clock is not subtracted."
         shown = _SHOWN if any(slow.late_ns for slow in self.slow) else {n: head for n, head in _SHOWN.items() if n != "late_ns"}
-        rows = [slow.record() for slow in self.slow]
+        rows = [slow.cells() for slow in self.slow]
         return [rows_table(f"The slowest messages of {self.engine}", rows, shown, words=5, note=note)]
 
     def notes(self) -> list[str]:

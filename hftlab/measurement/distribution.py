@@ -87,6 +87,11 @@ class Distribution:
         return self._less(self.raw.quantile(q)) if has_enough_samples(self.n, q) else None
 
     @property
+    def raw_p50(self) -> float | None:
+        """The median of the raw stamps, ns; None below one step of the clock, or where there are none."""
+        return whole_steps(self.raw.quantile(0.5), self.step_ns) if self.n else None
+
+    @property
     def percentiles(self) -> dict[str, float | None]:
         """By the names of PERCENTILES, ns."""
         return {name: self.quantile(q) for name, q in PERCENTILES.items()}
@@ -125,7 +130,7 @@ class Distribution:
             "n": self.n,
             "clock_ns": self.clock_ns,
             "step_ns": self.step_ns,
-            "raw_p50": raw.quantile(0.5) if self.n else None,
+            "raw_p50": self.raw_p50,
             "sd": raw.sd if self.n else None,
             **self.values(),
             "reasons": self.reasons(),

@@ -179,6 +179,7 @@ def test_nothing_is_shown_finer_than_the_step_of_the_clock() -> None:
     assert row.cells()[:2] == ["< 0.100", "1.000"]
     assert (row.values()["min"], row.values()["p50"], row.values()["p99"]) == (None, 500.0, None)
     assert row.reasons()["min"] == "below one step of the clock, 100 ns"
+    assert Distribution.of("total", np.arange(150.0), step_ns=100.0).raw_p50 is None
     assert row.reasons()["p99"] == "fewer than 100 samples beyond it"
     assert min(point["ns"] for point in row.spectrum()) == 100.0
 

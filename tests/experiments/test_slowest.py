@@ -18,6 +18,7 @@ from hftlab.events import EVENT_DTYPE, Kind
 from hftlab.experiments.slowest import SlowestMessages
 from hftlab.experiments.trace import write_trace
 from hftlab.measurement.machine import fingerprint
+from hftlab.presentation.document import duration
 from hftlab.stages.book import Book
 from hftlab.stages.signal import Signal
 
@@ -251,3 +252,17 @@ def test_the_chart_shows_the_slowest_and_every_neighbour() -> None:
     words = ["1. message 40", "2. message 43", "latency (", "log scale", "between messages"]
     assert [word for word in [*words, "−2", "+2", "slow", "signal", "planted on"] if word not in svg] == []
     assert "3. message 90" not in svg
+
+
+@pytest.mark.parametrize("step", [10.0, 24.45, 41.67])
+def test_nothing_is_shown_finer_than_the_step_of_the_clock(step: float) -> None:
+    """Messages of half a step in each stage; one that takes 40 steps more in the signal."""
+    stages, gaps = [(0, round(step / 2), 0, 0)] * 40, [0] * 40
+    stages[20] = (0, 0, round(40 * step), 0)
+    found = SlowestMessages.of(slowest(stamps_of(stages, gaps), 1, 5), FEED, "stepped", MACHINE, step_ns=step)
+    (slow,) = found.slow
+    assert slow.cells()["usual_ns"] == slow.cells()["gap_ns"] == f"< {step / 1e3:.2f}"
+    assert f": {duration(40 * step)}, " in slow.sentence()
+    assert f"in signal ({duration(40 * step)})" in slow.sentence()
+    assert " 0.0" not in slow.sentence()
+    assert "0.00" not in str(found)
