@@ -31,6 +31,7 @@ from hftlab.net.trader.gates import HoldReason, TradingGates
 from hftlab.net.trader.gateway import Gateway
 from hftlab.net.trader.order_manager import OrderManager
 from hftlab.net.trader.order_records import OrderState
+from hftlab.net.trader.process import ATTENTION
 from hftlab.protocols import ouch
 
 EVERY = {fault.name: fault for fault in fault_table()}
@@ -333,6 +334,16 @@ def test_a_trader_with_nobody_to_ask_stays_out_after_a_message_that_cannot_be_re
     assert day.counts["logins"] == 2
     assert day.watch.recovered_ms is None
     assert HoldReason.FEED_UNREADABLE in day.watch.reasons
+
+
+@pytest.mark.parametrize(
+    ("name", "attention"), [("no acknowledgements", "unacknowledged"), ("too many rejects", "too_many_rejects")]
+)
+def test_a_breaker_that_has_opened_wants_attention(name: str, attention: str) -> None:
+    day = shortened(EVERY[name], SHORT).run(PYTHON, 1)
+    assert day.last is not None
+    assert day.last.attention()[attention] >= 1
+    assert attention in ATTENTION
 
 
 # Around it ----------------------------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def serve(
     if orders_file:
         write_parquet(orders_file, trader.orders.frame())
     attention = summary["attention"]
-    sentences = [_ATTENTION[name].format(n) for name, n in attention.items()]
+    sentences = [ATTENTION[name].format(n) for name, n in attention.items()]
     announce("summary", summary if json else {**summary, "attention": sentences})
     if trader.failed:
         raise ConfigError(f"orders {settings.orders}: {trader.failed}")
@@ -69,7 +69,7 @@ def _state(trader: Trader) -> str:
 
 
 #: What wants attention, for people; see `Trader.attention`.
-_ATTENTION = {
+ATTENTION = {
     "never_connected": "no login to the exchange was ever accepted",
     "missing_reports": "{:,} messages of the order session are missing: positions may be wrong",
     "unreadable_reports": "{:,} messages of the order session could not be read",
@@ -81,6 +81,8 @@ _ATTENTION = {
     "missing_messages": "{:,} messages of the feed were missing at the end",
     "unwritten": "{:,} lines of the journal were lost",
     "numbers_used_up": "no order number is left",
+    "too_many_rejects": "orders were held back {:,} times because too many were rejected",
+    "unacknowledged": "orders were held back {:,} times because one was not answered in time",
 }
 
 
