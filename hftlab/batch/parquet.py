@@ -1,6 +1,6 @@
-"""Parquet files of whole numbers, written while their rows come.
+"""Parquet files of whole numbers, written while their rows arrive.
 
-Ours is written by the extension, a tenth of the work of a general writer for such columns: what engines tell of books and orders
+Ours is written by the extension, a third of the work of a general writer for such columns: what engines say of books and orders
 differs little from row to row, so that differences are as short as what zstd leaves. Without the extension Polars writes them.
 """
 

@@ -1,5 +1,5 @@
 //! Parquet files of whole numbers, row group by row group, in DELTA_BINARY_PACKED without compression: rows of a book differ little from
-//! those before them, so that they get as short as with zstd in a tenth of its time. Nothing else of Parquet is written.
+//! those before them, so that they get about as short as with zstd, in a third of its time. Nothing else of Parquet is written.
 //!
 //! ```text
 //! "PAR1" | row group: pages of column 0, pages of column 1, ... | row group ... | what stands where | its length u32 | "PAR1"
@@ -35,6 +35,11 @@ impl Kind {
         matches!(self, Kind::U64 | Kind::I64)
     }
 
+    /// The bit in which u64 must be turned to have the order of i64.
+    fn turn(self) -> i64 {
+        if self == Kind::U64 { i64::MIN } else { 0 }
+    }
+
     /// Numbers of physical and of converted type.
     fn types(self) -> (i64, i64) {
         match self {
@@ -51,7 +56,7 @@ impl Kind {
 #[derive(Clone, Default)]
 struct Chunk {
     pages: Vec<u8>,
-    /// Least and greatest, in the order of the type.
+    /// Least and greatest, turned.
     span: Option<(i64, i64)>,
     offset: usize,
     bytes: usize,
@@ -74,31 +79,30 @@ impl Writer {
     }
 
     /// Add a page to a column: its values as the bits of i64, those of unsigned types zero-extended. Each column gets as many rows.
-    pub fn page(&mut self, column: usize, values: impl ExactSizeIterator<Item = i64> + Clone) {
-        let (kind, n) = (self.columns[column].1, values.len());
-        if n == 0 {
-            return;
-        }
+    pub fn page(&mut self, column: usize, values: &[i64]) {
+        let kind = self.columns[column].1;
+        let ordered = values.iter().map(|value| value ^ kind.turn());
+        let (Some(low), Some(high)) = (ordered.clone().min(), ordered.max()) else { return };
         let chunk = &mut self.filling[column];
-        let order = |value: i64| if kind == Kind::U64 { value ^ i64::MIN } else { value };
-        let (low, high) = values
-            .clone()
-            .map(order)
-            .fold((i64::MAX, i64::MIN), |(low, high), value| (low.min(value), high.max(value)));
-        let (low, high) = (order(low), order(high));
-        chunk.span = Some(chunk.span.map_or((low, high), |(least, greatest)| {
-            (order(order(low).min(order(least))), order(order(high).max(order(greatest))))
-        }));
-        let mut body = Vec::with_capacity(n * 4);
+        let (least, greatest) = chunk.span.unwrap_or((low, high));
+        chunk.span = Some((low.min(least), high.max(greatest)));
+
+        let mut body = Vec::with_capacity(values.len() * 4);
         pack(&mut body, values, kind.is_wide());
         let mut header = Thrift::default();
         header.i32(1, 0).i32(2, body.len() as i64).i32(3, body.len() as i64);
-        header.open(5).i32(1, n as i64).i32(2, DELTA_BINARY_PACKED).i32(3, RLE).i32(4, RLE).close();
+        header
+            .open(5)
+            .i32(1, values.len() as i64)
+            .i32(2, DELTA_BINARY_PACKED)
+            .i32(3, RLE)
+            .i32(4, RLE)
+            .close();
         header.close();
-        chunk.pages.extend(header.out);
-        chunk.pages.extend(body);
+        chunk.pages.append(&mut header.out);
+        chunk.pages.append(&mut body);
         if column == 0 {
-            self.rows += n;
+            self.rows += values.len();
         }
     }
 
@@ -167,6 +171,7 @@ fn describe(out: &mut Thrift, name: &str, kind: Kind, rows: usize, chunk: &Chunk
     out.i64(9, chunk.offset as i64);
     if let Some((low, high)) = chunk.span {
         let width = if kind.is_wide() { 8 } else { 4 };
+        let (low, high) = (low ^ kind.turn(), high ^ kind.turn());
         out.open(12).i64(3, 0);
         out.string(5, &high.to_le_bytes()[..width]).string(6, &low.to_le_bytes()[..width]).close();
     }
@@ -174,32 +179,29 @@ fn describe(out: &mut Thrift, name: &str, kind: Kind, rows: usize, chunk: &Chunk
 
 /// DELTA_BINARY_PACKED: the first value, then blocks of differences, each less the least of its block, in as many bits as the greatest
 /// of its 32 needs. Differences wrap around, in 32 bits where the column is not `wide`.
-fn pack(out: &mut Vec<u8>, mut values: impl ExactSizeIterator<Item = i64>, wide: bool) {
+fn pack(out: &mut Vec<u8>, values: &[i64], wide: bool) {
     let wrap = |value: i64| if wide { value } else { value as i32 as i64 };
-    let (n, mut last) = (values.len(), values.next().map_or(0, wrap));
-    for number in [BLOCK, BLOCK / MINI, n] {
+    let mut last = wrap(values.first().copied().unwrap_or(0));
+    for number in [BLOCK, BLOCK / MINI, values.len()] {
         varint(out, number as u64);
     }
     varint(out, zigzag(last));
     let mut deltas = [0i64; BLOCK];
-    while values.len() > 0 {
-        let len = values.len().min(BLOCK);
-        for (delta, value) in deltas.iter_mut().zip(values.by_ref().take(len)) {
+    for block in values.get(1..).unwrap_or_default().chunks(BLOCK) {
+        let mut least = i64::MAX;
+        for (delta, &value) in deltas.iter_mut().zip(block) {
             let value = wrap(value);
             (*delta, last) = (wrap(value.wrapping_sub(last)), value);
+            least = least.min(*delta);
         }
-        let least = deltas[..len].iter().copied().min().unwrap_or(0);
-        deltas[len..].fill(least); // what no value needs is zeros
+        deltas[block.len()..].fill(least); // what no value needs is zeros
         varint(out, zigzag(least));
-        let minis = deltas.as_chunks::<MINI>().0;
-        let widths = minis.iter().map(|mini| {
+        let widths = out.len();
+        out.extend([0; BLOCK / MINI]);
+        for (i, mini) in deltas.as_chunks::<MINI>().0.iter().enumerate() {
             let all = mini.iter().fold(0, |all, delta| all | delta.wrapping_sub(least) as u64);
-            (u64::BITS - all.leading_zeros()) as u8
-        });
-        let at = out.len();
-        out.extend(widths);
-        for (i, mini) in minis.iter().enumerate() {
-            let width = u32::from(out[at + i]);
+            let width = u64::BITS - all.leading_zeros();
+            out[widths + i] = width as u8;
             pack_mini(out, mini, least, width);
         }
     }
@@ -207,16 +209,18 @@ fn pack(out: &mut Vec<u8>, mut values: impl ExactSizeIterator<Item = i64>, wide:
 
 /// 32 differences of `width` bits each, the lowest bits first.
 fn pack_mini(out: &mut Vec<u8>, mini: &[i64; MINI], least: i64, width: u32) {
-    let (mut bits, mut used) = (0u128, 0);
+    let (mut word, mut used) = (0u64, 0);
     for delta in mini {
-        bits |= u128::from(delta.wrapping_sub(least) as u64) << used;
+        let value = delta.wrapping_sub(least) as u64;
+        word |= value << used;
         used += width;
         if used >= 64 {
-            out.extend((bits as u64).to_le_bytes());
-            (bits, used) = (bits >> 64, used - 64);
+            out.extend_from_slice(&word.to_le_bytes());
+            used -= 64;
+            word = if used > 0 { value >> (width - used) } else { 0 };
         }
     }
-    out.extend(&bits.to_le_bytes()[..used as usize / 8]);
+    out.extend_from_slice(&word.to_le_bytes()[..used as usize / 8]);
 }
 
 fn zigzag(value: i64) -> u64 {
@@ -320,18 +324,18 @@ mod tests {
     fn differences_are_packed_as_the_format_says() {
         // The examples of the format: 1 to 5, and values that fall.
         let mut out = Vec::new();
-        pack(&mut out, [1i64, 2, 3, 4, 5].into_iter(), true);
+        pack(&mut out, &[1, 2, 3, 4, 5], true);
         assert_eq!(out, [128, 1, 4, 5, 2, 2, 0, 0, 0, 0]);
         out.clear();
-        pack(&mut out, [7i64, 5, 3, 1, 2, 3, 4, 5].into_iter(), true);
+        pack(&mut out, &[7, 5, 3, 1, 2, 3, 4, 5], true);
         assert_eq!(out, [128, 1, 4, 8, 14, 3, 2, 0, 0, 0, 0b1100_0000, 0b0011_1111, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]
     fn differences_of_any_size_wrap_around() {
         let mut out = Vec::new();
-        pack(&mut out, [i64::MIN, i64::MAX, 0, -1].into_iter(), true);
-        pack(&mut out, [0, u32::MAX as i64, 1, 1 << 31].into_iter(), false);
+        pack(&mut out, &[i64::MIN, i64::MAX, 0, -1], true);
+        pack(&mut out, &[0, u32::MAX as i64, 1, 1 << 31], false);
         assert!(out.len() < 2 * (30 + 32 * 8));
     }
 }

@@ -19,11 +19,14 @@ fn page<T: Element + Copy + Sync>(
     writer: &mut Writer,
     column: usize,
     values: &Bound<'_, PyAny>,
-    widen: impl Fn(T) -> i64 + Clone + Send + Sync,
+    widen: impl Fn(T) -> i64 + Sync,
 ) -> PyResult<()> {
     let values: PyReadonlyArray1<'_, T> = values.extract()?;
     let slice = values.as_slice()?;
-    values.py().detach(|| writer.page(column, slice.iter().map(|&value| widen(value))));
+    values.py().detach(|| {
+        let widened: Vec<i64> = slice.iter().map(|&value| widen(value)).collect();
+        writer.page(column, &widened);
+    });
     Ok(())
 }
 
