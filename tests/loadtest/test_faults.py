@@ -151,7 +151,7 @@ def starts_flat(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plant", "seeds", "said"),
+    ("plant", "seeds", "words"),
     [
         (counts_fills_again, range(600), "by the exchange it is"),
         (does_not_know_how_old, range(300), "left on a message that had waited for"),
@@ -161,11 +161,11 @@ def starts_flat(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_is_planted_is_found_by_seeds_and_cut_down_to_its_cause(
-    plant: Callable[[pytest.MonkeyPatch], None], seeds: range, said: str, monkeypatch: pytest.MonkeyPatch
+    plant: Callable[[pytest.MonkeyPatch], None], seeds: range, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
     days = (Day(draw(seed), PYTHON).run() for seed in seeds)
-    day = next(day for day in days if any(said in failure for failure in day.failures))
+    day = next(day for day in days if any(words in failure for failure in day.failures))
     short = shortest(day.plan, PYTHON)
     again = [Day(short, PYTHON).run() for _ in range(2)]
     assert len(short.steps) <= min(3, len(day.plan.steps))
@@ -267,11 +267,11 @@ def accepts_twice(day: Day) -> None:
     matcher = day.exchange.matcher  # type: ignore[union-attr]
 
     def inbound(before: Callable[..., list[Any]], account: str, message: Any, now_ns: int) -> list[Any]:
-        said = before(account, message, now_ns)
+        words = before(account, message, now_ns)
         if isinstance(message, ouch.EnterOrder):
             matcher.store.accounts[account].next_ref = message.user_ref
-            said += before(account, message, now_ns)
-        return said
+            words += before(account, message, now_ns)
+        return words
 
     replaced(matcher, "inbound", inbound)
 
@@ -314,11 +314,11 @@ PLANTED: dict[str, tuple[Callable[[Day], None], str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("tamper", "name", "said"), PLANTED.values(), ids=PLANTED)
-def test_what_is_planted_makes_the_row_fail(tamper: Callable[[Day], None], name: str, said: str) -> None:
+@pytest.mark.parametrize(("tamper", "name", "words"), PLANTED.values(), ids=PLANTED)
+def test_what_is_planted_makes_the_row_fail(tamper: Callable[[Day], None], name: str, words: str) -> None:
     row = run(name, tamper)
     assert row.verdict == "FAILED"
-    assert any(said in sentence for sentence in row.failures), row.failures
+    assert any(words in sentence for sentence in row.failures), row.failures
     assert row.outcome == row.failures[0]
 
 

@@ -144,7 +144,7 @@ def clean() -> SoakReport:
 def test_a_real_engine_that_is_clean_is_found_sound(clean: SoakReport) -> None:
     assert clean.failures == []
     assert clean.target == "python"
-    assert clean.samples[-1]["at_s"] >= 2.5
+    assert clean.samples[-1]["at_s"] > 2.4  # read a little before it is seen that time is up
     assert {row["live_orders"] for row in clean.samples} == {0}
     assert {row["engine_bytes"] for row in clean.judged} == {clean.samples[-1]["engine_bytes"]}
 

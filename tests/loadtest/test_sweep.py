@@ -160,8 +160,8 @@ def test_an_engine_is_driven_in_order_on_time_and_through_all_of_it(backend: str
     assert (run.done >= run.began).all()
     assert (run.began[1:] >= run.done[:-1] - 1).all()  # one at a time
     straight = hftlab.Engine("python").run(FEED, record="none")
-    told = line.finish()
-    assert (told["messages"], told["order_stream"]) == (12_000, straight.order_stream)
+    result = line.finish()
+    assert (result["messages"], result["order_stream"]) == (12_000, straight.order_stream)
 
 
 @pytest.mark.rust

@@ -139,8 +139,8 @@ def test_a_wrong_password_is_one_sentence_that_does_not_repeat_it(started: Calla
     ours = trader(started, tmp_path, at, password="WRONGONE")
     ours.event("listening")
     assert ours.event("summary")["sent"] == 0
-    code, said = ours.end()
-    assert (code, said) == (2, f"hftlab: error: orders {at['orders']}: login rejected: not authorised\n")
+    code, errors = ours.end()
+    assert (code, errors) == (2, f"hftlab: error: orders {at['orders']}: login rejected: not authorised\n")
     missing = started("trader", "--orders", at["orders"])
     how = "name a file with --accounts FILE, or set HFTLAB_PASSWORD or HFTLAB_ACCOUNTS"
     assert missing.end() == (2, f"hftlab: error: there is no password for 'TRADER': {how}\n")

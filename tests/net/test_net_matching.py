@@ -37,7 +37,7 @@ class Floor:
 
     def send(self, message: Message, account: str = "ME") -> list[Message]:
         """What the account itself hears."""
-        return [said for name, said in self.matcher.inbound(account, message, NOW) if name == account]
+        return [report for name, report in self.matcher.inbound(account, message, NOW) if name == account]
 
     def enter(self, ref: int, side: str, qty: int, price: int, tif: str = "0", account: str = "ME", **more: str) -> list[Message]:
         return self.send(EnterOrder(ref, side, qty, "ABC", price, tif, **more), account)
@@ -305,25 +305,25 @@ class Auditor:
         self.filled: Counter[str] = Counter()
 
     def hear(self, reports: list[Report]) -> None:
-        for name, said in reports:
-            match said:
+        for name, report in reports:
+            match report:
                 case Accepted():
-                    self.left[name, said.user_ref] = said.quantity
-                    self.limit[name, said.user_ref] = (said.side, said.price)
+                    self.left[name, report.user_ref] = report.quantity
+                    self.limit[name, report.user_ref] = (report.side, report.price)
                 case Replaced():
-                    del self.left[name, said.orig_user_ref]
-                    self.left[name, said.user_ref] = said.quantity
-                    self.limit[name, said.user_ref] = (said.side, said.price)
+                    del self.left[name, report.orig_user_ref]
+                    self.left[name, report.user_ref] = report.quantity
+                    self.limit[name, report.user_ref] = (report.side, report.price)
                 case Executed():
-                    side, limit = self.limit[name, said.user_ref]
-                    assert said.price <= limit if side == B else said.price >= limit
-                    self.left[name, said.user_ref] -= said.quantity
-                    self.filled[said.liquidity] += said.quantity
+                    side, limit = self.limit[name, report.user_ref]
+                    assert report.price <= limit if side == B else report.price >= limit
+                    self.left[name, report.user_ref] -= report.quantity
+                    self.filled[report.liquidity] += report.quantity
                 case Canceled() | AiqCanceled():
-                    self.left[name, said.user_ref] -= said.quantity
+                    self.left[name, report.user_ref] -= report.quantity
                 case Modified():
-                    assert 0 < said.quantity <= self.left[name, said.user_ref]
-                    self.left[name, said.user_ref] = said.quantity
+                    assert 0 < report.quantity <= self.left[name, report.user_ref]
+                    self.left[name, report.user_ref] = report.quantity
         assert min(self.left.values(), default=0) >= 0
 
 

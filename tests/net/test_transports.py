@@ -297,12 +297,12 @@ for row in hftlab_rust.transports():
 
 def test_who_may_not_is_told_the_errno() -> None:
     done = subprocess.run([sys.executable, "-c", _NOBODY], capture_output=True, text=True, check=True)
-    told = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    answers = dict(line.split(" ", 1) for line in done.stdout.splitlines())
     for name in FRAMES:
-        assert told[name].startswith(f"False {errno.EPERM} "), told[name]
-        assert "(" in told[name], "the step is named"
+        assert answers[name].startswith(f"False {errno.EPERM} "), answers[name]
+        assert "(" in answers[name], "the step is named"
     for name in ("memory", "udp", "tcp"):
-        assert told[name].startswith("True 0"), told[name]
+        assert answers[name].startswith("True 0"), answers[name]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])

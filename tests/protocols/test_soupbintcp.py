@@ -73,9 +73,9 @@ def test_tshark_sees_the_same_in_packets_written_here(tmp_path: Path) -> None:
     rows = tshark(path, PORT, "soupbintcp", "packet_length packet_type username password session req_seq_num.invalid message")
     assert [cell.strip() for cell in rows[0]] == ["47", "'L'", "trader", "secret7", "S001", "", ""]
     assert [row[:2] + row[-1:] for row in rows[1:]] == [["2", "'U'", "51"], ["1", "'O'", ""]]
-    said = [soup.packet(soup.DEBUG, b"hello"), soup.accepted("S001", 42), soup.packet(soup.SEQUENCED, b"x" * 300)]
-    said += [soup.packet(soup.SERVER_HEARTBEAT), soup.packet(soup.END), soup.rejected("S")]
-    path = write(tmp_path / "server.pcap", said, "tcp")
+    sent = [soup.packet(soup.DEBUG, b"hello"), soup.accepted("S001", 42), soup.packet(soup.SEQUENCED, b"x" * 300)]
+    sent += [soup.packet(soup.SERVER_HEARTBEAT), soup.packet(soup.END), soup.rejected("S")]
+    path = write(tmp_path / "server.pcap", sent, "tcp")
     rows = tshark(path, PORT, "soupbintcp", "packet_length packet_type text session next_seq_num.invalid reject_code")
     assert [[cell.strip() for cell in row] for row in rows] == [
         ["6", "'+'", "hello", "", "", ""],

@@ -216,8 +216,8 @@ def _said(client: Client, rng: random.Random) -> bytes:
         first = soup.rejected("A") if rng.random() < 0.1 else soup.accepted("S1", number)
         return first + soup.packet(b"S", b"fill") * rng.randrange(3)
     kinds = rng.choices(b"SSSSUH+ZA", (9, 9, 9, 9, 3, 3, 3, 1, 1), k=rng.randrange(5))
-    said = b"".join(soup.packet(b"%c" % kind, b"" if kind in b"HZ" else b"text") for kind in kinds)
-    return said if rng.random() < 0.95 else said + b"\0\0"
+    data = b"".join(soup.packet(b"%c" % kind, b"" if kind in b"HZ" else b"text") for kind in kinds)
+    return data if rng.random() < 0.95 else data + b"\0\0"
 
 
 # --- OUCH
