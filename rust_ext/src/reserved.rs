@@ -106,11 +106,6 @@ impl<T: Zeroed> Pages<T> {
         self.ready = at / size_of::<T>();
     }
 
-    /// Bytes whose pages were made ready.
-    pub fn ready_bytes(&self) -> usize {
-        self.ready * size_of::<T>()
-    }
-
     /// Touch the pages of the bytes [from, to).
     fn touch(&mut self, from: usize, to: usize) {
         for at in (from / PAGE * PAGE..to).step_by(PAGE) {
@@ -264,7 +259,7 @@ mod tests {
         let mut pages = Pages::<u32>::new(1 << 22, 10);
         let ready = |pages: &mut Pages<u32>, used, len| {
             pages.ready(used, len);
-            pages.ready_bytes()
+            4 * pages.ready
         };
         assert_eq!(ready(&mut pages, 0, 1000), 4000);
         assert_eq!(ready(&mut pages, 0, 999), 4000);

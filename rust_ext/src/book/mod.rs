@@ -147,7 +147,7 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
         (slot != NIL).then(|| ((level.book_side >> 1) as u16, i as u8 + 1, signed(level.key, i), order.qty))
     }
 
-    /// Live orders, and the bytes of pool, index, levels and instruments.
+    /// Live orders, and the bytes in use of pool, index, levels and instruments.
     pub fn memory(&self) -> [usize; 4] {
         let sides = self.instruments.iter().flat_map(|known| &known.sides);
         let levels = self.store.levels.bytes() + self.instruments.len() * size_of::<Instrument<L>>();

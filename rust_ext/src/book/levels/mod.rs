@@ -185,9 +185,8 @@ impl LevelTable {
         unsafe { self.levels.at_mut(slot) }
     }
 
-    /// Bytes it takes.
+    /// Bytes in use.
     pub fn bytes(&self) -> usize {
-        let levels = (self.end as usize * size_of::<Level>()).max(self.levels.ready_bytes());
-        levels + self.notes_end as usize * size_of::<u32>()
+        self.end as usize * size_of::<Level>() + self.notes_end as usize * size_of::<u32>()
     }
 }

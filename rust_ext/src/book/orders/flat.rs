@@ -223,7 +223,7 @@ impl Index for Flat {
     }
 
     fn bytes(&self) -> usize {
-        (self.size as usize * size_of::<u32>()).max(self.cells.ready_bytes())
+        self.size as usize * size_of::<u32>()
     }
 
     fn is_old(&self, id: u64) -> bool {

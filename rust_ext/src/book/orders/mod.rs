@@ -42,7 +42,7 @@ pub trait Index: Default + Send + Sync {
     /// Live orders.
     fn live(&self) -> usize;
 
-    /// Bytes it takes, beyond those of the orders themselves.
+    /// Bytes in use, beyond those of the orders themselves.
     fn bytes(&self) -> usize;
 
     /// Whether a reference is so old that its order has probably left the caches.

@@ -44,7 +44,7 @@ pub trait Pool: Default + Send + Sync {
     /// The same, to be changed.
     fn get_mut(&mut self, slot: u32) -> &mut Order;
 
-    /// Bytes it takes.
+    /// Bytes in use; there may be up to a huge page more at hand.
     fn bytes(&self) -> usize;
 
     /// So many messages come: have memory ready for the orders that they may add.

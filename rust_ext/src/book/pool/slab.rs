@@ -59,7 +59,7 @@ impl Pool for Slab {
     }
 
     fn bytes(&self) -> usize {
-        (self.end as usize * size_of::<Order>()).max(self.slots.ready_bytes())
+        self.end as usize * size_of::<Order>()
     }
 
     fn ready(&mut self, messages: usize) {
