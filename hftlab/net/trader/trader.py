@@ -305,6 +305,7 @@ class Trader:
         session = self.feed.arbiter.session if again else self.feed.arbiter.changed
         self.restarts += 1
         self._corrupted_at = self.live.corrupted_at if again else -1
+        self._was_current = False  # what comes first may be everything up to now, in one datagram: it is run, and not traded on
         self.feed.restart(session)
         self.malformed.update(self.live.malformed)
         self.live = LiveSession(self.engine, first_ref=self.live.next_order_id)
