@@ -19,7 +19,7 @@ from hftlab.cli.main import main
 from hftlab.engine.engine import Engine
 from hftlab.loadtest import inject_faults, run_seeds
 from hftlab.loadtest.faults import fault_result
-from hftlab.loadtest.faults.day import ACCOUNTS, EAGER, Day, Plan
+from hftlab.loadtest.faults.day import ACCOUNTS, EAGER, SHORT_EXCHANGE, Day, Plan
 from hftlab.loadtest.faults.result import FaultReport, FaultResult
 from hftlab.loadtest.faults.seeds import draw, shortest
 from hftlab.loadtest.faults.steps import Step
@@ -344,6 +344,13 @@ def test_a_breaker_that_has_opened_wants_attention(name: str, attention: str) ->
     assert day.last is not None
     assert day.last.attention()[attention] >= 1
     assert attention in ATTENTION
+
+
+def test_nothing_is_traded_again_before_everything_is_back_that_had_been_heard_of() -> None:
+    """The session is requested again from its first message, of an exchange that has failed and publishes it once more."""
+    steps = (Step(21_945, "garble", "AB", 20_176), Step(24_147, "crash", "exchange", 2_546))
+    day = Day(Plan(8421, 6, messages=20, settle_us=0, steps=steps, exchange={**SHORT_EXCHANGE, "batch": True}), PYTHON).run()
+    assert (day.failures, day.last is not None and day.last.restarts) == ([], 1)
 
 
 # Around it ----------------------------------------------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ class FeedHandler:
         self.counts: Counter[str] = Counter()
         self.last_seen_ns, self.ending, self._started = 0, False, False
         self.late = False
+        self._before = 0, 0  # the newest number that was known before the session was requested again, and until when it counts
         self._max_age_ns, self._silence_ns = settings.ns("max_age"), settings.ns("silence")
         self.statistics = LineStatistics("AB"[: len(settings.lines)])
         self._waits = defaultdict[int, WaitingTime](lambda: WaitingTime(system))
@@ -105,11 +106,18 @@ class FeedHandler:
             return FeedState.UNREADABLE
         if self.arbiter.lost:
             return FeedState.LOST
-        if self.arbiter.stale or not self._started:
+        if now_ns > self._before[1]:  # as the arbiter forgets a number ahead that nobody repeats
+            self._before = 0, 0
+        if self.arbiter.stale or not self._started or self.arbiter.expected < self._before[0]:
             return FeedState.GAP
         if self.late:
             return FeedState.LATE
         return FeedState.SILENT if now_ns - self.last_seen_ns > self._silence_ns else FeedState.FRESH
+
+    @property
+    def current(self) -> bool:
+        """Whether what was delivered is all that has been heard of, and had not waited too long."""
+        return not self.arbiter.stale and not self.late and self.arbiter.expected >= self._before[0]
 
     def receive(self, number: int, take: Callable[[Delivery, int, int], None]) -> int:
         """Take what waits on one socket, a burst at most; `take` gets each delivery, when it was read, and how long it waited.
@@ -163,6 +171,8 @@ class FeedHandler:
 
     def restart(self, session: bytes | None, expected: int = 1) -> None:
         """Begin again at a message, of this session or of a new one; there is a gap until something of it has come."""
+        again = session is not None and session == self.arbiter.session
+        self._before = (self.arbiter.newest, self.system.clock() + self.arbiter.end_grace_ns) if again else (0, 0)
         self.arbiter.restart(session, expected)
         self.statistics.restart()
         self._started = False

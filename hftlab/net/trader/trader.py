@@ -180,7 +180,7 @@ class Trader:
 
     def _take(self, delivery: Delivery, read_ns: int, waited_ns: int) -> None:
         """Messages in order, or none; orders leave from here."""
-        current = not self.feed.arbiter.stale and not self.feed.late
+        current = self.feed.current
         if (current and self._was_current) if self.held else not current:
             self._check_gates(read_ns)
         if delivery.blocks:
