@@ -221,6 +221,12 @@ pub fn size_of_type(letter: u8) -> usize {
     ROWS[letter as usize].size as usize
 }
 
+/// `Event::kind` of the messages of a type.
+#[inline(always)]
+pub fn kind_of_type(letter: u8) -> u8 {
+    ROWS[letter as usize].kind
+}
+
 /// Whether a type is one of the 23.
 pub fn is_known(letter: u8) -> bool {
     ROWS[letter as usize].size != UNKNOWN

@@ -21,16 +21,30 @@ pub struct Top {
     pub qty: [u64; 2],
 }
 
+/// What an event did to the levels of its side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// The same levels are there.
+    #[default]
+    Same,
+    /// One came.
+    Came,
+    /// One went.
+    Went,
+    /// More than one may have changed.
+    Several,
+}
+
 /// What an applied event changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Touched {
     /// `BID`, `ASK` or `BOTH`; 0 for an event that never changes a book.
     pub side: u8,
-    /// Whether a level appeared or vanished, or more than one changed.
-    pub reshaped: bool,
+    /// What it did to the levels.
+    pub shape: Shape,
     /// Smallest key whose level changed: nothing better than it did.
     pub best_key: i64,
-    /// Shares that the level at `best_key` gained; says nothing if `reshaped`.
+    /// Shares that the level at `best_key` gained; says nothing of `Several`.
     pub gained: i64,
 }
 
@@ -143,7 +157,7 @@ impl<I: Index, P: Pool> Store<I, P> {
         level.qty -= qty as u64;
         let (best_key, left, i) = (level.key, level.qty, (level.book_side & 1) as usize);
         known.top.qty[i] = select_unpredictable(known.best[i] == best_key, left, known.top.qty[i]);
-        Ok(Touched { side: i as u8 + 1, reshaped: false, best_key, gained: -(qty as i64) })
+        Ok(Touched { side: i as u8 + 1, shape: Shape::Same, best_key, gained: -(qty as i64) })
     }
 
     /// DELETE: an order goes.
@@ -185,9 +199,11 @@ impl<I: Index, P: Pool> Store<I, P> {
         }
         let gone = self.remove(known, old_id, found);
         let come = self.insert(known, (gone.side == ASK) as usize, New { instrument, id, qty, price });
+        let same =
+            (gone.shape == Shape::Same) & (come.shape == Shape::Same) & (gone.best_key == come.best_key);
         Ok(Touched {
             side: gone.side,
-            reshaped: gone.reshaped | come.reshaped | (gone.best_key != come.best_key),
+            shape: if same { Shape::Same } else { Shape::Several },
             best_key: gone.best_key.min(come.best_key),
             gained: gone.gained + come.gained,
         })
@@ -232,8 +248,8 @@ impl<I: Index, P: Pool> Store<I, P> {
         let prev = level.tail;
         let slot = self.pool.put(Order { id, qty, level: at, prev, ..Order::default() });
         self.pool.get_mut(prev).next = slot;
-        let reshaped = level.count == 0;
-        level.head = select_unpredictable(reshaped, slot, level.head);
+        let fresh = level.count == 0;
+        level.head = select_unpredictable(fresh, slot, level.head);
         level.tail = slot;
         level.qty += qty as u64;
         level.count += 1;
@@ -245,7 +261,8 @@ impl<I: Index, P: Pool> Store<I, P> {
         top.price[i] = select_unpredictable(touch, price, top.price[i]);
         top.qty[i] = select_unpredictable(touch, total, top.qty[i]);
         best[i] = best[i].min(key);
-        Touched { side: i as u8 + 1, reshaped, best_key: key, gained: qty as i64 }
+        let shape = if fresh { Shape::Came } else { Shape::Same };
+        Touched { side: i as u8 + 1, shape, best_key: key, gained: qty as i64 }
     }
 
     /// Take an order out of its queue, its level, the index and the pool.
@@ -269,7 +286,8 @@ impl<I: Index, P: Pool> Store<I, P> {
         } else {
             known.top.qty[i] = select_unpredictable(known.best[i] == key, left, known.top.qty[i]);
         }
-        Touched { side: i as u8 + 1, reshaped: count == 0, best_key: key, gained: -(qty as i64) }
+        let shape = if count == 0 { Shape::Went } else { Shape::Same };
+        Touched { side: i as u8 + 1, shape, best_key: key, gained: -(qty as i64) }
     }
 
     /// The best level of a side has gone: what is best now.
@@ -300,6 +318,6 @@ impl<I: Index, P: Pool> Store<I, P> {
             side.clear(levels);
         }
         (known.top, known.best) = (Top::default(), [i64::MAX; 2]);
-        Touched { side: BOTH, reshaped: true, best_key: i64::MIN, gained: 0 }
+        Touched { side: BOTH, shape: Shape::Several, best_key: i64::MIN, gained: 0 }
     }
 }

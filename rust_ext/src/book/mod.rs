@@ -35,7 +35,7 @@ impl<L: Levels, I: Index, P: Pool> Default for Book<L, I, P> {
         let mut book = Book { instruments: Vec::new(), store: Store::default() };
         // Addresses for all that a feed can name, so that none ever moves; only those that are named become memory.
         reserve(&mut book.instruments, u16::MAX as usize + 1);
-        book.grow(0);
+        book.parts(0);
         book
     }
 }
@@ -54,10 +54,12 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
     /// What instruments share, and one of them.
     #[inline(always)]
     pub(crate) fn parts(&mut self, instrument: u16) -> (&mut Store<I, P>, &mut Instrument<L>) {
-        if instrument as usize >= self.instruments.len() {
-            self.grow(instrument);
-        }
-        (&mut self.store, &mut self.instruments[instrument as usize])
+        let Book { instruments, store } = self;
+        let known = match instruments.len() {
+            len if len > instrument as usize => &mut instruments[instrument as usize],
+            _ => grown(instruments, instrument),
+        };
+        (store, known)
     }
 
     /// So many messages come: have memory ready for the next `AHEAD`, so that none of them waits for the system.
@@ -83,18 +85,9 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
         self.instruments.len()
     }
 
-    /// Make room for an instrument.
-    #[cold]
-    fn grow(&mut self, instrument: u16) {
-        self.instruments.resize_with(instrument as usize + 1, Instrument::default);
-    }
-
     /// Its 8-byte name, zeros until the feed has told.
     pub fn name(&mut self, instrument: u16) -> &mut [u8; 8] {
-        if instrument as usize >= self.instruments.len() {
-            self.grow(instrument);
-        }
-        &mut self.instruments[instrument as usize].name
+        &mut self.parts(instrument).1.name
     }
 
     /// Whether an instrument has no name yet.
@@ -158,4 +151,11 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
             levels + sides.map(Levels::bytes).sum::<usize>(),
         ]
     }
+}
+
+/// An instrument for which room has to be made.
+#[cold]
+fn grown<L: Default>(instruments: &mut Vec<Instrument<L>>, instrument: u16) -> &mut Instrument<L> {
+    instruments.resize_with(instrument as usize + 1, Instrument::default);
+    &mut instruments[instrument as usize]
 }

@@ -269,13 +269,14 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         match self.settings.lookahead {
             Lookahead::Off => return false,
             Lookahead::On => return true,
+            Lookahead::Auto if self.book.instruments.len() >= SCATTERED => return true,
             Lookahead::Auto => {}
         }
         self.batches = self.batches.wrapping_add(1);
         if self.batches % SAMPLED == 1 {
             self.sample(next);
         }
-        self.cold || self.book.instruments.len() >= SCATTERED
+        self.cold
     }
 
     #[inline(never)]
@@ -324,19 +325,17 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
 #[inline(always)]
 fn state(signals: &mut Vec<State>, instrument: u16) -> &mut State {
     let i = instrument as usize;
-    if i >= signals.len() {
-        grow(signals, i + 1);
-    }
-    &mut signals[i]
+    if i < signals.len() { &mut signals[i] } else { grown(signals, i) }
 }
 
-/// Make room for so many. Like the instruments of the book they never move.
+/// The same, where room has to be made. Like the instruments of the book they never move.
 #[cold]
-fn grow(signals: &mut Vec<State>, len: usize) {
+fn grown(signals: &mut Vec<State>, i: usize) -> &mut State {
     if signals.is_empty() {
         reserve(signals, u16::MAX as usize + 1);
     }
-    signals.resize_with(len, State::default);
+    signals.resize_with(i + 1, State::default);
+    &mut signals[i]
 }
 
 const _: () = assert!(BATCH >= 16, "a batch must be long enough for memory to answer");

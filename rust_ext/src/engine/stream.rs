@@ -7,13 +7,18 @@ use crate::book::orders::Index;
 use crate::book::pool::Pool;
 use crate::event::Fault;
 use crate::frames::{BATCH, count_known, peek};
-use crate::itch::{WINDOW, decode, field, size_and_kind};
+use crate::itch::{WINDOW, decode, field, kind_of_type, size_of_type};
 use crate::recording::Mode;
+use crate::reserved::prefetch;
 use crate::run::Until;
 use crate::signal::{Change, NO_VALUES, Signal};
 
 /// Bytes left from which on looking ahead is worth its beginning: ten messages or so.
 const WORTHWHILE: usize = 320;
+
+/// Bytes from here to those that are asked for: more than a batch has, so that looking ahead never waits for the messages themselves.
+/// The processor follows a stream by itself, but no further than its page of 4 KiB.
+const READ_AHEAD: usize = 3 << 10;
 
 /// Bytes that must follow for a message to be read in place: its length prefix and a window.
 const HEADED: usize = WINDOW + 2;
@@ -53,35 +58,38 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         at: &mut usize,
         most: usize,
     ) -> usize {
-        let mut left = most;
-        while left > 0 {
-            let from = *at;
+        let (first, mut from) = (self.tally.messages, *at);
+        loop {
+            let left = most - (self.tally.messages - first) as usize;
             if data.len() - from >= WORTHWHILE {
                 self.look_ahead(|| ahead::windows(data, from, left));
             }
             for _ in 0..left.min(BATCH) {
-                let Some((size, window)) = peek(data, *at) else { return most - left };
-                let (known_size, kind) = size_and_kind(window[0]);
-                if size != known_size {
-                    return most - left;
+                let Some((size, window)) =
+                    peek(data, from).filter(|(size, window)| *size == size_of_type(window[0]))
+                else {
+                    *at = from;
+                    return (self.tally.messages - first) as usize;
+                };
+                if let Some(later) = data.get(from + READ_AHEAD) {
+                    prefetch(later);
                 }
-                self.tally.counts[kind as usize] += 1;
                 self.through::<SIGNALS, ROWS>(window);
                 self.tally.messages += 1;
-                *at += size + 2;
-                left -= 1;
+                from += size + 2;
+            }
+            if left <= BATCH {
+                *at = from;
+                return most;
             }
         }
-        most
     }
 
     /// One message through the stages; with `ROWS` a row of it where the best bid or ask has changed.
     #[inline(always)]
     fn through<const SIGNALS: bool, const ROWS: bool>(&mut self, window: &[u8; WINDOW]) {
         let (letter, instrument, id) = (window[0], field::instrument(window), field::order_id(window));
-        if !matches!(letter, b'A' | b'F' | b'D' | b'E' | b'C' | b'X' | b'U') {
-            return self.aside(window);
-        }
+        self.tally.counts[kind_of_type(letter) as usize] += 1;
         let (store, known) = self.book.parts(instrument);
         let (best, before) = (known.best, known.top);
         let mut executed = 0;
@@ -98,11 +106,12 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
                 let (qty, price) = (field::u32(window, 27), field::u32(window, 31) as i64);
                 store.replace(known, instrument, id, field::new_order_id(window), qty, price)
             }
-            _ => {
+            b'E' | b'C' | b'X' => {
                 let qty = field::u32(window, 19);
                 executed = if letter == b'X' { 0 } else { qty };
                 store.reduce(known, instrument, id, qty)
             }
+            _ => return self.aside(window),
         };
         let touched = match outcome {
             Ok(touched) => touched,

@@ -152,10 +152,14 @@ impl OrderEntry {
     #[inline(always)]
     fn state(&mut self, instrument: u16) -> &mut State {
         let i = instrument as usize;
-        if self.states.len() <= i {
-            let blocked = self.blank;
-            self.states.resize_with(i + 1, || State { blocked, ..State::default() });
-        }
+        if i < self.states.len() { &mut self.states[i] } else { self.grown(i) }
+    }
+
+    /// The same, where room has to be made.
+    #[cold]
+    fn grown(&mut self, i: usize) -> &mut State {
+        let blocked = self.blank;
+        self.states.resize_with(i + 1, || State { blocked, ..State::default() });
         &mut self.states[i]
     }
 
@@ -170,11 +174,12 @@ impl OrderEntry {
         let threshold = self.config.threshold;
         let state = self.state(instrument);
         state.wait = state.wait.saturating_sub(1);
-        state.wait == 0
-            && !(-threshold..=threshold).contains(&score)
-            && state.blocked == 0
-            && top.qty[0] > 0
-            && top.qty[1] > 0
+        // One branch, which is nearly always right: each of these by itself is random to a predictor.
+        (state.wait == 0)
+            & ((score > threshold) | (score < -threshold))
+            & (state.blocked == 0)
+            & (top.qty[0] > 0)
+            & (top.qty[1] > 0)
     }
 
     /// Send an order, if risk lets it through; an attempt counts, whatever risk says.

@@ -43,15 +43,30 @@ pub struct Config {
 pub struct State {
     /// The latest nine.
     pub values: Values,
-    /// Shares of the best levels, bid and ask.
-    sums: [u64; 2],
-    /// Keys of the last level in each sum; i64::MAX while the side has fewer levels.
-    ends: [i64; 2],
+    /// The best levels, bid and ask.
+    depths: [Depth; 2],
+}
+
+/// The best levels of one side, at most `Config::levels` of them.
+#[derive(Clone, Copy, Debug)]
+struct Depth {
+    /// Their shares.
+    sum: u64,
+    /// Key of the last one; i64::MAX while the side has fewer.
+    end: i64,
+    /// How many.
+    count: usize,
+}
+
+impl Default for Depth {
+    fn default() -> Self {
+        Depth { sum: 0, end: i64::MAX, count: 0 }
+    }
 }
 
 impl Default for State {
     fn default() -> Self {
-        State { values: NO_VALUES, sums: [0; 2], ends: [i64::MAX; 2] }
+        State { values: NO_VALUES, depths: Default::default() }
     }
 }
 
@@ -60,7 +75,7 @@ impl State {
     #[inline(always)]
     pub fn prefetch(&self) {
         prefetch(&self.values);
-        prefetch(&self.ends);
+        prefetch(&self.depths[1]);
     }
 }
 
@@ -88,19 +103,19 @@ pub trait Signal: Default + Send + Sync {
     );
 }
 
-/// Shares and last key of the best n levels of a side; i64::MAX while there are fewer.
+/// The best n levels of a side.
 #[inline(always)]
-fn depth_sum<L: Levels>(side: &L, levels: &LevelTable, n: usize) -> (u64, i64) {
-    let (mut total, mut left, mut end) = (0, n, i64::MAX);
+fn depth<L: Levels>(side: &L, levels: &LevelTable, n: usize) -> Depth {
+    let mut depth = Depth::default();
     side.walk(levels, |level| {
-        total += level.qty;
-        left -= 1;
-        if left == 0 {
-            end = level.key;
+        depth.sum += level.qty;
+        depth.count += 1;
+        if depth.count == n {
+            depth.end = level.key;
         }
-        left > 0
+        depth.count < n
     });
-    (total, end)
+    depth
 }
 
 /// Shares by which buying pressure at the touch grew: Cont, Kukanov and Stoikov (2014). In keys both sides have one formula, but for the
@@ -139,8 +154,8 @@ fn touch_values(touch: &Top) -> [f64; 4] {
 
 /// Imbalance of the sums of the best levels; NaN if both are empty.
 #[inline(always)]
-fn depth_imbalance(sums: [u64; 2]) -> f64 {
-    let [bids, asks] = sums.map(|sum| sum as i64);
+fn depth_imbalance(depths: &[Depth; 2]) -> f64 {
+    let [bids, asks] = depths.each_ref().map(|depth| depth.sum as i64);
     if bids + asks > 0 { (bids - asks) as f64 / (bids + asks) as f64 } else { f64::NAN }
 }
 
@@ -161,7 +176,7 @@ fn advance(config: &Config, state: &mut State, top: &Top, change: &Change, e: i6
     let [mid_before, _, _, _, _, ofi, flow, volatility, _] = state.values;
     let touch = touch_values(top);
     let [mid, spread, microprice, imbalance] = touch;
-    let depth_imbalance = depth_imbalance(state.sums);
+    let depth_imbalance = depth_imbalance(&state.depths);
     let standing = standing(config, touch, depth_imbalance);
     let decay = config.decay;
     let ofi = ofi * decay + e as f64;

@@ -1,6 +1,6 @@
 //! `recompute`: everything anew after every event, the best levels of both sides walked each time.
 
-use super::{Change, Config, Signal, State, advance, depth_sum, order_flow_imbalance};
+use super::{Change, Config, Signal, State, advance, depth, order_flow_imbalance};
 use crate::book::apply::Instrument;
 use crate::book::levels::{LevelTable, Levels};
 
@@ -16,7 +16,7 @@ impl Signal for Recompute {
         levels: &LevelTable,
         change: &Change,
     ) {
-        state.sums = known.sides.each_ref().map(|side| depth_sum(side, levels, config.levels).0);
+        state.depths = known.sides.each_ref().map(|side| depth(side, levels, config.levels));
         let e = order_flow_imbalance(known, change, 0) + order_flow_imbalance(known, change, 1);
         advance(config, state, &known.top, change, e);
     }

@@ -18,13 +18,15 @@ pub(super) struct Far {
     chunks: Vec<Vec<Entry>>,
     /// Emptied chunks, kept for their memory.
     spare: Vec<Vec<Entry>>,
+    /// Entries of all chunks.
+    len: u32,
 }
 
 impl Default for Far {
     fn default() -> Self {
         let mut spare = Vec::with_capacity(CHUNKS);
         spare.push(Vec::with_capacity(FULL));
-        Far { chunks: Vec::with_capacity(CHUNKS), spare }
+        Far { chunks: Vec::with_capacity(CHUNKS), spare, len: 0 }
     }
 }
 
@@ -49,6 +51,7 @@ impl Far {
         let chunk = &mut self.chunks[c];
         let at = chunk.binary_search_by_key(&key, |row| row.0).unwrap_or_else(|at| {
             chunk.insert(at, (key, NIL));
+            self.len += 1;
             at
         });
         &mut chunk[at].1
@@ -62,6 +65,7 @@ impl Far {
         let c = self.chunk_of(key);
         if let Ok(at) = self.chunks[c].binary_search_by_key(&key, |row| row.0) {
             self.chunks[c].remove(at);
+            self.len -= 1;
             if self.chunks[c].is_empty() {
                 let chunk = self.chunks.remove(c);
                 self.spare.push(chunk);
@@ -79,6 +83,11 @@ impl Far {
     /// The level at `key`, or `NIL`.
     pub fn get(&self, key: i64) -> u32 {
         self.next(key).filter(|row| row.0 == key).map_or(NIL, |row| row.1)
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> u32 {
+        self.len
     }
 
     /// All entries, in order.

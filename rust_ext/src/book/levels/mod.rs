@@ -58,6 +58,16 @@ pub trait Levels: Default + Send + Sync {
     /// Give the levels in order, best first, until `each` answers false.
     fn walk(&self, table: &LevelTable, each: impl FnMut(&Level) -> bool);
 
+    /// The level with the largest key below `key`, an empty one if there is none.
+    fn before(&self, key: i64, table: &LevelTable) -> Level {
+        walk_before(self, key, table)
+    }
+
+    /// The level with the smallest key above `key`, an empty one if there is none.
+    fn behind(&self, key: i64, table: &LevelTable) -> Level {
+        walk_behind(self, key, table)
+    }
+
     /// Drop all levels; what stands in their slots counts no longer.
     fn clear(&mut self, table: &mut LevelTable);
 
@@ -68,6 +78,30 @@ pub trait Levels: Default + Send + Sync {
     fn prefetch(&self, _key: i64, _table: &LevelTable) -> u32 {
         NIL
     }
+}
+
+/// `Levels::before`, where nothing is quicker than looking at all of them.
+#[inline(never)]
+fn walk_before<L: Levels>(side: &L, key: i64, table: &LevelTable) -> Level {
+    let mut found = Level::default();
+    side.walk(table, |level| {
+        let nearer = level.key < key;
+        found = if nearer { *level } else { found };
+        nearer
+    });
+    found
+}
+
+/// `Levels::behind`, where nothing is quicker.
+#[inline(never)]
+fn walk_behind<L: Levels>(side: &L, key: i64, table: &LevelTable) -> Level {
+    let mut found = Level::default();
+    side.walk(table, |level| {
+        let beyond = level.key > key;
+        found = if beyond { *level } else { found };
+        !beyond
+    });
+    found
 }
 
 /// Levels of all instruments. Slots are given out one by one and reused, or as a block that stays with one side for good.

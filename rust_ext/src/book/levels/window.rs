@@ -61,6 +61,7 @@ impl Window {
     }
 
     /// Whether a slot is one of the block.
+    #[inline(always)]
     pub fn owns(&self, slot: u32) -> bool {
         slot & !(BLOCK - 1) == self.block()
     }
@@ -89,6 +90,19 @@ impl Window {
         (self.bits != [0; 2]).then(|| self.ticks().trailing_zeros())
     }
 
+    /// Last tick before the n-th that has a level; `BLOCK` is behind all.
+    #[inline(always)]
+    pub fn before(&self, n: u32) -> Option<u32> {
+        (self.ticks() & !u128::MAX.checked_shl(n).unwrap_or(0)).checked_ilog2()
+    }
+
+    /// First tick behind the n-th that has a level.
+    #[inline(always)]
+    pub fn behind(&self, n: u32) -> Option<u32> {
+        let ticks = self.ticks() & (u128::MAX << n << 1);
+        (ticks != 0).then(|| ticks.trailing_zeros())
+    }
+
     /// The tick of a slot has a level.
     #[inline(always)]
     pub fn set(&mut self, slot: u32) {
@@ -102,6 +116,7 @@ impl Window {
     }
 
     /// Whether the tick of a slot has a level.
+    #[inline(always)]
     pub fn is_set(&self, slot: u32) -> bool {
         self.bits[(slot % BLOCK / 64) as usize] >> (slot % 64) & 1 == 1
     }
