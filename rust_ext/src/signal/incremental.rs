@@ -6,7 +6,7 @@ use std::hint::select_unpredictable;
 
 use super::{Change, Config, Depth, Signal, State, advance, depth, order_flow_imbalance};
 use crate::book::apply::{Instrument, Shape, Touched};
-use crate::book::levels::{LevelTable, Levels};
+use crate::book::levels::{LevelTable, Levels, NIL};
 use crate::event::{ASK, BOTH};
 
 /// Keeps the sums of the best levels.
@@ -48,6 +48,15 @@ impl Depth {
     }
 }
 
+/// The largest key of a side that has levels; there may be one at the end of all keys.
+#[inline(always)]
+fn last_key<L: Levels>(side: &L, levels: &LevelTable) -> i64 {
+    match side.get(i64::MAX, levels) {
+        NIL => side.before(i64::MAX, levels).key,
+        _ => i64::MAX,
+    }
+}
+
 /// One of the best n levels came or went, or more than one changed.
 #[inline(always)]
 fn reshape<L: Levels>(to: &mut Depth, side: &L, levels: &LevelTable, n: usize, touched: &Touched) {
@@ -56,7 +65,7 @@ fn reshape<L: Levels>(to: &mut Depth, side: &L, levels: &LevelTable, n: usize, t
             to.gain(touched.gained);
             to.count += 1;
             if to.count == n {
-                to.end = side.before(i64::MAX, levels).key;
+                to.end = last_key(side, levels);
             }
         }
         Shape::Came => {

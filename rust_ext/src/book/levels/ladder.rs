@@ -95,6 +95,7 @@ impl Levels for Ladder {
         match self.window.tick_of(key).map(|n| self.window.slot(n)) {
             Some(slot) if self.window.is_set(slot) => self.level_of(slot, table),
             Some(_) => NIL,
+            None if self.far == 0 => NIL,
             None => self.outside.as_ref().map_or(NIL, |outside| outside.far.get(key)),
         }
     }
