@@ -11,9 +11,8 @@
 //! | 0 ... split-1 : split already | split ... half-1 : not yet | half ... half+split-1 : the other halves |
 //! ```
 //!
-//! If the references of a feed do not suit that (all multiples of 65,536, say), chains grow long; the table notices, and scatters from
-//! then on, with a random key, so that nobody can choose references that collide: before that no chain is longer than a few steps more
-//! than it takes to notice.
+//! If the references of a feed do not suit that (all multiples of 65,536, say), chains grow long; the table notices when it looks along
+//! one or splits it, and scatters from then on, with a random key, so that nobody can choose references that collide.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -110,8 +109,9 @@ impl Flat {
         self.limit = self.size / 2;
         let mut slot = std::mem::replace(self.cell(split), NIL);
         // Youngest first on both sides: each order is put behind the one before it.
-        let mut ends = [NIL; 2];
+        let (mut ends, mut steps) = ([NIL; 2], 0);
         while slot != NIL {
+            steps += 1;
             let order = pool.get_mut(slot);
             let next = std::mem::replace(&mut order.chain, NIL);
             let home = self.home(order.id);
@@ -124,6 +124,10 @@ impl Flat {
         }
         if self.size == 2 * half {
             self.mask = self.mask << 1 | 1;
+        }
+        // References that rise are never looked for before they come: their chains are noticed here.
+        if steps > LONG_CHAIN && !self.scattered {
+            self.scatter(pool);
         }
         // The orders of the cells that come next are old ones, and not in cache.
         pool.prefetch(self.first(split + AHEAD));
@@ -256,7 +260,7 @@ mod tests {
         let (mut index, mut pool) = (Flat::default(), Slab::default());
         for n in 0..50_000 {
             let id = reference(n);
-            assert_eq!(index.find(id, &mut pool).slot, NIL);
+            assert!(!index.contains(id, &mut pool));
             let slot = pool.put(Order { id, qty: 1, ..Order::default() });
             index.insert(id, slot, &mut pool);
         }
