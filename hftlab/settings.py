@@ -122,6 +122,7 @@ class Settings:
     warm_up         : messages at the start that are not stamped; an engine may ignore it
     fills           : "assumed": an order is filled at once, as in replay; "reported": as `LiveSession.on_report` says
     first_ref       : UserRefNum of the first order, 1 to 2^32-1
+    threads         : threads that share the instruments, 1 to 64; more than one neither stamp messages nor take reports of fills
     """
 
     book: str = "ladder"
@@ -144,6 +145,7 @@ class Settings:
     risk_config: RiskConfig = field(default_factory=RiskConfig)
     fills: Fills = "assumed"
     first_ref: int = 1
+    threads: int = 1
 
     def __post_init__(self) -> None:
         check_choice("stage", self.until, STAGES)
@@ -164,5 +166,9 @@ class Settings:
             ("warm_up", 0, 2**62),
             ("price_scale", 1, 10**12),
             ("first_ref", 1, 2**32 - 1),
+            ("threads", 1, 64),
         ):
             _set(self, name, check_whole(name, getattr(self, name), low, high))
+        if self.threads > 1 and (self.latency != "off" or self.fills == "reported"):
+            what = "latency is of one thread" if self.latency != "off" else "reports of fills go to one thread"
+            raise ConfigError(f"{what}, got threads={self.threads}; use threads=1")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hftlab.feeds.feed import Feed
     from hftlab.settings import Record
 
-_SETTINGS = "backend book orders pool signal lookahead until strict"
+_SETTINGS = "backend book orders pool signal lookahead until strict threads"
 
 
 def run(options: Options) -> Action:

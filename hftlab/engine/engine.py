@@ -13,10 +13,10 @@ from hftlab.engine.recording import with_signals
 from hftlab.engine.run import Run
 from hftlab.engine.session import Backend, Session, resolve
 from hftlab.engine.variants import AXES, setting
-from hftlab.errors import FaultError, FeedError, UnknownName, check_choice, check_type, check_whole
+from hftlab.errors import ConfigError, FaultError, FeedError, UnknownName, check_choice, check_type, check_whole
 from hftlab.events import EVENT_DTYPE, Events, as_events, describe
 from hftlab.feeds.feed import Feed
-from hftlab.feeds.frames import Joiner, Problem
+from hftlab.feeds.frames import Block, Joiner, Problem
 from hftlab.feeds.itch import ItchFeed
 from hftlab.settings import Keep, OrderConfig, Record, RiskConfig, Settings, SignalConfig, Stage
 from hftlab.stages.interfaces import INTERFACES, Factory, label
@@ -35,6 +35,8 @@ class Engine:
                             use_backend() names another, which is then an error
     until                 : last stage to run: "tick", "book", "signal" or "order"; whole passes are differenced with it
     strict                : stop at the first fault or unknown message type with an error, instead of counting it
+    threads               : threads that share the instruments of a feed, 1 to 64; the results are the same bits. For engines
+                            that can; neither with stamps nor live
     signal_config,
     order_config,
     risk_config           : constants of the last two stages
@@ -54,6 +56,7 @@ class Engine:
         order: Factory | None = None,
         until: Stage = "order",
         strict: bool = False,
+        threads: int = 1,
         signal_config: SignalConfig | None = None,
         order_config: OrderConfig | None = None,
         risk_config: RiskConfig | None = None,
@@ -67,6 +70,7 @@ class Engine:
             "lookahead": setting("lookahead", str(lookahead)) if str(lookahead) in AXES["lookahead"] else lookahead,
             "until": until,
             "strict": strict,
+            "threads": check_whole("threads", threads, 1, 64),
             "signal_config": signal_config,
             "order_config": order_config,
             "risk_config": risk_config,
@@ -74,6 +78,8 @@ class Engine:
         self.implementation: Backend
         self.backend, self.implementation = resolve(backend, self.stages)
         self._arguments["backend"] = self.backend if isinstance(backend, str) else backend
+        if self.threads > 1 and not getattr(self.implementation, "THREADS", False):
+            raise ConfigError(f"backend {self.backend!r} runs on one thread, got threads={threads}; use threads=1, or 'rust'")
         self.variant = self._variant()
         settings = self.settings(record="none")
         if self.stages:
@@ -96,9 +102,15 @@ class Engine:
         return self._arguments["until"]  # type: ignore[no-any-return]
 
     @property
+    def threads(self) -> int:
+        """How many threads share the instruments of a feed."""
+        return self._arguments["threads"]  # type: ignore[no-any-return]
+
+    @property
     def label(self) -> str:
-        """What it is called in tables: its backend and its variant."""
-        return " ".join([self.backend, *(f"{axis}={value}" for axis, value in self.variant.items())])
+        """What it is called in tables: its backend, its variant, and its threads if there are several."""
+        parts = {**self.variant, **({"threads": self.threads} if self.threads > 1 else {})}
+        return " ".join([self.backend, *(f"{axis}={value}" for axis, value in parts.items())])
 
     def __repr__(self) -> str:
         return f"<Engine {self.label} until={self.until}>"
@@ -109,7 +121,7 @@ class Engine:
 
     def as_reference(self) -> Engine:
         """The reference engine with the same settings: what this one must equal."""
-        return self.replace(backend="python", tick=None, book="ladder", signal="incremental", order=None)
+        return self.replace(backend="python", tick=None, book="ladder", signal="incremental", order=None, threads=1)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A backend may be a module, which cannot be pickled; its name can.
@@ -121,7 +133,7 @@ class Engine:
             more["price_scale"] = feed.price_scale
             if feed.wire == "events":
                 more["symbols"] = tuple(feed.symbols)
-        given = {name: self._arguments[name] for name in ("orders", "pool", "lookahead", "until", "strict")}
+        given = {name: self._arguments[name] for name in ("orders", "pool", "lookahead", "until", "strict", "threads")}
         for axis in ("book", "signal"):
             given[axis] = label(self.stages[axis]) if axis in self.stages else self._arguments[axis]
         for name in ("signal_config", "order_config", "risk_config"):
@@ -159,7 +171,7 @@ class Engine:
         session, filled = self.open(settings), None
         stopped: FeedError | Stop | None = None
         try:
-            for step in _drive_bytes(feed, session) if feed.wire == "itch" else _drive_events(feed, session):
+            for step in _drive_bytes(feed, session, self.threads > 1) if feed.wire == "itch" else _drive_events(feed, session):
                 stopped = step
                 if feed.warm_up and session.messages == feed.warm_up:
                     filled = session.counters()
@@ -177,6 +189,8 @@ class Engine:
         raise failure
 
 
+#: Bytes that several threads are given at once: about 200,000 messages.
+_LARGE = 1 << 23
 #: Recorded rows by column, as `Run.columns`.
 Columns = dict[str, np.ndarray[Any, Any]]
 
@@ -184,10 +198,24 @@ Columns = dict[str, np.ndarray[Any, Any]]
 Stop = tuple[Problem, int]
 
 
-def _drive_bytes(feed: Feed, session: Session) -> Iterator[Stop | None]:
+def _large(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The same bytes in blocks of some size, so that a thread's start is nothing beside its work."""
+    parts: list[Block] = []
+    size = 0
+    for block in blocks:
+        parts.append(block)
+        size += len(block)
+        if size >= _LARGE:
+            yield block if len(parts) == 1 else b"".join(parts)
+            parts, size = [], 0
+    if parts:
+        yield b"".join(parts)
+
+
+def _drive_bytes(feed: Feed, session: Session, several: bool) -> Iterator[Stop | None]:
     """Push a feed block by block; after each: why the engine stopped, which ends it, or None."""
     joiner = Joiner(feed.name)
-    for data in joiner.pieces(feed.blocks()):
+    for data in joiner.pieces(_large(feed.blocks()) if several else feed.blocks()):
         used, problem = session.push(data)
         if problem:
             yield Problem(*problem), joiner.base

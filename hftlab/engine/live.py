@@ -60,6 +60,8 @@ class LiveSession:
         else:
             self.engine = Engine(backend, **options)
         more: dict[str, Any] = {"price_scale": price_scale, "symbols": tuple(symbols), "fills": fills, "first_ref": first_ref}
+        if self.engine.threads > 1:
+            raise ConfigError(f"a live session runs on one thread, got threads={self.engine.threads}; use threads=1")
         self.settings = self.engine.settings(record="none", **more)
         self.session = cast(Any, self.engine.open(self.settings))
         self._order: Any = getattr(self.session, "order", self.session)

@@ -2,6 +2,7 @@
 
 as_engine("rust")                                  an installed backend
 as_engine("rust naive")  ("rust pool=False")       one in another variant than its best; see `hftlab.engine.variants.parse`
+as_engine("rust threads=2")                        one on several threads
 as_engine("my_package.engine:BACKEND")             an object in a module
 as_engine("book=examples/mine.py:MyBook")          a stage from a file, in the Python engine; several, one after the other
 as_engine(MyBook)                                  a class that has every method of one stage
@@ -48,16 +49,20 @@ def _parse(text: str) -> tuple[Any, dict[str, Any]]:
         return attribute(text), {}
     if "=" in first:
         first, rest = "auto", text
-    stages, words = {}, []
+    arguments: dict[str, Any] = {}
+    words = []
     for word in rest.split():
         axis, _, place = word.partition("=")
         if axis in INTERFACES and ":" in place:
-            stages[axis] = attribute(place)
+            arguments[axis] = attribute(place)
+        elif axis == "threads":
+            arguments[axis] = int(place) if place.isdecimal() else place
         else:
             words.append(word)
     if not words:
-        return first, stages
-    return first, {**parse(" ".join(words), resolve(first, stages)[1].variants()), **stages}
+        return first, arguments
+    stages = {axis: own for axis, own in arguments.items() if axis in INTERFACES}
+    return first, {**parse(" ".join(words), resolve(first, stages)[1].variants()), **arguments}
 
 
 def _stage(given: object) -> str | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hftlab.engine.recording import with_signals
 from hftlab.engine.session import Counters, Session, SessionResult
+from hftlab.engine.threads import Threads
 from hftlab.engine.timing import Capture, Histogram
 from hftlab.errors import check_choice, check_whole
 from hftlab.events import EVENT_DTYPE, Fault, Kind, Side
@@ -45,6 +46,7 @@ class Run(Result):
     latency        : ns per message and stage ("tick" ... "order", "total") as arrays; None if not asked for
     histograms     : the same, counted, as `hftlab.engine.timing.Histogram`; None if not asked for
     columns        : those of `frame` as NumPy arrays, without a copy
+    threads        : how it went on several threads, as `hftlab.engine.threads.Threads`; None if one was asked for
     slowest        : the slowest messages and neighbours, as `hftlab.engine.timing.Capture`; None if not asked for or not known
     """
 
@@ -80,6 +82,7 @@ class Run(Result):
         offset = self.warm_up if _stamped_rows(result) <= self.messages - self.warm_up else 0
         shifted = [Capture(at + offset, first + offset, stamps) for at, first, stamps in slowest or ()]
         self.slowest = None if slowest is None else [capture for capture in shifted if capture.at >= self.warm_up]
+        self.threads = Threads.of(session, settings)
         self._result, self._session, self._names = result, session, _names(feed, session)
 
     @property
@@ -174,6 +177,9 @@ class Run(Result):
         ]
         return [table("", ("", ""), rows, words=2)]
 
+    def notes(self) -> list[str]:
+        return self.threads.notes() if self.threads else []
+
     def whole_way(self) -> str:
         """The wall time, and the share of each part in it."""
         shares = ", ".join(f"{name} {ns / max(self.wall_ns, 1):.0%}" for name, ns in self.costs.items())
@@ -188,7 +194,7 @@ class Run(Result):
         """The run in numbers, for JSON; the rows are in `frame`."""
         engine = ("backend", "variant", "messages", "elapsed_ns", "ns_per_message", "wall_ns", "costs")
         plain = {name: getattr(self, name) for name in (*engine, "counts", "unknown", "faults", "rejects", "memory")}
-        return {**plain, "orders": self.order_count}
+        return {**plain, "threads": self.settings.threads, "orders": self.order_count}
 
 
 def _totals(counts: Mapping[str, int]) -> str:

@@ -46,6 +46,8 @@ pub mod reserved;
 #[forbid(unsafe_code)]
 pub mod run;
 #[forbid(unsafe_code)]
+pub mod shards;
+#[forbid(unsafe_code)]
 pub mod signal;
 #[forbid(unsafe_code)]
 pub mod synthetic;

@@ -1,12 +1,20 @@
 //! What the engine is asked and what it keeps: settings, counts, and the questions that do not depend on the variant.
 
 use crate::book::{DepthRow, Top};
+use crate::clock::Clock;
+use crate::error::Error;
 use crate::event::{Event, FAULT_COUNT, Fault};
 use crate::frames::Problem;
 use crate::order::{self, OrderEntry};
 use crate::recording::{Mode, Recorder};
 use crate::signal;
 use crate::timing::{Keep, Stamps};
+
+/// Messages between two looks at Ctrl-C.
+pub const CHUNK: usize = 1 << 16;
+
+/// Faults that are kept with their record.
+pub const FIRST_FAULTS: usize = 100;
 
 /// Last stage to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,13 +88,48 @@ pub struct Tally {
     pub unknown: [u64; 256],
     /// Events that the book refused, by `Fault`.
     pub faults: [u64; FAULT_COUNT],
-    /// The first of them, at most 100: message number, fault, record.
+    /// The first of them, at most `kept_faults`: message number, fault, record.
     pub first_faults: Vec<(u64, Fault, Event)>,
+    /// How many are kept.
+    pub kept_faults: usize,
     /// The rows kept, as `Settings::record` says.
     pub recorder: Recorder,
     /// The stamps kept, in ticks of `Clock` (`ns_per_tick` makes them nanoseconds).
     pub stamps: Stamps,
 }
+
+impl Tally {
+    /// Of a run that has seen nothing.
+    pub fn new(settings: &Settings) -> Self {
+        Tally {
+            messages: 0,
+            elapsed_ns: 0,
+            counts: [0; 256],
+            unknown: [0; 256],
+            faults: [0; FAULT_COUNT],
+            first_faults: Vec::with_capacity(FIRST_FAULTS),
+            kept_faults: FIRST_FAULTS,
+            recorder: Recorder::new(settings.record, settings.until >= Until::Signal),
+            stamps: Stamps::new(settings.keep, &Clock::get()),
+        }
+    }
+}
+
+/// How a run went on several threads; see `shards`.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Messages by shard.
+    pub messages: Vec<u64>,
+    /// Time that threads have spent on each, ns.
+    pub cpu_ns: Vec<u64>,
+    /// Messages run one by one over all shards.
+    pub one_by_one: u64,
+    /// The first of them.
+    pub doubted: Option<u64>,
+}
+
+/// An engine that shall run instead, and the message that says so.
+pub type Instead = (Box<dyn Runner>, u64);
 
 /// An engine whose variant has been chosen.
 pub trait Runner: Send + Sync {
@@ -98,6 +141,23 @@ pub trait Runner: Send + Sync {
     fn apply(&mut self, event: &Event) -> i32;
     /// Run one raw message, without a length prefix, whose length has been checked; returns like `apply`.
     fn message(&mut self, message: &[u8]) -> i32;
+    /// Name an instrument.
+    fn set_name(&mut self, instrument: u16, name: [u8; 8]);
+    /// Look at what will be run first, `records` or framed messages.
+    ///
+    /// # Errors
+    /// As `dispatch::engine`.
+    fn begin(&mut self, _data: &[u8], _records: bool) -> Result<Option<Instead>, Error> {
+        Ok(None)
+    }
+    /// Bytes that it should be given at once, if there are so many.
+    fn piece(&self) -> usize {
+        0
+    }
+    /// How it went on several threads, if it is run on some.
+    fn report(&mut self) -> Option<Report> {
+        None
+    }
     /// Make room for the rows and stamps of `messages` more messages.
     fn reserve(&mut self, messages: usize);
     /// The same for those in a block of framed bytes.

@@ -13,18 +13,15 @@ use crate::book::orders::Index;
 use crate::book::pool::Pool;
 use crate::book::{Top, Touched};
 use crate::clock::Clock;
-use crate::event::{Event, FAULT_COUNT, Fault, kind};
+use crate::event::{Event, Fault, kind};
 use crate::frames::{BATCH, Batch, Next, Problem, next};
 use crate::itch::is_known;
 use crate::order::OrderEntry;
-use crate::recording::{Mode, Recorder};
+use crate::recording::Mode;
 use crate::reserved::reserve;
 use crate::run::{Lookahead, Settings, Tally, Until, stamp};
 use crate::signal::{Change, NO_VALUES, Signal, State};
-use crate::timing::Stamps;
 
-/// Faults that are kept with their record.
-const FIRST_FAULTS: usize = 100;
 /// Instruments from which on what a message needs is no longer in cache when it comes, and is asked for ahead.
 const SCATTERED: usize = 64;
 
@@ -55,16 +52,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
             book: Book::default(),
             signals: Vec::new(),
             order: OrderEntry::new(settings.order.clone()),
-            tally: Tally {
-                messages: 0,
-                elapsed_ns: 0,
-                counts: [0; 256],
-                unknown: [0; 256],
-                faults: [0; FAULT_COUNT],
-                first_faults: Vec::with_capacity(FIRST_FAULTS),
-                recorder: Recorder::new(settings.record, settings.until >= Until::Signal),
-                stamps: Stamps::new(settings.keep, &Clock::get()),
-            },
+            tally: Tally::new(&settings),
             settings,
             batches: 0,
             cold: false,
@@ -147,7 +135,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
     fn refuse(&mut self, index: u64, fault: Fault, event: &Event) -> i32 {
         let tally = &mut self.tally;
         tally.faults[fault as usize] += 1;
-        if tally.first_faults.len() < FIRST_FAULTS {
+        if tally.first_faults.len() < tally.kept_faults {
             tally.first_faults.push((index, fault, *event));
         }
         -(fault as i32)

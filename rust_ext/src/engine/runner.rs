@@ -99,6 +99,10 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Runner for Engine<L, I, P, S> {
         self.single(&event)
     }
 
+    fn set_name(&mut self, instrument: u16, name: [u8; 8]) {
+        *self.book.name(instrument) = name;
+    }
+
     fn reserve(&mut self, messages: usize) {
         self.book.ready(messages);
         self.tally.recorder.reserve(messages);

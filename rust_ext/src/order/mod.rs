@@ -101,6 +101,23 @@ pub struct Accepted {
     pub position: i64,
 }
 
+/// A decision, before risk has seen it.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// As in `Accepted`.
+    pub index: u64,
+    /// As in `Accepted`.
+    pub ts_ns: u64,
+    /// As in `Accepted`.
+    pub instrument: u16,
+    /// The touch then.
+    pub top: Top,
+    /// The score that caused it.
+    pub score: f64,
+    /// The instrument's name then.
+    pub name: [u8; 8],
+}
+
 /// Decide, risk and encode for all instruments.
 pub struct OrderEntry {
     config: Config,
@@ -123,6 +140,8 @@ pub struct OrderEntry {
     pub rejects: [u64; REJECTS],
     /// The exact bytes sent, 47 per order.
     pub stream: Vec<u8>,
+    /// Attempts, where they are only listed, for another order stage to `send` them.
+    pub listed: Option<Vec<Attempt>>,
 }
 
 impl OrderEntry {
@@ -141,6 +160,7 @@ impl OrderEntry {
             orders: Vec::new(),
             rejects: [0; REJECTS],
             stream: Vec::new(),
+            listed: None,
         }
     }
 
@@ -194,6 +214,11 @@ impl OrderEntry {
         name: &[u8; 8],
     ) {
         let (cooldown, lot) = (self.config.cooldown, self.config.lot);
+        if let Some(listed) = &mut self.listed {
+            listed.push(Attempt { index, ts_ns, instrument, top: *top, score, name: *name });
+            self.state(instrument).wait = cooldown;
+            return;
+        }
         let (side, price) = if score > 0.0 { (BID, top.price[1]) } else { (ASK, top.price[0]) };
         let limit = self.ouch_price(price, side);
         let working = self.working_of(instrument)[side as usize - 1] + lot as u64;
@@ -218,6 +243,12 @@ impl OrderEntry {
         let number = self.number;
         self.orders.push(Accepted { index, ts_ns, instrument, side, number, price, score, position });
         self.encode(side, limit as u64, name);
+    }
+
+    /// Send an order that another order stage has listed.
+    pub fn send(&mut self, attempt: &Attempt) {
+        let Attempt { index, ts_ns, instrument, top, score, name } = attempt;
+        self.attempt(*index, *ts_ns, *instrument, top, *score, name);
     }
 
     /// The first limit that the order breaks. Integers only, so that a boundary is a boundary.

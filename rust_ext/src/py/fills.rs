@@ -5,10 +5,10 @@ use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use super::session::CHUNK;
 use super::{bytes, column, event_dtype};
 use crate::event::EVENT_BYTES;
 use crate::fills::{REQUEST_BYTES, Request, Simulator};
+use crate::run::CHUNK;
 
 /// Orders of ours in the book of a feed; see `hftlab.fills.simulator.Simulator`, which says what is right.
 #[pyclass]

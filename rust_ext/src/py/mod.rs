@@ -112,6 +112,7 @@ mod hftlab_rust {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
+        module.add("THREADS", true)?;
         module.add("BUILD", crate::build_info::build())?;
         let (rustc, profile) = crate::build_info::COMPILER;
         module.add("RUSTC", rustc)?;

@@ -18,12 +18,10 @@ use crate::event::{EVENT_BYTES, Event};
 use crate::frames;
 use crate::order::Open;
 use crate::pace::{Pace, Schedule};
-use crate::run::Runner;
+use crate::run::{CHUNK, Runner};
 
-/// Messages between two looks at Ctrl-C.
-pub const CHUNK: usize = 1 << 16;
-/// Bytes between two of them, and for which room is made at once: what the system takes to hand out memory is not the loop's time. More
-/// than the longest message.
+/// Bytes between two looks at Ctrl-C, and for which room is made at once: what the system takes to hand out memory is not the loop's time.
+/// More than the longest message.
 const PIECE: usize = 1 << 18;
 /// Nanoseconds between two looks at Ctrl-C.
 const SLICE_NS: f64 = 1e8;
@@ -66,13 +64,21 @@ pub struct Session {
     lost: bool,
     /// See `short_records`.
     dtype: Option<Py<PyArrayDescr>>,
+    /// The message for which a run on several threads goes on one: it brought a reference that came before.
+    again: Option<u64>,
 }
 
 impl Session {
     /// A run with `hftlab.settings.Settings`.
     pub fn open(settings: &Bound<'_, PyAny>) -> PyResult<Self> {
         let settings: settings::Settings = settings.extract()?;
-        Ok(Session { runner: guarded(|| settings.open())??, finished: false, lost: false, dtype: None })
+        Ok(Session {
+            runner: guarded(|| settings.open())??,
+            finished: false,
+            lost: false,
+            dtype: None,
+            again: None,
+        })
     }
 
     /// Let the engine work.
@@ -83,6 +89,14 @@ impl Session {
         let done = guarded(|| work(&mut *self.runner));
         self.lost = done.is_err();
         done
+    }
+
+    /// Before messages are run: let the engine look at them.
+    fn begin(&mut self, py: Python<'_>, data: &[u8], records: bool) -> PyResult<()> {
+        if let Some((engine, message)) = self.run(|runner| py.detach(|| runner.begin(data, records)))?? {
+            (self.runner, self.again) = (engine, Some(message));
+        }
+        Ok(())
     }
 
     fn chunks(
@@ -122,9 +136,10 @@ impl Session {
         }
         let buffer: PyBuffer<u8> = data.extract()?;
         let data = bytes(py, &buffer)?;
+        self.begin(py, &data, false)?;
         let (mut used, mut stopped) = (0, None);
         self.chunks(py, |runner| {
-            let piece = &data[used..data.len().min(used + PIECE)];
+            let piece = &data[used..data.len().min(used + PIECE.max(runner.piece()))];
             runner.reserve_for(piece);
             let (n, problem) = runner.run_bytes(piece, usize::MAX);
             stopped = problem.map(|problem| frames::Problem { at: used + problem.at, ..problem });
@@ -176,8 +191,10 @@ impl Session {
         }
         let buffer: PyBuffer<u8> = events.call_method1("view", ("u1",))?.extract()?;
         let data = bytes(py, &buffer)?;
+        self.begin(py, &data, true)?;
         self.run(|runner| py.detach(|| runner.reserve(data.len() / EVENT_BYTES)))?;
-        let (mut rest, mut stopped) = (data.chunks(CHUNK * EVENT_BYTES), None);
+        let records = CHUNK.max(self.runner.piece() / EVENT_BYTES);
+        let (mut rest, mut stopped) = (data.chunks(records * EVENT_BYTES), None);
         self.chunks(py, |runner| {
             let Some(records) = rest.next() else { return false };
             stopped = runner.run_events(records);
@@ -252,6 +269,22 @@ impl Session {
             return Err(PyValueError::new_err(text));
         }
         self.run(|runner| runner.message(message))
+    }
+
+    /// How the run goes on several threads; None on one. See `hftlab.engine.threads.Threads`.
+    fn threads<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let report = self.runner.report();
+        if report.is_none() && self.again.is_none() {
+            return Ok(None);
+        }
+        let report = report.unwrap_or_default();
+        let out = PyDict::new(py);
+        out.set_item("messages", report.messages)?;
+        out.set_item("cpu_ns", report.cpu_ns)?;
+        out.set_item("one_by_one", report.one_by_one)?;
+        out.set_item("doubted", report.doubted)?;
+        out.set_item("again", self.again)?;
+        Ok(Some(out))
     }
 
     fn counters<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -6,6 +6,7 @@ use crate::dispatch::{self, Variant};
 use crate::error::Error;
 use crate::recording::Mode;
 use crate::run::{self, Lookahead, Runner, Until, stamp};
+use crate::shards::Shards;
 use crate::timing::Keep;
 use crate::{order, signal};
 
@@ -65,6 +66,8 @@ pub struct Settings {
     risk_config: RiskSettings,
     fills: String,
     first_ref: u32,
+    #[pyo3(default = 1)]
+    threads: u8,
 }
 
 fn one_of<T: Copy>(
@@ -88,10 +91,18 @@ impl Settings {
         })
     }
 
-    /// The engine of the variant that these settings name.
+    /// The engine of the variant that these settings name. One that stops at the first fault runs on one thread.
     pub fn open(&self) -> Result<Box<dyn Runner>, Error> {
-        let Settings { book, orders, pool, signal, .. } = self;
-        dispatch::engine(Variant { book, orders, pool: *pool, signal }, self.engine()?)
+        let Settings { book, orders, pool, signal, threads, .. } = self;
+        let (variant, engine) = (Variant { book, orders, pool: *pool, signal }, self.engine()?);
+        if *threads < 2 || self.strict {
+            return dispatch::engine(variant, engine);
+        }
+        if engine.stamps != stamp::OFF || engine.order.reported {
+            let text = "a run on several threads has no stamps, and takes no reports of fills";
+            return Err(Error::Config(text.into()));
+        }
+        Ok(Box::new(Shards::new(variant, engine, *threads)?))
     }
 
     /// The engine's own settings.

@@ -1,0 +1,150 @@
+//! The two forms in which messages come, as a shard sees them: framed ITCH bytes and event records. Each says where a message ends,
+//! what it names, and how a copy of it is made that names the instrument by another number.
+
+use crate::event::{EVENT_BYTES, Event, kind};
+use crate::frames::{Next, next, peek, window};
+use crate::itch::{WINDOW, decode, field, is_known, size_and_kind, unknown};
+use crate::run::Runner;
+
+/// Bytes behind the copies that an engine may read and that mean nothing.
+pub const PADDING: usize = 2 * (WINDOW + 2);
+
+/// What tells a message's shard, and whether it brings a reference.
+#[derive(Clone, Copy)]
+pub struct Glance {
+    /// Bytes from this message to the next.
+    pub size: usize,
+    /// As the feed numbers it.
+    pub instrument: u16,
+    /// The reference of the order that comes, if one does.
+    pub fresh: u64,
+    /// Whether one does: an ADD, or a REPLACE that does not keep its reference.
+    pub is_fresh: bool,
+    /// Whether it takes all orders of its instrument.
+    pub clears: bool,
+}
+
+/// A form of messages.
+pub trait Wire {
+    /// Bytes copied of a message that `glance` knows, whatever its size: those of the longest of them.
+    const COPIED: usize;
+    /// Bytes of the longest message.
+    const LONGEST: usize;
+
+    /// The message at an offset, if it is a whole one of a known type, and `COPIED` bytes are there.
+    fn glance(data: &[u8], at: usize) -> Option<Glance>;
+    /// The same for any whole message.
+    fn look(data: &[u8], at: usize) -> Option<Glance>;
+    /// The message at an offset that `look` knows, as an event.
+    fn event(data: &[u8], at: usize) -> Event;
+    /// Have a copy name another instrument.
+    fn rename(copy: &mut [u8], instrument: u16);
+    /// Take the quantity from the copy of a message that brings an order: no book takes it then.
+    fn empty(copy: &mut [u8]);
+    /// Run the first `messages` of some copies.
+    fn run(engine: &mut dyn Runner, copies: &[u8], messages: usize);
+}
+
+/// ITCH messages, each behind its length.
+pub struct Itch;
+
+impl Itch {
+    /// What a message of `size` bytes says; `window` begins at its type.
+    #[inline(always)]
+    fn glance_at(window: &[u8; WINDOW], size: usize, kind: u8) -> Glance {
+        let (id, new_id, replaces) =
+            (field::order_id(window), field::new_order_id(window), kind == kind::REPLACE);
+        Glance {
+            size: size + 2,
+            instrument: field::instrument(window),
+            fresh: std::hint::select_unpredictable(replaces, new_id, id),
+            is_fresh: (kind == kind::ADD) | (replaces & (new_id != id)),
+            clears: false,
+        }
+    }
+}
+
+impl Wire for Itch {
+    const COPIED: usize = 56;
+    const LONGEST: usize = 2 + crate::itch::LONGEST_UNKNOWN;
+
+    #[inline(always)]
+    fn glance(data: &[u8], at: usize) -> Option<Glance> {
+        let (size, window) = peek(data, at)?;
+        let (known_size, kind) = size_and_kind(window[0]);
+        (size == known_size).then(|| Self::glance_at(window, size, kind))
+    }
+
+    fn look(data: &[u8], at: usize) -> Option<Glance> {
+        let Next::Frame(frame) = next(data, at) else { return None };
+        let mut spare = [0; WINDOW];
+        let window = window(data, frame.at, &mut spare);
+        let kind = if frame.known { size_and_kind(window[0]).1 } else { kind::OTHER };
+        let instrument =
+            if frame.known { field::instrument(window) } else { unknown(window, frame.size).instrument };
+        Some(Glance { instrument, ..Self::glance_at(window, frame.size, kind) })
+    }
+
+    fn event(data: &[u8], at: usize) -> Event {
+        let mut spare = [0; WINDOW];
+        let size = u16::from_be_bytes([data[at], data[at + 1]]) as usize;
+        let window = window(data, at + 2, &mut spare);
+        if is_known(window[0]) { decode(window) } else { unknown(window, size) }
+    }
+
+    #[inline(always)]
+    fn rename(copy: &mut [u8], instrument: u16) {
+        copy[3..5].copy_from_slice(&instrument.to_be_bytes());
+    }
+
+    fn empty(copy: &mut [u8]) {
+        let qty_at = if copy[2] == b'U' { 29 } else { 22 };
+        copy[qty_at..qty_at + 4].fill(0);
+    }
+
+    fn run(engine: &mut dyn Runner, copies: &[u8], messages: usize) {
+        engine.run_bytes(copies, messages);
+    }
+}
+
+/// Records of `Event`.
+pub struct Records;
+
+impl Wire for Records {
+    const COPIED: usize = EVENT_BYTES;
+    const LONGEST: usize = EVENT_BYTES;
+
+    #[inline(always)]
+    fn glance(data: &[u8], at: usize) -> Option<Glance> {
+        let event = Event::from_bytes(data.get(at..)?.first_chunk()?);
+        let replaces = event.kind == kind::REPLACE;
+        Some(Glance {
+            size: EVENT_BYTES,
+            instrument: event.instrument,
+            fresh: if replaces { event.new_order_id } else { event.order_id },
+            is_fresh: (event.kind == kind::ADD) | (replaces & (event.new_order_id != event.order_id)),
+            clears: event.kind == kind::CLEAR,
+        })
+    }
+
+    fn look(data: &[u8], at: usize) -> Option<Glance> {
+        Self::glance(data, at)
+    }
+
+    fn event(data: &[u8], at: usize) -> Event {
+        data[at..].first_chunk().map_or_else(Event::default, Event::from_bytes)
+    }
+
+    #[inline(always)]
+    fn rename(copy: &mut [u8], instrument: u16) {
+        copy[36..38].copy_from_slice(&instrument.to_le_bytes());
+    }
+
+    fn empty(copy: &mut [u8]) {
+        copy[32..36].fill(0);
+    }
+
+    fn run(engine: &mut dyn Runner, copies: &[u8], messages: usize) {
+        engine.run_events(&copies[..messages * EVENT_BYTES]);
+    }
+}
