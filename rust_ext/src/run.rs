@@ -151,7 +151,7 @@ pub trait Runner: Send + Sync {
         Ok(None)
     }
     /// Bytes that it should be given at once, if there are so many.
-    fn piece(&self) -> usize {
+    fn at_once(&self) -> usize {
         0
     }
     /// How it went on several threads, if it is run on some.

@@ -139,7 +139,7 @@ impl Session {
         self.begin(py, &data, false)?;
         let (mut used, mut stopped) = (0, None);
         self.chunks(py, |runner| {
-            let piece = &data[used..data.len().min(used + PIECE.max(runner.piece()))];
+            let piece = &data[used..data.len().min(used + PIECE.max(runner.at_once()))];
             runner.reserve_for(piece);
             let (n, problem) = runner.run_bytes(piece, usize::MAX);
             stopped = problem.map(|problem| frames::Problem { at: used + problem.at, ..problem });
@@ -193,7 +193,7 @@ impl Session {
         let data = bytes(py, &buffer)?;
         self.begin(py, &data, true)?;
         self.run(|runner| py.detach(|| runner.reserve(data.len() / EVENT_BYTES)))?;
-        let records = CHUNK.max(self.runner.piece() / EVENT_BYTES);
+        let records = CHUNK.max(self.runner.at_once() / EVENT_BYTES);
         let (mut rest, mut stopped) = (data.chunks(records * EVENT_BYTES), None);
         self.chunks(py, |runner| {
             let Some(records) = rest.next() else { return false };

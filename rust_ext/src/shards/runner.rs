@@ -18,7 +18,7 @@ impl Runner for Shards {
         self.shards[self.owners[instrument as usize] as usize].set_name(instrument, name);
     }
 
-    fn piece(&self) -> usize {
+    fn at_once(&self) -> usize {
         PIECE * EVENT_BYTES
     }
 
