@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 
 use common::{BEST, engine, settings};
 use hftlab_rust::event::{ASK, BID, Event, kind};
-use hftlab_rust::run::{Runner, Until};
+use hftlab_rust::run::Until;
 
 /// Pages that come with a message at most, a quarter of a huge one. A message has the system give a few: of orders, of their index, of a
 /// level, of an instrument; but the count runs behind by as many as a processor keeps to itself, and code is loaded by the way.
@@ -34,7 +34,7 @@ impl Resident {
 /// The n-th order of many instruments, prices near and far.
 fn order(n: u64) -> Event {
     let (instrument, away) = (1 + n % 1500, n / 1500 % 200);
-    let side = if n / 1500 % 2 == 0 { BID } else { ASK };
+    let side = if (n / 1500).is_multiple_of(2) { BID } else { ASK };
     let price = if side == BID { 1_000_000 - 100 * away as i64 } else { 1_000_100 + 100 * away as i64 };
     Event {
         order_id: n,

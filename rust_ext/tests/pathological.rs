@@ -44,7 +44,7 @@ fn one_level(n: u64) -> Vec<Event> {
 /// Every instrument that there can be, the last one first.
 fn all_instruments(n: u64) -> Vec<Event> {
     let instrument = |i: u64| (u16::MAX as u64 - i % u16::MAX as u64) as u16;
-    let side = |i: u64| if i / u16::MAX as u64 % 2 == 0 { BID } else { ASK };
+    let side = |i: u64| if (i / u16::MAX as u64).is_multiple_of(2) { BID } else { ASK };
     let price = |i: u64| if side(i) == BID { 1_000_000 } else { 1_000_100 };
     (0..n).map(|i| add(i + 1, instrument(i), side(i), price(i))).collect()
 }

@@ -6,6 +6,7 @@ mod common;
 mod itch;
 #[path = "common/market.rs"]
 mod market;
+#[allow(dead_code, reason = "the market alone is drawn here, the plain book is asked nothing")]
 #[path = "common/plain.rs"]
 mod plain;
 
