@@ -15,12 +15,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from hftlab.batch import lobster
-from hftlab.batch.parquet import parquet_columns
 from hftlab.engine.engine import Engine, decode, decoded
 from hftlab.engine.recording import ROW_DTYPE
 from hftlab.errors import ConfigError, check_choice
@@ -33,14 +32,11 @@ from hftlab.presentation.document import Table, table
 from hftlab.presentation.output import atomic_path, parquet_rows
 from hftlab.protocols.itch_messages import MESSAGES, fields
 
-if TYPE_CHECKING:
-    import polars as pl
-
-    Put = Callable[[pl.DataFrame], None]
-
+Put = Callable[[dict[str, Any]], None]
 TABLES = ("bbo", "trades", "depth", "orders", "noii", "halts", "symbols")
 _BBO = np.dtype([(name, ROW_DTYPE[name]) for name in (ROW_DTYPE.names or ())[:7]])  # without the signals
-_INDEXED = np.dtype([("index", "<u8"), *((name, EVENT_DTYPE[name]) for name in EVENT_DTYPE.names or ())])
+_EVENT = [(name, EVENT_DTYPE[name]) for name in EVENT_DTYPE.names or ()]
+_INDEXED = np.dtype([("index", "<u8"), *_EVENT])
 _WIRE = {"noii": "I", "halts": "Hh", "symbols": "R"}  # tables whose rows are messages of ITCH of these types
 _PRINTS = (Kind.EXECUTE, Kind.TRADE)
 
@@ -130,26 +126,19 @@ def _one_symbol(feed: Feed, path: Path, backend: str) -> str:
 
 
 def _as_records(feed: Feed, path: Path, backend: str) -> Conversion:
-    import polars as pl
-
-    kinds = {name: pl.Series(np.zeros(1, EVENT_DTYPE)[name]).dtype for name in EVENT_DTYPE.names or ()}
     chunks = feed.chunks() if feed.wire == "events" else ((events, None, None) for events in decoded(feed, backend))
     whole = iter(chunks)
     first = next(whole, (np.empty(0, EVENT_DTYPE), None, None))
-    known = zip(("recv_ns", "event_end"), (pl.UInt64, pl.Boolean), first[1:], strict=True)
-    beside: dict[str, Any] = {name: kind for name, kind, column in known if column is not None}
-    with parquet_rows(path, {**kinds, **beside}) as put:
-        count = sum(_put_records(put, chunk, beside) for chunk in chain([first], whole))
+    known = zip((("recv_ns", "<u8"), ("event_end", "?")), first[1:], strict=True)
+    beside = [field for field, column in known if column is not None]
+    with parquet_rows(path, np.dtype([*_EVENT, *beside])) as put:
+        count = sum(_put_records(put, chunk) for chunk in chain([first], whole))
     return _written(feed, path, count, {path.name: count})
 
 
-def _put_records(put: Put, chunk: Any, beside: dict[str, Any]) -> int:
-    import polars as pl
-
+def _put_records(put: Put, chunk: Any) -> int:
     events, recv_ns, event_end = chunk
-    columns = {name: np.ascontiguousarray(events[name]) for name in events.dtype.names or ()}
-    columns |= {name: column for name, column in (("recv_ns", recv_ns), ("event_end", event_end)) if name in beside}
-    put(pl.DataFrame(columns))
+    put({name: events[name] for name, _ in _EVENT} | {"recv_ns": recv_ns, "event_end": event_end})
     return len(events)
 
 
@@ -186,7 +175,7 @@ class _Books:
         self.rows = {"bbo": 0, "depth": 0}
         self.crossed = 0
         with ExitStack() as stack:
-            self._put = stack.enter_context(parquet_columns(folder / "bbo.parquet", _BBO)) if "bbo" in wanted else None
+            self._put = stack.enter_context(parquet_rows(folder / "bbo.parquet", _BBO)) if "bbo" in wanted else None
             self.run = Engine(backend, until="book").run(feed, "top", rows=self._take)
             if len(self.run.columns["index"]):  # an engine that kept them to the end
                 self._take(self.run.columns)
@@ -221,7 +210,7 @@ def _event_tables(feed: Feed, folder: Path, wanted: Sequence[str], backend: str)
     if not names:
         return rows
     with ExitStack() as stack:
-        puts = {name: stack.enter_context(parquet_columns(folder / f"{name}.parquet", _INDEXED)) for name in names}
+        puts = {name: stack.enter_context(parquet_rows(folder / f"{name}.parquet", _INDEXED)) for name in names}
         resting, index = _Resting(), 0
         for events in decoded(feed, backend):
             prices = resting.prices(events)

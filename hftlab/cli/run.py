@@ -10,8 +10,6 @@ from hftlab.cli.options import Action, Given, Options, feed_of, show
 from hftlab.errors import ConfigError, HftlabError, check_range
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from hftlab.engine.engine import Engine
     from hftlab.engine.run import Run
     from hftlab.feeds.feed import Feed
@@ -65,41 +63,25 @@ def _run(given: Given) -> int:
 
 def _recorded(engine: Engine, feed: Feed, record: Record, given: Given) -> Run:
     """A run whose rows are written while it goes on. What was good before an error is kept, then the error is reported."""
+    from hftlab.engine.recording import ROW_DTYPE
     from hftlab.presentation import output
 
     failure: HftlabError | None = None
     with ExitStack() as stack:
-        put = stack.enter_context(output.parquet_rows(given.out, _schema())) if given.out else None
+        put = stack.enter_context(output.parquet_rows(given.out, ROW_DTYPE)) if given.out else None
         try:
-            last = engine.run(feed, record, rows=put and (lambda columns: put(_frame(columns))))
+            last = engine.run(feed, record, rows=put)
         except HftlabError as error:
             if error.run is None:
                 raise
             failure, last = error, error.run
         if put and len(last.columns["index"]):  # an engine that keeps its rows to the end
-            put(last.frame)
+            put(last.columns)
     if given.order_stream:
         output.write_bytes(given.order_stream, last.order_stream)
     if failure:
         raise failure
     return last
-
-
-def _frame(columns: dict[str, Any]) -> pl.DataFrame:
-    import numpy as np
-    import polars as pl
-
-    return pl.DataFrame({name: np.ascontiguousarray(column) for name, column in columns.items()})
-
-
-def _schema() -> dict[str, Any]:
-    """The Polars type of each recorded column."""
-    import numpy as np
-    import polars as pl
-
-    from hftlab.engine.recording import ROW_DTYPE
-
-    return {name: pl.Series(np.zeros(1, ROW_DTYPE)[name]).dtype for name in ROW_DTYPE.names or ()}
 
 
 def _summary(run: Run, elapsed_ns: list[int]) -> dict[str, Any]:

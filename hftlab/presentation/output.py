@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Full, Queue
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hftlab.errors import OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+    #: A frame, or (n,) values by column.
+    Rows = pl.DataFrame | Mapping[str, NDArray[Any]]
 
 _WAITING = 4  # frames that wait to be written
 _ROW_GROUP = 1 << 18
@@ -71,17 +79,19 @@ def write_parquet(path: str | Path, frame: Any) -> None:
 
 
 @contextmanager
-def parquet_rows(path: str | Path, schema: dict[str, Any]) -> Iterator[Callable[[Any], None]]:
-    """A Parquet file that is written while its rows come: give Polars frames to what this yields, of any size.
+def parquet_rows(path: str | Path, schema: Mapping[str, Any] | np.dtype[Any]) -> Iterator[Callable[[Rows], None]]:
+    """A Parquet file that is written while its rows come: give frames or columns to what this yields, of any size.
 
     A thread of its own compresses row groups and writes them; what waits for it is bounded. Whole or not at all.
 
-    schema : Polars type by column
+    schema : Polars type by column, or the NumPy type of a row; what else columns hold is left out
     raises : OutputError
     """
+    import numpy as np
     import polars as pl
     from polars.io.plugins import register_io_source
 
+    kinds = schema if isinstance(schema, Mapping) else pl.DataFrame(np.empty(0, schema)).schema
     waiting: Queue[Any] = Queue(_WAITING)
     failure: list[BaseException] = []
 
@@ -91,13 +101,14 @@ def parquet_rows(path: str | Path, schema: dict[str, Any]) -> Iterator[Callable[
 
     def work(target: Path) -> None:
         try:
-            rows = register_io_source(frames, schema=pl.Schema(schema))
+            rows = register_io_source(frames, schema=pl.Schema(kinds))
             with target.open("wb") as file:  # the name may be none that Polars could open
                 rows.sink_parquet(file, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP, maintain_order=True)
         except BaseException as error:
             failure.append(error)
 
-    def put(frame: Any) -> None:
+    def put(rows: Rows | None) -> None:
+        frame = _frame(rows, kinds) if isinstance(rows, Mapping) else rows
         while thread.is_alive():
             with suppress(Full):
                 waiting.put(frame, timeout=_PATIENCE_S)
@@ -113,6 +124,13 @@ def parquet_rows(path: str | Path, schema: dict[str, Any]) -> Iterator[Callable[
             thread.join()
         if failure:
             raise OutputError(f"{path}: cannot be written: {failure[0]}") from failure[0]
+
+
+def _frame(columns: Mapping[str, NDArray[Any]], names: Iterable[str]) -> pl.DataFrame:
+    import numpy as np
+    import polars as pl
+
+    return pl.DataFrame({name: np.ascontiguousarray(columns[name]) for name in names})
 
 
 def check_writable(path: str | Path) -> None:

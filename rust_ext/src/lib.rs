@@ -37,8 +37,6 @@ pub mod order;
 #[forbid(unsafe_code)]
 pub mod pace;
 #[forbid(unsafe_code)]
-pub mod parquet;
-#[forbid(unsafe_code)]
 pub mod protocols;
 #[forbid(unsafe_code)]
 pub mod recording;

@@ -15,7 +15,6 @@ mod clocks;
 mod feeds;
 mod fills;
 mod live;
-mod parquet;
 mod result;
 mod session;
 mod settings;
@@ -96,8 +95,6 @@ mod hftlab_rust {
     use super::feeds::{DbnDecoder, Orders, dbn_run_length, select};
     #[pymodule_export]
     use super::fills::FillSimulator;
-    #[pymodule_export]
-    use super::parquet::ParquetWriter;
     #[pymodule_export]
     use super::session::Session;
     #[pymodule_export]
