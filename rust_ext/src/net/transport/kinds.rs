@@ -3,9 +3,15 @@
 use std::thread;
 use std::time::Duration;
 
-use super::{Address, End, Failure, Options, Pair, Step, Transport, memory, multicast, tcp, udp};
+use super::rings::memory;
+use super::sockets::{multicast, tcp, udp};
+use super::{Address, End, Failure, Options, Pair, Step, Transport};
 #[cfg(target_os = "linux")]
-use super::{epoll, packet, recvmmsg, shm, uring, xdp};
+use super::{
+    frames::{packet, xdp},
+    rings::shm,
+    sockets::{epoll, recvmmsg, uring},
+};
 
 type Text = &'static str;
 /// Makes both ends.

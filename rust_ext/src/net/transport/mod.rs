@@ -1,10 +1,10 @@
 //! How messages get from one thread or process to another: one trait, one small file per transport, one table of names.
 //!
 //! ```text
-//! memory shm            a ring of slots, the sequence in the slot; nothing but memory between two cores
-//! udp epoll recvmmsg    a datagram socket, polled or blocking; uring: through a submission ring; multicast
-//! tcp                   a stream, its messages framed as SoupBinTCP frames packets
-//! packet xdp            past the protocols of the kernel: whole frames on one end of a veth pair
+//! rings/    memory shm            a ring of slots, the sequence in the slot; nothing but memory between two cores
+//! sockets/  udp epoll recvmmsg    a datagram socket, polled or blocking; uring: through a submission ring; multicast
+//!           tcp                   a stream, its messages framed as SoupBinTCP frames packets
+//! frames/   packet xdp            past the protocols of the kernel: whole frames on one end of a veth pair
 //! ```
 //!
 //! Endpoints come in pairs within a process (`pair`), or one by one by address (`open`). They own what they use, and dropping them
@@ -15,33 +15,15 @@ use std::time::{Duration, Instant};
 
 mod address;
 mod failure;
+#[cfg(target_os = "linux")]
+mod frames;
 pub mod kinds;
-mod memory;
-mod ring;
-mod socket;
-mod tcp;
-mod udp;
-
-mod multicast;
-
-#[cfg(target_os = "linux")]
-mod epoll;
-#[cfg(target_os = "linux")]
-mod frame;
 #[cfg(target_os = "linux")]
 mod mapping;
 #[cfg(target_os = "linux")]
 pub mod netns;
-#[cfg(target_os = "linux")]
-mod packet;
-#[cfg(target_os = "linux")]
-mod recvmmsg;
-#[cfg(target_os = "linux")]
-mod shm;
-#[cfg(target_os = "linux")]
-mod uring;
-#[cfg(target_os = "linux")]
-mod xdp;
+mod rings;
+mod sockets;
 
 pub use address::{Address, End, Place};
 pub use failure::{Failure, Step, is_gone};

@@ -5,7 +5,8 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::thread;
 
-use super::{Failure, Step, socket};
+use super::sockets::socket;
+use super::{Failure, Step};
 
 /// Names of the two ends of a veth pair in a namespace without a name.
 pub const VETH: [&str; 2] = ["hft0", "hft1"];

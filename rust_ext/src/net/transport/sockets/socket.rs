@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use super::Failure;
+use crate::net::transport::Failure;
 
 /// Bytes asked for to queue messages in; the system may give less.
 const QUEUE: libc::c_int = 1 << 20;
@@ -127,7 +127,7 @@ pub fn within<T: Send>(
     make: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {
     match netns {
-        Some(name) => super::netns::within(name, make),
+        Some(name) => crate::net::transport::netns::within(name, make),
         None => make(),
     }
 }

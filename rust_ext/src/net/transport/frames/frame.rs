@@ -3,7 +3,7 @@
 //! The endpoints are hosts of their own as far as the wire is concerned, so the kernel at the other end of a veth pair, whose
 //! interface has another hardware address, lets their frames lie instead of answering that nobody listens.
 
-use super::{End, oversize};
+use crate::net::transport::{End, oversize};
 use std::io;
 
 /// Bytes before the message: 14 of Ethernet, 20 of IPv4, 8 of UDP.

@@ -11,8 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::frame::{self, FRAME, Header, unwrap};
-use super::mapping::Mapping;
-use super::{Address, End, Failure, Options, Pair, Place, Step, Transport, invalid, netns, socket};
+use crate::net::transport::mapping::Mapping;
+use crate::net::transport::sockets::socket;
+use crate::net::transport::{Address, End, Failure, Options, Pair, Place, Step, Transport, invalid, netns};
 
 mod program;
 mod rings;
@@ -211,7 +212,7 @@ fn at(place: &Place, end: End, generic: bool, options: &Options) -> Result<Xdp, 
     socket::within(place.netns.as_deref(), || Xdp::new(&place.name, end, generic, options))
 }
 
-pub(super) fn open<const GENERIC: bool>(
+pub fn open<const GENERIC: bool>(
     address: &Address,
     end: End,
     options: &Options,
@@ -219,7 +220,7 @@ pub(super) fn open<const GENERIC: bool>(
     Ok(Box::new(at(address.at(end), end, GENERIC, options)?))
 }
 
-pub(super) fn pair<const GENERIC: bool>(options: &Options) -> Result<Pair, Failure> {
+pub fn pair<const GENERIC: bool>(options: &Options) -> Result<Pair, Failure> {
     let (first, second) = netns::apart(|| {
         let [one, other] = netns::VETH;
         let first = Xdp::new(one, End::First, GENERIC, options)?;

@@ -12,7 +12,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{invalid, oversize};
+use crate::net::transport::{invalid, oversize};
 
 const LINE: usize = 64;
 /// Bytes of a slot before the message.

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::socket::{self, Patience, parse, within};
-use super::{Address, End, Failure, Options, Pair, Step, Transport, invalid, oversize, spin};
+use crate::net::transport::{Address, End, Failure, Options, Pair, Step, Transport, invalid, oversize, spin};
 
 /// Bytes of the length before a message.
 const PREFIX: usize = 2;
@@ -187,7 +187,7 @@ impl Transport for Tcp {
     }
 }
 
-pub(super) fn pair<const SLEEPS: bool>(options: &Options) -> Result<Pair, Failure> {
+pub fn pair<const SLEEPS: bool>(options: &Options) -> Result<Pair, Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).step("bind(AF_INET, SOCK_STREAM)")?;
     let there = listener.local_addr().step("getsockname")?;
     let second = TcpStream::connect(there).step("connect(SOCK_STREAM)")?;
@@ -195,7 +195,7 @@ pub(super) fn pair<const SLEEPS: bool>(options: &Options) -> Result<Pair, Failur
     Ok((Box::new(Tcp::new(first, options, SLEEPS)?), Box::new(Tcp::new(second, options, SLEEPS)?)))
 }
 
-pub(super) fn open<const SLEEPS: bool>(
+pub fn open<const SLEEPS: bool>(
     address: &Address,
     end: End,
     options: &Options,

@@ -13,9 +13,10 @@ use std::time::Duration;
 use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode};
 
-use super::mapping::Mapping;
+use super::socket;
 use super::udp::{Sockets, at, pair_of};
-use super::{Address, End, Failure, Options, Pair, Step, Transport, invalid, socket, spin};
+use crate::net::transport::mapping::Mapping;
+use crate::net::transport::{Address, End, Failure, Options, Pair, Step, Transport, invalid, spin};
 
 const GROUP: u16 = 0;
 /// Finish what is pending, wait for nothing.
@@ -197,11 +198,11 @@ impl Drop for Uring {
     }
 }
 
-pub(super) fn pair<const SLEEPS: bool>(options: &Options) -> Result<Pair, Failure> {
+pub fn pair<const SLEEPS: bool>(options: &Options) -> Result<Pair, Failure> {
     pair_of(|socket| Uring::new(socket, options, SLEEPS))
 }
 
-pub(super) fn open<const SLEEPS: bool>(
+pub fn open<const SLEEPS: bool>(
     address: &Address,
     end: End,
     options: &Options,

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 
 use super::socket::{self, parse, within};
 use super::udp::{Sockets, Udp};
-use super::{Address, End, Failure, Options, Pair, Place, Step, Transport};
+use crate::net::transport::{Address, End, Failure, Options, Pair, Place, Step, Transport};
 
 /// Groups of a pair, from the block for private use.
 const GROUPS: [Ipv4Addr; 2] = [Ipv4Addr::new(239, 255, 104, 1), Ipv4Addr::new(239, 255, 104, 2)];
@@ -66,7 +66,7 @@ fn group(place: &Place) -> Result<SocketAddrV4, Failure> {
     Ok(group)
 }
 
-pub(super) fn open(address: &Address, end: End, options: &Options) -> Result<Box<dyn Transport>, Failure> {
+pub fn open(address: &Address, end: End, options: &Options) -> Result<Box<dyn Transport>, Failure> {
     let (own, other) = (address.at(end), address.at(end.other()));
     let (to, from, interface) = (group(own)?, group(other)?, interface(own)?);
     let sockets = within(own.netns.as_deref(), || {
@@ -75,7 +75,7 @@ pub(super) fn open(address: &Address, end: End, options: &Options) -> Result<Box
     Ok(Box::new(Udp::new(sockets, options, false)))
 }
 
-pub(super) fn pair(options: &Options) -> Result<Pair, Failure> {
+pub fn pair(options: &Options) -> Result<Pair, Failure> {
     let on = Ipv4Addr::LOCALHOST;
     let [first, second] = GROUPS.map(|group| member(SocketAddrV4::new(group, 0), on));
     let (first, second) = (first?, second?);

@@ -8,7 +8,8 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use super::super::frame;
-use super::super::{Failure, Step, socket};
+use crate::net::transport::sockets::socket;
+use crate::net::transport::{Failure, Step};
 
 const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;

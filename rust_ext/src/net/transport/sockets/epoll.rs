@@ -6,8 +6,9 @@ use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
+use super::socket;
 use super::udp::{Udp, at, pair_of};
-use super::{Address, End, Failure, Options, Pair, Step, Transport, socket, spin};
+use crate::net::transport::{Address, End, Failure, Options, Pair, Step, Transport, spin};
 
 struct Epoll {
     udp: Udp,
@@ -79,11 +80,11 @@ impl Transport for Epoll {
     }
 }
 
-pub(super) fn pair<const SLEEPS: bool>(options: &Options) -> Result<Pair, Failure> {
+pub fn pair<const SLEEPS: bool>(options: &Options) -> Result<Pair, Failure> {
     pair_of(|socket| Epoll::new(socket, options, SLEEPS))
 }
 
-pub(super) fn open<const SLEEPS: bool>(
+pub fn open<const SLEEPS: bool>(
     address: &Address,
     end: End,
     options: &Options,

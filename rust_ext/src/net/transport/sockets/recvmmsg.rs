@@ -5,8 +5,9 @@ use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
+use super::socket;
 use super::udp::{Sockets, at, pair_of};
-use super::{Address, End, Failure, Options, Pair, Transport, invalid, socket};
+use crate::net::transport::{Address, End, Failure, Options, Pair, Transport, invalid};
 
 const BATCH: usize = 32;
 
@@ -98,10 +99,10 @@ impl Transport for Recvmmsg {
     }
 }
 
-pub(super) fn pair(options: &Options) -> Result<Pair, Failure> {
+pub fn pair(options: &Options) -> Result<Pair, Failure> {
     pair_of(|socket| Ok(Recvmmsg::new(socket, options)))
 }
 
-pub(super) fn open(address: &Address, end: End, options: &Options) -> Result<Box<dyn Transport>, Failure> {
+pub fn open(address: &Address, end: End, options: &Options) -> Result<Box<dyn Transport>, Failure> {
     Ok(Box::new(Recvmmsg::new(at(address, end)?, options)))
 }

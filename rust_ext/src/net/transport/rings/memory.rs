@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::ring::{Layout, Receiver, Sender};
-use super::{Failure, Options, Pair, Transport};
+use crate::net::transport::{Failure, Options, Pair, Transport};
 
 /// Zeroed memory, aligned to a page.
 struct Block {
@@ -49,7 +49,7 @@ struct Memory {
     shared: Arc<Shared>,
 }
 
-pub(super) fn pair(options: &Options) -> Result<Pair, Failure> {
+pub fn pair(options: &Options) -> Result<Pair, Failure> {
     let layout = Layout::new(options.slots, options.size);
     let block = Block::new(2 * layout.bytes());
     let there = block.start.as_ptr();

@@ -7,10 +7,10 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use super::socket::{self, Patience, parse, within};
-use super::{Address, End, Failure, Options, Pair, Step, Transport, invalid, oversize, spin};
+use crate::net::transport::{Address, End, Failure, Options, Pair, Step, Transport, invalid, oversize, spin};
 
 /// One socket each way; they are the same but for multicast.
-pub(super) struct Sockets {
+pub struct Sockets {
     pub into: UdpSocket,
     pub out: Option<UdpSocket>,
 }
@@ -41,7 +41,7 @@ impl Sockets {
 }
 
 /// Two sockets on the loopback interface, connected to each other.
-pub(super) fn connected() -> Result<[UdpSocket; 2], Failure> {
+pub fn connected() -> Result<[UdpSocket; 2], Failure> {
     let [one, other] =
         [(); 2].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).step("bind(AF_INET, SOCK_DGRAM)"));
     let (one, other) = (one?, other?);
@@ -53,7 +53,7 @@ pub(super) fn connected() -> Result<[UdpSocket; 2], Failure> {
 }
 
 /// One end, bound to its own place and connected to the other's.
-pub(super) fn at(address: &Address, end: End) -> Result<UdpSocket, Failure> {
+pub fn at(address: &Address, end: End) -> Result<UdpSocket, Failure> {
     let (own, other) = (address.at(end), address.at(end.other()));
     let (from, to) = (parse(&own.name)?, parse(&other.name)?);
     within(own.netns.as_deref(), || {
@@ -66,18 +66,14 @@ pub(super) fn at(address: &Address, end: End) -> Result<UdpSocket, Failure> {
 
 /// Receive into `buffer`: the length of a whole datagram, which may be longer than the buffer.
 #[inline(always)]
-pub(super) fn receive(
-    socket: &UdpSocket,
-    buffer: &mut [u8],
-    flags: libc::c_int,
-) -> io::Result<Option<usize>> {
+pub fn receive(socket: &UdpSocket, buffer: &mut [u8], flags: libc::c_int) -> io::Result<Option<usize>> {
     let (start, room) = (buffer.as_mut_ptr().cast(), buffer.len());
     // SAFETY: the buffer has so much room.
     socket::bytes(unsafe { libc::recv(socket.as_raw_fd(), start, room, flags | libc::MSG_TRUNC) })
 }
 
 /// Datagrams over one socket each way.
-pub(super) struct Udp {
+pub struct Udp {
     sockets: Sockets,
     buffer: Box<[u8]>,
     length: usize,
@@ -141,14 +137,14 @@ impl Transport for Udp {
 }
 
 /// Both ends over connected sockets, each made into an endpoint.
-pub(super) fn pair_of<T: Transport + 'static>(
+pub fn pair_of<T: Transport + 'static>(
     make: impl Fn(UdpSocket) -> Result<T, Failure>,
 ) -> Result<Pair, Failure> {
     let [one, other] = connected()?;
     Ok((Box::new(make(one)?), Box::new(make(other)?)))
 }
 
-pub(super) fn pair<const SLEEPS: bool>(options: &Options) -> Result<Pair, Failure> {
+pub fn pair<const SLEEPS: bool>(options: &Options) -> Result<Pair, Failure> {
     pair_of(|socket| Ok(Udp::new(socket.into(), options, SLEEPS)))
 }
 
@@ -164,20 +160,16 @@ fn busy(socket: UdpSocket, options: &Options) -> Result<Udp, Failure> {
 }
 
 #[cfg(target_os = "linux")]
-pub(super) fn busy_pair(options: &Options) -> Result<Pair, Failure> {
+pub fn busy_pair(options: &Options) -> Result<Pair, Failure> {
     pair_of(|socket| busy(socket, options))
 }
 
 #[cfg(target_os = "linux")]
-pub(super) fn busy_open(
-    address: &Address,
-    end: End,
-    options: &Options,
-) -> Result<Box<dyn Transport>, Failure> {
+pub fn busy_open(address: &Address, end: End, options: &Options) -> Result<Box<dyn Transport>, Failure> {
     Ok(Box::new(busy(at(address, end)?, options)?))
 }
 
-pub(super) fn open<const SLEEPS: bool>(
+pub fn open<const SLEEPS: bool>(
     address: &Address,
     end: End,
     options: &Options,

@@ -3,8 +3,9 @@
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::super::mapping::Mapping;
-use super::super::{Failure, Step, socket};
+use crate::net::transport::mapping::Mapping;
+use crate::net::transport::sockets::socket;
+use crate::net::transport::{Failure, Step};
 
 /// A ring as both see it: two counters that wrap, and a power of two of places.
 struct Ring<T> {

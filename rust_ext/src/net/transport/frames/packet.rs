@@ -9,8 +9,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::frame::{FRAME, Header, unwrap};
-use super::mapping::Mapping;
-use super::{Address, End, Failure, Options, Pair, Place, Step, Transport, invalid, netns, socket};
+use crate::net::transport::mapping::Mapping;
+use crate::net::transport::sockets::socket;
+use crate::net::transport::{Address, End, Failure, Options, Pair, Place, Step, Transport, invalid, netns};
 
 /// Bytes of a frame in the ring, its header with it; and of a block of frames.
 const SLOT: usize = 2_048;
@@ -191,11 +192,11 @@ fn at(place: &Place, end: End, options: &Options) -> Result<Packet, Failure> {
     socket::within(place.netns.as_deref(), || Packet::new(&place.name, end, options))
 }
 
-pub(super) fn open(address: &Address, end: End, options: &Options) -> Result<Box<dyn Transport>, Failure> {
+pub fn open(address: &Address, end: End, options: &Options) -> Result<Box<dyn Transport>, Failure> {
     Ok(Box::new(at(address.at(end), end, options)?))
 }
 
-pub(super) fn pair(options: &Options) -> Result<Pair, Failure> {
+pub fn pair(options: &Options) -> Result<Pair, Failure> {
     let (first, second) = netns::apart(|| {
         let [one, other] = netns::VETH;
         Ok((Packet::new(one, End::First, options)?, Packet::new(other, End::Second, options)?))

@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::mapping::Mapping;
 use super::ring::{Layout, Receiver, Sender};
-use super::{Address, End, Failure, Options, Pair, Step, Transport};
+use crate::net::transport::mapping::Mapping;
+use crate::net::transport::{Address, End, Failure, Options, Pair, Step, Transport};
 
 /// "hftlab" and the version of the layout.
 const MAGIC: u64 = u64::from_le_bytes(*b"hftlab\x01\0");
@@ -126,11 +126,11 @@ fn attempt(path: &PathBuf) -> io::Result<Shared> {
     match shared.magic().load(Ordering::Acquire) {
         MAGIC if shared.layout().sane() && bytes == HEADER + 2 * shared.layout().bytes() => Ok(shared),
         0 => Err(io::ErrorKind::NotFound.into()),
-        _ => Err(super::invalid("the file is not a ring of hftlab")),
+        _ => Err(crate::net::transport::invalid("the file is not a ring of hftlab")),
     }
 }
 
-pub(super) fn open(address: &Address, end: End, options: &Options) -> Result<Box<dyn Transport>, Failure> {
+pub fn open(address: &Address, end: End, options: &Options) -> Result<Box<dyn Transport>, Failure> {
     let path = path(&address.at(end).name)?;
     match end {
         End::First => Ok(create(path, options)?),
@@ -138,7 +138,7 @@ pub(super) fn open(address: &Address, end: End, options: &Options) -> Result<Box
     }
 }
 
-pub(super) fn pair(options: &Options) -> Result<Pair, Failure> {
+pub fn pair(options: &Options) -> Result<Pair, Failure> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let path = path(&format!("hftlab-{}-{}", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)))?;
     let first = create(path.clone(), options)?;
