@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Rows = pl.DataFrame | Mapping[str, NDArray[Any]]
 
 _WAITING = 4  # frames that wait to be written
-_ROW_GROUP = 1 << 18
+_ROW_GROUP = 1 << 16  # rows; no more than about what may wait, so that who gives rows seldom waits for one to be compressed
 _PATIENCE_S = 0.1  # how soon it is noticed that nothing is written any more
 
 
