@@ -7,7 +7,7 @@
 #   UPDATE=1                `make instructions` writes its table anew instead of comparing with it
 #   BASE=revision           `make instructions` counts that one, too, and compares with it instead
 #   SYMBOLS=n MESSAGES=n    the generated feed of `make reference`: 1,000 symbols and 2 million messages
-#   SEEDS=n                 how many seeds `make test` draws days from (5,000)
+#   SEEDS=n                 how many seeds `make test` draws days from (10,000)
 #   EVENTS=n SEED=n         how many events `make fuzz` draws (100 million), and from which seed on
 #   CARGO=                  leave the Rust toolchain alone and do without the Rust engine
 #   HFTLAB_REQUIRE_RUST=1   fail, instead of saying so and going on, where the Rust engine is missing
@@ -74,7 +74,7 @@ test: setup  ## run the Rust tests, then the Python tests and every notebook
 ifneq ($(CARGO),)
 	cd rust_ext && cargo test --quiet
 endif
-	HFTLAB_SEEDS=$(or $(SEEDS),5000) $(PY) -m pytest tests -p no:nbval --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	HFTLAB_SEEDS=$(or $(SEEDS),10000) $(PY) -m pytest tests -p no:nbval --numprocesses 2 --dist loadfile --no-loadscope-reorder
 	$(PY) -m pytest notebooks --numprocesses 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env --nbval-cell-timeout=300 \
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg
 

@@ -157,9 +157,9 @@ reveal("slowest add / median add", guess_times, slowest)
 timeline(times)
 
 # %% [markdown]
-# The chart shows peaks, each about twice as high and at twice as many orders as the one before. (Other peaks, of equal height
-# and at equal distances, have another cause, explained below.) When the table is full, it allocates a table of twice the size,
-# and moves *every* order into it. The message at that moment waits for all of them. No percentile shows it:
+# The chart shows peaks, each about twice as high and at twice as many orders as the one before. When the table is full, it
+# allocates a table of twice the size, and moves *every* order into it. The message at that moment waits for all of them. No
+# percentile shows it:
 
 
 # %% tags=["nbval-ignore-output"]
@@ -183,9 +183,9 @@ assert worst == last
 # %% [markdown]
 # ## Change one thing: the hash, then the table
 #
-# `orders=fast` is the same table with a cheaper hash. `orders=flat` grows differently: whenever it is half full it splits *one*
-# cell in two (linear hashing, Litwin 1980; see the head of `rust_ext/src/book/orders/flat.rs`). No add ever waits for the whole
-# table.
+# `orders=fast` is the same table with a cheaper hash. `orders=flat` grows differently: when it is half full, an add splits
+# *two* cells in two each (linear hashing, Litwin 1980; see the head of `rust_ext/src/book/orders/flat.rs`). No add ever waits
+# for the whole table.
 
 # %% tags=["nbval-ignore-output"]
 times["orders=fast"] = stamps("orders=fast")
@@ -239,10 +239,9 @@ assert check("07.1", sevens)
 # %% [markdown]
 # ## Page faults: memory that is not mapped yet
 #
-# Lower peaks remain in the curve of `flat`, at equal distances; the other two have them as well. The allocator does not cause
-# them. The operating system returns *addresses* at once, but memory only at the first access: a *page* of 4,096 bytes at a
-# time, filled with zeros. That event is a *page fault*: the processor traps into the kernel, which finds a page, clears it, and
-# returns. Python can show it: 8 MiB, touched twice.
+# An allocator may delay a message in another way. The operating system returns *addresses* at once, but memory only at the
+# first access: a *page* of 4,096 bytes at a time, filled with zeros. That event is a *page fault*: the processor traps into
+# the kernel, which finds a page, clears it, and returns. Python can show it: 8 MiB, touched twice.
 
 # %% tags=["nbval-ignore-output"]
 PAGE, PAGES = 4096, 2048
@@ -267,33 +266,48 @@ claim("page faults, first touch / second", first_faults / max(second_faults, 1),
 claim("time, first touch / second", first_ns / second_ns, above=2)
 
 # %% [markdown]
-# The remedy is *pre-touch*: touch the memory before the first message. The slab does so for its first orders, `Pages::touch` in
-# `rust_ext/src/reserved.rs`. How many? Its constant `READY` is 65,536. The first 64 KiB of the slab, 2,048 orders, are on small
-# pages, so that a short run takes little. If huge pages follow, the last one touched contains 2,048 orders more, and the first
-# fault is at 67,584. The cells of the table are touched less far: their pages come one by one up to 16,384 live orders.
-#
-# How long is a fault? That depends on *huge pages*: 2 MiB mapped at once, so that there are fewer faults, and fewer TLB misses.
-# The engine requests them; `hftlab doctor` shows whether this system provides them.
+# *Huge pages* of 2 MiB make faults rare, and they save misses in the TLB, the processor's cache of addresses. But the kernel
+# clears a page before it gives it away. **Predict:** how many times as long is the fault of a huge page as that of a small one?
+
+# %%
+guess_huge = 512  # a huge page has the bytes of 512 small ones; yours
 
 # %% tags=["nbval-ignore-output"]
-READY = 65_536
-flat = times["orders=flat"]
-before, after = float(flat[20_000 : READY - 1].max()), float(flat[READY - 1 : READY + 4_000].max())
-print("transparent huge pages:", hftlab.doctor(quick=True)["transparent huge pages"].state)
-print(f"slowest add on pre-touched memory: {before:,.0f} ns; just after it: {after:,.0f} ns")
-peaks = np.flatnonzero(flat > 10 * before)
-print("live orders at adds more than ten times as slow as the slowest pre-touched one:", peaks[:12].tolist())
+HUGE = 512 * PAGE
+
+
+def first_touches(advice):
+    """ns of the first access to each of eleven huge pages, or to a small page at the same places."""
+    memory = mmap.mmap(-1, 12 * HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(advice)
+    times = []
+    for at in range(-np.frombuffer(memory, np.uint8).ctypes.data % HUGE, 11 * HUGE, HUGE):
+        start = perf_counter_ns()
+        memory[at] = 1
+        times.append(perf_counter_ns() - start)
+    return float(np.median(times))
+
+
+huge_pages = hftlab.doctor(quick=True)["transparent huge pages"].state
+print("transparent huge pages:", huge_pages)
+if huge_pages in ("always", "madvise"):
+    small, huge = first_touches(mmap.MADV_NOHUGEPAGE), first_touches(mmap.MADV_HUGEPAGE)
+    print(f"first access to a small page {small / 1e3:.1f} µs, to a huge one {huge / 1e3:.0f} µs")
+    reveal("huge fault / small fault", guess_huge, huge / small)
+    claim("huge fault / small fault", huge / small, above=5)
 
 # %% [markdown]
-# An order takes 32 bytes, so a huge page contains 65,536 of them. If this system provides huge pages, the peaks above are that
-# far apart. Each is one fault that clears 2 MiB. With small pages there are more and shorter ones. Huge pages make faults rare
-# and long. An engine that cannot afford a long one must touch all memory beforehand, at the cost of start-up time.
+# That is longer than thousands of messages take. So the engine never takes a huge page while a message waits. Between two
+# pieces of a buffer it makes the memory of the next 8,192 messages *ready*: it touches the pages that they can need at most,
+# huge ones where the system has them (`Pages::ready` in `rust_ext/src/reserved.rs`). A message that arrives alone,
+# unannounced, takes small pages. In the curve of `flat` above the page faults cannot be found any more; after the first
+# orders, which open the book and its tables, even the slowest add is near the median:
 
 # %% tags=["nbval-ignore-output"]
-if hftlab.doctor(quick=True)["transparent huge pages"].state in ("always", "madvise"):
-    claim("with huge pages, slowest add after the pre-touched ones / of them", after / before, above=5)
-else:
-    print("small pages are short faults, which noise may hide: no claim")
+flat = times["orders=flat"][100:]
+at = 100 + int(flat.argmax())
+print(f"slowest add of flat: {flat.max():,.0f} ns, with {at:,} live orders; median {np.median(flat):,.0f} ns")
+claim("slowest add of flat / median", flat.max() / np.median(flat), below=100)
 
 # %% [markdown]
 # ## Exercise 07.2: A pool whose every call is short
@@ -371,10 +385,10 @@ print("slots of a, b, c:", slots, "| b leaves, d gets slot", pool.put("d"))
 # - Reserved memory is not mapped yet. Touch it before the market opens
 #   ([Page faults: memory that is not mapped yet](#Page-faults:-memory-that-is-not-mapped-yet)).
 #
-# **What did not help.** A faster hash: the peaks are lower, and still there. Huge pages: fewer faults, each of them longer;
-# only pre-touching shortens the worst message.
+# **What did not help.** A faster hash: the peaks are lower, and still there. Huge pages by themselves: fewer faults, each of
+# them longer; only touching them beforehand shortens the worst message.
 #
 # **Where it is in the code.** `rust_ext/src/book/pool/` (boxed, slab), `rust_ext/src/book/orders/` (std, fast, flat),
-# `rust_ext/src/reserved.rs` (reserve, touch), `hftlab/profiling/memory.py` (the count).
+# `rust_ext/src/reserved.rs` (reserve, make ready), `hftlab/profiling/memory.py` (the count).
 #
 # **Next:** 08 Signals. How can an engine compute less and give the same bits?

@@ -67,7 +67,7 @@ MARKS = {
     "house/test_annexes.py": ("slow",),
     "house/test_docs.py": ("slow",),
     "loadtest": ("net",),
-    "loadtest/test_faults.py": ("engine_free",),
+    "loadtest/test_faults.py": ("engine_free", "slow"),
     "loadtest/test_reports.py": ("engine_free",),
     "net": ("net",),
     **{f"net/test_net_{name}.py": ("engine_free",) for name in ("exchange", "hostile", "matching", "publisher", "trader")},
