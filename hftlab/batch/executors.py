@@ -106,6 +106,8 @@ def _run_batch(tasks: Sequence[Task], out: str, opened: Opener) -> Iterator[tupl
             if not futures:
                 text = "give a function that opens one, and it is opened again when workers die"
                 raise HftlabError(f"executor takes no tasks: {error}; {text}") from None
+        except OSError:  # a worker died while it was started, and its connection with it: what was not taken runs again
+            pass
         try:
             for future in as_completed(futures):
                 yield futures[future], _outcome(future, futures[future])

@@ -225,6 +225,23 @@ def test_processes_that_are_killed_change_no_byte(days: list[Path], expected: di
     assert len(dead) == KILLS
 
 
+def test_a_worker_that_dies_while_it_is_started_changes_no_byte(
+    days: list[Path], expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    """Its pool then has lost the connection by which it starts workers, and says so when it is given the next task."""
+    lost = iter([False, True, True])
+
+    class Starting(ThreadPoolExecutor):
+        def submit(self, *args: Any, **more: Any) -> Any:
+            if next(lost, False):
+                raise OSError(9, "Bad file descriptor")
+            return super().submit(*args, **more)
+
+    assert hftlab.sweep(days, **GRID, out=tmp_path, executor=lambda: Starting(2))
+    assert rows(tmp_path) == expected
+    assert next(lost, None) is None
+
+
 class Deadly(Book):
     """Takes its process down at the first message."""
 

@@ -146,7 +146,8 @@ def test_a_real_engine_that_is_clean_is_found_sound(clean: SoakReport) -> None:
     assert clean.target == "python"
     assert clean.samples[-1]["at_s"] > 2.4  # read a little before it is seen that time is up
     assert {row["live_orders"] for row in clean.samples} == {0}
-    assert {row["engine_bytes"] for row in clean.judged} == {clean.samples[-1]["engine_bytes"]}
+    # The tables of an empty book, twice as large or not, however many messages have passed.
+    assert max(row["engine_bytes"] for row in clean.judged) < 65_536
 
 
 def test_a_real_leak_is_found(clean: SoakReport) -> None:
