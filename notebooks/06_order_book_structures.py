@@ -239,7 +239,7 @@ guess_memory = 2.0  # your guess: level bytes of the ladder / of the tree
 wide = hftlab.scaling("instruments", INSTRUMENTS, ["book=btree", "best"], rounds=ROUNDS, messages=MESSAGES, seed=SEED)
 wide.plot()
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-ignore-output"]
 bytes_ = wide.frame().pivot("variant", index="size", values="level_bytes").drop("best again")
 most = bytes_.row(-1, named=True)
 reveal("bytes of levels, ladder / tree, most instruments", guess_memory, most["best"] / most["book=btree"])
