@@ -14,8 +14,8 @@ from hftlab.measurement import system
 
 #: A table grew if the engine's memory did by such a share within a block, and by so many bytes.
 GROWN_SHARE, GROWN_BYTES = 0.1, 4_096
-#: A message that touches what nothing touched for so many messages, or that comes after the engine was idle for so long, finds
-#: the caches filled with something else; that costs at most so many ns.
+#: A message that touches what nothing touched for OLD messages, or that comes after the engine was idle for IDLE_NS, finds the
+#: caches filled with something else; that costs at most COLD_NS.
 OLD, IDLE_NS, COLD_NS = 2_000, 50_000, 100_000
 #: An interrupt takes at most so long, and so does a softirq; a page fault that reads no disk, too, for each page and huge page.
 INTERRUPT_NS, FAULT_NS, HUGE_FAULT_NS = 150_000, 20_000, 1_000_000

@@ -85,7 +85,7 @@ class _Blocks:
         self.size, self._session, self._counters = size, session, Counters()
         self._ends: list[dict[str, int]] = []  # of each block, and of what came before the first
         self._begins: list[dict[str, int]] = []  # the same without what the reading itself has counted
-        # Traced as long as the interrupts can be told to have hit the thread: it has one core.
+        # Traced as long as the interrupts are known to have hit the thread: it has one core.
         allowed = system.affinity()
         self._trace = InterruptTrace(allowed) if len(allowed) == 1 else None
 
@@ -182,7 +182,7 @@ def opened(engine: Engine, feed: Feed, every: int = 1, **settings: Any) -> tuple
 
 
 def check_rate(rate: float, messages: int) -> None:
-    """Raise ConfigError unless so many messages can be sent at such a rate, in messages per second, within 600 s."""
+    """Raise ConfigError unless `messages` can be sent at `rate`, in messages per second, within 600 s."""
     if not rate > 0 or messages / rate > LONGEST_S:
         raise ConfigError(f"rate must be above 0, and send {messages:,} messages within {LONGEST_S} s, got {rate} messages/s")
 

@@ -97,7 +97,7 @@ def plain(act: Callable[[], None]) -> Iterator[Callable[[], None]]:
 
 
 def planted(act: Callable[[], None], grow: float = 0, every: int = APART) -> type:
-    """A book that stalls in every so many messages; grow: the share that its memory is larger by after each of them."""
+    """A book that stalls in each n-th message; grow: the share that its memory is larger by after each of them."""
 
     class Stalling(Book):
         seen, extra = 0, 0

@@ -21,7 +21,7 @@ class PastSession:
     """One order session by the lines of a journal.
 
     sent     : the orders that left, by UserRefNum; lost : those that never arrived
-    messages : what the exchange said, by their text, each once, though it may have repeated it
+    messages : those of the exchange, by their text, each once, though it may have repeated it
     ended    : whether the session has ended in order
     """
 

@@ -129,12 +129,12 @@ class OrderRecords:
         return None
 
     def end_session(self) -> list[Change]:
-        """Nothing of the session trades any more, and we were told all of it: what becomes of the orders that were open."""
+        """Nothing of the session trades any more, and all of it has arrived: what becomes of the orders that were open."""
         states = {OrderState.ACCEPTED: OrderState.CANCELED, OrderState.SENT: OrderState.UNKNOWN}
         return [self._end(order, states[order.state], "end of session") for order in self.open if order.state in states]
 
     def lose_session(self) -> list[Order]:
-        """The session is gone, and what it had not told us: the orders that were open are unknown from now on."""
+        """The session is gone, and with it what had not arrived: the orders that were open are unknown from now on."""
         lost = [order for order in self.open if order.state is not OrderState.UNKNOWN]
         for order in lost:
             order.state, order.reason = OrderState.UNKNOWN, NO_WORD

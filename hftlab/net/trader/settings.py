@@ -34,7 +34,7 @@ class TraderSettings:
     gap_timeout_ms       : wait for a missing message before it is requested, above 0 to a day
     request_interval_ms  : between two requests for a missing message, longer and longer while nothing comes; above 0 to a day
     max_age_ms           : nothing is traded on a message that was received longer ago than this, above 0 to a day
-    max_rejects          : nothing is sent while so many orders were rejected within `rejects_within_ms`, at least 1
+    max_rejects          : nothing is sent while this many orders were rejected within `rejects_within_ms`, at least 1
     rejects_within_ms    : see `max_rejects`, above 0 to a day
     ack_timeout_ms       : nothing is sent while an order is unanswered for longer than this, above 0 to a day
     silence_ms           : without a datagram for this long every book is stale, above 0 to a day
