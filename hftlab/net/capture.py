@@ -78,7 +78,7 @@ def capture_lines(
     seconds: float | None = None,
     going: Callable[[], bool] = lambda: True,
 ) -> Counter[str]:
-    """Write what comes on lines into a capture, until the session has ended on one of them.
+    """Write what comes on lines into a capture, until the session has ended on one of them and the others are quiet.
 
     path      : the file, pcap with nanoseconds
     lines     : what to listen to, HOST:PORT
@@ -98,8 +98,10 @@ def capture_lines(
         stack.callback(loop.close)
         until_ns = None if seconds is None else system.clock() + int(seconds * _SECOND_NS)
         ended = False
-        while not ended and going() and (until_ns is None or system.clock() < until_ns):
+        while going() and (until_ns is None or system.clock() < until_ns):
             came = [record for number in loop.wait(_WAIT_S) for record in _take(system, opened[number], number)]
+            if ended and not came:  # the other lines may lie behind, in the kernel or on their way
+                break
             for ts_ns, number, peer, datagram in sorted(came):  # a capture is in the order of time, not of lines
                 writer.write(ts_ns, peer, places[number], datagram)
                 counts[lines[number]] += 1
