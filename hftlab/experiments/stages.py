@@ -23,7 +23,7 @@ from hftlab.feeds.feed import Feed
 from hftlab.measurement.conditions import FeedResult, Market, require_parity
 from hftlab.measurement.distribution import TITLES
 from hftlab.measurement.paired import ENOUGH_ROUNDS, MAX_ROUNDS, MIN_ROUNDS, Interval, gc_paused, run_pieces
-from hftlab.presentation.document import Table, number, table
+from hftlab.presentation.document import NOT_KNOWN, Table, number, table
 from hftlab.presentation.progress import track
 from hftlab.settings import RECORDS, STAGES
 
@@ -143,11 +143,15 @@ class BenchReport(FeedResult):
         """Unstamped whole passes: what each stage adds, the whole path, and the ratio to the first engine."""
         ratios, rows = self.ratios(), []
         for engine in self.engines:
-            stages = [number(engine.stage_ns.get(stage)) for stage in STAGES]
+            spread = engine.intervals()
+            stages = [_added(ns, spread[stage]) for stage, ns in engine.stage_ns.items()]
+            stages += [NOT_KNOWN] * (len(STAGES) - len(stages))
             ratio = str(ratios[engine.label]) if engine.label in ratios else "1.0"
             rows.append((engine.label, *stages, number(engine.whole_ns), number(engine.messages_per_s, 0), ratio))
         columns = ("engine", *STAGES, "end to end", "messages/s", f"x {self.engines[0].label}")
         note = "The loop of the engine alone: neither reading nor decompressing is in it."
+        if any("<" in str(cell) for row in rows for cell in row):
+            note += " A stage is the difference of two passes: where the rounds cannot tell it from nothing, what it takes at most."
         if self.control and self.control.side:
             note += " The A/A control excludes 1: a ratio no further from 1 than the control is no difference."
         return table("Unstamped whole passes, ns per message", columns, rows, note=note)
@@ -172,6 +176,13 @@ class BenchReport(FeedResult):
             if engine.record_messages < self.messages:
                 out.append(f"{engine.label} ran the record modes on the first {engine.record_messages:,} messages, being slow")
         return [*out, *(f"{name} is MISSING: {why}" for name, why in self.missing.items())]
+
+
+def _added(ns: float, spread: Interval) -> str:
+    """What a stage adds to a pass; its upper bound where the interval of the difference holds 0, "n/a" where it lies below."""
+    if spread.low > 0:
+        return number(ns)
+    return f"< {number(spread.high)}" if spread.high > 0 else NOT_KNOWN
 
 
 def bench(
