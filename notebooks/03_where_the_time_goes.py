@@ -16,11 +16,12 @@
 #
 # **Which line of the Python engine is the hot one, and what would it gain to make it faster?**
 #
-# About 60 minutes, 22 of them for two exercises. Afterwards you will be able to
+# About 80 minutes, 37 of them for three exercises. Afterwards you will be able to
 #
 # - find the hot spot of a program with five different tools, before you change a line,
 # - name the blind spot of each tool, and its overhead,
-# - compute what an optimisation can gain *at most*, before you spend a week on it.
+# - compute what an optimisation can gain *at most*, before you spend a week on it,
+# - find the code that made somebody else's engine slower.
 
 # %% tags=["parameters"]
 SEED = 1
@@ -36,7 +37,8 @@ import math
 import polars as pl
 from course import check, claim, reveal, show
 from course.amdahl import amdahl_chart, share_of, speed_up
-from course.lesson03 import deep, swap, walking, walks
+from course.faults import FAULTS
+from course.lesson03 import busy, deep, swap, walking, walks
 
 import hftlab
 from hftlab import charts
@@ -407,6 +409,80 @@ print(f"limit for any change of this function: {speed_up(left_out):.2f}x")
 # one level changes per message, and all `LEVELS` of them are added up. Doing less beats doing it faster: the reference keeps
 # the sum by what changes (`HalfBook` in `hftlab/stages/book.py`), with the same bits; lesson 08 builds that.
 #
+# ## A fault of somebody else
+#
+# The usual case is not a slow program. It is a program that was fast last week. The results are the same, the tests are green,
+# and somewhere somebody has added work that nobody needs. Four engines of that kind are in `course/faults.py` (do not look yet),
+# one with a fault in each stage. Here are the two hottest lines of each, beside those of the engine without a fault.
+#
+# **Predict:** in how many of the four is the fault among its two hottest lines?
+
+# %%
+guess_among = 4  # of the four engines
+
+# %% tags=["nbval-ignore-output"]
+calm = hftlab.synthetic("calm", 600, seed=SEED)
+engines = {"no fault": busy()} | {f"engine {n}": busy(**{stage: fault[0]}) for n, (stage, fault) in enumerate(FAULTS.items(), 1)}
+assert all(hftlab.verify(engines["no fault"], each, calm) for each in engines.values())
+profiles = {name: hftlab.profile(each, calm, "line") for name, each in engines.items()}
+show(
+    pl.concat(
+        hottest(one).head(2).select(pl.lit(name).alias("engine"), "stage", "function", "share") for name, one in profiles.items()
+    )
+)
+
+# %% tags=["nbval-ignore-output"]
+planted = {f"engine {n}": where for n, (_, where) in enumerate(FAULTS.values(), 1)}
+among = sum(where in hottest(profiles[name])["function"].head(2).to_list() for name, where in planted.items())
+reveal("faults among the two hottest lines", guess_among, among)
+
+# %% [markdown]
+# A list of hot lines answers "what is expensive here?". The question was another one: "what is different?" So compare two
+# profiles, and compare what is exact in them.
+#
+# ### Exercise 03.3: find the fault
+#
+# *Medium, 15 minutes.* You are given an engine without a fault, one that may have one, and a feed. Return the name of the
+# function (as in the column `function` of a profile) that does the needless work, or `None` if there is none. The check gives
+# you the four engines in a random order, and at the end the same engine twice. The start below takes the function with the
+# hottest line.
+
+
+# %% tags=["nbval-ignore-output"]
+def my_fault(sound, slow, feed):
+    return hottest(hftlab.profile(slow, feed, "line")).row(0, named=True)["function"]
+
+
+check("03.3", my_fault)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Times differ from pass to pass, hits do not. Sum the hits of each function in both profiles (`group_by("function")`); a
+# function that is in one of them only has none in the other.
+# </details>
+
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+def solved_fault(sound, slow, feed):
+    def hits(engine):
+        frame = hftlab.profile(engine, feed, "line").frame()
+        return dict(frame.group_by("function").agg(pl.col("hits").sum()).iter_rows())
+
+    before = hits(sound)
+    more = {function: n - before.get(function, 0) for function, n in hits(slow).items()}
+    worst = max(more, key=more.get)
+    return worst if more[worst] else None
+
+
+solved = check("03.3", solved_fault)
+assert solved
+solved
+
+# %% [markdown]
+# This finds work that is *done more often*. It does not find work that became slower without another hit: a dictionary that
+# outgrew a cache, a clock that got dearer. For that, compare two builds in paired rounds (`hftlab compare`).
+#
 # ## Takeaway
 #
 # - Count first: calls, hits, instructions, allocations. A count is the same tomorrow, a time is not
@@ -416,6 +492,8 @@ print(f"limit for any change of this function: {speed_up(left_out):.2f}x")
 #   ([How large is it without a profiler?](#How-large-is-it-without-a-profiler?)).
 # - Apply Amdahl's law before you write code: a part of share p gains at most 1 / (1 - p)
 #   ([Exercise 03.2: what can it gain?](#Exercise-03.2:-what-can-it-gain?)).
+# - If a program has become slower, compare two profiles by what they count
+#   ([A fault of somebody else](#A-fault-of-somebody-else)).
 #
 # ### What did not work
 #

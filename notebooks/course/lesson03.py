@@ -1,4 +1,4 @@
-"""Exercises of lesson 03: the hottest line of a frame, and Amdahl's law against a swap that is measured."""
+"""Exercises of lesson 03: the hottest line of a frame, Amdahl's law against a swap that is measured, a fault to find."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from course.amdahl import share_of, speed_up
 from course.exercise import Step, exercise
+from course.faults import FAULTS
 from hftlab.engine.engine import Engine, synthetic
 from hftlab.errors import ConfigError
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.paired import Interval, interleave
 from hftlab.profiling import profile
 from hftlab.profiling.result import columns, own_lines
-from hftlab.settings import SignalConfig
+from hftlab.settings import OrderConfig, SignalConfig
 from hftlab.stages.book import Book
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ def walking(times: int) -> type[Walking]:
 def deep(levels: int = LEVELS, **stages: Any) -> Engine:
     """The Python engine of this lesson, whose book walks once and whose signals look so many levels deep."""
     return Engine("python", signal_config=SignalConfig(levels=levels), **{"book": Walking, **stages})
+
+
+def busy(**stages: Any) -> Engine:
+    """The Python engine, sending an order on many messages, with stages of one's own."""
+    return Engine("python", order_config=OrderConfig(threshold=0.05, cooldown=5), **stages)
 
 
 def walks(feed: Feed, rounds: int, times: tuple[int, ...] = (0, 1, 2, CARELESS), levels: int = LEVELS) -> dict[int, Any]:
@@ -146,3 +152,16 @@ def amdahl(answer: Callable[[float, float], float]) -> Iterator[Step]:
         f"a walk of {share:.0%} of the pass becomes {CARELESS}x as fast: predicted {predicted:.2f}x, measured {measured:.2f}x"
     )
     yield Step.claim("ratio", near, message)
+
+
+@exercise("03.3", "Find the fault", minutes=15)
+def fault(answer: Callable[[Engine, Engine, Feed], str | None]) -> Iterator[Step]:
+    """answer(sound, slow, feed) -> the function of `slow` that does work which `sound` does not do; None where there is none."""
+    feed, sound = synthetic("calm", 600), busy()
+    drawn = random.sample(sorted(FAULTS), len(FAULTS))
+    for number, stage in enumerate(drawn, 1):
+        planted, where = FAULTS[stage]
+        yield Step.expect(
+            f"engine {number}", answer(sound, busy(**{stage: planted}), feed), where, f"a fault of the {stage} stage"
+        )
+    yield Step.expect("no fault", answer(sound, busy(), feed), None, "the same engine twice")

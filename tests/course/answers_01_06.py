@@ -3,6 +3,7 @@
 import heapq
 import math
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
 from struct import Struct
@@ -16,6 +17,7 @@ from course.lesson04 import piecemeal
 from course.lesson05 import shares_added
 from course.rust_function import RustFunction
 
+import hftlab
 from hftlab import Kind
 from hftlab.experiments.open_loop import response_ns
 from hftlab.measurement.paired import Interval
@@ -281,6 +283,15 @@ def first_above(frame: pl.DataFrame, a: str, b: str) -> int | None:
     return next((size for size, high, low in zip(left["size"], left["high"], right["low"], strict=True) if low > high), None)
 
 
+def more_hits(sound: hftlab.Engine, slow: hftlab.Engine, feed: hftlab.Feed) -> str | None:
+    hits: Counter[str] = Counter()
+    for engine, sign in ((slow, 1), (sound, -1)):
+        for row in hftlab.profile(engine, feed, "line").rows:
+            hits[row["function"]] += sign * row["hits"]
+    function, more = hits.most_common(1)[0]
+    return function if more else None
+
+
 RIGHT: dict[str, Any] = {
     "01.1": lesson01.honest,
     "01.2": response_ns,
@@ -289,6 +300,7 @@ RIGHT: dict[str, Any] = {
     "02.2": ahead,
     "03.1": own_hottest,
     "03.2": speed_up,
+    "03.3": more_hits,
     "04.1": Sorted,
     "04.2": one_unpack,
     "05.1": chunked,
@@ -327,6 +339,8 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("03.2", lambda share, times: 1 + share * (times - 1), "half", "twice as fast"),
     ("03.2", lambda share, times: 1 / (1 - share), "nothing", "as fast as before"),
     ("03.2", lambda share, times: max(1.0, speed_up(share, times)), "slower", "the whole gets slower"),
+    ("03.3", lambda sound, slow, feed: None, "engine 1", "expected 'Careful"),
+    ("03.3", lambda sound, slow, feed: more_hits(sound, slow, feed) or "Book.apply", "no fault", "the same engine twice"),
     ("04.1", SortedWhenAsked, "ratio", "comparisons a change on average, with 1,000 prices"),
     ("04.1", SearchedFromTheFront, "ratio", "comparisons a change on average"),
     ("04.1", LowestFirst, "correct", "best(5) is ["),
