@@ -364,6 +364,26 @@ def test_a_log_goes_on_where_it_stopped_when_there_is_room_again(tmp_path: Path,
     assert printed.count("cannot be written") == printed.count("written again") == 1
 
 
+def test_lines_that_are_lost_are_marked_where_they_are_missing_and_the_session_is_not_taken_up_again(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = AuditLog(path, "DAY1")
+    written = log.write
+    log.write = lambda file, data: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    for number in range(9):
+        log.line(number, "in", text="x" * 200_000)
+        assert not log.flush(number)
+    assert log.counts["lost"] == 3
+    log.write = written
+    assert log.flush(10**9)
+    log.line(9, "in", text="again")
+    log.close()
+    lines = list(read_log(path))
+    assert [(line["event"], line["at_ns"]) for line in lines] == [*(("in", n) for n in range(6)), ("lost", 9), ("in", 9)]
+    assert lines[6]["lines"] == 3
+    with pytest.raises(ConfigError, match="session 'DAY1' cannot be taken up again: 3 lines of it were lost"):
+        SessionState.read(path)
+
+
 @pytest.mark.parametrize("whence", ["memory", "log"])
 def test_after_a_crash_the_session_is_taken_up_again(venue: Venue, tmp_path: Path, whence: str) -> None:
     path = tmp_path / "audit.jsonl"

@@ -5,8 +5,8 @@
 `event` is in or out (with the account, the decoded message and, for out, its sequence number and raw bytes), connected, login,
 closed, phase or published. Passwords are never part of it, nor is anything received before a login.
 
-A log that cannot be written (disk full, folder gone) stops nothing: it is reported once, what is lost is counted, and the
-exchange accepts no new orders until lines can be written again.
+A log that cannot be written (disk full, folder gone) stops nothing: it is reported once, and the exchange accepts no new orders
+until lines can be written again. What is lost is counted, and marked by a line where it is missing: event lost, lines.
 
 A session outlives its process in this log: what every account was sent, and how far the feed was published. The sequenced
 messages say everything else: which UserRefNum comes next, and which orders were open. Those are canceled when the session is
@@ -58,6 +58,7 @@ class AuditLog:
         self.failing = ""
         self.counts: Counter[str] = Counter()
         self._pending = bytearray()
+        self._unmarked = 0  # lines lost of which the log says nothing yet
         self._retry_ns = 0
         try:
             self._file = -1 if path is None else self.system.open(path)
@@ -70,7 +71,14 @@ class AuditLog:
             return
         if len(self._pending) > _MAX_PENDING:
             self.counts["lost"] += 1
+            self._unmarked += 1
             return
+        if self._unmarked:
+            missing, self._unmarked = self._unmarked, 0
+            self._add(at_ns, "lost", {"lines": missing})
+        self._add(at_ns, event, more)
+
+    def _add(self, at_ns: int, event: str, more: dict[str, Any]) -> None:
         stamp = self.wall_clock().isoformat(timespec="microseconds")
         values = {"time": stamp, "at_ns": at_ns, "session": self.session, "event": event, **more}
         self._pending += _ENCODER.encode(values).encode() + b"\n"
@@ -172,6 +180,8 @@ class SessionState:
                 continue
             if state is None or state.session != name:
                 state = cls(name)
+            if line.get("event") == "lost":
+                raise ConfigError(f"{what}: session {name!r} cannot be taken up again: {line['lines']} lines of it were lost")
             if line.get("event") == "phase":
                 state.ended = state.ended or line.get("phase") == "closing"
             if line.get("event") == "published":
