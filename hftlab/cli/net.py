@@ -214,7 +214,7 @@ def faults(options: Options) -> Action:
     from hftlab.loadtest.faults import inject_faults, run_seeds
 
     options.of(inject_faults, flags={"names": "NAME", "engines": "--engine"})
-    options.add("--seeds", type=int, metavar="N", help="so many short days, each with what its seed draws")
+    options.add("--seeds", type=int, metavar="N", help="N short days, each with what its seed draws")
     options.of(run_seeds, but="seeds engines")
     options.placement()
     options.result()

@@ -74,7 +74,7 @@ def walk(n: int, step: int, seed: int) -> EventFeed:
 
 
 def wire(n: int, seed: int, *, defects: int = 0) -> bytes:
-    """Framed messages of every type with random fields, named instruments, and so many bytes overwritten anywhere."""
+    """Framed messages of every type with random fields, named instruments, and bytes overwritten anywhere."""
     random = np.random.default_rng(seed)
     letters = random.choice([*MESSAGES, *"AAAAAAFDDEEUUXC"], n)
     out = bytearray(b"".join(framed(build("R", locate=i, stock=f"SYM{i}")) for i in (1, 2)))

@@ -160,7 +160,7 @@ class Engine:
         record  : "all" one row per message, "top" rows where the best bid or ask changed, "none"
         latency : True or "stages" stamps every stage of every message, "total" only its beginning and end
         keep    : of the stamps: "samples", counts ("histogram", for a feed of any length), or "both"
-        slowest : keep so many of the slowest messages with those around them
+        slowest : how many of the slowest messages are kept, with those around them
         rows    : is given the recorded rows block by block, by column, while the engine runs; `Run.frame` has none of them
         raises  : FeedError where the feed breaks off, FaultError under strict; .run of the error holds what was good before it
         """

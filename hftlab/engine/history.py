@@ -25,7 +25,7 @@ from hftlab.feeds.feed import Feed, messages
 from hftlab.protocols.itch_messages import fields
 from hftlab.stages.signal import NAMES, NO_VALUES
 
-CHECKPOINTS, CLOSEST = 64, 1_000  # so many in a feed, but not closer together than so many messages
+CHECKPOINTS, CLOSEST = 64, 1_000  # of a feed; messages from one to the next, at least
 MAX_MESSAGES = 5_000_000  # rows and events are kept in memory
 
 _TOUCH = ("bid_price", "bid_qty", "ask_price", "ask_qty")

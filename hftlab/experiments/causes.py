@@ -12,7 +12,7 @@ from functools import cache
 
 from hftlab.measurement import system
 
-#: A table grew if the engine's memory did by such a share within a block, and by so many bytes.
+#: A table grew if the engine's memory did by this share within a block, and by this many bytes.
 GROWN_SHARE, GROWN_BYTES = 0.1, 4_096
 #: A message that touches what nothing touched for OLD messages, or that comes after the engine was idle for IDLE_NS, finds the
 #: caches filled with something else; that costs at most COLD_NS.

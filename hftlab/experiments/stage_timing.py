@@ -33,7 +33,7 @@ SAMPLES_LIMIT = 2_000_000
 SLOW_NS = 1_000
 #: Two ways agree within so much of the greater, or within one reading of the clock.
 TOLERANCE = 0.25
-#: A stage shorter than so many readings of the clock is not to be stamped alone.
+#: A stage shorter than this many readings of the clock is not to be stamped alone.
 READINGS = 10
 
 

@@ -151,9 +151,7 @@ class BenchReport(FeedResult):
         columns = ("engine", *STAGES, "end to end", "messages/s", f"x {self.engines[0].label}")
         note = "The loop of the engine alone: neither reading nor decompressing is in it."
         if any("<" in str(cell) for row in rows for cell in row):
-            note += (
-                " A stage is the difference of two passes; < stands before its bound where the rounds do not show it."
-            )
+            note += " A stage is the difference of two passes; < stands before its bound where the rounds do not show it."
         if self.control and self.control.side:
             note += " The A/A control excludes 1: a ratio no further from 1 than the control is no difference."
         return table("Unstamped whole passes, ns per message", columns, rows, note=note)

@@ -62,7 +62,7 @@ class Gap(NamedTuple):
 
 
 class _Bytes:
-    """A stream of which so many bytes are taken at a time."""
+    """A stream of which bytes are taken by number."""
 
     def __init__(self, blocks: Iterable[bytes], name: str) -> None:
         self._blocks, self._rest, self._at = iter(blocks), b"", 0

@@ -170,7 +170,7 @@ def _read(file: IO[bytes], name: str) -> Iterator[bytes]:
 
 
 def _next(file: IO[bytes], size: int, name: str) -> bytes:
-    """At most so many bytes, b"" at the end."""
+    """At most `size` bytes, b"" at the end."""
     at = file.tell()
     try:
         return file.read(size)

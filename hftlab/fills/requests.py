@@ -22,7 +22,7 @@ class Action(IntEnum):
     """What a request asks for."""
 
     ENTER = 1
-    CANCEL = 2  # qty 0: all that is left; else so many shares, and the order keeps its place
+    CANCEL = 2  # qty 0: all that is left; else `qty` shares, and the order keeps its place
     REPLACE = 3  # order_id goes, new_order_id comes, at the back; void if order_id is gone already
 
 

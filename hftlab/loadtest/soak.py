@@ -244,7 +244,7 @@ def soak_test(
     target   : as for `hftlab.loadtest.load_sweep`; default the default engine
     seconds  : 0.1 to a week
     load     : share of what it does flat out, above 0 and at most 0.95, evenly spaced
-    messages : of a pass, at most; fewer where a sample has no time for so many
+    messages : of a pass, at most; fewer where a sample has no time for all
     raises   : ConfigError; HftlabError for an engine that differs from the reference, or a debug build
     """
     check_range("seconds", seconds, 0.1, MAX_S)

@@ -35,7 +35,7 @@ LOADS = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.3)
 #: Times of a batch -> property of `Timings`: from when it was due, and from when it began.
 TIMES = ("response", "service")
 SWEPT = ("p50", "p90", "p99", "p99.9")
-#: The knee is where p99 is more than so many times what it is at light load, up to half of the capacity.
+#: The knee is where p99 is more than KNEE_FACTOR times what it is at light load, up to half of the capacity.
 KNEE_FACTOR, LIGHT_LOAD = 3.0, 0.5
 RULES = (
     "sustained: in most rounds, some batch in the last tenth of the run was done within 1 % of the run's length after it was "

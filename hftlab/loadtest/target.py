@@ -284,7 +284,7 @@ def resolve_targets(given: Iterable[Any] | None) -> list[Target]:
 def flat_out_rate(target: Target, workload: Workload, rounds: int, seconds: float) -> float:
     """Batches/s of a target when all are due at once, median over the rounds; seconds: about, of each.
 
-    Over a network that loses some of so many at once it is fewer, until none is lost: else it were the rate of sending again.
+    Over a network that loses some of that many at once it is fewer, until none is lost: else it would be the rate of resending.
     """
     count = min(FIRST_BATCHES, len(workload.batches))  # to know how many there is time for
 

@@ -163,7 +163,7 @@ def has_capability(number: int) -> bool:
 
 
 def each_core(times: int) -> Iterator[int]:
-    """Move this thread over its allowed cores, so many times round, and back; gives the core. Where it cannot be moved: once."""
+    """Move this thread over its allowed cores, `times` times round, and back; gives the core. Where it cannot be moved: once."""
     allowed = system.affinity()
     if len(allowed) < 2 or not hasattr(os, "sched_setaffinity"):
         yield allowed[0]

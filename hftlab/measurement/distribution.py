@@ -115,7 +115,7 @@ class Distribution:
         return {"n": self.n, **self.values()}
 
     def cells(self, unit_ns: float = 1e3, digits: int = 3) -> list[str]:
-        """The figures for a table, in units of so many ns, then n; nothing is shown finer than the step of the clock."""
+        """The figures for a table, in units of `unit_ns`, then n; nothing is shown finer than the step of the clock."""
         figures = [self.min, self.max, self.mean, *self.percentiles.values()] if self.n else [None] * len(STATISTICS)
         return [*(stamped(ns, self.step_ns, unit_ns, digits) for ns in figures), f"{self.n:,}"]
 

@@ -100,7 +100,7 @@ class HalfBook:
                 self.near += self.levels[keys[behind]].qty
 
     def count(self, depth: int) -> None:
-        """From now on `near` is that of so many levels."""
+        """From now on `near` is that of the best `depth` levels."""
         keys = self.keys[-depth:] if depth else []
         self.depth, self.near = depth, sum([self.levels[key].qty for key in keys])
         self.floor = _HIGHEST if not depth else keys[0] if len(keys) == depth else _LOWEST

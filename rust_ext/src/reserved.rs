@@ -9,7 +9,7 @@
 //! Zeroing a huge page takes a quarter of a millisecond, so no message ever pays for one: `ready` makes them between messages, where
 //! many are to come, and they save misses in the address cache. What is touched unannounced costs a small page, about a microsecond.
 //!
-//! The first pages are small, so that a short run takes little. Where the process may have only so many addresses (`ulimit -v`), a range
+//! The first pages are small, so that a short run takes little. Where the process may have few addresses (`ulimit -v`), a range
 //! is reserved that leaves room for others, and what outgrows it moves; where there is no more, the run ends with `OutOfMemory`.
 
 use std::ops::{Deref, DerefMut};
@@ -29,7 +29,7 @@ pub struct OutOfMemory {
     pub bytes: usize,
 }
 
-/// End the run: there is no memory for so many bytes.
+/// End the run: there is no memory for `bytes`.
 #[cold]
 pub fn out_of_memory(bytes: usize) -> ! {
     std::panic::resume_unwind(Box::new(OutOfMemory { bytes }))
@@ -66,7 +66,7 @@ unsafe impl<T: Zeroed + Send> Send for Pages<T> {}
 unsafe impl<T: Zeroed + Sync> Sync for Pages<T> {}
 
 impl<T: Zeroed> Pages<T> {
-    /// Reserve room for `capacity` values, less where the process may not have so many addresses, and touch the first `ready`. Ends the
+    /// Reserve room for `capacity` values, less where the process may not have the addresses, and touch the first `ready`. Ends the
     /// run with `OutOfMemory` if not even these can be had.
     pub fn new(capacity: usize, ready: usize) -> Self {
         let least = ready.max(1);

@@ -71,7 +71,7 @@ class Regime:
         check_whole("price_low * 2 ** octaves", self.price_low << self.octaves, 0, PRICE_CEILING, "cents")
 
     def warm_up(self, symbols: int) -> int:
-        """Messages after which the books of so many symbols are as full as they stay: the frame of the day, the opening, and
+        """Messages after which the books of `symbols` symbols are as full as they stay: the frame of the day, the opening, and
         what it takes to settle, to which every symbol comes as often as its activity says."""
         return (3 + 2 * self.opening) * symbols + self.settle * symbols // self.symbols
 

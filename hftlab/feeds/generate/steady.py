@@ -51,7 +51,7 @@ class Steady:
     messages: int  # of the traffic
 
     def chunk(self, number: int, messages: int) -> memoryview:
-        """The traffic in pieces of so many messages, a multiple of 10, each going on where the one before ended."""
+        """The traffic in pieces of `messages` messages, a multiple of 10, each going on where the one before ended."""
         size = messages // CYCLE * _CYCLE.itemsize
         return memoryview(self.steady)[number * size : (number + 1) * size]
 

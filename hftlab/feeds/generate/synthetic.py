@@ -36,7 +36,7 @@ def blocks(
     """A day of framed messages in order, in blocks of whole messages.
 
     regime    : a name in REGIMES, or a Regime
-    messages  : exactly so many, from 6 + 3 * symbols to 2^40
+    messages  : exactly, from 6 + 3 * symbols to 2^40
     seed      : 0 to 2^64 - 1
     symbols   : 1 to 10,000; None takes the regime's own number
     engine    : "auto" (Rust where installed), "python" or "rust"

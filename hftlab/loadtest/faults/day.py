@@ -56,7 +56,7 @@ SHORT_TRADER: dict[str, Any] = {
 _LOOK_NS, _GAP_LOOK_NS = 20 * MS_NS, 2 * MS_NS  # the longest a process sleeps, and a trader that misses something
 _SOON_NS = 1_000  # what is left in a socket is taken with the next turn
 _ROUND_NS = MS_NS  # between two looks of an exchange whose messages are due in the meantime
-_PATIENCE_NS = 200 * MS_NS  # with whoever waits for somebody who is gone for good
+_PATIENCE_NS = 200 * MS_NS  # with a side that waits for one that is gone for good
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ class Day:
         return now_ns + (_GAP_LOOK_NS if trader.feed.arbiter.gap else _LOOK_NS)
 
     def _enough(self) -> None:
-        """The exchange is gone for good; whoever still waits for it is told to end, as by Ctrl-C."""
+        """The exchange is gone for good; a trader that still waits for it is ended, as by Ctrl-C."""
         if self.exchange is None and self.trader is not None and not self.awaited:
             self.trader.finish()
 

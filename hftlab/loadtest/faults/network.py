@@ -99,7 +99,7 @@ class Network:
         self.trace = crc32(data, self.trace ^ (self.now & 0xFFFFFFFF))
 
     def send_datagram(self, data: bytes, source: Address, target: Address) -> None:
-        """One datagram to whoever listens there."""
+        """One datagram to all that listen there."""
         link = self.links[self.names.get(target, "answers")]
         link.counts["sent"] += 1
         usual = self.now + link.latency_ns

@@ -27,7 +27,7 @@ Levels = list[tuple[int, int, int, int]]
 
 
 class Truth:
-    """What the exchange has told us, all of it, once.
+    """What the exchange has sent, all of it, once.
 
     accepted, rejected : how often, by (session, UserRefNum); filled : shares, likewise
     fills              : every (session, match number)
@@ -232,18 +232,18 @@ class Watch:
         """What does not fit between what the trader says of an order and what the exchange says."""
         ref, state = order.ref, order.state
 
-        def told(counts: Counter[tuple[str, int]]) -> int:
+        def reported(counts: Counter[tuple[str, int]]) -> int:
             return sum(n for (_, number), n in counts.items() if number == ref)
 
         if state is OrderState.LOST:
-            return "is reported as lost; the exchange has accepted it" if told(self.truth.accepted) else ""
+            return "is reported as lost; the exchange has accepted it" if reported(self.truth.accepted) else ""
         if state is OrderState.UNKNOWN or missed:
             return ""  # reported as such: that is all anybody could do
         if state not in _SETTLED:
             return f"is {state.value} for ever, without a report"
-        if not told(self.truth.rejected if state is OrderState.REJECTED else self.truth.accepted):
+        if not reported(self.truth.rejected if state is OrderState.REJECTED else self.truth.accepted):
             return f"is {state.value} to the trader; the exchange never said so"
-        filled = told(self.truth.filled)
+        filled = reported(self.truth.filled)
         return f"was filled {filled} shares; the trader says {order.filled}" if filled != order.filled else ""
 
     def _positions(self, trader: Any) -> Iterator[str]:
@@ -289,7 +289,7 @@ def tops(feed: Feed) -> list[dict[int, tuple[int, int, int, int]]]:
 
 @lru_cache(maxsize=1_024)
 def book_after(feed: Feed, count: int) -> dict[int, Levels]:
-    """All levels of every instrument after so many messages of such a feed."""
+    """All levels of every instrument after the first `count` messages of such a feed."""
     session: Any = Engine("python").open()
     session.push(b"".join(framed for _, (_, framed) in zip(range(count), messages(feed), strict=False)))
     return {instrument: session.depth(instrument) for instrument in session.names()}

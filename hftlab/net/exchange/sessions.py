@@ -113,7 +113,7 @@ class OrderSessions:
         return self.streams.setdefault(name, [])
 
     def ended(self, session: Session, now_ns: int) -> None:
-        """See whether a connection is over, whoever ended it; done once."""
+        """See whether a connection is over, from either end; done once."""
         if session.reason is None or session.close_handled:
             return
         session.close_handled = True

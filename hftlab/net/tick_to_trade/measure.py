@@ -44,7 +44,7 @@ from hftlab.net.transports.netns import Veth, veth
 from hftlab.net.transports.round_trip_report import AGAIN
 from hftlab.net.transports.transports import ThreadPlacement, rust_transports
 
-#: Messages of a feed that the trader's engine runs before, and at least so many for load profiles that are not a closed loop.
+#: Messages of a feed that the trader's engine runs before; load profiles that are not a closed loop have as many at least.
 WARM, GENERATED = 20_000, 100_000
 #: Messages of a round in a closed loop; s of a round otherwise, and the longest that real-time scheduling may take.
 MESSAGES, SECONDS, MAX_REALTIME_S = 20_000, 0.5, 0.6

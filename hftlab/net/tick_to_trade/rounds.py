@@ -29,7 +29,7 @@ class Faults:
     drop_every : every n-th packet is dropped on first transmission; 0: none
     deaf       : requests for lost packets are not answered
     delay_ns   : the trader waits before its engine runs
-    dies_after : the trader stops for good after so many packets; 0: never
+    dies_after : packets after which the trader stops for good; 0: never
     """
 
     drop_every: int = 0

@@ -48,7 +48,7 @@ class EventKind(Enum):
     """What came on the connection; the value is what the journal says.
 
     DEBUG : a remark of the exchange; UP : a login was accepted; SETTLED : the exchange has repeated everything; ENDED : the
-    session, in order; GONE : the session, and with it what it had not told us; REFUSED : the login, or the account is used
+    session, in order; GONE : the session, and with it what it had not sent yet; REFUSED : the login, or the account is used
     elsewhere now
     """
 

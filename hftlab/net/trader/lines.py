@@ -30,7 +30,7 @@ class LineStatistics:
         self._span: list[tuple[int, int]] = [(0, 0)] * len(self.names)
 
     def receive(self, line: int, sequence: int, messages: int, came_ns: int) -> None:
-        """A datagram of the session with so many messages, which came at a time of the monotonic clock."""
+        """A datagram of the session: its messages by number, and when it came, ns of the monotonic clock."""
         counts, (low, high) = self.counts[line], self._span[line]
         counts["datagrams"] += 1
         if not messages:

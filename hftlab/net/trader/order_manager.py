@@ -142,14 +142,14 @@ class OrderManager(OrderRecords):
                 self._note_state(order)
 
     def session_ended(self) -> None:
-        """Nothing of the session trades any more, and we have been told all of it."""
+        """Nothing of the session trades any more, and we have received all of it."""
         for change in self.end_session():
             self._inform(change)
             self._note_state(change.order)
         self._unanswered.clear()
 
     def session_lost(self) -> None:
-        """The session is gone, and what it had not told us: what was open may have traded, so its shares stay reserved."""
+        """The session is gone, and what it had not sent yet: what was open may have traded, so its shares stay reserved."""
         for order in self.lose_session():
             self._note_state(order)
         self._unanswered.clear()

@@ -1,6 +1,6 @@
 """What a transport costs: a message there and back between two cores, transport by transport, in interleaved rounds.
 
-    round 1:  tcp-spin  udp-spin  shm  udp-spin again  xdp-skb ...       each so many messages there and back
+    round 1:  tcp-spin  udp-spin  shm  udp-spin again  xdp-skb ...       each MESSAGES there and back
     round 2:  shm  udp-spin again  xdp-skb  tcp-spin  udp-spin ...       in a new order
 
 The first of them that is a plain polled socket is the base: every ratio is to it, round by round, and it runs twice, which is the
@@ -39,7 +39,7 @@ MESSAGES = {"memory": 50_000, "spins": 10_000, "sleeps": 1_000}
 #: A round of one transport takes no longer, s.
 MAX_ROUND_S = 2.0
 
-#: Gives the dictionary of `hftlab_rust.transport_pingpong` for so many messages.
+#: Messages -> the dictionary of `hftlab_rust.transport_pingpong`.
 Run = Callable[[int], dict[str, Any]]
 
 

@@ -46,7 +46,7 @@ pub fn clock_stamps<'py>(py: Python<'py>, name: &str, n: usize) -> PyResult<Boun
     Ok(column(py, py.detach(|| clock.stamps(n))))
 }
 
-/// Spin on the clock for so many seconds; the gaps between readings as a histogram, gaps of at least `lost_ns` and `long_ns` apart.
+/// Spin on the clock for `seconds`; the gaps between readings as a histogram, gaps of at least `lost_ns` and `long_ns` apart.
 #[pyfunction]
 pub fn jitter<'py>(
     py: Python<'py>,

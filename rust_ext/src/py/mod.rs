@@ -51,7 +51,7 @@ fn guarded<T>(run: impl FnOnce() -> T) -> PyResult<T> {
 }
 
 /// The bytes of a buffer, for as long as the buffer is held: borrowed if it is read-only, else copied, since the engine reads
-/// them without the GIL and whoever holds the original may write to it meanwhile.
+/// them without the GIL and the holder of the original may write to it meanwhile.
 fn bytes<'a>(py: Python<'_>, buffer: &'a PyBuffer<u8>) -> PyResult<Cow<'a, [u8]>> {
     if !buffer.is_c_contiguous() {
         return Err(PyValueError::new_err("the buffer is not contiguous"));

@@ -34,7 +34,7 @@ fn hftlab_error(py: Python<'_>, text: &str) -> PyErr {
     class.and_then(|class| class.call1((text,))).map_or_else(|error| error, PyErr::from_value)
 }
 
-/// The records of a short array of events, borrowed: whoever holds the GIL is alone with them. `known` is the dtype that was found to be
+/// The records of a short array of events, borrowed: the holder of the GIL is alone with them. `known` is the dtype that was found to be
 /// that of events the last time, since comparing fields takes longer than running a few of them.
 fn short_records<'a>(
     events: &'a Bound<'_, PyAny>,

@@ -60,7 +60,7 @@ pub fn transport_probe(py: Python<'_>, name: &str) -> (bool, i32, String) {
 }
 
 /// One end of a connection; see the trait `Transport` in net/transport.rs, which says what each method does. That the other end is
-/// gone is told by EOFError or by the ConnectionError of the system.
+/// gone is reported by EOFError or by the ConnectionError of the system.
 #[pyclass(frozen)]
 pub struct Endpoint {
     transport: Mutex<Option<Box<dyn Transport>>>,
@@ -98,7 +98,7 @@ impl Endpoint {
         Ok(found.map(|message| PyBytes::new(py, &message)))
     }
 
-    /// The next message, waited for at most about so many seconds; otherwise None.
+    /// The next message, waited for at most about `limit` seconds; otherwise None.
     fn wait<'py>(&self, py: Python<'py>, limit: f64) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let limit = seconds(limit)?;
         let found = self.with(py, |end| Ok(end.wait(limit)?.map(<[u8]>::to_vec)))?.map_err(error)?;

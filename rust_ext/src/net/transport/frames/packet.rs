@@ -165,7 +165,7 @@ impl Transport for Packet {
     fn send(&mut self, message: &[u8]) -> io::Result<()> {
         let length = self.header.wrap(message, &mut self.outbox)?;
         let (start, flags) = (self.outbox.as_ptr().cast(), libc::MSG_DONTWAIT);
-        // SAFETY: the frame has so many bytes, and they are only read.
+        // SAFETY: the frame has the length that is passed, and they are only read.
         if unsafe { libc::send(self.socket.as_raw_fd(), start, length, flags) } < 0 {
             let error = io::Error::last_os_error();
             let full = error.raw_os_error() == Some(libc::ENOBUFS);

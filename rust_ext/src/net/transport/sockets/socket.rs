@@ -101,8 +101,8 @@ pub fn dropped(socket: &impl AsRawFd) -> u64 {
     const SO_MEMINFO: libc::c_int = 55;
     const DROPS: usize = 8;
     let mut found = [0u32; DROPS + 1];
-    let told = get(socket, libc::SOL_SOCKET, SO_MEMINFO, &mut found);
-    if told.is_ok() { u64::from(found[DROPS]) } else { 0 }
+    let known = get(socket, libc::SOL_SOCKET, SO_MEMINFO, &mut found);
+    if known.is_ok() { u64::from(found[DROPS]) } else { 0 }
 }
 
 /// Datagrams that the kernel threw away because nobody took them: this system does not tell.

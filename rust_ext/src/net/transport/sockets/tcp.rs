@@ -19,7 +19,7 @@ const FRAMES: usize = 4;
 /// How often to look whether the other end has come.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Elsewhere the standard library has told the socket so.
+/// Elsewhere the standard library has set the socket so.
 #[cfg(target_os = "linux")]
 const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
 #[cfg(not(target_os = "linux"))]
@@ -106,7 +106,7 @@ impl Tcp {
         while self.sent < self.framed {
             let rest = &self.outbox[self.sent..self.framed];
             let flags = libc::MSG_DONTWAIT | NO_SIGNAL;
-            // SAFETY: the rest has so many bytes, and they are only read.
+            // SAFETY: the rest has the length that is passed, and they are only read.
             let sent =
                 unsafe { libc::send(self.stream.as_raw_fd(), rest.as_ptr().cast(), rest.len(), flags) };
             let Some(count) = socket::bytes(sent)? else { return Ok(false) };

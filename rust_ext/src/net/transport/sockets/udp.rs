@@ -29,7 +29,7 @@ impl Sockets {
             return Err(oversize(message.len(), limit));
         }
         let out = self.out.as_ref().unwrap_or(&self.into).as_raw_fd();
-        // SAFETY: the message has so many bytes, and they are only read.
+        // SAFETY: the message has the length that is passed, and they are only read.
         let sent = unsafe { libc::send(out, message.as_ptr().cast(), message.len(), libc::MSG_DONTWAIT) };
         if sent < 0 {
             let error = io::Error::last_os_error();

@@ -23,7 +23,7 @@ use rings::{Consumer, Producer};
 
 /// Bytes of a frame in memory that is shared with the kernel.
 const CHUNK: usize = 2_048;
-/// Frames each way: at most so many.
+/// Frames each way, at most.
 const MOST: usize = 4_096;
 const QUEUE: u32 = 0;
 /// How long another endpoint may take to let go of a queue: the system does it late.
@@ -45,8 +45,8 @@ struct Xdp {
     held: Option<(u64, usize, usize)>,
     end: End,
     header: Header,
-    /// The kernel has not yet been told of all that is in `outgoing`.
-    untold: bool,
+    /// The kernel does not know yet of all that is in `outgoing`.
+    unsent: bool,
 }
 
 impl Xdp {
@@ -79,7 +79,7 @@ impl Xdp {
             held: None,
             end,
             header: Header::new(end, options.size),
-            untold: false,
+            unsent: false,
         };
         (0..slots).for_each(|n| new.give((n * CHUNK) as u64));
         Ok(new)
@@ -97,9 +97,9 @@ impl Xdp {
     fn tell(&mut self) -> io::Result<()> {
         let (own, flags) = (self.socket.as_raw_fd(), libc::MSG_DONTWAIT);
         // SAFETY: no memory is passed.
-        let told = unsafe { libc::sendto(own, std::ptr::null(), 0, flags, std::ptr::null(), 0) };
-        self.untold = told < 0;
-        if told >= 0 {
+        let sent = unsafe { libc::sendto(own, std::ptr::null(), 0, flags, std::ptr::null(), 0) };
+        self.unsent = sent < 0;
+        if sent >= 0 {
             return Ok(());
         }
         let error = io::Error::last_os_error();
@@ -117,7 +117,7 @@ impl Transport for Xdp {
         if let Some((frame, ..)) = self.held.take() {
             self.give(frame);
         }
-        if self.untold {
+        if self.unsent {
             self.tell()?;
         }
         while let Some(found) = self.received.pop() {
@@ -177,9 +177,9 @@ impl Transport for Xdp {
 
     fn lost(&mut self) -> u64 {
         // SAFETY: plain data, for which zeros are a value.
-        let mut told: libc::xdp_statistics = unsafe { std::mem::zeroed() };
-        match socket::get(&self.socket, libc::SOL_XDP, libc::XDP_STATISTICS, &mut told) {
-            Ok(()) => told.rx_dropped + told.rx_invalid_descs + told.rx_ring_full,
+        let mut counts: libc::xdp_statistics = unsafe { std::mem::zeroed() };
+        match socket::get(&self.socket, libc::SOL_XDP, libc::XDP_STATISTICS, &mut counts) {
+            Ok(()) => counts.rx_dropped + counts.rx_invalid_descs + counts.rx_ring_full,
             Err(_) => 0,
         }
     }

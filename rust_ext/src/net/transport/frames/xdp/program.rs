@@ -115,7 +115,7 @@ fn two(first: u32, second: u32) -> u64 {
 
 /// bpf(2) with its attributes, the first ones of the union, as they lie in memory.
 fn call(command: libc::c_int, attributes: &[u64]) -> io::Result<libc::c_int> {
-    // SAFETY: the attributes have so many bytes; what they point to, code, license, key and value, lives in the caller.
+    // SAFETY: the attributes have the size that is passed; what they point to, code, license, key and value, lives in the caller.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_ptr(), size_of_val(attributes)) };
     socket::check(result as libc::c_int)

@@ -75,7 +75,7 @@ pub struct Rings {
     pub completed: Consumer<u64>,
 }
 
-/// Make all four with so many places each.
+/// Make all four with `places` places each.
 pub fn make(socket: &OwnedFd, places: u32) -> Result<Rings, Failure> {
     for (option, name) in [
         (libc::XDP_RX_RING, "XDP_RX_RING"),
