@@ -16,7 +16,7 @@
 #
 # **What was each step worth, and what remains?**
 #
-# About 65 minutes, 40 of them for two exercises. Afterwards you can
+# About 70 minutes, 40 of them for two exercises. Afterwards you can
 #
 # - read a waterfall, and explain why the same step is worth more in one order than in another;
 # - compare every row of a latency table with its earlier value, with an interval, and decide which differences you may claim;
@@ -34,9 +34,11 @@ import math
 
 import polars as pl
 from course import check, claim, reveal, show
+from course.branches import branches, mispredicted_ns, remembered
 from course.factorial import factorial
 from course.legacy_method import legacy_method
 from course.lower_bound import CLOCK, FRAMES, MEMORY, WHOLE, lower_bound
+from course.rust_function import rustc
 from course.waterfall import waterfall
 
 import hftlab
@@ -247,6 +249,38 @@ claim("the whole path / frames and fields", limit.times(), above=2)
 # So neither memory bandwidth nor the wire format is the limit. The rest is the book and the signals: look-ups that wait for a
 # cache, unpredictable branches (is the next message a delete or an add?), and float arithmetic in a fixed order.
 #
+# ## Branches that are guessed
+#
+# A processor does not wait to learn which way a branch goes. It guesses, by what the branch did before, and goes on; a wrong
+# guess costs all the work begun on the wrong way. How much is that, and how much can it remember? A loop in Rust
+# (`course/probes.rs`) has one branch, which takes a number of random turns, and then the same ones again and again.
+#
+# **Predict:** how many random turns does the processor remember, before the loop slows down?
+
+# %%
+guess_remembered = 16
+
+# %% tags=["nbval-ignore-output"]
+if rustc():
+    turns = branches()
+    wrong_ns = mispredicted_ns(turns)
+    reveal("turns that are remembered", guess_remembered, remembered(turns))
+    claim("a branch guessed wrong / one guessed right", (turns["y"][0] + wrong_ns) / turns["y"][0], above=2)
+    print(f"a wrong guess: {wrong_ns:.1f} ns; the whole path: {limit.ns[WHOLE]:.1f} ns")
+else:
+    print("not measured: rustc is not installed")
+
+# %% tags=["nbval-ignore-output"]
+axes = {"x": "random turns until they repeat", "y": "ns", "log_x": True}
+charts.line_chart(turns, "One branch", "in a loop of its own", **axes) if rustc() else None
+
+# %% [markdown]
+# One wrong guess per message is a good part of what the engine takes. And a market gives it every reason to guess wrong: whether
+# the next message is an add or a delete, whether its level exists, whether the touch moves. So the engine computes both sides
+# and selects where it can (lesson 08), and `hftlab profile --tool instructions` counts the wrong guesses of a simulated
+# processor, stage by stage. Two neighbours are missing here: a second thread on the same core (SMT; `hftlab doctor` says whether
+# there is one), and memory at another socket (NUMA). Neither can be shown on a machine that does not have it.
+#
 # ## The engine and the network
 #
 # All of this was measured with the messages in memory. In a market they arrive one at a time over a network, and the order must
@@ -422,14 +456,15 @@ passed
 #   ([Every row of the table, before and after](#Every-row-of-the-table,-before-and-after)).
 # - If a stage takes less than a reading of the clock, do not stamp it: use whole passes and counted instructions
 #   ([The clock itself](#The-clock-itself)).
+# - A branch that is guessed wrong costs a good part of a message ([Branches that are guessed](#Branches-that-are-guessed)).
 # - Over sockets the network is most of the tick-to-trade time. The next factor is there, not in the engine
 #   ([The engine and the network](#The-engine-and-the-network)).
 #
 # **What did not get faster.** Look at the forest plot: a switch that is green from naive may be grey from best. And the order
 # stage hardly shows: it acts rarely.
 #
-# **Where it is in the code.** `hftlab/experiments/ablation.py` (steps), `notebooks/course/{factorial,lower_bound,waterfall}.py`
-# (every combination, limits, the switches), `hftlab/measurement/paired.py` (verdicts), the engine's hot loop
-# `rust_ext/src/engine/mod.rs`.
+# **Where it is in the code.** `hftlab/experiments/ablation.py` (steps),
+# `notebooks/course/{factorial,lower_bound,branches,waterfall}.py` (every combination, limits, guesses, the switches),
+# `hftlab/measurement/paired.py` (verdicts), the engine's hot loop `rust_ext/src/engine/mod.rs`.
 #
 # **Next:** 12, Bring your own: beat it.

@@ -106,6 +106,7 @@ def _machine() -> Iterator[MapRow]:
         for name, size in halves.items():
             yield MapRow(f"load from the {name} cache", "machine", ns(b"L", size), "06")
         yield MapRow("load from 64 MiB", "machine", ns(b"L", 64 << 20), "06")
+        yield MapRow("branch guessed wrong", "machine", 2 * (ns(b"B", 1 << 17) - ns(b"B", 1)), "11")
         yield MapRow("system call", "machine", ns(b"S", 0), "09")
         yield MapRow("context switch, with its wake-up", "machine", ns(b"T", SWITCHES), "09")
 

@@ -4,11 +4,12 @@ use std::hint::black_box;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-/// `data`: a letter, and eight bytes (little-endian) for its size.
+/// `data`: a letter, and eight bytes (little-endian) for its size or number.
 fn probe(data: &[u8]) -> u64 {
     let size = u64::from_le_bytes(data[1..9].try_into().unwrap()) as usize;
     match data[0] {
         b'L' => load(size),
+        b'B' => branch(size),
         b'S' => fastest(20_000, || drop(black_box(std::process::id()))),
         _ => switch(size as u64),
     }
@@ -43,6 +44,26 @@ fn load(size: usize) -> u64 {
     }
     let mut at = 0;
     fastest(50_000, || at = black_box(next[at as usize]))
+}
+
+/// A branch that takes `period` random turns, then the same ones again: each is foreseen as long as the processor remembers them.
+fn branch(period: usize) -> u64 {
+    const TURNS: usize = 1 << 17;
+    let mut seed = 1u64;
+    let mut pattern = Vec::new();
+    for _ in 0..period {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        pattern.push((seed >> 40) & 1 == 1);
+    }
+    let turns: Vec<bool> = (0..TURNS).map(|turn| pattern[turn % period]).collect();
+    let (mut at, mut sum) = (0, 0u64);
+    fastest(TURNS as u64, || {
+        // What an optimiser cannot see through cannot be done on both sides, so the branch stays one.
+        sum = if turns[at] { black_box(sum + 1) } else { black_box(sum ^ 5) };
+        at = (at + 1) % TURNS;
+    })
 }
 
 /// Two threads wake each other in turn. On one core, each time is a switch from one to the other.

@@ -43,6 +43,7 @@ def test_probes_find_that_memory_is_farther_than_a_cache() -> None:
     found = {row.what: row.ns for row in latency_map._machine()}
     assert found["load from 64 MiB"] > 3 * found["load from the L1 cache"] > 0
     assert found["context switch, with its wake-up"] > found["system call"] > 0
+    assert found["branch guessed wrong"] > found["load from the L1 cache"]
 
 
 def test_a_map_without_rust_is_a_chart_and_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
