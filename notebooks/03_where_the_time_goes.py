@@ -443,9 +443,9 @@ reveal("faults among the two hottest lines", guess_among, among)
 # ### Exercise 03.3: find the fault
 #
 # *Medium, 15 minutes.* You are given an engine without a fault, one that may have one, and a feed. Return the name of the
-# function (as in the column `function` of a profile) that does the needless work, or `None` if there is none. The check gives
-# you the four engines in a random order, and at the end the same engine twice. The start below takes the function with the
-# hottest line.
+# function (as in the column `function` of a profile) that does the needless work, or `None` if there is none. The check draws
+# two of the four engines, and at the end gives you the same engine twice. The start below takes the function with the hottest
+# line.
 
 
 # %% tags=["nbval-ignore-output"]
