@@ -2,6 +2,7 @@
 and send no request to another machine? Screenshots of it are in out/."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -176,7 +177,8 @@ def test_checks_and_progress_are_shown(chrome: Any, tmp_path: Path) -> None:
     ):
         found.start()
         found.menu("Run", "Run All Cells")
-        found.panel.locator(".widget-hprogress").wait_for(timeout=60_000)
+        bar = found.panel.locator(".jp-OutputArea-output", has_text=re.compile(r"rounds: +\d+%.*/25 "))
+        bar.wait_for(timeout=60_000)
         found.page.wait_for_timeout(500)
         found.picture("checks_and_progress")
         found.wait_for_all(120)
@@ -187,7 +189,7 @@ def test_checks_and_progress_are_shown(chrome: Any, tmp_path: Path) -> None:
         assert "3, expected 9" in text
         assert "ZeroDivisionError: division by zero (line 1 of <lambda>" in text
         assert "99.2 The largest: passed" in text
-        assert found.panel.locator(".widget-hprogress").count() == 0, "the bar stays after the end"
+        assert bar.count() == 0, "the bar stays after the end"
         assert found.dialogs() == []
         assert not found.outside
         found.page.evaluate("fetch('https://example.org/figures.json').catch(() => 0)")
