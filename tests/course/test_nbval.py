@@ -79,45 +79,50 @@ def run(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def test_what_a_reader_would_call_broken_fails(tmp_path: Path) -> None:
+def with_charts(*seeds: int) -> Any:
+    """A notebook that draws charts from each seed, with those of seed 1, drawn by this process, stored as its outputs."""
+    import altair as alt
+
+    names: dict[str, Any] = {}
+    renderer = alt.renderers.active
+    try:
+        exec(FRAME.format(1), names)
+        bundles = [charts.render(eval(source, names).to_dict())[0] for source in DRAWN]
+        bundles = [{**bundle, "image/png": b64encode(bundle["image/png"]).decode()} for bundle in bundles]
+    finally:
+        alt.renderers.enable(renderer)
+    cells = []
+    for seed in seeds:
+        cells.append(nbformat.v4.new_code_cell(FRAME.format(seed), execution_count=len(cells) + 1))
+        for source, bundle in zip(DRAWN, bundles, strict=True):
+            cell = nbformat.v4.new_code_cell(source, execution_count=len(cells) + 1, metadata={"tags": ["nbval-check-output"]})
+            cell.outputs = [nbformat.v4.new_output("execute_result", bundle, execution_count=len(cells) + 1)]
+            cells.append(cell)
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What the cells of all notebooks here came to, in one run."""
+    folder = tmp_path_factory.mktemp("notebooks")
     for name, cells in CASES.items():
-        write(tmp_path / f"{name}.ipynb", cells)
-    found = run(tmp_path)
-    assert found.keys() == CASES.keys()
+        write(folder / f"{name}.ipynb", cells)
+    nbformat.write(with_charts(1, 2), folder / "charts.ipynb")
+    return run(folder)
+
+
+def test_what_a_reader_would_call_broken_fails(found: dict[str, list[str]]) -> None:
+    assert found.keys() == {*CASES, "charts"}
     for name, cells in CASES.items():
         for state, (source, _, _, word) in zip(found[name], cells, strict=True):
             assert word in state, (source, state)
             assert state.startswith(word if word in ("passed", "skipped") else "failed"), (source, state)
 
 
-def with_charts(seed: int) -> Any:
-    """A notebook that draws charts from a seed, with the charts of this process stored as its outputs."""
-    import altair as alt
-
-    names: dict[str, Any] = {}
-    renderer = alt.renderers.active
-    try:
-        exec(FRAME.format(seed), names)
-        bundles = [charts.render(eval(source, names).to_dict())[0] for source in DRAWN]
-        bundles = [{**bundle, "image/png": b64encode(bundle["image/png"]).decode()} for bundle in bundles]
-    finally:
-        alt.renderers.enable(renderer)
-    cells = [nbformat.v4.new_code_cell(FRAME.format(seed), execution_count=1)]
-    for place, (source, bundle) in enumerate(zip(DRAWN, bundles, strict=True), 2):
-        cell = nbformat.v4.new_code_cell(source, execution_count=place, metadata={"tags": ["nbval-check-output"]})
-        cell.outputs = [nbformat.v4.new_output("execute_result", bundle, execution_count=place)]
-        cells.append(cell)
-    return nbformat.v4.new_notebook(cells=cells)
-
-
-def test_a_chart_is_compared_by_its_data(tmp_path: Path) -> None:
+def test_a_chart_is_compared_by_its_data(found: dict[str, list[str]]) -> None:
     """The same seed, the same plot: a chart that is stored is compared with that of a new run, in another process. Another seed
     is found out; a chart that no seed goes into is the same."""
-    stored = with_charts(1)
-    nbformat.write(stored, tmp_path / "same.ipynb")
-    stored.cells[0].source = FRAME.format(2)
-    nbformat.write(stored, tmp_path / "other.ipynb")
-    found = run(tmp_path)
-    assert found["same"] == ["passed"] * 4
-    assert [state.split()[0] for state in found["other"]] == ["passed", "failed", "failed", "passed"]
-    assert all("vnd.vegalite" in state for state in found["other"][1:3])
+    same, other = found["charts"][:4], found["charts"][4:]
+    assert same == ["passed"] * 4
+    assert [state.split()[0] for state in other] == ["passed", "failed", "failed", "passed"]
+    assert all("vnd.vegalite" in state for state in other[1:3])

@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from hftlab.feeds.generate.synthetic import write
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSONS = sorted((ROOT / "notebooks").glob("0[0-8]_*.py"))
@@ -57,8 +60,10 @@ print(hftlab.Engine("python").run(hftlab.synthetic(messages=500)).messages)
 
 
 @pytest.mark.slow
-def test_the_bench_measures(without_annexes: Path) -> None:
-    words = ["bench", "--messages", "2000", "--rounds", "3", "--json"]
+def test_the_bench_measures(without_annexes: Path, tmp_path: Path) -> None:
+    day = tmp_path / "day.itch"
+    write(day, "calm", 2_000)
+    words = ["bench", "--feed", str(day), "--rounds", "3", "--json"]
     payload = json.loads(run(without_annexes, "-m", "hftlab.cli.main", *words))
     assert payload["schema"].startswith("hftlab-bench/")
 
@@ -73,14 +78,20 @@ def test_a_command_of_an_annex_is_one_sentence(command: list[str], without_annex
     assert "Traceback" not in printed
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=[path.stem for path in LESSONS])
-def test_a_lesson_imports_what_it_needs(lesson: Path, without_annexes: Path) -> None:
-    """All imports of a lesson, and every name that it takes from the package, without the measurements."""
+@pytest.mark.slow
+def test_a_lesson_imports_what_it_needs(without_annexes: Path) -> None:
+    """All imports of each lesson, and every name that it takes from the package, without the measurements: in one process."""
+    asked = {path.stem: needs(path) for path in LESSONS}
+    assert all("hftlab" in code for code in asked.values())
+    run(without_annexes, "-c", f"for name, code in {asked!r}.items():\n    exec(compile(code, name, 'exec'), {{}})")
+
+
+def needs(lesson: Path) -> str:
+    """The imports of a lesson and the names it takes from the package, as statements."""
     tree = ast.parse("\n".join(line for line in lesson.read_text().splitlines() if not line.lstrip().startswith(("%", "!"))))
     imports = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
     names = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute) and attribute_of_package(node)}
-    assert any("hftlab" in line for line in imports)
-    run(without_annexes, "-c", "\n".join([*imports, *sorted(names)]))
+    return "\n".join([*imports, *sorted(names)])
 
 
 def attribute_of_package(node: ast.Attribute) -> bool:
@@ -93,4 +104,5 @@ def attribute_of_package(node: ast.Attribute) -> bool:
 
 @pytest.mark.slow
 def test_the_first_lesson_runs(without_annexes: Path) -> None:
-    run(without_annexes, str(LESSONS[0]))
+    """The bench on a whole market is in it. It takes as few rounds as can be."""
+    run(without_annexes, "-c", re.sub(r"\bROUNDS = \d+", "ROUNDS = 3", LESSONS[0].read_text()))

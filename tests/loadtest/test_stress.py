@@ -1,11 +1,10 @@
 """Does the whole of it run from the command line, report what is wrong by its exit code, and never that something is slow?"""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,23 +80,17 @@ def test_bad_input_is_one_sentence_at_the_start(words: list[str], error: str, ca
 
 
 def test_ctrl_c_in_a_soak_prints_what_was_measured() -> None:
+    """One that is struck before its first sample has nothing to print: the next is given twice the time."""
     command = [sys.executable, "-m", "hftlab.cli.main", "stress", "soak", "--engine", "python", "--seconds", "300"]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "CI": "1"})
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and child.poll() is None:
-            time.sleep(3)
+    for patience in (2, 4, 8, 16, 32):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(patience)
             child.send_signal(signal.SIGINT)
-            try:
-                out, _ = child.communicate(timeout=20)
-                break
-            except subprocess.TimeoutExpired:
-                continue
-    finally:
-        child.kill()
+            out, _ = child.communicate(timeout=60)
+        if "soak of python" in out:
+            break
     assert child.returncode == 130
-    if "soak of python" not in out:  # struck before the first sample
-        pytest.skip("the machine is too slow to have begun in 3 s")
     assert "interrupted before" in out
 
 
