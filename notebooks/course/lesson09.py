@@ -14,8 +14,8 @@ WINDOW = 64
 #: Limit that an answer with a look-up keeps, and one that searches all waiting messages does not.
 MAX_GROWTH = 8.0
 #: Of a stream sixteen times as long; an answer that copies what is left after every packet needs far more.
-LONGER, MAX_LONGER = 16, 80.0
-_PACKETS = 3_000
+LONGER, MAX_LONGER = 48, 350.0
+_PACKETS = 1_000
 #: Bytes that 40,000 messages which are no longer needed may leave behind.
 _LEFT_BEHIND = 200_000
 
