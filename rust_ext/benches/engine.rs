@@ -1,6 +1,7 @@
-//! Criterion's view of the engine: passes over a generated feed with warm books, in messages per second. `cargo bench`, or one group with
-//! `cargo bench -- order`. Nothing is timed before every variant was found equal to the naive one, and before the naive one was
-//! found slower than the best: a bench that cannot see that sees nothing. What the numbers may be used for: CONTRIBUTING.md.
+//! Criterion's view of the engine: passes over a generated feed with warm books, in messages per second.
+//! `cargo bench --features criterion`, or one group with `-- order` behind it. Nothing is timed before every variant was found equal to
+//! the naive one, and before the naive one was found slower than the best: a bench that cannot see that sees nothing. What the
+//! numbers may be used for: CONTRIBUTING.md.
 
 #[path = "../tests/common/mod.rs"]
 mod common;

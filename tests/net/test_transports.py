@@ -309,8 +309,8 @@ def test_who_may_not_is_told_the_errno() -> None:
 def test_namespaces_are_gone_however_their_process_ends(number: signal.Signals) -> None:
     if why := refused():
         pytest.skip(why)
-    hold = "import time\n"
-    hold += "from hftlab.net.transports.netns import veth\nwith veth() as w:\n print(*w.names, flush=True); time.sleep(60)"
+    hold = "import time\nfrom hftlab.net.transports.netns import veth\nwith veth() as w:\n print(*w.names, flush=True)\n"
+    hold += " for _ in range(600): time.sleep(0.1)"  # one that comes just before a sleep is seen after it
     with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
         assert child.stdout is not None
         paths = [Path("/run/netns", name) for name in child.stdout.readline().split()]
