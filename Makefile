@@ -95,7 +95,6 @@ lint: $(INSTALLED)  ## check style and types: ruff, mypy, rustfmt, clippy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m mypy rust_ext/instructions.py
 ifneq ($(CARGO),)
 	cd rust_ext && cargo fmt --check
 	@# Without Python the crate, and the one test that is not built with it; with Python all the others, and the bench.

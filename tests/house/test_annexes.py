@@ -23,8 +23,7 @@ LESSONS = sorted((ROOT / "notebooks").glob("0[0-8]_*.py"))
 def without_annexes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package in it, less its annexes."""
     folder = tmp_path_factory.mktemp("laboratory")
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "hftlab", folder / "hftlab", ignore=ignore)
+    shutil.copytree(ROOT / "hftlab", folder / "hftlab")
     for name in ("net", "loadtest"):
         shutil.rmtree(folder / "hftlab" / name)
     return folder
