@@ -162,7 +162,7 @@ def test_a_variant_is_named_with_its_engine_and_the_naive_one_is_slower(capsys: 
     best = {"book": "ladder", "orders": "flat", "pool": True, "signal": "incremental", "lookahead": "auto"}
     assert as_engine("rust book=btree").variant == {**best, "book": "btree"}
     assert as_engine("rust lookahead=True").variant == {**best, "lookahead": True}
-    words = ["compare", "rust naive", "rust", "--messages", "20000", "--rounds", "21"]
+    words = ["compare", "rust naive", "rust", "--messages", "20000", "--rounds", "11"]
     assert main(words) == 0
     text = capsys.readouterr().out
     for word in ("ns/message", "p99.9", "b against a", "A/A control"):

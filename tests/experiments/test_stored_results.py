@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import hftlab
 from hftlab.cli.main import main
 from hftlab.errors import HftlabError
+from hftlab.experiments.latency import LatencyReport
 from hftlab.experiments.open_loop import open_loop
 from hftlab.experiments.slowest import SlowestMessages
 from hftlab.measurement.clock import clocks
@@ -21,15 +23,20 @@ from hftlab.presentation.document import Table
 FEED = hftlab.synthetic(messages=600)
 
 
+@cache
+def latency() -> LatencyReport:
+    return hftlab.latency("python", FEED, rounds=3, rate=20_000.0)
+
+
 def slowest() -> SlowestMessages:
-    found = hftlab.latency("python", FEED, rounds=3, rate=20_000.0).slowest
+    found = latency().slowest
     assert found is not None
     return found
 
 
 EXPERIMENTS: dict[str, Callable[[], Any]] = {
     "bench": lambda: hftlab.bench(FEED, rounds=2),
-    "latency": lambda: hftlab.latency("python", FEED, rounds=3, rate=20_000.0),
+    "latency": latency,
     "slowest": slowest,
     "open loop": lambda: open_loop(hftlab.Engine("python"), FEED, 20_000.0, 300),
     "compare": lambda: hftlab.compare("python", "python", FEED, rounds=6),
