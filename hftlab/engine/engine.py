@@ -170,12 +170,15 @@ class Engine:
         start, before = perf_counter_ns(), feed.spent_ns
         session, filled = self.open(settings), None
         stopped: FeedError | Stop | None = None
+        given = 0
         try:
             for step in _drive_bytes(feed, session, self.threads > 1) if feed.wire == "itch" else _drive_events(feed, session):
                 stopped = step
                 if feed.warm_up and session.messages == feed.warm_up:
                     filled = session.counters()
-                _hand_over(session, rows)  # after each block: what was written is still in the caches
+                if session.messages - given >= _HANDED_OVER:
+                    given = session.messages
+                    _hand_over(session, rows)
         except FeedError as error:
             stopped = error
         _hand_over(session, rows)
@@ -191,6 +194,8 @@ class Engine:
 
 #: Bytes that several threads are given at once: about 200,000 messages.
 _LARGE = 1 << 23
+#: Messages whose rows are handed over together: enough for what that costs to be nothing beside them, and some megabytes at most.
+_HANDED_OVER = 1 << 17
 #: Recorded rows by column, as `Run.columns`.
 Columns = dict[str, np.ndarray[Any, Any]]
 
