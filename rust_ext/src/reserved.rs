@@ -14,6 +14,8 @@
 
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Size of a huge page in bytes.
 const HUGE: usize = 1 << 21;
@@ -109,11 +111,11 @@ impl<T: Zeroed> Pages<T> {
     /// Touch the pages of the bytes [from, to).
     fn touch(&mut self, from: usize, to: usize) {
         for at in (from / PAGE * PAGE..to).step_by(PAGE) {
-            // SAFETY: `to` is within the range. Volatile, because writing back what was read is otherwise no work at all.
-            unsafe {
-                let place = self.start.cast::<u8>().add(at);
-                place.write_volatile(place.read_volatile());
-            }
+            // SAFETY: `to` is within the range, and nobody else has it now. An exchange of 0 for 0 changes nothing, but is a write from
+            // the start: a read would be given the page of zeros that all share, and the write behind it would take that away again,
+            // on all cores.
+            let place = unsafe { AtomicU8::from_ptr(self.start.cast::<u8>().add(at).as_ptr()) };
+            _ = place.compare_exchange(0, 0, Relaxed, Relaxed);
         }
     }
 
