@@ -3,7 +3,7 @@
 use crate::book::{DepthRow, Top};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::event::{Event, FAULT_COUNT, Fault};
+use crate::event::{EVENT_BYTES, Event, FAULT_COUNT, Fault};
 use crate::frames::Problem;
 use crate::order::{self, OrderEntry};
 use crate::recording::{Mode, Recorder};
@@ -128,6 +128,15 @@ pub struct Report {
     pub doubted: Option<u64>,
 }
 
+/// One of the messages of a block.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    /// Where it stands: its length prefix, or its record.
+    pub at: u32,
+    /// Messages of the feed from the first of the block to it.
+    pub index: u32,
+}
+
 /// An engine that shall run instead, and the message that says so.
 pub type Instead = (Box<dyn Runner>, u64);
 
@@ -137,6 +146,19 @@ pub trait Runner: Send + Sync {
     fn run_bytes(&mut self, data: &[u8], most: usize) -> (usize, Option<Problem>);
     /// Run event records, 40 bytes each.
     fn run_events(&mut self, data: &[u8]) -> Option<Problem>;
+    /// Run some whole messages of a block, `records` or framed ones; the block's first is message `first` of the feed. `Tally::messages`
+    /// then stands behind the last of them.
+    fn run_at(&mut self, data: &[u8], records: bool, places: &[Place], first: u64) {
+        for place in places {
+            self.tally().messages = first + place.index as u64;
+            let rest = &data[place.at as usize..];
+            if records {
+                self.run_events(&rest[..EVENT_BYTES]);
+            } else {
+                self.run_bytes(rest, 1);
+            }
+        }
+    }
     /// Run one event: the side acted on, 0, or minus the fault.
     fn apply(&mut self, event: &Event) -> i32;
     /// Run one raw message, without a length prefix, whose length has been checked; returns like `apply`.

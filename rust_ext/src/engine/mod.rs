@@ -4,6 +4,7 @@
 use std::marker::PhantomData;
 
 mod ahead;
+mod places;
 mod runner;
 mod stream;
 

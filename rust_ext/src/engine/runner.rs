@@ -10,7 +10,7 @@ use crate::frames::{self, BATCH, Problem, window};
 use crate::itch::{WINDOW, decode, is_known, unknown};
 use crate::order::OrderEntry;
 use crate::recording::Mode;
-use crate::run::{Runner, Tally, stamp};
+use crate::run::{Place, Runner, Tally, stamp};
 use crate::signal::Signal;
 
 /// Bytes of the shortest message that concerns a book, a DELETE, with its length.
@@ -83,6 +83,13 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Runner for Engine<L, I, P, S> {
         }
         self.count_time(start);
         problem
+    }
+
+    fn run_at(&mut self, data: &[u8], records: bool, places: &[Place], first: u64) {
+        if places.len() > BATCH {
+            self.book.ready(AHEAD); // more will follow
+        }
+        if records { self.records_at(data, places, first) } else { self.framed_at(data, places, first) }
     }
 
     fn apply(&mut self, event: &Event) -> i32 {

@@ -87,7 +87,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
 
     /// One message through the stages; with `ROWS` a row of it where the best bid or ask has changed.
     #[inline(always)]
-    fn through<const SIGNALS: bool, const ROWS: bool>(&mut self, window: &[u8; WINDOW]) {
+    pub(super) fn through<const SIGNALS: bool, const ROWS: bool>(&mut self, window: &[u8; WINDOW]) {
         let (letter, instrument, id) = (window[0], field::instrument(window), field::order_id(window));
         self.tally.counts[kind_of_type(letter) as usize] += 1;
         let (store, known) = self.book.parts(instrument);

@@ -27,7 +27,7 @@ use crate::event::Fault;
 use crate::order::OrderEntry;
 use crate::reserved::out_of_memory;
 use crate::run::{FIRST_FAULTS, Instead, Runner, Settings, Tally};
-use deal::{Head, deal};
+use deal::{Head, Owners, deal};
 use labels::Refused;
 use references::References;
 use shard::{Pass, Shard};
@@ -44,8 +44,7 @@ pub struct Shards {
     settings: Settings,
     clock: Clock,
     shards: Vec<Shard>,
-    /// Shard by instrument.
-    owners: Vec<u8>,
+    owners: Box<Owners>,
     /// What the run gave, over all shards.
     tally: Tally,
     /// Risk and encoding.
@@ -65,7 +64,7 @@ impl Shards {
             variant: (variant.book.into(), variant.orders.into(), variant.pool, variant.signal.into()),
             clock: Clock::get(),
             shards: Vec::new(),
-            owners: Vec::new(),
+            owners: deal(&[0; deal::INSTRUMENTS], 1),
             tally: Tally::new(&settings),
             order: OrderEntry::new(settings.order.clone()),
             settings,
@@ -77,10 +76,9 @@ impl Shards {
         Ok(shards)
     }
 
-    fn engine(&self, names: Vec<[u8; 8]>) -> Result<Box<dyn Runner>, Error> {
+    fn engine(&self) -> Result<Box<dyn Runner>, Error> {
         let (book, orders, pool, signal) = &self.variant;
-        let settings = Settings { names, ..self.settings.clone() };
-        dispatch::engine(Variant { book, orders, pool: *pool, signal }, settings)
+        dispatch::engine(Variant { book, orders, pool: *pool, signal }, self.settings.clone())
     }
 
     /// Make the shards anew, by the messages counted.
@@ -88,8 +86,7 @@ impl Shards {
         self.owners = deal(counts, threads as usize);
         self.shards.clear();
         for number in 0..threads {
-            let (engine, seen) = (self.engine(Vec::new())?, References::new(table));
-            self.shards.push(Shard::new(engine, &self.owners, number, &self.settings.names, seen));
+            self.shards.push(Shard::new(self.engine()?, number, References::new(table)));
         }
         Ok(())
     }
@@ -103,7 +100,7 @@ impl Shards {
         let start = self.clock.now();
         let head = Head::of::<W>(data);
         if let Some(message) = head.again {
-            return Ok(Some((self.engine(self.settings.names.clone())?, message)));
+            return Ok(Some((self.engine()?, message)));
         }
         self.open(&head.counts, self.shards.len() as u8, head.table)?;
         self.count_time(start);
@@ -136,14 +133,14 @@ impl Shards {
     /// The same for one piece; returns the bytes and messages used.
     fn piece<W: Wire>(&mut self, data: &[u8], most: usize) -> (usize, usize) {
         let first = self.tally.messages;
-        let mut pass = each(&mut self.shards, data.len() >= SMALL && most > 1, |shard| {
-            shard.run::<W>(data, most, first)
-        });
+        let Shards { shards, owners, .. } = self;
+        let mut pass =
+            each(shards, data.len() >= SMALL && most > 1, |shard| shard.run::<W>(data, owners, most, first));
         self.tally.messages += pass.messages as u64;
         self.gather_faults();
         let Shards { refused, owners, shards, .. } = self;
         let lives = |shard: usize, id| shards[shard].engine.locate(id).is_some();
-        labels::settle::<W>(refused, &data[..pass.at], first, owners, lives);
+        labels::settle::<W>(refused, &data[..pass.at], first, &owners[..], lives);
         if pass.doubt {
             self.doubted.get_or_insert(self.tally.messages);
             self.one_by_one::<W>(data, &mut pass, most);
@@ -161,7 +158,7 @@ impl Shards {
             let owner = self.owners[message.instrument as usize] as usize;
             let index = self.tally.messages;
             let taken = message.is_fresh && self.lives_beside(owner, message.fresh);
-            self.shards[owner].run_one::<W>(data, pass.at, index, taken);
+            self.shards[owner].run_one::<W>(&data[pass.at..pass.at + message.size], index, taken);
             if let Some(fault) = self.shards[owner].fault_at(index) {
                 let event = W::event(data, pass.at);
                 let fault = match fault {
@@ -218,7 +215,6 @@ impl Shards {
         let mut parts: Vec<_> =
             self.shards.iter_mut().map(|shard| &mut shard.engine.tally().recorder).collect();
         rows::merge(recorder, &mut parts);
-        self.shards.iter_mut().for_each(Shard::rows_taken);
     }
 }
 

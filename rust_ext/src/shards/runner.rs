@@ -1,5 +1,6 @@
 //! Shards, asked as one engine is.
 
+use super::shard::Shard;
 use super::wire::{Itch, Records, Wire};
 use super::{PIECE, Shards};
 use crate::book::{DepthRow, Top};
@@ -15,7 +16,7 @@ impl Runner for Shards {
     }
 
     fn set_name(&mut self, instrument: u16, name: [u8; 8]) {
-        self.shards[self.owners[instrument as usize] as usize].set_name(instrument, name);
+        self.shards[self.owners[instrument as usize] as usize].engine.set_name(instrument, name);
     }
 
     fn at_once(&self) -> usize {
@@ -23,7 +24,7 @@ impl Runner for Shards {
     }
 
     fn report(&mut self) -> Option<Report> {
-        let messages = self.shards.iter_mut().map(|shard| shard.engine.tally().messages).collect();
+        let messages = self.shards.iter_mut().map(Shard::messages).collect();
         let cpu_ns = self.shards.iter().map(|shard| shard.cpu_ns).collect();
         Some(Report { messages, cpu_ns, one_by_one: self.one_by_one, doubted: self.doubted })
     }
@@ -77,22 +78,19 @@ impl Runner for Shards {
     }
 
     fn best(&self, instrument: u16) -> Top {
-        self.at(instrument).map_or(Top::default(), |(engine, local)| engine.best(local))
+        self.at(instrument).best(instrument)
     }
 
     fn depth(&self, instrument: u16) -> Vec<DepthRow> {
-        self.at(instrument).map_or(Vec::new(), |(engine, local)| engine.depth(local))
+        self.at(instrument).depth(instrument)
     }
 
     fn queue(&self, instrument: u16, side: u8, price: i64) -> Vec<(u64, u32)> {
-        self.at(instrument).map_or(Vec::new(), |(engine, local)| engine.queue(local, side, price))
+        self.at(instrument).queue(instrument, side, price)
     }
 
     fn locate(&mut self, id: u64) -> Option<(u16, u8, i64, u32)> {
-        self.shards.iter_mut().find_map(|shard| {
-            let (local, side, price, qty) = shard.engine.locate(id)?;
-            Some((shard.global(local), side, price, qty))
-        })
+        self.shards.iter_mut().find_map(|shard| shard.engine.locate(id))
     }
 
     fn memory(&self) -> [usize; 4] {
@@ -104,13 +102,13 @@ impl Runner for Shards {
     }
 
     fn names(&self) -> Vec<(u16, [u8; 8])> {
-        let given = self.settings.names.iter().enumerate().filter(|(_, name)| **name != [0; 8]);
-        let mut names: std::collections::BTreeMap<u16, [u8; 8]> =
-            given.map(|(i, name)| (i as u16, *name)).collect();
-        for shard in &self.shards {
-            names.extend(shard.engine.names().into_iter().map(|(local, name)| (shard.global(local), name)));
-        }
-        names.into_iter().collect()
+        let all = self.shards.iter().enumerate().flat_map(|(number, shard)| {
+            let own = move |(i, _): &(u16, _)| self.owners[*i as usize] as usize == number;
+            shard.engine.names().into_iter().filter(own)
+        });
+        let mut names: Vec<_> = all.collect();
+        names.sort_unstable();
+        names
     }
 }
 
@@ -133,9 +131,8 @@ impl Shards {
         fault.map_or(side as i32, |fault| -(fault as i32))
     }
 
-    /// The engine that has an instrument, and its number there; None before its first message.
-    fn at(&self, instrument: u16) -> Option<(&dyn Runner, u16)> {
-        let shard = &self.shards[self.owners[instrument as usize] as usize];
-        Some((&*shard.engine, shard.local(instrument)?))
+    /// The engine that has an instrument.
+    fn at(&self, instrument: u16) -> &dyn Runner {
+        &*self.shards[self.owners[instrument as usize] as usize].engine
     }
 }

@@ -1,13 +1,9 @@
-//! The two forms in which messages come, as a shard sees them: framed ITCH bytes and event records. Each says where a message ends,
-//! what it names, and how a copy of it is made that names the instrument by another number.
+//! The two forms in which messages come, as a shard sees them: framed ITCH bytes and event records. Each says where a message ends
+//! and what it names.
 
 use crate::event::{EVENT_BYTES, Event, kind};
 use crate::frames::{Next, next, peek, window};
 use crate::itch::{WINDOW, decode, field, is_known, size_and_kind, unknown};
-use crate::run::Runner;
-
-/// Bytes behind the copies that an engine may read and that mean nothing.
-pub const PADDING: usize = 2 * (WINDOW + 2);
 
 /// What tells a message's shard, and whether it brings a reference.
 #[derive(Clone, Copy)]
@@ -26,23 +22,17 @@ pub struct Glance {
 
 /// A form of messages.
 pub trait Wire {
-    /// Bytes copied of a message that `glance` knows, whatever its size: those of the longest of them.
-    const COPIED: usize;
-    /// Bytes of the longest message.
-    const LONGEST: usize;
+    /// Whether these are records.
+    const RECORDS: bool;
 
-    /// The message at an offset, if it is a whole one of a known type, and `COPIED` bytes are there.
+    /// The message at an offset, if it is a whole one of a known type, and not among the last of the block.
     fn glance(data: &[u8], at: usize) -> Option<Glance>;
     /// The same for any whole message.
     fn look(data: &[u8], at: usize) -> Option<Glance>;
     /// The message at an offset that `look` knows, as an event.
     fn event(data: &[u8], at: usize) -> Event;
-    /// Have a copy name another instrument.
-    fn rename(copy: &mut [u8], instrument: u16);
     /// Take the quantity from the copy of a message that brings an order: no book takes it then.
     fn empty(copy: &mut [u8]);
-    /// Run the first `messages` of some copies.
-    fn run(engine: &mut dyn Runner, copies: &[u8], messages: usize);
 }
 
 /// ITCH messages, each behind its length.
@@ -65,8 +55,7 @@ impl Itch {
 }
 
 impl Wire for Itch {
-    const COPIED: usize = 56;
-    const LONGEST: usize = 2 + crate::itch::LONGEST_UNKNOWN;
+    const RECORDS: bool = false;
 
     #[inline(always)]
     fn glance(data: &[u8], at: usize) -> Option<Glance> {
@@ -75,6 +64,7 @@ impl Wire for Itch {
         (size == known_size).then(|| Self::glance_at(window, size, kind))
     }
 
+    #[cold]
     fn look(data: &[u8], at: usize) -> Option<Glance> {
         let Next::Frame(frame) = next(data, at) else { return None };
         let mut spare = [0; WINDOW];
@@ -92,18 +82,9 @@ impl Wire for Itch {
         if is_known(window[0]) { decode(window) } else { unknown(window, size) }
     }
 
-    #[inline(always)]
-    fn rename(copy: &mut [u8], instrument: u16) {
-        copy[3..5].copy_from_slice(&instrument.to_be_bytes());
-    }
-
     fn empty(copy: &mut [u8]) {
         let qty_at = if copy[2] == b'U' { 29 } else { 22 };
         copy[qty_at..qty_at + 4].fill(0);
-    }
-
-    fn run(engine: &mut dyn Runner, copies: &[u8], messages: usize) {
-        engine.run_bytes(copies, messages);
     }
 }
 
@@ -111,8 +92,7 @@ impl Wire for Itch {
 pub struct Records;
 
 impl Wire for Records {
-    const COPIED: usize = EVENT_BYTES;
-    const LONGEST: usize = EVENT_BYTES;
+    const RECORDS: bool = true;
 
     #[inline(always)]
     fn glance(data: &[u8], at: usize) -> Option<Glance> {
@@ -135,16 +115,7 @@ impl Wire for Records {
         data[at..].first_chunk().map_or_else(Event::default, Event::from_bytes)
     }
 
-    #[inline(always)]
-    fn rename(copy: &mut [u8], instrument: u16) {
-        copy[36..38].copy_from_slice(&instrument.to_le_bytes());
-    }
-
     fn empty(copy: &mut [u8]) {
         copy[32..36].fill(0);
-    }
-
-    fn run(engine: &mut dyn Runner, copies: &[u8], messages: usize) {
-        engine.run_events(&copies[..messages * EVENT_BYTES]);
     }
 }
