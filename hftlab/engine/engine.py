@@ -204,15 +204,23 @@ Stop = tuple[Problem, int]
 
 
 def _large(blocks: Iterator[Block]) -> Iterator[Block]:
-    """The same bytes in blocks of some size, so that a thread's start is nothing beside its work."""
+    """The same bytes in blocks of some size, so that a thread's start is nothing beside its work.
+
+    raises : FeedError where the source breaks off, after what was good before it
+    """
     parts: list[Block] = []
     size = 0
-    for block in blocks:
-        parts.append(block)
-        size += len(block)
-        if size >= _LARGE:
-            yield block if len(parts) == 1 else b"".join(parts)
-            parts, size = [], 0
+    try:
+        for block in blocks:
+            parts.append(block)
+            size += len(block)
+            if size >= _LARGE:
+                yield block if len(parts) == 1 else b"".join(parts)
+                parts, size = [], 0
+    except FeedError:
+        if parts:
+            yield b"".join(parts)
+        raise
     if parts:
         yield b"".join(parts)
 

@@ -1,5 +1,6 @@
 """Does a run on several threads give the same bits as on one, and say where it ran on one?"""
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,12 +109,15 @@ def test_real_files(name: str, data_dir: Path) -> None:
     assert everything(engine.run(feed)) == everything(engine.replace(threads=2).run(feed))
 
 
-def test_a_feed_that_breaks_off_and_a_strict_run_end_in_the_same_way() -> None:
+def test_a_feed_that_breaks_off_and_a_strict_run_end_in_the_same_way(tmp_path: Path) -> None:
     whole = b"".join(bytes(block) for block in hftlab.synthetic("market", 9_000).blocks())
-    for feed, error in ((ItchFeed(whole[:-5]), FeedError), (ItchFeed(whole + b"\0\0\0\0"), FeedError)):
+    packed = tmp_path / "day.itch.gz"
+    packed.write_bytes(gzip.compress(whole, 1)[:-999])
+    feeds = (ItchFeed(whole[:-5]), ItchFeed(whole + b"\0\0\0\0"), ItchFeed(packed))
+    for feed in feeds:
         ends = []
         for threads in (1, 2):
-            with pytest.raises(error) as caught:
+            with pytest.raises(FeedError) as caught:
                 hftlab.Engine("rust", threads=threads).run(feed)
             ends.append((str(caught.value), everything(caught.value.run)))
         assert ends[0] == ends[1]
