@@ -101,6 +101,9 @@ fn compare(data: &[u8], extent: &Extent) -> Result<(), Box<dyn Error>> {
     for (n, message) in messages(data).take(COMPARED).enumerate() {
         at += engine.run_bytes(&data[at..data.len() - PADDING], 1).0;
         let i = message.instrument();
+        if i == 0 {
+            continue; // nobody's: the bare book keeps there what has no tick
+        }
         // SAFETY: the extent is that of the feed.
         let found = unsafe {
             bare.apply(message);

@@ -131,7 +131,7 @@ pub fn ask<'a, T: Glimpse + 'a, L: Levels, I: Index, P: Pool>(
             prefetch(&known.top);
         }
         if let Some(state) = states.get(instrument) {
-            state.prefetch();
+            prefetch(state);
         }
         let sort = message.sort();
         come.offer(message, sort & 1);

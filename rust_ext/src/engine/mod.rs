@@ -21,7 +21,7 @@ use crate::order::OrderEntry;
 use crate::recording::Mode;
 use crate::reserved::reserve;
 use crate::run::{Lookahead, Settings, Tally, Until, stamp};
-use crate::signal::{Change, NO_VALUES, Signal, State};
+use crate::signal::{Change, NO_VALUES, Signal, State, values};
 
 /// Instruments from which on what a message needs is no longer in cache when it comes, and is asked for ahead.
 const SCATTERED: usize = 64;
@@ -77,7 +77,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
 
         if until >= Until::Book {
             let (store, known) = self.book.parts(instrument);
-            let (best, qty) = (known.best, known.top.qty);
+            let best = known.best;
             let outcome = store.apply(known, event);
             if stages {
                 t2 = self.clock.now();
@@ -92,13 +92,13 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
                     applied = touched.side as i32;
                     if until >= Until::Signal {
                         let executed = if event.kind == kind::EXECUTE { event.qty } else { 0 };
-                        let change = Change { touched, executed, best, qty };
+                        let change = Change { touched, executed, top: before, best };
                         let state = state(&mut self.signals, instrument);
-                        S::update(&self.settings.signal, state, known, &store.levels, &change);
+                        let values = S::update(&self.settings.signal, state, known, &store.levels, &change);
                         if stages {
                             t3 = self.clock.now();
                         }
-                        let (top, score) = (&known.top, state.values[8]);
+                        let (top, score) = (&known.top, values[8]);
                         if until >= Until::Order && instrument > 0 && self.order.acts(instrument, top, score)
                         {
                             self.order.attempt(index, event.ts_ns, instrument, top, score, &known.name);
@@ -126,9 +126,9 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
                 rows.push(index, event.ts_ns, 0, &Top::default(), &NO_VALUES);
             }
         } else if self.settings.record == Mode::All || top != *before {
-            let values =
-                self.signals.get(event.instrument as usize).map_or(&NO_VALUES, |state| &state.values);
-            rows.push(index, event.ts_ns, event.instrument, &top, values);
+            let state = self.signals.get(event.instrument as usize);
+            let values = state.map_or(NO_VALUES, |state| values(&self.settings.signal, state, &top));
+            rows.push(index, event.ts_ns, event.instrument, &top, &values);
         }
     }
 

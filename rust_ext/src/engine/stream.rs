@@ -125,13 +125,13 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
             }
             return;
         }
-        let change = Change { touched, executed, best, qty: before.qty };
+        let change = Change { touched, executed, top: before, best };
         let state = state(&mut self.signals, instrument);
-        S::update(&self.settings.signal, state, known, &store.levels, &change);
+        let values = S::update(&self.settings.signal, state, known, &store.levels, &change);
         if has_row {
-            self.tally.recorder.push(index, field::ts_ns(window), instrument, top, &state.values);
+            self.tally.recorder.push(index, field::ts_ns(window), instrument, top, &values);
         }
-        let score = state.values[8];
+        let score = values[8];
         if self.settings.until == Until::Order && instrument > 0 && self.order.acts(instrument, top, score) {
             let ts_ns = field::ts_ns(window);
             self.order.attempt(index, ts_ns, instrument, top, score, &known.name);

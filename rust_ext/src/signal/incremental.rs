@@ -4,7 +4,7 @@
 
 use std::hint::select_unpredictable;
 
-use super::{Change, Config, Depth, Signal, State, advance, depth, order_flow_imbalance};
+use super::{Change, Config, Signal, State, Values, advance, order_flow_imbalance};
 use crate::book::apply::{Instrument, Shape, Touched};
 use crate::book::levels::{LevelTable, Levels, NIL};
 use crate::event::{ASK, BOTH};
@@ -21,30 +21,22 @@ impl Signal for Incremental {
         known: &Instrument<L>,
         levels: &LevelTable,
         change: &Change,
-    ) {
+    ) -> Values {
         let touched = &change.touched;
         let i = (touched.side & ASK) as usize / 2;
-        let depth = &mut state.depths[i];
-        let within = touched.best_key <= depth.end;
+        let within = touched.best_key <= state.end[i];
         if within & (touched.shape != Shape::Same) {
-            reshape(depth, &known.sides[i], levels, config.levels, touched);
+            state.reshape(i, &known.sides[i], levels, config.levels, touched);
         } else {
-            depth.gain(select_unpredictable(within, touched.gained, 0));
+            state.gain(i, select_unpredictable(within, touched.gained, 0));
         }
         let mut e = order_flow_imbalance(known, change, i);
         if touched.side == BOTH {
             // A CLEAR: nothing is left on the other side, either.
-            state.depths = Default::default();
+            state.resum(1 - i, &known.sides[1 - i], levels, config.levels);
             e += order_flow_imbalance(known, change, 1 - i);
         }
-        advance(config, state, &known.top, change, e);
-    }
-}
-
-impl Depth {
-    #[inline(always)]
-    fn gain(&mut self, shares: i64) {
-        self.sum = self.sum.wrapping_add_signed(shares);
+        advance(config, state, &known.top, change, e)
     }
 }
 
@@ -57,34 +49,63 @@ fn last_key<L: Levels>(side: &L, levels: &LevelTable) -> i64 {
     }
 }
 
-/// One of the best n levels came or went, or more than one changed.
-#[inline(always)]
-fn reshape<L: Levels>(to: &mut Depth, side: &L, levels: &LevelTable, n: usize, touched: &Touched) {
-    match touched.shape {
-        Shape::Came if to.count < n => {
-            to.gain(touched.gained);
-            to.count += 1;
-            if to.count == n {
-                to.end = last_key(side, levels);
+impl State {
+    /// One of the best n levels came or went, or more than one changed. Whether one came or went makes no branch: it is random to a
+    /// predictor.
+    #[inline(always)]
+    fn reshape<L: Levels>(&mut self, i: usize, side: &L, levels: &LevelTable, n: usize, touched: &Touched) {
+        let (came, went) = (touched.shape == Shape::Came, touched.shape == Shape::Went);
+        let count = self.count[i].wrapping_add(came as u8).wrapping_sub(went as u8);
+        let full = self.count[i] as usize == n;
+        if (came | went) & !full & (count as usize != n) {
+            self.count[i] = count;
+            self.gain(i, touched.gained);
+        } else if (came | went) & full
+            && let Some((end, crossing)) = side.shifted(self.end[i], came, levels)
+        {
+            self.end[i] = end;
+            self.gain(i, touched.gained + select_unpredictable(came, -(crossing as i64), crossing as i64));
+        } else {
+            self.reshape_slowly(i, side, levels, n, touched);
+        }
+    }
+
+    /// The same, where levels run out or stand where it takes a search.
+    #[inline(never)]
+    fn reshape_slowly<L: Levels>(
+        &mut self,
+        i: usize,
+        side: &L,
+        levels: &LevelTable,
+        n: usize,
+        touched: &Touched,
+    ) {
+        let full = self.count[i] as usize == n;
+        match touched.shape {
+            Shape::Came if !full => {
+                self.gain(i, touched.gained);
+                self.count[i] += 1;
+                if self.count[i] as usize == n {
+                    self.end[i] = last_key(side, levels);
+                }
             }
-        }
-        Shape::Came => {
-            let out = levels.get(side.get(to.end, levels)).qty;
-            to.gain(touched.gained - out as i64);
-            to.end = side.before(to.end, levels).key;
-        }
-        Shape::Went => {
-            to.gain(touched.gained);
-            if to.count == n {
-                let next = side.behind(to.end, levels);
+            Shape::Came => {
+                let out = levels.get(side.get(self.end[i], levels)).qty;
+                self.gain(i, touched.gained - out as i64);
+                self.end[i] = side.before(self.end[i], levels).key;
+            }
+            Shape::Went if full => {
+                let next = side.behind(self.end[i], levels);
                 let none = next.count == 0;
-                to.sum += next.qty;
-                to.count -= none as usize;
-                to.end = if none { i64::MAX } else { next.key };
-            } else {
-                to.count -= 1;
+                self.gain(i, touched.gained + next.qty as i64);
+                self.count[i] -= none as u8;
+                self.end[i] = if none { i64::MAX } else { next.key };
             }
+            Shape::Went => {
+                self.gain(i, touched.gained);
+                self.count[i] -= 1;
+            }
+            _ => self.resum(i, side, levels, n),
         }
-        _ => *to = depth(side, levels, n),
     }
 }

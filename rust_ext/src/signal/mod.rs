@@ -13,7 +13,6 @@ use crate::book::apply::Instrument;
 use crate::book::levels::{LevelTable, Levels};
 use crate::book::{Top, Touched};
 use crate::event::BID;
-use crate::reserved::prefetch;
 
 /// The nine, in the order in which they are kept.
 pub const NAMES: [&str; 9] =
@@ -37,45 +36,27 @@ pub struct Config {
     pub levels: usize,
 }
 
-/// What lives from event to event, per instrument: two cache lines.
-#[derive(Clone, Debug)]
+/// What lives from event to event, per instrument: one cache line. All else follows from it and the touch, see `values`.
+#[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 pub struct State {
-    /// The latest nine.
-    pub values: Values,
-    /// The best levels, bid and ask.
-    depths: [Depth; 2],
-}
-
-/// The best levels of one side, at most `Config::levels` of them.
-#[derive(Clone, Copy, Debug)]
-struct Depth {
-    /// Their shares.
-    sum: u64,
-    /// Key of the last one; i64::MAX while the side has fewer.
-    end: i64,
+    ofi: f64,
+    flow: f64,
+    volatility: f64,
+    /// Shares of the best levels, bids and asks, at most `Config::levels` a side.
+    sum: [u64; 2],
+    /// Key of the last one of them; i64::MAX while the side has fewer.
+    end: [i64; 2],
     /// How many.
-    count: usize,
+    count: [u8; 2],
 }
 
-impl Default for Depth {
-    fn default() -> Self {
-        Depth { sum: 0, end: i64::MAX, count: 0 }
-    }
-}
+const _: () =
+    assert!(size_of::<State>() == 64, "the signals of an instrument have outgrown their cache line");
 
 impl Default for State {
     fn default() -> Self {
-        State { values: NO_VALUES, depths: Default::default() }
-    }
-}
-
-impl State {
-    /// Ask for both lines.
-    #[inline(always)]
-    pub fn prefetch(&self) {
-        prefetch(&self.values);
-        prefetch(&self.depths[1]);
+        State { ofi: 0.0, flow: 0.0, volatility: 0.0, sum: [0; 2], end: [i64::MAX; 2], count: [0; 2] }
     }
 }
 
@@ -85,37 +66,45 @@ pub struct Change {
     pub touched: Touched,
     /// Shares that an EXECUTE took, 0 for every other kind.
     pub executed: u32,
-    /// Keys of the best levels before it, i64::MAX for an empty side.
+    /// The touch before it.
+    pub top: Top,
+    /// Its keys, i64::MAX for an empty side.
     pub best: [i64; 2],
-    /// Shares of these levels, 0 for an empty side.
-    pub qty: [u64; 2],
 }
 
 /// How the signals are kept up to date.
 pub trait Signal: Default + Send + Sync {
-    /// Advance the signals of one instrument by one applied event; `known` is its book after it.
+    /// Advance the signals of one instrument by one applied event; `known` is its book after it. Returns what they are then.
     fn update<L: Levels>(
         config: &Config,
         state: &mut State,
         known: &Instrument<L>,
         levels: &LevelTable,
         change: &Change,
-    );
+    ) -> Values;
 }
 
-/// The best n levels of a side.
-#[inline(always)]
-fn depth<L: Levels>(side: &L, levels: &LevelTable, n: usize) -> Depth {
-    let mut depth = Depth::default();
-    side.walk(levels, |level| {
-        depth.sum += level.qty;
-        depth.count += 1;
-        if depth.count == n {
-            depth.end = level.key;
-        }
-        depth.count < n
-    });
-    depth
+impl State {
+    /// Sum the best n levels of a side anew.
+    #[inline(always)]
+    fn resum<L: Levels>(&mut self, i: usize, side: &L, levels: &LevelTable, n: usize) {
+        let (mut sum, mut end, mut count) = (0, i64::MAX, 0);
+        side.walk(levels, |level| {
+            sum += level.qty;
+            count += 1;
+            if count == n {
+                end = level.key;
+            }
+            count < n
+        });
+        (self.sum[i], self.end[i], self.count[i]) = (sum, end, count as u8);
+    }
+
+    /// The best levels of a side have more shares, or less.
+    #[inline(always)]
+    fn gain(&mut self, i: usize, shares: i64) {
+        self.sum[i] = self.sum[i].wrapping_add_signed(shares);
+    }
 }
 
 /// Shares by which buying pressure at the touch grew: Cont, Kukanov and Stoikov (2014). In keys both sides have one formula, but for the
@@ -124,7 +113,7 @@ fn depth<L: Levels>(side: &L, levels: &LevelTable, n: usize) -> Depth {
 #[inline(always)]
 fn order_flow_imbalance<L>(known: &Instrument<L>, change: &Change, i: usize) -> i64 {
     let (key, qty) = (known.best[i], known.top.qty[i] as i64);
-    let (key_before, qty_before) = (change.best[i], change.qty[i] as i64);
+    let (key_before, qty_before) = (change.best[i], change.top.qty[i] as i64);
     let came = select_unpredictable(key <= key_before, qty, 0);
     let left = select_unpredictable(key >= key_before, qty_before, 0);
     if i == 0 { came - left } else { left - came }
@@ -139,11 +128,18 @@ fn difference(a: i64, b: i64) -> f64 {
     }
 }
 
+/// Middle of a touch; NaN where a side is empty.
+#[inline(always)]
+fn mid(touch: &Top) -> f64 {
+    let [bid, ask] = touch.price.map(|price| price as f64);
+    if (touch.qty[0] == 0) | (touch.qty[1] == 0) { f64::NAN } else { (bid + ask) / 2.0 }
+}
+
 /// mid, spread, microprice and imbalance of a touch; NaN where a side is empty.
 #[inline(always)]
 fn touch_values(touch: &Top) -> [f64; 4] {
     let [bid_qty, ask_qty] = touch.qty.map(|qty| qty as i64);
-    if bid_qty == 0 || ask_qty == 0 {
+    if (bid_qty == 0) | (ask_qty == 0) {
         return [f64::NAN; 4];
     }
     let [bid, ask] = touch.price.map(|price| price as f64);
@@ -154,8 +150,8 @@ fn touch_values(touch: &Top) -> [f64; 4] {
 
 /// Imbalance of the sums of the best levels; NaN if both are empty.
 #[inline(always)]
-fn depth_imbalance(depths: &[Depth; 2]) -> f64 {
-    let [bids, asks] = depths.each_ref().map(|depth| depth.sum as i64);
+fn depth_imbalance(sums: [u64; 2]) -> f64 {
+    let [bids, asks] = sums.map(|sum| sum as i64);
     if bids + asks > 0 { (bids - asks) as f64 / (bids + asks) as f64 } else { f64::NAN }
 }
 
@@ -170,23 +166,34 @@ fn standing(config: &Config, [mid, spread, microprice, imbalance]: [f64; 4], dep
     }
 }
 
-/// Advance the state by one event: what the book decides anew from touch and sums, what has a memory by `e` and the shares traded.
+/// The nine signals of an instrument by its state and its touch.
 #[inline(always)]
-fn advance(config: &Config, state: &mut State, top: &Top, change: &Change, e: i64) {
-    let [mid_before, _, _, _, _, ofi, flow, volatility, _] = state.values;
-    let touch = touch_values(top);
+pub fn values(config: &Config, state: &State, top: &Top) -> Values {
+    nine(config, state, touch_values(top))
+}
+
+/// The same, where what the touch alone decides is known.
+#[inline(always)]
+fn nine(config: &Config, state: &State, touch: [f64; 4]) -> Values {
     let [mid, spread, microprice, imbalance] = touch;
-    let depth_imbalance = depth_imbalance(&state.depths);
+    let depth_imbalance = depth_imbalance(state.sum);
     let standing = standing(config, touch, depth_imbalance);
-    let decay = config.decay;
-    let ofi = ofi * decay + e as f64;
-    // An execution of a resting bid is a sale.
-    let traded = if change.touched.side == BID { -(change.executed as i64) } else { change.executed as i64 };
-    let flow = flow * decay + traded as f64;
-    let d = mid - mid_before;
-    let volatility = if d.is_nan() { volatility } else { volatility * decay + ((1.0 - decay) * d) * d };
-    let [_, _, _, w3, w4] = config.weights;
+    let (State { ofi, flow, volatility, .. }, [_, _, _, w3, w4]) = (*state, config.weights);
     let score = standing + (w3 * ofi) / (ofi.abs() + config.k) + (w4 * flow) / (flow.abs() + config.k);
     let score = if standing.is_nan() { 0.0 } else { score };
-    state.values = [mid, spread, microprice, imbalance, depth_imbalance, ofi, flow, volatility, score];
+    [mid, spread, microprice, imbalance, depth_imbalance, ofi, flow, volatility, score]
+}
+
+/// Advance what has a memory by one event, `e` its order-flow imbalance; the sums are those after it.
+#[inline(always)]
+fn advance(config: &Config, state: &mut State, top: &Top, change: &Change, e: i64) -> Values {
+    let (decay, touch) = (config.decay, touch_values(top));
+    state.ofi = state.ofi * decay + e as f64;
+    // An execution of a resting bid is a sale.
+    let traded = if change.touched.side == BID { -(change.executed as i64) } else { change.executed as i64 };
+    state.flow = state.flow * decay + traded as f64;
+    let d = touch[0] - mid(&change.top);
+    let volatility = state.volatility;
+    state.volatility = if d.is_nan() { volatility } else { volatility * decay + ((1.0 - decay) * d) * d };
+    nine(config, state, touch)
 }

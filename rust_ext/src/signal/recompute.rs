@@ -1,6 +1,6 @@
 //! `recompute`: everything anew after every event, the best levels of both sides walked each time.
 
-use super::{Change, Config, Signal, State, advance, depth, order_flow_imbalance};
+use super::{Change, Config, Signal, State, Values, advance, order_flow_imbalance};
 use crate::book::apply::Instrument;
 use crate::book::levels::{LevelTable, Levels};
 
@@ -15,9 +15,11 @@ impl Signal for Recompute {
         known: &Instrument<L>,
         levels: &LevelTable,
         change: &Change,
-    ) {
-        state.depths = known.sides.each_ref().map(|side| depth(side, levels, config.levels));
+    ) -> Values {
+        for (i, side) in known.sides.iter().enumerate() {
+            state.resum(i, side, levels, config.levels);
+        }
         let e = order_flow_imbalance(known, change, 0) + order_flow_imbalance(known, change, 1);
-        advance(config, state, &known.top, change, e);
+        advance(config, state, &known.top, change, e)
     }
 }

@@ -16,6 +16,8 @@
 
 mod outside;
 
+use std::hint::select_unpredictable;
+
 use self::outside::Outside;
 use super::window::{SLOTS, Window};
 use super::{BLOCK, Level, LevelTable, Levels, NIL, walk_before, walk_behind};
@@ -135,6 +137,14 @@ impl Levels for Ladder {
             Some(None) if self.far == 0 => Level::default(),
             _ => walk_behind(self, key, table),
         }
+    }
+
+    #[inline(always)]
+    fn shifted(&self, end: i64, came: bool, table: &LevelTable) -> Option<(i64, u64)> {
+        let at = self.window.tick_of(end).filter(|_| self.odd == 0)?;
+        let next = self.window.beside(at, came)?;
+        let crosses = table.get(self.level_of(self.window.slot(select_unpredictable(came, at, next)), table));
+        Some((self.window.key(next), crosses.qty))
     }
 
     fn clear(&mut self, table: &mut LevelTable) {

@@ -68,6 +68,12 @@ pub trait Levels: Default + Send + Sync {
         walk_behind(self, key, table)
     }
 
+    /// Where a level came before the one at `end`, that one and the key before it; where one went, the level behind `end` and its key: the
+    /// new end of as many levels, and the shares of the one that crosses it. None where `before` and `behind` must say.
+    fn shifted(&self, _end: i64, _came: bool, _table: &LevelTable) -> Option<(i64, u64)> {
+        None
+    }
+
     /// Drop all levels; what stands in their slots counts no longer.
     fn clear(&mut self, table: &mut LevelTable);
 

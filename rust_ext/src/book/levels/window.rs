@@ -1,5 +1,7 @@
 //! The arithmetic of a ladder's window: which tick a key is on, which slot belongs to a tick, which ticks have a level.
 
+use std::hint::select_unpredictable;
+
 use super::BLOCK;
 
 /// Ticks in the window.
@@ -101,6 +103,16 @@ impl Window {
     pub fn behind(&self, n: u32) -> Option<u32> {
         let ticks = self.ticks() & (u128::MAX << n << 1);
         (ticks != 0).then(|| ticks.trailing_zeros())
+    }
+
+    /// The nearest tick before the n-th that has a level, or the nearest behind it. Without a branch: which one is random to a predictor.
+    #[inline(always)]
+    pub fn beside(&self, n: u32, before: bool) -> Option<u32> {
+        let (ticks, at) = (self.ticks(), 1u128 << n);
+        let (lower, upper) = (ticks & (at - 1), ticks & !(at | (at - 1)));
+        let near =
+            select_unpredictable(before, 127u32.wrapping_sub(lower.leading_zeros()), upper.trailing_zeros());
+        (near < BLOCK).then_some(near)
     }
 
     /// The tick of a slot has a level.
