@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # How long an example takes says something about the machine, not about the code.
 settings.register_profile("hftlab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hftlab")
+
+# A script's job in the background ignores Ctrl-C, and so would each process that a test starts in order to interrupt it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
