@@ -140,14 +140,14 @@ class Window:
     def start(self, path: str = "/") -> None:
         """Open the landing page as `make lab` does, by the address of the server; or `path`, with nothing else open."""
         self.page.goto(f"{self.lab.url}{path}{'?' if path == '/' else '?reset&'}token={self.lab.token}")
-        self.panel.locator(".jp-Cell").first.wait_for(timeout=60_000)
+        self.panel.locator(".jp-Cell").first.wait_for(timeout=120_000)
         self.idle()
 
     def open(self, name: str) -> None:
         """Open a notebook by a double click in the file browser, and wait for its kernel."""
         self.page.locator(".jp-DirListing-item", has_text=name).first.dblclick()
-        self.page.locator(f".lm-TabBar-tab.jp-mod-current .lm-TabBar-tabLabel:text-is('{name}')").wait_for(timeout=30_000)
-        self.panel.locator(".jp-Cell").first.wait_for(timeout=30_000)
+        self.page.locator(f".lm-TabBar-tab.jp-mod-current .lm-TabBar-tabLabel:text-is('{name}')").wait_for(timeout=120_000)
+        self.panel.locator(".jp-Cell").first.wait_for(timeout=120_000)
 
     def idle(self, seconds: float = 60) -> None:
         """Wait until the kernel of the active notebook is idle. Before it has started, a menu would ask which one to use."""
@@ -178,7 +178,7 @@ class Window:
     def save(self) -> None:
         """Save the active notebook by its key."""
         self.page.keyboard.press("Control+s")
-        self.page.locator(".lm-TabBar-tab.jp-mod-current:not(.jp-mod-dirty)").wait_for(timeout=30_000)
+        self.page.locator(".lm-TabBar-tab.jp-mod-current:not(.jp-mod-dirty)").wait_for(timeout=120_000)
 
     def dialogs(self) -> list[str]:
         """Text of every dialog that is open."""

@@ -74,7 +74,7 @@ def test_the_landing_page_is_readable_without_running_it(window: Window) -> None
     assert "Quickstart" in window.state()["links"]
     assert window.dialogs() == []
     window.panel.get_by_role("link", name="Quickstart", exact=True).click()
-    window.page.locator(".lm-TabBar-tab.jp-mod-current", has_text="00_quickstart.ipynb").wait_for(timeout=30_000)
+    window.page.locator(".lm-TabBar-tab.jp-mod-current", has_text="00_quickstart.ipynb").wait_for(timeout=120_000)
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, marks=pytest.mark.rust, id=path.stem[:5]) for path in RUN])
@@ -185,7 +185,7 @@ def test_checks_and_progress_are_shown(chrome: Any, tmp_path: Path) -> None:
         found.start()
         found.menu("Run", "Run All Cells")
         bar = found.panel.locator(".jp-OutputArea-output", has_text=re.compile(r"rounds: +\d+%.*/25 "))
-        bar.wait_for(timeout=60_000)
+        bar.wait_for(timeout=120_000)
         found.page.wait_for_timeout(500)
         found.picture("checks_and_progress")
         found.wait_for_all(120)
