@@ -211,7 +211,7 @@ parts = {row["stage"]: row["per_message"] for row in counted["best"].rows if row
 if total:
     claim("instructions, naive / best", total["naive"] / total["best"], above=1.5)
     claim("instructions of the best, signal / book", parts["signal"] / parts["book"], above=1)
-    claim("order / signal", parts["order"] / parts["signal"], below=0.2)
+    claim("order / signal", parts["order"] / parts["signal"], below=0.33)
 
 # %% [markdown]
 # The signals are float arithmetic in a fixed order, which the contract demands to the last bit: a sum must not be re-associated
@@ -267,6 +267,9 @@ if rustc():
     reveal("turns that are remembered", guess_remembered, remembered(turns))
     claim("a branch guessed wrong / one guessed right", (turns["y"][0] + wrong_ns) / turns["y"][0], above=2)
     print(f"a wrong guess: {wrong_ns:.1f} ns; the whole path: {limit.ns[WHOLE]:.1f} ns")
+    mispredicted = [row["per_message"] for row in counted["best"].rows if row["event"] == "conditional branches mispredicted"]
+    if mispredicted:
+        print(f"a simulated processor guesses wrong {sum(mispredicted):.2f} times a message on this feed")
 else:
     print("not measured: rustc is not installed")
 
@@ -275,9 +278,9 @@ axes = {"x": "random turns until they repeat", "y": "ns", "log_x": True}
 charts.line_chart(turns, "One branch", "in a loop of its own", **axes) if rustc() else None
 
 # %% [markdown]
-# One wrong guess per message is a good part of what the engine takes. And a market gives it every reason to guess wrong: whether
+# A wrong guess per message is a good part of what the engine takes. And a market gives it every reason to guess wrong: whether
 # the next message is an add or a delete, whether its level exists, whether the touch moves. So the engine computes both sides
-# and selects where it can (lesson 08), and `hftlab profile --tool instructions` counts the wrong guesses of a simulated
+# and selects where it can (lesson 08), and the profile by instructions counts the wrong guesses of a simulated
 # processor, stage by stage. Two neighbours are missing here: a second thread on the same core (SMT; `hftlab doctor` says whether
 # there is one), and memory at another socket (NUMA). Neither can be shown on a machine that does not have it.
 #

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from time import perf_counter_ns
+from time import perf_counter_ns, process_time_ns
 from typing import Any
 
 from course.exercise import Step, exercise
@@ -63,7 +63,8 @@ def chunked(answer: Replay) -> Iterator[Step]:
         yield Step.claim(
             "fewer crossings", crossed <= allowed, f"{sent} in {crossed:,} crossings, it must be at most {allowed:,}"
         )
-    ours, theirs = (min(_ns(replay, framed) for _ in range(5)) for replay in (answer, _each))
+    rounds = [(_ns(answer, framed), _ns(_each, framed)) for _ in range(9)]
+    ours, theirs = (min(times) for times in zip(*rounds, strict=True))
     message = f"{theirs / ours:.1f} times as fast as a push per message; it must be at least {FASTER:.0f}"
     yield Step.claim("faster", theirs >= FASTER * ours, message)
 
@@ -80,12 +81,12 @@ def _one_by_one(framed: list[bytes]) -> dict[str, Any]:
 
 
 def _ns(replay: Replay, framed: list[bytes]) -> int:
-    """One replay of all messages into a fresh session."""
+    """One replay of all messages into a fresh session, ns of the processor: waiting for a core is not the answer's."""
     session = Engine("rust", until="book").open()
     with gc_paused():
-        start = perf_counter_ns()
+        start = process_time_ns()
         replay(session, iter(framed))
-        return perf_counter_ns() - start
+        return process_time_ns() - start
 
 
 #: (call_ns, message_ns, share, messages per second) -> messages per chunk, what the first waits, ns
