@@ -356,7 +356,6 @@ before_after = hftlab.compare("rust naive", "rust", feed, rounds=PAIRED)
 control = hftlab.compare("rust", "rust", feed, rounds=PAIRED)
 print("naive -> best:", before_after.verdict)
 print("best -> best: ", control.verdict)
-before_after.plot()
 
 # %% tags=["nbval-ignore-output"]
 claim("naive / best", before_after.metrics[0].paired, above=1.1)
