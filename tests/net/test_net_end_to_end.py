@@ -219,7 +219,10 @@ class Witness:
 def test_a_trader_that_was_paused_sends_nothing_on_what_waited_for_it(
     started: Callable[..., Process], tmp_path: Path, backend: str, max_age_ms: int
 ) -> None:
-    """The trader alone is stopped for a second and goes on; without a limit on age, the same pause does send such orders."""
+    """The trader alone is stopped for a second and goes on; without a limit on age, the same pause does send such orders.
+
+    When an order came, the exchange says: the trader may be stopped between sending one and writing so.
+    """
     _, at = exchange(started, tmp_path)
     witness = Witness(at["line_a"])
     try:
@@ -233,7 +236,9 @@ def test_a_trader_that_was_paused_sends_nothing_on_what_waited_for_it(
     finally:
         witness.close()
     sent = [line for line in read_log(tmp_path / "journal") if line["event"] == "order" and line["state"] == "sent"]
-    ages = [line["at_ns"] - witness.came[line["index"] + 1] for line in sent]
+    audit = [line for line in read_log(tmp_path / "audit") if line["event"] == "in"]
+    entered = {line["message"]["user_ref"]: line["at_ns"] for line in audit if line["message"]["type"] == "EnterOrder"}
+    ages = [entered[line["ref"]] - witness.came[line["index"] + 1] for line in sent]
     assert len(sent) == summary["sent"] > 0
     assert summary["messages"] == MESSAGES
     if max_age_ms == 250:
