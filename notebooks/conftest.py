@@ -32,7 +32,7 @@ TIMES = Path(__file__).parent / "course" / "run_times.csv"
 #: Seconds that each lesson took when it was executed last, by its name.
 RUN_TIMES = dict(csv.reader(TIMES.read_text().splitlines())) if TIMES.exists() else {}
 #: Where a lesson says how many rounds it takes, and how many messages the slow tools count.
-EFFORT = re.compile(r"^((?:ROUNDS|ROUNDS_WIRE|PAIRED|COUNTED) = )(\d+)", re.MULTILINE)
+EFFORT = re.compile(r"^((?:ROUNDS|ROUNDS_WIRE|PAIRED|COUNTED) = )([\d_]+)", re.MULTILINE)
 
 
 def pytest_collection_modifyitems(items):
