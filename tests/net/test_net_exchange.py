@@ -382,6 +382,10 @@ def test_lines_that_are_lost_are_marked_where_they_are_missing_and_the_session_i
     assert lines[6]["lines"] == 3
     with pytest.raises(ConfigError, match="session 'DAY1' cannot be taken up again: 3 lines of it were lost"):
         SessionState.read(path)
+    later = AuditLog(path, "DAY2")
+    later.line(10, "published", next=7)
+    later.close()
+    assert SessionState.read(path).published == 7, "what an earlier session lost is not missed by this one"
 
 
 @pytest.mark.parametrize("whence", ["memory", "log"])

@@ -158,13 +158,15 @@ def copied(account: str, raw: bytes) -> bytes:
 @dataclass
 class SessionState:
     """streams : sequenced messages by account; published : the next number of the feed; ended : whether it has ended in order;
-    copies : those of all accounts in the order in which they were sent, as the drop copy has them."""
+    copies : those of all accounts in the order in which they were sent, as the drop copy has them
+    lost   : lines that the log lacks"""
 
     session: str
     streams: dict[str, list[bytes]] = field(default_factory=dict)
     published: int = 1
     ended: bool = False
     copies: list[bytes] = field(default_factory=list)
+    lost: int = 0
 
     @classmethod
     def read(cls, path: str | os.PathLike[str] | bytes) -> SessionState:
@@ -181,7 +183,7 @@ class SessionState:
             if state is None or state.session != name:
                 state = cls(name)
             if line.get("event") == "lost":
-                raise ConfigError(f"{what}: session {name!r} cannot be taken up again: {line['lines']} lines of it were lost")
+                state.lost += int(line["lines"])
             if line.get("event") == "phase":
                 state.ended = state.ended or line.get("phase") == "closing"
             if line.get("event") == "published":
@@ -195,6 +197,8 @@ class SessionState:
                 state.copies.append(copied(line["account"], stream[-1]))
         if state is None:
             raise ConfigError(f"{what}: there is no session in it")
+        if state.lost:
+            raise ConfigError(f"{what}: session {state.session!r} cannot be taken up again: {state.lost} lines of it were lost")
         if state.ended:
             raise ConfigError(f"{what}: session {state.session!r} has ended; it cannot be taken up again")
         return state
