@@ -8,14 +8,23 @@ refuses to put charts with a configuration beside each other.
 from __future__ import annotations
 
 import math
+import sys
 import textwrap
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-import altair
 import polars as pl
 
 from hftlab.errors import HftlabError
+
+# Altair imports jsonschema, which parses a grammar of international addresses where rfc3987_syntax is installed, as JupyterLab
+# has it: a second in every process, for a check that no chart asks for.
+if sys.modules.setdefault("rfc3987_syntax", None) is None:  # type: ignore[arg-type]
+    import altair
+
+    del sys.modules["rfc3987_syntax"]
+else:
+    import altair
 
 #: Altair without its types: a chart is built step by step from parts of many kinds.
 alt: Any = altair
