@@ -62,7 +62,7 @@ def status(options: Options) -> Action:
 
     The exit code is 1 where something wants attention, or where the process neither runs nor has ended in order.
     """
-    from hftlab.net.status import Status
+    from hftlab.net.exchange.process import Status
 
     options.add("path", metavar="FILE", help="what --status of the exchange or the trader names")
     options.json()

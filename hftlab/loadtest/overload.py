@@ -11,8 +11,7 @@ At the end the engine must be where it would be without the overload: the same c
 
 from __future__ import annotations
 
-import heapq
-from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter_ns
@@ -28,9 +27,10 @@ from hftlab.loadtest.schedule import Times, check_above_0, check_at_least, phase
 from hftlab.loadtest.target import differences, end_state, resolve_targets
 from hftlab.measurement.machine import fingerprint
 from hftlab.measurement.paired import gc_paused
+from hftlab.net.exchange.publisher import RetransmitBuffer, RetransmitServer
 from hftlab.presentation.document import Table, rows_table
-from hftlab.protocols.arbiter import Arbiter, Delivery
-from hftlab.protocols.moldudp64 import HEADER, Request, decode, end, pack, split
+from hftlab.protocols.arbiter import Arbiter, Delivery, Recovery
+from hftlab.protocols.moldudp64 import end, frame, pack, split
 
 CALM = 0.3  # load before and after, share of what the path does
 SESSION = b"STRESS0001"
@@ -191,28 +191,29 @@ def overload_test(
     return OverloadReport("calm", length_ms, fingerprint(), tuple(results))
 
 
-def flat_out(engine: Engine, datagrams: list[bytes]) -> float:
+def flat_out(engine: Engine, day: CalmDay) -> float:
     """Datagrams/s when all are due at once and none is dropped: of three times the best, since it is to be exceeded."""
     took = []
     for _ in range(3):
-        path = IngressPath(engine, Retransmitter(datagrams), len(datagrams) + 1, 1_000_000)
+        path = IngressPath(engine, day, len(day.datagrams) + 1, 1_000_000)
         start = perf_counter_ns()
-        path.drive(np.zeros(len(datagrams), np.int64))
+        path.drive(np.zeros(len(day.datagrams), np.int64))
         took.append(perf_counter_ns() - start)
-    return len(datagrams) * 1e9 / min(took)
+    return len(day.datagrams) * 1e9 / min(took)
 
 
 def _overload(label: str, engine: Engine, bounds: tuple[int, int], factor: float, length_ms: float, seed: int) -> OverloadResult:
-    capacity = flat_out(engine, calm_datagrams(3_000, seed)[0])
+    capacity = flat_out(engine, CalmDay(3_000, seed))
     calm, high = CALM * capacity, factor * capacity
     count = int(high * length_ms / 1e3)
     # What is left over, dropped or waiting, comes again once the load is calm.
     behind = int(calm * length_ms / 1e3 * factor) + _TAIL
-    datagrams, messages = calm_datagrams(12 * (_LEAD + count + behind), seed)
-    due = phases_at((_LEAD, calm), (count, high), (len(datagrams) - _LEAD - count, calm))[: len(datagrams)]
-    run = IngressPath(engine, Retransmitter(datagrams), *bounds)
+    day = CalmDay(12 * (_LEAD + count + behind), seed)
+    n = len(day.datagrams)
+    due = phases_at((_LEAD, calm), (count, high), (n - _LEAD - count, calm))[:n]
+    run = IngressPath(engine, day, *bounds)
     run.drive(due)
-    orders, suppressed, differs = run.compare(messages)
+    orders, suppressed, differs = run.compare()
     ring, last = run.ingress, len(due) - 1
     places = np.unique(np.linspace(0, len(run.timeline) - 1, min(_POINTS, len(run.timeline))).astype(int)).tolist()
     return OverloadResult(
@@ -220,8 +221,8 @@ def _overload(label: str, engine: Engine, bounds: tuple[int, int], factor: float
         factor=factor,
         capacity=capacity,
         overload_ms=(int(due[min(_LEAD, last)]) / 1e6, int(due[min(_LEAD + count, last)]) / 1e6),
-        datagrams=len(datagrams),
-        messages=run.total,
+        datagrams=n,
+        messages=day.messages,
         orders=orders,
         suppressed=suppressed,
         missing=run.missing,
@@ -236,24 +237,16 @@ def _overload(label: str, engine: Engine, bounds: tuple[int, int], factor: float
     )
 
 
-def calm_datagrams(messages: int, seed: int) -> tuple[list[bytes], bytes]:
-    """A calm feed as the datagrams of one session, and its bytes."""
-    data = b"".join(map(bytes, synthetic("calm", messages, seed).blocks()))
-    return list(pack(SESSION, 1, split(data), _DATAGRAM_BYTES)), data
+class CalmDay:
+    """A calm feed as the datagrams of one session. data : its bytes; buffer : its messages, which may be asked for again"""
 
-
-class Retransmitter:
-    """The store behind the retransmission port: it answers with the datagrams as they were sent."""
-
-    def __init__(self, datagrams: list[bytes]) -> None:
-        self.datagrams = datagrams
-        self.firsts = [HEADER.unpack_from(datagram)[1] for datagram in datagrams]
-        self.next = decode(datagrams[-1]).next
-
-    def answer(self, request: Request) -> list[bytes]:
-        """The datagrams that hold what is asked for, as far as there are such."""
-        first = max(bisect_right(self.firsts, request.sequence) - 1, 0)
-        return self.datagrams[first : bisect_left(self.firsts, request.sequence + request.count)]
+    def __init__(self, messages: int, seed: int) -> None:
+        self.data = b"".join(map(bytes, synthetic("calm", messages, seed).blocks()))
+        pieces = split(self.data)
+        self.datagrams = list(pack(SESSION, 1, pieces, _DATAGRAM_BYTES))
+        self.messages, self.buffer = len(pieces), RetransmitBuffer()
+        for piece in pieces:
+            self.buffer.append(frame(piece))
 
 
 class IngressPath:
@@ -264,36 +257,31 @@ class IngressPath:
     held          : [from, until) message numbers (from 0) that were applied while no order might leave
     """
 
-    def __init__(
-        self, engine: Engine, retransmitter: Retransmitter, ring: int, late_ns: int, give_up_ns: int = _GIVE_UP_NS
-    ) -> None:
-        self.engine, self.retransmitter, self.give_up_ns = engine, retransmitter, give_up_ns
+    def __init__(self, engine: Engine, day: CalmDay, ring: int, late_ns: int, give_up_ns: int = _GIVE_UP_NS) -> None:
+        self.engine, self.day, self.give_up_ns = engine, day, give_up_ns
         self.session = engine.open(engine.settings(record="none"))
-        self.ingress, self.arbiter = Ingress(ring, max(8 << 20, ring * 2 * _DATAGRAM_BYTES), late_ns=late_ns), Arbiter(SESSION)
-        self.answers: list[tuple[int, int, bytes]] = []  # when it comes, in which order, the datagram
-        self.requested = 0
+        self.ingress = Ingress(ring, max(8 << 20, ring * 2 * _DATAGRAM_BYTES), late_ns=late_ns)
+        self.arbiter = Arbiter(SESSION, max_requests=1)  # `recovery` asks, and gives nothing up
+        self.recovery = Recovery(self.arbiter, self.arbiter.gap_timeout_ns, self.arbiter.request_interval_ns)
+        self.server = RetransmitServer(day.buffer, SESSION, rate=1e9, burst=1_000_000_000)
+        self.answers: deque[tuple[int, bytes]] = deque()  # when it comes, and the datagram
         self.timeline: list[tuple[int, int, str]] = []
         self.held: list[tuple[int, int]] = []
 
-    def compare(self, messages: bytes) -> tuple[int, int, tuple[str, ...]]:
+    def compare(self) -> tuple[int, int, tuple[str, ...]]:
         """Orders, those that might not leave, and what ended otherwise than without overload."""
         straight = self.engine.open(self.engine.settings(record="none"))
-        straight.push(messages)
+        straight.push(self.day.data)
         wanted = end_state(straight, sorted(straight.names()))
         index = np.asarray(wanted["orders"]["index"])
         suppressed = sum(int(np.count_nonzero((index >= low) & (index < high))) for low, high in self.held)
         return len(index), suppressed, differences(end_state(self.session, wanted["depth"]), wanted)
 
     @property
-    def total(self) -> int:
-        """Messages of the session."""
-        return self.retransmitter.next - 1
-
-    @property
     def missing(self) -> int:
         """Messages that never reached the engine."""
         messages: Any = self.session.messages
-        return self.total - int(messages)
+        return self.day.messages - int(messages)
 
     @property
     def stale(self) -> bool:
@@ -302,9 +290,9 @@ class IngressPath:
 
     def drive(self, due: Times) -> None:
         """Offer each datagram when it is due; return when the session has ended, or nothing more will come."""
-        datagrams, times, ingress = self.retransmitter.datagrams, due.tolist(), self.ingress
+        datagrams, times, ingress = self.day.datagrams, due.tolist(), self.ingress
         sent, end_due, last = 0, 0, times[-1]
-        session_end = end(SESSION, self.retransmitter.next)
+        session_end = end(SESSION, self.day.messages + 1)
         begin, clock = perf_counter_ns(), perf_counter_ns
         while not self.arbiter.finished:
             now = clock() - begin
@@ -326,12 +314,11 @@ class IngressPath:
 
     def _answers(self, now: int) -> Iterator[bytes]:
         """Requests go out, and the answers that have come by now; they bypass the ring."""
-        for request in self.arbiter.due(now):
-            for datagram in self.retransmitter.answer(request):
-                self.requested += 1
-                heapq.heappush(self.answers, (now + ROUND_TRIP_NS, self.requested, datagram))
+        for request in self.recovery.due(now):
+            if datagram := self.server.answer(request.encode(), now):
+                self.answers.append((now + ROUND_TRIP_NS, datagram))
         while self.answers and self.answers[0][0] <= now:
-            yield heapq.heappop(self.answers)[2]
+            yield self.answers.popleft()[1]
 
     def _apply(self, delivery: Delivery, now: int) -> None:
         if not delivery.count:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999,
 STATISTICS = ("min", "max", "mean", *PERCENTILES)
 #: A percentile above p50 with fewer samples beyond it is not given.
 MIN_TAIL_SAMPLES = 100
+_BATCH = 1024  # of `Times`: so many wait to be counted at once
 
 Samples = np.ndarray[Any, Any]
 #: n, and min, max, mean, p50 to p99.99 in ns; None where the sample is too small.
@@ -195,3 +197,38 @@ def stamped(ns: float | None, step_ns: float, unit_ns: float = 1.0, digits: int 
     if ns < least:
         return f"< {least / unit_ns:,.{digits}f}"
     return f"{(whole_steps(ns, step_ns) or ns) / unit_ns:,.{digits}f}"
+
+
+class Times:
+    """Nanoseconds by name, counted as they come: kept in a list until there are enough for a histogram to count at once.
+
+    add(*ns)    : one of each name, in their order
+    times[name] : the distribution of one of them
+    """
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self._pending: list[tuple[int, ...]] = []
+
+    def add(self, *ns: int) -> None:
+        self._pending.append(ns)
+        if len(self._pending) >= _BATCH:
+            self._count()
+
+    def __getitem__(self, name: str) -> Distribution:
+        self._count()
+        return Distribution(name, self._histograms[name])
+
+    def summary(self) -> dict[str, Summary]:
+        """n, min, max, mean and percentiles by name, ns; percentiles None where there are too few."""
+        return {name: self[name].summary() for name in self._names}
+
+    @cached_property
+    def _histograms(self) -> dict[str, Histogram]:
+        return {name: Histogram() for name in self._names}
+
+    def _count(self) -> None:
+        if self._pending:
+            for histogram, ns in zip(self._histograms.values(), np.array(self._pending, np.int64).T, strict=True):
+                histogram.record(ns)
+            self._pending.clear()

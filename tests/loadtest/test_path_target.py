@@ -115,13 +115,6 @@ def test_what_is_given_up_voids_what_comes_after_it() -> None:
     assert not run.kept_up
 
 
-def test_a_dead_trader_hangs_nobody() -> None:
-    start = time.monotonic()
-    with pytest.raises(HftlabError, match=r"shm: .* any more; [0-9,]+ of [0-9,]+ orders came"):
-        drive("shm", 400, 5_000, Faults(dies_after=100))
-    assert time.monotonic() - start < 20
-
-
 def test_one_wrong_byte_and_there_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
     real = path_target.run_in_rust
 

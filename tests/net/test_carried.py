@@ -14,8 +14,8 @@ from hftlab.net.exchange.audit import AuditLog, message_to_dict
 from hftlab.net.exchange.matching import Matcher
 from hftlab.net.exchange.sessions import OrderSessions
 from hftlab.net.exchange.settings import ExchangeSettings
-from hftlab.net.trader.carried import read_past, records
 from hftlab.net.trader.gates import Breakers, HoldReason
+from hftlab.net.trader.journal import read_past, records
 from hftlab.net.trader.order_records import OrderState
 from hftlab.net.trader.settings import MS_NS, TraderSettings
 from hftlab.protocols import ouch, soupbintcp

@@ -15,15 +15,13 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from venue.process import Process
+from venue.process import FREE, Process
 from venue.waiting import LIMIT_S, wait_until
 
 import hftlab
 from hftlab.cli.main import main
 from hftlab.net.endpoints import LOOPBACK, Address, System
 from hftlab.net.exchange.audit import message_to_dict, read_log
-from hftlab.net.exchange.server import Exchange
-from hftlab.net.exchange.settings import ExchangeSettings
 from hftlab.net.trader.journal import replay_journal
 from hftlab.protocols.moldudp64 import END, HEADER
 from hftlab.protocols.ouch import decode_inbound
@@ -37,10 +35,9 @@ PASSWORD = "S3CRETPASS"
 
 def exchange(start: Callable[..., Process], folder: Path, *words: str, wait: int = 1) -> tuple[Process, dict[str, Any]]:
     """An exchange on free ports that waits for us."""
-    groups = ["--line-a", "239.255.71.1:0", "--line-b", "239.255.71.2:0", "--requests", "127.0.0.1:0", "--orders", "127.0.0.1:0"]
     feed = ["--regime", "burst", "--messages", str(MESSAGES), "--seed", str(SEED), "--pace", "2000/s", "--wait", str(wait)]
     end = ["--heartbeat-after-end", "1.5", "--repeat-end", "0.3", "--heartbeat", "0.1", "--audit", str(folder / "audit")]
-    made = start("exchange", *groups, *feed, *end, *words, HFTLAB_ACCOUNTS=f"TRADER:{PASSWORD}")
+    made = start("exchange", *FREE, *feed, *end, *words, HFTLAB_ACCOUNTS=f"TRADER:{PASSWORD}")
     return made, made.event("listening")
 
 
@@ -144,47 +141,6 @@ def test_a_wrong_password_is_one_sentence_that_does_not_repeat_it(started: Calla
     missing = started("trader", "--orders", at["orders"])
     how = "name a file with --accounts FILE, or set HFTLAB_PASSWORD or HFTLAB_ACCOUNTS"
     assert missing.end() == (2, f"hftlab: error: there is no password for 'TRADER': {how}\n")
-
-
-class SlowClock:
-    """The machine's monotonic ns; `slow` times slower from when it is set."""
-
-    def __init__(self) -> None:
-        self.slow, self._ns, self._real = 1, 0, time.monotonic_ns()
-
-    def __call__(self) -> int:
-        real = time.monotonic_ns()
-        self._ns, self._real = self._ns + (real - self._real) // self.slow, real
-        return self._ns
-
-
-@pytest.mark.rust
-def test_who_comes_late_asks_for_what_was_before_and_then_trades(started: Callable[..., Process], tmp_path: Path) -> None:
-    feed = hftlab.synthetic("burst", MESSAGES, seed=SEED)
-    clock, journal = SlowClock(), tmp_path / "journal"
-    settings = ExchangeSettings.on_free_ports(pace="2000/s", heartbeat_after_end_s=1.0, end_repeat_s=0.5, heartbeat_s=0.1)
-    made = Exchange(feed, {"TRADER": PASSWORD}, settings, system=System(clock))
-    at, end = made.start(), time.monotonic() + LIMIT_S
-    try:
-        while made.publisher.next <= MESSAGES // 2:
-            made.poll()
-        clock.slow = 20  # till the trader has caught up, so that there is something left to trade on
-        ours = trader(started, tmp_path, at, "--engine", "rust")
-        ours.event("listening")
-        while '"event":"trading"' not in (journal.read_text() if journal.exists() else ""):
-            made.poll()
-            assert time.monotonic() < end
-        clock.slow = 1
-        while made.poll():
-            assert time.monotonic() < end
-        mine = ours.event("summary")
-    finally:
-        made.crash()
-    assert (mine["messages"], mine["lost"]) == (MESSAGES, 0)
-    assert mine["recovered"] >= MESSAGES // 2
-    assert mine["sent"] == made.matcher.counts["entered"] > 0
-    again = replay_journal(tmp_path / "journal", feed, "rust", **EAGER)
-    assert len(again.sent) == mine["sent"]
 
 
 class Witness:

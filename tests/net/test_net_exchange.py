@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 from venue.client import Client, enter_order, packet
 from venue.feeds import SMALL, framed
-from venue.process import Process
+from venue.process import FREE, Process
 from venue.venue import ACCOUNTS, Venue
 from venue.waiting import Clock, wait_until
 
 from hftlab.errors import ConfigError, UnknownName
 from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
-from hftlab.net import Exchange, ExchangeSettings, Trader, TraderSettings
+from hftlab.net import Exchange, ExchangeSettings, Trader
 from hftlab.net.exchange.audit import AuditLog, SessionState, read_log
 from hftlab.net.exchange.process import exposed
 from hftlab.net.exchange.server import Phase
@@ -212,11 +212,7 @@ def test_passwords_that_others_may_see_are_pointed_out(tmp_path: Path) -> None:
 
 def test_a_second_trader_of_an_account_takes_it_over_and_the_first_one_ends(venue: Venue) -> None:
     venue.open()
-    place = venue.exchange.addresses
-    ours = TraderSettings(
-        (place["line_a"], place["line_b"]), place["orders"], place["requests"], username="ME", password=ACCOUNTS["ME"]
-    )
-    traders = [Trader(ours, "python") for _ in range(2)]
+    traders = [Trader(venue.trader(), "python") for _ in range(2)]
     try:
         for trader in traders:
             trader.start()
@@ -460,9 +456,8 @@ def test_accounts_come_from_a_file_or_the_environment(tmp_path: Path) -> None:
 def test_the_process_from_its_first_line_to_its_last(started: Callable[..., Process], tmp_path: Path, number: int) -> None:
     feed, audit = tmp_path / "small.itch", tmp_path / "audit.jsonl"
     feed.write_bytes(SMALL)
-    free = ["--line-a", "239.255.71.1:0", "--line-b", "239.255.71.2:0", "--requests", "127.0.0.1:0", "--orders", "127.0.0.1:0"]
     words = ["--wait", "1", "--pace", "max", "--heartbeat-after-end", "600", "--loss", "0.1,0.2", "--audit", str(audit)]
-    exchange = started("exchange", str(feed), *free, *words, HFTLAB_ACCOUNTS="ME:SECRET")
+    exchange = started("exchange", str(feed), *FREE, *words, HFTLAB_ACCOUNTS="ME:SECRET")
     listening = exchange.event("listening")
     assert all(listening[name].startswith("127.0.0.1:") for name in ("requests", "orders"))
     client = Client(listening["orders"])

@@ -13,8 +13,7 @@ from hftlab.feeds.feed import EventFeed
 from hftlab.feeds.generate.synthetic import generate
 from hftlab.feeds.itch import ItchFeed
 from hftlab.net import ExchangeSettings
-from hftlab.net.exchange.publisher import Publisher
-from hftlab.net.exchange.retransmission import RetransmitBuffer, RetransmitServer
+from hftlab.net.exchange.publisher import Publisher, RetransmitBuffer, RetransmitServer
 from hftlab.protocols import moldudp64
 from hftlab.protocols.channel import Bucket, Impairment, LossyChannel, Pace, Schedule
 from hftlab.protocols.itch_messages import build

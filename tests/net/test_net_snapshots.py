@@ -12,7 +12,7 @@ from venue.venue import ACCOUNTS, Venue
 
 from hftlab.engine.live import LiveSession
 from hftlab.feeds.itch import ItchFeed
-from hftlab.net import Trader, TraderSettings
+from hftlab.net import Trader
 from hftlab.net.exchange.server import Phase
 from hftlab.net.trader.journal import replay_journal
 from hftlab.protocols.moldudp64 import frame
@@ -26,12 +26,7 @@ LATE = 4_000  # messages that are published before the trader comes
 def test_who_comes_late_begins_with_a_snapshot_and_trades(venue: Venue, tmp_path: Path, backend: str) -> None:
     exchange = venue.open(FEED, pace="20000/s", snapshots="127.0.0.1:0")
     venue.until(lambda: exchange.publisher.next > LATE)
-    place = exchange.addresses
-    ours = TraderSettings(
-        (place["line_a"], place["line_b"]), place["orders"], place["requests"], snapshots=place["snapshots"],
-        username="ME", password=ACCOUNTS["ME"], journal=str(tmp_path / "journal"), max_age_ms=60_000.0,
-    )  # fmt: skip
-    trader = Trader(ours, backend, **EAGER)
+    trader = Trader(venue.trader(journal=str(tmp_path / "journal"), max_age_ms=60_000.0), backend, **EAGER)
     trader.start()
     try:
         venue.until(lambda: trader.poll(0) and trader.feed.arbiter.expected == MESSAGES + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
@@ -16,9 +17,8 @@ from hftlab.cli.main import main
 from hftlab.errors import ConfigError, OutputError
 from hftlab.net.capture import PcapWriter, capture_lines, frame, replay_capture
 from hftlab.net.endpoints import LOOPBACK, Address, System
-from hftlab.net.exchange.process import StatusFile
-from hftlab.net.status import Status
-from hftlab.net.trader.lines import LineStatistics
+from hftlab.net.exchange.process import Status, StatusFile
+from hftlab.net.trader.feed import LineStatistics
 from hftlab.protocols import moldudp64
 
 SESSION = b"CAPTURED01"
@@ -42,7 +42,17 @@ class Captured:
         self.thread = Thread(target=lambda: self.counts.update(capture_lines(str(path), self.lines, going=going)))
         self.thread.start()
         looked.wait()
-        time.sleep(0.2)  # the kernel begins to stamp a little after it is asked to, if it did not stamp for anybody before
+        self._stamped()
+
+    def _stamped(self) -> None:
+        """The kernel begins to stamp a little after it is asked to, if it did not stamp for anybody before: until it does."""
+        probe = self.system.listener(Address(LOOPBACK, 0), LOOPBACK)
+        with probe:
+            stamp = None
+            while stamp is None:
+                self.out.sendto(b"", probe.getsockname())
+                with suppress(BlockingIOError):
+                    stamp = self.system.receive(probe)[2]
 
     def close(self) -> None:
         self.stopped.set()

@@ -139,23 +139,6 @@ def test_after_a_message_nobody_can_read_the_session_is_requested_from_its_first
     assert again.sent == [order.encode() for order in exchange.orders]
 
 
-def test_a_server_that_was_away_is_asked_until_it_answers(exchange: FakeExchange, run: Run) -> None:
-    """Many times what an answer may take: nothing is given up, it is asked less often, and no session begins anew."""
-    duo = run(requests=True, request_interval_ms=2.0)
-    duo.trade(DAY[:500])
-    first, end = duo.trader.live, time.monotonic() + 0.5
-    exchange.publish(DAY[510:520], 511)
-    duo.until(lambda: time.monotonic() > end)
-    assert duo.trader.held is HoldReason.FEED_GAP
-    assert {(asked.sequence, asked.count) for asked in exchange.requests} == {(501, 10)}
-    assert 5 <= len(exchange.requests) < 40, "every 2 ms it would be 250 times"
-    exchange.kept = DAY
-    duo.until(lambda: duo.trader.feed.arbiter.expected == 521)
-    duo.trade(DAY[520:], 521)
-    assert duo.trader.live is first
-    assert books(first) == books(whole(DAY))
-
-
 @pytest.mark.parametrize("backend", ENGINES)
 def test_a_new_engine_knows_what_is_held_before_it_may_trade(exchange: FakeExchange, run: Run, backend: str) -> None:
     """Time stands still after the restart, so no timer can have restored the positions when the gates open."""
@@ -207,23 +190,6 @@ def test_a_silent_feed_is_not_traded_on(exchange: FakeExchange, run: Run) -> Non
     duo.until(lambda: duo.trader.held is HoldReason.FEED_SILENT)
     exchange.send(moldudp64.heartbeat(FEED_SESSION, 101))
     duo.until(lambda: not duo.trader.held)
-
-
-def test_what_has_waited_too_long_is_run_and_not_traded_on(exchange: FakeExchange, run: Run) -> None:
-    """A datagram an hour old by its stamp; the next one that is fresh opens the gates, and is not traded on itself."""
-    duo = run(max_age_ms=50.0)
-    before = duo.trade(DAY[:500])
-    trader, receive, age = duo.trader, duo.trader.system.receive, [3_600_000_000_000]
-    trader.system.wall_clock = lambda: trader.clock() + 10**18
-    trader.system.receive = lambda opened: (*receive(opened)[:2], trader.clock() + 10**18 - age[0])  # type: ignore[method-assign]
-    duo.feed(DAY[500:1_000], 501)
-    assert trader.held is HoldReason.FEED_LATE
-    age[0] = 0
-    duo.feed(DAY[1_000:1_001], 1_001)
-    assert (trader.held, len(exchange.orders)) == (None, before)
-    assert books(trader.live) == books(whole(DAY[:1_001]))
-    assert duo.trade(DAY[1_001:], 1_002) > before
-    assert trader.summary()["feed"]["late"] >= 500 // 40
 
 
 def test_the_stamp_is_the_card_s_where_its_clock_is_the_system_s() -> None:
@@ -371,29 +337,6 @@ def test_the_end_of_the_order_session_closes_what_was_open(exchange: FakeExchang
     assert not duo.trader.orders.open
 
 
-def test_a_session_that_is_heard_again_from_its_first_message_counts_nothing_twice(exchange: FakeExchange, run: Run) -> None:
-    exchange.executes = filled
-    duo = run()
-    duo.trade(DAY[:1_000])
-    held = duo.trader.summary()["positions"]
-    assert held
-    exchange.raw(soupbintcp.packet(b"Z"))  # it ended, and yet a login without a session gets the same one again
-    duo.until(lambda: len(exchange.logins) == 2 and duo.trader.gateway.ready)
-    assert duo.trader.summary()["positions"] == held == named(duo.trader.live)
-
-
-def test_reports_that_the_exchange_leaves_out_stop_trading(exchange: FakeExchange, run: Run) -> None:
-    duo = run()
-    before = duo.trade(DAY[:1_000])
-    exchange.reset()
-    exchange.say(*filled(exchange.orders[0]))  # while nobody listens, and nobody will ever hear of it
-    exchange.skips = 2
-    duo.until(lambda: len(exchange.logins) == 2 and duo.trader.gateway.ready)
-    duo.feed(DAY[1_000:], 1_001)
-    assert duo.trader.held is HoldReason.MISSED_REPORTS
-    assert len(exchange.orders) == before
-
-
 def test_a_trader_that_comes_back_knows_what_it_holds_and_where_numbers_go_on(exchange: FakeExchange, run: Run) -> None:
     exchange.executes = lambda order: filled(order) if order.user_ref % 3 else accepted(order)
     first = run()
@@ -411,6 +354,23 @@ def test_a_trader_that_comes_back_knows_what_it_holds_and_where_numbers_go_on(ex
     second.feed(DAY[60:], 61)
     second.until(lambda: exchange.orders[-1].user_ref > highest)
     assert second.trader.summary()["received"].get("unexpected", 0) == 0
+
+
+def test_an_old_name_does_not_make_another_session_the_one_in_the_journal(
+    exchange: FakeExchange, run: Run, tmp_path: Path
+) -> None:
+    """It lacks what was executed: the trader would start flat, and does not trade; once it is repeated, it does."""
+    exchange.executes = filled
+    first = run(journal=str(tmp_path / "journal"))
+    before = first.trade(DAY[:1_000])
+    first.trader.gateway.close(0)
+    stream, exchange.stream = exchange.stream, []
+    second = run(journal=str(tmp_path / "journal"))
+    second.feed(DAY[:500])
+    assert (second.trader.held, len(exchange.orders)) == (HoldReason.MISSED_REPORTS, before)
+    assert second.trader.attention()["missing_reports"] == before
+    exchange.say(*(ouch.decode_outbound(raw) for raw in stream))
+    second.until(lambda: not second.trader.held)
 
 
 @pytest.mark.parametrize("behind", [b"\0\0", b"\0\1?", b"\0\1Z", b"\0\1A", b"\0\2J"])
@@ -603,17 +563,6 @@ def test_no_order_leaves_on_what_is_halted_or_against_the_word_of_risk(engine: s
 
 
 # The end, and settings ----------------------------------------------------------------------------------------------------
-
-
-def test_it_does_not_end_before_it_knows_what_became_of_its_orders(exchange: FakeExchange, run: Run) -> None:
-    duo = run()
-    duo.trade(DAY[:1_000])
-    exchange.reset()
-    for order in exchange.orders:
-        exchange.say(*filled(order))  # while nobody listens
-    exchange.send(moldudp64.end(FEED_SESSION, 1_001))
-    duo.until(lambda: not duo.turn())
-    assert {order.state for order in duo.trader.orders.by_ref.values()} == {OrderState.EXECUTED}
 
 
 def test_it_ends_though_messages_are_missing_when_nobody_is_there_any_more(exchange: FakeExchange, run: Run) -> None:

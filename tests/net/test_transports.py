@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -80,47 +81,27 @@ def test_every_transport_is_known_by_name() -> None:
     assert {row[0] for row in hftlab_rust.transports()} == set(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_ten_thousand_messages_go_both_ways_whole_and_in_order(name: str, make: Make) -> None:
-    first, second = make(name, size=1472)
-    sent = 0
-    while sent < 10_000:
-        burst = range(sent, min(sent + 1 + sent % 16, 10_000))
-        messages = [numbered(number, 1472) for number in burst]
-        for message in messages:
-            first.send(message)
-            second.send(message[::-1])
-        for message in messages:
-            assert second.wait(LIMIT) == message, f"message {sent} of {name}"
-            assert first.wait(LIMIT) == message[::-1]
-        sent += len(messages)
-    assert first.try_recv() is None
-    assert second.try_recv() is None
-    assert first.lost == second.lost == 0
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_message_above_the_limit_is_refused_and_the_next_one_goes(name: str, make: Make) -> None:
-    first, second = make(name, size=200)
+@pytest.mark.parametrize("name", ["memory", "shm", "udp", "tcp"])
+def test_an_end_says_what_is_wrong_by_the_exceptions_of_python(name: str, make: Make) -> None:
+    """Whole, in order, bounded and never waiting for ever are held by `cargo test`, transport by transport."""
+    first, second = make(name, size=200, slots=8)
+    assert first.wait(0.01) is second.try_recv() is None
     with pytest.raises(ValueError, match=f"a message of {first.limit + 1} bytes; allowed are at most {first.limit}"):
         first.send(bytes(first.limit + 1))
     first.send(b"the next one")
     assert second.wait(LIMIT) == b"the next one"
-    assert second.try_recv() is None
-
-
-@pytest.mark.parametrize("name", ["memory", "shm"])
-def test_a_full_ring_says_so_and_nothing_in_it_is_overwritten(name: str, make: Make) -> None:
-    first, second = make(name, size=58, slots=8)
-    for lap in range(5):
-        messages = [numbered(lap * 8 + number, 58) for number in range(8)]
-        for message in messages:
-            first.send(message)
-        for _ in range(3):
-            with pytest.raises(BlockingIOError):
-                first.send(b"too many")
-        assert [second.try_recv() for _ in range(8)] == messages
-        assert second.try_recv() is None
+    assert second.try_recv() is None  # with which the one that was looked at is given back
+    if name in ("memory", "shm"):
+        for _ in range(8):
+            first.send(b"")
+        with pytest.raises(BlockingIOError):
+            first.send(b"too many")
+    second.close()
+    with nullcontext() if name == "udp" else pytest.raises(EOFError):
+        first.wait(0.05)
+    first.close()
+    with pytest.raises(ValueError, match="closed"):
+        first.send(b"nobody")
 
 
 @pytest.mark.parametrize("name", [*DATAGRAMS, *FRAMES])
@@ -179,21 +160,6 @@ def silence(end: Any, seconds: float = 0.0, send: bytes | None = None) -> bool:
         return (end.wait(seconds) if send is None else end.send(send)) is None
     except (EOFError, ConnectionError):
         return True
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_who_waits_for_a_peer_that_is_gone_waits_no_longer_than_it_said(name: str, make: Make) -> None:
-    first, second = make(name)
-    start = time.monotonic()
-    assert first.wait(0.05) is None
-    second.close()
-    for _ in range(3):
-        assert silence(first, 0.05)
-        silence(first, send=b"is anybody there?")
-    assert time.monotonic() - start < LIMIT
-    first.close()
-    with pytest.raises(ValueError, match="closed"):
-        first.send(b"nobody")
 
 
 _ECHO = """

@@ -6,8 +6,7 @@ import random
 from itertools import pairwise
 
 from hftlab.protocols import moldudp64 as mold
-from hftlab.protocols.arbiter import Arbiter
-from hftlab.protocols.recovery import LONGEST, PIECE, Recovery
+from hftlab.protocols.arbiter import LONGEST, PIECE, Arbiter, Recovery
 
 SESSION, MS = b"SESSION001", 1_000_000
 

@@ -14,6 +14,9 @@ import pytest
 
 from venue.waiting import LIMIT_S
 
+#: Words that give an exchange free ports.
+FREE = ("--line-a", "239.255.71.1:0", "--line-b", "239.255.71.2:0", "--requests", "127.0.0.1:0", "--orders", "127.0.0.1:0")
+
 
 class Process:
     """`hftlab net COMMAND --json`, its lines read as they come."""

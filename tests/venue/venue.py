@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hftlab.feeds.itch import ItchFeed
-from hftlab.net import Exchange, ExchangeSettings
+from hftlab.net import Exchange, ExchangeSettings, TraderSettings
 from hftlab.net.endpoints import System
 from hftlab.net.exchange.audit import SessionState
 from venue.client import Client
@@ -60,6 +60,12 @@ class Venue:
         client.login(name, ACCOUNTS[name], **login)
         self.until(lambda: client.session is not None)
         return client
+
+    def trader(self, **more: Any) -> TraderSettings:
+        """Of a trader that finds this exchange, as ME."""
+        place = self.exchange.addresses
+        found = {name: place[name] for name in ("orders", "requests", "snapshots")}
+        return TraderSettings((place["line_a"], place["line_b"]), **found, username="ME", password=ACCOUNTS["ME"], **more)
 
     def listener(self) -> Listener:
         self.listeners.append(listener := Listener(self.exchange.addresses))

@@ -5,8 +5,8 @@
 
 network.py sockets.py    time, what is under way, machines with files, sockets that keep nobody waiting
 day.py steps.py          a plan, and the day it makes; what can go wrong, one step each
-watch.py recorder.py     what must hold after every turn and at the end; what the trader had received when it sent
-table.py rivals.py       the faults; other clients of the exchange
+watch.py                 what must hold after every turn and at the end; what the trader had received when it sent
+table.py                 the faults; other clients of the exchange
 seeds.py result.py       days drawn by seeds, and the shortest that fails; the results
 
 At any time the book is the true one or nothing is traded, no order leaves on data that is stale or old, none is sent or filled

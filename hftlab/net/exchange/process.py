@@ -1,6 +1,6 @@
 """`hftlab net exchange`: the exchange as a process of its own, until its session is over or a signal ends it.
 
-Signals, events printed for people or programs on stdout, and signs of life on stderr are those of the trader as well.
+Signals, events printed for people or programs on stdout, signs of life on stderr and status files are those of the trader, too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hftlab.errors import ConfigError, OutputError
@@ -22,13 +24,15 @@ from hftlab.net.exchange.audit import SessionState
 from hftlab.net.exchange.publisher import outlook
 from hftlab.net.exchange.server import Exchange
 from hftlab.net.exchange.settings import ExchangeSettings, load_accounts
+from hftlab.presentation.document import Table, table
 from hftlab.presentation.output import check_writable, write_text
-from hftlab.presentation.result import to_json
+from hftlab.presentation.result import Result, to_json
 
 #: Prints one event of a process: its name, and its values.
 Announce = Callable[[str, dict[str, Any]], None]
 _LASTING_S, _PROGRESS_S = 0.5, 10.0  # a state that is shorter is not reported; between two reports of the same one
 STATUS_S = 0.5  # between two writes of a status file
+_OLD_S = 3.0  # a status file that is older is of a process that is stopped, or gone
 _TWICE_S = 1.0  # a second signal sooner than this is the first one, sent to the process and to its group
 
 
@@ -136,6 +140,55 @@ class StatusFile:
         head = {"process": self.who, "pid": os.getpid(), "time": time.time(), "over": last}
         with suppress(OutputError):  # a full disk is no reason to stop; the reader sees that the file is old
             write_text(self.path, to_json(head | state()) + "\n")
+
+
+@dataclass(frozen=True)
+class Status(Result):
+    """One process as it was when it wrote the file.
+
+    state : by name, as `Trader.status` and `Exchange.summary` give it; with process, pid, time (s since 1970), over (has ended)
+    age_s : since then
+    """
+
+    path: str
+    state: dict[str, Any]
+    age_s: float
+
+    @classmethod
+    def read(cls, path: str) -> Status:
+        """From a status file. raises : ConfigError for what is none"""
+        try:
+            state = json_format.loads(Path(path).read_bytes())
+            return cls(path, state, max(0.0, time.time() - float(state["time"])))
+        except OSError as error:
+            raise ConfigError(f"status file {path}: cannot be read: {error.strerror}") from None
+        except (ValueError, TypeError, KeyError):
+            raise ConfigError(f"status file {path}: must be one of `hftlab net exchange` or `hftlab net trader`") from None
+
+    @property
+    def sound(self) -> bool:
+        """Whether it is alive, or ended in order, and nothing wants attention."""
+        return not self.state.get("attention") and (bool(self.state["over"]) or self.age_s < _OLD_S)
+
+    def headline(self) -> str:
+        what = "has ended" if self.state["over"] else "is running" if self.age_s < _OLD_S else "does not write any more"
+        return f"{self.state['process']} {self.state['pid']} {what}; as of {self.age_s:.1f} s ago"
+
+    def tables(self) -> list[Table]:
+        known = ("process", "pid", "time", "over")
+        rows = [(name.replace("_", " "), _cell(value)) for name, value in self.state.items() if name not in known]
+        return [table("", ("", ""), [row for row in rows if row[1]], words=2)]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**self.state, "age_s": round(self.age_s, 3), "sound": self.sound}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{name.replace('_', ' ')} {_cell(inner)}" for name, inner in value.items() if inner not in ("", None, {})
+        )
+    return "" if value is None else f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
 @contextmanager

@@ -6,19 +6,20 @@ import socket
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from enum import Enum
+from typing import Any
 
 from hftlab.errors import ConfigError
+from hftlab.measurement.distribution import Times
 from hftlab.net.endpoints import Address, System
-from hftlab.net.trader.lines import LineStatistics
 from hftlab.net.trader.settings import TraderSettings
-from hftlab.protocols.arbiter import Arbiter, Delivery
+from hftlab.protocols.arbiter import Arbiter, Delivery, Recovery
 from hftlab.protocols.moldudp64 import END, HEADER
-from hftlab.protocols.recovery import Recovery
 
 _BURST = 64  # datagrams taken from one socket before the others have their turn
 _END = END.to_bytes(2, "big")
 _STEP_NS = 1_000_000  # by which the wall clock does not stray from the monotonic one between two datagrams
 ANSWERS = 2  # the line number of answers to requests
+_REMEMBERED = 8_192  # datagrams whose arrival is remembered, to be compared with the other line's copy
 
 
 class FeedState(Enum):
@@ -209,3 +210,50 @@ class WaitingTime:
         """Nothing waits: what comes now is stamped by the clock as it is."""
         del self._offsets[1:]
         self._drained_ns = self.system.clock()
+
+
+class LineStatistics:
+    """What each line brings, by name: how often it is first, what it loses, and how far it is behind the other.
+
+    counts : datagrams; messages; of these first (before any other line), second (behind another), repeated (by the line itself)
+    lost   : messages between the first and the last number of a line that it has not brought
+    behind : of a second copy, ns after the first
+    """
+
+    def __init__(self, names: str) -> None:
+        self.names = names
+        self.counts = [Counter[str]() for _ in names]
+        self.times = [Times("behind") for _ in names]
+        self.restart()
+
+    def restart(self) -> None:
+        """Another session: its numbers are others; counts go on."""
+        self._came: dict[int, tuple[int, int]] = {}  # number of a datagram's first message -> (line, when it came)
+        self._span: list[tuple[int, int]] = [(0, 0)] * len(self.names)
+
+    def receive(self, line: int, sequence: int, messages: int, came_ns: int) -> None:
+        """A datagram of the session: its messages by number, and when it came, ns of the monotonic clock."""
+        counts, (low, high) = self.counts[line], self._span[line]
+        counts["datagrams"] += 1
+        if not messages:
+            return
+        counts["messages"] += messages
+        self._span[line] = min(low or sequence, sequence), max(high, sequence + messages)
+        first = self._came.setdefault(sequence, (line, came_ns))
+        if first == (line, came_ns):
+            counts["first"] += messages
+            if len(self._came) > _REMEMBERED:
+                del self._came[next(iter(self._came))]
+        elif first[0] == line:
+            counts["repeated"] += messages
+        else:
+            counts["second"] += messages
+            self.times[line].add(max(0, came_ns - first[1]))
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """By line: counts, lost, and `behind` as n and percentiles in ns."""
+        out = {}
+        for name, counts, times, (low, high) in zip(self.names, self.counts, self.times, self._span, strict=True):
+            lost = max(0, high - low - counts["messages"] + counts["repeated"])
+            out[name] = {**counts, "lost": lost, "behind": times["behind"].summary()}
+        return out

@@ -70,6 +70,8 @@ class TradingGates:
     """Asked before every packet is acted on.
 
     breakers : see `Breakers`
+    owed     : executions of the session that the journal has and the exchange has not repeated, (UserRefNum, match number); it
+               never does where the session is another one under an old name
     killed   : why the kill switch has fallen, "" if it has not
     stopping : whether the trader is about to end
     """
@@ -77,6 +79,7 @@ class TradingGates:
     def __init__(self, settings: TraderSettings, feed: FeedHandler, gateway: Gateway) -> None:
         self.settings, self.feed, self.gateway = settings, feed, gateway
         self.breakers = Breakers(settings)
+        self.owed: set[tuple[int, int]] = set()
         self.killed, self.stopping = "", False
         self._finished_ns = 0  # since when the feed's session is over
         self._until_ns = 0  # the end of a trader that is stopping
@@ -95,7 +98,7 @@ class TradingGates:
             return HoldReason.JOURNAL
         if not self.gateway.ready:
             return HoldReason.CONNECTION
-        if self.gateway.client.missed:  # nobody knows what they said, so positions may be wrong for good
+        if self.gateway.client.missed or self.owed:  # nobody knows what they said, so positions may be wrong for good
             return HoldReason.MISSED_REPORTS
         if why := self.breakers.reason(now_ns):
             return why

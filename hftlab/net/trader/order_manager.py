@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from hftlab.engine.live import LiveSession
-from hftlab.net.times import Times
+from hftlab.measurement.distribution import Times
 from hftlab.net.trader.order_records import NO_WORD, Change, Order, OrderRecords, OrderState
 from hftlab.protocols import ouch
 from hftlab.stages.order import Accepted

@@ -94,6 +94,11 @@ class OrderRecords:
         self._finished: list[int] = []
 
     @property
+    def fills(self) -> set[tuple[int, int]]:
+        """The latest executions, those that were broken left out: (UserRefNum, match number)."""
+        return set(self._fills)
+
+    @property
     def open(self) -> list[Order]:
         """Orders that may still trade, oldest first."""
         return [order for order in self._open.values() if order.left]

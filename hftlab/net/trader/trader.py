@@ -24,13 +24,13 @@ from typing import Any
 from hftlab.engine.engine import Engine
 from hftlab.engine.live import LiveSession
 from hftlab.engine.session import Backend
+from hftlab.measurement.distribution import Times
 from hftlab.net.endpoints import Loop, System
 from hftlab.net.exchange.audit import AuditLog
-from hftlab.net.times import Times
-from hftlab.net.trader.carried import PastSession, read_past, records
 from hftlab.net.trader.feed import FeedHandler, FeedState
 from hftlab.net.trader.gates import HoldReason, TradingGates
 from hftlab.net.trader.gateway import EventKind, Gateway, GatewayEvent
+from hftlab.net.trader.journal import PastSession, read_past, records
 from hftlab.net.trader.order_manager import OrderManager
 from hftlab.net.trader.order_records import OrderRecords, OrderState
 from hftlab.net.trader.settings import MS_NS, TraderSettings
@@ -218,6 +218,8 @@ class Trader:
         for event in events:
             if event.message is not None:
                 self.gates.breakers.answered(event.message, now_ns)
+                if isinstance(event.message, ouch.Executed):
+                    self.gates.owed.discard((event.message.user_ref, event.message.match_number))
                 self.orders.on_message(event.message, now_ns)
                 continue
             text, next_ref = {"why": event.text} if event.text else {}, {"next": event.next_ref} if event.next_ref else {}
@@ -227,7 +229,9 @@ class Trader:
             elif event.kind is EventKind.UP:
                 past, self._past = self._past, {}
                 for name, before in past.items():  # what was in this session the exchange says itself; its numbers are used
-                    self.orders.carry_over(OrderRecords() if name == event.text else records(before), max(before.sent, default=0))
+                    found, same = records(before), name == event.text
+                    self.gates.owed |= found.fills if same else set()
+                    self.orders.carry_over(OrderRecords() if same else found, max(before.sent, default=0))
             elif event.kind is EventKind.DOWN:
                 self.orders.disconnected()
                 self.gates.breakers.disconnected()
@@ -332,7 +336,7 @@ class Trader:
         counts, orders, over = self.orders.counts, self.orders.by_ref.values(), self._loop is None
         names = {
             "never_connected": int(over and not self.gateway.counts["logins"]),
-            "missing_reports": sum(until - first for first, until in self.gateway.client.missed),
+            "missing_reports": sum(until - first for first, until in self.gateway.client.missed) + len(self.gates.owed),
             "unreadable_reports": counts["unreadable"],
             "unexpected_reports": counts["unexpected"],
             "overfills": counts["overfills"],
