@@ -24,6 +24,7 @@
 # %% tags=["parameters"]
 MESSAGES = 10_000  # 100_000 for publishable figures
 ROUNDS = 11  # 21 for publishable figures
+PAIRED = 31  # of the comparison of variants
 SEED = 1
 
 # %% tags=["nbval-ignore-output"]
@@ -177,7 +178,7 @@ show(allocations, "Allocations per message in the steady state")
 # lesson: price levels and hash table 06, pool 07, signals 08.
 
 # %% tags=["nbval-ignore-output"]
-ablation = hftlab.ablate(feed, rounds=max(ROUNDS, 31), seed=SEED)
+ablation = hftlab.ablate(feed, rounds=PAIRED, seed=SEED)
 ablation.waterfall()
 
 # %% tags=["nbval-ignore-output"]

@@ -23,6 +23,7 @@
 # %% tags=["parameters"]
 MESSAGES = 10_000  # per round; 100_000 gives narrower intervals
 ROUNDS = 11  # 21 for publishable figures
+PAIRED = 31  # of the comparison of variants
 SEED = 1
 DEPTHS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000]  # price levels a side
 ORDERS = [100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000]  # live orders
@@ -267,7 +268,7 @@ claim("summed over the sizes, tree / ladder", total["book=btree"] / min(total["b
 
 # %% tags=["nbval-ignore-output", "timeout-300"]
 market = hftlab.synthetic("market", MARKET, seed=SEED)
-ablation = hftlab.ablate(market, rounds=max(ROUNDS, 31), seed=SEED)
+ablation = hftlab.ablate(market, rounds=PAIRED, seed=SEED)
 kinds = ablation.market.kinds
 claim("share of deletes and replaces", (kinds["DELETE"] + kinds["REPLACE"]) / MARKET, above=0.3)
 ablation.forest()
