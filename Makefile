@@ -130,7 +130,7 @@ pictures: setup  ## draw the pictures of the README anew, on this machine
 	$(PY) examples/pictures.py notebooks/pictures
 
 docs: $(INSTALLED)  ## write docs/cli.md and docs/api.md anew from the code
-	$(PY) -m hftlab.cli.reference docs/cli.md
+	$(PY) docs/make_cli.py
 	$(PY) docs/make_api.py
 
 rust: $(if $(CARGO),$(RUST_BUILT))  ## build and install the Rust engine, for every processor of this architecture

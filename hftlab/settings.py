@@ -28,6 +28,12 @@ def _set(config: object, name: str, value: object) -> None:
     object.__setattr__(config, name, value)
 
 
+def _whole(config: object, **bounds: tuple[int, int]) -> None:
+    """Check whole numbers by the names of their fields. Raises ConfigError."""
+    for name, (low, high) in bounds.items():
+        _set(config, name, check_whole(name, getattr(config, name), low, high))
+
+
 @dataclass(frozen=True, slots=True)
 class SignalConfig:
     """Constants of the nine signals.
@@ -52,7 +58,7 @@ class SignalConfig:
             raise ConfigError(f"weights must be a tuple of five numbers, got {self.weights!r}")
         weights = (check_range(f"weights[{index}]", weight, -1e6, 1e6) for index, weight in enumerate(self.weights))
         _set(self, "weights", tuple(weights))
-        _set(self, "levels", check_whole("levels", self.levels, 1, 64))
+        _whole(self, levels=(1, 64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +76,7 @@ class OrderConfig:
 
     def __post_init__(self) -> None:
         _set(self, "threshold", check_range("threshold", self.threshold, 0.0, 1e6))
-        _set(self, "lot", check_whole("lot", self.lot, 1, 999_999))
-        _set(self, "cooldown", check_whole("cooldown", self.cooldown, 1, 2**31 - 1))
+        _whole(self, lot=(1, 999_999), cooldown=(1, 2**31 - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +100,8 @@ class RiskConfig:
 
     def __post_init__(self) -> None:
         check_type("kill", self.kill, bool)
-        for name, low, high in (
-            ("max_order_qty", 0, 2**32 - 1),
-            ("max_notional", 0, 10**15),
-            ("collar_bps", 0, 10**6),
-            ("position_limit", 0, 10**12),
-            ("max_orders_per_sec", 1, 1_000_000),
-        ):
-            _set(self, name, check_whole(name, getattr(self, name), low, high))
+        _whole(self, max_order_qty=(0, 2**32 - 1), max_notional=(0, 10**15), collar_bps=(0, 10**6), position_limit=(0, 10**12))
+        _whole(self, max_orders_per_sec=(1, 1_000_000))
 
 
 #: Reasons for which risk refuses an order, in the order in which they are tested.
@@ -160,15 +159,8 @@ class Settings:
         check_type("signal_config", self.signal_config, SignalConfig)
         check_type("order_config", self.order_config, OrderConfig)
         check_type("risk_config", self.risk_config, RiskConfig)
-        for name, low, high in (
-            ("slowest", 0, 1_000),
-            ("around", 0, 1_000),
-            ("warm_up", 0, 2**62),
-            ("price_scale", 1, 10**12),
-            ("first_ref", 1, 2**32 - 1),
-            ("threads", 1, 64),
-        ):
-            _set(self, name, check_whole(name, getattr(self, name), low, high))
+        _whole(self, slowest=(0, 1_000), around=(0, 1_000), warm_up=(0, 2**62))
+        _whole(self, price_scale=(1, 10**12), first_ref=(1, 2**32 - 1), threads=(1, 64))
         if self.threads > 1 and (self.latency != "off" or self.fills == "reported"):
             what = "latency is of one thread" if self.latency != "off" else "reports of fills go to one thread"
             raise ConfigError(f"{what}, got threads={self.threads}; use threads=1")

@@ -37,7 +37,7 @@ import hftlab
 from hftlab import charts
 from hftlab.engine.history import BookHistory
 from hftlab.feeds.itch import real_data
-from hftlab.notebook.book_replay import book_replay
+from hftlab.notebook.widgets import book_replay
 from hftlab.protocols import itch_messages as messages
 
 # %% [markdown]
@@ -445,6 +445,6 @@ passed
 #
 # **Where it is in the code.** Layouts `hftlab/protocols/itch_messages.py`, decoding `hftlab/stages/tick.py`, the book
 # `hftlab/stages/book.py`, signals `hftlab/stages/signal.py`, replay `hftlab/engine/history.py`, the widget
-# `hftlab/notebook/book_replay.py`.
+# `hftlab/notebook/widgets.py`.
 #
 # **Next:** 03, Where the time goes: the same path, and which of its lines is the hot one.

@@ -39,8 +39,7 @@ from course import check, claim, reveal, show
 import hftlab
 from hftlab import charts
 from hftlab.fills.proofs.checks import CHECKS, run_checks
-from hftlab.fills.proofs.leave_one_out import leave_one_out
-from hftlab.fills.proofs.oracle import oracle
+from hftlab.fills.proofs.oracle import leave_one_out, oracle
 from hftlab.fills.requests import Reason, requests
 from hftlab.fills.simulation import simulate
 
@@ -276,5 +275,5 @@ assert check("14.2", signed_markouts)
 # model that is named in every result. And an order of ours that is larger than the market's would move it: one lot, no impact,
 # is assumed throughout. A positive markout on one day is no promise of profit.
 #
-# **Where it is in the code.** `hftlab/fills/shadow.py` is one order in its queue, `simulator.py` the reference,
+# **Where it is in the code.** `hftlab/fills/simulator.py` is the reference, with one order in its queue,
 # `rust_ext/src/fills/` its twin with identical fills, `hftlab/fills/proofs/` the proofs.

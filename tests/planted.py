@@ -60,15 +60,18 @@ class Point:
         self.give = give
 
     def load(self) -> object:
+        if isinstance(self.give, Exception):
+            raise self.give
         return self.give
 
 
-def installed(monkeypatch: Any, **engines: object) -> Iterator[None]:
-    """Only these engines beside Python, for as long as the fixture lives."""
+def installed(monkeypatch: Any, **engines: object) -> Iterator[dict[str, Point]]:
+    """Only these engines beside Python, for as long as the fixture lives; the entry points, to be changed by a test."""
     points = {name: Point(engine) for name, engine in engines.items()}
     monkeypatch.setattr(registry, "_entry_points", lambda: points)
+    monkeypatch.setattr(registry, "_rust", lambda: points.get("rust"))
     monkeypatch.delenv("HFTLAB_BACKEND", raising=False)
     monkeypatch.delenv("HFTLAB_REQUIRE_RUST", raising=False)
     registry._load.cache_clear()
-    yield
+    yield points
     registry._load.cache_clear()

@@ -1,4 +1,4 @@
-"""Many days, symbols, engines and settings at once: `sweep` (sweep.py), its tasks (task.py), what runs them (executors.py)."""
+"""Many days, symbols, engines and settings at once: `sweep` and what runs it (sweep.py), its tasks (task.py)."""
 
 from __future__ import annotations
 

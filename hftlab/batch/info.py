@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,8 +14,8 @@ from hftlab.events import Kind
 from hftlab.feeds.feed import Feed
 from hftlab.feeds.reader import load
 from hftlab.feeds.source import Source
-from hftlab.measurement.storage import StoredResult
-from hftlab.presentation.document import Table, table
+from hftlab.presentation.document import Table, moment, table
+from hftlab.presentation.result import StoredResult
 
 _SHOWN = 12  # symbols in the table
 
@@ -61,8 +60,8 @@ class DataInfo(StoredResult):
             ("messages by kind", ", ".join(f"{name} {count:,}" for name, count in self.counts.items()) or "none"),
             ("symbols", f"{len(self.symbols):,}" + (f": {shown}" if shown else "")),
             ("busiest", ", ".join(f"{name} {count:,}" for name, count in self.most.items()) or "none"),
-            ("first message", _moment(self.first_ns, self.epoch)),
-            ("last message", _moment(self.last_ns, self.epoch)),
+            ("first message", moment(self.first_ns, self.epoch)),
+            ("last message", moment(self.last_ns, self.epoch)),
             ("price units per 1.0", f"{self.price_scale:,}"),
             ("quantity units per 1.0", f"{self.qty_scale:,}"),
             ("times of receipt", "yes" if self.received else "no"),
@@ -127,13 +126,3 @@ def _names(feed: Feed) -> list[str]:
         return list(feed.symbols)
     except FeedError:  # the feed's notes name what is wrong
         return []
-
-
-def _moment(ns: int | None, epoch: str) -> str:
-    """A time as people write it, to the nanosecond."""
-    if ns is None:
-        return "none"
-    seconds, part = divmod(ns, 10**9)
-    if epoch == "midnight":
-        return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{part:09d}"
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}.{part:09d} UTC" if seconds < 2**37 else f"{ns} ns"

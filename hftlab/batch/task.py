@@ -33,8 +33,8 @@ from hftlab.feeds.reader import load
 from hftlab.fills.value import latency_value
 from hftlab.measurement.affinity import cpu_affinity
 from hftlab.measurement.machine import fingerprint
-from hftlab.measurement.storage import StoredResult
 from hftlab.presentation import output
+from hftlab.presentation.result import StoredResult
 from hftlab.settings import OrderConfig, RiskConfig, SignalConfig, Stage
 
 if TYPE_CHECKING:

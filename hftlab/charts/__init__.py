@@ -5,22 +5,22 @@ specification for viewers that draw it, a PNG for those that do not. `save(chart
 """
 
 from hftlab.charts.base import PALETTE as PALETTE
+from hftlab.charts.base import check_file as check_file
 from hftlab.charts.base import empty_chart as empty_chart
+from hftlab.charts.base import enable as enable
+from hftlab.charts.base import render as render
+from hftlab.charts.base import save as save
 from hftlab.charts.base import theme as theme
-from hftlab.charts.distribution import percentile_chart as percentile_chart
-from hftlab.charts.distribution import ridge_chart as ridge_chart
 from hftlab.charts.lines import ffi_chart as ffi_chart
 from hftlab.charts.lines import line_chart as line_chart
 from hftlab.charts.lines import load_chart as load_chart
+from hftlab.charts.lines import percentile_chart as percentile_chart
+from hftlab.charts.lines import ridge_chart as ridge_chart
 from hftlab.charts.market import depth_chart as depth_chart
 from hftlab.charts.market import price_chart as price_chart
 from hftlab.charts.market import queue_chart as queue_chart
 from hftlab.charts.market import signal_chart as signal_chart
 from hftlab.charts.market import thin as thin
-from hftlab.charts.show import check_file as check_file
-from hftlab.charts.show import enable as enable
-from hftlab.charts.show import render as render
-from hftlab.charts.show import save as save
 from hftlab.charts.steps import ratio_chart as ratio_chart
 from hftlab.charts.steps import waterfall_chart as waterfall_chart
 from hftlab.charts.values import bar_chart as bar_chart

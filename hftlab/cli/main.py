@@ -10,12 +10,11 @@ import inspect
 import os
 import shlex
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 import hftlab
-from hftlab.cli import course, data, fills, measure, net, run
+from hftlab.cli import course, measure, net, run
 from hftlab.cli.options import Action, Command, Given, Options, Parser, placement
 from hftlab.errors import HftlabError, UnknownName
 
@@ -55,11 +54,11 @@ GROUPS: dict[str, dict[str, Command]] = {
         "ablate": measure.ablate,
         "scaling": measure.scaling,
         "ffi": measure.ffi,
-        "latency-value": fills.latency_value,
+        "latency-value": measure.latency_value,
         "profile": measure.profile,
         "report": measure.report,
     },
-    "data": {"generate": data.generate, "convert": data.convert, "data info": data.info},
+    "data": {"generate": run.generate, "convert": run.convert, "data info": run.info},
     "net": {
         "net exchange": net.exchange,
         "net trader": net.trader,
@@ -114,6 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # a defect of hftlab, or of code that it was given
         if os.environ.get("HFTLAB_TRACEBACK"):
             raise
+        import traceback
+
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
         return _fail(f"unexpected {type(error).__name__} in {place}: {error} (HFTLAB_TRACEBACK=1 shows the traceback)")

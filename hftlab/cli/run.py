@@ -1,9 +1,9 @@
-"""The commands that run an engine: run, sweep, verify, conformance, variants, doctor."""
+"""The commands that run an engine (run, sweep, verify, conformance, variants, doctor), and those about files of market data."""
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
-from statistics import median
 from typing import TYPE_CHECKING, Any, cast
 
 from hftlab.cli.options import Action, Given, Options, feed_of, show
@@ -34,6 +34,8 @@ def run(options: Options) -> Action:
 
 
 def _run(given: Given) -> int:
+    import numpy as np
+
     from hftlab.engine.engine import Engine
     from hftlab.feeds.reader import load
 
@@ -47,16 +49,17 @@ def _run(given: Given) -> int:
         last = _recorded(engine, feed, record, given)
         elapsed_ns.append(last.elapsed_ns)
     assert last is not None
+    ns_per_message = float(np.median(elapsed_ns)) / max(last.messages, 1)
     if given.json:
         from hftlab.presentation.result import to_json
 
-        print(to_json(_summary(last, elapsed_ns)))
+        print(to_json(_summary(last, elapsed_ns, ns_per_message)))
     else:
         from hftlab.presentation import terminal
         from hftlab.presentation.document import number, text
 
-        median_ns = number(median(elapsed_ns), unit=max(last.messages, 1))
-        repeated = [text(f"{median_ns} ns per message, the median of {given.repeat} runs")] if given.repeat > 1 else []
+        words = f"{number(ns_per_message)} ns per message, the median of {given.repeat} runs"
+        repeated = [text(words)] if given.repeat > 1 else []
         terminal.show(last.headline(), [*last.blocks(), *repeated])
     return 0
 
@@ -84,8 +87,8 @@ def _recorded(engine: Engine, feed: Feed, record: Record, given: Given) -> Run:
     return last
 
 
-def _summary(run: Run, elapsed_ns: list[int]) -> dict[str, Any]:
-    summary = run.to_dict() | {"ns_per_message": median(elapsed_ns) / max(run.messages, 1)}
+def _summary(run: Run, elapsed_ns: list[int], ns_per_message: float) -> dict[str, Any]:
+    summary = run.to_dict() | {"ns_per_message": ns_per_message}
     return summary if len(elapsed_ns) == 1 else summary | {"elapsed_ns": elapsed_ns}
 
 
@@ -161,3 +164,50 @@ def doctor(options: Options) -> Action:
     options.of(doctor, "quick")
     options.json()
     return lambda given: show(given.call(doctor), given)
+
+
+def generate(options: Options) -> Action:
+    """Write a synthetic feed: the same bytes for the same arguments."""
+    from hftlab.feeds.generate.synthetic import write
+
+    options.output("file", metavar="FILE", help="compressed if it ends in .gz")
+    options.generator(200_000)
+
+    def act(given: Given) -> int:
+        size = given.call(write, path=given.file)
+        print(f"{given.file}: {given.messages:,} messages, {size:,} bytes")
+        return 0
+
+    return act
+
+
+def convert(options: Options) -> Action:
+    """Convert a file of market data: to .npz, .parquet or .itch, or to a folder of tables."""
+    from hftlab.batch.convert import convert
+
+    options.add("source", metavar="IN", help="of any format that a reader knows")
+    options.add(
+        "target",
+        metavar="OUT",
+        help=".npz, .parquet, .itch, .itch.gz or ..._message_LEVELS.csv; anything else is a folder for tables",
+    )
+    options.of(convert, "tables symbols backend", flags={"symbols": "--symbol"})
+    options.json()
+    return lambda given: show(given.call(convert), given)
+
+
+def info(options: Options) -> Action:
+    """Say what is in a file: format, messages by kind, symbols, times, and what could not be read and why."""
+    from hftlab.batch.info import data_info
+
+    options.add("file", metavar="FILE")
+    options.json()
+
+    def act(given: Given) -> int:
+        found = data_info(given.file)
+        show(found, given)
+        if found.problem:
+            print(f"hftlab: error: {found.problem}", file=sys.stderr)
+        return 2 if found.problem else 0
+
+    return act

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hftlab.conformance import contract, entry_points, parity, wire
+from hftlab.conformance import contract, entry_points, parity
 from hftlab.conformance.checks import CHECKS, Check, CheckResult, EngineUnderTest, Failed, raised
 from hftlab.engine.engine import decode, synthetic
 from hftlab.errors import HftlabError, UnknownName, check_whole
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 #: The modules that hold the checks; each puts its own on the list when it is imported.
-PARTS = (contract, entry_points, wire, parity)
+PARTS = (contract, entry_points, parity)
 OUTCOMES = ("passed", "failed", "skipped")
 SPEED_MESSAGES = 10_000
 

@@ -15,10 +15,9 @@ from importlib.metadata import distributions
 from importlib.util import find_spec
 from typing import Any
 
-from hftlab.diagnostics.result import Finding
 from hftlab.engine.session import BackendInfo, backends, resolve
 from hftlab.measurement import system
-from hftlab.measurement.affinity import cpu_affinity, memory_lock_refusal
+from hftlab.measurement.affinity import cpu_affinity, memory_lock_refusal, throttling
 from hftlab.measurement.clock import clock_of
 from hftlab.measurement.noise import jitter
 
@@ -49,6 +48,23 @@ PROGRAMS = {
     "chromium": ("runs notebooks in a browser for the tests", "install chromium", "chromium-browser", "google-chrome"),
     "git": ("names the commit a number belongs to", "install git"),
 }
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a diagnosis.
+
+    area    : engines, processor, system, network, clocks, rights or tools
+    good    : None where nothing is right or wrong
+    improve : how; empty where nothing is to be done
+    """
+
+    area: str
+    topic: str
+    state: str
+    good: bool | None
+    why: str
+    improve: str = ""
 
 
 @dataclass(frozen=True)
@@ -297,11 +313,6 @@ def _refused(**placement: Any) -> str:
     return "; ".join(reasons)
 
 
-def _throttling() -> str:
-    runtime, period = (system.number(f"proc/sys/kernel/sched_rt_{name}_us") for name in ("runtime", "period"))
-    return f"; throttled to {runtime / period:.0%} of the time" if runtime and period and 0 < runtime < period else ""
-
-
 def _counters(machine: Machine) -> tuple[bool, int | None]:
     """Whether the kernel knows counters of the processor (in a guest often not), and who may read them."""
     folder = system.ROOT / "sys/bus/event_source/devices"
@@ -325,7 +336,7 @@ RIGHTS = (
         "rights", "real-time scheduling", "ordinary threads cannot interrupt a real-time one",
         lambda _: _refused(realtime=True), lambda refused: not refused,
         lambda refused: "run with CAP_SYS_NICE, or a limit rtprio of 50 (ulimit -r)" if refused else "use it: --realtime",
-        lambda refused: refused or f"allowed{_throttling()}",
+        lambda refused: refused or "; ".join(filter(None, ("allowed", throttling()))),
     ),
     Probe(
         "rights", "memory lock", "a page that was swapped out takes milliseconds to come back",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ import numpy as np
 
 from hftlab.engine.recording import with_signals
 from hftlab.engine.session import Counters, Session, SessionResult
-from hftlab.engine.threads import Threads
 from hftlab.engine.timing import Capture, Histogram
 from hftlab.errors import check_choice, check_whole
 from hftlab.events import EVENT_DTYPE, Fault, Kind, Side
@@ -46,7 +46,7 @@ class Run(Result):
     latency        : ns per message and stage ("tick" ... "order", "total") as arrays; None if not asked for
     histograms     : the same, counted, as `hftlab.engine.timing.Histogram`; None if not asked for
     columns        : those of `frame` as NumPy arrays, without a copy
-    threads        : how it went on several threads, as `hftlab.engine.threads.Threads`; None if one was asked for
+    threads        : how it went on several threads, as `hftlab.engine.run.Threads`; None if one was asked for
     slowest        : the slowest messages and neighbours, as `hftlab.engine.timing.Capture`; None if not asked for or not known
     """
 
@@ -269,3 +269,54 @@ def queue_place(session: Session, order_id: int) -> tuple[int, int, int] | None:
     queue = session.queue(*place[:3])
     rank = [number for number, _ in queue].index(order_id)
     return rank, sum(qty for _, qty in queue[:rank]), queue[rank][1]
+
+
+@dataclass(frozen=True)
+class Threads:
+    """How a run on several threads went.
+
+    asked      : how many threads were asked for
+    messages   : messages of each shard's instruments, one number per thread; () where one engine ran them all
+    cpu_ns     : processor time of each thread, ns: hopping over all messages, running its own, deciding
+    one_by_one : messages run one after the other over all shards, since an order reference might have been live in another one
+    doubted    : the first of them; None if there was none
+    again      : the message that brought an order reference that may have come before, so near the beginning that one engine ran
+                 them all; None if none did
+    strict     : one engine ran them all, since a run that ends at the first fault runs in the order of the feed
+    """
+
+    asked: int
+    messages: tuple[int, ...] = ()
+    cpu_ns: tuple[int, ...] = ()
+    one_by_one: int = 0
+    doubted: int | None = None
+    again: int | None = None
+    strict: bool = False
+
+    @classmethod
+    def of(cls, session: Any, settings: Settings) -> Threads | None:
+        """What a session says of itself; None where one thread was asked for."""
+        if settings.threads == 1:
+            return None
+        given: dict[str, Any] = dict(session.threads() or {})
+        messages, cpu_ns = (tuple(given.pop(name, ())) for name in ("messages", "cpu_ns"))
+        return cls(settings.threads, messages, cpu_ns, strict=settings.strict, **given)
+
+    def notes(self) -> list[str]:
+        """A sentence each."""
+        asked = f"threads={self.asked}"
+        if self.strict:
+            return [f"{asked}: ran on one thread, since a strict run ends at the first fault of the feed."]
+        if self.again is not None:
+            return [
+                f"{asked}: ran on one thread, since message {self.again:,} brings an order reference that may have come before."
+            ]
+        total = max(sum(self.messages), 1)
+        shares = " and ".join(f"{n / total:.1%}" for n in self.messages)
+        notes = [f"{asked}: the shards ran {shares} of the messages."]
+        if self.doubted is not None:
+            notes.append(
+                f"{self.one_by_one:,} messages ran one by one over all shards: "
+                f"order references may have come again, first in message {self.doubted:,} or soon after."
+            )
+        return notes

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Protocol, TypedDict, cast
 
@@ -23,6 +23,7 @@ from hftlab.engine.timing import Timings
 from hftlab.errors import BackendMissing, ConfigError, LayoutError, check_choice
 from hftlab.events import EVENT_FIELDS, Events
 from hftlab.feeds.frames import Block
+from hftlab.feeds.reader import Plugin
 from hftlab.settings import Settings
 from hftlab.stages.interfaces import Factory, label, lacking
 
@@ -30,8 +31,8 @@ GROUP = "hftlab.backends"
 #: What every backend must have; see Backend.
 REQUIRED = ("event_layout", "variants", "session")
 
-#: The one engine that is always there; it is loaded like any other.
-PYTHON = EntryPoint("python", "hftlab.engine.python:PythonBackend", GROUP)
+#: Ours, loaded like any other; the first is always there.
+PYTHON, RUST = Plugin("python", "hftlab.engine.python:PythonBackend"), Plugin("rust", "hftlab_rust")
 
 Column = np.ndarray[Any, Any]
 
@@ -111,7 +112,7 @@ class Backend(Protocol):
 
     Optional: `decode`; `clock_cost(n)`, n back-to-back readings of the clock in ns; `clock_info()` and `clock_stamps(name, n)`,
     the clocks themselves (measurement/clock_sources.py); `jitter(seconds, lost_ns, long_ns)`, a spin (measurement/noise.py);
-    `THREADS`, true if it heeds `Settings.threads`: its sessions then have `threads()`, see engine/threads.py;
+    `THREADS`, true if it heeds `Settings.threads`: its sessions then have `threads()`, see engine/run.py;
     `with_stages(**factories)`, the same engine with stages of somebody else's (see stages/interfaces.py); `__version__`;
     `DEBUG_BUILD`, true if its times say nothing.
     """
@@ -226,7 +227,7 @@ def _default_name(*, staged: bool = False) -> str:
     if chosen != "auto":
         return chosen
     required = os.environ.get("HFTLAB_REQUIRE_RUST") == "1"
-    return "rust" if not staged and (required or "rust" in _entry_points()) else "python"
+    return "rust" if not staged and (required or _rust()) else "python"
 
 
 def _names() -> list[str]:
@@ -234,14 +235,27 @@ def _names() -> list[str]:
 
 
 @cache
-def _entry_points() -> dict[str, EntryPoint]:
+def _rust() -> Plugin | None:
+    return RUST if find_spec(RUST.value) else None
+
+
+@cache
+def _entry_points() -> dict[str, Any]:
+    from importlib.metadata import entry_points
+
     return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _point(name: str) -> Any:
+    """What loads an engine; None for Rust where it is not installed. Raises UnknownName."""
+    if name in (PYTHON.name, RUST.name):
+        return PYTHON if name == PYTHON.name else _rust()
+    return _entry_points()[check_choice("backend", name, _names())]
 
 
 @cache
 def _load(name: str) -> Backend:
-    point = PYTHON if name == "python" else _entry_points().get(check_choice("backend", name, _names()))
-    if point is None:
+    if (point := _point(name)) is None:
         raise BackendMissing(f"backend {name!r} is missing: {_NOT_INSTALLED}")
     try:
         backend = point.load()

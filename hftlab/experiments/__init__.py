@@ -3,7 +3,7 @@
 stages.py stage_timing.py   bench(): every engine side by side; one of them, stage by stage
 latency.py                  latency(): one engine in depth, warm, cold start and cold caches
 open_loop.py                open_loop(): messages sent at a fixed rate, and timed from when they were due
-recorder.py causes.py       the slowest messages recorded with what is counted around them, and what that says of the cause
+recorder.py                 the slowest messages recorded with what is counted around them, and what that says of the cause
 slowest.py trace.py         the slowest messages, what stood around them, and a trace of it
 compare.py                  compare(): is one engine faster than another, and what of the distribution changed
 ablation.py                 ablate(): what each optimisation is worth

@@ -22,9 +22,8 @@ from hftlab.engine.engine import Engine, decode, synthetic
 from hftlab.engine.resolve import as_engine
 from hftlab.engine.timing import Capture
 from hftlab.errors import check_choice
-from hftlab.experiments.causes import Evidence
 from hftlab.experiments.open_loop import Arrival, OpenLoop, arrivals, open_loop
-from hftlab.experiments.recorder import ages, record, record_open_loop
+from hftlab.experiments.recorder import Evidence, ages, record, record_open_loop
 from hftlab.experiments.slowest import SlowestMessages
 from hftlab.experiments.stage_timing import SAMPLES_LIMIT, StageTimer, StageTimings
 from hftlab.feeds.feed import Feed

@@ -27,9 +27,9 @@ from hftlab.feeds.feed import Feed
 from hftlab.measurement.clock import READINGS, ClockReport, python_sources, step_of
 from hftlab.measurement.distribution import STATISTICS, Distribution
 from hftlab.measurement.paired import gc_paused
-from hftlab.measurement.storage import StoredResult
 from hftlab.measurement.system import caches
 from hftlab.presentation.document import Table, table
+from hftlab.presentation.result import StoredResult
 
 #: Messages at most, alone and cold, and messages of the feed that are run at all.
 ALONE_MESSAGES, COLD_MESSAGES, COLD_FEED = 4_000, 1_000, 20_000

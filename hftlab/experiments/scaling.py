@@ -20,8 +20,8 @@ from hftlab.feeds.generate.steady import CYCLE, steady
 from hftlab.measurement.conditions import require_parity, require_release_build
 from hftlab.measurement.machine import describe, fingerprint
 from hftlab.measurement.paired import Interval, check_rounds, run_pieces
-from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, number, table
+from hftlab.presentation.result import StoredResult
 from hftlab.settings import Stage
 
 AGAIN = "best again"

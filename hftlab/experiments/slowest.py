@@ -19,13 +19,13 @@ from hftlab.engine.engine import decode
 from hftlab.engine.timing import Capture
 from hftlab.errors import ConfigError, FeedError
 from hftlab.events import Kind, Side
-from hftlab.experiments.causes import Cause, Evidence
+from hftlab.experiments.recorder import Cause, Evidence
 from hftlab.feeds.feed import Feed, cut
 from hftlab.feeds.itch import ItchFeed
 from hftlab.measurement.distribution import stamped, whole_steps
 from hftlab.measurement.machine import describe
-from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, duration, rows_table
+from hftlab.presentation.result import StoredResult
 from hftlab.settings import STAGES
 
 if TYPE_CHECKING:

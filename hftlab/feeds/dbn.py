@@ -10,8 +10,7 @@ where F_LAST is set.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - it is a class
 from typing import Any, NamedTuple
@@ -106,15 +105,21 @@ class Run(NamedTuple):
 
 
 class DbnFeed(RecordFeed):
-    """One DBN file of schema mbo; `metadata` says what it holds. Instruments are numbered as the metadata lists them."""
+    """One DBN file of schema mbo; `metadata` says what it holds. Instruments are numbered as the metadata lists them; one that it
+    does not name has the venue's number for a name, once it has been met."""
 
     price_scale = PRICE_SCALE
     epoch = "unix"
 
+    @staticmethod
+    def sniff(head: bytes) -> bool:
+        """Whether it begins as DBN does, whatever its version."""
+        return head[:3] == b"DBN"
+
     def _open(self) -> None:
         self.metadata = self._metadata()
         self.numbers = {number: index for index, number in enumerate(self.metadata.names, start=1)}
-        self._names = ["", *self.metadata.names.values()]
+        self._names: list[str] = ["", *self.metadata.names.values()]
         self._check_count(0)
         if not self.numbers:
             self._learn()
@@ -123,11 +128,6 @@ class DbnFeed(RecordFeed):
         """Number the instruments that no mapping names."""
         for run in self._runs():
             self.number(run.records["instrument"])
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """By instrument; one that the metadata does not name has the venue's number for a name, once it has been met."""
-        return tuple(self._names)
 
     def _records(self) -> Iterator[Chunk]:
         extension = rust()
@@ -299,17 +299,3 @@ def _beyond(skip: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
     for block in blocks:
         yield block[skip:]
         skip = max(0, skip - len(block))
-
-
-class Dbn:
-    """The reader of DBN."""
-
-    @staticmethod
-    def sniff(head: bytes) -> bool:
-        """Whether it begins as DBN does, whatever its version."""
-        return head[:3] == b"DBN"
-
-    @staticmethod
-    def open(path: str | os.PathLike[str], symbols: Iterable[str] = ()) -> DbnFeed:
-        """A feed of the orders of a DBN file."""
-        return DbnFeed(path, symbols)

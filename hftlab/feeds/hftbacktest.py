@@ -8,10 +8,9 @@ which takes a pass of its own.
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -50,6 +49,12 @@ class NpzFeed(RecordFeed):
 
     epoch = "unix"
 
+    @staticmethod
+    def sniff(head: bytes) -> bool:
+        """Whether it is a zip archive whose first member is an array."""
+        size = int.from_bytes(head[26:28], "little")
+        return head[:4] == b"PK\x03\x04" and head[30 : 30 + size].endswith(b".npy")
+
     def _open(self) -> None:
         self._names = ("", (self._source.path or Path(self.name)).name.partition(".")[0])
         self._digits, self.by_order = {"px": 0, "qty": 0}, False
@@ -58,10 +63,6 @@ class NpzFeed(RecordFeed):
             for name in self._digits:
                 self._digits[name] = self._needed(rows[name], name, index)
         self.price_scale, self.qty_scale = 10 ** self._digits["px"], 10 ** self._digits["qty"]
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        return self._names
 
     def _needed(self, values: Any, name: str, index: int) -> int:
         """Decimals that are enough for all values so far."""
@@ -237,18 +238,3 @@ class _Writer:
             yield MODIFY_ORDER, side, at, left - qty, order
         else:
             yield CANCEL_ORDER, side, at, left, order
-
-
-class Npz:
-    """The reader of hftbacktest's .npz."""
-
-    @staticmethod
-    def sniff(head: bytes) -> bool:
-        """Whether it is a zip archive whose first member is an array."""
-        size = int.from_bytes(head[26:28], "little")
-        return head[:4] == b"PK\x03\x04" and head[30 : 30 + size].endswith(b".npy")
-
-    @staticmethod
-    def open(path: str | os.PathLike[str], symbols: Iterable[str] = ()) -> NpzFeed:
-        """A feed of the rows of a file."""
-        return NpzFeed(path, symbols)

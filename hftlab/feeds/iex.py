@@ -8,9 +8,8 @@ Lines are arbitrated as MoldUDP64's are. Messages of one time are one event of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
-from os import PathLike
 from struct import Struct
 from typing import Any
 
@@ -61,6 +60,12 @@ class IexFeed(RecordFeed):
     """Orders of a capture of DEEP+; instruments are numbered as they appear, which takes a pass of its own."""
 
     epoch = "unix"
+
+    @staticmethod
+    def sniff(head: bytes) -> bool:
+        """Whether a capture's first datagrams are segments of IEX-TP, of whatever feed of it."""
+        begins = {payload[:4] for payload in first_payloads(head)} if is_capture(head) else set()
+        return not begins.isdisjoint(b"\x01\0" + protocol.to_bytes(2, "little") for protocol in (PROTOCOL, *OTHERS))
 
     @cached_property
     def _capture(self) -> Capture:
@@ -129,18 +134,3 @@ def _chunk(state: Orders, rows: list[tuple[Any, ...]]) -> Chunk:
     events = np.array([row[:8] for row in rows], EVENT_DTYPE)
     state.resolve(events, np.array([row[8] for row in rows], np.uint8))
     return Chunk(events, np.array([row[9] for row in rows], np.uint64))
-
-
-class Iex:
-    """The reader of captures of IEX DEEP+."""
-
-    @staticmethod
-    def sniff(head: bytes) -> bool:
-        """Whether a capture's first datagrams are segments of IEX-TP, of whatever feed of it."""
-        begins = {payload[:4] for payload in first_payloads(head)} if is_capture(head) else set()
-        return not begins.isdisjoint(b"\x01\0" + protocol.to_bytes(2, "little") for protocol in (PROTOCOL, *OTHERS))
-
-    @staticmethod
-    def open(path: str | PathLike[str], symbols: Iterable[str] = ()) -> IexFeed:
-        """A feed of the orders of a capture."""
-        return IexFeed(path, symbols)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 from hftlab.errors import FeedError, check_type
 from hftlab.feeds.feed import Feed, by_locate, stock_names, unknown_symbol
@@ -30,12 +31,24 @@ class ItchFeed(Feed):
 
     wire = "itch"
 
+    @staticmethod
+    def sniff(head: bytes) -> bool:
+        """Whether the first message, or what follows it, is one of ITCH 5.0 behind its length."""
+        size = int.from_bytes(head[:2], "big")
+        after = head[2 + size : 5 + size]
+        return _is_message(head[:3]) or (0 < size < 256 and _is_message(after))
+
     def __init__(
         self, source: str | os.PathLike[str] | bytes | bytearray | memoryview, *, symbols: Iterable[str] = (), name: str = ""
     ) -> None:
         self._source = Source(source, name)
         self.name = self._source.name
         self._locates = self._find(check_type("symbols", symbols, Iterable))
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], symbols: Iterable[str] = ()) -> Self:
+        """A feed of a file: with `sniff` this makes the class the reader of its format."""
+        return cls(path, symbols=symbols)
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
@@ -111,22 +124,6 @@ class ItchFeed(Feed):
                     yield bytes(out)
                     out.clear()
         yield bytes(out)
-
-
-class Itch:
-    """The reader of ITCH 5.0."""
-
-    @staticmethod
-    def sniff(head: bytes) -> bool:
-        """Whether the first message, or what follows it, is one of ITCH 5.0 behind its length."""
-        size = int.from_bytes(head[:2], "big")
-        after = head[2 + size : 5 + size]
-        return _is_message(head[:3]) or (0 < size < 256 and _is_message(after))
-
-    @staticmethod
-    def open(path: str | os.PathLike[str], symbols: Iterable[str] = ()) -> ItchFeed:
-        """A feed of framed messages; its symbols are the stocks of the directory."""
-        return ItchFeed(path, symbols=symbols)
 
 
 def _is_message(start: bytes) -> bool:

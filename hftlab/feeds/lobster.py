@@ -9,9 +9,8 @@ messages act on it. The seed belongs to the event of the first message, so the n
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +42,11 @@ Level = tuple[int, int]  # (side, price)
 class LobsterFeed(RecordFeed):
     """One message file; instrument 1 is its stock, named as the file is."""
 
+    @staticmethod
+    def sniff(head: bytes) -> bool:
+        """Whether the first line has six columns, with a type from 1 to 7 and a direction."""
+        return _LINE.match(head) is not None
+
     def _open(self) -> None:
         path = self._source.path or Path(self.name)
         named = _NAME.fullmatch(path.name)
@@ -51,10 +55,6 @@ class LobsterFeed(RecordFeed):
         stem = beside.partition(".csv")[0] + ".csv"
         books = [path.with_name(name) for name in (beside, stem, f"{stem}.gz", f"{stem}.zst") if name != path.name]
         self.book = next((book for book in books if book.is_file()), None)
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        return self._names
 
     def _records(self) -> Iterator[Chunk]:
         seeded = None
@@ -165,17 +165,3 @@ class _Seeded:
             event["order_id"] = left[0]
             if event["kind"] == Kind.DELETE:
                 event["kind"] = Kind.CANCEL
-
-
-class Lobster:
-    """The reader of LOBSTER's message files."""
-
-    @staticmethod
-    def sniff(head: bytes) -> bool:
-        """Whether the first line has six columns, with a type from 1 to 7 and a direction."""
-        return _LINE.match(head) is not None
-
-    @staticmethod
-    def open(path: str | os.PathLike[str], symbols: Iterable[str] = ()) -> LobsterFeed:
-        """A feed of a message file, seeded from the order book file beside it if there is one."""
-        return LobsterFeed(path, symbols)

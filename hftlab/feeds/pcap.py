@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property
-from os import PathLike
 from struct import Struct
 from typing import NamedTuple
 
@@ -235,6 +234,11 @@ class Capture:
 class PcapFeed(ItchFeed):
     """ITCH 5.0 out of a capture. `gaps` are known once it has been read; `recv_ns` is when each message was captured."""
 
+    @staticmethod
+    def sniff(head: bytes) -> bool:
+        """Whether it begins as a capture does."""
+        return is_capture(head)
+
     @cached_property
     def _capture(self) -> Capture:
         return Capture(self._source, as_mold, "MoldUDP64 of ITCH 5.0")
@@ -336,17 +340,3 @@ def is_capture(head: bytes) -> bool:
     """Whether a file begins as pcap or pcapng."""
     magic = {int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")}
     return len(head) >= 4 and not magic.isdisjoint({*_MAGIC, _NG})
-
-
-class Pcap:
-    """The reader of captures of MoldUDP64; of any capture that no other reader knows, to say what is in it."""
-
-    @staticmethod
-    def sniff(head: bytes) -> bool:
-        """Whether it begins as a capture does."""
-        return is_capture(head)
-
-    @staticmethod
-    def open(path: str | PathLike[str], symbols: Iterable[str] = ()) -> PcapFeed:
-        """A feed of the ITCH messages of a capture."""
-        return PcapFeed(path, symbols=symbols)

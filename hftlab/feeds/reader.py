@@ -7,29 +7,42 @@ entry points like any other, and are asked first.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol
 
 from hftlab.errors import FeedError, HftlabError
 from hftlab.feeds.feed import Feed
-from hftlab.feeds.itch import Itch
+from hftlab.feeds.itch import ItchFeed
 from hftlab.feeds.source import Source
 
 GROUP = "hftlab.feeds"
 
-#: Our formats, those whose first bytes say most before the others.
+
+class Plugin(NamedTuple):
+    """One of ours, like an entry point of the system: to ask the system takes 50 ms, which every run would pay."""
+
+    name: str
+    value: str  # "module:attribute", or a module
+
+    def load(self) -> Any:
+        module, _, attribute = self.value.partition(":")
+        loaded = import_module(module)
+        return getattr(loaded, attribute) if attribute else loaded
+
+
+#: Our formats. ITCH begins with a 0, as no other does: of the most common format only its own reader is imported.
 OURS = tuple(
-    EntryPoint(name, f"hftlab.feeds.{place}", GROUP)
+    Plugin(name, f"hftlab.feeds.{place}")
     for name, place in {
-        "dbn": "dbn:Dbn",
-        "lobster": "lobster:Lobster",
-        "tardis": "tardis:Tardis",
-        "hftbacktest": "hftbacktest:Npz",
-        "iex": "iex:Iex",
-        "pcap": "pcap:Pcap",
-        "itch": "itch:Itch",
+        "itch": "itch:ItchFeed",
+        "dbn": "dbn:DbnFeed",
+        "lobster": "lobster:LobsterFeed",
+        "tardis": "tardis:TardisFeed",
+        "hftbacktest": "hftbacktest:NpzFeed",
+        "iex": "iex:IexFeed",
+        "pcap": "pcap:PcapFeed",
     }.items()
 )
 
@@ -47,16 +60,24 @@ class Reader(Protocol):
         """
 
 
-def readers() -> dict[str, EntryPoint]:
-    """Every format that can be read, by its name: ours, then those installed under `hftlab.feeds`."""
+def readers() -> dict[str, Any]:
+    """The entry point of every format that can be read, by its name: ours, then those installed under `hftlab.feeds`."""
     ours = {point.name: point for point in OURS}
     return ours | {point.name: point for point in _installed() if point.name not in ours}
 
 
 @cache
-def _installed() -> tuple[EntryPoint, ...]:
-    """What is installed under the group; to ask the system takes 10 ms, which every file would pay."""
+def _installed() -> tuple[Any, ...]:
+    """What is installed under the group."""
+    from importlib.metadata import entry_points
+
     return tuple(entry_points(group=GROUP))
+
+
+def _asked() -> Iterator[Any]:
+    """Every entry point, ours before the system is asked for others."""
+    yield from OURS
+    yield from list(readers().values())[len(OURS) :]
 
 
 def format_of(path: str | os.PathLike[str]) -> tuple[str, Reader]:
@@ -66,12 +87,12 @@ def format_of(path: str | os.PathLike[str]) -> tuple[str, Reader]:
     """
     source = Source(path)
     head = source.head()
-    for name, point in readers().items():
+    for point in _asked():
         reader: Reader = _loaded(point)
         if reader.sniff(head):
-            return name, reader
+            return point.name, reader
     if head[:1] in (b"", b"\0"):  # the length of an ITCH message begins with 0: what is wrong with the first, its feed says
-        return "itch", Itch()
+        return "itch", ItchFeed
     known = ", ".join(readers())
     raise FeedError(f"{source.name}: offset 0: must be of a format that is known here ({known}), got {head[:16]!r}", offset=0)
 
@@ -88,7 +109,7 @@ def load(path: str | os.PathLike[str], symbols: Iterable[str] = ()) -> Feed:
     return feed
 
 
-def _loaded(point: EntryPoint) -> Reader:
+def _loaded(point: Any) -> Reader:
     try:
         return point.load()  # type: ignore[no-any-return]
     except HftlabError:

@@ -15,8 +15,8 @@ import io
 import os
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 #: The largest a record can hold.
-MOST_QTY, MOST_PRICE = 2**32 - 1, 2**63 - 1
+MOST_QTY = 2**32 - 1
 MOST_SYMBOLS = 2**16 - 1
 LONGEST_LINE = 1 << 16  # bytes; what is longer is no line of market data
 MODIFY, RESET = 1, 2  # what a modify does to an order's place: see `Orders.resolve`
@@ -48,6 +48,7 @@ class RecordFeed(Feed):
     """
 
     wire = "events"
+    _names: Sequence[str] = ("",)  # by instrument
 
     def __init__(self, path: str | os.PathLike[str], symbols: Iterable[str] = ()) -> None:
         self._source = Source(path)
@@ -62,6 +63,15 @@ class RecordFeed(Feed):
             if not symbol or symbol not in names:
                 raise unknown_symbol(symbol, names)
         self._kept = np.array([i for i, name in enumerate(names) if name in wanted or not i], np.uint16) if wanted else None
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        return tuple(self._names)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], symbols: Iterable[str] = ()) -> Self:
+        """A feed of a file, of all symbols or of these: with `sniff` beside it the class is the reader of its format."""
+        return cls(path, symbols)
 
     def _open(self) -> None:
         """Read what the feed must know before its first record: names, scales."""

@@ -10,8 +10,7 @@ begins with a CLEAR; an amount of 0 takes the level away.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,11 @@ class TardisFeed(RecordFeed):
 
     epoch = "unix"
     by_order = False
+
+    @staticmethod
+    def sniff(head: bytes) -> bool:
+        """Whether it begins with the four columns that all of Tardis' files have."""
+        return head.startswith(_START)
 
     def _open(self) -> None:
         self._header: bytes = b""
@@ -175,17 +179,3 @@ def _plain(texts: pl.Series) -> pl.Series:
             return text
 
     return pl.Series(texts.name, [plain(text) for text in texts], pl.String)
-
-
-class Tardis:
-    """The reader of Tardis CSV."""
-
-    @staticmethod
-    def sniff(head: bytes) -> bool:
-        """Whether it begins with the four columns that all of Tardis' files have."""
-        return head.startswith(_START)
-
-    @staticmethod
-    def open(path: str | os.PathLike[str], symbols: Iterable[str] = ()) -> TardisFeed:
-        """A feed of the levels or the trades of a file."""
-        return TardisFeed(path, symbols)

@@ -13,9 +13,8 @@ from hftlab.errors import BackendMissing, ConfigError, HftlabError, check_choice
 from hftlab.events import Events
 from hftlab.feeds.feed import Feed
 from hftlab.fills.accounts import NO_FEES, Account, FeeSchedule
-from hftlab.fills.queue_model import MODELS, LevelSimulator
 from hftlab.fills.requests import FILL_DTYPE, OUTCOME_DTYPE, Reason, Requests, State, check_requests
-from hftlab.fills.simulator import Simulator
+from hftlab.fills.simulator import MODELS, LevelSimulator, Simulator
 from hftlab.presentation.document import Table, table
 from hftlab.presentation.result import Result
 

@@ -2,6 +2,13 @@
 
 Never the other way round: an execution is asked whom it would have hit before it changes the book. The feed is not changed by
 anything here: our orders take nothing away from it, and it does not react to them.
+
+With price levels alone (L2) where in the queue we are is not known, and a model guesses it; every result says which. Who is ahead
+is one number: at first the whole level. A trade at our price takes from it, and what it leaves fills ours. What else the level
+loses was canceled, and the models differ in where:
+
+    trades         behind us: only trades advance us (the cautious one; "risk adverse" elsewhere)
+    proportional   anywhere alike: of what goes, the share that was ahead of us was ahead
 """
 
 from __future__ import annotations
@@ -11,11 +18,85 @@ from typing import Any
 
 import numpy as np
 
+from hftlab.errors import check_choice
 from hftlab.events import Kind, Side
 from hftlab.fills.requests import FILL_DTYPE, OUTCOME_DTYPE, Action, Reason, State, TimeInForce
-from hftlab.fills.shadow import Key, Shadow
 from hftlab.stages.book import Book
 from hftlab.stages.tick import Event
+
+Key = tuple[int, int, int]  # instrument, side, price
+
+
+class Shadow:
+    """A resting order that the feed does not know of. It joins the queue of its price without changing it.
+
+    ahead   : order id -> shares left, of everybody who was at the price before it and still is
+    awaited : those of them that a CLEAR took away; a snapshot may bring them back, with their place
+    """
+
+    __slots__ = (
+        *("world", "order_id", "instrument", "side", "price", "qty", "left", "ahead", "awaited", "arrived_ns", "ended_ns"),
+        *("front_ns", "ahead_orders", "ahead_qty", "filled", "through", "canceled", "expired", "state"),
+    )
+
+    def __init__(self, world: int, order_id: int, key: Key, qty: int, arrived_ns: int) -> None:
+        self.world, self.order_id, self.qty, self.left = world, order_id, qty, qty
+        self.instrument, self.side, self.price = key
+        self.ahead: dict[int, int] = {}
+        self.awaited: set[int] = set()
+        self.arrived_ns = self.ended_ns = arrived_ns
+        self.front_ns = -1
+        self.ahead_orders = self.ahead_qty = 0
+        self.filled = self.through = self.canceled = self.expired = 0
+        self.state = State.LIVE
+
+    @property
+    def key(self) -> Key:
+        """Where it rests."""
+        return self.instrument, self.side, self.price
+
+    def join(self, queue: list[tuple[int, int]], awaited: set[int]) -> None:
+        """Stand behind everybody who is really there, and whom a snapshot is still to bring back."""
+        self.ahead, self.awaited = dict(queue), awaited
+        self.ahead_orders, self.ahead_qty = len(queue), sum(self.ahead.values())
+        if not queue and not awaited:
+            self.front_ns = self.arrived_ns
+
+    def shrink(self, order_id: int, left: int, ts_ns: int) -> None:
+        """An order at its price has `left` shares left; with none it has gone, and everybody behind it moves up."""
+        if order_id not in self.ahead:
+            return
+        if left:
+            self.ahead[order_id] = left
+            return
+        del self.ahead[order_id]
+        if not self.ahead:
+            self.reach_front(ts_ns)
+
+    def reach_front(self, ts_ns: int) -> None:
+        """Nobody is ahead of it any more."""
+        if self.front_ns < 0:
+            self.front_ns = ts_ns
+
+    def clear(self) -> None:
+        """The feed starts its book anew: an order that comes back at this price keeps the place before us."""
+        self.awaited = self.awaited | self.ahead.keys()
+        self.ahead = {}
+
+    def restore(self, order_id: int, qty: int) -> None:
+        """A snapshot brings an order back."""
+        if order_id in self.awaited:
+            self.awaited.discard(order_id)
+            self.ahead[order_id] = qty
+
+    def end(self, state: State, ts_ns: int) -> None:
+        """It is over; what is left counts under what ended it."""
+        self.state, self.ended_ns = state, ts_ns
+        if state is not State.FILLED:
+            name = state.name.lower()
+            setattr(self, name, getattr(self, name) + self.left)
+        self.left = 0
+
 
 #: index, ts_ns, order_id, maker, price, qty, world, instrument, side, reason: FILL_DTYPE
 Fill = tuple[int, int, int, int, int, int, int, int, int, int]
@@ -247,3 +328,59 @@ class Simulator:
         names = OUTCOME_DTYPE.names or ()
         rows = [tuple(int(getattr(shadow, name)) for name in names) for shadow in self._shadows.values()]
         return np.array(self.fills, FILL_DTYPE), np.array(rows, OUTCOME_DTYPE)
+
+
+#: Name -> what is left ahead of us, of: ahead, the level before, what was canceled of it.
+MODELS: dict[str, Callable[[int, int, int], int]] = {
+    "trades": lambda ahead, before, canceled: min(ahead, before - canceled),
+    "proportional": lambda ahead, before, canceled: ahead - canceled * ahead // max(before, 1),
+}
+
+
+class LevelSimulator(Simulator):
+    """Shadow orders in a book of levels, one synthetic order each. Raises UnknownName for a model that is not known."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__()
+        self.left_ahead = MODELS[check_choice("queue model", model, MODELS)]
+        self._before = 0
+        self._traded: dict[tuple[int, int], int] = {}  # (instrument, price) -> shares traded since the level was last set
+
+    def apply(self, event: Event) -> int:
+        """One message: a trade, or a level that is set."""
+        ts_ns, order_id, _, price, qty, instrument, kind, _ = event
+        if kind == Kind.TRADE:
+            self._trade(instrument, price, qty, ts_ns)
+        place = self.book.locate(order_id)
+        self._before = place[3] if place else 0
+        return super().apply(event)
+
+    def _trade(self, instrument: int, price: int, qty: int, ts_ns: int) -> None:
+        """Shares changed hands at a price: those ahead of us first, then ours."""
+        self._traded[instrument, price] = self._traded.get((instrument, price), 0) + qty
+        flow: dict[int, int] = {}
+        for side in (1, 2):
+            for shadow in self._queue((instrument, side, price)):
+                rest = qty
+                for order_id, ahead in list(shadow.ahead.items()):
+                    shadow.shrink(order_id, max(0, ahead - rest), ts_ns)
+                    rest = max(0, rest - ahead)
+                share = min(shadow.left, rest, flow.get(shadow.world, rest))
+                flow[shadow.world] = flow.get(shadow.world, rest) - share
+                if share:
+                    shadow.reach_front(ts_ns)
+                    self._fill(shadow, share, price, 0, Reason.QUEUE, self.index, ts_ns)
+
+    def _execute(self, key: Key, maker: int, qty: int, ts_ns: int) -> None:
+        """Levels are not executed: trades are rows of their own."""
+
+    def _leave(self, key: Key, kind: int, order_id: int, left: int, ts_ns: int) -> None:
+        """A level was set: what it lost beyond its trades was canceled."""
+        place = self.book.locate(order_id)
+        after = place[3] if place and kind != Kind.DELETE else 0
+        traded = self._traded.pop((key[0], key[2]), 0)
+        canceled = max(0, self._before - after - traded)
+        for shadow in self._queue(key):
+            ahead = shadow.ahead.get(order_id, 0)
+            rest = self.left_ahead(ahead, max(self._before - traded, ahead), canceled)
+            shadow.shrink(order_id, min(rest, after), ts_ns)

@@ -14,11 +14,10 @@ from hftlab.errors import ConfigError, HftlabError, check_choice, check_range, c
 from hftlab.events import Events
 from hftlab.feeds.feed import EventFeed, Feed
 from hftlab.fills.accounts import SCHEDULES, FeeSchedule
-from hftlab.fills.attempts import Touch, decide
+from hftlab.fills.attempts import METRICS, Money, Touch, Trials, decide, trials
 from hftlab.fills.delays import LADDER, Latency, as_latencies, marks_of
 from hftlab.fills.simulation import Array, exchange_events, require_orders, resolved, simulate
 from hftlab.fills.strategy import Path, play
-from hftlab.fills.trials import METRICS, Money, Trials, trials
 from hftlab.fills.value_result import Compared, LatencyRow, LatencyValue
 from hftlab.measurement.blocks import adjust, compare
 

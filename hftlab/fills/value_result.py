@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hftlab.fills.attempts import METRICS
 from hftlab.fills.simulation import ASSUMED
-from hftlab.fills.trials import METRICS
 from hftlab.measurement.blocks import Verdict
-from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, duration, number, table
+from hftlab.presentation.result import StoredResult
 
 if TYPE_CHECKING:
     import polars as pl

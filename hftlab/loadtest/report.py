@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hftlab.measurement.machine import describe
-from hftlab.measurement.storage import StoredResult
+from hftlab.presentation.result import StoredResult
 
 #: Percentiles shown of a sample; null in a frame where it is too small for one.
 SHOWN = ("p50", "p99", "p99.9", "max")

@@ -62,8 +62,8 @@ def cpu_affinity(core: int | None = None, *, realtime: bool = False) -> Iterator
     with ExitStack() as undo:
         pinned = core is not None and _try(lambda undo: _pin(core, undo), undo, refused)
         first = realtime and _try(_raise_priority, undo, refused)
-        if first and (throttling := _throttling()):
-            notes.append(throttling)
+        if first and (throttled := throttling()):
+            notes.append(throttled)
         placement = Placement(core if pinned else None, PRIORITY if first else None, tuple(refused), tuple(notes))
         _in_force.append(placement)
         undo.callback(_in_force.remove, placement)
@@ -133,8 +133,8 @@ def _denied(error: OSError, needs: str) -> str:
     return f"not permitted (needs {needs})" if isinstance(error, PermissionError) else f"refused ({error.strerror})"
 
 
-def _throttling() -> str:
-    """What the kernel takes back from real-time threads."""
+def throttling() -> str:
+    """What the kernel takes back from real-time threads, "" for nothing."""
     runtime, period = (system.number(f"proc/sys/kernel/sched_rt_{name}_us") for name in ("runtime", "period"))
     if runtime is None or period is None or not 0 <= runtime < period:
         return ""

@@ -24,7 +24,7 @@ from types import ModuleType
 from hftlab.engine.engine import Engine
 from hftlab.engine.variants import parse
 from hftlab.errors import BackendMissing, ConfigError
-from hftlab.measurement.storage import file_lock, user_folder
+from hftlab.presentation.output import file_lock, user_folder
 
 PREFIX = "rust@"
 _NAME = "hftlab_rust"

@@ -17,8 +17,8 @@ import numpy as np
 from hftlab.engine.session import Backend, backends, resolve
 from hftlab.measurement.affinity import each_core
 from hftlab.measurement.distribution import PERCENTILES, Samples, percentiles, stamped
-from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, rows_table
+from hftlab.presentation.result import StoredResult
 
 #: Readings for the cost of one clock: p99.9 needs 100,000, p99.99 a million.
 READINGS, MANY = 100_000, 1_000_000

@@ -14,7 +14,7 @@ from hftlab.engine.verify import verify
 from hftlab.errors import HftlabError
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.machine import describe, fingerprint
-from hftlab.measurement.storage import StoredResult
+from hftlab.presentation.result import StoredResult
 
 #: A feed begins in a steady state if its first tenth leaves so large a share of the live orders that its end has.
 STEADY_SHARE = 0.8

@@ -15,8 +15,8 @@ from hftlab.errors import ConfigError, check_range
 from hftlab.measurement import system
 from hftlab.measurement.clock import python_sources
 from hftlab.measurement.distribution import PERCENTILES, has_enough_samples
-from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, rows_table
+from hftlab.presentation.result import StoredResult
 
 #: From this many ns on a gap counts as time lost (a reading is well below, an interrupt is not), and as long.
 LOST_NS, LONG_NS = 1_000.0, 10_000.0

@@ -1,9 +1,7 @@
 """hftlab in a notebook: `%load_ext hftlab` registers the magics, and charts that show without a network.
 
-magics.py             %latency, %compare, %%compare, %backend; cell_comparison.py: the parts of a cell, compared
-book_replay.py        book_replay(feed): the book message by message, under a slider
-latency_explorer.py   latency_explorer(): choose feed, engine and variants, measure, compare distributions
-panel.py              base of the three widgets: each stores a picture for readers who run nothing
+magics.py             %latency, %compare, %%compare (the parts of a cell), %backend
+widgets.py            book_replay(feed), latency_explorer(): each stores a picture for readers who run nothing
 lab.py                JupyterLab on the course, and its kernel
 """
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hftlab.errors import ConfigError, HftlabError, OutputError, check_range
-from hftlab.measurement.storage import user_folder
-from hftlab.presentation.output import write_bytes
+from hftlab.presentation.output import user_folder, write_bytes
 
 SETTINGS = Path(__file__).with_name("settings")
 LOGO = Path(__file__).with_name("logo")

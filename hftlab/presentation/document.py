@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 #: Where a number would be that was not measured, or that the sample cannot bear.
@@ -157,3 +158,13 @@ def duration(ns: float | None) -> str:
         if abs(ns) >= unit:
             return f"{ns / unit:,.2f} {name}"
     return f"{ns:,.1f} ns"
+
+
+def moment(ns: int | None, epoch: str) -> str:
+    """A time since midnight or since 1970 (epoch "unix") as people write it, to the nanosecond; "none" for None."""
+    if ns is None:
+        return "none"
+    seconds, part = divmod(ns, 10**9)
+    if epoch == "midnight":
+        return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{part:09d}"
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}.{part:09d} UTC" if seconds < 2**37 else f"{ns} ns"

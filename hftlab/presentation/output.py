@@ -152,3 +152,29 @@ def check_writable(path: str | Path) -> None:
             return
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def user_folder() -> Path:
+    """$HFTLAB_HOME, or ~/.hftlab. It need not exist."""
+    return Path(os.environ.get("HFTLAB_HOME") or "~/.hftlab").expanduser()
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """One process at a time within, by a lock file beside `path`. Where the system has no flock there is no lock.
+
+    raises : OutputError if the lock file cannot be made
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = open(path.with_name(f".{path.name}.lock"), "w")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be locked: {error.strerror or error}") from None
+    with handle:
+        try:
+            import fcntl
+        except ImportError:
+            pass
+        else:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -6,11 +6,14 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from hftlab.errors import HftlabError
 from hftlab.presentation import output
 from hftlab.presentation.document import Block, Table, Text
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class Result:
@@ -65,6 +68,47 @@ class Result:
         return html.fragment(self.headline(), self.blocks())
 
 
+class StoredResult(Result):
+    """A result that is stored by its fields: numbers, text, records of them, and whatever has `to_dict` and `from_dict`."""
+
+    def headline(self) -> str:
+        """The class, unless the result says more."""
+        return type(self).__name__
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows of `frame`, plain values by column."""
+        return []
+
+    def frame(self) -> pl.DataFrame:
+        """`records` as a frame; a column without any value is one of numbers."""
+        import polars as pl
+
+        return pl.DataFrame(self.records(), infer_schema_length=None).cast({pl.Null: pl.Float64})
+
+    def derived(self) -> dict[str, Any]:
+        """What follows from the fields, for readers of the JSON; `from_dict` does not need it."""
+        return {}
+
+    def to_dict(self) -> dict[str, Any]:
+        import msgspec
+
+        return {"schema": self.schema, **msgspec.to_builtins(self, enc_hook=_to_plain), **self.derived()}
+
+    @classmethod
+    def from_dict(cls, payload: dict[str, Any]) -> Self:
+        import msgspec
+
+        if (found := payload.get("schema")) != cls.schema:
+            raise HftlabError(f"schema must be {cls.schema!r}, got {found!r}")
+        try:
+            return msgspec.convert(payload, cls, dec_hook=_from_plain)
+        except msgspec.ValidationError as error:
+            raise HftlabError(f"{cls.schema}: {error}") from None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.headline()}>"
+
+
 def to_json(value: Any) -> str:
     """Plain values as JSON text, NaN and infinities as null, since JSON has neither."""
     return json.dumps(_finite(value), indent=1, allow_nan=False)
@@ -80,7 +124,9 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def require_schema(payload: dict[str, Any], schema: str) -> None:
-    """Raises HftlabError unless `payload` is what `schema` names."""
-    if (found := payload.get("schema")) != schema:
-        raise HftlabError(f"schema must be {schema!r}, got {found!r}")
+def _to_plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value.to_dict()
+
+
+def _from_plain(kind: Any, payload: Any) -> Any:
+    return kind.from_dict(payload)

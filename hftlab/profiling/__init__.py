@@ -19,7 +19,7 @@ from hftlab.engine.resolve import as_engine
 from hftlab.errors import ConfigError, check_choice, check_range
 from hftlab.feeds.feed import Feed
 from hftlab.measurement.machine import fingerprint
-from hftlab.profiling import calls, hardware, line, memory, passes, sample
+from hftlab.profiling import calls, hardware, line, memory, passes
 from hftlab.profiling.result import Observation as Observation
 from hftlab.profiling.result import Profile as Profile
 from hftlab.profiling.result import Unavailable as Unavailable
@@ -42,7 +42,7 @@ class Tool:
 TOOLS = {
     "line": Tool(line.by_line, (20_000, 20_000)),
     "calls": Tool(calls.by_call, (20_000, 20_000)),
-    "sample": Tool(sample.by_sample, (20_000, 200_000)),
+    "sample": Tool(calls.by_sample, (20_000, 200_000)),
     "instructions": Tool(hardware.instructions, (2_000, 20_000)),
     "counters": Tool(hardware.counters, (20_000, 200_000)),
     "memory": Tool(memory.memory, (2_000, 64_000)),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hftlab.errors import HftlabError
 from hftlab.measurement.machine import describe
-from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import NOT_KNOWN, Table, table
+from hftlab.presentation.result import StoredResult
 
 if TYPE_CHECKING:
     import polars as pl

@@ -30,11 +30,11 @@ from hftlab.experiments.open_loop import OpenLoop, open_loop
 from hftlab.experiments.stages import BenchReport, bench, timers
 from hftlab.feeds.feed import Feed
 from hftlab.fills.delays import Latency, constant, counted
-from hftlab.fills.proofs.result import Proofs, prove
+from hftlab.fills.proofs.checks import Proofs, prove
 from hftlab.fills.value import latency_value
 from hftlab.fills.value_result import LatencyValue
 from hftlab.measurement.machine import STABLE, differences
-from hftlab.measurement.storage import StoredResult
+from hftlab.presentation.result import StoredResult
 
 #: Part of a report -> the result that may have been saved alone.
 _PARTS: dict[str, type[StoredResult]] = {"bench": BenchReport, "ablation": Ablation, "latency": LatencyReport}

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hftlab.errors import HftlabError
-from hftlab.measurement.storage import file_lock, user_folder
-from hftlab.presentation.output import write_text
+from hftlab.presentation.output import file_lock, user_folder, write_text
 
 SCHEMA = "hftlab-course/1"
 

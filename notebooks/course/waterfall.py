@@ -8,7 +8,7 @@ import ipywidgets as widgets
 
 from course.factorial import Factorial, factorial
 from hftlab.feeds.feed import Feed
-from hftlab.notebook.panel import Panel, column, picture, row
+from hftlab.notebook.widgets import Panel, column, picture, row
 from hftlab.presentation import html
 from hftlab.presentation.document import NOT_KNOWN, table
 

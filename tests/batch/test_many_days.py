@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +20,8 @@ import polars as pl
 import pytest
 
 import hftlab
-from hftlab.batch import SweepReport, executors
-from hftlab.batch.executors import process_pool
+from hftlab.batch import SweepReport
+from hftlab.batch.sweep import process_pool
 from hftlab.batch.task import State
 from hftlab.cli.main import main
 from hftlab.errors import ConfigError, HftlabError, UnknownName
@@ -250,8 +251,8 @@ class Deadly(Book):
 
 
 def test_a_task_that_kills_its_workers_is_given_up(days: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executors, "DEATHS", 1)
-    monkeypatch.setattr(executors, "DEATHS_ALONE", 1)
+    monkeypatch.setattr(sys.modules["hftlab.batch.sweep"], "DEATHS", 1)
+    monkeypatch.setattr(sys.modules["hftlab.batch.sweep"], "DEATHS_ALONE", 1)
     engines = ["python", hftlab.Engine(book=Deadly)]
 
     report = hftlab.sweep(days[:1], engines=engines, out=tmp_path, processes=True, workers=2)
@@ -271,7 +272,7 @@ def test_workers_that_die_before_they_begin_do_not_go_on_for_ever(
         return ProcessPoolExecutor(1, get_context("spawn"), initializer=die_at_birth)
 
     for limit in ("DEATHS", "DEATHS_ALONE"):
-        monkeypatch.setattr(executors, limit, 1)
+        monkeypatch.setattr(sys.modules["hftlab.batch.sweep"], limit, 1)
     report = hftlab.sweep(days[:1], engines=["python"], out=tmp_path, executor=pool)
     assert [task.state.value for task in report.tasks] == ["failed"]
     assert "workers that had it died" in report.failed[0].reason

@@ -17,9 +17,8 @@ import pytest
 import vl_convert
 
 from hftlab import charts
-from hftlab.charts.base import GREY, PALETTE, rows_of
+from hftlab.charts.base import GREY, PALETTE, packed, png_size, rows_of, title_of
 from hftlab.charts.scales import colours_of, dashes_of, is_control, ticks_between
-from hftlab.charts.show import packed, png_size, title_of
 from hftlab.errors import OutputError, UnknownName
 
 STAGES = pl.DataFrame({"group": ["python", "rust"], "label": ["book", "book"], "value": [1_500.0, 30.0]})

@@ -13,8 +13,7 @@ import summaries as given
 import vl_convert
 
 from hftlab import charts
-from hftlab.charts.base import MAX_ROWS, WIDTH
-from hftlab.charts.show import png_size
+from hftlab.charts.base import MAX_ROWS, WIDTH, png_size
 from hftlab.errors import HftlabError
 
 SCALE = 10_000

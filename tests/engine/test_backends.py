@@ -1,40 +1,24 @@
 """Which engine answers to which name, and is a missing or mismatched one loud?"""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
+import planted
 import pytest
+from planted import Point
 
 import hftlab
 from hftlab.diagnostics import doctor
-from hftlab.engine import session as registry
 from hftlab.engine.python import PythonBackend
 from hftlab.errors import BackendMissing, LayoutError, UnknownName
 from hftlab.events import EVENT_FIELDS
 from hftlab.measurement.machine import describe, fingerprint
 
 
-class Point:
-    """An entry point that gives what it was made with."""
-
-    def __init__(self, give: object) -> None:
-        self.give = give
-
-    def load(self) -> object:
-        if isinstance(self.give, Exception):
-            raise self.give
-        return self.give
-
-
 @pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Point]:
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Point]]:
     """The installed entry points, to be changed by a test."""
-    points: dict[str, Point] = {}
-    monkeypatch.setattr(registry, "_entry_points", lambda: points)
-    monkeypatch.delenv("HFTLAB_BACKEND", raising=False)
-    monkeypatch.delenv("HFTLAB_REQUIRE_RUST", raising=False)
-    registry._load.cache_clear()
-    yield points
-    registry._load.cache_clear()
+    yield from planted.installed(monkeypatch)
 
 
 def rust(**changes: object) -> SimpleNamespace:

@@ -9,12 +9,10 @@ import pytest
 import hftlab
 from hftlab.measurement.conditions import Market
 
-BACKENDS = ["python", pytest.param("rust", marks=pytest.mark.rust)]
 WARM = hftlab.synthetic("deep", 3_000, warm=True, symbols=2)
 EVENTS = hftlab.EventFeed(hftlab.decode(WARM), symbols=WARM.symbols).warmed(WARM.warm_up)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("feed", [WARM, EVENTS], ids=["bytes", "records"])
 def test_the_warm_up_is_neither_timed_nor_stamped_and_changes_no_result(backend: str, feed: hftlab.Feed) -> None:
     engine = hftlab.Engine(backend)
@@ -53,7 +51,6 @@ def test_a_head_keeps_the_warm_up_before_it() -> None:
     assert bytes(filling) + b"".join(map(bytes, rest.blocks())) == b"".join(map(bytes, head.blocks()))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_run_says_where_the_time_from_the_file_to_the_result_went(backend: str, tmp_path: Path) -> None:
     path = tmp_path / "day.itch.gz"
     path.write_bytes(gzip.compress(b"".join(map(bytes, hftlab.synthetic(messages=5_000).blocks()))))

@@ -18,8 +18,7 @@ import numpy as np
 import pytest
 
 import hftlab
-from hftlab.experiments.causes import Cause, Evidence
-from hftlab.experiments.recorder import Counters, ages, record, record_open_loop
+from hftlab.experiments.recorder import Cause, Counters, Evidence, ages, record, record_open_loop
 from hftlab.experiments.slowest import SlowestMessages
 from hftlab.measurement import system, tracing
 from hftlab.measurement.affinity import cpu_affinity

@@ -9,7 +9,6 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from trace_event_schema import TRACE
 
 import hftlab
 from hftlab.engine.timing import Capture, Slowest
@@ -23,6 +22,14 @@ from hftlab.stages.book import Book
 from hftlab.stages.signal import Signal
 
 FEED = hftlab.synthetic("calm", 2_000, 1)
+_WHOLE, _TEXT, _TIME = {"type": "integer", "minimum": 0}, {"type": "string"}, {"type": "number", "minimum": 0}
+#: What the Trace Event Format demands of complete events, and of the names of processes and threads: all that we write.
+_COMPLETE = {"ph": {"const": "X"}, "name": _TEXT, "cat": _TEXT, "pid": _WHOLE, "tid": _WHOLE, "ts": _TIME, "dur": _TIME}
+_NAMES = {"ph": {"const": "M"}, "name": {"enum": ["process_name", "thread_name", "thread_sort_index"]}, "pid": _WHOLE}
+_NAMES["args"] = {"type": "object", "minProperties": 1, "properties": {"name": _TEXT, "sort_index": _WHOLE}}
+_EVENT = {"anyOf": [{"type": "object", "properties": kind, "required": [*kind]} for kind in (_COMPLETE, _NAMES)]}
+_EVENTS = {"traceEvents": {"type": "array", "items": _EVENT, "minItems": 1}, "displayTimeUnit": {"enum": ["ms", "ns"]}}
+TRACE: dict[str, Any] = {"type": "object", "required": ["traceEvents"], "properties": _EVENTS}
 EVENTS = hftlab.decode(FEED, "python")
 MACHINE = fingerprint()
 

@@ -17,8 +17,8 @@ from hftlab.experiments.slowest import SlowestMessages
 from hftlab.measurement.clock import clocks
 from hftlab.measurement.conditions import FeedResult
 from hftlab.measurement.noise import jitter
-from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table
+from hftlab.presentation.result import StoredResult
 
 FEED = hftlab.synthetic(messages=600)
 

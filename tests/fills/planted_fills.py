@@ -8,9 +8,8 @@ from hftlab.events import Kind
 from hftlab.feeds.feed import Feed
 from hftlab.fills.accounts import Account
 from hftlab.fills.requests import Reason, Requests
-from hftlab.fills.shadow import Key, Shadow
 from hftlab.fills.simulation import Fills, exchange_events, schedule
-from hftlab.fills.simulator import Simulator
+from hftlab.fills.simulator import Key, Shadow, Simulator
 from hftlab.stages.book import Book, HalfBook, Level
 
 

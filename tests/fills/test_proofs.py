@@ -7,10 +7,8 @@ import pytest
 from planted_fills import GrowthKeepsPlaceBook, ShrinkLosesPlaceBook
 
 import hftlab
-from hftlab.fills.proofs.brownian import closed_form, exact, simulated
-from hftlab.fills.proofs.leave_one_out import leave_one_out
-from hftlab.fills.proofs.oracle import OracleResult, oracle
-from hftlab.fills.proofs.planted import planted_value, same_against_same
+from hftlab.fills.proofs.oracle import OracleResult, leave_one_out, oracle
+from hftlab.fills.proofs.planted import closed_form, exact, planted_value, same_against_same, simulated
 
 AAPL, HOUR = "itch50/aapl_20200130_first10k.itch", "lobster/AAPL_2012-06-21_34200000_37800000_message_50.csv.gz"
 ESH4 = "dbn/esh4-glbx-mdp3-20231225.mbo.dbn.zst"

@@ -3,14 +3,17 @@
 import runpy
 from pathlib import Path
 
+import pytest
+
 import hftlab
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_api_page_is_that_of_the_code() -> None:
-    made = runpy.run_path(str(ROOT / "docs" / "make_api.py"))["markdown"]()
-    assert (ROOT / "docs" / "api.md").read_text() == made, "run `make docs`"
+@pytest.mark.parametrize("page", ["api", "cli"])
+def test_the_page_is_that_of_the_code(page: str) -> None:
+    made = runpy.run_path(str(ROOT / "docs" / f"make_{page}.py"))["markdown"]()
+    assert (ROOT / "docs" / f"{page}.md").read_text() == made, "run `make docs`"
 
 
 def test_every_public_name_is_documented() -> None:

@@ -8,7 +8,7 @@ from IPython.testing.globalipapp import start_ipython
 
 import hftlab
 from hftlab.errors import ConfigError, UnknownName
-from hftlab.notebook.cell_comparison import CellComparison
+from hftlab.notebook.magics import CellComparison
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hftlab.charts.show import png_size
+from hftlab.charts.base import png_size
 from hftlab.cli.main import main
 from hftlab.errors import ConfigError, HftlabError
 from hftlab.notebook import lab as starter

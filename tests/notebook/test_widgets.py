@@ -3,11 +3,10 @@
 import pytest
 
 import hftlab
-from hftlab.charts.show import png_size
+from hftlab.charts.base import png_size
 
 pytest.importorskip("ipywidgets", reason="ipywidgets is not installed")
-from hftlab.notebook.book_replay import BookReplay, book_replay
-from hftlab.notebook.latency_explorer import latency_explorer
+from hftlab.notebook.widgets import BookReplay, book_replay, latency_explorer
 
 LIVE = "application/vnd.jupyter.widget-view+json"
 

@@ -6,7 +6,6 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
 import polars as pl
 import pytest
@@ -16,7 +15,7 @@ from hftlab.presentation import html, output, terminal
 from hftlab.presentation.document import Code, Document, Figure, Section, Table, Tiles, duration, number, table, text
 from hftlab.presentation.html import script_json
 from hftlab.presentation.markdown import escape, markdown
-from hftlab.presentation.result import Result, require_schema, to_json
+from hftlab.presentation.result import StoredResult, to_json
 
 HOSTILE = "<script>alert(1)</script>|`x`[a](b)&amp; *b* [red]"
 TABLE = table(
@@ -32,7 +31,7 @@ BLOCKS = (TABLE, text("one", "", "two", kind="list"), Tiles((("42", "ns", "per m
 
 
 @dataclass(frozen=True)
-class Cost(Result):
+class Cost(StoredResult):
     """The smallest result."""
 
     schema = "test-cost/1"
@@ -46,14 +45,6 @@ class Cost(Result):
 
     def notes(self) -> list[str]:
         return ["measured once"]
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"schema": self.schema, "ns": self.ns}
-
-    @classmethod
-    def from_dict(cls, payload: dict[str, Any]) -> Self:
-        require_schema(payload, cls.schema)
-        return cls(payload["ns"])
 
 
 def test_a_table_on_a_terminal() -> None:

@@ -14,10 +14,9 @@ from hftlab.charts import icicle_chart
 from hftlab.cli.main import main
 from hftlab.errors import ConfigError, HftlabError, UnknownName
 from hftlab.profiling import TOOLS, Profile
-from hftlab.profiling.calls import MAX_RECTANGLES, MIN_SHARE, rectangles, tree_of
+from hftlab.profiling.calls import MAX_RECTANGLES, MIN_SHARE, rectangles, rust_name, tree_of
 from hftlab.profiling.locations import RUST, RUST_STAGES, Call, short_path, stage_of_file
 from hftlab.profiling.result import COLUMNS, STAGES, own_lines
-from hftlab.profiling.sample import rust_name
 from hftlab.stages.book import Book
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hftlab.feeds.generate import wire
-from hftlab.feeds.generate.instrument import BID, Instrument, Order, make_instruments
-from hftlab.feeds.generate.random import OCTAVE, below, octave_number, splitmix64
+from hftlab.feeds.generate.instrument import BID, OCTAVE, Instrument, Order, below, make_instruments, octave_number, splitmix64
 from hftlab.feeds.generate.regimes import Regime
 
 MPIDS = tuple(b"MM" + letter + b"X" for letter in (b"A", b"B", b"C", b"D", b"E", b"F", b"G", b"H"))

@@ -17,6 +17,7 @@ from hftlab.errors import BackendMissing, check_choice, check_whole
 from hftlab.feeds.generate.market import Market
 from hftlab.feeds.generate.regimes import MAX_SYMBOLS, REGIMES, Regime
 from hftlab.feeds.generate.wire import LONGEST, closing, least_messages, opening
+from hftlab.feeds.source import rust
 from hftlab.presentation.output import atomic_path
 
 ENGINES = ("auto", "python", "rust")
@@ -49,10 +50,12 @@ def blocks(
     check_whole("seed", seed, 0, (1 << 64) - 1)
     check_whole("max_bytes", max_bytes, LONGEST, 1 << 31)
     check_choice("engine", engine, ENGINES)
-    rust = None if engine == "python" else _rust_generator(required=engine == "rust")
-    if rust is None:
+    extension = None if engine == "python" else rust()
+    if extension is None and engine == "rust":
+        raise BackendMissing("engine 'rust' is not installed; allowed here is 'python' or 'auto'")
+    if extension is None:
         return _python_blocks(regime, messages, seed, symbols, max_bytes)
-    return iter(partial(rust(seed, messages, symbols, regime.parameters()).block, max_bytes), b"")
+    return iter(partial(extension.Generator(seed, messages, symbols, regime.parameters()).block, max_bytes), b"")
 
 
 def _python_blocks(regime: Regime, messages: int, seed: int, symbols: int, max_bytes: int) -> Iterator[bytes]:
@@ -72,16 +75,9 @@ def _python_blocks(regime: Regime, messages: int, seed: int, symbols: int, max_b
         yield bytes(out)
 
 
-def generate(
-    regime: str | Regime = "calm",
-    messages: int = 200_000,
-    seed: int = 1,
-    symbols: int | None = None,
-    *,
-    engine: str = "auto",
-) -> bytes:
+def generate(*given: Any, **more: Any) -> bytes:
     """A whole feed in memory; arguments and errors as for `blocks`."""
-    return b"".join(blocks(regime, messages, seed, symbols, engine=engine))
+    return b"".join(blocks(*given, **more))
 
 
 def write(
@@ -110,14 +106,3 @@ def write(
             else:
                 file.writelines(made)
         return beside.stat().st_size
-
-
-def _rust_generator(*, required: bool) -> Any:
-    """The extension's Generator class, or None where it is not installed and not required."""
-    try:
-        import hftlab_rust
-    except ImportError as error:
-        if required:
-            raise BackendMissing("engine 'rust' is not installed; allowed here is 'python' or 'auto'") from error
-        return None
-    return hftlab_rust.Generator

@@ -10,9 +10,9 @@ import numpy as np
 from hftlab.measurement.distribution import STATISTICS, Summary
 from hftlab.measurement.machine import describe
 from hftlab.measurement.paired import Interval
-from hftlab.measurement.storage import StoredResult
 from hftlab.net.transports.transports import ThreadPlacement
 from hftlab.presentation.document import Table, number, table
+from hftlab.presentation.result import StoredResult
 
 if TYPE_CHECKING:
     import polars as pl

@@ -13,8 +13,8 @@ from hftlab.engine.session import resolve
 from hftlab.errors import BackendMissing, ConfigError, HftlabError, check_choice
 from hftlab.measurement import system
 from hftlab.measurement.machine import describe, fingerprint
-from hftlab.measurement.storage import StoredResult
 from hftlab.presentation.document import Table, table
+from hftlab.presentation.result import StoredResult
 
 if TYPE_CHECKING:
     import polars as pl

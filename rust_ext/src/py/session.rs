@@ -271,7 +271,7 @@ impl Session {
         self.run(|runner| runner.message(message))
     }
 
-    /// How the run goes on several threads; None on one. See `hftlab.engine.threads.Threads`.
+    /// How the run goes on several threads; None on one. See `hftlab.engine.run.Threads`.
     fn threads<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         let report = self.runner.report();
         if report.is_none() && self.again.is_none() {

@@ -1,17 +1,13 @@
-"""The reference of the command line, docs/cli.md: `python -m hftlab.cli.reference` writes it from the commands."""
+"""Write docs/cli.md: every command with its options, from the code. `make docs` runs it."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from hftlab.cli.main import GROUPS, description
 from hftlab.cli.options import Options
-from hftlab.presentation.output import write_text
-
-DEFAULT_PATH = "docs/cli.md"
 
 
 def markdown() -> str:
@@ -35,10 +31,5 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
         yield f"- `{shown.strip()}`" + (f": {action.help}".replace("%%", "%") if action.help else "")
 
 
-def main(path: str = DEFAULT_PATH) -> None:
-    """Write the reference."""
-    write_text(Path(path), markdown())
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    Path(__file__).with_name("cli.md").write_text(markdown(), encoding="utf-8")
