@@ -260,7 +260,7 @@ def _wire_tables(feed: Feed, folder: Path, wanted: Sequence[str]) -> dict[str, i
     names = [name for name in _WIRE if name in wanted]
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     letters = {ord(letter): name for name in names for letter in _WIRE[name]}
-    for data, at, size in messages(feed) if names else _nothing():
+    for data, at, size in messages(feed) if names else ():
         if (name := letters.get(data[at])) is not None:
             found[name].append(fields(bytes(data[at : at + size])))
     for name, rows in found.items():
@@ -269,10 +269,6 @@ def _wire_tables(feed: Feed, folder: Path, wanted: Sequence[str]) -> dict[str, i
         with parquet_rows(folder / f"{name}.parquet", schema) as put:
             put(pl.DataFrame([{part: row.get(part) for part in parts} for row in rows], schema=schema))
     return {name: len(rows) for name, rows in found.items()}
-
-
-def _nothing() -> Iterator[Any]:
-    return iter(())
 
 
 _NAME = re.compile(r".+_message_(\d{1,3})\.csv")

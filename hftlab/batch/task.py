@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ from hftlab.measurement.affinity import cpu_affinity
 from hftlab.measurement.machine import fingerprint
 from hftlab.presentation import output
 from hftlab.presentation.result import StoredResult
-from hftlab.settings import OrderConfig, RiskConfig, SignalConfig, Stage
+from hftlab.settings import OrderConfig, Record, RiskConfig, SignalConfig, Stage
 
 if TYPE_CHECKING:
     import polars as pl
@@ -228,14 +228,16 @@ def _source(factory: Any) -> str:
 # What each kind of task writes ------------------------------------------------------------------------------------------------
 
 
-def _book(engine: Engine, feed: Feed) -> tuple[pl.DataFrame, Run]:
-    run = engine.run(feed, record="top")
-    return _named(run, run.frame.select("index", "ts_ns", "instrument", "bid_price", "bid_qty", "ask_price", "ask_qty")), run
+def _recorded(engine: Engine, feed: Feed, record: Record) -> tuple[pl.DataFrame, Run]:
+    """Rows with the symbol behind the number of the instrument; the signals only where there is a row per message."""
+    import polars as pl
 
-
-def _signals(engine: Engine, feed: Feed) -> tuple[pl.DataFrame, Run]:
-    run = engine.run(feed, record="all")
-    return _named(run, run.frame), run
+    run = engine.run(feed, record=record)
+    numbers = run.frame["instrument"].unique(maintain_order=True)
+    names = pl.DataFrame({"instrument": numbers, "symbol": pl.Series([run.name(i) for i in numbers], dtype=pl.String)})
+    first = ["index", "ts_ns", "instrument", "symbol"]
+    rest = run.frame.columns[3:] if record == "all" else ["bid_price", "bid_qty", "ask_price", "ask_qty"]
+    return run.frame.join(names, on="instrument", how="left", maintain_order="left").select(*first, *rest), run
 
 
 def _orders(engine: Engine, feed: Feed) -> tuple[pl.DataFrame, Run]:
@@ -255,16 +257,6 @@ def _throughput(engine: Engine, feed: Feed) -> tuple[pl.DataFrame, Run]:
     return pl.DataFrame(rows).with_columns(ns_per_message=pl.col("elapsed_ns") / pl.col("messages")), runs[-1]
 
 
-def _named(run: Run, frame: pl.DataFrame) -> pl.DataFrame:
-    """Rows with the symbol behind the number of the instrument."""
-    import polars as pl
-
-    numbers = frame["instrument"].unique(maintain_order=True)
-    names = pl.DataFrame({"instrument": numbers, "symbol": pl.Series([run.name(i) for i in numbers], dtype=pl.String)})
-    joined = frame.join(names, on="instrument", how="left", maintain_order="left")
-    return joined.select("index", "ts_ns", "instrument", "symbol", pl.exclude("index", "ts_ns", "instrument", "symbol"))
-
-
 #: What a task may be: the rows it writes.
 #: book        best bid and ask whenever they change
 #: signals     a row per message: best bid and ask, and the nine signals
@@ -272,8 +264,8 @@ def _named(run: Run, frame: pl.DataFrame) -> pl.DataFrame:
 #: fills       what becomes of these orders at the exchange, a row per latency: `hftlab.latency_value` with the strategy take
 #: throughput  the engine's own loop, a row per pass, pinned to a core
 KINDS: dict[str, Callable[[Engine, Feed], tuple[pl.DataFrame, Run]]] = {
-    "book": _book,
-    "signals": _signals,
+    "book": partial(_recorded, record="top"),
+    "signals": partial(_recorded, record="all"),
     "orders": _orders,
     "fills": _fills,
     "throughput": _throughput,

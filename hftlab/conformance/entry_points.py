@@ -64,7 +64,8 @@ def result_fields(subject: EngineUnderTest) -> None:
     expect("the length of counts, faults, rejects", lengths, {"counts": len(Kind), "faults": len(Fault), "rejects": len(REJECTS)})
     expect("the dtype of fault_events", result["fault_events"].dtype, EVENT_DTYPE)
     if "depth" not in subject.absent:
-        expect("memory['live_orders'] and the orders of the books", result["memory"]["live_orders"], _live(session, range(4)))
+        live = sum(orders for instrument in range(4) for _, _, _, orders in session.depth(instrument))
+        expect("memory['live_orders'] and the orders of the books", result["memory"]["live_orders"], live)
     for name in ("order_bytes", "level_bytes"):
         expect(f"memory[{name!r}] being there", name in result["memory"], True)
     expect("elapsed_ns being above 0", result["elapsed_ns"] > 0, True)
@@ -74,10 +75,6 @@ def result_fields(subject: EngineUnderTest) -> None:
     except HftlabError:
         return
     raise Failed("finish() was called twice and did not raise HftlabError")
-
-
-def _live(session: Session, instruments: range) -> int:
-    return sum(orders for instrument in instruments for _, _, _, orders in session.depth(instrument))
 
 
 @check("push_events")

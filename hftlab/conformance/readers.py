@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -72,7 +72,7 @@ def reader(candidate: Reader, sample: str | os.PathLike[str], oracle: Callable[[
         "no book is crossed at the end of an event": lambda: _uncrossed(candidate.open(path)),
         "one symbol is that part of all of them": lambda: _selects(candidate, path),
         "a symbol that is not there is UnknownName": lambda: _refuses(candidate, path),
-        "a file that is cut off is a FeedError, or ends there": lambda: _survives(candidate, path, _cut),
+        "a file that is cut off is a FeedError, or ends there": lambda: _survives(candidate, path, lambda data, at: data[:at]),
         "a changed byte is a FeedError at worst": lambda: _survives(candidate, path, _flipped),
         "foreign and empty files are a FeedError": lambda: _foreign(candidate),
     }
@@ -192,10 +192,6 @@ def _agrees(oracle: Callable[[Feed], str], feed: Feed) -> None:
         raise _RuleBrokenError(wrong)
 
 
-def _cut(data: bytes, at: int) -> bytes:
-    return data[:at]
-
-
 def _flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :] if at < len(data) else data
 
@@ -219,7 +215,7 @@ def _read(candidate: Reader, data: bytes, name: str, *, must_fail: bool = False)
         path = Path(folder) / name
         path.write_bytes(data)
         try:
-            for _ in _all(candidate, path):
+            for _ in decoded(candidate.open(path)):
                 pass
         except HftlabError as error:
             one_sentence = "\n" not in str(error) and isinstance(error, FeedError)
@@ -227,7 +223,3 @@ def _read(candidate: Reader, data: bytes, name: str, *, must_fail: bool = False)
         except Exception as error:
             return f"{type(error).__name__}: {error}"
     return "it is read without an error" if must_fail else ""
-
-
-def _all(candidate: Reader, path: Path) -> Iterator[Any]:
-    yield from decoded(candidate.open(path))

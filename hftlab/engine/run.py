@@ -70,16 +70,18 @@ class Run(Result):
         self.elapsed_ns: int = result["elapsed_ns"] - (filled["elapsed_ns"] if filled else 0)
         self.filled = filled
         self.counts = {kind.name: result["counts"][kind] for kind in Kind}
-        self.unknown = {_letter(code): n for code, n in sorted(result["unknown"].items())}
+        self.unknown = {chr(code) if 32 < code < 127 else f"0x{code:02x}": n for code, n in sorted(result["unknown"].items())}
         self.faults = {fault.name.lower(): n for fault, n in zip(Fault, result["faults"], strict=True) if n}
         self.rejects = {name: n for name, n in zip(REJECTS, result["rejects"], strict=True) if n}
         self.order_stream: bytes = result["order_stream"]
         self.memory: dict[str, int] = result["memory"]
-        self.latency = _after(result["latency"], self.messages - self.warm_up)
+        timed, latency = self.messages - self.warm_up, result["latency"]
+        # Of an engine that stamps its warm-up, too, the last stamps are those that count.
+        self.latency = latency and {part: ns[max(len(ns) - timed, 0) :] for part, ns in latency.items()}
         self.columns = with_signals(result["columns"])
         self.histograms = _histograms(result, settings.keep)
         slowest = result.get("slowest")
-        offset = self.warm_up if _stamped_rows(result) <= self.messages - self.warm_up else 0
+        offset = self.warm_up if _stamped_rows(result) <= timed else 0
         shifted = [Capture(at + offset, first + offset, stamps) for at, first, stamps in slowest or ()]
         self.slowest = None if slowest is None else [capture for capture in shifted if capture.at >= self.warm_up]
         self.threads = Threads.of(session, settings)
@@ -199,15 +201,6 @@ class Run(Result):
 
 def _totals(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {n:,}" for name, n in counts.items() if n) or "none"
-
-
-def _letter(code: int) -> str:
-    return chr(code) if 32 < code < 127 else f"0x{code:02x}"
-
-
-def _after(latency: dict[str, np.ndarray[Any, Any]] | None, timed: int) -> dict[str, np.ndarray[Any, Any]] | None:
-    """The stamps of the last `timed` messages: of an engine that stamps its warm-up, too, those that count."""
-    return latency and {part: ns[max(len(ns) - timed, 0) :] for part, ns in latency.items()}
 
 
 def _stamped_rows(result: SessionResult) -> int:

@@ -107,14 +107,10 @@ def latency_value(
         worlds, tick = _known(game, strategy, check_whole("lot", lot, 1, 2**32 - 1), tick, backend, engine, queue_model)
     else:
         worlds, tick = _own(game, strategy, tick)
-    simulator = "python" if not isinstance(strategy, str) else _simulator(backend, queue_model)
+    simulator = f"queue model {queue_model}, a guess, python" if queue_model else resolved(backend)
+    simulator = simulator if isinstance(strategy, str) else "python"
     result = _result(game, strategy, worlds, blocks, lot, tick, simulator)
     return replace(result, marks=marks_of(marks))
-
-
-def _simulator(backend: str, queue_model: str | None) -> str:
-    """What fills, for tables."""
-    return f"queue model {queue_model}, a guess, python" if queue_model else resolved(backend)
 
 
 def _result(

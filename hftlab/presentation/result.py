@@ -101,7 +101,7 @@ class StoredResult(Result):
         if (found := payload.get("schema")) != cls.schema:
             raise HftlabError(f"schema must be {cls.schema!r}, got {found!r}")
         try:
-            return msgspec.convert(payload, cls, dec_hook=_from_plain)
+            return msgspec.convert(payload, cls, dec_hook=lambda kind, plain: kind.from_dict(plain))
         except msgspec.ValidationError as error:
             raise HftlabError(f"{cls.schema}: {error}") from None
 
@@ -126,7 +126,3 @@ def _finite(value: Any) -> Any:
 
 def _to_plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value.to_dict()
-
-
-def _from_plain(kind: Any, payload: Any) -> Any:
-    return kind.from_dict(payload)
