@@ -129,8 +129,8 @@ def test_throttling_is_told(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(affinity.system, "ROOT", tmp_path)
     for runtime, shown in (("950000", "at most 95% of each 1 s"), ("-1", ""), ("1000000", "")):
         (kernel / "sched_rt_runtime_us").write_text(runtime)
-        assert shown in affinity._throttling()
-        assert bool(shown) == bool(affinity._throttling())
+        assert shown in affinity.throttling()
+        assert bool(shown) == bool(affinity.throttling())
 
 
 def test_a_walk_over_the_cores_ends_where_it_began() -> None:
