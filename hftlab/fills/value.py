@@ -206,14 +206,9 @@ def _row(latency: Latency, trial: Trials) -> LatencyRow:
         p999_ns=latency.quantile(0.999),
         attempts=len(trial.time_ns),
         ahead=mean(trial.ahead[~np.isnan(trial.ahead)]),
-        front=mean(trial.front),
-        filled=mean(trial.filled),
-        through=mean(trial.through),
-        canceled=mean(trial.canceled),
-        expired=mean(trial.expired),
         markout=float(trial.value[got].sum() / trial.executed[got].sum()) if got.any() else None,
-        value=mean(trial.value),
         money=float(trial.money.sum()),
+        **{name: mean(getattr(trial, name)) for name in ("front", "filled", "through", "canceled", "expired", "value")},
     )
 
 
@@ -231,21 +226,9 @@ def _compared(latencies: list[Latency], worlds: list[Trials], blocks: int, seed:
         scale = blocks if metric == "money" else 1
         names += [(latency.name, metric) for latency in latencies[1:]]
         found += [replace(each, value=each.value * scale, low=each.low * scale, high=each.high * scale) for each in differences]
-    return tuple(
-        Compared(
-            latency=name,
-            metric=metric,
-            difference=each.value,
-            low=_known_number(each.low),
-            high=_known_number(each.high),
-            p=_known_number(each.p),
-            adjusted=_known_number(each.adjusted),
-            verdict=each.verdict.value,
-        )
-        for (name, metric), each in zip(names, adjust(found), strict=True)
-    )
-
-
-def _known_number(value: float) -> float | None:
-    """None for what is not known, as JSON has it."""
-    return None if value != value else value
+    out = []
+    for (name, metric), each in zip(names, adjust(found), strict=True):
+        numbers = (each.low, each.high, each.p, each.adjusted)
+        low, high, p, adjusted = (None if number != number else number for number in numbers)
+        out.append(Compared(name, metric, each.value, low, high, p, adjusted, each.verdict.value))
+    return tuple(out)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -257,15 +258,8 @@ def prove(feed: Feed, *, seeds: int = 4, backend: str = "auto") -> Proofs:
     seeds : of the planted markets, 1 to 1000
     """
     check_whole("seeds", seeds, 1, 1_000)
-    asked: tuple[Callable[[], Iterator[Proof]], ...] = (
-        lambda: _rules(backend),
-        lambda: _oracle(feed),
-        lambda: _left_out(feed, backend),
-        lambda: _twins(feed),
-        lambda: _planted(seeds, backend),
-        lambda: _limit(backend),
-    )
-    return Proofs(feed.name, tuple(proof for ask in asked for proof in ask()))
+    market = (_oracle(feed), _left_out(feed, backend), _twins(feed))
+    return Proofs(feed.name, tuple(chain(_rules(backend), *market, _planted(seeds, backend), _limit(backend))))
 
 
 def _rules(backend: str) -> Iterator[Proof]:

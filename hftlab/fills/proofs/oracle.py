@@ -168,14 +168,8 @@ def oracle(feed: Feed, *, book: Callable[[], Book] = Book) -> OracleResult:
         if ends is None or ends[index]:
             asked.settle()
     asked.settle()
-    return OracleResult(
-        feed=feed.name,
-        executions=asked.executions,
-        front=asked.front,
-        best=asked.best,
-        exceptions=dict(asked.exceptions),
-        examples=asked.examples,
-    )
+    counts = (asked.executions, asked.front, asked.best)
+    return OracleResult(feed.name, *counts, exceptions=dict(asked.exceptions), examples=asked.examples)
 
 
 #: Of the order that is hit in place of the one left out; no exchange gives it.
