@@ -22,6 +22,7 @@ import hftlab
 from hftlab.cli.main import main
 from hftlab.net.endpoints import LOOPBACK, Address, System
 from hftlab.net.exchange.audit import message_to_dict, read_log
+from hftlab.net.exchange.process import Status
 from hftlab.net.trader.journal import replay_journal
 from hftlab.protocols.moldudp64 import END, HEADER
 from hftlab.protocols.ouch import decode_inbound
@@ -36,7 +37,7 @@ PASSWORD = "S3CRETPASS"
 def exchange(start: Callable[..., Process], folder: Path, *words: str, wait: int = 1) -> tuple[Process, dict[str, Any]]:
     """An exchange on free ports that waits for us."""
     feed = ["--regime", "burst", "--messages", str(MESSAGES), "--seed", str(SEED), "--pace", "2000/s", "--wait", str(wait)]
-    end = ["--heartbeat-after-end", "1.5", "--repeat-end", "0.3", "--heartbeat", "0.1", "--audit", str(folder / "audit")]
+    end = ["--heartbeat-after-end", "600", "--repeat-end", "0.3", "--heartbeat", "0.1", "--audit", str(folder / "audit")]
     made = start("exchange", *FREE, *feed, *end, *words, HFTLAB_ACCOUNTS=f"TRADER:{PASSWORD}")
     return made, made.event("listening")
 
@@ -44,8 +45,19 @@ def exchange(start: Callable[..., Process], folder: Path, *words: str, wait: int
 def trader(start: Callable[..., Process], folder: Path, at: dict[str, Any], *words: str, password: str = PASSWORD) -> Process:
     place = ["--line", at["line_a"], "--line", at["line_b"], "--requests", at["requests"], "--orders", at["orders"]]
     patient = ["--max-age", "60000", "--shutdown-timeout", "20000"]  # a busy machine is not what is tested
-    usual = [*EAGER_WORDS, *patient, "--journal", str(folder / "journal")]
+    usual = [*EAGER_WORDS, *patient, "--journal", str(folder / "journal"), "--status", str(folder / "status")]
     return start("trader", *place, *usual, *words, HFTLAB_PASSWORD=password)
+
+
+def end_of_day(made: Process, folder: Path) -> None:
+    """Have the exchange end its session once the trader has run all of the feed, and every order of it was answered."""
+
+    def through() -> bool:
+        state = Status.read(str(folder / "status")).state if (folder / "status").exists() else {"messages": 0}
+        return state["messages"] == MESSAGES and not state["open"]
+
+    wait_until(through, lambda: time.sleep(0.05))
+    made.process.send_signal(signal.SIGTERM)
 
 
 def position(journal: list[dict[str, Any]]) -> dict[str, int]:
@@ -75,6 +87,7 @@ def test_both_sides_tell_the_story_that_the_replay_tells(
     made, at = exchange(started, tmp_path, "--loss", loss)
     ours = trader(started, tmp_path, at, "--engine", backend, "--out", str(tmp_path / "orders.parquet"))
     ours.event("listening")
+    end_of_day(made, tmp_path)
     mine, theirs = ours.event("summary"), made.event("summary")
     assert not mine["attention"]
     assert (ours.end(), made.end()) == ((0, ""), (0, ""))
@@ -119,8 +132,11 @@ def test_signals_end_it_in_order(started: Callable[..., Process], tmp_path: Path
         assert time.monotonic() < end
         time.sleep(0.02)
     ours.process.send_signal(getattr(signal, how))
+    if how == "SIGUSR1":
+        end_of_day(made, tmp_path)
     mine = ours.event("summary")
     assert ours.end() == (0, "")
+    made.process.send_signal(signal.SIGTERM)
     theirs = made.event("summary")
     if how == "SIGTERM":
         assert (mine["held"], mine["messages"] < MESSAGES) == ("", True)
@@ -179,7 +195,7 @@ def test_a_trader_that_was_paused_sends_nothing_on_what_waited_for_it(
 
     When an order came, the exchange says: the trader may be stopped between sending one and writing so.
     """
-    _, at = exchange(started, tmp_path)
+    made, at = exchange(started, tmp_path)
     witness = Witness(at["line_a"])
     try:
         ours = trader(started, tmp_path, at, "--engine", backend, "--max-age", str(max_age_ms))
@@ -188,6 +204,7 @@ def test_a_trader_that_was_paused_sends_nothing_on_what_waited_for_it(
         ours.process.send_signal(signal.SIGSTOP)
         time.sleep(1.0)
         ours.process.send_signal(signal.SIGCONT)
+        end_of_day(made, tmp_path)
         summary = ours.event("summary")
     finally:
         witness.close()

@@ -40,6 +40,11 @@ class _Socket:
         self.host, self.network, self.address = host, host.network, address
         self.closed = False
 
+    @property
+    def ready(self) -> int:
+        """What a selector finds."""
+        return EVENT_READ if self.readable else 0
+
     def setblocking(self, flag: bool) -> None:
         """None of them waits."""
 
@@ -76,10 +81,6 @@ class Port(_Socket):
             self.readable = True
             self.host.wake(self.network.now)
 
-    @property
-    def ready(self) -> int:
-        return EVENT_READ if self.readable else 0
-
     def recvfrom(self, limit: int) -> tuple[bytes, Address]:
         if not self._queue:
             raise BlockingIOError
@@ -105,10 +106,6 @@ class Listener(_Socket):
         self._backlog.append(stream)
         self.readable = True
         self.host.wake(self.network.now)
-
-    @property
-    def ready(self) -> int:
-        return EVENT_READ if self.readable else 0
 
     def accept(self) -> tuple[Stream, Address]:
         if not self._backlog:
