@@ -1,5 +1,6 @@
-"""Which engine answers to which name, and is a missing or mismatched one loud?"""
+"""Which engine answers to which name, is a missing or mismatched one loud, and are the variants listed those that Rust has?"""
 
+import json
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -8,8 +9,10 @@ import pytest
 from planted import Point
 
 import hftlab
+from hftlab.cli.main import main
 from hftlab.diagnostics import doctor
 from hftlab.engine.python import PythonBackend
+from hftlab.engine.variants import AXES, GOOD_AT
 from hftlab.errors import BackendMissing, LayoutError, UnknownName
 from hftlab.events import EVENT_FIELDS
 from hftlab.measurement.machine import describe, fingerprint
@@ -92,3 +95,29 @@ def test_a_compiled_engine_says_which_processors_it_is_for() -> None:
     assert rust.build in describe(fingerprint())
     assert rust.build in repr(rust)
     assert ("build of rust", rust.build) in [(finding.topic, finding.state) for finding in doctor(quick=True)]
+
+
+def test_every_name_says_what_it_is_good_at() -> None:
+    assert {axis: tuple(words) for axis, words in GOOD_AT.items()} == AXES
+    listed = hftlab.variants()
+    assert [(row.axis, row.name) for row in listed] == [(axis, name) for axis, names in AXES.items() for name in names]
+    assert [row[3] for row in listed.tables()[0].rows] == [row.good_at for row in listed]
+    assert listed.frame().columns == ["axis", "name", "rank", "engines", "good_at"]
+
+
+@pytest.mark.rust
+def test_the_names_are_those_of_rust_in_its_order() -> None:
+    import hftlab_rust
+
+    for axis, names in hftlab_rust.variants().items():
+        listed = [row.name for row in hftlab.variants() if row.axis == axis and "rust" in row.engines]
+        assert listed == list(names)
+        assert [name for name in AXES[axis] if name in names] == list(names)
+
+
+def test_the_command_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["variants"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for names in AXES.values() for name in names)
+    assert main(["variants", "--json"]) == 0
+    assert {row["axis"] for row in json.loads(capsys.readouterr().out)["variants"]} == set(AXES)

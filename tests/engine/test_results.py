@@ -1,6 +1,10 @@
-"""Do the results of the engine show what they hold, once as tables and once as plain values?"""
+"""Do the results of the engine show what they hold, as tables and as plain values? What does a run hold in memory, and does a
+session read the bytes as they were when it was given them?"""
 
 import json
+import subprocess
+import sys
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -59,3 +63,86 @@ def test_a_feed_says_what_it_carries() -> None:
     assert rows["carries"] == "framed ITCH 5.0"
     assert rows["symbols"].startswith("8: HLAAA")
     assert "framed ITCH 5.0" in FEED._repr_html_()
+
+
+LONG = hftlab.synthetic("burst", 20_000)
+DATA = b"".join(bytes(block) for block in LONG.blocks())
+
+
+@pytest.mark.rust
+def test_a_buffer_written_to_during_push_changes_nothing() -> None:
+    buffer, end = bytearray(DATA), Event()
+
+    def scribble() -> None:
+        while not end.is_set():
+            buffer[:] = bytes(len(buffer))
+            buffer[:] = DATA
+
+    writer = Thread(target=scribble)
+    expected = hftlab.Engine("python").run(LONG, record="none")
+    writer.start()
+    try:
+        outcomes = [_pushed(buffer) for _ in range(50)]
+    finally:
+        end.set()
+        writer.join()
+    whole = [outcome for outcome in outcomes if outcome is not None]
+    assert whole
+    assert all(counts == list(expected.counts.values()) for counts in whole)
+
+
+def _pushed(buffer: bytearray) -> list[int] | None:
+    """Counts by kind; None where the buffer was all zeros when push() began."""
+    session = hftlab.Engine("rust").open()
+    _, problem = session.push(buffer)
+    return None if problem and problem[1] == 0 else list(session.finish()["counts"])
+
+
+KEPT = """
+import hftlab
+
+feed = hftlab.EventFeed(hftlab.decode(hftlab.synthetic("calm", 60, 1))[50:], symbols=("", "A"))
+engine = hftlab.Engine("rust")
+rss = lambda: int(open("/proc/self/statm").read().split()[1]) * 4
+runs = [engine.run(feed) for _ in range(10)]
+before = rss()
+runs += [engine.run(feed) for _ in range(100)]
+print((rss() - before) / 100)
+assert len(runs[0].book("A")) > 0
+"""
+
+LIMITED = """
+import resource, sys
+import hftlab
+
+feed = hftlab.synthetic("market", 120_000, 1)
+feed.head(10)
+used = int(open("/proc/self/statm").read().split()[0]) * 4096
+resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[1]) * 2**20,) * 2)
+try:
+    print(hftlab.Engine("rust").run(feed, record=sys.argv[2]).messages)
+except MemoryError as error:
+    print("MemoryError:", error)
+"""
+
+
+def output(script: str, *words: str) -> str:
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{words}: exit code {done.returncode}\n{done.stderr[-2000:]}"
+    return done.stdout
+
+
+@pytest.mark.rust
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_run_of_ten_messages_holds_little() -> None:
+    assert float(output(KEPT)) < 300
+
+
+@pytest.mark.rust
+@pytest.mark.skipif(sys.platform != "linux", reason="sets a limit on addresses")
+@pytest.mark.parametrize("mebibytes", [8, 24, 48, 64, 96, 400])
+def test_where_memory_ends_a_run_says_what_it_asked_for(mebibytes: int) -> None:
+    printed = output(LIMITED, str(mebibytes), "all" if mebibytes > 8 else "none")
+    assert printed.startswith("MemoryError") if mebibytes < 24 else printed.startswith(("MemoryError", "120000"))
+    if mebibytes == 400:
+        assert printed.startswith("120000")
