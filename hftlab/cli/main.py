@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import hftlab
-from hftlab.cli import course, measure, net, run
+from hftlab.cli import measure, net, run
 from hftlab.cli.options import Action, Command, Given, Options, Parser, placement
 from hftlab.errors import HftlabError, UnknownName
 
@@ -71,7 +71,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "net tick-to-trade": net.tick_to_trade,
     },
     "load": {"stress": net.stress, "faults": net.faults},
-    "course": {"course": course.course, "lab": course.lab},
+    "course": {"course": run.course, "lab": run.lab},
     "here": {"doctor": run.doctor, "completion": completion},
 }
 _FOLDERS = {"net": "net", "load": "loadtest"}

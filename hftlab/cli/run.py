@@ -1,11 +1,13 @@
-"""The commands that run an engine (run, sweep, verify, conformance, variants, doctor), and those about files of market data."""
+"""The commands that run an engine, those about files of market data, and those of the course: its lessons, JupyterLab on them."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import hftlab
 from hftlab.cli.options import Action, Given, Options, feed_of, show
 from hftlab.errors import ConfigError, HftlabError, check_range
 
@@ -211,3 +213,50 @@ def info(options: Options) -> Action:
         return 2 if found.problem else 0
 
     return act
+
+
+def course(options: Options) -> Action:
+    """List the lessons, their minutes, and what you have passed."""
+    options.add("--reset", action="store_true", help="begin anew; what was passed is moved aside, not deleted")
+    options.json()
+    return _course
+
+
+def _course(given: Given) -> int:
+    if find_course() is None:
+        raise ConfigError("the course is in the repository, not in the package: run this command from a checkout of it")
+    from course import progress
+    from course.lessons import course
+
+    if given.reset:
+        aside = progress.reset()
+        print(f"moved to {aside}; nothing is passed now" if aside else "there was nothing to forget", file=sys.stderr)
+    return show(course(), given)
+
+
+def lab(options: Options) -> Action:
+    """Open JupyterLab on the course; it needs no network."""
+    from hftlab.notebook.lab import start
+
+    options.add("folder", metavar="FOLDER", nargs="?", help="of notebooks (default: those of the course)")
+    options.of(start, but="folder", prefix=None)
+
+    def act(given: Given) -> int:
+        folder = Path(given.folder) if given.folder else find_course()
+        if folder is None:
+            raise ConfigError("the notebooks are in the repository, not in the package: name their folder, hftlab lab FOLDER")
+        return int(given.call(start, folder=folder))
+
+    return act
+
+
+def find_course() -> Path | None:
+    """The folder of the notebooks, with `course` importable from it: beside the package, or where the caller stands or above."""
+    here = Path.cwd()
+    for folder in (Path(hftlab.__file__).parent.parent, here, *here.parents):
+        for notebooks in (folder / "notebooks", folder):
+            if (notebooks / "course" / "exercise.py").is_file():
+                if str(notebooks) not in sys.path:
+                    sys.path.append(str(notebooks))
+                return notebooks
+    return None
