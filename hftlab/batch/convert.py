@@ -24,10 +24,13 @@ from hftlab.engine.engine import Engine, decode, decoded
 from hftlab.engine.recording import ROW_DTYPE
 from hftlab.engine.session import Session
 from hftlab.errors import ConfigError, check_choice
-from hftlab.events import EVENT_DTYPE, Events, Kind, Side
+from hftlab.events import EVENT_DTYPE, Kind, Side
 from hftlab.feeds import hftbacktest
 from hftlab.feeds.feed import EventFeed, Feed, messages
+from hftlab.feeds.frames import walk
+from hftlab.feeds.itch import selected
 from hftlab.feeds.reader import load
+from hftlab.feeds.records import orders
 from hftlab.presentation.document import Table, table
 from hftlab.presentation.output import atomic_path, parquet_rows
 from hftlab.presentation.result import StoredResult
@@ -181,7 +184,7 @@ class _Books:
             if len(self.run.columns["index"]):  # an engine that kept them to the end
                 self._take(self.run.columns)
         if "depth" in wanted:
-            self._depth(feed, folder)
+            self._depth(folder)
 
     def _take(self, columns: dict[str, Any]) -> None:
         bid, ask = columns["bid_price"], columns["ask_price"]
@@ -190,16 +193,14 @@ class _Books:
         if self._put:
             self._put(columns)
 
-    def _depth(self, feed: Feed, folder: Path) -> None:
+    def _depth(self, folder: Path) -> None:
         """Every price level that is left at the end."""
         import polars as pl
 
         schema = {"instrument": pl.UInt16, "side": pl.String, "price": pl.Int64, "qty": pl.UInt64, "orders": pl.UInt32}
         with parquet_rows(folder / "depth.parquet", schema) as put:
-            for number, name in enumerate(feed.symbols):
-                if not name:
-                    continue
-                levels = self.run.book(name).select(pl.lit(number).cast(pl.UInt16).alias("instrument"), pl.all())
+            for number in self.run.names:
+                levels = self.run.book(number).select(pl.lit(number).cast(pl.UInt16).alias("instrument"), pl.all())
                 put(levels)
                 self.rows["depth"] += len(levels)
 
@@ -212,7 +213,7 @@ def _event_tables(feed: Feed, folder: Path, wanted: Sequence[str], backend: str)
         return rows
     with ExitStack() as stack:
         puts = {name: stack.enter_context(parquet_rows(folder / f"{name}.parquet", _INDEXED)) for name in names}
-        resting, index = _Resting(), 0
+        resting, index = orders(), 0
         for events in decoded(feed, backend):
             prices = resting.prices(events)
             chosen = {
@@ -229,46 +230,31 @@ def _event_tables(feed: Feed, folder: Path, wanted: Sequence[str], backend: str)
     return rows
 
 
-class _Resting:
-    """The price of each order that rests, so that an execution that does not name one has it."""
-
-    def __init__(self) -> None:
-        self._prices: dict[int, int] = {}
-
-    def prices(self, events: Events) -> Any:
-        """(n,) i64: the price of each event, of an execution that of the order it takes, if the wire names none."""
-        out, prices = events["price"].copy(), self._prices
-        acting = np.flatnonzero(np.isin(events["kind"], (Kind.ADD, Kind.REPLACE, Kind.DELETE, Kind.EXECUTE)))
-        some = events[acting]
-        columns = (some[name].tolist() for name in ("kind", "order_id", "new_order_id", "price"))
-        for row, kind, order, new, price in zip(acting.tolist(), *columns, strict=True):
-            if kind == Kind.ADD:
-                prices[order] = price
-            elif kind == Kind.EXECUTE:
-                out[row] = price or prices.get(order, 0)
-            else:
-                prices.pop(order, None)
-                if kind == Kind.REPLACE:
-                    prices[new] = price
-        return out
-
-
 def _wire_tables(feed: Feed, folder: Path, wanted: Sequence[str]) -> dict[str, int]:
     """Messages of ITCH, field by field."""
     import polars as pl
 
     names = [name for name in _WIRE if name in wanted]
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    rows = dict.fromkeys(names, 0)
     letters = {ord(letter): name for name in names for letter in _WIRE[name]}
-    for data, at, size in messages(feed) if names else ():
-        if (name := letters.get(data[at])) is not None:
-            found[name].append(fields(bytes(data[at : at + size])))
-    for name, rows in found.items():
-        parts = {part.name: part.ascii for letter in _WIRE[name] for part in MESSAGES[letter].parts}
-        schema = {part: pl.String if text else pl.UInt64 for part, text in parts.items()}
-        with parquet_rows(folder / f"{name}.parquet", schema) as put:
-            put(pl.DataFrame([{part: row.get(part) for part in parts} for row in rows], schema=schema))
-    return {name: len(rows) for name, rows in found.items()}
+    schemas = {name: _wire_schema(_WIRE[name]) for name in names}
+    with ExitStack() as stack:
+        puts = {name: stack.enter_context(parquet_rows(folder / f"{name}.parquet", schemas[name])) for name in names}
+        for block in selected(feed.passing_blocks(), feed.name, types=bytes(letters)) if names else ():
+            parts: dict[str, list[dict[str, Any]]] = {}
+            for data, at, size in walk([block], feed.name):
+                parts.setdefault(letters[data[at]], []).append(fields(bytes(data[at : at + size])))
+            for name, found in parts.items():
+                puts[name](pl.DataFrame([{part: row.get(part) for part in schemas[name]} for row in found], schema=schemas[name]))
+                rows[name] += len(found)
+    return rows
+
+
+def _wire_schema(letters: str) -> dict[str, Any]:
+    """Polars type by field, over some types of messages."""
+    import polars as pl
+
+    return {part.name: pl.String if part.ascii else pl.UInt64 for letter in letters for part in MESSAGES[letter].parts}
 
 
 _NAME = re.compile(r".+_message_(\d{1,3})\.csv")

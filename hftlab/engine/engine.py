@@ -228,7 +228,7 @@ def _large(blocks: Iterator[Block]) -> Iterator[Block]:
 def _drive_bytes(feed: Feed, session: Session, several: bool) -> Iterator[Stop | None]:
     """Push a feed block by block; after each: why the engine stopped, which ends it, or None."""
     joiner = Joiner(feed.name)
-    for data in joiner.pieces(_large(feed.blocks()) if several else feed.blocks()):
+    for data in joiner.pieces(_large(feed.blocks()) if several else feed.passing_blocks()):
         used, problem = session.push(data)
         if problem:
             yield Problem(*problem), joiner.base
@@ -283,7 +283,7 @@ def decoded(feed: Feed, backend: str | Engine = "auto") -> Iterator[Events]:
         return
     engine = backend.implementation if isinstance(backend, Engine) else resolve(backend)[1]
     joiner, index = Joiner(feed.name), 0
-    for data in joiner.pieces(feed.blocks()):
+    for data in joiner.pieces(feed.passing_blocks()):
         events, used, problem = engine.decode(data)
         yield events
         index += len(events)

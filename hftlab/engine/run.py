@@ -130,6 +130,11 @@ class Run(Result):
         events = self._result["fault_events"]
         return head.hstack(_frame({name: events[name] for name in EVENT_DTYPE.names or ()}))
 
+    @property
+    def names(self) -> dict[int, str]:
+        """Symbols by instrument, as far as the feed named them."""
+        return dict(sorted(self._names.items()))
+
     def name(self, instrument: int) -> str:
         """Symbol of an instrument, "" if the feed never named it."""
         return self._names.get(instrument, "")
@@ -141,9 +146,12 @@ class Run(Result):
                 return instrument
         raise unknown_symbol(symbol, self._names.values())
 
-    def book(self, symbol: str) -> pl.DataFrame:
-        """Depth of one instrument at the end of the run: side, price, qty, orders; bids then asks, best first."""
-        return depth_frame(self._session.depth(self.instrument(symbol)))
+    def book(self, symbol: str | int) -> pl.DataFrame:
+        """Depth of one instrument, a symbol or its number, at the end of the run: side, price, qty, orders.
+
+        Bids then asks, best first.
+        """
+        return depth_frame(self._session.depth(symbol if isinstance(symbol, int) else self.instrument(symbol)))
 
     def queue(self, symbol: str, side: str, price: int) -> pl.DataFrame:
         """One level's queue at the end of the run, the front first: order_id, qty. `side` is "bid" or "ask"."""

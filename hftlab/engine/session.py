@@ -72,7 +72,10 @@ class Session(Protocol):
     elapsed_ns: int  # in the engine's own loop so far
 
     def push(self, data: Block) -> tuple[int, Any]:
-        """Run every whole framed ITCH message in `data`. Returns (bytes used, None or the five fields of a Problem)."""
+        """Run every whole framed ITCH message in `data`, whose memory may be used again afterwards.
+
+        Returns (bytes used, None or the five fields of a Problem).
+        """
 
     def push_events(self, events: Events) -> Any:
         """Run event records, EVENT_DTYPE. Returns None or the five fields of a Problem."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hftlab.events import EVENT_DTYPE, Events, Kind, Side
 from hftlab.feeds.feed import Chunk
+from hftlab.feeds.frames import Block
 from hftlab.feeds.records import MODIFY, MOST_SYMBOLS, RecordFeed, orders
 from hftlab.feeds.source import rust
 
@@ -135,14 +136,12 @@ class DbnFeed(RecordFeed):
         return map(decoder.decode, self._runs())
 
     def number(self, ids: NDArray[np.uint32]) -> NDArray[np.uint16]:
-        """Our numbers of (n,) instruments of the venue; those that have none yet get the next ones.
+        """Our numbers of (n,) instruments of the venue; those that have none yet get the next ones, in order of appearance.
 
         raises : FeedError for more instruments than a feed can have
         """
-        if not len(ids):
-            return np.empty(0, np.uint16)
-        known, inverse = (ids[:1], np.zeros(len(ids), np.intp)) if (ids == ids[0]).all() else np.unique(ids, return_inverse=True)
-        for number in known.tolist():
+        known, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
+        for number in known[np.argsort(first)].tolist():
             if number not in self.numbers:
                 self.numbers[number] = len(self._names)
                 self._names.append(str(number))
@@ -156,7 +155,7 @@ class DbnFeed(RecordFeed):
     def _runs(self) -> Iterator[Run]:
         """mbo records in runs of one length; records of another kind are counted and left out."""
         rest, offset = b"", self.metadata.records_at
-        for block in _beyond(offset, self._source.blocks()):
+        for block in _beyond(offset, self._source.passing_blocks()):
             for data in _pieces(rest, block):
                 used = yield from self._runs_in(data, offset)
                 rest, offset = bytes(data[used:]), offset + used
@@ -285,7 +284,7 @@ def _run_length(data: memoryview, size: int) -> int:
     return int(other.argmax()) if other.any() else count
 
 
-def _pieces(rest: bytes, block: bytes) -> Iterator[memoryview]:
+def _pieces(rest: bytes, block: Block) -> Iterator[memoryview]:
     """A block behind the beginning of a record: that record alone, and what follows it, without a copy."""
     missing = max(rest[0] * 4, _HEADER_BYTES) - len(rest) if rest else 0
     if rest:
@@ -294,7 +293,7 @@ def _pieces(rest: bytes, block: bytes) -> Iterator[memoryview]:
         yield memoryview(block)[missing:]
 
 
-def _beyond(skip: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _beyond(skip: int, blocks: Iterator[Block]) -> Iterator[Block]:
     """What comes after the first `skip` bytes."""
     for block in blocks:
         yield block[skip:]

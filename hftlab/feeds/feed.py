@@ -72,6 +72,10 @@ class Feed(ABC):
         """Wire bytes in order, without loss; raises FeedError where the source breaks off."""
         raise NotImplementedError(f"{type(self).__name__} carries event records, not wire bytes")
 
+    def passing_blocks(self) -> Iterator[Block]:
+        """The same; each is good until the next one is asked for, when a file may be read into the same memory again."""
+        return self.blocks()
+
     def event_blocks(self) -> Iterator[Events]:
         """Event records in order, EVENT_DTYPE, read-only."""
         raise NotImplementedError(f"{type(self).__name__} carries wire bytes, not event records")

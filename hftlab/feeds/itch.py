@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -56,11 +56,14 @@ class ItchFeed(Feed):
         return by_locate(self._names())
 
     def blocks(self) -> Iterator[Block]:
+        return self._filtered() if self._locates else self._whole(passing=False)
+
+    def passing_blocks(self) -> Iterator[Block]:
         return self._filtered() if self._locates else self._whole()
 
-    def _whole(self) -> Iterator[Block]:
-        """Every message, of whatever symbol."""
-        return self._source.blocks()
+    def _whole(self, *, passing: bool = True) -> Iterator[Block]:
+        """Every message, of whatever symbol; `passing`: a block need be good only until the next one is asked for."""
+        return self._source.passing_blocks() if passing else self._source.blocks()
 
     def _names(self) -> dict[int, bytes]:
         """The stock of each locate, as the whole feed tells. raises : FeedError for what is no message, or breaks off"""
@@ -95,34 +98,49 @@ class ItchFeed(Feed):
                 raise unknown_symbol(symbol, by_locate(names))
         return frozenset(locate for locate, name in names.items() if name in wanted)
 
-    def _filtered(self) -> Iterator[Block]:
-        extension = rust()
-        if extension is None:
-            yield from self._filtered_by_walking()
-            return
-        joiner, locates = Joiner(self.name), sorted(self._locates)
-        for data in joiner.pieces(self._whole()):
-            out, used, problem = extension.select(data, locates)
-            if out:
-                yield out
-            if problem:
-                self._names()  # counts the messages before it, and raises
-            joiner.used(data, used)
-        try:
-            joiner.finish(0)
-        except FeedError:
-            self._names()
-            raise
+    def _filtered(self) -> Iterator[bytes]:
+        return selected(self._whole(), self.name, locates=self._locates)
 
-    def _filtered_by_walking(self) -> Iterator[bytes]:
-        out = bytearray()
-        for data, at, size in walk(self._whole(), self.name):
+
+def selected(
+    blocks: Iterable[Block], name: str, *, locates: Collection[int] | None = None, types: bytes = b""
+) -> Iterator[bytes]:
+    """The messages of some stock locates, and those of none, or those of some types, each behind its length, in blocks.
+
+    blocks : that end anywhere; name of the stream, for errors
+    raises : FeedError for what is no message, and for a stream that ends inside one or holds none, after those before it
+    """
+    extension = rust()
+    if extension is None:
+        yield from _selected_by_walking(blocks, name, locates, types)
+        return
+    joiner, wanted = Joiner(name), extension.Select(None if locates is None else sorted(locates), types)
+    for data in joiner.pieces(blocks):
+        out, used, problem = wanted.select(data)
+        if out:
+            yield out
+        if problem:
+            raise Problem(*problem).error(joiner.base, name)
+        joiner.used(data, used)
+    joiner.finish(wanted.messages)
+
+
+def _selected_by_walking(blocks: Iterable[Block], name: str, locates: Collection[int] | None, types: bytes) -> Iterator[bytes]:
+    """The reference."""
+    out = bytearray()
+    try:
+        for data, at, size in walk(blocks, name):
             locate = data[at + 1] << 8 | data[at + 2] if size > 2 else 0
-            if locate in self._locates or not locate:
+            if (not locate or locates is None or locate in locates) and (not types or data[at] in types):
                 out += data[at - 2 : at + size]
                 if len(out) >= BLOCK:
                     yield bytes(out)
                     out.clear()
+    except FeedError:
+        if out:
+            yield bytes(out)
+        raise
+    if out:
         yield bytes(out)
 
 

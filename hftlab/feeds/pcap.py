@@ -248,7 +248,7 @@ class PcapFeed(ItchFeed):
         """What no line brought, in the last pass."""
         return self._capture.gaps
 
-    def _whole(self) -> Iterator[Block]:
+    def _whole(self, *, passing: bool = True) -> Iterator[Block]:
         return (delivery.blocks for _, delivery in self._capture.deliveries())
 
     @property

@@ -122,25 +122,45 @@ class Orders:
         modifies : (n,) u8; MODIFY where a record sets an order to its price and quantity, RESET where it loses its place whatever
                    changes, 0 elsewhere
         """
-        live = self._live
-        columns = (events[name].tolist() for name in ("kind", "order_id", "instrument", "price", "qty"))
-        for row, (modify, kind, order, instrument, price, qty) in enumerate(zip(modifies.tolist(), *columns, strict=True)):
+        for row, (modify, *event) in enumerate(zip(modifies.tolist(), *_acting(events), strict=True)):
             if modify:
+                _, order, _, instrument, price, qty = event
                 events["kind"][row], events["qty"][row], events["new_order_id"][row] = self._modify(
                     modify, order, instrument, price, qty
                 )
-            elif kind == _ADD:
-                live[order] = [instrument, price, qty, 0]
-            elif kind in (_CANCEL, _EXECUTE) and order in live:
-                live[order][2:] = live[order][2] - qty, 0
-                if live[order][2] <= 0:
-                    del live[order]
-            elif kind == _DELETE:
-                live.pop(order, None)
-            elif kind == _TRADE and order in live and live[order][1] == price:
-                live[order][3] += qty
-            elif kind == _CLEAR:
-                self._live = live = {key: one for key, one in live.items() if one[0] != instrument}
+            else:
+                self._apply(*event)
+
+    def prices(self, events: Events) -> NDArray[np.int64]:
+        """(n,) the price of each event; of an execution that names none, that of the order it takes.
+
+        The events say what they do to orders.
+        """
+        out = events["price"].copy()
+        for row, event in enumerate(zip(*_acting(events), strict=True)):
+            kind, order, _, _, price, _ = event
+            if kind == _EXECUTE and not price and order in self._live:
+                out[row] = self._live[order][1]
+            self._apply(*event)
+        return out
+
+    def _apply(self, kind: int, order: int, new: int, instrument: int, price: int, qty: int) -> None:
+        """What an event that is no modify does to orders."""
+        live = self._live
+        if kind == _ADD:
+            live[order] = [instrument, price, qty, 0]
+        elif kind in (_CANCEL, _EXECUTE) and order in live:
+            live[order][2:] = live[order][2] - qty, 0
+            if live[order][2] <= 0:
+                del live[order]
+        elif kind in (_DELETE, _REPLACE):
+            live.pop(order, None)
+            if kind == _REPLACE:
+                live[new] = [instrument, price, qty, 0]
+        elif kind == _TRADE and order in live and live[order][1] == price:
+            live[order][3] += qty
+        elif kind == _CLEAR:
+            self._live = {key: one for key, one in live.items() if one[0] != instrument}
 
     def _modify(self, modify: int, order: int, instrument: int, price: int, qty: int) -> tuple[int, int, int]:
         """Kind, quantity and new id."""
@@ -166,6 +186,15 @@ class RustOrders(Orders):
 
     def resolve(self, events: Events, modifies: NDArray[np.uint8]) -> None:
         self._orders.resolve(events.view(np.uint8), modifies)
+
+    def prices(self, events: Events) -> NDArray[np.int64]:
+        out: NDArray[np.int64] = self._orders.prices(events.view(np.uint8))
+        return out
+
+
+def _acting(events: Events) -> Iterator[list[int]]:
+    """What of events concerns orders, by column."""
+    return (events[name].tolist() for name in ("kind", "order_id", "new_order_id", "instrument", "price", "qty"))
 
 
 class Levels:

@@ -11,8 +11,10 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import cycle
 from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Event, Thread
@@ -20,6 +22,7 @@ from time import perf_counter_ns
 from typing import IO, Any, TypeVar
 
 from hftlab.errors import FeedError, check_type
+from hftlab.feeds.frames import Block
 
 T = TypeVar("T")
 
@@ -63,17 +66,30 @@ class Source:
 
     def blocks(self) -> Iterator[bytes]:
         """All bytes in order. raises : FeedError, after every byte before a defect"""
-        large = self.path is not None and self.path.stat().st_size > _LARGE
-        return ahead(self._blocks()) if large else self._blocks()
+        return ahead(self._blocks()) if self._large else self._blocks()
 
-    def _blocks(self) -> Iterator[bytes]:
+    def passing_blocks(self) -> Iterator[Block]:
+        """The same; each block is good until the next one is asked for.
+
+        A plain file is read into the same memory again and again: what the system takes to hand out new pages for all its bytes
+        is as much as what it takes to copy them.
+        """
+        # Besides those that wait, one is read and one is used.
+        return ahead(self._blocks(_AHEAD + 2)) if self._large else self._blocks(1)
+
+    @property
+    def _large(self) -> bool:
+        return self.path is not None and self.path.stat().st_size > _LARGE
+
+    def _blocks(self, buffers: int = 0) -> Iterator[Any]:
+        """`buffers`: into which a plain file is read in turn; 0 for a new one each time."""
         if self.path is None:
             yield self._bytes
             return
         with _open(self.path) as file:
             magic = file.read(4)
             file.seek(0)
-            read = _gunzip if magic[:2] == _GZIP else _unzstd if magic == _ZSTD else _read
+            read = _gunzip if magic[:2] == _GZIP else _unzstd if magic == _ZSTD else partial(_read, buffers=buffers)
             timed = _Timed(file)
             pieces = read(timed, self.name)  # type: ignore[arg-type]
             while True:
@@ -97,6 +113,12 @@ class _Timed:
         out = self._file.read(size)
         self.ns += perf_counter_ns() - start
         return out
+
+    def readinto(self, buffer: memoryview) -> int:
+        start = perf_counter_ns()
+        size: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        self.ns += perf_counter_ns() - start
+        return size
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
@@ -157,11 +179,13 @@ def _open(path: Path) -> IO[bytes]:
         raise FeedError(f"{str(path)!r}: cannot be read: {error}") from None
 
 
-def _read(file: IO[bytes], name: str) -> Iterator[bytes]:
+def _read(file: IO[bytes], name: str, buffers: int = 0) -> Iterator[Block]:
     """A plain file, as long as it was when it was opened; what is written behind that meanwhile is not read."""
     given, size = 0, os.fstat(file.fileno()).st_size
+    turn = cycle([memoryview(bytearray(min(BLOCK, size))) for _ in range(buffers)])
     while given < size:
-        block = _next(file, min(BLOCK, size - given), name)
+        wanted = min(BLOCK, size - given)
+        block = _next(file, wanted, name, next(turn)[:wanted] if buffers else None)
         if not block:
             text = f"{name}: offset {given}: the file ends here, but had {size} bytes when it was opened; it was cut meanwhile"
             raise FeedError(text, offset=given)
@@ -169,11 +193,11 @@ def _read(file: IO[bytes], name: str) -> Iterator[bytes]:
         yield block
 
 
-def _next(file: IO[bytes], size: int, name: str) -> bytes:
-    """At most `size` bytes, b"" at the end."""
+def _next(file: IO[bytes], size: int, name: str, buffer: memoryview | None = None) -> Any:
+    """At most `size` bytes, none at the end; in the buffer, if there is one."""
     at = file.tell()
     try:
-        return file.read(size)
+        return file.read(size) if buffer is None else buffer[: file.readinto(buffer)].toreadonly()  # type: ignore[attr-defined]
     except OSError as error:
         raise FeedError(f"{name}: byte {at} of the file cannot be read: {error.strerror}", offset=at) from None
 

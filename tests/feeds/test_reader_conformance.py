@@ -118,7 +118,7 @@ def test_whatever_is_damaged_ends_in_a_sentence(name: str, tmp_path: Path) -> No
     assert not any("\n" in sentence for sentence in sentences)
 
 
-def test_modifies_are_resolved_alike_in_both_languages() -> None:
+def test_orders_are_followed_alike_in_both_languages() -> None:
     pytest.importorskip("hftlab_rust")
     rng = np.random.default_rng(3)
     ours, theirs = Orders(), orders()
@@ -137,3 +137,8 @@ def test_modifies_are_resolved_alike_in_both_languages() -> None:
         ours.resolve(rows, modifies)
         theirs.resolve(again, modifies)
         assert rows.tobytes() == again.tobytes()
+        rows["kind"] = rng.choice([0, 1, 1, 2, 2, 3, 4, 5, 6], 500)
+        rows["new_order_id"], rows["price"] = rng.integers(0, 40, 500), rng.integers(0, 3, 500)
+        prices = ours.prices(rows)
+        assert prices.tolist() == theirs.prices(rows).tolist()
+        assert (prices != rows["price"]).any()

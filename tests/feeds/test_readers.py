@@ -2,7 +2,9 @@
 
 import gzip
 import threading
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from hftlab.errors import ConfigError, FeedError
 from hftlab.events import Events
 from hftlab.feeds import reader, source
 from hftlab.feeds.feed import Chunk, Feed
+from hftlab.feeds.frames import walk
+from hftlab.feeds.itch import selected
 from hftlab.feeds.source import Source, ahead
 
 ROWS = np.array(
@@ -139,6 +143,22 @@ def test_however_it_is_packed_the_bytes_are_the_same(
     assert max(map(len, blocks)) <= 2 * source.BLOCK
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_memory_that_is_used_again_holds_a_block_until_the_next_is_asked_for(
+    large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "day").write_bytes(DAY)
+    monkeypatch.setattr(source, "BLOCK", 1 << 14)
+    monkeypatch.setattr(source, "_LARGE", 0 if large else len(DAY))
+    given, places = bytearray(), set()
+    for number, block in enumerate(hftlab.load(tmp_path / "day").passing_blocks()):
+        time.sleep(0.002 if number < 20 else 0)  # the reading thread is as far ahead as it may be
+        given += block
+        places.add(np.frombuffer(block, np.uint8).ctypes.data)
+    assert given == DAY
+    assert len(places) <= (6 if large else 1) < len(DAY) >> 14
+
+
 @pytest.mark.parametrize("how", ["gzip", "two members", "zstd", "two frames"])
 @pytest.mark.parametrize("damage", ["cut", "flip"])
 def test_every_byte_before_a_defect_is_handed_over(how: str, damage: str, inflater: str, tmp_path: Path) -> None:
@@ -162,6 +182,33 @@ def test_without_the_packages_zstd_says_what_it_needs(tmp_path: Path, monkeypatc
     monkeypatch.setitem(__import__("sys").modules, "zstandard", None)
     with pytest.raises(FeedError, match=r"compressed with zstd; reading it needs `pip install 'hftlab\[fast\]'`"):
         hftlab.load(tmp_path / "day")
+
+
+# --- messages of some kinds
+
+
+@pytest.mark.parametrize("backend", ["python", pytest.param("rust", marks=pytest.mark.rust)])
+@pytest.mark.parametrize(("locates", "types"), [({1}, b""), (None, b"RUH"), ({1, 0}, b"AD"), (None, b"?")])
+def test_what_is_selected_is_what_a_walk_finds(
+    backend: str, locates: set[int] | None, types: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what was good before a defect is handed over before it is reported."""
+    if backend == "python":
+        monkeypatch.setattr("hftlab.feeds.itch.rust", lambda: None)
+    data = b"".join(hftlab.synthetic("burst", 3_000, symbols=3).blocks())
+    of = {at: int.from_bytes(data[at + 1 : at + 3], "big") for _, at, _ in walk([data], "day")}
+    for damage in (b"", b"\0\0\0"):
+        blocks, found = [data[i : i + 777] for i in range(0, len(data), 777)] + [damage], bytearray()
+        sentence = f"day: offset {len(data)}, message 3000: length prefix 0; a message has at least 1 byte"
+        with pytest.raises(FeedError, match=sentence) if damage else nullcontext():
+            for block in selected(blocks, "day", locates=locates, types=types):
+                found += block
+        wanted = [
+            data[at - 2 : at + size]
+            for _, at, size in walk([data], "day")
+            if (locates is None or of[at] in locates | {0}) and (not types or data[at] in types)
+        ]
+        assert found == b"".join(wanted)
 
 
 # --- reading ahead

@@ -42,6 +42,19 @@ impl Orders {
         }
     }
 
+    /// The price of each record; of an execution that names none, that of the order it takes. The records say what they do to orders.
+    pub fn prices(&mut self, records: &[u8]) -> Vec<i64> {
+        let price = |record| {
+            let event = Event::from_bytes(record);
+            let taken = event.kind == kind::EXECUTE && event.price == 0;
+            let order = if taken { self.live.get(&event.order_id) } else { None };
+            let price = order.map_or(event.price, |left| left.price);
+            self.apply(&event);
+            price
+        };
+        records.as_chunks().0.iter().map(price).collect()
+    }
+
     /// What a record that is no modify does to its order.
     pub fn apply(&mut self, event: &Event) {
         let Event { order_id, instrument, price, qty, .. } = *event;
@@ -60,6 +73,10 @@ impl Orders {
             }
             kind::DELETE => {
                 self.live.remove(&order_id);
+            }
+            kind::REPLACE => {
+                self.live.remove(&order_id);
+                self.live.insert(event.new_order_id, Left { instrument, price, qty, filled: 0 });
             }
             kind::TRADE => {
                 if let Some(left) = self.live.get_mut(&order_id).filter(|left| left.price == price) {

@@ -10,18 +10,33 @@ use super::{Problem, bytes, column, event_array, problem};
 use crate::event::EVENT_BYTES;
 use crate::feeds::{self, dbn};
 
-/// The messages of `data` that are of one of these stock locates, or of none; the bytes used, and the problem that stopped it.
-#[pyfunction]
-pub fn select<'py>(
-    py: Python<'py>,
-    data: PyBuffer<u8>,
-    locates: Vec<u16>,
-) -> PyResult<(Bound<'py, PyBytes>, usize, Option<Problem>)> {
-    let data = bytes(py, &data)?;
-    let mut wanted = Box::new([false; 1 << 16]);
-    locates.into_iter().for_each(|locate| wanted[locate as usize] = true);
-    let (out, used, stopped) = py.detach(|| feeds::select(&data, &wanted));
-    Ok((PyBytes::new(py, &out), used, stopped.map(problem)))
+/// Messages of some stock locates, and those of none, or of some types; see `hftlab.feeds.itch.selected`.
+#[pyclass]
+pub struct Select {
+    wanted: feeds::Wanted,
+    /// Messages so far, wanted or not.
+    #[pyo3(get)]
+    messages: u64,
+}
+
+#[pymethods]
+impl Select {
+    #[new]
+    fn new(locates: Option<Vec<u16>>, types: &[u8]) -> Self {
+        Select { wanted: feeds::Wanted::new(locates, types), messages: 0 }
+    }
+
+    /// Those in `data`; the bytes used, and the problem that stopped it.
+    fn select<'py>(
+        &mut self,
+        py: Python<'py>,
+        data: PyBuffer<u8>,
+    ) -> PyResult<(Bound<'py, PyBytes>, usize, Option<Problem>)> {
+        let data = bytes(py, &data)?;
+        let found = py.detach(|| feeds::select(&data, &self.wanted, self.messages));
+        self.messages += found.messages;
+        Ok((PyBytes::new(py, &found.out), found.used, found.stopped.map(problem)))
+    }
 }
 
 /// What is left of each live order; see `hftlab.feeds.records.Orders`.
@@ -51,6 +66,17 @@ impl Orders {
         }
         py.detach(|| self.orders.resolve(records, modifies));
         Ok(())
+    }
+
+    /// The price of each of some records, (40 n,) u8; of an execution that names none, that of the order it takes.
+    fn prices<'py>(
+        &mut self,
+        py: Python<'py>,
+        records: PyReadonlyArray1<'_, u8>,
+    ) -> PyResult<Bound<'py, PyArray1<i64>>> {
+        let records = records.as_slice()?;
+        let prices = py.detach(|| self.orders.prices(records));
+        Ok(column(py, prices))
     }
 }
 

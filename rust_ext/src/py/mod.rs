@@ -92,7 +92,7 @@ mod hftlab_rust {
     #[pymodule_export]
     use super::clocks::{clock_info, clock_stamps, jitter};
     #[pymodule_export]
-    use super::feeds::{DbnDecoder, Orders, dbn_run_length, select};
+    use super::feeds::{DbnDecoder, Orders, Select, dbn_run_length};
     #[pymodule_export]
     use super::fills::FillSimulator;
     #[pymodule_export]

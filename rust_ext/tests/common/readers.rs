@@ -3,35 +3,37 @@
 use hftlab_rust::event::{EVENT_BYTES, Event};
 use hftlab_rust::feeds::dbn::{Decoder, RECORD, run_length};
 use hftlab_rust::feeds::orders::Orders;
-use hftlab_rust::feeds::select;
-use hftlab_rust::frames::{Next, next};
+use hftlab_rust::feeds::{Selected, Wanted, select};
+use hftlab_rust::frames::{Next, Problem, next};
 
-/// The messages of some stocks out of a block, compared with a walk message by message; how many there were in all. The first byte of
-/// the input says which stocks.
+/// The messages of some stocks, or of some types, out of a block, compared with a walk message by message; how many there were in all. The
+/// first byte of the input says which.
 pub fn selects_as_a_walk_does(input: &[u8]) -> usize {
     let Some((&choice, data)) = input.split_first() else { return 0 };
-    let mut wanted = Box::new([false; 1 << 16]);
-    wanted.iter_mut().enumerate().for_each(|(locate, wants)| *wants = locate % 8 == usize::from(choice) % 8);
-    let (mut kept, mut at, mut messages) = (Vec::new(), 0, 0);
-    let problem = loop {
+    let types: &[u8] = if choice > 127 { b"AEP" } else { b"" };
+    let is_ours = |locate: &u16| choice > 191 || *locate == 0 || locate % 8 == u16::from(choice) % 8;
+    let (mut out, mut at, mut messages) = (Vec::new(), 0, 0);
+    let stopped = loop {
         match next(data, at) {
             Next::Frame(frame) => {
                 let end = frame.at + frame.size;
                 let message = &data[frame.at..end];
                 let locate = if frame.size > 2 { u16::from_be_bytes([message[1], message[2]]) } else { 0 };
-                if locate == 0 || wanted[locate as usize] {
-                    kept.extend_from_slice(&data[at..end]);
+                if is_ours(&locate) && (types.is_empty() || types.contains(&message[0])) {
+                    out.extend_from_slice(&data[at..end]);
                 }
                 (at, messages) = (end, messages + 1);
             }
             Next::More => break None,
-            Next::Bad(code, size, letter) => break Some((code, at, messages as u64, size, letter)),
+            Next::Bad(code, size, letter) => {
+                break Some(Problem { code, at, index: 5 + messages, size, letter });
+            }
         }
     };
-    let (out, used, stopped) = select(data, &wanted);
-    let stopped = stopped.map(|found| (found.code, found.at, found.index, found.size, found.letter));
-    assert_eq!((out, used, stopped), (kept, at, problem));
-    messages
+    let locates = if choice > 191 { None } else { Some((0..=u16::MAX).filter(is_ours).collect()) };
+    let found = select(data, &Wanted::new(locates, types), 5);
+    assert_eq!(found, Selected { out, used: at, messages, stopped });
+    messages as usize
 }
 
 /// Records of DBN, in two pieces, compared with modifies resolved behind the records; how many there were. The first byte says where the
