@@ -147,10 +147,7 @@ class Run(Result):
         raise unknown_symbol(symbol, self._names.values())
 
     def book(self, symbol: str | int) -> pl.DataFrame:
-        """Depth of one instrument, a symbol or its number, at the end of the run: side, price, qty, orders.
-
-        Bids then asks, best first.
-        """
+        """Depth of a symbol, or an instrument by number, at the end: side, price, qty, orders; bids then asks, best first."""
         return depth_frame(self._session.depth(symbol if isinstance(symbol, int) else self.instrument(symbol)))
 
     def queue(self, symbol: str, side: str, price: int) -> pl.DataFrame:
