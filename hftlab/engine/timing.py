@@ -147,7 +147,6 @@ HIGHEST = 3_600_000_000_000  # ns; what is longer is counted here, and as satura
 _HALF_BITS = 10
 _HALF = 1 << _HALF_BITS  # slots per bucket; the first bucket has twice as many
 SLOTS = 33 * _HALF
-_TOTALS = ("min", "max", "total", "saturated")
 
 Counts = np.ndarray[Any, np.dtype[np.uint64]]
 
@@ -279,17 +278,6 @@ class Histogram:
         lines.append(f"#[Max     = {self.max:>12.3f}, Total count    = {n:>12d}]")
         lines.append(f"#[Buckets = {32:>12d}, SubBuckets     = {2 * _HALF:>12d}]")
         return "\n".join(lines) + "\n"
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: the lowest ns of each bucket in use, and its count."""
-        low, _, counts = self.buckets()
-        totals = {name: getattr(self, name) for name in _TOTALS}
-        return {"values": low.tolist(), "counts": counts.tolist(), **totals}
-
-    @classmethod
-    def from_dict(cls, payload: dict[str, Any]) -> Histogram:
-        """The inverse of `to_dict`."""
-        return cls.counted(*(payload[name] for name in ("values", "counts", *_TOTALS)))
 
     def __repr__(self) -> str:
         return f"<Histogram of {self.n:,} latencies, {self.min:,.0f} to {self.max:,.0f} ns>"
