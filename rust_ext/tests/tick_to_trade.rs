@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::{BEST, NAIVE, engine, feed, offset, settings};
 use hftlab_rust::dispatch::Variant;
-use hftlab_rust::net::placement::Placement;
+use hftlab_rust::net::Placement;
 use hftlab_rust::net::tick_to_trade::{Faults, Measurement, Scenario, ends, run};
 use hftlab_rust::net::transport::Options;
 use hftlab_rust::protocols::ouch::EnterOrder;

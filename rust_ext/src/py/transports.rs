@@ -8,7 +8,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyEOFError, PyOSError};
 
 use super::*;
-use crate::net::placement::Placement;
+use crate::net::Placement;
 use crate::net::round_trip::{self, Plan, Samples};
 use crate::net::transport::{self, Address, End, Failure, KINDS, Options, Transport};
 

@@ -1,6 +1,6 @@
 //! The packets of a scenario, made before the first of them is due, and kept for those who have lost one.
 
-use super::{SESSION, Scenario};
+use super::SESSION;
 use crate::protocols::moldudp64::{END, HEADER, HEARTBEAT, Header};
 
 /// Every packet as it goes over the wire.
@@ -13,16 +13,16 @@ pub struct Datagrams {
 }
 
 impl Datagrams {
-    /// None if the scenario's packets are not whole messages one after the other.
-    pub fn of(scenario: &Scenario) -> Option<Datagrams> {
+    /// Of framed messages, each packet ending where `ends` says; None if those are not whole messages one after the other.
+    pub fn of(data: &[u8], ends: &[i64]) -> Option<Datagrams> {
         let mut made = Datagrams {
-            bytes: Vec::with_capacity(scenario.data.len() + HEADER * scenario.ends.len()),
-            ends: Vec::with_capacity(scenario.ends.len()),
-            first: Vec::with_capacity(scenario.ends.len() + 1),
+            bytes: Vec::with_capacity(data.len() + HEADER * ends.len()),
+            ends: Vec::with_capacity(ends.len()),
+            first: Vec::with_capacity(ends.len() + 1),
         };
         let (mut at, mut sequence) = (0, 1u64);
-        for &end in scenario.ends {
-            let blocks = scenario.data.get(at..usize::try_from(end).ok()?)?;
+        for &end in ends {
+            let blocks = data.get(at..usize::try_from(end).ok()?)?;
             let count = messages(blocks).filter(|&count| 0 < count && count < END)?;
             made.bytes.extend_from_slice(&Header { session: SESSION, sequence, count }.bytes());
             made.bytes.extend_from_slice(blocks);
@@ -73,34 +73,12 @@ fn messages(blocks: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::super::Faults;
     use super::*;
-    use crate::net::placement::Placement;
     use crate::protocols::moldudp64::decode;
 
     /// Three packets of 1, 2 and 1 messages of a byte each.
     fn made(ends: &[i64]) -> Option<Datagrams> {
-        let scenario = Scenario {
-            warm: &[],
-            data: b"\0\x01a\0\x01b\0\x01c\0\x01d",
-            ends,
-            due_ns: &[],
-            orders: &[],
-            first: 1,
-            floor: 0,
-            limit: Duration::ZERO,
-            patience: Duration::ZERO,
-            placements: [Placement::default(); 2],
-            rests: false,
-            stamps: false,
-            probe: Duration::ZERO,
-            settle: 0,
-            asked: || 0,
-            faults: Faults::default(),
-        };
-        Datagrams::of(&scenario)
+        Datagrams::of(b"\0\x01a\0\x01b\0\x01c\0\x01d", ends)
     }
 
     #[test]

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 
-use super::answer::Answers;
 use super::arrivals::{Arrivals, NEVER};
 use super::datagrams::Datagrams;
-use super::{Ends, LOOK, Measurement, Scenario, Shared, floor, login, unexpected};
+use super::orders::{self, Answers};
+use super::{Ends, LOOK, Measurement, Scenario, Shared, floor, unexpected};
 use crate::clock::Clock;
-use crate::net::placement::{BURST, REST};
 use crate::net::transport::is_gone;
+use crate::net::{BURST, REST};
 
 /// Of so many polls for orders one is for requests, where these come over another end.
 const POLLS: u32 = 64;
@@ -23,16 +23,17 @@ const OFTEN: usize = 32;
 /// # Errors
 /// What the transports say; `InvalidData` for a login that is none; `TimedOut` where the trader never came.
 pub fn work(ends: &mut Ends, scenario: &Scenario, shared: &Shared) -> io::Result<Measurement> {
-    let packets = Datagrams::of(scenario).ok_or_else(|| unexpected("the packets are not whole messages"))?;
+    let packets = Datagrams::of(scenario.data, scenario.ends)
+        .ok_or_else(|| unexpected("the packets are not whole messages"))?;
     let floor = floor::measure(ends, scenario.floor, scenario.patience)?;
-    login::admit(ends, shared, scenario.patience)?;
-    let orders = scenario.orders.last().map_or(0, |&orders| orders as usize);
+    orders::admit(ends, shared, scenario.patience)?;
+    let expected = scenario.orders.last().map_or(0, |&orders| orders as usize);
     let n = packets.len();
     let mut exchange = Exchange {
         clock: Clock::get(),
         framed: ends.framed(),
         answers: (!ends.shared()).then(Answers::new),
-        seen: Arrivals::new(scenario.first, orders),
+        seen: Arrivals::new(scenario.first, expected),
         sent: vec![NEVER; n],
         due: vec![NEVER; n],
         left: 0,

@@ -20,19 +20,18 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::clock::jitter::Gaps;
-use crate::net::placement::{Placement, REST};
 use crate::net::transport::{Failure, Step};
+use crate::net::{Placement, REST};
 use crate::protocols::arbiter::Counts;
 use crate::protocols::moldudp64::Session;
 use crate::run::Runner;
 
-mod answer;
 mod arrivals;
 mod datagrams;
 mod ends;
 mod exchange;
 mod floor;
-mod login;
+mod orders;
 mod trader;
 
 pub use ends::{Ends, ends};

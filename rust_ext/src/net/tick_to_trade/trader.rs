@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::arrivals::NEVER;
-use super::{Ends, LOOK, SESSION, Scenario, Shared, floor, login, unexpected};
+use super::{Ends, LOOK, SESSION, Scenario, Shared, floor, orders, unexpected};
 use crate::clock::Clock;
 use crate::net::transport::is_gone;
 use crate::protocols::arbiter::{Arbiter, Config, Counts};
@@ -43,12 +43,12 @@ pub fn work(
         return Err(unexpected("the engine cannot read the messages before"));
     }
     forget(runner);
-    let orders = scenario.orders.last().map_or(0, |&orders| orders as usize);
+    let expected = scenario.orders.last().map_or(0, |&orders| orders as usize);
     runner.order_mut().stream.reserve(1 << 16);
     runner.order_mut().orders.reserve(1 << 12);
     let clock = Clock::get();
     let now_ns = (clock.now() as f64 * clock.ns_per_tick) as i64;
-    let Some(client) = login::enter(ends, shared, scenario.patience, now_ns)? else {
+    let Some(client) = orders::enter(ends, shared, scenario.patience, now_ns)? else {
         return Ok(Traded::default());
     };
     let mut trader = Trader {
@@ -56,8 +56,8 @@ pub fn work(
         clock,
         arbiter: Arbiter::new(Some(SESSION), 1, Config::default()),
         client,
-        received: vec![NEVER; orders],
-        ready: vec![NEVER; if scenario.stamps { orders } else { 0 }],
+        received: vec![NEVER; expected],
+        ready: vec![NEVER; if scenario.stamps { expected } else { 0 }],
         sent: 0,
         answers: 0,
         packets: 0,
@@ -185,7 +185,7 @@ impl Trader {
     fn hear(&mut self, ends: &mut Ends, now_ns: i64) -> io::Result<()> {
         let framed = ends.framed();
         while !ends.shared() && ends.orders().poll()? {
-            login::hear(&mut self.client, Ends::body(framed, ends.orders().message()), now_ns);
+            orders::hear(&mut self.client, Ends::body(framed, ends.orders().message()), now_ns);
             while let Some(event) = self.client.next_event() {
                 self.answers += matches!(event, Event::Message(..)) as u64;
             }

@@ -10,11 +10,11 @@
 //! Endpoints come in pairs within a process (`pair`), or one by one by address (`open`). They own what they use, and dropping them
 //! leaves nothing behind: no file, no program on an interface, no namespace.
 
+use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
 mod address;
-mod failure;
 #[cfg(target_os = "linux")]
 mod frames;
 pub mod kinds;
@@ -26,7 +26,6 @@ mod rings;
 mod sockets;
 
 pub use address::{Address, End, Place};
-pub use failure::{Failure, Step, is_gone};
 pub use kinds::{KINDS, Kind, open, pair, probe};
 
 /// Polls between two looks at the clock while a spinning transport waits.
@@ -79,6 +78,9 @@ pub trait Transport: Send {
     }
 }
 
+/// One end of a connection, made; or the step that failed.
+pub type Made = Result<Box<dyn Transport>, Failure>;
+
 /// Both ends of a connection.
 pub type Pair = (Box<dyn Transport>, Box<dyn Transport>);
 
@@ -114,6 +116,54 @@ impl Options {
         }
         Ok(())
     }
+}
+
+/// Why a transport cannot be had: the step that failed, and what the system said.
+#[derive(Debug)]
+pub struct Failure {
+    /// What was being done, e.g. `bind(AF_XDP)`.
+    pub step: String,
+    /// What the system said.
+    pub error: io::Error,
+}
+
+impl Failure {
+    /// A setting that is not allowed.
+    pub fn refused(text: String) -> Failure {
+        Failure { step: String::new(), error: io::Error::new(io::ErrorKind::InvalidInput, text) }
+    }
+
+    /// The number of the error; 0 where the system was not to blame.
+    pub fn errno(&self) -> i32 {
+        self.error.raw_os_error().unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        if self.step.is_empty() { self.error.fmt(out) } else { write!(out, "{}: {}", self.step, self.error) }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Say what was being done when an error came.
+pub trait Step<T> {
+    /// # Errors
+    /// The error, with the step.
+    fn step(self, step: &str) -> Result<T, Failure>;
+}
+
+impl<T> Step<T> for io::Result<T> {
+    fn step(self, step: &str) -> Result<T, Failure> {
+        self.map_err(|error| Failure { step: step.into(), error })
+    }
+}
+
+/// Whether an error says that the other end is gone, which ends a measurement and is none of its own.
+pub fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionRefused)
 }
 
 /// Poll until something is there, or for about so long. There is no pause between two polls: in a guest it may leave the guest.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::thread;
 
-use super::sockets::socket;
+use super::sockets;
 use super::{Failure, Step};
 
 /// Names of the two ends of a veth pair in a namespace without a name.
@@ -31,7 +31,7 @@ pub fn within<T: Send>(name: &str, make: impl FnOnce() -> Result<T, Failure> + S
     aside(|| {
         // SAFETY: no memory is passed; the thread is one of our own and ends soon.
         let entered = unsafe { libc::setns(netns.as_raw_fd(), libc::CLONE_NEWNET) };
-        socket::check(entered).step(&format!("setns({path})"))?;
+        sockets::check(entered).step(&format!("setns({path})"))?;
         make()
     })
 }
@@ -46,7 +46,7 @@ pub fn within<T: Send>(name: &str, make: impl FnOnce() -> Result<T, Failure> + S
 pub fn apart<T: Send>(make: impl FnOnce() -> Result<T, Failure> + Send) -> Result<T, Failure> {
     aside(|| {
         // SAFETY: no memory is passed; the thread is one of our own and ends soon.
-        socket::check(unsafe { libc::unshare(libc::CLONE_NEWNET) }).step("unshare(CLONE_NEWNET)")?;
+        sockets::check(unsafe { libc::unshare(libc::CLONE_NEWNET) }).step("unshare(CLONE_NEWNET)")?;
         // Interfaces that come up shall not talk of themselves.
         let _ = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
         veth(VETH).step("make a veth pair")?;
@@ -70,7 +70,7 @@ pub fn index(name: &str) -> Result<u32, Failure> {
 
 /// Bring an interface up.
 fn up(name: &str) -> io::Result<()> {
-    let socket = socket::socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
+    let socket = sockets::socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
     // SAFETY: plain data, for which zeros are a value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(name.as_bytes()) {
@@ -78,7 +78,7 @@ fn up(name: &str) -> io::Result<()> {
     }
     request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
     // SAFETY: a request of our own with a name that ends, since names have fewer bytes than the field.
-    socket::check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &request) })?;
+    sockets::check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &request) })?;
     Ok(())
 }
 
@@ -98,14 +98,14 @@ fn veth([one, other]: [&str; 2]) -> io::Result<()> {
     request.extend([1u32.to_ne_bytes(), 0u32.to_ne_bytes()].as_flattened()); // sequence, port
     request.extend(body);
 
-    let socket = socket::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?;
+    let socket = sockets::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?;
     // SAFETY: the request has so many bytes, and they are only read.
     let sent = unsafe { libc::send(socket.as_raw_fd(), request.as_ptr().cast(), request.len(), 0) };
-    socket::check(sent as libc::c_int)?;
+    sockets::check(sent as libc::c_int)?;
     let mut answer = [0u8; 1024];
     // SAFETY: there is so much room.
     let found = unsafe { libc::recv(socket.as_raw_fd(), answer.as_mut_ptr().cast(), answer.len(), 0) };
-    socket::check(found as libc::c_int)?;
+    sockets::check(found as libc::c_int)?;
     // A header of 16 bytes, then the error, negative, or 0.
     match i32::from_ne_bytes(answer[16..20].try_into().expect("four bytes")) {
         0 => Ok(()),

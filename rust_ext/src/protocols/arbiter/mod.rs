@@ -3,8 +3,6 @@
 //!
 //! What comes in order is delivered where it stands, without a copy; only what must wait is copied.
 
-mod config;
-mod counts;
 mod holes;
 #[cfg(test)]
 mod tests;
@@ -13,8 +11,6 @@ mod window;
 use std::collections::VecDeque;
 
 use super::moldudp64::{END, HEADER, HEARTBEAT, Packet, Session, bytes_of, decode};
-pub use config::Config;
-pub use counts::Counts;
 use window::Window;
 
 /// Datagrams of one other session in a row that mean that the session has changed.
@@ -23,6 +19,82 @@ const SESSION_CHANGE: u64 = 3;
 const LOST_KEPT: usize = 1024;
 /// Bytes of the largest datagram.
 const DATAGRAM: usize = 65_535;
+
+/// How patient an arbiter is, and how much it keeps. Times in nanoseconds of whatever clock `now` comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Messages ahead of the expected one that may wait, in [1, 65,535].
+    pub window: u16,
+    /// Bytes they may take, their lengths included.
+    pub buffer_bytes: usize,
+    /// How long a hole may wait for the other line before it is asked for.
+    pub gap_timeout_ns: i64,
+    /// How long an answer may take.
+    pub request_interval_ns: i64,
+    /// Requests without any answer after which a hole is lost; 0 to ask for nothing.
+    pub max_requests: u64,
+    /// How long a number ahead counts that is not repeated.
+    pub end_grace_ns: i64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            window: 1024,
+            buffer_bytes: 1 << 20,
+            gap_timeout_ns: 2_000_000,
+            request_interval_ns: 50_000_000,
+            max_requests: 10,
+            end_grace_ns: 3_000_000_000,
+        }
+    }
+}
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $name:ident)*) => {
+        /// Counts by reason, the names of Python's `COUNTS`.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counts {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counts {
+            /// Name and count, in order.
+            pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+        }
+    };
+}
+
+counts! {
+    /// Datagrams received, of any kind.
+    packets
+    /// Messages delivered.
+    messages
+    /// Messages that had been delivered, given up or held already.
+    duplicates
+    /// Messages that had to wait.
+    buffered
+    /// Times the stream broke.
+    gaps
+    /// Requests to send.
+    requests
+    /// Messages that had been asked for when they came.
+    recovered
+    /// Messages given up.
+    lost
+    /// Datagrams shorter than the header.
+    truncated
+    /// Datagrams whose lengths or numbers are wrong.
+    malformed
+    /// Datagrams of another session.
+    foreign_session
+    /// Messages dropped, being beyond the window or its bytes.
+    overflow
+    /// Datagrams without messages, ends of session included.
+    heartbeats
+}
 
 /// Messages in order, as the engine reads them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

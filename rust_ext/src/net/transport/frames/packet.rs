@@ -1,6 +1,6 @@
 //! Whole frames through AF_PACKET: the kernel copies what comes into a ring that is mapped here (TPACKET_V2), so receiving needs no
 //! call; sending is a call that goes round the queueing discipline. It spins. What the protocols of the kernel are given as well,
-//! they throw away: see frame.rs.
+//! they throw away: see mod.rs.
 //!
 //! TPACKET_V3 hands frames over by the block, when it is full or its time is up: made for capturing, a millisecond late.
 
@@ -8,10 +8,10 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::frame::{FRAME, Header, unwrap};
+use super::{FRAME, Header};
 use crate::net::transport::mapping::Mapping;
-use crate::net::transport::sockets::socket;
-use crate::net::transport::{Address, End, Failure, Options, Pair, Place, Step, Transport, invalid, netns};
+use crate::net::transport::sockets;
+use crate::net::transport::{End, Failure, Made, Options, Step, Transport, invalid, netns};
 
 /// Bytes of a frame in the ring, its header with it; and of a block of frames.
 const SLOT: usize = 2_048;
@@ -53,7 +53,6 @@ struct Packet {
     place: usize,
     /// Where in the slot the message is; None: the slot is the kernel's.
     message: Option<(usize, usize)>,
-    end: End,
     header: Header,
     outbox: [u8; FRAME],
     lost: u64,
@@ -64,9 +63,9 @@ impl Packet {
         let index = netns::index(interface)?;
         let ip = (libc::ETH_P_IP as u16).to_be();
         // Without a protocol it receives nothing before it is bound.
-        let socket = socket::socket(libc::AF_PACKET, libc::SOCK_RAW, 0).step("socket(AF_PACKET)")?;
+        let socket = sockets::socket(libc::AF_PACKET, libc::SOCK_RAW, 0).step("socket(AF_PACKET)")?;
         let set = |option, value: libc::c_int, name: &str| {
-            socket::set(&socket, libc::SOL_PACKET, option, &value).step(&format!("setsockopt({name})"))
+            sockets::set(&socket, libc::SOL_PACKET, option, &value).step(&format!("setsockopt({name})"))
         };
         set(PACKET_VERSION, TPACKET_V2, "PACKET_VERSION")?;
         set(PACKET_QDISC_BYPASS, 1, "PACKET_QDISC_BYPASS")?;
@@ -79,7 +78,7 @@ impl Packet {
             frame_size: SLOT as u32,
             frames: slots as u32,
         };
-        let made = socket::set(&socket, libc::SOL_PACKET, PACKET_RX_RING, &request);
+        let made = sockets::set(&socket, libc::SOL_PACKET, PACKET_RX_RING, &request);
         made.step("setsockopt(PACKET_RX_RING)")?;
         let ring = Mapping::shared(&socket, 0, slots * SLOT).step("mmap(PACKET_RX_RING)")?;
         let place = libc::sockaddr_ll {
@@ -92,9 +91,9 @@ impl Packet {
         let size = size_of_val(&place) as libc::socklen_t;
         // SAFETY: an address of `size` bytes, only read.
         let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const place).cast(), size) };
-        socket::check(bound).step(&format!("bind(AF_PACKET, {interface})"))?;
+        sockets::check(bound).step(&format!("bind(AF_PACKET, {interface})"))?;
         let header = Header::new(end, options.size);
-        Ok(Packet { socket, ring, slots, place: 0, message: None, end, header, outbox: [0; FRAME], lost: 0 })
+        Ok(Packet { socket, ring, slots, place: 0, message: None, header, outbox: [0; FRAME], lost: 0 })
     }
 
     #[inline(always)]
@@ -134,22 +133,16 @@ impl Transport for Packet {
             // SAFETY: within the slot, see above, which the kernel leaves alone while it is ours.
             let frame =
                 unsafe { std::slice::from_raw_parts(self.ring.at(self.place * SLOT + start), length) };
-            let found = unwrap(frame, self.end);
-            match found {
-                Some(found) if found.len() <= self.header.limit() => {
+            match self.header.unwrap(frame) {
+                Ok(Some(found)) => {
                     self.message = Some((start + found.start, found.len()));
                     return Ok(true);
                 }
-                Some(found) => {
+                Ok(None) => self.release(), // somebody else's
+                Err(error) => {
                     self.release();
-                    let text = format!(
-                        "a message of {} bytes; at most {} are taken",
-                        found.len(),
-                        self.header.limit()
-                    );
-                    return Err(invalid(text));
+                    return Err(error);
                 }
-                None => self.release(), // somebody else's
             }
         }
     }
@@ -181,25 +174,13 @@ impl Transport for Packet {
     fn lost(&mut self) -> u64 {
         // Packets and drops since it was last asked.
         let mut counts = [0u32; 2];
-        if socket::get(&self.socket, libc::SOL_PACKET, PACKET_STATISTICS, &mut counts).is_ok() {
+        if sockets::get(&self.socket, libc::SOL_PACKET, PACKET_STATISTICS, &mut counts).is_ok() {
             self.lost += u64::from(counts[1]);
         }
         self.lost
     }
 }
 
-fn at(place: &Place, end: End, options: &Options) -> Result<Packet, Failure> {
-    socket::within(place.netns.as_deref(), || Packet::new(&place.name, end, options))
-}
-
-pub fn open(address: &Address, end: End, options: &Options) -> Result<Box<dyn Transport>, Failure> {
-    Ok(Box::new(at(address.at(end), end, options)?))
-}
-
-pub fn pair(options: &Options) -> Result<Pair, Failure> {
-    let (first, second) = netns::apart(|| {
-        let [one, other] = netns::VETH;
-        Ok((Packet::new(one, End::First, options)?, Packet::new(other, End::Second, options)?))
-    })?;
-    Ok((Box::new(first), Box::new(second)))
+pub fn make(interface: &str, end: End, options: &Options) -> Made {
+    Ok(Box::new(Packet::new(interface, end, options)?))
 }

@@ -1,13 +1,12 @@
 //! Two threads of one process: a ring each way in memory of both.
 
 use std::alloc::{self, alloc_zeroed, dealloc};
-use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::ring::{Layout, Receiver, Sender};
-use crate::net::transport::{Failure, Options, Pair, Transport};
+use super::{Layout, Peer, Rings};
+use crate::net::transport::{Failure, Options, Pair};
 
 /// Zeroed memory, aligned to a page.
 struct Block {
@@ -43,10 +42,20 @@ struct Shared {
     closed: AtomicBool,
 }
 
-struct Memory {
-    sender: Sender,
-    receiver: Receiver,
-    shared: Arc<Shared>,
+/// The end that goes says so.
+struct Both(Arc<Shared>);
+
+impl Peer for Both {
+    #[inline]
+    fn gone(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Both {
+    fn drop(&mut self) {
+        self.0.closed.store(true, Ordering::Release);
+    }
 }
 
 pub fn pair(options: &Options) -> Result<Pair, Failure> {
@@ -58,42 +67,7 @@ pub fn pair(options: &Options) -> Result<Pair, Failure> {
     let shared = Arc::new(Shared { _block: block, closed: AtomicBool::new(false) });
     let end = |out: *mut u8, into: *mut u8| {
         // SAFETY: zeroed, aligned, big enough and kept by `shared`; each ring gets one sender and one receiver.
-        let (sender, receiver) = unsafe { (Sender::new(out, layout), Receiver::new(into, layout)) };
-        Box::new(Memory { sender, receiver, shared: shared.clone() })
+        Box::new(unsafe { Rings::new(out, into, layout, Both(shared.clone())) })
     };
     Ok((end(there, back), end(back, there)))
-}
-
-impl Transport for Memory {
-    #[inline]
-    fn poll(&mut self) -> io::Result<bool> {
-        if self.receiver.poll()? {
-            return Ok(true);
-        }
-        if !self.shared.closed.load(Ordering::Acquire) {
-            return Ok(false);
-        }
-        // Once more: what was sent before the end came counts.
-        if self.receiver.poll()? { Ok(true) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-    }
-
-    #[inline]
-    fn message(&self) -> &[u8] {
-        self.receiver.message()
-    }
-
-    #[inline]
-    fn send(&mut self, message: &[u8]) -> io::Result<()> {
-        self.sender.send(message)
-    }
-
-    fn limit(&self) -> usize {
-        self.sender.limit()
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        self.shared.closed.store(true, Ordering::Release);
-    }
 }

@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::ring::{Layout, Receiver, Sender};
+use super::{Layout, Peer, Rings};
 use crate::net::transport::mapping::Mapping;
-use crate::net::transport::{Address, End, Failure, Options, Pair, Step, Transport};
+use crate::net::transport::{Address, End, Failure, Made, Options, Pair, Step};
 
 /// "hftlab" and the version of the layout.
 const MAGIC: u64 = u64::from_le_bytes(*b"hftlab\x01\0");
@@ -52,9 +52,8 @@ impl Shared {
     }
 }
 
+/// One end of it.
 struct Shm {
-    sender: Sender,
-    receiver: Receiver,
     shared: Shared,
     end: End,
     /// The name, as long as it may be there.
@@ -72,17 +71,16 @@ fn path(name: &str) -> Result<PathBuf, Failure> {
     Ok(PathBuf::from("/dev/shm").join(name))
 }
 
-fn endpoint(shared: Shared, end: End, path: PathBuf) -> Box<Shm> {
+fn endpoint(shared: Shared, end: End, path: PathBuf) -> Box<Rings<Shm>> {
     let layout = shared.layout();
     let rings = [shared.0.at(HEADER), shared.0.at(HEADER + layout.bytes())];
     let (out, into) = (rings[end as usize], rings[end.other() as usize]);
     // SAFETY: the file has room for two rings of a sane layout (made so, or checked by `join`), was zeros when it was made, and the
     // mapping is kept; of each ring this end has one half, and there is one end of either kind (made anew, or `attached`).
-    let (sender, receiver) = unsafe { (Sender::new(out, layout), Receiver::new(into, layout)) };
-    Box::new(Shm { sender, receiver, shared, end, path })
+    Box::new(unsafe { Rings::new(out, into, layout, Shm { shared, end, path }) })
 }
 
-fn create(path: PathBuf, options: &Options) -> Result<Box<Shm>, Failure> {
+fn create(path: PathBuf, options: &Options) -> Result<Box<Rings<Shm>>, Failure> {
     let layout = Layout::new(options.slots, options.size);
     let bytes = HEADER + 2 * layout.bytes();
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
@@ -97,7 +95,7 @@ fn create(path: PathBuf, options: &Options) -> Result<Box<Shm>, Failure> {
     Ok(endpoint(shared, End::First, path))
 }
 
-fn join(path: PathBuf, patience: Duration) -> Result<Box<Shm>, Failure> {
+fn join(path: PathBuf, patience: Duration) -> Result<Box<Rings<Shm>>, Failure> {
     let until = Instant::now() + patience;
     let shared = loop {
         let found = attempt(&path);
@@ -130,7 +128,7 @@ fn attempt(path: &PathBuf) -> io::Result<Shared> {
     }
 }
 
-pub fn open(address: &Address, end: End, options: &Options) -> Result<Box<dyn Transport>, Failure> {
+pub fn open(address: &Address, end: End, options: &Options) -> Made {
     let path = path(&address.at(end).name)?;
     match end {
         End::First => Ok(create(path, options)?),
@@ -146,31 +144,10 @@ pub fn pair(options: &Options) -> Result<Pair, Failure> {
     Ok((first, second))
 }
 
-impl Transport for Shm {
+impl Peer for Shm {
     #[inline]
-    fn poll(&mut self) -> io::Result<bool> {
-        if self.receiver.poll()? {
-            return Ok(true);
-        }
-        if self.shared.word(CLOSED_AT + 4 * self.end.other() as usize).load(Ordering::Acquire) == 0 {
-            return Ok(false);
-        }
-        // Once more: what was sent before the end came counts.
-        if self.receiver.poll()? { Ok(true) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-    }
-
-    #[inline]
-    fn message(&self) -> &[u8] {
-        self.receiver.message()
-    }
-
-    #[inline]
-    fn send(&mut self, message: &[u8]) -> io::Result<()> {
-        self.sender.send(message)
-    }
-
-    fn limit(&self) -> usize {
-        self.sender.limit()
+    fn gone(&self) -> bool {
+        self.shared.word(CLOSED_AT + 4 * self.end.other() as usize).load(Ordering::Acquire) != 0
     }
 }
 

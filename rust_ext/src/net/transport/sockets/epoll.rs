@@ -6,9 +6,8 @@ use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use super::socket;
-use super::udp::{Udp, at, pair_of};
-use crate::net::transport::{Address, End, Failure, Options, Pair, Step, Transport, spin};
+use super::udp::Udp;
+use crate::net::transport::{Failure, Made, Options, Step, Transport, sockets, spin};
 
 struct Epoll {
     udp: Udp,
@@ -21,14 +20,14 @@ impl Epoll {
     fn new(socket: UdpSocket, options: &Options, sleeps: bool) -> Result<Epoll, Failure> {
         // SAFETY: no memory is passed.
         let queue =
-            socket::check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }).step("epoll_create1")?;
+            sockets::check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }).step("epoll_create1")?;
         // SAFETY: a descriptor that is nobody else's.
         let queue = unsafe { OwnedFd::from_raw_fd(queue) };
         let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
         let (add, own) = (libc::EPOLL_CTL_ADD, socket.as_raw_fd());
         // SAFETY: an event of our own, only read.
         let added = unsafe { libc::epoll_ctl(queue.as_raw_fd(), add, own, &mut event) };
-        socket::check(added).step("epoll_ctl")?;
+        sockets::check(added).step("epoll_ctl")?;
         Ok(Epoll { udp: Udp::new(socket.into(), options, false), queue, sleeps })
     }
 
@@ -38,7 +37,7 @@ impl Epoll {
         let mut event = libc::epoll_event { events: 0, u64: 0 };
         // SAFETY: room for the one event that is asked for.
         let found = unsafe { libc::epoll_wait(self.queue.as_raw_fd(), &mut event, 1, milliseconds) };
-        if socket::bytes(found as libc::ssize_t)?.unwrap_or(0) == 0 {
+        if sockets::bytes(found as libc::ssize_t)?.unwrap_or(0) == 0 {
             return Ok(false);
         }
         self.udp.poll()
@@ -80,14 +79,6 @@ impl Transport for Epoll {
     }
 }
 
-pub fn pair<const SLEEPS: bool>(options: &Options) -> Result<Pair, Failure> {
-    pair_of(|socket| Epoll::new(socket, options, SLEEPS))
-}
-
-pub fn open<const SLEEPS: bool>(
-    address: &Address,
-    end: End,
-    options: &Options,
-) -> Result<Box<dyn Transport>, Failure> {
-    Ok(Box::new(Epoll::new(at(address, end)?, options, SLEEPS)?))
+pub fn make<const SLEEPS: bool>(socket: UdpSocket, options: &Options) -> Made {
+    Ok(Box::new(Epoll::new(socket, options, SLEEPS)?))
 }

@@ -5,19 +5,20 @@
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
 
-use super::socket::{self, parse, within};
 use super::udp::{Sockets, Udp};
-use crate::net::transport::{Address, End, Failure, Options, Pair, Place, Step, Transport};
+use super::{parse, within};
+use crate::net::transport::{Address, End, Failure, Made, Options, Pair, Place, Step, sockets};
 
 /// Groups of a pair, from the block for private use.
 const GROUPS: [Ipv4Addr; 2] = [Ipv4Addr::new(239, 255, 104, 1), Ipv4Addr::new(239, 255, 104, 2)];
 
 /// A socket that receives what is sent to a group; port 0 takes one that is free.
 fn member(group: SocketAddrV4, interface: Ipv4Addr) -> Result<UdpSocket, Failure> {
-    let socket = socket::socket(libc::AF_INET, libc::SOCK_DGRAM, 0).step("socket(AF_INET, SOCK_DGRAM)")?;
+    let socket = sockets::socket(libc::AF_INET, libc::SOCK_DGRAM, 0).step("socket(AF_INET, SOCK_DGRAM)")?;
     if group.port() != 0 {
         // Several listen to one feed.
-        socket::set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1i32).step("setsockopt(SO_REUSEADDR)")?;
+        sockets::set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1i32)
+            .step("setsockopt(SO_REUSEADDR)")?;
     }
     let place = libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,
@@ -29,10 +30,10 @@ fn member(group: SocketAddrV4, interface: Ipv4Addr) -> Result<UdpSocket, Failure
     let size = size_of_val(&place) as libc::socklen_t;
     // SAFETY: an address of `size` bytes, only read.
     let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const place).cast(), size) };
-    socket::check(bound).step(&format!("bind({group})"))?;
+    sockets::check(bound).step(&format!("bind({group})"))?;
     let socket = UdpSocket::from(socket);
     socket.join_multicast_v4(group.ip(), &interface).step("setsockopt(IP_ADD_MEMBERSHIP)")?;
-    socket::queue(&socket);
+    sockets::queue(&socket);
     Ok(socket)
 }
 
@@ -40,12 +41,12 @@ fn member(group: SocketAddrV4, interface: Ipv4Addr) -> Result<UdpSocket, Failure
 fn publisher(group: SocketAddrV4, interface: Ipv4Addr) -> Result<UdpSocket, Failure> {
     let socket = UdpSocket::bind((interface, 0)).step("bind(AF_INET, SOCK_DGRAM)")?;
     let through = libc::in_addr { s_addr: u32::from_ne_bytes(interface.octets()) };
-    socket::set(&socket, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &through)
+    sockets::set(&socket, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &through)
         .step("setsockopt(IP_MULTICAST_IF)")?;
     let hops = u32::from(!interface.is_loopback());
     socket.set_multicast_ttl_v4(hops).step("setsockopt(IP_MULTICAST_TTL)")?;
     socket.connect(group).step(&format!("connect({group})"))?;
-    socket::queue(&socket);
+    sockets::queue(&socket);
     Ok(socket)
 }
 
@@ -66,7 +67,7 @@ fn group(place: &Place) -> Result<SocketAddrV4, Failure> {
     Ok(group)
 }
 
-pub fn open(address: &Address, end: End, options: &Options) -> Result<Box<dyn Transport>, Failure> {
+pub fn open(address: &Address, end: End, options: &Options) -> Made {
     let (own, other) = (address.at(end), address.at(end.other()));
     let (to, from, interface) = (group(own)?, group(other)?, interface(own)?);
     let sockets = within(own.netns.as_deref(), || {

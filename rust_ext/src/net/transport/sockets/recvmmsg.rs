@@ -5,9 +5,8 @@ use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use super::socket;
-use super::udp::{Sockets, at, pair_of};
-use crate::net::transport::{Address, End, Failure, Options, Pair, Transport, invalid};
+use super::udp::Sockets;
+use crate::net::transport::{Made, Options, Transport, invalid, sockets};
 
 const BATCH: usize = 32;
 
@@ -55,7 +54,7 @@ impl Recvmmsg {
         // SAFETY: BATCH heads, each with a place of `limit` bytes in the buffer.
         let found =
             unsafe { libc::recvmmsg(own, heads, BATCH as u32, libc::MSG_DONTWAIT as _, ptr::null_mut()) };
-        self.there = socket::bytes(found as libc::ssize_t)?.unwrap_or(0);
+        self.there = sockets::bytes(found as libc::ssize_t)?.unwrap_or(0);
         Ok(self.there > 0)
     }
 }
@@ -95,14 +94,10 @@ impl Transport for Recvmmsg {
     }
 
     fn lost(&mut self) -> u64 {
-        socket::dropped(&self.sockets.into)
+        sockets::dropped(&self.sockets.into)
     }
 }
 
-pub fn pair(options: &Options) -> Result<Pair, Failure> {
-    pair_of(|socket| Ok(Recvmmsg::new(socket, options)))
-}
-
-pub fn open(address: &Address, end: End, options: &Options) -> Result<Box<dyn Transport>, Failure> {
-    Ok(Box::new(Recvmmsg::new(at(address, end)?, options)))
+pub fn make(socket: UdpSocket, options: &Options) -> Made {
+    Ok(Box::new(Recvmmsg::new(socket, options)))
 }

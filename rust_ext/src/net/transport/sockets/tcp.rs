@@ -9,8 +9,10 @@ use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::socket::{self, Patience, parse, within};
-use crate::net::transport::{Address, End, Failure, Options, Pair, Step, Transport, invalid, oversize, spin};
+use super::{Patience, parse, within};
+use crate::net::transport::{
+    Address, End, Failure, Made, Options, Pair, Step, Transport, invalid, oversize, sockets, spin,
+};
 
 /// Bytes of the length before a message.
 const PREFIX: usize = 2;
@@ -45,7 +47,7 @@ impl Tcp {
     fn new(stream: TcpStream, options: &Options, sleeps: bool) -> Result<Tcp, Failure> {
         stream.set_nodelay(true).step("setsockopt(TCP_NODELAY)")?;
         stream.set_nonblocking(false).step("fcntl(O_NONBLOCK)")?;
-        socket::queue(&stream);
+        sockets::queue(&stream);
         let room = PREFIX + options.size;
         let (buffer, outbox) = (vec![0; FRAMES * room].into(), vec![0; room].into());
         let nothing = (0, 0, (0, 0));
@@ -90,7 +92,7 @@ impl Tcp {
         // SAFETY: there is so much room.
         let found =
             unsafe { libc::recv(self.stream.as_raw_fd(), room.as_mut_ptr().cast(), room.len(), flags) };
-        match socket::bytes(found)? {
+        match sockets::bytes(found)? {
             Some(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Some(count) => {
                 self.end += count;
@@ -109,7 +111,7 @@ impl Tcp {
             // SAFETY: the rest has the length that is passed, and they are only read.
             let sent =
                 unsafe { libc::send(self.stream.as_raw_fd(), rest.as_ptr().cast(), rest.len(), flags) };
-            let Some(count) = socket::bytes(sent)? else { return Ok(false) };
+            let Some(count) = sockets::bytes(sent)? else { return Ok(false) };
             self.sent += count;
         }
         Ok(true)
@@ -195,11 +197,7 @@ pub fn pair<const SLEEPS: bool>(options: &Options) -> Result<Pair, Failure> {
     Ok((Box::new(Tcp::new(first, options, SLEEPS)?), Box::new(Tcp::new(second, options, SLEEPS)?)))
 }
 
-pub fn open<const SLEEPS: bool>(
-    address: &Address,
-    end: End,
-    options: &Options,
-) -> Result<Box<dyn Transport>, Failure> {
+pub fn open<const SLEEPS: bool>(address: &Address, end: End, options: &Options) -> Made {
     let there = parse(&address.at(End::First).name)?;
     let stream = within(address.at(end).netns.as_deref(), || match end {
         End::First => {

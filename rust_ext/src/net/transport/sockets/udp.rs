@@ -6,8 +6,10 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use super::socket::{self, Patience, parse, within};
-use crate::net::transport::{Address, End, Failure, Options, Pair, Step, Transport, invalid, oversize, spin};
+use super::{Patience, parse, within};
+use crate::net::transport::{
+    Address, End, Failure, Made, Options, Step, Transport, invalid, oversize, sockets, spin,
+};
 
 /// One socket each way; they are the same but for multicast.
 pub struct Sockets {
@@ -47,7 +49,7 @@ pub fn connected() -> Result<[UdpSocket; 2], Failure> {
     let (one, other) = (one?, other?);
     for (from, to) in [(&one, &other), (&other, &one)] {
         from.connect(to.local_addr().step("getsockname")?).step("connect(SOCK_DGRAM)")?;
-        socket::queue(from);
+        sockets::queue(from);
     }
     Ok([one, other])
 }
@@ -59,7 +61,7 @@ pub fn at(address: &Address, end: End) -> Result<UdpSocket, Failure> {
     within(own.netns.as_deref(), || {
         let socket = UdpSocket::bind(from).step(&format!("bind({from})"))?;
         socket.connect(to).step(&format!("connect({to})"))?;
-        socket::queue(&socket);
+        sockets::queue(&socket);
         Ok(socket)
     })
 }
@@ -69,7 +71,7 @@ pub fn at(address: &Address, end: End) -> Result<UdpSocket, Failure> {
 pub fn receive(socket: &UdpSocket, buffer: &mut [u8], flags: libc::c_int) -> io::Result<Option<usize>> {
     let (start, room) = (buffer.as_mut_ptr().cast(), buffer.len());
     // SAFETY: the buffer has so much room.
-    socket::bytes(unsafe { libc::recv(socket.as_raw_fd(), start, room, flags | libc::MSG_TRUNC) })
+    sockets::bytes(unsafe { libc::recv(socket.as_raw_fd(), start, room, flags | libc::MSG_TRUNC) })
 }
 
 /// Datagrams over one socket each way.
@@ -132,47 +134,21 @@ impl Transport for Udp {
     }
 
     fn lost(&mut self) -> u64 {
-        socket::dropped(&self.sockets.into)
+        sockets::dropped(&self.sockets.into)
     }
 }
 
-/// Both ends over connected sockets, each made into an endpoint.
-pub fn pair_of<T: Transport + 'static>(
-    make: impl Fn(UdpSocket) -> Result<T, Failure>,
-) -> Result<Pair, Failure> {
-    let [one, other] = connected()?;
-    Ok((Box::new(make(one)?), Box::new(make(other)?)))
-}
-
-pub fn pair<const SLEEPS: bool>(options: &Options) -> Result<Pair, Failure> {
-    pair_of(|socket| Ok(Udp::new(socket.into(), options, SLEEPS)))
+pub fn make<const SLEEPS: bool>(socket: UdpSocket, options: &Options) -> Made {
+    Ok(Box::new(Udp::new(socket.into(), options, SLEEPS)))
 }
 
 /// How long the kernel polls the card itself before it puts a reader to sleep, microseconds.
 #[cfg(target_os = "linux")]
 const BUSY_US: libc::c_int = 50;
 
-/// A socket whose readers the kernel lets poll the card (SO_BUSY_POLL); without a card, as on loopback, it changes nothing.
+/// Over a socket whose readers the kernel lets poll the card (SO_BUSY_POLL); without a card, as on loopback, it changes nothing.
 #[cfg(target_os = "linux")]
-fn busy(socket: UdpSocket, options: &Options) -> Result<Udp, Failure> {
-    socket::set(&socket, libc::SOL_SOCKET, libc::SO_BUSY_POLL, &BUSY_US).step("setsockopt(SO_BUSY_POLL)")?;
-    Ok(Udp::new(socket.into(), options, true))
-}
-
-#[cfg(target_os = "linux")]
-pub fn busy_pair(options: &Options) -> Result<Pair, Failure> {
-    pair_of(|socket| busy(socket, options))
-}
-
-#[cfg(target_os = "linux")]
-pub fn busy_open(address: &Address, end: End, options: &Options) -> Result<Box<dyn Transport>, Failure> {
-    Ok(Box::new(busy(at(address, end)?, options)?))
-}
-
-pub fn open<const SLEEPS: bool>(
-    address: &Address,
-    end: End,
-    options: &Options,
-) -> Result<Box<dyn Transport>, Failure> {
-    Ok(Box::new(Udp::new(at(address, end)?.into(), options, SLEEPS)))
+pub fn make_busy(socket: UdpSocket, options: &Options) -> Made {
+    sockets::set(&socket, libc::SOL_SOCKET, libc::SO_BUSY_POLL, &BUSY_US).step("setsockopt(SO_BUSY_POLL)")?;
+    make::<true>(socket, options)
 }

@@ -13,10 +13,9 @@ use std::time::Duration;
 use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode};
 
-use super::socket;
-use super::udp::{Sockets, at, pair_of};
+use super::udp::Sockets;
 use crate::net::transport::mapping::Mapping;
-use crate::net::transport::{Address, End, Failure, Options, Pair, Step, Transport, invalid, spin};
+use crate::net::transport::{Failure, Made, Options, Step, Transport, invalid, sockets, spin};
 
 const GROUP: u16 = 0;
 /// Finish what is pending, wait for nothing.
@@ -187,7 +186,7 @@ impl Transport for Uring {
     }
 
     fn lost(&mut self) -> u64 {
-        socket::dropped(&self.sockets.into)
+        sockets::dropped(&self.sockets.into)
     }
 }
 
@@ -198,14 +197,6 @@ impl Drop for Uring {
     }
 }
 
-pub fn pair<const SLEEPS: bool>(options: &Options) -> Result<Pair, Failure> {
-    pair_of(|socket| Uring::new(socket, options, SLEEPS))
-}
-
-pub fn open<const SLEEPS: bool>(
-    address: &Address,
-    end: End,
-    options: &Options,
-) -> Result<Box<dyn Transport>, Failure> {
-    Ok(Box::new(Uring::new(at(address, end)?, options, SLEEPS)?))
+pub fn make<const SLEEPS: bool>(socket: UdpSocket, options: &Options) -> Made {
+    Ok(Box::new(Uring::new(socket, options, SLEEPS)?))
 }

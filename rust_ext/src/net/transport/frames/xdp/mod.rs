@@ -10,10 +10,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::frame::{self, FRAME, Header, unwrap};
+use super::{FRAME, Header, port};
 use crate::net::transport::mapping::Mapping;
-use crate::net::transport::sockets::socket;
-use crate::net::transport::{Address, End, Failure, Options, Pair, Place, Step, Transport, invalid, netns};
+use crate::net::transport::sockets;
+use crate::net::transport::{End, Failure, Made, Options, Step, Transport, invalid, netns};
 
 mod program;
 mod rings;
@@ -43,7 +43,6 @@ struct Xdp {
     free: Vec<u64>,
     /// The frame that is being looked at, and where in the memory its message is.
     held: Option<(u64, usize, usize)>,
-    end: End,
     header: Header,
     /// The kernel does not know yet of all that is in `outgoing`.
     unsent: bool,
@@ -53,7 +52,7 @@ impl Xdp {
     fn new(interface: &str, end: End, generic: bool, options: &Options) -> Result<Xdp, Failure> {
         let index = netns::index(interface)?;
         let slots = options.slots.min(MOST);
-        let socket = socket::socket(libc::AF_XDP, libc::SOCK_RAW, 0).step("socket(AF_XDP)")?;
+        let socket = sockets::socket(libc::AF_XDP, libc::SOCK_RAW, 0).step("socket(AF_XDP)")?;
         let memory = Mapping::anonymous(2 * slots * CHUNK).step("mmap(frames)")?;
         let shared = libc::xdp_umem_reg {
             addr: memory.at(0) as u64,
@@ -63,10 +62,10 @@ impl Xdp {
             flags: 0,
             tx_metadata_len: 0,
         };
-        socket::set(&socket, libc::SOL_XDP, libc::XDP_UMEM_REG, &shared).step("setsockopt(XDP_UMEM_REG)")?;
+        sockets::set(&socket, libc::SOL_XDP, libc::XDP_UMEM_REG, &shared).step("setsockopt(XDP_UMEM_REG)")?;
         let rings = rings::make(&socket, slots as u32)?;
         bind(&socket, index).step(&format!("bind(AF_XDP, {interface})"))?;
-        let program = Program::attach(&socket, frame::port(end), QUEUE, index, generic)?;
+        let program = Program::attach(&socket, port(end), QUEUE, index, generic)?;
         let mut new = Xdp {
             _program: program,
             socket,
@@ -77,7 +76,6 @@ impl Xdp {
             memory,
             free: (slots..2 * slots).map(|n| (n * CHUNK) as u64).collect(),
             held: None,
-            end,
             header: Header::new(end, options.size),
             unsent: false,
         };
@@ -127,18 +125,16 @@ impl Transport for Xdp {
             }
             // SAFETY: within one chunk of the memory, see above, which is ours until it is given back.
             let frame = unsafe { std::slice::from_raw_parts(self.memory.at(start), length) };
-            match unwrap(frame, self.end) {
-                Some(message) if message.len() <= self.header.limit() => {
+            match self.header.unwrap(frame) {
+                Ok(Some(message)) => {
                     self.held = Some((found.addr, start + message.start, message.len()));
                     return Ok(true);
                 }
-                Some(message) => {
+                Ok(None) => self.give(found.addr), // garbled
+                Err(error) => {
                     self.give(found.addr);
-                    let limit = self.header.limit();
-                    let text = format!("a message of {} bytes; at most {limit} are taken", message.len());
-                    return Err(invalid(text));
+                    return Err(error);
                 }
-                None => self.give(found.addr), // garbled
             }
         }
         Ok(false)
@@ -178,7 +174,7 @@ impl Transport for Xdp {
     fn lost(&mut self) -> u64 {
         // SAFETY: plain data, for which zeros are a value.
         let mut counts: libc::xdp_statistics = unsafe { std::mem::zeroed() };
-        match socket::get(&self.socket, libc::SOL_XDP, libc::XDP_STATISTICS, &mut counts) {
+        match sockets::get(&self.socket, libc::SOL_XDP, libc::XDP_STATISTICS, &mut counts) {
             Ok(()) => counts.rx_dropped + counts.rx_invalid_descs + counts.rx_ring_full,
             Err(_) => 0,
         }
@@ -199,7 +195,7 @@ fn bind(socket: &OwnedFd, index: u32) -> io::Result<()> {
     loop {
         // SAFETY: an address of `size` bytes, only read.
         let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const place).cast(), size) };
-        match socket::check(bound) {
+        match sockets::check(bound) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) && Instant::now() < until => {
                 thread::sleep(Duration::from_millis(5));
             }
@@ -208,23 +204,6 @@ fn bind(socket: &OwnedFd, index: u32) -> io::Result<()> {
     }
 }
 
-fn at(place: &Place, end: End, generic: bool, options: &Options) -> Result<Xdp, Failure> {
-    socket::within(place.netns.as_deref(), || Xdp::new(&place.name, end, generic, options))
-}
-
-pub fn open<const GENERIC: bool>(
-    address: &Address,
-    end: End,
-    options: &Options,
-) -> Result<Box<dyn Transport>, Failure> {
-    Ok(Box::new(at(address.at(end), end, GENERIC, options)?))
-}
-
-pub fn pair<const GENERIC: bool>(options: &Options) -> Result<Pair, Failure> {
-    let (first, second) = netns::apart(|| {
-        let [one, other] = netns::VETH;
-        let first = Xdp::new(one, End::First, GENERIC, options)?;
-        Ok((first, Xdp::new(other, End::Second, GENERIC, options)?))
-    })?;
-    Ok((Box::new(first), Box::new(second)))
+pub fn make<const GENERIC: bool>(interface: &str, end: End, options: &Options) -> Made {
+    Ok(Box::new(Xdp::new(interface, end, GENERIC, options)?))
 }

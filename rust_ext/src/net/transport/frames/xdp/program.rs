@@ -7,9 +7,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use super::super::frame;
-use crate::net::transport::sockets::socket;
 use crate::net::transport::{Failure, Step};
+use crate::net::transport::{frames, sockets};
 
 const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
@@ -21,7 +20,7 @@ const BPF_XDP: u32 = 37;
 const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
 const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
 const XDP_PASS: i32 = 2;
-const HEADER: i32 = frame::HEADER as i32;
+const HEADER: i32 = frames::HEADER as i32;
 const BPF_FUNC_REDIRECT_MAP: i32 = 51;
 
 /// One instruction: code, registers (destination in the low half), offset, value; see linux/bpf.h and its documentation.
@@ -118,7 +117,7 @@ fn call(command: libc::c_int, attributes: &[u64]) -> io::Result<libc::c_int> {
     // SAFETY: the attributes have the size that is passed; what they point to, code, license, key and value, lives in the caller.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_ptr(), size_of_val(attributes)) };
-    socket::check(result as libc::c_int)
+    sockets::check(result as libc::c_int)
 }
 
 /// A call that gives a descriptor.

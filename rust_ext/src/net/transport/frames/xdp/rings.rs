@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::net::transport::mapping::Mapping;
-use crate::net::transport::sockets::socket;
+use crate::net::transport::sockets;
 use crate::net::transport::{Failure, Step};
 
 /// A ring as both see it: two counters that wrap, and a power of two of places.
@@ -83,11 +83,11 @@ pub fn make(socket: &OwnedFd, places: u32) -> Result<Rings, Failure> {
         (libc::XDP_UMEM_FILL_RING, "XDP_UMEM_FILL_RING"),
         (libc::XDP_UMEM_COMPLETION_RING, "XDP_UMEM_COMPLETION_RING"),
     ] {
-        socket::set(socket, libc::SOL_XDP, option, &places).step(&format!("setsockopt({name})"))?;
+        sockets::set(socket, libc::SOL_XDP, option, &places).step(&format!("setsockopt({name})"))?;
     }
     // SAFETY: plain data, for which zeros are a value.
     let mut offsets: libc::xdp_mmap_offsets = unsafe { std::mem::zeroed() };
-    socket::get(socket, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS, &mut offsets)
+    sockets::get(socket, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS, &mut offsets)
         .step("getsockopt(XDP_MMAP_OFFSETS)")?;
     let (fill, completed) =
         (libc::XDP_UMEM_PGOFF_FILL_RING as i64, libc::XDP_UMEM_PGOFF_COMPLETION_RING as i64);

@@ -1,11 +1,12 @@
-//! The trader logs in at the exchange, over the wire that the orders will take.
+//! The session of the orders: the trader logs in at the exchange, over the wire that the orders will take, and the exchange answers.
 
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Ends, LOOK, SESSION, Shared, floor, unexpected};
-use crate::protocols::soupbintcp::{Accepted, Client, ClientConfig, Event, Login, State, kind};
+use crate::protocols::ouch::{self, EnterOrder};
+use crate::protocols::soupbintcp::{Accepted, Client, ClientConfig, Event, Login, State, kind, put_with};
 
 const USERNAME: &str = "WIRE";
 const PASSWORD: &str = "LOOPBACK";
@@ -78,4 +79,45 @@ pub fn hear(client: &mut Client, body: &[u8], now_ns: i64) {
     room[..2].copy_from_slice(&length);
     room[2..2 + body.len()].copy_from_slice(body);
     client.received(2 + body.len(), now_ns);
+}
+
+/// Answers orders, on a connection of their own.
+pub struct Answers {
+    packet: Vec<u8>,
+    reference: u64,
+}
+
+impl Answers {
+    pub fn new() -> Answers {
+        Answers { packet: Vec::with_capacity(256), reference: 0 }
+    }
+
+    /// Accept an order. The reply is dropped if the peer is not reading.
+    #[inline]
+    pub fn send(&mut self, ends: &mut Ends, order: &[u8]) -> io::Result<()> {
+        let Ok(order) = EnterOrder::decode(order) else { return Ok(()) };
+        self.reference += 1;
+        let accepted = ouch::Accepted {
+            ts_ns: 0,
+            user_ref: order.user_ref,
+            side: order.side,
+            quantity: order.quantity,
+            symbol: order.symbol,
+            price: order.price,
+            time_in_force: order.time_in_force,
+            display: order.display,
+            order_reference: self.reference,
+            capacity: order.capacity,
+            intermarket_sweep: order.intermarket_sweep,
+            cross_type: order.cross_type,
+            order_state: b'L',
+            cl_ord_id: order.cl_ord_id,
+        };
+        self.packet.clear();
+        put_with(&mut self.packet, kind::SEQUENCED, |to| to.extend_from_slice(&accepted.bytes()));
+        match ends.send(&self.packet) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            done => done,
+        }
+    }
 }
