@@ -30,7 +30,7 @@ def test_the_command_writes_one_json_object_with_every_part(tmp_path: Path, caps
     assert payload["schema"] == StressReport.schema
     assert {part for part in PARTS if part != "soak"} <= set(payload)
     assert (payload["verdict"], payload["failures"], payload["targets"]) == ("sound", [], ["python"])
-    assert payload["summary"][0]["capacity_per_s"] > 0
+    assert payload["sweep"]["curves"][0]["flat_out"] > 0
     assert (payload["bursts"], payload["storms"], payload["overload"]) == (None, None, None)
     assert {path.stem for path in charts.iterdir()} == {"sweep", "soak_python"}
 
