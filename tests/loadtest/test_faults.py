@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from hftlab.loadtest.faults.day import ACCOUNTS, EAGER, SHORT_EXCHANGE, Day, Pla
 from hftlab.loadtest.faults.result import FaultReport, FaultResult
 from hftlab.loadtest.faults.seeds import draw, shortest
 from hftlab.loadtest.faults.steps import Step
-from hftlab.loadtest.faults.table import fault_table, shortened
+from hftlab.loadtest.faults.table import fault_table
 from hftlab.measurement.machine import fingerprint
 from hftlab.net.exchange import audit
 from hftlab.net.trader.feed import FeedState, WaitingTime
@@ -40,7 +41,7 @@ SHORT = 900  # messages
 
 
 def run(name: str, tamper: Callable[[Day], None] = lambda _: None, engine: Any = PYTHON, seed: int = 1) -> FaultResult:
-    fault = shortened(EVERY[name], SHORT)
+    fault = replace(EVERY[name], messages=SHORT)
     return fault_result(fault, fault.run(engine, seed, tamper), "python")
 
 
@@ -340,7 +341,7 @@ def test_a_trader_with_nobody_to_ask_stays_out_after_a_message_that_cannot_be_re
     ("name", "attention"), [("no acknowledgements", "unacknowledged"), ("too many rejects", "too_many_rejects")]
 )
 def test_a_breaker_that_has_opened_wants_attention(name: str, attention: str) -> None:
-    day = shortened(EVERY[name], SHORT).run(PYTHON, 1)
+    day = replace(EVERY[name], messages=SHORT).run(PYTHON, 1)
     assert day.last is not None
     assert day.last.attention()[attention] >= 1
     assert attention in ATTENTION

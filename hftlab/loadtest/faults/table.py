@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -205,11 +205,6 @@ def _of_the_environment() -> tuple[Fault, ...]:
             must=("log failures", "rejected")),
         Fault("journal disk full", "for a sixth of the feed", _once(1 / 3, 1 / 2, "full", "trader"), why=HoldReason.JOURNAL),
     )  # fmt: skip
-
-
-def shortened(fault: Fault, messages: int) -> Fault:
-    """With fewer messages."""
-    return replace(fault, messages=messages)
 
 
 class Rival:
