@@ -18,7 +18,7 @@ from planted_stress import check_result
 from hftlab import net
 from hftlab.cli.main import main
 from hftlab.engine.engine import Engine
-from hftlab.loadtest import inject_faults, run_seeds
+from hftlab.loadtest import run_seeds
 from hftlab.loadtest.faults import fault_result
 from hftlab.loadtest.faults.day import ACCOUNTS, EAGER, SHORT_EXCHANGE, Day, Plan
 from hftlab.loadtest.faults.result import FaultReport, FaultResult
@@ -408,4 +408,3 @@ def test_a_report_has_a_row_per_fault() -> None:
     assert FaultReport(1, (), {}).frame().is_empty()
     check_result(report)
     check_result(run_seeds(10, engines=["python"]))
-    check_result(inject_faults(["python"], ["nothing"]))

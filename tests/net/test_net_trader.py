@@ -33,8 +33,7 @@ from hftlab.net.trader.journal import replay_journal
 from hftlab.net.trader.order_records import OrderState
 from hftlab.net.trader.settings import find_password
 from hftlab.protocols import moldudp64, ouch, soupbintcp
-from hftlab.protocols.itch_messages import build
-from hftlab.settings import OrderConfig, RiskConfig
+from hftlab.settings import OrderConfig
 
 ENGINES = ["python", pytest.param("rust", marks=pytest.mark.rust)]
 DAY = day()
@@ -337,25 +336,6 @@ def test_the_end_of_the_order_session_closes_what_was_open(exchange: FakeExchang
     assert not duo.trader.orders.open
 
 
-def test_a_trader_that_comes_back_knows_what_it_holds_and_where_numbers_go_on(exchange: FakeExchange, run: Run) -> None:
-    exchange.executes = lambda order: filled(order) if order.user_ref % 3 else accepted(order)
-    first = run()
-    first.trade(DAY[:1_500])
-    open_refs, held = [order.ref for order in first.trader.orders.open], dict(first.trader.orders.shares)
-    assert open_refs
-    first.trader.gateway.close(0)  # as if it had died: nothing is canceled
-    highest = exchange.orders[-1].user_ref
-    second = run()
-    assert second.trader.live.next_order_id == highest + 1, "the answer to the first trader's query is not ours"
-    second.feed(DAY[:60])
-    second.until(lambda: bool(second.trader.live.positions))
-    assert named(second.trader.live) == {symbol: n for symbol, n in held.items() if n}
-    assert [ref for ref, *_ in second.trader.live.working if ref <= highest] == open_refs
-    second.feed(DAY[60:], 61)
-    second.until(lambda: exchange.orders[-1].user_ref > highest)
-    assert second.trader.summary()["received"].get("unexpected", 0) == 0
-
-
 def test_an_old_name_does_not_make_another_session_the_one_in_the_journal(
     exchange: FakeExchange, run: Run, tmp_path: Path
 ) -> None:
@@ -542,24 +522,6 @@ def test_killed_while_the_connection_is_down_cancels_once_it_is_back(exchange: F
     duo.trader.kill("by hand")
     duo.until(lambda: len(exchange.cancels) == len(open_refs))
     assert exchange.cancels == open_refs
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_no_order_leaves_on_what_is_halted_or_against_the_word_of_risk(engine: str) -> None:
-    free = RiskConfig(position_limit=500, max_orders_per_sec=10_000)
-
-    def orders(live: LiveSession, messages: list[bytes]) -> int:
-        return len(live.feed(b"".join(map(moldudp64.frame, messages))))
-
-    live = LiveSession(engine, risk_config=free, order_config=EAGER["order_config"])
-    assert orders(live, DAY[:500]) > 5
-    for state, leave in (("H", False), ("P", False), ("T", True)):
-        halts = [build("H", locate=number, ts=1, stock=name, state=state) for number, name in live.names.items()]
-        assert orders(live, halts) == 0
-        assert bool(orders(live, DAY[1_000:1_500] if leave else DAY[500:1_000])) == leave
-        assert len(live.halted) == (0 if leave else len(live.names))
-    for risk in (RiskConfig(kill=True), RiskConfig(position_limit=0, max_orders_per_sec=10_000)):
-        assert orders(LiveSession(engine, risk_config=risk, order_config=EAGER["order_config"]), DAY) == 0
 
 
 # The end, and settings ----------------------------------------------------------------------------------------------------
