@@ -114,7 +114,7 @@ class Backend(Protocol):
     """What an entry point of the group `hftlab.backends` must offer: a module, an object, or a class that needs no arguments.
 
     Optional: `decode`; `clock_cost(n)`, n back-to-back readings of the clock in ns; `clock_info()` and `clock_stamps(name, n)`,
-    the clocks themselves (measurement/clock_sources.py); `jitter(seconds, lost_ns, long_ns)`, a spin (measurement/noise.py);
+    the clocks themselves (measurement/clock.py); `jitter(seconds, lost_ns, long_ns)`, a spin (measurement/noise.py);
     `THREADS`, true if it heeds `Settings.threads`: its sessions then have `threads()`, see engine/run.py;
     `with_stages(**factories)`, the same engine with stages of somebody else's (see stages/interfaces.py); `__version__`;
     `DEBUG_BUILD`, true if its times say nothing.

@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,13 +55,6 @@ class Path:
         return self.entry.name
 
 
-class _Function:
-    """A function of (index, ts_ns, instrument, top, score) as a strategy."""
-
-    def __init__(self, update: Callable[..., Asked]) -> None:
-        self.update = update
-
-
 def made(strategy: Callable[..., Any]) -> Any:
     """A strategy of its own from a class or factory without arguments, or from a function that is `update` itself.
 
@@ -69,7 +63,7 @@ def made(strategy: Callable[..., Any]) -> Any:
     try:
         inspect.signature(strategy).bind()
     except TypeError:
-        return _Function(strategy)
+        return SimpleNamespace(update=strategy)
     except ValueError:  # a builtin that does not say what it takes
         pass
     built = strategy()
