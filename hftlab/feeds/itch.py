@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from hftlab.errors import FeedError, check_type
-from hftlab.feeds.feed import Feed, by_locate, stock_names, unknown_symbol
+from hftlab.feeds.feed import Feed, by_locate, unknown_symbol
 from hftlab.feeds.frames import Block, Joiner, Problem, frame_problem, learn_name, walk
 from hftlab.feeds.source import BLOCK, Source, rust
 from hftlab.protocols.itch_messages import SIZES
@@ -17,8 +17,6 @@ from hftlab.settings import Settings
 
 #: The first 10,000 messages of one stock on one real morning.
 AAPL_MORNING = "itch50/aapl_20200130_first10k.itch"
-
-_NAMING = b"RAF"  # types that give a stock locate its name
 
 
 class ItchFeed(Feed):
@@ -67,34 +65,51 @@ class ItchFeed(Feed):
 
     def _names(self) -> dict[int, bytes]:
         """The stock of each locate, as the whole feed tells. raises : FeedError for what is no message, or breaks off"""
+        *_, names = self._named()
+        return names()
+
+    def _named(self) -> Iterator[Callable[[], dict[int, bytes]]]:
+        """What gives the stock of each locate, as far as the feed tells, after each piece of it. Raises as `_names`."""
         extension = rust()
         if extension is None:
-            return stock_names(walk(self._whole(), self.name))
+            yield from self._named_by_walking()
+            return
         session, joiner = extension.session(Settings(until="tick", record="none")), Joiner(self.name)
         for data in joiner.pieces(self._whole()):
             used, problem = session.push(data)
+            yield session.names
             if problem:
                 raise Problem(*problem).error(joiner.base, self.name)
             joiner.used(data, used)
         joiner.finish(session.messages)
-        names: dict[int, bytes] = session.names()
-        return names
+
+    def _named_by_walking(self) -> Iterator[Callable[[], dict[int, bytes]]]:
+        """The reference."""
+        names: dict[int, bytes] = {}
+        piece: Block | None = None
+        try:
+            for data, at, _ in walk(self._whole(), self.name):
+                if piece is not None and data is not piece:
+                    yield names.copy
+                learn_name(names, data, at)
+                piece = data
+        except FeedError:
+            yield names.copy
+            raise
+        yield names.copy
 
     def _find(self, symbols: Iterable[str]) -> frozenset[int]:
         """The locates of some stocks, looking no farther into the feed than is needed to find them."""
-        names: dict[int, bytes] = {}
         wanted = {symbol.encode("latin-1", "replace").ljust(8): symbol for symbol in symbols}
         if not wanted:
             return frozenset()
-        missing = set(wanted)
-        for data, at, _ in walk(self._whole(), self.name):
-            if data[at] in _NAMING:
-                learn_name(names, data, at)
-                missing.discard(names.get(data[at + 1] << 8 | data[at + 2], b""))
-                if not missing:
-                    break
-        for symbol in wanted.values():
-            if not symbol or symbol.encode("latin-1", "replace").ljust(8) not in names.values():
+        names: dict[int, bytes] = {}
+        for named in self._named():
+            names = named()
+            if wanted.keys() <= set(names.values()):
+                break
+        for name, symbol in wanted.items():
+            if not symbol or name not in names.values():
                 raise unknown_symbol(symbol, by_locate(names))
         return frozenset(locate for locate, name in names.items() if name in wanted)
 

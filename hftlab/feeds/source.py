@@ -11,7 +11,6 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import cycle
@@ -89,14 +88,15 @@ class Source:
         with _open(self.path) as file:
             magic = file.read(4)
             file.seek(0)
-            read = _gunzip if magic[:2] == _GZIP else _unzstd if magic == _ZSTD else partial(_read, buffers=buffers)
+            packed = _gunzip if magic[:2] == _GZIP else _unzstd if magic == _ZSTD else None
             timed = _Timed(file)
-            pieces = read(timed, self.name)  # type: ignore[arg-type]
+            pieces = packed(timed, self.name) if packed else _read(timed, self.name, buffers)  # type: ignore[arg-type]
             while True:
                 start, timed.ns = perf_counter_ns(), 0
                 block = next(pieces, None)
-                self.read_ns += timed.ns
-                self.inflate_ns += perf_counter_ns() - start - timed.ns
+                spent = perf_counter_ns() - start
+                self.read_ns += timed.ns if packed else spent
+                self.inflate_ns += spent - timed.ns if packed else 0
                 if block is None:
                     return
                 yield block
@@ -179,7 +179,7 @@ def _open(path: Path) -> IO[bytes]:
         raise FeedError(f"{str(path)!r}: cannot be read: {error}") from None
 
 
-def _read(file: IO[bytes], name: str, buffers: int = 0) -> Iterator[Block]:
+def _read(file: IO[bytes], name: str, buffers: int) -> Iterator[Block]:
     """A plain file, as long as it was when it was opened; what is written behind that meanwhile is not read."""
     given, size = 0, os.fstat(file.fileno()).st_size
     turn = cycle([memoryview(bytearray(min(BLOCK, size))) for _ in range(buffers)])

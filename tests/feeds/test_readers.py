@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 import hftlab
-from hftlab.errors import ConfigError, FeedError
+from hftlab.errors import ConfigError, FeedError, UnknownName
 from hftlab.events import Events
 from hftlab.feeds import reader, source
 from hftlab.feeds.feed import Chunk, Feed
@@ -138,9 +138,12 @@ def test_however_it_is_packed_the_bytes_are_the_same(
     (tmp_path / "day").write_bytes(PACKED[how])
     if large:
         monkeypatch.setattr(source, "_LARGE", 0)
-    blocks = list(hftlab.load(tmp_path / "day").blocks())
+    feed = hftlab.load(tmp_path / "day")
+    blocks = list(feed.blocks())
     assert b"".join(map(bytes, blocks)) == DAY
     assert max(map(len, blocks)) <= 2 * source.BLOCK
+    assert feed.spent_ns["reading"] > 0
+    assert (feed.spent_ns["decompressing"] > 0) == (how != "plain")
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -209,6 +212,28 @@ def test_what_is_selected_is_what_a_walk_finds(
             if (locates is None or of[at] in locates | {0}) and (not types or data[at] in types)
         ]
         assert found == b"".join(wanted)
+
+
+@pytest.mark.parametrize("backend", ["python", pytest.param("rust", marks=pytest.mark.rust)])
+def test_a_stock_is_found_before_what_is_wrong_behind_it(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the first block that names it; one that no block names is unknown, or what is wrong is said instead."""
+    if backend == "python":
+        monkeypatch.setattr("hftlab.feeds.itch.rust", lambda: None)
+    data = b"".join(hftlab.synthetic("burst", 3_000, symbols=3).blocks())
+    for block in (512, source.BLOCK):
+        monkeypatch.setattr(source, "BLOCK", block)
+        (tmp_path / "day").write_bytes(data)
+        names = hftlab.load(tmp_path / "day").symbols
+        with pytest.raises(UnknownName, match=f"unknown symbol 'NOPE'; known: {names[1]}, {names[2]}, {names[3]}"):
+            hftlab.load(tmp_path / "day", [names[1], "NOPE"])
+        (tmp_path / "day").write_bytes(data + bytes(3))
+        feed = hftlab.load(tmp_path / "day", [names[3]])
+        with pytest.raises(FeedError, match="message 3000: length prefix 0") as caught:
+            hftlab.Engine("python", until="book").run(feed)
+        assert caught.value.run is not None
+        assert caught.value.run.messages > 100
+        with pytest.raises(FeedError, match="message 3000: length prefix 0"):
+            hftlab.load(tmp_path / "day", ["NOPE"])
 
 
 # --- reading ahead
