@@ -30,6 +30,7 @@ enum Make {
     Absent,
 }
 
+#[cfg_attr(not(target_os = "linux"), allow(unused_imports))]
 use Make::{Datagrams, Ends, Frames};
 
 impl Make {
