@@ -98,7 +98,7 @@ impl Levels for Ladder {
             Some(slot) if self.window.is_set(slot) => self.level_of(slot, table),
             Some(_) => NIL,
             None if self.far == 0 => NIL,
-            None => self.outside.as_ref().map_or(NIL, |outside| outside.far.get(key)),
+            None => self.outside.as_ref().map_or(NIL, |outside| outside.far.get(key, &table.nodes)),
         }
     }
 
@@ -154,8 +154,9 @@ impl Levels for Ladder {
             levels.push(self.level_of(self.window.slot(ticks.trailing_zeros()), table));
             ticks &= ticks - 1;
         }
-        if let Some(outside) = &self.outside {
-            levels.extend(outside.far.iter().map(|row| row.1));
+        if let Some(outside) = &mut self.outside {
+            levels.extend(outside.far.iter(&table.nodes).map(|row| row.1));
+            outside.far.clear(&mut table.nodes);
         }
         levels.into_iter().filter(|&level| !self.window.owns(level)).for_each(|level| table.close(level));
         if block != NIL {
@@ -165,7 +166,7 @@ impl Levels for Ladder {
     }
 
     fn bytes(&self) -> usize {
-        self.outside.as_ref().map_or(0, |outside| size_of::<Outside>() + outside.far.bytes())
+        self.outside.as_ref().map_or(0, |_| size_of::<Outside>())
     }
 
     /// A key outside the window or between ticks gives any slot of the block.

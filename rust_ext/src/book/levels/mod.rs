@@ -15,6 +15,7 @@ pub mod ladder;
 pub mod sorted;
 mod window;
 
+use self::far::Nodes;
 use crate::reserved::{Pages, Zeroed};
 
 /// Nobody: no order, no level. Slot 0 of every table stands for it and may be written to, which saves a branch per link.
@@ -121,6 +122,8 @@ pub struct LevelTable {
     notes: Pages<u32>,
     /// First note that was never given out.
     notes_end: u32,
+    /// What the trees of far levels are made of.
+    nodes: Nodes,
 }
 
 /// Slots of a block: 4 KiB.
@@ -133,7 +136,8 @@ const NOTES: usize = 1 << 24;
 impl Default for LevelTable {
     fn default() -> Self {
         let (levels, notes) = (Pages::new(RESERVED, 1), Pages::new(NOTES, 0));
-        let mut table = LevelTable { levels, end: BLOCK, free: NIL, notes, notes_end: BLOCK };
+        let mut table =
+            LevelTable { levels, end: BLOCK, free: NIL, notes, notes_end: BLOCK, nodes: Nodes::default() };
         table.chain(NIL + 1, BLOCK);
         table
     }
@@ -227,6 +231,7 @@ impl LevelTable {
 
     /// Bytes in use.
     pub fn bytes(&self) -> usize {
-        self.end as usize * size_of::<Level>() + self.notes_end as usize * size_of::<u32>()
+        let notes = self.notes_end as usize * size_of::<u32>();
+        self.end as usize * size_of::<Level>() + notes + self.nodes.bytes()
     }
 }

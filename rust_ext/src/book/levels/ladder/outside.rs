@@ -2,7 +2,7 @@
 //! the window itself. All of it is out of line: few messages come here, and the others shall not pay for it.
 
 use super::{LATEST_BEST, Ladder};
-use crate::book::levels::far::Far;
+use crate::book::levels::far::{Far, Nodes};
 use crate::book::levels::grid::Grid;
 use crate::book::levels::{BLOCK, Level, LevelTable, Levels, NIL};
 
@@ -28,8 +28,8 @@ pub(super) struct Outside {
 }
 
 impl Outside {
-    fn refresh(&mut self) {
-        self.best = self.far.next(i64::MIN).map_or(i64::MAX, |row| row.0);
+    fn refresh(&mut self, nodes: &Nodes) {
+        self.best = self.far.next(i64::MIN, nodes).map_or(i64::MAX, |row| row.0);
     }
 }
 
@@ -92,12 +92,12 @@ impl Ladder {
     fn entry_far(&mut self, key: i64, book_side: u32, table: &mut LevelTable) -> u32 {
         let covered = self.window.covers(key);
         let Some(outside) = &mut self.outside else { return NIL };
-        let place = outside.far.entry(key);
-        if *place == NIL {
-            *place = table.open(key, book_side);
+        let mut slot = outside.far.get(key, &table.nodes);
+        if slot == NIL {
+            slot = table.open(key, book_side);
+            outside.far.insert(key, slot, &mut table.nodes);
             self.odd += covered as u32;
         }
-        let slot = *place;
         outside.best = outside.best.min(key);
         self.far = outside.far.len();
         slot
@@ -141,11 +141,11 @@ impl Ladder {
         self.window.turn(&window);
         self.odd = 0;
         let (mut from, end) = (window.base, window.end());
-        while let Some((key, level)) = self.next_far(from).filter(|row| row.0 < end) {
+        while let Some((key, level)) = self.next_far(from, table).filter(|row| row.0 < end) {
             if self.seat(key, level, table)
                 && let Some(outside) = &mut self.outside
             {
-                outside.far.remove(key);
+                outside.far.remove(key, &mut table.nodes);
             }
             from = key + 1;
         }
@@ -153,11 +153,11 @@ impl Ladder {
             if !self.seat(key, level, table)
                 && let Some(outside) = &mut self.outside
             {
-                *outside.far.entry(key) = level;
+                outside.far.insert(key, level, &mut table.nodes);
             }
         }
         if let Some(outside) = &mut self.outside {
-            outside.refresh();
+            outside.refresh(&table.nodes);
             self.far = outside.far.len();
             outside.patience = ODD_PRICES.max(2 * self.odd);
         }
@@ -183,8 +183,8 @@ impl Ladder {
         if looks { self.suitable_tick(table) } else { tick }
     }
 
-    fn next_far(&self, from: i64) -> Option<(i64, u32)> {
-        self.outside.as_ref().and_then(|outside| outside.far.next(from))
+    fn next_far(&self, from: i64, table: &LevelTable) -> Option<(i64, u32)> {
+        self.outside.as_ref().and_then(|outside| outside.far.next(from, &table.nodes))
     }
 
     /// Have the window lead to a level; if it cannot, count the level where its key lies between ticks of the window.
@@ -211,8 +211,10 @@ impl Ladder {
         if let Some(slot) = tick {
             self.forget(slot);
         } else if let Some(outside) = &mut self.outside {
-            outside.far.remove(key);
-            outside.refresh();
+            outside.far.remove(key, &mut table.nodes);
+            if key == outside.best {
+                outside.refresh(&table.nodes);
+            }
             self.far = outside.far.len();
             self.odd -= self.window.covers(key) as u32;
         }
@@ -224,7 +226,7 @@ impl Ladder {
     /// The touch has left the window, or is about to, or there are levels between ticks.
     #[cold]
     pub(super) fn best_outside(&mut self, table: &mut LevelTable) -> u32 {
-        let far_best = self.next_far(i64::MIN).map(|row| row.0);
+        let far_best = self.next_far(i64::MIN, table).map(|row| row.0);
         match (self.window.first(), far_best) {
             (None, None) => return NIL,
             (None, Some(best)) => self.place(best, table),
@@ -236,14 +238,14 @@ impl Ladder {
         }
         let first =
             self.window.first().map(|n| (self.window.key(n), self.level_of(self.window.slot(n), table)));
-        let far = self.next_far(i64::MIN);
+        let far = self.next_far(i64::MIN, table);
         first.into_iter().chain(far).min().map_or(NIL, |row| row.1)
     }
 
     /// The levels of `far`.
     pub(super) fn walk_far(&self, table: &LevelTable, mut each: impl FnMut(&Level) -> bool) {
         let Some(outside) = &self.outside else { return };
-        for (_, level) in outside.far.iter() {
+        for (_, level) in outside.far.iter(&table.nodes) {
             if !each(table.get(level)) {
                 return;
             }
@@ -253,7 +255,7 @@ impl Ladder {
     /// The levels of window and `far`, merged.
     pub(super) fn walk_merged(&self, table: &LevelTable, mut each: impl FnMut(&Level) -> bool) {
         let Some(outside) = &self.outside else { return };
-        let mut far = outside.far.iter().peekable();
+        let mut far = outside.far.iter(&table.nodes).peekable();
         let mut ticks = self.window.ticks();
         while ticks != 0 {
             let n = ticks.trailing_zeros();
