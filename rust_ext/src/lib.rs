@@ -14,6 +14,8 @@
 pub mod book;
 #[forbid(unsafe_code)]
 pub mod build_info;
+#[forbid(unsafe_code)]
+pub mod by_instrument;
 pub mod clock;
 #[forbid(unsafe_code)]
 pub mod dispatch;

@@ -31,9 +31,9 @@ impl Resident {
     }
 }
 
-/// The n-th order of many instruments, prices near and far.
+/// The n-th order of many instruments, the last one there can be among them, prices near and far.
 fn order(n: u64) -> Event {
-    let (instrument, away) = (1 + n % 1500, n / 1500 % 200);
+    let (instrument, away) = (if n == 1000 { u16::MAX as u64 } else { 1 + n % 1500 }, n / 1500 % 200);
     let side = if (n / 1500).is_multiple_of(2) { BID } else { ASK };
     let price = if side == BID { 1_000_000 - 100 * away as i64 } else { 1_000_100 + 100 * away as i64 };
     Event {

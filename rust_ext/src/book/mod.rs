@@ -11,8 +11,8 @@ pub use crate::book::apply::{Top, Touched};
 use crate::book::levels::{Levels, NIL};
 use crate::book::orders::Index;
 use crate::book::pool::Pool;
+use crate::by_instrument::ByInstrument;
 use crate::event::{ASK, BID, Event, Fault};
-use crate::reserved::reserve;
 
 /// Side, price, quantity and order count of a level in `depth`.
 pub type DepthRow = (u8, i64, u64, u32);
@@ -24,17 +24,15 @@ const MANY: usize = 1 << 9;
 
 /// The books of all instruments.
 pub struct Book<L, I, P> {
-    /// By instrument, at least one; grown when another one is named in an event.
-    pub instruments: Vec<Instrument<L>>,
+    /// What is known of each.
+    pub instruments: ByInstrument<Instrument<L>>,
     /// What they share.
     pub store: Store<I, P>,
 }
 
 impl<L: Levels, I: Index, P: Pool> Default for Book<L, I, P> {
     fn default() -> Self {
-        let mut book = Book { instruments: Vec::new(), store: Store::default() };
-        // Addresses for all that a feed can name, so that none ever moves; only those that are named become memory.
-        reserve(&mut book.instruments, u16::MAX as usize + 1);
+        let mut book = Book { instruments: ByInstrument::default(), store: Store::default() };
         book.parts(0);
         book
     }
@@ -55,11 +53,7 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
     #[inline(always)]
     pub(crate) fn parts(&mut self, instrument: u16) -> (&mut Store<I, P>, &mut Instrument<L>) {
         let Book { instruments, store } = self;
-        let known = match instruments.len() {
-            len if len > instrument as usize => &mut instruments[instrument as usize],
-            _ => grown(instruments, instrument),
-        };
-        (store, known)
+        (store, instruments.at(instrument, Instrument::default))
     }
 
     /// So many messages come: have memory ready for the next `AHEAD`, so that none of them waits for the system.
@@ -69,20 +63,14 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
             self.store.pool.ready(messages);
             self.store.index.ready(messages);
             // Two sides of each instrument that the feed has named; few messages are the first of their instrument.
-            self.store.levels.ready(messages / 4, 2 * self.instruments.len());
+            self.store.levels.ready(messages / 4, 2 * self.instruments.count());
         }
     }
 
     /// Best bid and ask of an instrument; empty for one that was never heard of.
     #[inline(always)]
     pub fn top(&self, instrument: u16) -> Top {
-        self.instruments.get(instrument as usize).map_or(Top::default(), |known| known.top)
-    }
-
-    /// Instruments for which there is room.
-    #[inline(always)]
-    pub fn instruments(&self) -> usize {
-        self.instruments.len()
+        self.instruments.get(instrument).map_or(Top::default(), |known| known.top)
     }
 
     /// Its 8-byte name, zeros until the feed has told.
@@ -93,20 +81,20 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
     /// Whether an instrument has no name yet.
     #[inline(always)]
     pub fn unnamed(&self, instrument: u16) -> bool {
-        self.instruments.get(instrument as usize).is_none_or(|known| known.name == [0; 8])
+        self.instruments.get(instrument).is_none_or(|known| known.name == [0; 8])
     }
 
     /// (instrument, name) of every instrument that has one.
     pub fn names(&self) -> Vec<(u16, [u8; 8])> {
-        let named = self.instruments.iter().enumerate().filter(|(_, known)| known.name != [0; 8]);
-        named.map(|(i, known)| (i as u16, known.name)).collect()
+        let named = self.instruments.iter().filter(|(_, known)| known.name != [0; 8]);
+        named.map(|(instrument, known)| (instrument, known.name)).collect()
     }
 
     /// Every level of an instrument, bids then asks, best first.
     pub fn depth(&self, instrument: u16) -> Vec<DepthRow> {
         let mut rows = Vec::new();
         for (i, side) in [BID, ASK].into_iter().enumerate() {
-            if let Some(known) = self.instruments.get(instrument as usize) {
+            if let Some(known) = self.instruments.get(instrument) {
                 known.sides[i].walk(&self.store.levels, |level| {
                     rows.push((side, signed(level.key, i), level.qty, level.count));
                     true
@@ -118,7 +106,7 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
 
     /// (order id, quantity) of one level, the front first; empty if there is no such level.
     pub fn queue(&self, instrument: u16, side: u8, price: i64) -> Vec<(u64, u32)> {
-        let known = self.instruments.get(instrument as usize).filter(|_| side == BID || side == ASK);
+        let known = self.instruments.get(instrument).filter(|_| side == BID || side == ASK);
         let i = (side == ASK) as usize;
         let at = known.map_or(NIL, |known| known.sides[i].get(signed(price, i), &self.store.levels));
         let mut slot = self.store.levels.get(at).head;
@@ -142,8 +130,8 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
 
     /// Live orders, and the bytes in use of pool, index, levels and instruments.
     pub fn memory(&self) -> [usize; 4] {
-        let sides = self.instruments.iter().flat_map(|known| &known.sides);
-        let levels = self.store.levels.bytes() + self.instruments.len() * size_of::<Instrument<L>>();
+        let sides = self.instruments.iter().flat_map(|(_, known)| &known.sides);
+        let levels = self.store.levels.bytes() + self.instruments.count() * size_of::<Instrument<L>>();
         [
             self.store.index.live(),
             self.store.pool.bytes(),
@@ -151,11 +139,4 @@ impl<L: Levels, I: Index, P: Pool> Book<L, I, P> {
             levels + sides.map(Levels::bytes).sum::<usize>(),
         ]
     }
-}
-
-/// An instrument for which room has to be made.
-#[cold]
-fn grown<L: Default>(instruments: &mut Vec<Instrument<L>>, instrument: u16) -> &mut Instrument<L> {
-    instruments.resize_with(instrument as usize + 1, Instrument::default);
-    &mut instruments[instrument as usize]
 }

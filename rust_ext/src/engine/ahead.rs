@@ -13,6 +13,7 @@ use crate::book::apply::signed;
 use crate::book::levels::{Levels, NIL};
 use crate::book::orders::Index;
 use crate::book::pool::Pool;
+use crate::by_instrument::ByInstrument;
 use crate::event::{ASK, Event, kind};
 use crate::frames::{BATCH, peek};
 use crate::itch::{WINDOW, field, size_and_kind};
@@ -117,20 +118,20 @@ impl<'a, T> Sort<'a, T> {
 #[inline(never)]
 pub fn ask<'a, T: Glimpse + 'a, L: Levels, I: Index, P: Pool>(
     book: &Book<L, I, P>,
-    states: &[State],
+    states: &ByInstrument<State>,
     mut next: impl FnMut() -> Option<&'a T>,
 ) {
     let Some(mut message) = next() else { return };
     let (mut come, mut there) = (Sort::new(message), Sort::new(message));
     let (index, pool, levels) = (&book.store.index, &book.store.pool, &book.store.levels);
     for _ in 0..BATCH {
-        let instrument = message.instrument() as usize;
-        if let Some(known) = book.instruments.get(instrument) {
+        let instrument = message.instrument();
+        if let Some(known) = book.instruments.near(instrument) {
             prefetch(&known.sides[0]);
             prefetch(&known.sides[1]);
             prefetch(&known.top);
         }
-        if let Some(state) = states.get(instrument) {
+        if let Some(state) = states.near(instrument) {
             prefetch(state);
         }
         let sort = message.sort();
@@ -144,7 +145,7 @@ pub fn ask<'a, T: Glimpse + 'a, L: Levels, I: Index, P: Pool>(
     there.step(|message, _| index.prefetch(message.order_id()));
     come.step(|message, _| {
         let (i, key) = message.place();
-        let known = book.instruments.get(message.instrument() as usize);
+        let known = book.instruments.near(message.instrument());
         known.map_or(NIL, |known| known.sides[i].prefetch(key, levels))
     });
     there.step(|_, hint| {

@@ -13,13 +13,13 @@ use crate::book::levels::Levels;
 use crate::book::orders::Index;
 use crate::book::pool::Pool;
 use crate::book::{Top, Touched};
+use crate::by_instrument::ByInstrument;
 use crate::clock::Clock;
 use crate::event::{Event, Fault, kind};
 use crate::frames::{BATCH, Batch, Next, Problem, next};
 use crate::itch::is_known;
 use crate::order::OrderEntry;
 use crate::recording::Mode;
-use crate::reserved::reserve;
 use crate::run::{Lookahead, Settings, Tally, Until, stamp};
 use crate::signal::{Change, NO_VALUES, Signal, State, values};
 
@@ -34,8 +34,8 @@ pub struct Engine<L, I, P, S> {
     settings: Settings,
     clock: Clock,
     book: Book<L, I, P>,
-    /// Signals by instrument, as many as the book has instruments.
-    signals: Vec<State>,
+    /// Signals of each instrument.
+    signals: ByInstrument<State>,
     order: OrderEntry,
     tally: Tally,
     /// Batches so far.
@@ -51,7 +51,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         let mut engine = Engine {
             clock: Clock::get(),
             book: Book::default(),
-            signals: Vec::new(),
+            signals: ByInstrument::default(),
             order: OrderEntry::new(settings.order.clone()),
             tally: Tally::new(&settings),
             settings,
@@ -93,7 +93,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
                     if until >= Until::Signal {
                         let executed = if event.kind == kind::EXECUTE { event.qty } else { 0 };
                         let change = Change { touched, executed, top: before, best };
-                        let state = state(&mut self.signals, instrument);
+                        let state = self.signals.at(instrument, State::default);
                         let values = S::update(&self.settings.signal, state, known, &store.levels, &change);
                         if stages {
                             t3 = self.clock.now();
@@ -126,7 +126,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
                 rows.push(index, event.ts_ns, 0, &Top::default(), &NO_VALUES);
             }
         } else if self.settings.record == Mode::All || top != *before {
-            let state = self.signals.get(event.instrument as usize);
+            let state = self.signals.get(event.instrument);
             let values = state.map_or(NO_VALUES, |state| values(&self.settings.signal, state, &top));
             rows.push(index, event.ts_ns, event.instrument, &top, &values);
         }
@@ -258,7 +258,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
         match self.settings.lookahead {
             Lookahead::Off => return false,
             Lookahead::On => return true,
-            Lookahead::Auto if self.book.instruments.len() >= SCATTERED => return true,
+            Lookahead::Auto if self.book.instruments.count() >= SCATTERED => return true,
             Lookahead::Auto => {}
         }
         self.batches = self.batches.wrapping_add(1);
@@ -308,23 +308,6 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
     fn fault_problem(&self, at: usize, fault: i32) -> Problem {
         Problem { code: "fault", at, index: self.tally.messages, size: fault as usize, letter: 0 }
     }
-}
-
-/// The signals of an instrument.
-#[inline(always)]
-fn state(signals: &mut Vec<State>, instrument: u16) -> &mut State {
-    let i = instrument as usize;
-    if i < signals.len() { &mut signals[i] } else { grown(signals, i) }
-}
-
-/// The same, where room has to be made. Like the instruments of the book they never move.
-#[cold]
-fn grown(signals: &mut Vec<State>, i: usize) -> &mut State {
-    if signals.is_empty() {
-        reserve(signals, u16::MAX as usize + 1);
-    }
-    signals.resize_with(i + 1, State::default);
-    &mut signals[i]
 }
 
 const _: () = assert!(BATCH >= 16, "a batch must be long enough for memory to answer");

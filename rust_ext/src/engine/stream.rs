@@ -1,7 +1,7 @@
 //! The main path where not every message is looked at afterwards: no row for each, no stamps, no stop at the first fault. A message is read field by
 //! field from its bytes, only those that its type has and needs, and goes through the stages at once.
 
-use super::{Engine, ahead, state};
+use super::{Engine, ahead};
 use crate::book::levels::Levels;
 use crate::book::orders::Index;
 use crate::book::pool::Pool;
@@ -11,7 +11,7 @@ use crate::itch::{WINDOW, decode, field, kind_of_type, size_of_type};
 use crate::recording::Mode;
 use crate::reserved::prefetch;
 use crate::run::Until;
-use crate::signal::{Change, NO_VALUES, Signal};
+use crate::signal::{Change, NO_VALUES, Signal, State};
 
 /// Bytes left from which on looking ahead is worth its beginning: ten messages or so.
 const WORTHWHILE: usize = 320;
@@ -126,7 +126,7 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Engine<L, I, P, S> {
             return;
         }
         let change = Change { touched, executed, top: before, best };
-        let state = state(&mut self.signals, instrument);
+        let state = self.signals.at(instrument, State::default);
         let values = S::update(&self.settings.signal, state, known, &store.levels, &change);
         if has_row {
             self.tally.recorder.push(index, field::ts_ns(window), instrument, top, &values);

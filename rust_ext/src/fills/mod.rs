@@ -231,7 +231,7 @@ impl Simulator {
         if let Some(sides) = self.resting.get_mut(instrument as usize) {
             sides.cleared = true;
         }
-        let Some(known) = self.book.instruments.get(instrument as usize) else { return };
+        let Some(known) = self.book.instruments.get(instrument) else { return };
         let store = &self.book.store;
         for (i, side) in known.sides.iter().enumerate() {
             side.walk(&store.levels, |level| {
@@ -300,7 +300,7 @@ impl Simulator {
     /// world has had already.
     fn displayed(&self, shadow: &Shadow) -> Vec<(u64, i64, u32)> {
         let mut offers = Vec::new();
-        let Some(known) = self.book.instruments.get(shadow.instrument as usize) else { return offers };
+        let Some(known) = self.book.instruments.get(shadow.instrument) else { return offers };
         let (other, store) = (2 - shadow.side as usize, &self.book.store);
         let (limit, mut want) = (signed(shadow.price, other), shadow.left);
         known.sides[other].walk(&store.levels, |level| {

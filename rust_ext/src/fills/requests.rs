@@ -75,7 +75,7 @@ impl Simulator {
         let shadow = &mut self.shadows[number as usize];
         let (instrument, i) = (shadow.instrument, shadow.side as usize - 1);
         let key = signed(shadow.price, i);
-        let known = self.book.instruments.get(instrument as usize);
+        let known = self.book.instruments.get(instrument);
         let at = known.map_or(NIL, |known| known.sides[i].get(key, &self.book.store.levels));
         if at != NIL {
             let level = self.book.store.levels.get(at);

@@ -89,7 +89,7 @@ impl Sides {
 
 /// Since when the oldest order at a price rests; the end of time if there is none. Only after a CLEAR (`all`) may it not be the first.
 pub fn oldest(book: &Book<Ladder, Flat, Slab>, since: &[u64], at: Place, all: bool) -> u64 {
-    let known = &book.instruments[at.instrument as usize];
+    let Some(known) = book.instruments.get(at.instrument) else { return u64::MAX };
     let level = known.sides[at.i].get(at.key, &book.store.levels);
     let mut slot = book.store.levels.get(level).head;
     if level == NIL {

@@ -23,7 +23,7 @@ impl OrderEntry {
             Some(instrument) => block(self.state(instrument), blocked::STALE, stale),
             None => {
                 self.blank = if stale { blocked::ALL_STALE } else { 0 };
-                self.states.iter_mut().for_each(|state| block(state, blocked::ALL_STALE, stale));
+                self.states.for_each(|state| block(state, blocked::ALL_STALE, stale));
             }
         }
     }
@@ -72,13 +72,13 @@ impl OrderEntry {
 
     /// Every instrument with a position, an open order, or a reason of its own not to be traded.
     pub fn instruments(&self) -> Vec<Instrument> {
-        let one = |(i, state): (usize, &State)| {
+        let one = |(instrument, state): (u16, &State)| {
             let blocked = state.blocked & !blocked::ALL_STALE;
-            let (instrument, position, working) = (i as u16, state.position, self.working_of(i as u16));
+            let (position, working) = (state.position, self.working_of(instrument));
             let found = Instrument { instrument, position, working, blocked };
             (position != 0 || working != [0; 2] || blocked != 0).then_some(found)
         };
-        self.states.iter().enumerate().filter_map(one).collect()
+        self.states.iter().filter_map(one).collect()
     }
 
     /// Open orders, oldest first.

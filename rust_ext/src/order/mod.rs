@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::book::Top;
+use crate::by_instrument::ByInstrument;
 use crate::event::{ASK, BID};
 use crate::protocols::ouch::{EnterOrder, HIGHEST_LIMIT};
 
@@ -121,7 +122,7 @@ pub struct Attempt {
 /// Decide, risk and encode for all instruments.
 pub struct OrderEntry {
     config: Config,
-    states: Vec<State>,
+    states: ByInstrument<State>,
     /// What the `blocked` of an instrument that has not been seen yet begins with.
     blank: u32,
     /// Refuse everything, for now.
@@ -130,7 +131,7 @@ pub struct OrderEntry {
     number: u32,
     /// Open orders by UserRefNum, where fills are reported.
     open: BTreeMap<u32, Open>,
-    /// Shares that these may buy and sell, by instrument; shorter than `states`, and empty in replay.
+    /// Shares that these may buy and sell, by instrument; empty in replay.
     working: Vec<[u64; 2]>,
     /// Event times of the latest accepted orders, at most `max_orders_per_sec`.
     recent: VecDeque<u64>,
@@ -149,7 +150,7 @@ impl OrderEntry {
     pub fn new(config: Config) -> Self {
         let recent = VecDeque::with_capacity(config.max_orders_per_sec);
         OrderEntry {
-            states: Vec::new(),
+            states: ByInstrument::default(),
             blank: 0,
             killed: config.kill,
             number: config.first.saturating_sub(1),
@@ -171,16 +172,8 @@ impl OrderEntry {
 
     #[inline(always)]
     fn state(&mut self, instrument: u16) -> &mut State {
-        let i = instrument as usize;
-        if i < self.states.len() { &mut self.states[i] } else { self.grown(i) }
-    }
-
-    /// The same, where room has to be made.
-    #[cold]
-    fn grown(&mut self, i: usize) -> &mut State {
         let blocked = self.blank;
-        self.states.resize_with(i + 1, || State { blocked, ..State::default() });
-        &mut self.states[i]
+        self.states.at(instrument, || State { blocked, ..State::default() })
     }
 
     /// The trading state of an instrument changed; `code` is its ASCII letter. Only T is trading.
