@@ -98,6 +98,43 @@ def _pushed(buffer: bytearray) -> list[int] | None:
     return None if problem and problem[1] == 0 else list(session.finish()["counts"])
 
 
+@pytest.mark.rust
+def test_a_session_at_work_in_another_thread_refuses_and_goes_on() -> None:
+    session, end, blocks = hftlab.Engine("rust").open(), Event(), []
+
+    def work() -> None:
+        while not end.is_set():
+            blocks.append(session.push(DATA))
+
+    worker = Thread(target=work)
+    worker.start()
+    try:
+        with pytest.raises(RuntimeError, match="another thread"):
+            while worker.is_alive():  # it lets go of the GIL now and then while it works
+                session.message(b"S" + bytes(11))
+    finally:
+        end.set()
+        worker.join()
+    assert blocks and session.finish()["messages"] >= len(blocks) * 20_000
+
+
+@pytest.mark.rust
+@pytest.mark.parametrize(
+    ("method", "argument", "error"),
+    [
+        ("message", bytearray(b"S" + bytes(11)), TypeError),
+        ("message", b"S", ValueError),
+        ("push", None, TypeError),
+        ("push_events", b"", AttributeError),
+    ],
+)
+def test_an_argument_that_does_not_fit_is_refused_and_the_session_goes_on(method: str, argument: object, error: type[Exception]) -> None:
+    session = hftlab.Engine("rust").open()
+    with pytest.raises(error):
+        getattr(session, method)(argument)
+    assert session.message(b"S" + bytes(11)) == 0 and session.counters()["messages"] == 1
+
+
 KEPT = """
 import hftlab
 

@@ -7,7 +7,7 @@ use crate::book::pool::Pool;
 use crate::book::{AHEAD, DepthRow, Top};
 use crate::event::{EVENT_BYTES, Event};
 use crate::frames::{self, BATCH, Problem, window};
-use crate::itch::{WINDOW, decode, is_known, unknown};
+use crate::itch::{WINDOW, decode_whole, size_of_type, unknown};
 use crate::order::OrderEntry;
 use crate::recording::Mode;
 use crate::run::{Place, Runner, Tally, stamp};
@@ -97,9 +97,12 @@ impl<L: Levels, I: Index, P: Pool, S: Signal> Runner for Engine<L, I, P, S> {
     }
 
     fn message(&mut self, message: &[u8]) -> i32 {
-        let mut spare = [0; WINDOW];
-        let window = window(message, 0, &mut spare);
-        let event = if is_known(window[0]) { decode(window) } else { unknown(window, message.len()) };
+        let letter = message.first().copied().unwrap_or(0);
+        let event = if message.len() == size_of_type(letter) {
+            decode_whole(message)
+        } else {
+            unknown(window(message, 0, &mut [0; WINDOW]), message.len())
+        };
         if self.wants_name(&event) {
             self.name(event.instrument, message);
         }

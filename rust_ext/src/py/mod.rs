@@ -12,12 +12,14 @@ use pyo3::types::{PyBytes, PyDict};
 
 mod allocations;
 mod clocks;
+mod exclusive;
 mod feeds;
 mod fills;
 mod live;
 mod result;
 mod session;
 mod settings;
+mod short;
 mod tick_to_trade;
 mod transports;
 
@@ -107,6 +109,7 @@ mod hftlab_rust {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::short::add_methods(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("DEBUG_BUILD", cfg!(debug_assertions))?;
         module.add("THREADS", true)?;
