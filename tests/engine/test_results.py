@@ -67,6 +67,7 @@ def test_a_feed_says_what_it_carries() -> None:
 
 LONG = hftlab.synthetic("burst", 20_000)
 DATA = b"".join(bytes(block) for block in LONG.blocks())
+SYSTEM_EVENT = b"S" + bytes(11)
 
 
 @pytest.mark.rust
@@ -106,33 +107,38 @@ def test_a_session_at_work_in_another_thread_refuses_and_goes_on() -> None:
         while not end.is_set():
             blocks.append(session.push(DATA))
 
+    def ask() -> None:
+        while worker.is_alive():  # it lets go of the GIL while it works
+            session.message(SYSTEM_EVENT)
+
     worker = Thread(target=work)
     worker.start()
     try:
         with pytest.raises(RuntimeError, match="another thread"):
-            while worker.is_alive():  # it lets go of the GIL now and then while it works
-                session.message(b"S" + bytes(11))
+            ask()
     finally:
         end.set()
         worker.join()
-    assert blocks and session.finish()["messages"] >= len(blocks) * 20_000
+    assert blocks
+    assert session.finish()["messages"] >= len(blocks) * 20_000
 
 
 @pytest.mark.rust
 @pytest.mark.parametrize(
     ("method", "argument", "error"),
     [
-        ("message", bytearray(b"S" + bytes(11)), TypeError),
+        ("message", bytearray(SYSTEM_EVENT), TypeError),
         ("message", b"S", ValueError),
         ("push", None, TypeError),
         ("push_events", b"", AttributeError),
     ],
 )
-def test_an_argument_that_does_not_fit_is_refused_and_the_session_goes_on(method: str, argument: object, error: type[Exception]) -> None:
+def test_an_argument_of_another_kind_is_refused(method: str, argument: object, error: type[Exception]) -> None:
     session = hftlab.Engine("rust").open()
     with pytest.raises(error):
         getattr(session, method)(argument)
-    assert session.message(b"S" + bytes(11)) == 0 and session.counters()["messages"] == 1
+    assert session.message(SYSTEM_EVENT) == 0
+    assert session.counters()["messages"] == 1
 
 
 KEPT = """
