@@ -42,8 +42,11 @@ pub fn react<'py>(
     (orders, used, stopped.map(problem))
 }
 
-/// (instrument, position, shares that orders may still buy, and sell, why it is not traded).
-pub fn instruments(entry: &OrderEntry) -> Vec<(u16, i64, u64, u64, u32)> {
+/// Instrument, position, shares that orders may still buy, and sell, why it is not traded.
+pub type Standing = (u16, i64, u64, u64, u32);
+
+/// Every instrument of which there is something to say.
+pub fn instruments(entry: &OrderEntry) -> Vec<Standing> {
     let all = entry.instruments().into_iter();
     all.map(|one| (one.instrument, one.position, one.working[0], one.working[1], one.blocked)).collect()
 }

@@ -260,7 +260,7 @@ impl Session {
         Ok(self.0.hold(py)?.runner.order_mut().renumber(first))
     }
 
-    fn instruments(&self, py: Python<'_>) -> PyResult<Vec<(u16, i64, u64, u64, u32)>> {
+    fn instruments(&self, py: Python<'_>) -> PyResult<Vec<live::Standing>> {
         Ok(live::instruments(self.0.hold(py)?.runner.order()))
     }
 
@@ -341,7 +341,7 @@ impl Session {
     }
 
     fn names<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let mut work = self.0.hold(py)?;
+        let work = self.0.hold(py)?;
         let out = PyDict::new(py);
         for (instrument, name) in work.runner.names() {
             out.set_item(instrument, PyBytes::new(py, &name))?;
