@@ -144,7 +144,7 @@ pub fn unknown(window: &[u8; WINDOW], size: usize) -> Event {
 /// Decode a message at the start of `window`; bytes behind it may be anything.
 #[inline(always)]
 pub fn decode(window: &[u8; WINDOW]) -> Event {
-    decode_by(window[0], |at| be32(window, at), |at| be64(window, at))
+    decode_by(window[0], |at| be32(window, at), |at| be64(window, at), |_| [11, 19])
 }
 
 /// Decode a message of a known type, all of it and nothing else. To copy it into a window first would take longer than to decode it:
@@ -157,22 +157,30 @@ pub fn decode_whole(message: &[u8]) -> Event {
         message[at..at + N].try_into().unwrap_or([0; N])
     }
     let be32 = |at| u32::from_be_bytes(load(message, at));
-    decode_by(message[0], be32, |at| u64::from_be_bytes(load(message, at)))
+    let be64 = |at| u64::from_be_bytes(load(message, at));
+    decode_by(message[0], be32, be64, |row| [row.id_at as usize, row.side_at as usize])
 }
 
-/// The fields of a message of type `letter`, of which four bytes and eight can be had from an offset on.
+/// The fields of a message of type `letter`, of which four bytes and eight can be had from an offset on; `places` says where reference
+/// and side are looked for.
 #[inline(always)]
-fn decode_by(letter: u8, be32: impl Fn(usize) -> u32, be64: impl Fn(usize) -> u64) -> Event {
+fn decode_by(
+    letter: u8,
+    be32: impl Fn(usize) -> u32,
+    be64: impl Fn(usize) -> u64,
+    places: impl Fn(&Row) -> [usize; 2],
+) -> Event {
     let row = &ROWS[letter as usize];
+    let [id_at, side_at] = places(row);
     let mut qty = be32(row.qty_at as usize) & row.qty_mask;
     if letter == b'Q' && be32(11) != 0 {
         qty = u32::MAX;
     }
-    let side = (be32(row.side_at as usize) >> 24) as usize;
+    let side = (be32(side_at) >> 24) as usize;
     Event {
         // The tracking number stands before the timestamp, so one load and a mask give the six bytes.
         ts_ns: be64(3) & 0x0000_ffff_ffff_ffff,
-        order_id: be64(row.id_at as usize) & row.id_mask,
+        order_id: be64(id_at) & row.id_mask,
         new_order_id: be64(row.new_at as usize) & row.new_mask,
         price: (be32(row.price_at as usize) & row.price_mask) as i64,
         qty,

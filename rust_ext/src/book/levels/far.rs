@@ -113,8 +113,8 @@ impl Nodes {
         &mut self.nodes[slot as usize]
     }
 
-    /// A node of the table; returns its slot.
-    fn open(&mut self, node: Node) -> u32 {
+    /// The slot of a node that is not in use, whatever stands in it.
+    fn open(&mut self) -> u32 {
         let mut slot = self.free;
         if slot == NIL {
             slot = self.end;
@@ -123,7 +123,6 @@ impl Nodes {
         } else {
             self.free = self.at(slot).slots[0];
         }
-        *self.at_mut(slot) = node;
         slot
     }
 
@@ -134,11 +133,13 @@ impl Nodes {
 
     /// A node of the given entries.
     fn of<const N: usize>(&mut self, entries: [Entry; N]) -> u32 {
-        let mut node = Node { keys: [0; FULL], slots: [NIL; FULL], len: N as u32 };
+        let opened = self.open();
+        let node = self.at_mut(opened);
+        node.len = N as u32;
         for (i, (key, slot)) in entries.into_iter().enumerate() {
             (node.keys[i], node.slots[i]) = (key, slot);
         }
-        self.open(node)
+        opened
     }
 
     /// Put an entry into the tree below a node, which stands so many storeys above its leaves. Returns the node that took its upper
@@ -156,7 +157,8 @@ impl Nodes {
             return None;
         }
         let upper = self.at_mut(at).halve();
-        let (from, beside) = (upper.keys[0], self.open(upper));
+        let (from, beside) = (upper.keys[0], self.open());
+        *self.at_mut(beside) = upper;
         match place.checked_sub(FULL / 2 + 1) {
             None => self.at_mut(at).insert(place, entry),
             Some(behind) => self.at_mut(beside).insert(behind + 1, entry),
@@ -166,7 +168,7 @@ impl Nodes {
 
     /// Take a key from the tree below a node. Returns whether it was there.
     fn remove(&mut self, at: u32, storeys: u32, key: i64) -> bool {
-        let node = self.reach(at);
+        let node = self.at(at);
         if storeys == 0 {
             let i = node.rank(key);
             let found = node.entry(i).is_some_and(|entry| entry.0 == key);
@@ -177,6 +179,7 @@ impl Nodes {
         }
         let i = node.child(key);
         let below = node.slots[i];
+        self.reach(below);
         let found = self.remove(below, storeys - 1, key);
         if self.at(below).len == 0 {
             self.close(below);
@@ -248,14 +251,12 @@ impl Far {
 
     /// The leaf, and the place in it, of the smallest key that is at least `key`.
     fn seek<'a>(&self, key: i64, nodes: &'a Nodes) -> Option<(&'a Node, usize)> {
-        let (mut at, mut beside) = (self.root, None);
+        let (mut leaf, mut beside) = (nodes.at(self.root), None);
         for storeys in (0..self.storeys).rev() {
-            let node = nodes.reach(at);
-            let i = node.child(key);
-            beside = node.entry(i + 1).map(|entry| (entry.1, storeys)).or(beside);
-            at = node.slots[i];
+            let i = leaf.child(key);
+            beside = leaf.entry(i + 1).map(|entry| (entry.1, storeys)).or(beside);
+            leaf = nodes.reach(leaf.slots[i]);
         }
-        let leaf = nodes.reach(at);
         match leaf.rank(key) {
             i if i < leaf.len as usize => Some((leaf, i)),
             _ => {
