@@ -504,7 +504,7 @@ solved
 #
 # ### Where it is in the code
 #
-# The tools `hftlab/profiling/{calls,line,sample,memory,hardware}.py`, Amdahl's law `notebooks/course/amdahl.py`, paired
+# The tools `hftlab/profiling/{calls,line,memory,hardware}.py`, Amdahl's law `notebooks/course/amdahl.py`, paired
 # rounds `hftlab/measurement/paired.py`, the sum without a walk `hftlab/stages/book.py`.
 #
 # On the command line: `hftlab profile --tool line`, `make profile TOOL=calls`.
