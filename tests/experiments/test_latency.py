@@ -188,7 +188,6 @@ def test_a_distribution_comes_back_from_json_as_it_was() -> None:
     for ns in (np.empty(0), np.zeros(5), np.full(10, 4e12), np.exp(np.random.default_rng(1).normal(9, 2, 20_000))):
         row = Distribution.of("total", ns, 3.0, 10.0)
         again = Distribution.from_dict(json.loads(json.dumps(row.to_dict())))
-        assert again.raw.to_dict() == row.raw.to_dict()
         assert again.to_dict() == row.to_dict()
     with pytest.raises(HftlabError, match="a distribution cannot be read"):
         Distribution.from_dict({"stage": "tick", "histogram": {"ns": [1]}, "clock_ns": 0.0, "step_ns": 0.0})
