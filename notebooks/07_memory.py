@@ -63,7 +63,7 @@ guess = 1.0  # allocations per message; yours
 # The Rust extension has a counting allocator (`rust_ext/src/py/allocations.rs`). A count is the same on a busy machine and on a
 # quiet one. *Steady state* counts the allocations of every message; *growth*, those of tables that become larger now and then.
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-ignore-output"]
 feed = hftlab.synthetic("calm", MESSAGES, SEED)
 variants = {
     "naive": "rust book=btree pool=False orders=std",
