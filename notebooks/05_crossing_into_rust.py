@@ -126,10 +126,12 @@ charts.ffi_chart(ways.filter(pl.col("way") != "push_events"), f"bytes; {ROUNDS} 
 
 # %% [markdown]
 # On the left of each panel the line falls: more and more messages share the fixed cost of a call. Then the line becomes flat:
-# only the work remains. The first point may surprise you: `push` with **one** message costs more than twice as much as `message`.
-# It accepts any object with a buffer (bytes, a memory-mapped file, an array), times its own loop by two readings of the clock, and
-# returns how far it came and why it stopped. From 64 KiB on it also makes room for rows, releases the GIL so that other Python
-# threads run, and checks for Ctrl-C. All that is a cost per call.
+# only the work remains. At its end it rises: the whole buffer goes to a *new* session in one call, which first makes memory
+# ready for all that may be in it; a second buffer does not pay that again. The first point may surprise you: `push` with
+# **one** message costs more than twice as much as `message`. It accepts any object with a buffer (bytes, a memory-mapped file,
+# an array), times its own loop by two readings of the clock, and returns how far it came and why it stopped. From 64 KiB on it
+# also makes room for rows, releases the GIL so that other Python threads run, and checks for Ctrl-C. All that is a cost per
+# call.
 #
 # The same plot with one more curve: event records in a NumPy array.
 
