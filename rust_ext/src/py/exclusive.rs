@@ -1,5 +1,5 @@
 //! What one caller at a time may have. pyo3's own check of that also serves interpreters without a GIL: it is an atomic exchange, which
-//! takes as long as the engine takes for a message. Here whoever looks at the flag holds the GIL, so a plain one does.
+//! takes as long as the engine takes for a message. Here the flag is read under the GIL alone, so a plain one does.
 
 use std::cell::{Cell, UnsafeCell};
 use std::ops::{Deref, DerefMut};

@@ -142,7 +142,7 @@ impl Nodes {
         opened
     }
 
-    /// Put an entry into the tree below a node, which stands so many storeys above its leaves. Returns the node that took its upper
+    /// Put an entry into the tree below a node, `storeys` above its leaves. Returns the node that took its upper
     /// half, if it had to be halved, and from which key on.
     fn insert(&mut self, at: u32, storeys: u32, entry: Entry) -> Option<Entry> {
         let (node, mut entry) = (self.at(at), entry);
