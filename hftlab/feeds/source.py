@@ -142,7 +142,7 @@ def ahead(items: Iterator[T], depth: int = _AHEAD) -> Iterator[T]:
         while not unwanted.is_set():
             with suppress(Full):
                 queue.put(item, timeout=_WAIT_S)
-                return True
+                return not unwanted.is_set()  # closing makes room in the queue; what is then read would overwrite a block in use
         return False
 
     def work() -> None:

@@ -244,7 +244,7 @@ class CalmDay:
         self.data = b"".join(map(bytes, synthetic("calm", messages, seed).blocks()))
         pieces = split(self.data)
         self.datagrams = list(pack(SESSION, 1, pieces, _DATAGRAM_BYTES))
-        self.messages, self.buffer = len(pieces), RetransmitBuffer()
+        self.messages, self.buffer = len(pieces), RetransmitBuffer(max(1, len(pieces)))
         for piece in pieces:
             self.buffer.append(frame(piece))
 
@@ -252,7 +252,7 @@ class CalmDay:
 class IngressPath:
     """One pass of all datagrams through ring, arbiter and one engine.
 
-    ring, late_ns : as `overload_test`; give_up_ns: after the last datagram was due
+    ring, late_ns : as `overload_test`; give_up_ns: after the last datagram was due, or the last message was used
     timeline      : (ns, datagrams waiting, FRESH, LATE or STALE) whenever a datagram was taken
     held          : [from, until) message numbers (from 0) that were applied while no order might leave
     """
@@ -291,7 +291,7 @@ class IngressPath:
     def drive(self, due: Times) -> None:
         """Offer each datagram when it is due; return when the session has ended, or nothing more will come."""
         datagrams, times, ingress = self.day.datagrams, due.tolist(), self.ingress
-        sent, end_due, last = 0, 0, times[-1]
+        sent, end_due, last, used = 0, 0, times[-1], 0
         session_end = end(SESSION, self.day.messages + 1)
         begin, clock = perf_counter_ns(), perf_counter_ns
         while not self.arbiter.finished:
@@ -309,6 +309,8 @@ class IngressPath:
                 self._apply(self.arbiter.receive(2, datagram, now), now)
             if ingress.stale and not self.arbiter.stale:
                 ingress.recovered(self.arbiter.expected, now)
+            if self.arbiter.expected != used:
+                used, last = self.arbiter.expected, max(last, now)
             if now > last + self.give_up_ns:
                 return
 

@@ -239,6 +239,17 @@ def test_a_stock_is_found_before_what_is_wrong_behind_it(backend: str, tmp_path:
 # --- reading ahead
 
 
+def test_nothing_is_read_after_the_end_of_its_reader() -> None:
+    """A block that is in use would be read over."""
+    taken: list[int] = []
+    endless = ahead(iter(lambda: taken.append(1) or len(taken), -1), depth=3)
+    next(endless)
+    while len(taken) < 5:  # one in use, three that wait, and one for which there is no room
+        time.sleep(0.001)
+    endless.close()
+    assert len(taken) == 5
+
+
 def test_reading_ahead_changes_nothing_and_ends_with_its_reader() -> None:
     threads = threading.active_count()
     assert list(ahead(iter(range(100)))) == list(range(100))

@@ -146,6 +146,7 @@ def test_after_an_overload_every_book_is_as_without_it(report: OverloadReport) -
 
 def test_a_hole_that_nobody_fills_is_found_and_no_order_leaves_after_it() -> None:
     day = CalmDay(6_000, 1)
+    assert (day.buffer.first, day.buffer.window) == (1, day.messages)  # all of a day may be asked for, however long it is
     run = IngressPath(hftlab.Engine("python"), day, 8, 1_000_000, give_up_ns=1_500_000_000)
     run.recovery.due = lambda now_ns: []  # type: ignore[method-assign]
     run.drive(due_at(len(day.datagrams), 1e6, "even"))
