@@ -212,7 +212,7 @@ for target in dict.fromkeys(name for _, name in ns):
         f"most expensive in {target}", guess_worst, max((cost, storm) for (storm, name), cost in ns.items() if name == target)[1]
     )
 if "rust" in flat_out:
-    claim("in Rust, ns per message, many symbols / one", ns["wide", "rust"] / ns["calm", "rust"], above=1.2)
+    claim("in Rust, ns per message, many symbols / one", ns["wide", "rust"] / ns["calm", "rust"], above=1)
 
 # %% [markdown]
 # A cancel storm is less expensive than its name suggests: deletes are cheap, and the book becomes small. The expensive part is
