@@ -1,5 +1,5 @@
 """Lines: anything against anything else, in panels where wanted; latency against load, calls against their size, percentiles, and
-ridges of histograms. A line ends with the rows of its frame: percentiles that a sample cannot bear are left out before.
+ridges of histograms. A line ends with the rows of its frame: percentiles for which a sample is too small are left out before.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999,
 STATISTICS = ("min", "max", "mean", *PERCENTILES)
 #: A percentile above p50 with fewer samples beyond it is not given.
 MIN_TAIL_SAMPLES = 100
-_BATCH = 1024  # of `Times`: so many wait to be counted at once
+_BATCH = 1024  # values of `Times` that wait to be counted at once
 
 Samples = np.ndarray[Any, Any]
 #: n, and min, max, mean, p50 to p99.99 in ns; None where the sample is too small.

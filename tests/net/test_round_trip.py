@@ -65,7 +65,7 @@ def test_every_transport_and_the_control_are_measured(report: RoundTripReport) -
     assert (trips["p50"] <= trips["max"]).all()
     ways = frame.filter(pl.col("measure") == "one way")
     assert (ways["p50"] < trips["p50"]).all(), "one way is less than the round trip"
-    assert trips["p99.9"].is_null().all(), "600 samples cannot bear p99.9"
+    assert trips["p99.9"].is_null().all(), "600 samples are too few for p99.9"
     assert report.ratio("memory").median < 0.5
     assert report.ratio("udp-spin").median == 1.0
     assert report.control.low <= report.control.median <= report.control.high
